@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python 3.11+ and nothing else: both make .venv from requirements.lock first.
+SHELL := /bin/sh
+PYTHON ?= python3
+UV := .venv/bin/uv
+READY := .venv/.ready
+# Only packages of this tree, whatever the user's own environment says.
+unexport PYTHONPATH
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types wheel lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FILE --speed max")
+	@exec .venv/bin/tidemill demo $(ARGS)
+
+test: $(READY) ## run the tests (options: ARGS="-k lane")
+	@exec .venv/bin/pytest $(ARGS)
+
+check: lint types wheel test ## everything that must hold before a change lands
+
+lint: $(READY) ## ruff, import-linter, cfn-lint
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+	.venv/bin/cfn-lint infra/template.yaml
+
+types: $(READY) ## mypy, strict
+	.venv/bin/mypy
+	.venv/bin/mypy tests
+
+wheel: $(READY) ## build the wheel and import the SDK from it with its own dependencies only
+	.venv/bin/python .ci/wheel.py
+
+lock: ## resolve requirements.lock again from pyproject.toml
+	@test -x $(UV) || $(MAKE) --no-print-directory $(UV)
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --quiet --output-file requirements.lock
+
+clean: ## remove what the tasks above made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "tidemill needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "making .venv (once) ..."
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(READY): requirements.lock pyproject.toml
+	@test -x $(UV) || $(MAKE) --no-print-directory $(UV)
+	@$(UV) pip sync --quiet --python .venv/bin/python requirements.lock
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""Running SQL over the archive (and, later, over the stream)."""

@@ -1,0 +1,1 @@
+"""The consumers: Lambda handlers that apply batches of requests."""

@@ -1,0 +1,1 @@
+"""Doing: each file wraps one AWS service behind a narrow function or two."""

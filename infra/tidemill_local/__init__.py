@@ -1,0 +1,1 @@
+"""The local platform: the template's resources on this machine, and what the emulator lacks."""

@@ -1,0 +1,111 @@
+"""Reading one shard of a Kinesis stream, from where one stands to where it ends.
+
+Room: local platform, I/O. Shared by the event source mapping and the delivery stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from typing import Literal
+
+    from mypy_boto3_kinesis import KinesisClient
+
+READ_LIMIT = 10_000
+"""Records a GetRecords call may return: AWS's own maximum (and 10 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """One record of a shard, as GetRecords gives it."""
+
+    shard: str
+    sequence: str
+    partition_key: str
+    data: bytes
+    arrived: datetime
+    """The approximate arrival timestamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one read brought."""
+
+    records: Sequence[StreamRecord]
+    behind_ms: int
+    """Milliseconds behind the tip of the shard: 0 when all that was there has been read."""
+    ended: bool
+    """The shard is closed and has been read to its end."""
+
+
+class ShardReader:
+    """A position in one shard that moves forward as it is read.
+
+    Args:
+        kinesis: a boto3 Kinesis client.
+        stream_arn: the stream's ARN.
+        shard: the shard's id.
+        after: the sequence number after which to start; None starts at `horizon`.
+        horizon: where to start without a sequence number.
+    """
+
+    def __init__(
+        self,
+        kinesis: KinesisClient,
+        stream_arn: str,
+        shard: str,
+        after: str | None = None,
+        horizon: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON",
+    ) -> None:
+        self._kinesis = kinesis
+        self._stream_arn = stream_arn
+        self.shard = shard
+        self._after = after
+        self._horizon: Literal["TRIM_HORIZON", "LATEST"] = horizon
+        self._iterator: str | None = None
+
+    def read(self, limit: int = READ_LIMIT) -> Page:
+        """The next records, at most `limit`; an empty page when there are none yet.
+
+        Raises:
+            botocore.exceptions.ClientError: as the service answered; the position has not moved, so that
+                reading again loses nothing. An expired iterator is renewed, not raised.
+        """
+        try:
+            answer = self._kinesis.get_records(ShardIterator=self._open(), Limit=limit)
+        except self._kinesis.exceptions.ExpiredIteratorException:
+            self._iterator = None
+            answer = self._kinesis.get_records(ShardIterator=self._open(), Limit=limit)
+        records = tuple(
+            StreamRecord(
+                self.shard,
+                record["SequenceNumber"],
+                record["PartitionKey"],
+                record["Data"],
+                record["ApproximateArrivalTimestamp"],
+            )
+            for record in answer["Records"]
+        )
+        if records:
+            self._after = records[-1].sequence
+        following = answer.get("NextShardIterator")
+        self._iterator = following
+        return Page(records, answer.get("MillisBehindLatest", 0), ended=following is None)
+
+    def _open(self) -> str:
+        if self._iterator is None:
+            position = (
+                {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._after}
+                if self._after
+                else {"ShardIteratorType": self._horizon}
+            )
+            self._iterator = self._kinesis.get_shard_iterator(
+                StreamARN=self._stream_arn,
+                ShardId=self.shard,
+                **position,  # type: ignore[arg-type] # the stubs cannot see through the choice
+            )["ShardIterator"]
+        return self._iterator

@@ -1,0 +1,187 @@
+"""The wire contract: requests, replies and receipts as JSON.
+
+Room: contract. No I/O: bytes in, values out.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias
+
+import msgspec
+
+MAX_REQUEST_BYTES = 256 * 1024
+"""Largest request in bytes of JSON; larger payloads go to S3 and the request carries their key."""
+
+MAX_DEPTH = 32
+"""Deepest nesting of objects and arrays in a request, the request itself being level 1."""
+
+MAX_KEY_CHARACTERS = 256
+"""Longest ordering key: Kinesis allows a partition key of 256 Unicode characters."""
+
+Json: TypeAlias = Any
+"""A JSON value. Its shape is the application's business."""
+
+Document: TypeAlias = dict[str, Json]
+"""A JSON object."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class RefusedRequest(ValueError):
+    """A payload that is not a request within the contract; says why in one sentence."""
+
+
+class Request(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="v",
+    tag=1,
+    rename={"writer": "w", "counter": "n"},
+):
+    """What a client asks for.
+
+    Attributes:
+        id: unique per request (a UUIDv7 by the SDK); the same for every copy of it.
+        cmd: the command, which names the rule, such as `content.view`.
+        key: the ordering key, at most 256 characters. None means the record's partition key.
+        client: who sends it and gets the reply. Trust it only where the ingress stamps it.
+        writer: the SDK instance that sent it, kept across restarts; `w` on the wire.
+        counter: rises by at least one with each request of its writer; `n` on the wire.
+        at: the client's clock, milliseconds since 1970.
+        data: the command's own data, a JSON object.
+    """
+
+    id: Name
+    cmd: Name
+    key: Key | None = None
+    client: Key | None = None
+    writer: Name | None = None
+    counter: Count | None = None
+    at: int | None = None
+    data: Document
+
+
+Status: TypeAlias = Literal["accepted", "rejected", "quarantined"]
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A request's outcome. `data` comes with "accepted", `error` with the other two."""
+
+    id: str
+    status: Status
+    data: Json = None
+    error: str | None = None
+
+
+class Receipts(msgspec.Struct, frozen=True, tag_field="v", tag=1):
+    """The replies to one client from one batch, as one message."""
+
+    client: str
+    replies: tuple[Reply, ...]
+
+
+_encoder = msgspec.json.Encoder()
+_request_decoder = msgspec.json.Decoder(Request)
+_receipts_decoder = msgspec.json.Decoder(Receipts)
+
+
+def encode(message: Request | Receipts) -> bytes:
+    """The message as compact UTF-8 JSON."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes) -> Request:
+    """The request in `payload`; fields it does not know are skipped, not refused.
+
+    Raises:
+        RefusedRequest: too large, not JSON, not an object, nested too deeply, a duplicate key, a NaN or
+            infinity, a lone surrogate, a field missing or of the wrong type, an unknown version.
+    """
+    if len(payload) > MAX_REQUEST_BYTES:
+        raise RefusedRequest(f"{len(payload)} bytes; a request may have {MAX_REQUEST_BYTES}")
+    try:
+        request = _request_decoder.decode(payload)
+    except RecursionError:
+        _refuse_depth()
+    except UnicodeDecodeError:
+        raise RefusedRequest("not UTF-8") from None
+    except msgspec.MsgspecError as error:
+        raise RefusedRequest(str(error)) from None
+    # Neither duplicate keys nor depth bother the decoder. A payload that encodes to itself has no duplicates,
+    # and one of few brackets no depth: that is every request of the SDK, so the slow look is for the others.
+    if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH or _encoder.encode(request) != payload:
+        decode_json(payload)
+    return request
+
+
+def decode_receipts(payload: bytes | str) -> Receipts:
+    """The receipts in `payload`.
+
+    Raises:
+        RefusedRequest: not a receipts message.
+    """
+    try:
+        return _receipts_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedRequest(f"not a receipts message: {error}") from None
+
+
+def decode_json(payload: bytes) -> Json:
+    """The JSON value in `payload`, read less generously than the standard parser alone would.
+
+    Raises:
+        RefusedRequest: not JSON, a duplicate key, a NaN or infinity, a lone surrogate, too deep.
+    """
+    try:
+        value = json.loads(payload, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
+        if _depth(value) > MAX_DEPTH:
+            _refuse_depth()
+        _encoder.encode(value)  # a lone surrogate has no UTF-8
+    except RefusedRequest:
+        raise
+    except RecursionError:
+        _refuse_depth()
+    except UnicodeEncodeError:
+        raise RefusedRequest("a lone surrogate is not text") from None
+    except ValueError as error:
+        raise RefusedRequest(f"not JSON: {error}") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> Document:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise RefusedRequest("a key stands twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise RefusedRequest(f"the number {text[:20]} is out of range")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RefusedRequest(f"{name} is not JSON")
+
+
+def _refuse_depth() -> NoReturn:
+    raise RefusedRequest(f"nested deeper than {MAX_DEPTH} levels") from None
+
+
+def _depth(value: Json) -> int:
+    children: Iterable[Json]
+    if isinstance(value, dict):
+        children = value.values()
+    elif isinstance(value, list):
+        children = value
+    else:
+        return 0
+    return 1 + max(map(_depth, children), default=0)
+

@@ -1,0 +1,1 @@
+"""Load generation: traces, workloads and hostile records. Knows nothing of AWS."""
