@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
-    from mypy_boto3_kinesis import KinesisClient
+    from types_boto3_kinesis import KinesisClient
 
 READ_LIMIT = 10_000
 """Records a GetRecords call may return: AWS's own maximum (and 10 MiB)."""

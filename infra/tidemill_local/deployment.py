@@ -1,0 +1,153 @@
+"""The stack on the emulator: code uploaded, template split, CloudFormation done, names known.
+
+Room: local platform, I/O, public AWS APIs only. Deciding what the emulator gets is template.py's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
+
+from tidemill_local import function_code
+from tidemill_local.template import (
+    LocalResource,
+    Place,
+    allow_statement_calls,
+    declared_outputs,
+    load,
+    parameters,
+    resolve,
+    split,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_cloudformation.type_defs import StackTypeDef
+
+STACK = "tidemill"
+
+CREATE_SECONDS = 60
+"""How long the stack may take: a quarter of a second is usual."""
+
+
+class Clients(Protocol):
+    """Where the stack is deployed: an Emulator, or anything else with boto3 clients."""
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of `service`."""
+
+
+class DeploymentFailed(Exception):  # noqa: N818 # what happened, in a word
+    """CloudFormation gave up; the message has its reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A stack that stands.
+
+    Attributes:
+        outputs: the template's outputs.
+        local_resources: what the emulator does not host and the local platform must run, in the
+            template's order.
+    """
+
+    outputs: Mapping[str, str]
+    local_resources: tuple[LocalResource, ...]
+
+
+def deploy(
+    clients: Clients,
+    template: Path,
+    given: Mapping[str, str],
+    *,
+    code: bytes | None = None,
+    stack: str = STACK,
+) -> Deployment:
+    """Create the stack and wait for it.
+
+    Args:
+        clients: where to.
+        template: the template's file. Its parameters CodeBucket and CodeKey are filled in here, and its
+            parameter Rules names the module of rules that goes into the functions' code.
+        given: parameters that shall not have their defaults.
+        code: the functions' code as a zip, instead of this project's.
+        stack: the stack's name.
+
+    Raises:
+        TemplateError: the parameters do not fit the template.
+        RulesNotFound: the module of rules is not there.
+        DeploymentFailed: CloudFormation gave up.
+    """
+    document = load(template)
+    sts = clients.client("sts")
+    place = Place(stack, sts.meta.region_name, sts.get_caller_identity()["Account"])
+    # Where the code lies follows from what it is, so a changed function is a changed template.
+    values = parameters(document, {"CodeBucket": "", "CodeKey": "", **given})
+    code = code or function_code.build(str(values["Rules"]))
+    values |= _upload(clients, place, code)
+    parts = split(allow_statement_calls(document), values, place)
+    outputs = _create(clients.client("cloudformation"), stack, parts.template, values)
+    return Deployment(declared_outputs(document, outputs), resolve(parts.resources, outputs))
+
+
+def _upload(clients: Clients, place: Place, code: bytes) -> dict[str, str]:
+    s3 = clients.client("s3")
+    bucket = f"{place.stack}-code-{place.account}-{place.region}"
+    key = f"{hashlib.sha256(code).hexdigest()}.zip"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=code)
+    return {"CodeBucket": bucket, "CodeKey": key}
+
+
+def _create(
+    cloudformation: CloudFormationClient,
+    stack: str,
+    template: Mapping[str, Any],
+    values: Mapping[str, str | int],
+) -> dict[str, str]:
+    try:
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateBody=json.dumps(template),
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": str(value)} for name, value in values.items()
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            OnFailure="DO_NOTHING",
+        )
+    except ClientError as error:
+        message = error.response["Error"]["Message"]
+        raise DeploymentFailed(f"the stack {stack} was refused: {message}") from None
+    created = _settled(cloudformation, stack)
+    if created["StackStatus"] != "CREATE_COMPLETE":
+        raise DeploymentFailed(_reasons(cloudformation, stack))
+    return {output["OutputKey"]: output["OutputValue"] for output in created.get("Outputs", [])}
+
+
+def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef:
+    """The stack once it is no longer being created, or when the time is up."""
+    deadline = time.monotonic() + CREATE_SECONDS
+    while True:
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        if described["StackStatus"] != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
+            return described
+        time.sleep(0.02)  # the SDK's own waiter counts in whole seconds
+
+
+def _reasons(cloudformation: CloudFormationClient, stack: str) -> str:
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    failures = [
+        f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for event in reversed(events)
+        if event.get("ResourceStatus", "").endswith("FAILED")
+    ]
+    said = failures or [f"  nothing failed, but it was not done after {CREATE_SECONDS} seconds"]
+    return "\n".join([f"the stack {stack} could not be created:", *said])

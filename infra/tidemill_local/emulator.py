@@ -1,0 +1,272 @@
+"""The emulator of AWS as a value with a beginning and an end: started, asked for clients, stopped.
+
+Room: local platform, I/O. What it hosts and how it is put right stands in launcher.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+DEFAULT_PORT = 4566
+"""Where the tools of LocalStack look."""
+
+REGION = "us-east-1"
+
+ROOT_KEY = "test"
+"""Key and secret of the account's root, which every policy allows everything."""
+
+START_SECONDS = 30
+"""How long a start may take: half a second is usual."""
+
+# Every setting of the AWS SDK at its default, and none to be read from AWS_* variables or ~/.aws.
+_NO_USER_SETTINGS = {
+    name: (None, None, default, conversion)
+    for name, (_, _, default, conversion) in botocore.session.Session.SESSION_VARIABLES.items()
+} | dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+
+_CONFIG = Config(
+    proxies={},  # not the environment's
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=50,
+    connect_timeout=5,
+    read_timeout=180,  # longer than any function may run: to call again while it runs would run it twice
+    s3={"addressing_style": "path"},
+)
+
+
+class EmulatorError(Exception):
+    """The emulator does not run; the message ends with the remedy."""
+
+
+class PortInUse(EmulatorError):  # noqa: N818 # what happened, in a word
+    """Something else listens on the port."""
+
+    def __init__(self, port: int) -> None:
+        holder = " by another emulator" if _is_emulator(port) else ""
+        super().__init__(
+            f"port {port} is in use{holder}; stop what listens there or choose another: "
+            "--port 0 takes a free one"
+        )
+        self.port = port
+
+
+class EmulatorDied(EmulatorError):  # noqa: N818 # as above
+    """The emulator's process ended, or never answered."""
+
+    def __init__(self, what: str, log: str) -> None:
+        super().__init__(f"the emulator {what}; its last words:\n{log or '(none)'}")
+
+
+class Emulator:
+    """A local AWS in a process of its own, as a context manager.
+
+    Args:
+        port: where to listen on 127.0.0.1; 0 takes a free port.
+
+    Raises:
+        PortInUse: on entering, when something listens on `port`.
+        EmulatorDied: on entering, when it does not become healthy.
+
+    Example:
+        with Emulator(port=0) as emulator:
+            emulator.client("s3").list_buckets()
+    """
+
+    def __init__(self, port: int = DEFAULT_PORT) -> None:
+        self._wanted_port = port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = Path()
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self.endpoint_url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start and wait until it answers. See the class for what is raised."""
+        listener = _listen(self._wanted_port)
+        with listener:
+            port = listener.getsockname()[1]
+            self._folder = Path(tempfile.mkdtemp(prefix="tidemill-"))
+            self.endpoint_url = f"http://127.0.0.1:{port}"
+            self._process = _launch(listener, port, self._folder)
+        try:
+            # The socket listens already, so the one question waits until it is served.
+            _ask_health(port, START_SECONDS)
+        except (OSError, http.client.HTTPException):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)  # its socket closes a moment before it has ended
+            died = self._died()
+            self.stop()
+            raise died from None
+        except BaseException:
+            self.stop()
+            raise
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def check(self) -> None:
+        """Raise EmulatorDied, with the last lines of its log, unless it is alive."""
+        if not self.alive():
+            raise self._died()
+
+    def stop(self) -> None:
+        """End the emulator and every process it started, and delete its folder; again: do nothing."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        # Nothing is worth keeping, and asking politely takes seconds when an invocation is in flight. The
+        # group's number is not free for others while a member lives or the leader is not waited for.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=10)
+        self._close_clients()
+        _delete(self._folder)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that point any AWS SDK or tool at this emulator, as root."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": ROOT_KEY,
+            "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of `service` with root's credentials, one for all callers."""
+        with self._lock:  # making a client is not safe among threads; using one is
+            if service not in self._clients:
+                self._clients[service] = self.session(ROOT_KEY, ROOT_KEY).client(service)
+            return self._clients[service]
+
+    def session(self, key: str, secret: str, token: str | None = None) -> EmulatorSession:
+        """A maker of clients with somebody's credentials."""
+        return EmulatorSession(self.endpoint_url, key, secret, token)
+
+    def _died(self) -> EmulatorDied:
+        code = self._process.poll() if self._process else None
+        what = "does not answer" if code is None else f"ended with {code}"
+        with suppress(OSError):
+            return EmulatorDied(what, _tail(self._folder / "log"))
+        return EmulatorDied(what, "")
+
+    def _close_clients(self) -> None:
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+
+class EmulatorSession:
+    """Makes clients for one emulator and one set of credentials, whatever the user's own AWS settings are."""
+
+    def __init__(self, endpoint_url: str, key: str, secret: str, token: str | None = None) -> None:
+        self._endpoint_url = endpoint_url
+        core = botocore.session.Session(_NO_USER_SETTINGS)
+        # Not typed: the stubs name each service, and callers of ours say which client they expect.
+        self._session: Any = boto3.Session(key, secret, token, REGION, core)
+
+    def client(self, service: str) -> Any:
+        """A new boto3 client of `service`."""
+        return self._session.client(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket: the parent opens it, so that nobody takes the port between choosing and serving."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # An earlier run's connections may linger; a listener that is there still refuses.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(port) from None
+        raise
+    return listener
+
+
+def _launch(listener: socket.socket, port: int, folder: Path) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "tidemill_local.launcher",
+        str(listener.fileno()),
+        str(port),
+        str(folder),
+    ]
+    # Of the user's environment only what finds programs: all of it would reach the functions.
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 # our own program
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.PIPE,  # never written to: its end tells the launcher that this process is gone
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,  # a group of its own, to be ended as one
+        )
+
+
+def _ask_health(port: int, seconds: float) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request("GET", "/_ministack/health")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _is_emulator(port: int) -> bool:
+    with suppress(OSError, http.client.HTTPException):
+        return _ask_health(port, 1) == http.client.OK
+    return False
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _delete(folder: Path) -> None:
+    """Delete the folder though a worker, killed a moment ago, may be finishing a write into it."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)

@@ -1,0 +1,100 @@
+"""The functions' code: a zip of the first-party packages, the same bytes for the same sources.
+
+Room: local platform; reads files, starts nothing, imports nothing of the user's. Third-party packages are not
+in it: locally they come from the environment that runs the emulator.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import sys
+import zipfile
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
+
+PACKAGES = ("tidemill", "tidemill_consumers")
+"""What every function needs."""
+
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+
+
+class RulesNotFound(Exception):  # noqa: N818 # what happened, in a word
+    """The module of rules is not where Python looks."""
+
+
+def build(rules: str) -> bytes:
+    """The zip.
+
+    Args:
+        rules: the dotted name of the module of rules. When it is not within the packages above, its top-level
+            package or module comes along, from the current directory or where Python looks.
+
+    Raises:
+        RulesNotFound: there is no such module.
+    """
+    files = dict(item for package in PACKAGES for item in _files(_installed(package)))
+    top = rules.partition(".")[0]
+    if top not in PACKAGES:
+        files |= dict(_files(_users(rules)))
+    stem = rules.replace(".", "/")
+    if f"{stem}.py" not in files and f"{stem}/__init__.py" not in files:
+        raise _not_found(rules)
+    return _zip(files)
+
+
+def _installed(package: str) -> ModuleSpec:
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise RulesNotFound(
+            f"the package {package} is not installed; install the project first: pip install -e ."
+        )
+    return spec
+
+
+def _users(rules: str) -> ModuleSpec:
+    importlib.invalidate_caches()
+    spec = PathFinder.find_spec(rules.partition(".")[0], [str(Path.cwd()), *sys.path])
+    if spec is None:
+        raise _not_found(rules)
+    return spec
+
+
+def _not_found(rules: str) -> RulesNotFound:
+    return RulesNotFound(
+        f"no module {rules}, neither in {Path.cwd()} nor where Python looks; "
+        "run from the folder that holds it, or name that folder in PYTHONPATH"
+    )
+
+
+def _files(spec: ModuleSpec) -> Iterator[tuple[str, Path]]:
+    """Each file's name in the zip, and where it is."""
+    if spec.submodule_search_locations is None:
+        if spec.origin and spec.origin.endswith(".py"):
+            yield Path(spec.origin).name, Path(spec.origin)
+        return
+    for location in spec.submodule_search_locations:
+        root = Path(location)
+        for folder, folders, names in os.walk(root):
+            folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+            for name in names:
+                if not name.startswith(".") and not name.endswith(".pyc"):
+                    path = Path(folder, name)
+                    yield f"{spec.name}/{path.relative_to(root).as_posix()}", path
+
+
+def _zip(files: dict[str, Path]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, _WHEN)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name].read_bytes())
+    return buffer.getvalue()

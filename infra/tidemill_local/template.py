@@ -1,0 +1,321 @@
+"""The template as the emulator can take it: what it must not host is split out, with its place kept.
+
+Room: local platform, pure: documents in, documents out; only `load` and `template_path` touch a file.
+
+The emulator gets the template without those resources. What refers to them gets their names and ARNs, chosen
+here; what they refer to is asked of the emulator through additional outputs and filled in afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Node: TypeAlias = Any
+"""A value of a template: JSON, its shape being CloudFormation's business."""
+
+NOT_HOSTED = {
+    "AWS::Lambda::EventSourceMapping": ("lambda", "event-source-mapping:"),
+    "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
+    "AWS::IoT::TopicRule": ("iot", "rule/"),
+    "AWS::KinesisAnalyticsV2::Application": ("kinesisanalytics", "application/"),
+}
+"""Types that the emulator ignores or gets wrong -> the service and the resource's prefix in an ARN."""
+
+_NAME_PROPERTIES = ("DeliveryStreamName", "RuleName", "ApplicationName")
+_ARN_ATTRIBUTES = ("Arn", "EventSourceMappingArn")
+_SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)}")
+_ANSWER = "TidemillLocal{}"
+
+
+class TemplateError(Exception):
+    """The template says what cannot be run locally."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the stack stands; its names and ARNs follow from it."""
+
+    stack: str
+    region: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResource:
+    """A resource that is run here and not by the emulator.
+
+    Attributes:
+        logical_id: its name in the template.
+        type: such as `AWS::Lambda::EventSourceMapping`.
+        physical_id: what `Ref` gives.
+        arn: its ARN.
+        properties: as in the template, every reference resolved to a plain value.
+    """
+
+    logical_id: str
+    type: str
+    physical_id: str
+    arn: str
+    properties: Mapping[str, Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Stands in a property for the value of one of the emulator's outputs."""
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What the emulator gets, and what is run here: its properties still hold Pending values."""
+
+    template: Mapping[str, Node]
+    resources: tuple[LocalResource, ...]
+
+
+def template_path() -> Path:
+    """The project's template: beside the package in the source tree, inside it when installed."""
+    here = Path(__file__).resolve().parent
+    installed = here / "template.yaml"
+    return installed if installed.exists() else here.parent / "template.yaml"
+
+
+def load(path: Path) -> dict[str, Node]:
+    """The template at `path`, its short forms such as `!Ref` written out.
+
+    Raises:
+        TemplateError: not a template.
+    """
+    with path.open(encoding="utf-8") as file:
+        document = yaml.load(file, _Loader)  # noqa: S506 # a SafeLoader
+    if not isinstance(document, dict) or "Resources" not in document:
+        raise TemplateError(f"{path} is not a CloudFormation template: it has no Resources")
+    return document
+
+
+def parameters(template: Mapping[str, Node], given: Mapping[str, str]) -> dict[str, str | int]:
+    """Every parameter's value: as given, else its default; numbers as numbers.
+
+    Raises:
+        TemplateError: one that the template does not have, or that has neither, or a number that is none.
+    """
+    declared = template.get("Parameters", {})
+    if unknown := sorted(given.keys() - declared.keys()):
+        raise TemplateError(
+            f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}"
+        )
+    return {name: _parameter(name, declaration, given.get(name)) for name, declaration in declared.items()}
+
+
+def split(template: Mapping[str, Node], values: Mapping[str, str | int], place: Place) -> Split:
+    """Take out of the template what the emulator must not host.
+
+    Args:
+        template: as `load` gives it.
+        values: every parameter's value, as `parameters` gives them.
+        place: where the stack will stand.
+    """
+    resources = {
+        name: _named(name, body, place)
+        for name, body in template["Resources"].items()
+        if body["Type"] in NOT_HOSTED
+    }
+    questions: dict[str, Node] = {}
+    # Inwards first: the resources may refer to each other, and so may their questions.
+    local = _map(dict(template), lambda node: _without(resources, node))
+    for name, resource in resources.items():
+        properties = local["Resources"].pop(name).get("Properties", {})
+        resources[name] = replace(resource, properties=_map(properties, _asker(questions, values)))
+    for body in local["Resources"].values():
+        _drop_dependencies(body, resources)
+    local["Outputs"] = local.get("Outputs", {}) | {key: {"Value": node} for key, node in questions.items()}
+    return Split(local, tuple(resources.values()))
+
+
+def resolve(resources: tuple[LocalResource, ...], outputs: Mapping[str, str]) -> tuple[LocalResource, ...]:
+    """The resources with the emulator's outputs filled in."""
+
+    def fill(node: Node) -> Node:
+        return outputs[node.output] if isinstance(node, Pending) else node
+
+    return tuple(replace(resource, properties=_map(resource.properties, fill)) for resource in resources)
+
+
+def declared_outputs(template: Mapping[str, Node], outputs: Mapping[str, str]) -> dict[str, str]:
+    """The outputs that the template declares, without those added for `resolve`."""
+    return {name: outputs[name] for name in template.get("Outputs", {}) if name in outputs}
+
+
+def allow_statement_calls(template: Mapping[str, Node]) -> dict[str, Node]:
+    """The template with a privilege that only the emulator wants.
+
+    AWS authorises a PartiQL statement as dynamodb:PartiQLInsert, PartiQLUpdate, … on its table. The emulator
+    asks for the name of the call, on everything. So roles that hold the former are given the latter, here
+    only; that one privilege is therefore not proven locally.
+    """
+
+    def allow(node: Node) -> Node:
+        statements = node.get("Statement") if isinstance(node, dict) else None
+        if not isinstance(statements, list) or not any(map(_is_partiql, statements)):
+            return node
+        extra = {
+            "Effect": "Allow",
+            "Action": ["dynamodb:BatchExecuteStatement", "dynamodb:ExecuteStatement"],
+            "Resource": "*",
+        }
+        return {**node, "Statement": [*statements, extra]}
+
+    return {**template, "Resources": _map(template["Resources"], allow)}
+
+
+def _is_partiql(statement: Mapping[str, Node]) -> bool:
+    actions = statement.get("Action", [])
+    names = actions if isinstance(actions, list) else [actions]
+    return any(str(name).startswith("dynamodb:PartiQL") for name in names)
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows CloudFormation's tags; leaves dates as they are written, for policies' versions are strings."""
+
+
+def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> Node:
+    value = _plain(loader, node)
+    if suffix in ("Ref", "Condition"):
+        return {suffix: value}
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {f"Fn::{suffix}": value}
+
+
+def _plain(loader: _Loader, node: yaml.Node) -> Node:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    raise TemplateError(f"a value that is neither text, list nor mapping: {node.start_mark}")
+
+
+_Loader.add_multi_constructor("!", _tagged)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _plain)
+
+
+def _parameter(name: str, declaration: Mapping[str, Node], given: str | None) -> str | int:
+    value = declaration.get("Default") if given is None else given
+    if value is None:
+        raise TemplateError(f"the parameter {name} has no default and is not given")
+    if declaration["Type"] != "Number":
+        return str(value)
+    try:
+        return int(value)
+    except ValueError:
+        raise TemplateError(f"the parameter {name} is a number, and {value!r} is none") from None
+
+
+def _named(logical_id: str, body: Mapping[str, Node], place: Place) -> LocalResource:
+    if "Condition" in body:
+        raise TemplateError(
+            f"{logical_id} has a condition, and {body['Type']} is run here, where none is known"
+        )
+    physical_id = _physical_id(logical_id, body, place)
+    service, prefix = NOT_HOSTED[body["Type"]]
+    arn = f"arn:aws:{service}:{place.region}:{place.account}:{prefix}{physical_id}"
+    return LocalResource(logical_id, body["Type"], physical_id, arn, {})
+
+
+def _physical_id(logical_id: str, body: Mapping[str, Node], place: Place) -> str:
+    """The name that the template gives, else one that follows from the stack's, else a UUID that does."""
+    if body["Type"] == "AWS::Lambda::EventSourceMapping":
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place.stack}/{logical_id}"))
+    properties = body.get("Properties", {})
+    given = next(
+        (properties[name] for name in _NAME_PROPERTIES if isinstance(properties.get(name), str)), None
+    )
+    if given:
+        return str(given)
+    separator = "_" if body["Type"] == "AWS::IoT::TopicRule" else "-"
+    return f"{place.stack}-{logical_id}".replace("-", separator)
+
+
+def _map(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The document with `change` made to every node, outer nodes before inner ones."""
+    node = change(node)
+    if isinstance(node, dict):
+        return {key: _map(value, change) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_map(value, change) for value in node]
+    return node
+
+
+def _without(resources: Mapping[str, LocalResource], node: Node) -> Node:
+    """The node, with references to the resources replaced by what they would give."""
+    for function, argument in _intrinsic(node):
+        if function == "Ref" and argument in resources:
+            return resources[argument].physical_id
+        if function == "Fn::GetAtt":
+            name, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
+            return _attribute(resources[name], attribute) if name in resources else node
+        if function == "Fn::Sub":
+            return {function: _substitute(resources, argument)}
+    return node
+
+
+def _intrinsic(node: Node) -> Iterator[tuple[str, Node]]:
+    """The function and its argument when the node is a call of one."""
+    if isinstance(node, dict) and len(node) == 1:
+        function, argument = next(iter(node.items()))
+        if function == "Ref" or str(function).startswith("Fn::"):
+            yield function, argument
+
+
+def _attribute(resource: LocalResource, attribute: str) -> str:
+    if attribute in _ARN_ATTRIBUTES:
+        return resource.arn
+    if attribute == "Id":
+        return resource.physical_id
+    raise TemplateError(f"{resource.logical_id} has no attribute {attribute} here")
+
+
+def _substitute(resources: Mapping[str, LocalResource], argument: Node) -> Node:
+    def value(match: re.Match[str]) -> str:
+        name, _, attribute = match[1].partition(".")
+        if name not in resources:
+            return match[0]
+        return _attribute(resources[name], attribute) if attribute else resources[name].physical_id
+
+    if isinstance(argument, list):
+        return [_SUBSTITUTION.sub(value, argument[0]), argument[1]]
+    return _SUBSTITUTION.sub(value, argument)
+
+
+def _asker(questions: dict[str, Node], values: Mapping[str, str | int]) -> Callable[[Node], Node]:
+    """Replaces parameters by their values, and every other function by a question to the emulator."""
+
+    def ask(node: Node) -> Node:
+        for function, argument in _intrinsic(node):
+            if function == "Ref" and argument in values:
+                return values[argument]
+            key = _ANSWER.format(len(questions))
+            questions[key] = node
+            return Pending(key)
+        return node
+
+    return ask
+
+
+def _drop_dependencies(body: dict[str, Node], gone: Mapping[str, LocalResource]) -> None:
+    depends = body.get("DependsOn")
+    if depends is not None:
+        names = depends if isinstance(depends, list) else [depends]
+        body["DependsOn"] = [name for name in names if name not in gone]

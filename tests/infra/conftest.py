@@ -1,0 +1,105 @@
+"""One emulator and one stack for all tests of this folder, and a function that tells what it sees.
+
+The stack is the project's own template; only its function's code is replaced.
+"""
+
+import io
+import json
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+
+from tidemill_local.deployment import Deployment, deploy
+from tidemill_local.emulator import Emulator
+from tidemill_local.template import template_path
+
+PROBE = """
+import json, os, sys, threading
+import boto3
+from botocore.exceptions import ClientError
+
+def handler(event, context):
+    if "print" in event:
+        print(event["print"])
+        sys.stderr.write(event["print"])
+    if "wait" in event:
+        threading.Event().wait(event["wait"])
+    if "call" in event:
+        service, operation, arguments = event["call"]
+        try:
+            getattr(boto3.client(service), operation)(**arguments)
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+        return "allowed"
+    return {"pid": os.getpid(), "environment": dict(os.environ), "folder": os.getcwd()}
+"""
+
+Invoke: TypeAlias = Callable[[dict[str, Any]], Any]
+
+
+@pytest.fixture(scope="session")
+def probe_code() -> bytes:
+    """The code of a function that makes the call it is told, or tells its process and environment."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("tidemill_consumers/__init__.py", "")
+        archive.writestr("tidemill_consumers/apply.py", PROBE)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    """An emulator that all tests share: leave nothing in it that others could trip over."""
+    with Emulator(port=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployment(emulator: Emulator, probe_code: bytes) -> Deployment:
+    """The project's stack with the probe as its function."""
+    return deploy(emulator, template_path(), {"ShardCount": "1"}, code=probe_code, stack="probe")
+
+
+@pytest.fixture(scope="session")
+def invoke(emulator: Emulator, deployment: Deployment) -> Invoke:
+    """Invokes the probe."""
+
+    def call(event: dict[str, Any]) -> Any:
+        answer = emulator.client("lambda").invoke(
+            FunctionName=deployment.outputs["ApplyFunctionName"], Payload=json.dumps(event)
+        )
+        return json.load(answer["Payload"])
+
+    return call
+
+
+@pytest.fixture
+def becomes() -> Callable[[Callable[[], bool]], bool]:
+    """Whether something comes true in ten seconds, for what no event tells of."""
+
+    def wait(condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 10
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    return wait
+
+
+@pytest.fixture
+def runs() -> Callable[[int], bool]:
+    """Whether a process runs; one that has ended and is not yet waited for does not."""
+
+    def look(pid: int) -> bool:
+        state = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        return state.stdout.strip()[:1] not in ("", "Z")
+
+    return look

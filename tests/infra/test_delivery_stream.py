@@ -1,0 +1,482 @@
+"""What analysts rely on: all that is on the stream lands, in files and under names as AWS would have them."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gzip
+import json
+import threading
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tidemill import kpl
+from tidemill_local.delivery_config import UnsupportedDeliveryError, evaluate, object_name, parse
+from tidemill_local.delivery_stream import Buffering, DeliveryStream, objects
+from tidemill_local.emulator import Emulator
+from tidemill_local.shard_reader import StreamRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STREAM = "arn:aws:kinesis:us-east-1:000000000000:stream/requests"
+NOON = datetime(2026, 11, 24, 12, 5, 9, tzinfo=UTC)
+TEMPLATE: dict[str, Any] = {
+    "DeliveryStreamName": "archive",
+    "DeliveryStreamType": "KinesisStreamAsSource",
+    "KinesisStreamSourceConfiguration": {"KinesisStreamARN": STREAM, "RoleARN": "arn:aws:iam::0:role/r"},
+    "ExtendedS3DestinationConfiguration": {
+        "BucketARN": "arn:aws:s3:::the-archive",
+        "RoleARN": "arn:aws:iam::0:role/r",
+        "BufferingHints": {"IntervalInSeconds": "60", "SizeInMBs": "1"},
+        "CompressionFormat": "GZIP",
+        "Prefix": "landing/dt=!{timestamp:yyyy-MM-dd}/hour=!{timestamp:HH}/",
+        "ErrorOutputPrefix": "landing-errors/!{firehose:error-output-type}/dt=!{timestamp:yyyy-MM-dd}/",
+        "FileExtension": ".ndjson.gz",
+        "ProcessingConfiguration": {
+            "Enabled": "true",
+            "Processors": [
+                {
+                    "Type": "AppendDelimiterToRecord",
+                    "Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}],
+                }
+            ],
+        },
+    },
+}
+CONFIG = parse(TEMPLATE)
+KIB = 1024
+DAMAGED = kpl.pack([kpl.UserRecord("k", b"x")])[:-1] + b"?"
+
+
+def template(drop: tuple[str, ...] = (), **destination: object) -> dict[str, Any]:
+    changed = copy.deepcopy(TEMPLATE)
+    changed["ExtendedS3DestinationConfiguration"].update(destination)
+    for name in drop:
+        del changed["ExtendedS3DestinationConfiguration"][name]
+    return changed
+
+
+def record(data: bytes, sequence: int = 1, shard: str = "shard-0", arrived: datetime = NOON) -> StreamRecord:
+    return StreamRecord(shard, str(sequence), "key", data, arrived)
+
+
+# The configuration
+
+
+def test_the_template_is_understood() -> None:
+    assert (CONFIG.name, CONFIG.stream_arn, CONFIG.bucket) == ("archive", STREAM, "the-archive")
+    assert (CONFIG.interval, CONFIG.size) == (60, KIB * KIB)
+    assert (CONFIG.compress, CONFIG.extension, CONFIG.delimiter) == (True, ".ndjson.gz", b"\n")
+
+
+def test_what_the_template_leaves_out_is_as_firehose_has_it() -> None:
+    optional = (
+        "BufferingHints",
+        "CompressionFormat",
+        "ErrorOutputPrefix",
+        "FileExtension",
+        "ProcessingConfiguration",
+    )
+    config = parse(template(drop=optional, Prefix="raw/"))
+
+    assert (config.interval, config.size) == (300, 5 * KIB * KIB)
+    assert (config.compress, config.extension, config.delimiter) == (False, "", b"")
+    assert evaluate(config.prefix, NOON, str) == "raw/2026/11/24/12/"
+    assert evaluate(config.error_prefix, NOON, str) == "raw/processing-failed/2026/11/24/12/"
+
+
+@pytest.mark.parametrize(
+    ("properties", "complaint"),
+    [
+        (template(drop=("BucketARN",)), "BucketARN"),
+        (template(BucketARN="the-archive"), "BucketARN"),
+        (template(BufferingHints={"IntervalInSeconds": 901}), "IntervalInSeconds"),
+        (template(BufferingHints={"SizeInMBs": 0}), "SizeInMBs"),
+        (template(BufferingHints={"SizeInMBs": "many"}), "SizeInMBs"),
+        (template(CompressionFormat="Snappy"), "CompressionFormat"),
+        (template(S3BackupMode="Enabled"), "S3BackupMode"),
+        (template(CustomTimeZone="Asia/Tokyo"), "CustomTimeZone"),
+        (template(DynamicPartitioningConfiguration={"Enabled": True}), "DynamicPartitioningConfiguration"),
+        (template(ProcessingConfiguration={"Enabled": True, "Processors": [{"Type": "Lambda"}]}), "Lambda"),
+        (template(drop=("ErrorOutputPrefix",)), "ErrorOutputPrefix"),
+        (template(ErrorOutputPrefix="errors/"), "error-output-type"),
+        (template(Prefix="!{firehose:error-output-type}/"), "ErrorOutputPrefix, not in Prefix"),
+        (template(Prefix="!{partitionKeyFromQuery:id}/"), "partitionKeyFromQuery"),
+        (template(Prefix="!{timestamp:YYYY}/"), "the year is yyyy"),
+        (template(Prefix="!{timestamp:MMM}/"), "not MMM"),
+        (template(Prefix="!{timestamp:yyyy'}/"), "quote"),
+        (template(Prefix="!{timestamp/"), "namespace:value"),
+        ({**TEMPLATE, "S3DestinationConfiguration": {}}, "S3DestinationConfiguration"),
+        ({**TEMPLATE, "DeliveryStreamType": "DirectPut"}, "DirectPut"),
+    ],
+)
+def test_what_it_would_not_do_as_firehose_does_it_refuses(properties: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UnsupportedDeliveryError, match=complaint):
+        parse(properties)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("yyyy-MM-dd", "2026-11-24"),
+        ("yyyy'-'MM'-'dd", "2026-11-24"),
+        ("yyyy/MM/dd/HH/", "2026/11/24/12/"),
+        ("yy.DDD 'o''clock' HHmmss", "26.328 o'clock 120509"),
+        ("''", "'"),
+    ],
+)
+def test_dates_are_written_in_javas_patterns(pattern: str, text: str) -> None:
+    assert evaluate(f"<!{{timestamp:{pattern}}}>", NOON, str) == f"<{text}>"
+
+
+def test_each_random_string_is_another_one() -> None:
+    strings = iter(("first", "second"))
+    prefix = "!{firehose:random-string}/!{firehose:random-string}/"
+
+    assert evaluate(prefix, NOON, lambda: next(strings)) == "first/second/"
+
+
+def test_an_object_is_named_as_firehose_names_it_in_utc() -> None:
+    in_tokyo = NOON.astimezone(timezone(timedelta(hours=9)))
+    name = object_name(CONFIG, CONFIG.prefix, in_tokyo, "0a1b", str)
+
+    assert name == "landing/dt=2026-11-24/hour=12/archive-1-2026-11-24-12-05-09-0a1b.ndjson.gz"
+
+
+# Buffering
+
+
+def test_nothing_is_due_without_records_however_long_it_takes() -> None:
+    buffering = Buffering(CONFIG)
+
+    assert buffering.due(10**9) is None
+    assert buffering.flush() is None
+
+
+def test_the_interval_counts_from_the_first_record() -> None:
+    buffering = Buffering(CONFIG)
+    assert not list(buffering.add([record(b"a", 1)], now=100))
+    assert not list(buffering.add([record(b"b", 2)], now=159))
+
+    assert buffering.due(159.9) is None
+    batch = buffering.due(160)
+    assert batch
+    assert batch.landing
+    assert batch.landing.lines == (b"a\n", b"b\n")
+    assert buffering.records == 0
+    assert buffering.due(10**9) is None, "the next interval begins with the next record"
+
+
+def test_size_closes_a_batch_whatever_the_time() -> None:
+    buffering = Buffering(CONFIG)
+    records = [record(b"x" * (256 * KIB - 1), sequence) for sequence in range(1, 10)]
+    batches = list(buffering.add(records, now=0))
+
+    assert [batch.positions for batch in batches] == [{"shard-0": "4"}, {"shard-0": "8"}]
+    assert buffering.records == 1
+
+
+def test_positions_are_those_of_each_shard() -> None:
+    buffering = Buffering(CONFIG)
+    list(
+        buffering.add(
+            [record(b"a", 7, "shard-0"), record(b"b", 3, "shard-1"), record(b"c", 9, "shard-0")], now=0
+        )
+    )
+    batch = buffering.flush()
+
+    assert batch
+    assert batch.positions == {"shard-0": "9", "shard-1": "3"}
+
+
+def test_an_aggregate_is_taken_apart_and_never_torn() -> None:
+    users = [kpl.UserRecord(f"content/{n}", bytes([65 + n]) * 400 * KIB) for n in range(5)]
+    (batch,) = Buffering(CONFIG).add([record(kpl.pack(users))], now=0)
+
+    assert batch.records == 5
+    assert batch.landing
+    assert batch.landing.lines == tuple(user.data + b"\n" for user in users)
+
+
+def test_without_a_delimiter_records_run_together_as_in_firehose() -> None:
+    config = parse(template(drop=("ProcessingConfiguration",)))
+    buffering = Buffering(config)
+    list(buffering.add([record(b"a"), record(b"b")], now=0))
+
+    assert gzip.decompress(stored(buffering)[0][1]) == b"ab"
+
+
+def stored(buffering: Buffering) -> list[tuple[str, bytes]]:
+    batch = buffering.flush()
+    assert batch
+    return [(item.key, item.body) for item in objects(batch, CONFIG, lambda: "id", str)]
+
+
+def test_an_object_is_named_after_its_oldest_record() -> None:
+    buffering = Buffering(CONFIG)
+    late, early = NOON + timedelta(minutes=59), NOON - timedelta(minutes=10)
+    arrivals = (late, early, NOON)
+    list(buffering.add([record(b"x", arrived=arrived) for arrived in arrivals], now=0))
+    list(buffering.add([record(DAMAGED)], now=0))
+    names = [key for key, _ in stored(buffering)]
+
+    assert names == [
+        "landing/dt=2026-11-24/hour=11/archive-1-2026-11-24-11-55-09-id.ndjson.gz",
+        "landing-errors/processing-failed/dt=2026-11-24/archive-1-2026-11-24-12-05-09-id.ndjson.gz",
+    ]
+
+
+def test_a_damaged_aggregate_goes_whole_to_the_error_output() -> None:
+    buffering = Buffering(CONFIG)
+    list(buffering.add([record(DAMAGED, 5), record(b"sound", 6)], now=NOON.timestamp() + 2))
+    (_, landed), (_, failed) = stored(buffering)
+    lines = gzip.decompress(failed).splitlines()
+    line = json.loads(lines[0])
+
+    assert gzip.decompress(landed) == b"sound\n"
+    assert len(lines) == 1
+    assert base64.b64decode(line["rawData"]) == DAMAGED
+    assert line["arrivalTimestamp"] == int(NOON.timestamp() * 1000)
+    assert line["attemptEndingTimestamp"] - line["arrivalTimestamp"] == 2000
+    assert line["attemptsMade"] == 1
+    assert line["errorCode"]
+    assert "MD5" in line["errorMessage"]
+
+
+def test_only_failures_make_only_an_error_object() -> None:
+    buffering = Buffering(CONFIG)
+    list(buffering.add([record(DAMAGED)], now=0))
+
+    assert [key.partition("/")[0] for key, _ in stored(buffering)] == ["landing-errors"]
+
+
+# The thread, with a stream and a bucket of its own
+
+
+class FakeKinesis:
+    """Shards as lists; an iterator is "shard:index"; a shard in `closed` ends."""
+
+    def __init__(self, **shards: list[bytes]) -> None:
+        self.shards: dict[str, list[bytes]] = defaultdict(
+            list, {name.replace("_", "-"): data for name, data in shards.items()}
+        )
+        self.closed: set[str] = set()
+        self.children: dict[str, list[bytes]] = {}
+        self.failures: list[Exception] = []
+
+    class exceptions:  # noqa: N801 # as boto3 spells it
+        class ExpiredIteratorException(Exception):  # noqa: N818 # as AWS spells it
+            pass
+
+    def get_paginator(self, _: str) -> FakeKinesis:
+        return self
+
+    def paginate(self, **_: object) -> Iterator[dict[str, Any]]:
+        for shard in tuple(self.shards):
+            yield {"Shards": [{"ShardId": shard}]}
+
+    def get_shard_iterator(self, ShardId: str, **start: str) -> dict[str, str]:  # noqa: N803
+        return {"ShardIterator": f"{ShardId}:{start.get('StartingSequenceNumber', 0)}"}
+
+    def get_records(self, ShardIterator: str, Limit: int) -> dict[str, Any]:  # noqa: N803
+        if self.failures:
+            raise self.failures.pop()
+        shard, _, start = ShardIterator.rpartition(":")
+        begin = int(start)
+        found = list(enumerate(self.shards[shard], 1))[begin : begin + min(Limit, 100)]
+        end = begin + len(found)
+        answer: dict[str, Any] = {
+            "Records": [self._record(n, data) for n, data in found],
+            "MillisBehindLatest": 0,
+        }
+        if shard in self.closed and end == len(self.shards[shard]):
+            self.shards.update(self.children)
+        else:
+            answer["NextShardIterator"] = f"{shard}:{end}"
+        return answer
+
+    def _record(self, number: int, data: bytes) -> dict[str, Any]:
+        return {
+            "SequenceNumber": str(number),
+            "PartitionKey": "key",
+            "Data": data,
+            "ApproximateArrivalTimestamp": NOON,
+        }
+
+
+class FakeS3:
+    """A bucket that fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.attempted: list[str] = []
+        self.failures = failures
+        self.first_failure = threading.Event()
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+        assert Bucket == "the-archive"
+        self.attempted.append(Key)
+        if self.failures:
+            self.failures -= 1
+            self.first_failure.set()
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "later"}}, "PutObject")
+        assert Key not in self.objects
+        self.objects[Key] = Body
+
+    def lines(self, folder: str = "landing/") -> list[bytes]:
+        return [
+            line
+            for key, body in self.objects.items()
+            if key.startswith(folder)
+            for line in gzip.decompress(body).splitlines()
+        ]
+
+
+def delivery(kinesis: FakeKinesis, s3: FakeS3, **options: Any) -> DeliveryStream:
+    return DeliveryStream(cast("Any", kinesis), cast("Any", s3), CONFIG, **options)
+
+
+def test_stopping_delivers_all_that_is_on_the_stream() -> None:
+    sent = [b"%d" % n for n in range(1234)]
+    s3 = FakeS3()
+    stream = delivery(FakeKinesis(shard_0=sent[:700], shard_1=sent[700:], shard_2=[DAMAGED]), s3)
+    stream.start()
+    stream.stop()
+
+    assert sorted(s3.lines()) == sorted(sent)
+    assert len(s3.lines("landing-errors/")) == 1
+    assert (stream.delivered.records, stream.delivered.failed) == (1234, 1)
+    assert stream.delivered.objects == len(s3.objects) == 2
+    assert stream.delivered.bytes == sum(map(len, s3.objects.values()))
+    assert stream.positions == {"shard-0": "700", "shard-1": "534", "shard-2": "1"}
+    assert (stream.buffered, stream.trouble) == (0, None)
+
+
+def test_another_one_goes_on_where_this_one_stood() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a", b"b"]), FakeS3()
+    first = delivery(kinesis, s3)
+    first.start()
+    first.stop()
+    kinesis.shards["shard-0"] += [b"c"]
+    second = delivery(kinesis, s3, positions=first.positions)
+    second.start()
+    second.stop()
+
+    assert s3.lines() == [b"a", b"b", b"c"]
+
+
+def test_a_failed_put_is_tried_again_under_the_same_name() -> None:
+    s3 = FakeS3(failures=2)
+    stream = delivery(FakeKinesis(shard_0=[b"a"]), s3)
+    stream.start()
+    stream.stop()
+
+    assert s3.lines() == [b"a"]
+    assert len(s3.attempted) == 3
+    assert len(set(s3.attempted)) == 1
+    assert stream.trouble is None
+
+
+def test_what_could_not_be_stored_is_counted_and_its_position_has_not_moved() -> None:
+    s3 = FakeS3(failures=10**9)
+    stream = delivery(FakeKinesis(shard_0=[b"a", b"b"]), s3)
+    stream.start()
+    stopper = threading.Thread(target=stream.stop, kwargs={"grace": 0.3})
+    stopper.start()
+    assert s3.first_failure.wait(10)
+    assert stream.buffered == 2
+    assert "SlowDown" in str(stream.trouble)
+    stopper.join(10)
+
+    assert not stopper.is_alive()
+    assert stream.buffered == 2
+    assert (stream.delivered.records, stream.positions) == (0, {})
+
+
+def test_stopping_without_a_flush_leaves_what_is_buffered() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
+    stream = delivery(kinesis, s3)
+    stream.start()
+    wait_until(lambda: stream.buffered == 1)
+    stream.stop(flush=False)
+
+    assert not s3.objects
+    assert stream.positions == {}
+
+
+def test_a_failed_read_is_tried_again() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
+    kinesis.failures = [EndpointConnectionError(endpoint_url="http://nowhere") for _ in range(3)]
+    stream = delivery(kinesis, s3)
+    stream.start()
+    stream.stop()
+
+    assert s3.lines() == [b"a"]
+    assert stream.trouble is None
+
+
+def test_the_children_of_a_closed_shard_are_read() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"parent"]), FakeS3()
+    kinesis.closed, kinesis.children = {"shard-0"}, {"shard-1": [b"left"], "shard-2": [b"right"]}
+    stream = delivery(kinesis, s3)
+    stream.start()
+    stream.stop()
+
+    assert sorted(s3.lines()) == [b"left", b"parent", b"right"]
+
+
+def test_stopping_what_never_started_does_nothing() -> None:
+    stream = delivery(FakeKinesis(), FakeS3())
+    stream.stop()
+    stream.stop()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if holds():
+            return
+        pause.wait(0.01)
+    pytest.fail("it did not come to pass within ten seconds")
+
+
+# The thread, with the emulator
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(port=0) as running:
+        yield running
+
+
+def test_what_is_put_on_a_real_stream_lands_in_a_real_bucket(emulator: Emulator) -> None:
+    kinesis, s3 = emulator.client("kinesis"), emulator.client("s3")
+    kinesis.create_stream(StreamName="requests", ShardCount=2)
+    arn = kinesis.describe_stream_summary(StreamName="requests")["StreamDescriptionSummary"]["StreamARN"]
+    s3.create_bucket(Bucket=CONFIG.bucket)
+    plain = [b'{"n":%d}' % n for n in range(40)]
+    packed = [b'{"m":%d}' % n for n in range(60)]
+    aggregate = kpl.pack(kpl.UserRecord("content/1", data) for data in packed)
+    records = [{"PartitionKey": f"k{n}", "Data": data} for n, data in enumerate([*plain, aggregate, DAMAGED])]
+
+    stream = DeliveryStream(kinesis, s3, replace(CONFIG, stream_arn=arn))
+    stream.start()
+    assert kinesis.put_records(StreamName="requests", Records=records)["FailedRecordCount"] == 0
+    stream.stop()
+
+    found: dict[str, list[bytes]] = defaultdict(list)
+    for item in s3.list_objects_v2(Bucket=CONFIG.bucket)["Contents"]:
+        body = s3.get_object(Bucket=CONFIG.bucket, Key=item["Key"])["Body"].read()
+        found[item["Key"].partition("/")[0]] += gzip.decompress(body).splitlines()
+    assert sorted(found["landing"]) == sorted(plain + packed)
+    assert [base64.b64decode(json.loads(line)["rawData"]) for line in found["landing-errors"]] == [DAMAGED]
+    assert (stream.delivered.records, stream.delivered.failed, stream.buffered) == (100, 1, 0)

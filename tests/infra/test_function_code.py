@@ -1,0 +1,67 @@
+"""The zip of the functions' code."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tidemill_local.function_code import RulesNotFound, build
+
+OWN = "tidemill_consumers"
+
+
+def names(code: bytes) -> list[str]:
+    return zipfile.ZipFile(io.BytesIO(code)).namelist()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's package with rules, in the current directory."""
+    package = tmp_path / "shop"
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "__pycache__" / "rules.cpython-311.pyc").write_bytes(b"")
+    (package / ".secret").write_text("")
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "rules.py").write_text("RULES = {}")
+    (package / "prices.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    return package
+
+
+def test_holds_the_first_party_packages_and_nothing_else() -> None:
+    found = names(build(OWN))
+    assert "tidemill/request.py" in found
+    assert f"{OWN}/core/__init__.py" in found
+    assert {name.split("/")[0] for name in found} == {"tidemill", OWN}
+    assert not [name for name in found if "__pycache__" in name]
+
+
+def test_brings_the_users_package_without_running_it(shop: Path) -> None:
+    found = names(build("shop.rules"))
+    assert [name for name in found if name.startswith("shop/")] == [
+        "shop/__init__.py",
+        "shop/prices.json",
+        "shop/rules.py",
+    ]
+
+
+def test_brings_a_single_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lonely_rules.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "lonely_rules.py" in names(build("lonely_rules"))
+
+
+def test_same_sources_same_bytes(shop: Path) -> None:
+    before = build("shop.rules")
+    os.utime(shop / "rules.py", (1, 1))
+    assert build("shop.rules") == before
+    (shop / "rules.py").write_text("RULES = {1: 2}")
+    assert build("shop.rules") != before
+
+
+@pytest.mark.parametrize("rules", ["nowhere_at_all.rules", "shop.rule", f"{OWN}.nothing"])
+def test_a_module_that_is_not_there_is_named_with_where_it_was_sought(shop: Path, rules: str) -> None:
+    with pytest.raises(RulesNotFound, match=rf"no module {rules}, neither in .*PYTHONPATH"):
+        build(rules)

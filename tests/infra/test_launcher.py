@@ -1,0 +1,36 @@
+"""What is put right within the emulator."""
+
+import time
+import types
+from typing import Any
+
+import ministack.services
+import pytest
+
+from tidemill_local import launcher
+
+
+def stream(*ages: float) -> dict[str, Any]:
+    records = [{"ApproximateArrivalTimestamp": time.time() - age} for age in ages]
+    return {"RetentionPeriodHours": 24, "shards": {"shardId-0": {"records": records}}}
+
+
+def test_records_past_their_retention_go_and_the_others_stay() -> None:
+    found = stream(90_000, 86_500, 80_000, 1)
+    _, _, *young = found["shards"]["shardId-0"]["records"]
+    launcher.expire_head(found)
+    assert found["shards"]["shardId-0"]["records"] == young
+
+
+def test_records_are_not_copied_while_the_oldest_is_young() -> None:
+    found = stream(80_000, 1)
+    records = found["shards"]["shardId-0"]["records"]
+    launcher.expire_head(found)
+    assert found["shards"]["shardId-0"]["records"] is records
+
+
+def test_another_release_of_the_emulator_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinesis = types.ModuleType("ministack.services.kinesis")
+    monkeypatch.setattr(ministack.services, "kinesis", kinesis, raising=False)
+    with pytest.raises(launcher.UnknownEmulator, match=r"has no _expire_records.*install ministack=="):
+        launcher.improve()
