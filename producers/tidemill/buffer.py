@@ -96,6 +96,12 @@ class Buffer(Generic[Item, Filled]):
         return load
 
 
+THROTTLED = frozenset(
+    {"ProvisionedThroughputExceededException", "KMSThrottlingException", "ThrottlingException", "Throttling"}
+)
+"""Error codes that say: too fast."""
+
+
 class Acknowledged(NamedTuple):
     """Where the record of a request was stored."""
 

@@ -21,6 +21,7 @@ from tidemill.buffer import (
     MAX_RECORD_BYTES,
     RECORD_BYTES,
     RECORD_REQUESTS,
+    THROTTLED,
     Buffer,
     Call,
     Outcome,
@@ -40,12 +41,6 @@ FIRST_BACKOFF = 0.1
 
 LONGEST_BACKOFF = 10.0
 """Longest wait in seconds before any retry."""
-
-THROTTLED = frozenset(
-    {"ProvisionedThroughputExceededException", "KMSThrottlingException", "ThrottlingException", "Throttling"}
-)
-"""Error codes that say: too fast."""
-
 
 class Chance(Protocol):
     """The part of `random.Random` that is needed; given, so that a run can be repeated."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+from functools import partial
 from math import inf
 from random import Random
 from secrets import token_urlsafe
@@ -170,8 +171,9 @@ class Producer:
         writer: str | None = None,
         counter: int = 0,
     ) -> None:
-        if client is not None and not isinstance(client, str):
-            kind = type(client).__name__
+        sender: object = client
+        if not isinstance(sender, str | None):
+            kind = type(sender).__name__
             raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
         if max_pending_bytes < 1:
             raise ValueError(f"max_pending_bytes={max_pending_bytes}: use 1 or more")
@@ -185,9 +187,12 @@ class Producer:
             counter=counter,
         )
         self._max_pending_bytes = max_pending_bytes
-        self._target = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
         self._owns_kinesis = kinesis is None
         self._kinesis = kinesis or _make_kinesis()
+        if stream.startswith("arn:"):
+            self._put_records = partial(self._kinesis.put_records, StreamARN=stream)
+        else:
+            self._put_records = partial(self._kinesis.put_records, StreamName=stream)
         lock = Lock()
         self._work = Condition(lock)
         """There may be a call to make."""
@@ -364,7 +369,7 @@ class Producer:
 
     def _put(self, call: Call) -> Sequence[Outcome] | Refused:
         try:
-            answer = self._kinesis.put_records(
+            answer = self._put_records(
                 Records=[
                     {
                         "Data": record.data,
@@ -373,10 +378,9 @@ class Producer:
                     }
                     for record in call.records
                 ],
-                **self._target,
             )
             return [_outcome(entry) for entry in answer["Records"]]
-        except Exception as error:  # noqa: BLE001 - whatever it is, the handles have to hear of it
+        except Exception as error:  # whatever it is, the handles have to hear of it
             return _refusal(error)
 
     def _warn(self, call: Call, answer: Sequence[Outcome] | Refused) -> None:

@@ -6,6 +6,7 @@ Room: SDK, I/O.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,6 +56,7 @@ class Replies:
         self._sqs = sqs or _make_sqs()
         self._seen: dict[str, None] = {}
         self._handed_over: list[str] = []
+        self._waiting: deque[Reply] = deque()
         self.malformed = 0
         """Messages that were no receipts. They are deleted: nobody could ever read them."""
         self.repeats = 0
@@ -78,11 +80,14 @@ class Replies:
     def __iter__(self) -> Iterator[Reply]:
         """All replies, as they arrive, without end."""
         while True:
-            yield from self.poll()
+            while self._waiting:
+                yield self._waiting.popleft()
+            self._waiting.extend(self.poll())
 
     def close(self) -> None:
-        """Deletes the messages that have been handed over."""
-        self._delete_handed_over()
+        """Deletes the messages that have been handed over, whole."""
+        if not self._waiting:
+            self._delete_handed_over()
         if self._owns_sqs:
             self._sqs.close()
 

@@ -1,0 +1,154 @@
+"""The types that a batch passes through on its way from arrivals to a verdict.
+
+Room: core. Pure: values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from tidemill.request import Document, Json, Reply, Request
+
+State: TypeAlias = Document | None
+"""An entity's document as a rule sees it; None where there is none (yet, or any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The rule's yes: the document it leaves behind, and the reply's data, if any."""
+
+    state: State
+    answer: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The rule's no; the entity stays as it is."""
+
+    reason: str
+
+
+Rule: TypeAlias = Callable[[State, Request], Accepted | Rejected]
+"""Pure: the same state and request give the same outcome, and the state given is not changed in place."""
+
+Rules: TypeAlias = Mapping[str, Rule]
+"""The routing table: command to rule."""
+
+
+class Position(NamedTuple):
+    """A place in a shard. Numbers, not text: sequence numbers differ in length, and "9" > "10"."""
+
+    sequence: int
+    sub: int
+    """The place within an aggregated record; 0 in a plain one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request and where it stands in the stream."""
+
+    shard: str
+    position: Position
+    arrived: float
+    """Approximate arrival, seconds since 1970, by the stream's clock."""
+    key: str
+    request: Request
+    payload: bytes
+    """As it came, for the quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Bytes that are no request: they name no entity and nobody to answer."""
+
+    shard: str
+    position: Position
+    arrived: float
+    key: str
+    """The partition key."""
+    payload: bytes
+    reason: str
+
+
+class Mark(NamedTuple):
+    """The last position applied from one shard, and when its record arrived."""
+
+    position: Position
+    arrived: float
+
+
+class Writer(NamedTuple):
+    """The highest counter applied from one writer, when it arrived, and a checksum of that request."""
+
+    counter: int
+    arrived: float
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What the table holds for one key. `version` 0: no item yet."""
+
+    key: str
+    version: int = 0
+    document: State = None
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    writers: Mapping[str, Writer] = field(default_factory=dict)
+    recent: Mapping[str, Reply] = field(default_factory=dict)
+    """Outcomes by request id, oldest first: what a repeat is answered with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A reply and where it goes; `sequence` is delivered again if it cannot be sent."""
+
+    client: str
+    reply: Reply
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A request that can never be applied, with its reason. Kept whole."""
+
+    arrival: Arrival | Unreadable
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entity's share of the batch.
+
+    Attributes:
+        expects: the version that the table must still have; 0 for no item.
+        becomes: the entity to save; None when nothing new arrived and only replies are repeated.
+        first: the lowest sequence of its arrivals: where to begin again if this write fails.
+        receipts: the answers, to be sent once it is saved.
+        quarantine: to be stored before it is saved, for the mark passes these requests too.
+        stopped: the sequence from which the key's arrivals wait for the next delivery, or None.
+    """
+
+    key: str
+    expects: int
+    becomes: Entity | None
+    first: int
+    receipts: tuple[Receipt, ...]
+    quarantine: tuple[Quarantined, ...]
+    stopped: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a batch wants done: one write per distinct key."""
+
+    writes: tuple[Write, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be answered now, and the sequence from which to deliver again (None: all done)."""
+
+    receipts: tuple[Receipt, ...]
+    retry_from: int | None

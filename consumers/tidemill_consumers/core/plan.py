@@ -1,0 +1,206 @@
+"""Folding a batch's requests over its entities: who is skipped, applied, refused, answered.
+
+Room: core. Pure: the same arrivals over the same entities give the same plan.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from tidemill.request import Reply, Request, encode
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Arrival,
+    Entity,
+    Mark,
+    Plan,
+    Quarantined,
+    Receipt,
+    Rejected,
+    Rules,
+    State,
+    Write,
+    Writer,
+)
+from tidemill_consumers.core.storable import unstorable
+
+MAX_WRITERS = 64
+"""Writers remembered per entity; the least recently seen goes first."""
+
+MAX_RECENT = 32
+"""Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
+
+MAX_OUTCOMES = 512
+"""Outcomes one batch may leave on one entity; the key's later requests wait for the next delivery."""
+
+
+def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rules, retention: float) -> Plan:
+    """What the arrivals, in stream order and all of one shard, want done.
+
+    Args:
+        arrivals: the batch's requests.
+        entities: by key; a key that is missing has no item yet.
+        rules: command to rule.
+        retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
+    """
+    by_key: dict[str, list[Arrival]] = {}
+    for arrival in arrivals:
+        by_key.setdefault(arrival.key, []).append(arrival)
+    return Plan(
+        tuple(
+            _fold(entities.get(key) or Entity(key), of_key, rules, retention)
+            for key, of_key in by_key.items()
+        )
+    )
+
+
+def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float) -> Write:
+    folding = _Folding(entity, rules)
+    stopped = None
+    for arrival in arrivals:
+        if len(folding.outcomes) >= MAX_OUTCOMES and not folding.has_passed(arrival):
+            stopped = arrival.position.sequence
+            break
+        folding.take(arrival)
+    return Write(
+        key=entity.key,
+        expects=entity.version,
+        becomes=folding.entity(retention) if folding.applied else None,
+        first=arrivals[0].position.sequence,
+        receipts=tuple(folding.receipts),
+        quarantine=tuple(folding.quarantine),
+        stopped=stopped,
+    )
+
+
+class _Folding:
+    """One key's fold in progress. Lives within `_fold` only, for the sake of speed on hot keys."""
+
+    def __init__(self, entity: Entity, rules: Rules) -> None:
+        self._before = entity
+        self._rules = rules
+        self._document: State = entity.document
+        self._marks = dict(entity.marks)
+        self._writers = dict(entity.writers)
+        self.outcomes: dict[str, Reply] = {}
+        self.receipts: list[Receipt] = []
+        self.quarantine: list[Quarantined] = []
+        self.applied = 0
+
+    def has_passed(self, arrival: Arrival) -> bool:
+        """Whether this is a redelivery: at or below its shard's mark."""
+        mark = self._marks.get(arrival.shard)
+        return mark is not None and arrival.position <= mark.position
+
+    def take(self, arrival: Arrival) -> None:
+        request = arrival.request
+        known = self.outcomes.get(request.id) or self._before.recent.get(request.id)
+        if self.has_passed(arrival):
+            self._repeat(arrival, known)
+            return
+        self.applied += 1
+        self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived)
+        if self._is_producers_duplicate(request) or (request.writer is None and known):
+            self._repeat(arrival, known)
+        elif self._reuses_counter(request):
+            self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
+        else:
+            self._remember_writer(arrival)
+            self._answer(arrival, self._apply(arrival))
+
+    def entity(self, retention: float) -> Entity:
+        """The entity after the fold."""
+        return Entity(
+            key=self._before.key,
+            version=self._before.version + 1,
+            document=self._document,
+            marks=_forget_old_shards(self._marks, retention),
+            writers=_latest_writers(self._writers),
+            recent=_latest(self._before.recent, self.outcomes),
+        )
+
+    def _apply(self, arrival: Arrival) -> Reply:
+        request = arrival.request
+        rule = self._rules.get(request.cmd)
+        if rule is None:
+            return self._to_quarantine(arrival, f"unknown command {request.cmd}")
+        try:
+            outcome = rule(self._document, request)
+        except Exception as error:  # a rule's fault is its request's fate, never the shard's
+            return self._to_quarantine(arrival, f"the rule raised {type(error).__name__}: {error}")
+        if isinstance(outcome, Rejected):
+            return Reply(request.id, "rejected", error=outcome.reason)
+        return self._accept(arrival, outcome)
+
+    def _accept(self, arrival: Arrival, outcome: Accepted) -> Reply:
+        problem = unstorable(outcome.state) if outcome.state is not self._document else None
+        if problem:
+            return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
+        self._document = outcome.state
+        return Reply(arrival.request.id, "accepted", data=outcome.answer)
+
+    def _to_quarantine(self, arrival: Arrival, reason: str) -> Reply:
+        self.quarantine.append(Quarantined(arrival, reason))
+        return Reply(arrival.request.id, "quarantined", error=reason)
+
+    def _is_producers_duplicate(self, request: Request) -> bool:
+        # With one record in flight per lane a writer's counters reach a key in rising order, so what is at or
+        # below the highest came before. Only the highest itself can be told from another body.
+        if request.writer is None or request.counter is None:
+            return False
+        last = self._writers.get(request.writer)
+        if last is None or request.counter > last.counter:
+            return False
+        return request.counter < last.counter or _checksum(request) == last.checksum
+
+    def _reuses_counter(self, request: Request) -> bool:
+        last = self._writers.get(request.writer or "")
+        return last is not None and request.counter == last.counter
+
+    def _remember_writer(self, arrival: Arrival) -> None:
+        request = arrival.request
+        if request.writer is not None and request.counter is not None:
+            self._writers[request.writer] = Writer(request.counter, arrival.arrived, _checksum(request))
+
+    def _repeat(self, arrival: Arrival, known: Reply | None) -> None:
+        # An outcome that is not kept was the plain "accepted", or belongs to a batch before the one that a
+        # redelivery can reach, whose receipts had left before its checkpoint moved on.
+        reply = known or Reply(arrival.request.id, "accepted")
+        if known:
+            self.outcomes[arrival.request.id] = known
+        self._receipt(arrival, reply)
+
+    def _answer(self, arrival: Arrival, reply: Reply) -> None:
+        # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
+        if arrival.request.writer is None or reply.status != "accepted" or reply.data is not None:
+            self.outcomes[arrival.request.id] = reply
+        self._receipt(arrival, reply)
+
+    def _receipt(self, arrival: Arrival, reply: Reply) -> None:
+        if arrival.request.client is not None:
+            self.receipts.append(Receipt(arrival.request.client, reply, arrival.position.sequence))
+
+
+def _checksum(request: Request) -> int:
+    return zlib.crc32(encode(request))
+
+
+def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
+    if len(writers) <= MAX_WRITERS:
+        return dict(writers)
+    latest = sorted(writers.items(), key=lambda item: item[1].arrived)
+    return dict(latest[-MAX_WRITERS:])
+
+
+def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str, Mark]:
+    # By the stream's own clock: what arrived longer ago than the stream keeps cannot be delivered again.
+    horizon = max(mark.arrived for mark in marks.values()) - retention
+    return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
+
+
+def _latest(before: Mapping[str, Reply], now: Mapping[str, Reply]) -> dict[str, Reply]:
+    earlier = [(key, reply) for key, reply in before.items() if key not in now]
+    kept: Iterable[tuple[str, Reply]] = islice(earlier, max(0, len(earlier) - MAX_RECENT), None)
+    return dict(kept) | dict(now)

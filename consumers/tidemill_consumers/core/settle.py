@@ -1,0 +1,30 @@
+"""What a batch's saved and failed keys mean: whom to answer, and where to begin again.
+
+Room: core. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from tidemill_consumers.core.batch import Plan, Verdict
+
+
+def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
+    """The verdict once every write was tried.
+
+    A failed key is delivered again from its first arrival and answers nobody yet. The lowest sequence is
+    what Lambda needs: it delivers everything from there, and marks make the rest harmless.
+    """
+    done = [write for write in plan.writes if write.key not in failed_keys]
+    failed = [write.first for write in plan.writes if write.key in failed_keys]
+    stopped = [write.stopped for write in done if write.stopped is not None]
+    return Verdict(
+        receipts=tuple(receipt for write in done for receipt in write.receipts),
+        retry_from=lowest([*failed, *stopped]),
+    )
+
+
+def lowest(sequences: Iterable[int]) -> int | None:
+    """The lowest of the sequence numbers; None of none."""
+    return min(sequences, default=None)
