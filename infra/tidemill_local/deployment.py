@@ -45,7 +45,7 @@ class Clients(Protocol):
         """The boto3 client of `service`."""
 
 
-class DeploymentFailed(Exception):  # noqa: N818 # what happened, in a word
+class DeploymentFailed(Exception):
     """CloudFormation gave up; the message has its reasons."""
 
 

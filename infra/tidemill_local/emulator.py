@@ -60,7 +60,7 @@ class EmulatorError(Exception):
     """The emulator does not run; the message ends with the remedy."""
 
 
-class PortInUse(EmulatorError):  # noqa: N818 # what happened, in a word
+class PortInUse(EmulatorError):
     """Something else listens on the port."""
 
     def __init__(self, port: int) -> None:
@@ -72,7 +72,7 @@ class PortInUse(EmulatorError):  # noqa: N818 # what happened, in a word
         self.port = port
 
 
-class EmulatorDied(EmulatorError):  # noqa: N818 # as above
+class EmulatorDied(EmulatorError):
     """The emulator's process ended, or never answered."""
 
     def __init__(self, what: str, log: str) -> None:

@@ -25,7 +25,7 @@ PACKAGES = ("tidemill", "tidemill_consumers")
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 
 
-class RulesNotFound(Exception):  # noqa: N818 # what happened, in a word
+class RulesNotFound(Exception):
     """The module of rules is not where Python looks."""
 
 

@@ -37,7 +37,7 @@ SILENT_HANDLER_WAIT = 0.002
 _LEAVE_NOTHING = 'kill -s KILL -- "-$1"; rm -rf -- "$2" || { sleep 0.2; rm -rf -- "$2"; }'
 
 
-class UnknownEmulator(Exception):  # noqa: N818 # what happened, in a word
+class UnknownEmulator(Exception):
     """The emulator is not the release whose internals are known here."""
 
 

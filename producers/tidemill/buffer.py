@@ -37,6 +37,9 @@ AnItem = TypeVar("AnItem", contravariant=True)
 class Load(Protocol[AnItem]):
     """What a buffer fills: it knows its own size exactly, whatever its items share."""
 
+    due: float
+    """When it has to be taken: the earliest deadline of its items, `inf` while it is empty."""
+
     @property
     def count(self) -> int:
         """Items in it."""
@@ -57,18 +60,19 @@ class Buffer(Generic[Item, Filled]):
         count: most items of a load.
     """
 
-    __slots__ = ("_count", "_empty", "_size", "due", "load")
+    __slots__ = ("_count", "_empty", "_size", "load")
 
     def __init__(self, empty: Callable[[], Filled], size: int, count: int) -> None:
         self._empty = empty
         self._size = size
         self._count = count
         self.load: Filled = empty()
-        self.due = inf
-        """When the load has to be taken: the earliest deadline in it; -inf when no more items fit."""
 
     def add(self, item: Item, due: float) -> Filled | None:
-        """Adds an item that cannot wait beyond `due`. Returns the load it no longer fitted into, if so."""
+        """Adds an item that cannot wait beyond `due`. Returns the load it no longer fitted into, if so.
+
+        A load of `count` items is due at once.
+        """
         load = self.load
         full = None
         if load.count >= self._count or not load.add(item, self._size):
@@ -77,14 +81,14 @@ class Buffer(Generic[Item, Filled]):
             load.add(item, maxsize)
         if load.count == self._count:
             due = -inf
-        if due < self.due:
-            self.due = due
+        if due < load.due:
+            load.due = due
         return full
 
     def hurry(self) -> None:
         """Makes what is in the load due at once."""
         if self.load.count:
-            self.due = -inf
+            self.load.due = -inf
 
     def take(self) -> Filled | None:
         """The load, however full; None when there is nothing in it."""
@@ -92,7 +96,6 @@ class Buffer(Generic[Item, Filled]):
         if not load.count:
             return None
         self.load = self._empty()
-        self.due = inf
         return load
 
 
@@ -142,7 +145,7 @@ class Record(Aggregate):
     __slots__ = ("_data", "aboard", "due", "hash_key", "lane", "outcome", "reported")
 
     def __init__(self, lane: int, hash_key: str) -> None:
-        super().__init__()
+        super().__init__(hash_key)
         self.lane = lane
         self.hash_key = hash_key
         self.due = inf
@@ -168,16 +171,18 @@ class Record(Aggregate):
         """Ends its way, and frees its bytes: handles keep the record."""
         self.outcome = outcome
         self._data = b""
-        for held in (self._keys, self._hash_keys, *self._tables, self._parts):
-            held.clear()
+        self._indexes.clear()
+        self._entries.clear()
+        self._parts.clear()
 
 
 class Call:
     """Records that travel together: what one PutRecords carries, at most one record of any lane."""
 
-    __slots__ = ("records", "size")
+    __slots__ = ("due", "records", "size")
 
     def __init__(self) -> None:
+        self.due = inf
         self.records: list[Record] = []
         self.size = 0
 

@@ -73,52 +73,47 @@ def pack(records: Iterable[UserRecord]) -> bytes:
 
 
 class Aggregate:
-    """An aggregate that grows record by record and knows its exact packed size: `pack` in small steps."""
+    """An aggregate that grows record by record and knows its exact packed size: `pack` in small steps.
 
-    __slots__ = ("_hash_keys", "_keys", "_parts", "_tables", "count", "size")
+    Args:
+        hash_key: the explicit hash key that all its records share, or None for none.
+    """
 
-    def __init__(self) -> None:
-        self._keys: dict[str, int] = {}
-        self._hash_keys: dict[str, int] = {}
-        self._tables: tuple[list[bytes], list[bytes]] = ([], [])
-        self._parts: list[bytes] = []
+    __slots__ = ("_entries", "_hash_index", "_indexes", "_parts", "count", "size")
+
+    def __init__(self, hash_key: str | None = None) -> None:
+        self._hash_index = b"" if hash_key is None else _hash_key_index(0)
+        self._indexes: dict[str, bytes] = {}
+        self._entries: list[bytes] = []
+        self._parts: list[bytes] = [] if hash_key is None else [_hash_key_entry(hash_key)]
         self.count = 0
-        self.size = EMPTY_BYTES
+        self.size = EMPTY_BYTES + sum(map(len, self._parts))
 
-    def add(self, record: UserRecord, limit: int) -> bool:
-        """Adds the record unless the packed size would pass `limit` bytes; says whether it did."""
-        key, hash_key, size = record.key, record.hash_key, len(record.data)
-        key_entry = hash_key_entry = b""
-        index = self._keys.get(key, -1)
-        if index < 0:
-            index = len(self._keys)
-            key_entry = _key_entry(key)
-        head = _key_index(index)
-        if hash_key is not None:
-            index = self._hash_keys.get(hash_key, -1)
-            if index < 0:
-                index = len(self._hash_keys)
-                hash_key_entry = _hash_key_entry(hash_key)
-            head += _hash_key_index(index)
-        head += _data_head(size)
+    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+        """Adds a partition key and its data unless the packed size would pass `limit` bytes; says whether."""
+        key, data = item
+        size = len(data)
+        entry = b""
+        index = self._indexes.get(key)
+        if index is None:
+            entry = _key_entry(key)
+            index = _key_index(len(self._entries)) + self._hash_index
+        head = index + _data_head(size)
         head = _record_head(len(head) + size) + head
-        grown = self.size + len(key_entry) + len(hash_key_entry) + len(head) + size
+        grown = self.size + len(entry) + len(head) + size
         if grown > limit:
             return False
-        if key_entry:
-            self._keys[key] = len(self._keys)
-            self._tables[0].append(key_entry)
-        if hash_key_entry and hash_key is not None:
-            self._hash_keys[hash_key] = len(self._hash_keys)
-            self._tables[1].append(hash_key_entry)
-        self._parts += (head, record.data)
+        if entry:
+            self._indexes[key] = index
+            self._entries.append(entry)
+        self._parts += (head, data)
         self.size = grown
         self.count += 1
         return True
 
     def pack(self) -> bytes:
         """The aggregate, `size` bytes: what `pack` makes of the same records."""
-        return _sealed([*self._tables[0], *self._tables[1], *self._parts])
+        return _sealed([*self._entries, *self._parts])
 
 
 def unpack(data: bytes) -> list[UserRecord]:

@@ -28,10 +28,9 @@ from tidemill.buffer import (
     Record,
     Refused,
 )
-from tidemill.kpl import UserRecord
 from tidemill.lane import LANES, hash_key, lane_bits, lane_of, partition_key
 from tidemill.request import Document, Request
-from tidemill.sendable import ordering_key, to_payload, uuid7
+from tidemill.sendable import to_payload, uuid7
 
 LINGER = 0.1
 """Seconds that a request may wait for company."""
@@ -41,6 +40,7 @@ FIRST_BACKOFF = 0.1
 
 LONGEST_BACKOFF = 10.0
 """Longest wait in seconds before any retry."""
+
 
 class Chance(Protocol):
     """The part of `random.Random` that is needed; given, so that a run can be repeated."""
@@ -83,7 +83,9 @@ class _Lane:
 
     def __init__(self, number: int, lanes: int, size: int) -> None:
         key = hash_key(number, lanes)
-        self.buffer: Buffer[UserRecord, Record] = Buffer(lambda: Record(number, key), size, RECORD_REQUESTS)
+        self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(
+            lambda: Record(number, key), size, RECORD_REQUESTS
+        )
         self.full: deque[Record] = deque()
         self.out: Record | None = None
         self.ready_at: float | None = None
@@ -187,23 +189,19 @@ class Outbox:
         Raises:
             UnsendableRequest: the contract does not allow it.
         """
-        key = ordering_key(request)
         payload = to_payload(request)
+        key = request.key or ""  # it has one: that has just been checked
         lane = self._lanes[lane_of(key, len(self._lanes))]
         buffer = lane.buffer
         before = buffer.load.size
-        due = now + self._linger
-        full = buffer.add(UserRecord(key, payload, buffer.load.hash_key), due)
+        full = buffer.add((key, payload), now + self._linger)
         record = buffer.load
-        if record.count == 1:
-            record.due = due
-        if full is None:
-            self.pending_bytes += record.size - before
-        else:
-            self.pending_bytes += record.size
+        if full is not None:
             self._queue(lane, full)
-        if lane.out is None and buffer.due < self.due:
-            self.due = buffer.due
+            before = 0
+        self.pending_bytes += record.size - before
+        if record.due < self.due and lane.out is None:
+            self.due = record.due
         self._requests += 1
         return record
 
@@ -213,12 +211,12 @@ class Outbox:
         """The next call to make, or the time until which there is none (`inf`: until something happens)."""
         self._end_backoffs(now)
         idle = [lane for lane in self._lanes if lane.out is None]
-        if any(lane.buffer.due <= now for lane in idle):
+        if any(lane.buffer.load.due <= now for lane in idle):
             # One lane's deadline takes all lanes along: a call costs more than a record that is not full.
             for lane in idle:
                 self._seal(lane)
         call = self._full_calls.popleft() if self._full_calls else None
-        if call is None and self._calls.due <= now:
+        if call is None and self._calls.load.due <= now:
             call = self._calls.take()
         self.due = self._next_due()
         if call is None:
@@ -299,7 +297,7 @@ class Outbox:
     def _queue(self, lane: _Lane, record: Record) -> None:
         lane.full.append(record)
         self._board(lane)
-        self.due = min(self.due, self._calls.due)
+        self.due = min(self.due, self._calls.load.due)
 
     def _board(self, lane: _Lane) -> None:
         """Puts the lane's next record into the call, if none is on its way."""
@@ -359,10 +357,10 @@ class Outbox:
     def _next_due(self) -> float:
         if self._full_calls:
             return -inf
-        due = self._calls.due
+        due = self._calls.load.due
         for lane in self._lanes:
             if lane.out is None:
-                due = min(due, lane.buffer.due)
+                due = min(due, lane.buffer.load.due)
             elif lane.ready_at is not None:
                 due = min(due, lane.ready_at)
         return due

@@ -15,7 +15,6 @@ from tidemill.request import (
     RefusedRequest,
     Request,
     decode_json,
-    encode,
 )
 
 
@@ -42,10 +41,11 @@ def uuid7(at: int, bits: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Request)
 
 
-_NAMES = {"id": 128, "cmd": 128, "client": MAX_KEY_CHARACTERS, "writer": 128}
+_NAMES = {"id": 128, "cmd": 128, "key": MAX_KEY_CHARACTERS, "client": MAX_KEY_CHARACTERS, "writer": 128}
 
 
 def to_payload(request: Request) -> bytes:
@@ -54,8 +54,10 @@ def to_payload(request: Request) -> bytes:
     Raises:
         UnsendableRequest: they would not, or the contract does not allow it.
     """
+    if request.key is None:
+        raise UnsendableRequest("key", "give the ordering key, which names the entity")
     try:
-        payload = encode(request)
+        payload = _encoder.encode(request)
         same = _decoder.decode(payload) == request
     except (ValueError, TypeError, RecursionError) as error:
         raise _unsendable(request, error) from None
@@ -70,19 +72,6 @@ def to_payload(request: Request) -> bytes:
     if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH:
         _check_depth(payload)
     return payload
-
-
-def ordering_key(request: Request) -> str:
-    """The request's ordering key.
-
-    Raises:
-        UnsendableRequest: it has none, or one that Kinesis would not take.
-    """
-    key = request.key
-    if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_CHARACTERS or not _is_text(key):
-        remedy = f"use text of 1 to {MAX_KEY_CHARACTERS} characters that names the entity"
-        raise UnsendableRequest("key", remedy)
-    return key
 
 
 def _check_depth(payload: bytes) -> None:

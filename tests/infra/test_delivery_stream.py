@@ -274,7 +274,7 @@ class FakeKinesis:
         self.failures: list[Exception] = []
 
     class exceptions:  # noqa: N801 # as boto3 spells it
-        class ExpiredIteratorException(Exception):  # noqa: N818 # as AWS spells it
+        class ExpiredIteratorException(Exception):
             pass
 
     def get_paginator(self, _: str) -> FakeKinesis:

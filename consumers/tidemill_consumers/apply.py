@@ -1,0 +1,122 @@
+"""The apply function: a batch of requests comes in, each is applied once and in order, and answered.
+
+Room: composition root. Reads as the flow: intake, load, plan, quarantine, save, settle, reply, verdict.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TypedDict
+
+import boto3
+from botocore.config import Config
+
+from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
+from tidemill_consumers.core.plan import plan
+from tidemill_consumers.core.settle import lowest, settle
+from tidemill_consumers.shell.entities import Entities
+from tidemill_consumers.shell.intake import KinesisEvent, intake
+from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.replies import Replies
+
+ROUNDS = 5
+"""Times that a conflicting entity is loaded and planned again before its key is given back."""
+
+
+class ItemFailure(TypedDict):
+    """The sequence number from which to deliver again."""
+
+    itemIdentifier: str
+
+
+class Response(TypedDict):
+    """What Lambda is told: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html."""
+
+    batchItemFailures: list[ItemFailure]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a batch is applied with."""
+
+    rules: Rules
+    retention: float
+    entities: Entities
+    quarantine: Quarantine
+    replies: Replies
+
+
+def apply(event: KinesisEvent, app: Application) -> Response:
+    """Apply a batch."""
+    batch = intake(event)
+    unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
+    not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
+
+    planned, failed = _commit(batch.arrivals, app)
+
+    verdict = settle(planned, failed)
+    not_sent = app.replies.send(verdict.receipts)
+
+    retry_from = [] if verdict.retry_from is None else [verdict.retry_from]
+    again = lowest([*not_stored, *not_sent, *retry_from])
+    _report(batch.records, planned, failed, app)
+    return {"batchItemFailures": [] if again is None else [{"itemIdentifier": str(again)}]}
+
+
+def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str]]:
+    """The plan as it was saved, and the keys that were not."""
+    writes: dict[str, Write] = {}
+    pending = arrivals
+    failed: set[str] = set()
+    for _ in range(ROUNDS):
+        entities = app.entities.load(arrival.key for arrival in pending)
+        planned = plan(pending, entities, app.rules, app.retention)
+        writes |= {write.key: write for write in planned.writes}
+        failed = _save(planned, app)
+        pending = [arrival for arrival in pending if arrival.key in failed]
+        if not pending:
+            break
+    return Plan(tuple(writes.values())), failed
+
+
+def _save(planned: Plan, app: Application) -> set[str]:
+    """The keys that were not saved. The quarantine comes first: a mark must not pass what is not stored."""
+    quarantined = [one for write in planned.writes for one in write.quarantine]
+    failed = {one.arrival.key for one in app.quarantine.store(quarantined)}
+    changed = [write for write in planned.writes if write.becomes and write.key not in failed]
+    return failed | app.entities.save(changed)
+
+
+def _report(records: int, planned: Plan, failed: set[str], app: Application) -> None:
+    """One line for the log: what the batch was and what it cost."""
+    keys = sum(write.becomes is not None for write in planned.writes)
+    print(
+        f"applied records={records} keys={keys} failed={len(failed)} write_calls={app.entities.write_calls}"
+    )  # noqa: T201
+
+
+@cache
+def application() -> Application:
+    """What the function's environment says, once per environment of the function.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    config = Config(parameter_validation=False, retries={"mode": "standard"})
+    env = os.environ
+    return Application(
+        rules=import_module(env["TIDEMILL_RULES"]).RULES,
+        retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
+        entities=Entities(boto3.client("dynamodb", config=config), env["TIDEMILL_TABLE"]),
+        quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
+        replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
+    )
+
+
+def handler(event: KinesisEvent, context: object) -> Response:
+    """Lambda's entry."""
+    return apply(event, application())

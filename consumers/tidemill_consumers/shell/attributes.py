@@ -1,0 +1,108 @@
+"""Entities as DynamoDB items, and back.
+
+Room: shell, no I/O. Native attributes, so that any DynamoDB client reads the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from tidemill.request import Json, Reply
+from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+
+Attribute: TypeAlias = Mapping[str, Any]
+"""One DynamoDB attribute value, such as {"S": "text"}."""
+
+# boto3's TypeSerializer refuses floats and costs several times as much; JSON needs only these six types.
+
+
+def to_attribute(value: Json) -> Attribute:
+    """A JSON value as an attribute value."""
+    if isinstance(value, str):
+        return {"S": value}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | float):
+        return {"N": repr(value)}
+    if isinstance(value, dict):
+        return {"M": {name: to_attribute(child) for name, child in value.items()}}
+    return {"L": [to_attribute(child) for child in value]}
+
+
+def from_attribute(attribute: Attribute) -> Json:
+    """The JSON value of an attribute value."""
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            return _number(value)
+        case "M":
+            return {name: from_attribute(child) for name, child in value.items()}
+        case "L":
+            return [from_attribute(child) for child in value]
+        case "NULL":
+            return None
+    raise ValueError(f"an attribute of type {kind} is none of this table's")
+
+
+def to_item(entity: Entity) -> dict[str, Attribute]:
+    """The entity as an item."""
+    return {
+        "pk": {"S": entity.key},
+        "ver": {"N": str(entity.version)},
+        "doc": to_attribute(entity.document),
+        "marks": {"M": {shard: {"S": _mark(mark)} for shard, mark in entity.marks.items()}},
+        "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
+        # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
+        "recent": {"L": [to_attribute(_outcome(reply)) for reply in entity.recent.values()]},
+    }
+
+
+def from_item(item: Mapping[str, Attribute]) -> Entity:
+    """The entity in an item."""
+    recent = [_reply(*from_attribute(outcome)) for outcome in item["recent"]["L"]]
+    return Entity(
+        key=item["pk"]["S"],
+        version=int(item["ver"]["N"]),
+        document=from_attribute(item["doc"]),
+        marks={shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()},
+        writers={name: _read_writer(writer["S"]) for name, writer in item["writers"]["M"].items()},
+        recent={reply.id: reply for reply in recent},
+    )
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _mark(mark: Mark) -> str:
+    return f"{mark.position.sequence}/{mark.position.sub}/{mark.arrived!r}"
+
+
+def _read_mark(text: str) -> Mark:
+    sequence, sub, arrived = text.split("/")
+    return Mark(Position(int(sequence), int(sub)), float(arrived))
+
+
+def _writer(writer: Writer) -> str:
+    return f"{writer.counter}/{writer.arrived!r}/{writer.checksum}"
+
+
+def _read_writer(text: str) -> Writer:
+    counter, arrived, checksum = text.split("/")
+    return Writer(int(counter), float(arrived), int(checksum))
+
+
+def _outcome(reply: Reply) -> list[Json]:
+    return [reply.id, reply.status, reply.data, reply.error]
+
+
+def _reply(id: str, status: Any, data: Json, error: str | None) -> Reply:  # noqa: A002 - the contract's name
+    return Reply(id, status, data, error)

@@ -1,0 +1,113 @@
+"""The entities' table: load many, save many, each save on condition of its version.
+
+Room: shell. The only DynamoDB here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill_consumers.core.batch import Entity, Write
+from tidemill_consumers.shell.attributes import from_item, to_item
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
+
+KEYS_PER_READ = 100
+"""BatchGetItem's limit."""
+
+STATEMENTS_PER_CALL = 25
+"""BatchExecuteStatement's limit."""
+
+READS_OF_UNPROCESSED = 8
+"""Tries to get what BatchGetItem leaves unprocessed before the batch is given back."""
+
+CALLS_AT_ONCE = 4
+
+
+class Unloadable(RuntimeError):
+    """The table did not give up some items; the batch must be delivered again."""
+
+
+class Entities:
+    """The table of entities.
+
+    Args:
+        dynamodb: a boto3 DynamoDB client.
+        table: the table's name, with a string partition key `pk`.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, "dynamodb")
+        self.write_calls = 0
+        """BatchExecuteStatement calls made."""
+
+    def load(self, keys: Iterable[str]) -> dict[str, Entity]:
+        """The entities that exist among the keys, as of now (consistent reads).
+
+        Raises:
+            Unloadable: the table left keys unprocessed again and again.
+            ClientError, BotoCoreError: the read failed.
+        """
+        pages = self._calls.map(self._load_page, chunks(dict.fromkeys(keys), KEYS_PER_READ))
+        return {entity.key: entity for page in pages for entity in page}
+
+    def save(self, writes: Sequence[Write]) -> set[str]:
+        """Save each entity if its version is still the expected one; the keys that were not saved."""
+        pages = self._calls.map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
+        return {key for page in pages for key in page}
+
+    def _load_page(self, keys: list[str]) -> list[Entity]:
+        request: Any = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
+        found: list[Entity] = []
+        for _ in range(READS_OF_UNPROCESSED):
+            answer = self._dynamodb.batch_get_item(RequestItems=request)
+            found += [from_item(item) for item in answer["Responses"].get(self._table, [])]
+            request = answer.get("UnprocessedKeys")
+            if not request:
+                return found
+        raise Unloadable(f"{self._table}: items stay unprocessed")
+
+    def _save_page(self, writes: list[Write]) -> list[str]:
+        self.write_calls += 1
+        try:
+            answer = self._dynamodb.batch_execute_statement(
+                Statements=[self._statement(write) for write in writes]
+            )
+        except (ClientError, BotoCoreError):
+            # Whether some were saved is unknown: loading again tells.
+            return [write.key for write in writes]
+        outcomes = zip(writes, answer["Responses"], strict=True)
+        return [write.key for write, outcome in outcomes if "Error" in outcome]
+
+    def _statement(self, write: Write) -> Any:
+        assert write.becomes is not None, "only writes that change something are saved"  # noqa: S101
+        item = to_item(write.becomes)
+        if write.expects == 0:
+            names = ", ".join(f"'{name}': ?" for name in item)
+            return {
+                "Statement": f'INSERT INTO "{self._table}" VALUE {{{names}}}',
+                "Parameters": list(item.values()),
+            }
+        key = item.pop("pk")
+        names = " ".join(f"SET {name} = ?" for name in item)
+        return {
+            "Statement": f'UPDATE "{self._table}" {names} WHERE pk = ? AND ver = ?',
+            "Parameters": [*item.values(), key, {"N": str(write.expects)}],
+        }
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

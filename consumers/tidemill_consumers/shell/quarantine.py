@@ -1,0 +1,73 @@
+"""The quarantine: requests that can never be applied, whole, with their reason, as objects in S3.
+
+Room: shell. The only S3 here.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill_consumers.core.batch import Arrival, Quarantined
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class Quarantine:
+    """The quarantine bucket.
+
+    An object is named by its request's place in the stream, so that storing it again changes nothing.
+
+    Args:
+        s3: a boto3 S3 client.
+        bucket: the bucket's name.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
+        """Store each; those that could not be stored."""
+        return tuple(one for one in quarantined if not self._stored(one))
+
+    def _stored(self, one: Quarantined) -> bool:
+        try:
+            self._s3.put_object(
+                Bucket=self._bucket, Key=object_key(one), Body=body(one), ContentType="application/json"
+            )
+        except (ClientError, BotoCoreError):
+            return False
+        return True
+
+
+def object_key(one: Quarantined) -> str:
+    """Where it lies: by the day it arrived and its place in the stream."""
+    at = one.arrival
+    day = datetime.fromtimestamp(at.arrived, UTC).strftime("%Y-%m-%d")
+    return f"quarantine/dt={day}/{at.shard}/{at.position.sequence}-{at.position.sub}.json"
+
+
+def body(one: Quarantined) -> bytes:
+    """What is kept of it, as JSON: reason, place, key, id where it has one, and the payload in base64."""
+    at = one.arrival
+    request = at.request if isinstance(at, Arrival) else None
+    return msgspec.json.encode(
+        {
+            "reason": one.reason,
+            "id": request.id if request else None,
+            "cmd": request.cmd if request else None,
+            "key": at.key,
+            "shard": at.shard,
+            "sequence": str(at.position.sequence),
+            "sub": at.position.sub,
+            "arrived": at.arrived,
+            "payload": b64encode(at.payload).decode(),
+        }
+    )
