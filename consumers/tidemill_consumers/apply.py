@@ -96,7 +96,7 @@ def _report(records: int, planned: Plan, failed: set[str], app: Application) -> 
     keys = sum(write.becomes is not None for write in planned.writes)
     print(
         f"applied records={records} keys={keys} failed={len(failed)} write_calls={app.entities.write_calls}"
-    )  # noqa: T201
+    )
 
 
 @cache

@@ -106,6 +106,6 @@ class ShardReader:
             self._iterator = self._kinesis.get_shard_iterator(
                 StreamARN=self._stream_arn,
                 ShardId=self.shard,
-                **position,  # type: ignore[arg-type] # the stubs cannot see through the choice
+                **position,
             )["ShardIterator"]
         return self._iterator

@@ -137,8 +137,8 @@ class Producer:
         with Producer("requests", client="alice") as producer:
             producer.send("content.view", key="content/42")
 
-    What could not be sent and was not asked for by `Handle.result` is raised by `flush`, `close` and the end of
-    the block.
+    What was given up, and not asked for by `Handle.result`, is raised by `flush`, `close` and the end of the
+    block.
 
     Args:
         stream: the stream's name or ARN.
@@ -148,8 +148,8 @@ class Producer:
         record_bytes: size of a full record.
         linger: seconds that a request may wait for company.
         max_pending_bytes: when more than that waits for its acknowledgement, `send` waits.
-        writer: the writer id; None makes one of 12 characters. Give one only together with `counter`: consumers
-            take a counter that a writer has already used for a repeat.
+        writer: the writer id; None makes one of 12 characters. One that has been used before needs `counter`:
+            consumers take what comes under a counter already used for a repeat.
         counter: the highest counter that the writer has used.
 
     Raises:
@@ -251,7 +251,7 @@ class Producer:
                 now=monotonic(),
             )
             if outbox.due < self._sleeps_until:
-                self._work.notify()
+                self._wake()
         return Handle(id_, record, self._done)
 
     def put(self, request: Request) -> Handle:
@@ -265,7 +265,7 @@ class Producer:
             outbox = self._ready()
             record = outbox.add(request, monotonic())
             if outbox.due < self._sleeps_until:
-                self._work.notify()
+                self._wake()
         return Handle(request.id, record, self._done)
 
     def flush(self, timeout: float | None = None) -> None:
@@ -280,7 +280,7 @@ class Producer:
         """
         with self._done:
             records = self._outbox.flush(monotonic())
-            self._work.notify()
+            self._wake()
             if not self._done.wait_for(lambda: all(record.outcome for record in records), timeout):
                 raise StillPending(sum(record.count for record in records if not record.outcome))
             refusal, self._refusal = self._refusal, None
@@ -330,6 +330,11 @@ class Producer:
             self._thread.start()
             atexit.register(self.close)  # one that nobody closed still sends what it has
         return outbox
+
+    def _wake(self) -> None:
+        """Wakes the sender's thread, once: it may take a while to get its turn."""
+        self._sleeps_until = -inf
+        self._work.notify()
 
     def _wait_for_call(self) -> Call | None:
         """The next call; None to end."""
@@ -398,7 +403,7 @@ class Producer:
     def _stop(self) -> None:
         with self._work:
             self._stopping = True
-            self._work.notify()
+            self._wake()
         if self._thread is not None:
             self._thread.join()
             atexit.unregister(self.close)
@@ -418,8 +423,8 @@ def _make_kinesis() -> KinesisClient:
     return boto3.client(
         "kinesis",
         config=Config(
-            # The outbox retries, lane by lane and failed entries only. Retries beneath it would repeat the whole
-            # call, wait in the sender's thread, and multiply with its own.
+            # The outbox retries, lane by lane and failed entries only. Retries beneath it would repeat the
+            # whole call, wait in the sender's thread, and multiply with its own.
             retries={"total_max_attempts": 1, "mode": "standard"},
             # A quarter of a call's time; what is sent has been checked one by one.
             parameter_validation=False,

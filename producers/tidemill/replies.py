@@ -42,8 +42,8 @@ class Replies:
             for reply in replies:
                 print(reply.id, reply.status)
 
-    A message is deleted when its replies have been handed over and the next are asked for: a listener that dies
-    in between hears them again.
+    A message is deleted when its replies have been handed over and the next are asked for: a listener that
+    dies in between hears them again.
 
     Args:
         queue_url: the queue's URL.

@@ -3,6 +3,7 @@
 Room: SDK core. No I/O; time and chance are arguments.
 """
 
+from functools import lru_cache
 from math import isfinite
 
 import msgspec
@@ -36,15 +37,18 @@ def uuid7(at: int, bits: int) -> str:
     Not by a library: those read the clock and the system's randomness, and a run that is to be repeated
     exactly has to give both.
     """
-    high, low = bits >> 62 & 0xFFF, bits & (1 << 62) - 1
-    text = f"{(at & (1 << 48) - 1) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = f"{bits | 1 << 75:019x}"  # the variant's two bits, 10, before the random ones
+    return f"{_time_and_version(at)}{text[16:]}-{text[:4]}-{text[4:16]}"
+
+
+@lru_cache(maxsize=16)
+def _time_and_version(at: int) -> str:
+    text = f"{at & (1 << 48) - 1:012x}"
+    return f"{text[:8]}-{text[8:]}-7"
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Request)
-
-
 _NAMES = {"id": 128, "cmd": 128, "key": MAX_KEY_CHARACTERS, "client": MAX_KEY_CHARACTERS, "writer": 128}
 
 

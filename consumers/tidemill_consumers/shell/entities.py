@@ -5,6 +5,7 @@ Room: shell. The only DynamoDB here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -17,6 +18,8 @@ from tidemill_consumers.shell.attributes import from_item, to_item
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -83,7 +86,8 @@ class Entities:
             answer = self._dynamodb.batch_execute_statement(
                 Statements=[self._statement(write) for write in writes]
             )
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot save %d entities: %s", len(writes), error)
             # Whether some were saved is unknown: loading again tells.
             return [write.key for write in writes]
         outcomes = zip(writes, answer["Responses"], strict=True)

@@ -13,9 +13,8 @@ from typing import TypedDict
 import msgspec
 
 from tidemill.kpl import CorruptAggregate, is_aggregate, unpack
-from tidemill.request import MAX_REQUEST_BYTES, Document, RefusedRequest, Request
+from tidemill.request import MAX_REQUEST_BYTES, Document, RefusedRequest, Request, decode_json
 from tidemill.request import decode as decode_request
-from tidemill.request import decode_json
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
 
 TRACK = "event.track"

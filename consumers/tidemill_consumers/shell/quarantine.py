@@ -5,6 +5,7 @@ Room: shell. The only S3 here.
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from tidemill_consumers.core.batch import Arrival, Quarantined
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+
+log = logging.getLogger(__name__)
 
 
 class Quarantine:
@@ -42,7 +46,8 @@ class Quarantine:
             self._s3.put_object(
                 Bucket=self._bucket, Key=object_key(one), Body=body(one), ContentType="application/json"
             )
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot quarantine %s: %s", object_key(one), error)
             return False
         return True
 

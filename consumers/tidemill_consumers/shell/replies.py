@@ -5,6 +5,7 @@ Room: shell. The only SNS here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tidemill_consumers.core.batch import Receipt
 
 if TYPE_CHECKING:
     from types_boto3_sns import SNSClient
+
+log = logging.getLogger(__name__)
 
 MESSAGES_PER_CALL = 10
 """PublishBatch's limit."""
@@ -61,7 +64,8 @@ class Replies:
                 TopicArn=self._topic_arn,
                 PublishBatchRequestEntries=[_entry(str(i), message) for i, message in enumerate(batch)],
             )
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot send %d messages: %s", len(batch), error)
             return [sequence for message in batch for sequence in message.sequences]
         failed = (batch[int(failure["Id"])] for failure in answer.get("Failed", []))
         return [sequence for message in failed for sequence in message.sequences]
