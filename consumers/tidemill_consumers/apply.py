@@ -37,6 +37,16 @@ class Response(TypedDict):
     """What Lambda is told: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html."""
 
     batchItemFailures: list[ItemFailure]
+    applied: Applied
+
+
+class Applied(TypedDict):
+    """What the batch was and cost; Lambda passes over it, load tests add it up."""
+
+    records: int
+    requests: int
+    keys: int
+    write_calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Application:
 
 def apply(event: KinesisEvent, app: Application) -> Response:
     """Apply a batch."""
+    calls_before = app.entities.write_calls
     batch = intake(event)
     unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
     not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
@@ -63,8 +74,14 @@ def apply(event: KinesisEvent, app: Application) -> Response:
 
     retry_from = [] if verdict.retry_from is None else [verdict.retry_from]
     again = lowest([*not_stored, *not_sent, *retry_from])
-    _report(batch.records, planned, failed, app)
-    return {"batchItemFailures": [] if again is None else [{"itemIdentifier": str(again)}]}
+    applied: Applied = {
+        "records": batch.records,
+        "requests": len(batch.arrivals) + len(unreadable),
+        "keys": sum(write.becomes is not None for write in planned.writes),
+        "write_calls": app.entities.write_calls - calls_before,
+    }
+    failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again)}]
+    return {"batchItemFailures": failures, "applied": applied}
 
 
 def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str]]:
@@ -89,14 +106,6 @@ def _save(planned: Plan, app: Application) -> set[str]:
     failed = {one.arrival.key for one in app.quarantine.store(quarantined)}
     changed = [write for write in planned.writes if write.becomes and write.key not in failed]
     return failed | app.entities.save(changed)
-
-
-def _report(records: int, planned: Plan, failed: set[str], app: Application) -> None:
-    """One line for the log: what the batch was and what it cost."""
-    keys = sum(write.becomes is not None for write in planned.writes)
-    print(
-        f"applied records={records} keys={keys} failed={len(failed)} write_calls={app.entities.write_calls}"
-    )
 
 
 @cache

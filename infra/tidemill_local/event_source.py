@@ -147,8 +147,8 @@ class EventSource:
         return finished == count
 
 
-def invoker(functions: LambdaClient, name: str) -> Invoke:
-    """Invokes the function `name` through Lambda's API and waits for its answer."""
+def invoker(functions: LambdaClient, name: str, heard: Callable[[bytes], None]) -> Invoke:
+    """Invokes the function `name` through Lambda's API and waits for its answer, which `heard` is told too."""
 
     def invoke(event: bytes) -> bytes | None:
         try:
@@ -160,6 +160,7 @@ def invoker(functions: LambdaClient, name: str) -> Invoke:
         if "FunctionError" in answer:
             log.warning("%s failed: %s", name, payload[:500].decode(errors="replace"))
             return None
+        heard(payload)
         return payload
 
     return invoke

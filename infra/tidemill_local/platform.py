@@ -24,6 +24,7 @@ class Platform:
         port: where AWS's API is served on 127.0.0.1; 0 chooses a free port.
         parameters: the template's parameters that shall not have their defaults.
         say: told what is being waited for.
+        heard: told each answer of a function, as JSON.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class Platform:
         port: int = DEFAULT_PORT,
         parameters: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
+        heard: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.emulator = Emulator(port)
         self._parameters = parameters or {}
         self._say = say
+        self._heard = heard
         self._deployment: Deployment | None = None
         self.event_sources: list[EventSource] = []
         self.delivery_streams: list[DeliveryStream] = []
@@ -87,7 +90,8 @@ class Platform:
 
     def _add_event_source(self, config: event_source_rules.MappingConfig) -> None:
         client = self.emulator.client
-        source = EventSource(client("kinesis"), invoker(client("lambda"), config.function), config)
+        invoke = invoker(client("lambda"), config.function, self._heard)
+        source = EventSource(client("kinesis"), invoke, config)
         source.start()
         self.event_sources.append(source)
 

@@ -157,14 +157,17 @@ def declared_outputs(template: Mapping[str, Node], outputs: Mapping[str, str]) -
 
 
 def allow_statement_calls(template: Mapping[str, Node]) -> dict[str, Node]:
-    """The template with a privilege that only the emulator wants.
+    """The template with the privileges that only the emulator wants.
 
     AWS authorises a PartiQL statement as dynamodb:PartiQLInsert, PartiQLUpdate, … on its table. The emulator
     asks for the name of the call, on everything. So roles that hold the former are given the latter, here
-    only; that one privilege is therefore not proven locally.
+    only; that one privilege is therefore not proven locally. Likewise AWS authorises PublishBatch as
+    sns:Publish, and the emulator asks for sns:PublishBatch.
     """
 
     def allow(node: Node) -> Node:
+        if isinstance(node, dict) and node.get("Action") == "sns:Publish":
+            return {**node, "Action": ["sns:Publish", "sns:PublishBatch"]}
         statements = node.get("Statement") if isinstance(node, dict) else None
         if not isinstance(statements, list) or not any(map(_is_partiql, statements)):
             return node

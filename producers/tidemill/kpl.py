@@ -69,7 +69,10 @@ def pack(records: Iterable[UserRecord]) -> bytes:
         append(data)
     if not parts:
         raise ValueError("an aggregate of no records")
-    return _sealed([*map(_key_entry, keys), *map(_hash_key_entry, hash_keys), *parts])
+    packed = _sealed([*map(_key_entry, keys), *map(_hash_key_entry, hash_keys), *parts])
+    if packed.find(MAGIC[:1], 1) >= 0 and any(map(is_aggregate, parts[1::2])):
+        raise ValueError("an aggregate inside an aggregate")
+    return packed
 
 
 class Aggregate:
@@ -90,7 +93,10 @@ class Aggregate:
         self.size = EMPTY_BYTES + sum(map(len, self._parts))
 
     def add(self, item: tuple[str, bytes], limit: int) -> bool:
-        """Adds a partition key and its data unless the packed size would pass `limit` bytes; says whether."""
+        """Adds a partition key and its data unless the packed size would pass `limit` bytes; says whether.
+
+        The data is none that `pack` refuses: no aggregate itself.
+        """
         key, data = item
         size = len(data)
         entry = b""

@@ -193,10 +193,10 @@ class Producer:
             self._put_records = partial(self._kinesis.put_records, StreamARN=stream)
         else:
             self._put_records = partial(self._kinesis.put_records, StreamName=stream)
-        lock = Lock()
-        self._work = Condition(lock)
+        self._lock = Lock()
+        self._work = Condition(self._lock)
         """There may be a call to make."""
-        self._done = Condition(lock)
+        self._done = Condition(self._lock)
         """Some requests have been acknowledged or given up."""
         self._thread: Thread | None = None
         self._sleeps_until = -inf
@@ -212,7 +212,7 @@ class Producer:
     @property
     def stats(self) -> Stats:
         """What it has done so far."""
-        with self._work:
+        with self._lock:
             return self._outbox.stats
 
     def send(
@@ -239,7 +239,7 @@ class Producer:
             UnsendableRequest: the contract does not allow it; names the field.
             ProducerClosed: the producer has been closed.
         """
-        with self._work:
+        with self._lock:
             outbox = self._ready()
             id_, record = outbox.send(
                 cmd,
@@ -261,7 +261,7 @@ class Producer:
             UnsendableRequest: the contract does not allow it; names the field.
             ProducerClosed: the producer has been closed.
         """
-        with self._work:
+        with self._lock:
             outbox = self._ready()
             record = outbox.add(request, monotonic())
             if outbox.due < self._sleeps_until:
@@ -278,7 +278,7 @@ class Producer:
             StillPending: it took longer; says how many requests are not acknowledged.
             NotAccepted: requests were given up, and nobody has asked their handles.
         """
-        with self._done:
+        with self._lock:
             records = self._outbox.flush(monotonic())
             self._wake()
             if not self._done.wait_for(lambda: all(record.outcome for record in records), timeout):
@@ -294,7 +294,7 @@ class Producer:
             StillPending: something was not acknowledged in time.
             NotAccepted: requests were given up, and nobody has asked their handles.
         """
-        with self._done:
+        with self._lock:
             if self._closed:
                 return
             self._closed = True
@@ -363,13 +363,13 @@ class Producer:
 
     def _run(self) -> None:
         while True:
-            with self._work:
+            with self._lock:
                 call = self._wait_for_call()
             if call is None:
                 return
             answer = self._put(call)
             self._warn(call, answer)
-            with self._work:
+            with self._lock:
                 self._settle(call, answer)
 
     def _put(self, call: Call) -> Sequence[Outcome] | Refused:
@@ -401,13 +401,13 @@ class Producer:
     # ---- the end
 
     def _stop(self) -> None:
-        with self._work:
+        with self._lock:
             self._stopping = True
             self._wake()
         if self._thread is not None:
             self._thread.join()
             atexit.unregister(self.close)
-        with self._done:
+        with self._lock:
             self._outbox.abandon(
                 Refused("Closed", "the producer was closed before it was acknowledged", again=False)
             )

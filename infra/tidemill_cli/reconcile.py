@@ -1,0 +1,55 @@
+"""Reconciling: was every request that was sent applied once, in order, answered and archived?
+
+Room: command line. Pure: what was sent and what was found come in, findings go out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tidemill.request import Reply, Request
+from tidemill_consumers.core.batch import Accepted, Rules, State
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the rules make of all requests, each applied once, in the order sent."""
+
+    documents: Mapping[str, State]
+    statuses: Mapping[str, str]
+
+
+def expect(requests: Iterable[Request], rules: Rules) -> Expected:
+    """Apply the requests here, one after the other."""
+    documents: dict[str, State] = {}
+    statuses: dict[str, str] = {}
+    for request in requests:
+        key = request.key or ""
+        outcome = rules[request.cmd](documents.get(key), request)
+        if isinstance(outcome, Accepted):
+            documents[key] = outcome.state
+        statuses[request.id] = "accepted" if isinstance(outcome, Accepted) else "rejected"
+    return Expected(documents, statuses)
+
+
+def differences(
+    expected: Expected,
+    replies: Mapping[str, Reply],
+    documents: Mapping[str, State],
+    archived: Counter[str],
+) -> list[str]:
+    """What does not hold, a line each; none when all is reconciled."""
+    found = {
+        "requests without their reply": [i for i in expected.statuses if i not in replies],
+        "replies that differ from what the rules say": [
+            i for i, status in expected.statuses.items() if i in replies and replies[i].status != status
+        ],
+        "entities that differ from what the rules say": [
+            key for key, document in expected.documents.items() if documents.get(key) != document
+        ],
+        "requests missing from the archive": [i for i in expected.statuses if not archived[i]],
+        "requests archived more than once": [i for i, copies in archived.items() if copies > 1],
+    }
+    return [f"{len(ids)} {what}, such as {ids[0]}" for what, ids in found.items() if ids]

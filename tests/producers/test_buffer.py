@@ -1,0 +1,148 @@
+"""The buffer: against a model that keeps the items, and what records and calls count."""
+
+from dataclasses import dataclass, field
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.buffer import CALL_BYTES, Acknowledged, Buffer, Call, Record
+from tidemill.kpl import UserRecord, pack, unpack
+
+
+@dataclass
+class Sizes:
+    """A load of plain sizes."""
+
+    items: list[int] = field(default_factory=list)
+    due: float = inf
+
+    @property
+    def count(self) -> int:
+        return len(self.items)
+
+    def add(self, item: int, limit: int) -> bool:
+        if sum(self.items) + item > limit:
+            return False
+        self.items.append(item)
+        return True
+
+
+def made(size: int = 10, count: int = 3) -> Buffer[int, Sizes]:
+    return Buffer(Sizes, size, count)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 15), st.floats(0, 100)) | st.none()),
+    st.integers(1, 10),
+    st.integers(1, 5),
+)
+def test_nothing_is_lost_reordered_or_overfull(
+    steps: list[tuple[int, float] | None], size: int, count: int
+) -> None:
+    buffer = made(size, count)
+    given: list[int] = []
+    taken: list[Sizes] = []
+    for step in steps:
+        full = buffer.take() if step is None else buffer.add(*step)
+        given += [] if step is None else [step[0]]
+        taken += [] if full is None else [full]
+        assert all(load.items for load in taken)
+    rest = buffer.take()
+    taken += [] if rest is None else [rest]
+    assert [item for load in taken for item in load.items] == given
+    for load in taken:
+        assert load.count <= count
+        assert load.count == 1 or sum(load.items) <= size
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 100)), min_size=1, max_size=3))
+def test_it_is_due_with_its_earliest_item(items: list[tuple[int, float]]) -> None:
+    buffer = made(size=10, count=4)
+    for item in items:
+        buffer.add(*item)
+    assert buffer.load.due == min(due for _, due in items)
+
+
+def test_it_is_due_at_once_when_its_count_is_reached() -> None:
+    buffer = made(count=2)
+    buffer.add(1, 5.0)
+    assert buffer.load.due == 5.0
+    buffer.add(1, 6.0)
+    assert buffer.load.due == -inf
+
+
+def test_what_does_not_fit_begins_the_next_load() -> None:
+    buffer = made(size=10)
+    assert buffer.add(6, 1.0) is None
+    assert buffer.add(5, 2.0) == Sizes([6], 1.0)
+    assert buffer.load == Sizes([5], 2.0)
+
+
+def test_what_is_larger_than_the_size_travels_alone() -> None:
+    buffer = made(size=10)
+    assert buffer.add(99, 1.0) is None
+    assert buffer.add(1, 2.0) == Sizes([99], 1.0)
+
+
+def test_an_empty_one_is_never_due_and_gives_nothing() -> None:
+    buffer = made()
+    buffer.hurry()
+    assert buffer.load.due == inf
+    assert buffer.take() is None
+
+
+def test_hurry_makes_it_due() -> None:
+    buffer = made()
+    buffer.add(1, 5.0)
+    buffer.hurry()
+    assert buffer.load.due == -inf
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1, max_size=20), st.binary(max_size=50).map(b"{".__add__)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_a_records_requests_carry_its_hash_key(items: list[tuple[str, bytes]]) -> None:
+    record = Record(5, "12345")
+    for item in items:
+        assert record.add(item, 100_000)
+    expected = [UserRecord(key, data, "12345") for key, data in items]
+    assert record.size == len(record.data)
+    assert record.data == pack(expected)
+    assert unpack(record.data) == expected
+
+
+def test_a_records_bytes_stay_the_same_until_it_is_settled() -> None:
+    record = Record(5, "12345")
+    record.add(("a", b"x"), 1000)
+    first = record.data
+    assert record.data == first
+    record.settle(Acknowledged("shard", "1"))
+    assert record.outcome == Acknowledged("shard", "1")
+
+
+def test_a_call_counts_data_and_partition_keys() -> None:
+    record = Record(63, "1")
+    record.add(("a", b"x"), 1000)
+    call = Call()
+    assert not call.add(record, record.size + len("lane-63") - 1)
+    assert call.add(record, record.size + len("lane-63"))
+    assert call.size == len(record.data) + len(record.partition_key)
+    assert call.count == 1
+
+
+@pytest.mark.parametrize("size", [CALL_BYTES // 4])
+def test_a_call_stays_below_its_bytes(size: int) -> None:
+    calls: Buffer[Record, Call] = Buffer(Call, CALL_BYTES, 500)
+    full = None
+    while full is None:
+        record = Record(0, "1")
+        record.add(("a", bytes(size)), CALL_BYTES)
+        full = calls.add(record, 0.0)
+    assert full.count == 3
+    assert full.size <= CALL_BYTES

@@ -1,0 +1,235 @@
+"""The contract: round trips, and everything that has to be refused."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.request import (
+    MAX_DEPTH,
+    MAX_REQUEST_BYTES,
+    Receipts,
+    RefusedRequest,
+    Reply,
+    Request,
+    decode,
+    decode_json,
+    decode_receipts,
+    encode,
+)
+
+texts = st.text(max_size=20)
+names = st.text(min_size=1, max_size=128)
+keys = st.text(min_size=1, max_size=256)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+documents = st.dictionaries(texts, values, max_size=5)
+requests = st.builds(
+    Request,
+    id=names,
+    cmd=names,
+    key=st.none() | keys,
+    client=st.none() | keys,
+    writer=st.none() | names,
+    counter=st.none() | st.integers(0, 2**63 - 1),
+    at=st.none() | st.integers(-(2**63), 2**63 - 1),
+    data=documents,
+)
+replies = st.builds(
+    Reply,
+    id=texts,
+    status=st.sampled_from(["accepted", "rejected", "quarantined"]),
+    data=values,
+    error=st.none() | texts,
+)
+
+
+def wire(**changes: Any) -> bytes:
+    return json.dumps({"v": 1, "id": "1", "cmd": "c", "data": {}} | changes).encode()
+
+
+def without(name: str) -> bytes:
+    fields = json.loads(wire())
+    del fields[name]
+    return json.dumps(fields).encode()
+
+
+def nested(levels: int, opening: str = '{"a":', closing: str = "}") -> bytes:
+    """A request of `levels` levels, itself and its data included."""
+    inner = opening * (levels - 2) + "1" + closing * (levels - 2)
+    return b'{"v":1,"id":"1","cmd":"c","data":{"a":%s}}' % inner.encode()
+
+
+@given(requests)
+def test_a_request_reads_back_as_itself(request_: Request) -> None:
+    assert decode(encode(request_)) == request_
+
+
+@given(requests)
+def test_it_is_json_to_everybody(request_: Request) -> None:
+    fields = json.loads(encode(request_))
+    assert fields["v"] == 1
+    assert fields["data"] == request_.data
+    assert fields.get("key") == request_.key
+    assert fields.get("w") == request_.writer
+    assert fields.get("n") == request_.counter
+
+
+@given(requests, st.integers(1, 8))
+def test_the_form_of_the_json_does_not_matter(request_: Request, indent: int) -> None:
+    spread = json.dumps(json.loads(encode(request_)), indent=indent, sort_keys=True)
+    assert decode(spread.encode()) == request_
+
+
+def test_what_is_not_given_is_not_written() -> None:
+    assert encode(Request(id="1", cmd="c", data={})) == b'{"v":1,"id":"1","cmd":"c","data":{}}'
+
+
+def test_the_whole_of_it() -> None:
+    payload = (
+        b'{"v":1,"id":"1","cmd":"content.view","key":"content/42","client":"alice",'
+        b'"w":"writer","n":17,"at":1764000000123,"data":{"from":"home"}}'
+    )
+    request = decode(payload)
+    assert request == Request(
+        id="1",
+        cmd="content.view",
+        key="content/42",
+        client="alice",
+        writer="writer",
+        counter=17,
+        at=1764000000123,
+        data={"from": "home"},
+    )
+    assert encode(request) == payload
+
+
+@given(st.dictionaries(st.text(max_size=10).map("x-".__add__), values, max_size=3))
+def test_unknown_fields_are_skipped(unknown: dict[str, Any]) -> None:
+    assert decode(wire(**unknown)) == Request(id="1", cmd="c", data={})
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        pytest.param(b"", "truncated", id="empty"),
+        pytest.param(b"hello", "malformed", id="text"),
+        pytest.param(b'{"id":', "truncated", id="cut off"),
+        pytest.param(wire() + b"{}", "trailing", id="two values"),
+        pytest.param(b"\xff\xfe{", "", id="other bytes"),
+        pytest.param(b"[]", "object", id="array"),
+        pytest.param(b'"text"', "object", id="string"),
+        pytest.param(b"null", "object", id="null"),
+        pytest.param(without("id"), "`id`", id="no id"),
+        pytest.param(without("cmd"), "`cmd`", id="no cmd"),
+        pytest.param(without("data"), "`data`", id="no data"),
+        pytest.param(wire(v=2), "2", id="version 2"),
+        pytest.param(wire(v="1"), "", id="version as text"),
+        pytest.param(wire(id=7), "id", id="id as number"),
+        pytest.param(wire(id=""), "id", id="empty id"),
+        pytest.param(wire(id="i" * 129), "id", id="long id"),
+        pytest.param(wire(cmd=""), "cmd", id="empty cmd"),
+        pytest.param(wire(cmd="c" * 129), "cmd", id="long cmd"),
+        pytest.param(wire(key=""), "key", id="empty key"),
+        pytest.param(wire(key="k" * 257), "key", id="long key"),
+        pytest.param(wire(key=5), "key", id="key as number"),
+        pytest.param(wire(client=""), "client", id="empty client"),
+        pytest.param(wire(client="c" * 257), "client", id="long client"),
+        pytest.param(wire(w=""), "w", id="empty writer"),
+        pytest.param(wire(w="w" * 129), "w", id="long writer"),
+        pytest.param(wire(n=-1), "n", id="negative counter"),
+        pytest.param(wire(n=2**63), "n", id="counter of 64 bits"),
+        pytest.param(wire(n=1.5), "n", id="broken counter"),
+        pytest.param(wire(n=True), "n", id="counter as boolean"),
+        pytest.param(wire(at="now"), "at", id="time as text"),
+        pytest.param(wire(data=[]), "data", id="data as array"),
+        pytest.param(wire(data=None), "data", id="data as null"),
+        pytest.param(wire(data={"a": float("nan")}), "malformed", id="NaN"),
+        pytest.param(wire(data={"a": float("inf")}), "malformed", id="Infinity"),
+        pytest.param(b'{"v":1,"id":"1","cmd":"c","data":{"a":1e999}}', "range", id="number out of range"),
+        pytest.param(b'{"v":1,"id":"1","cmd":"c","data":{"a":"\xff"}}', "UTF-8", id="not UTF-8"),
+        pytest.param(b'{"v":1,"id":"1","cmd":"c","data":{"a":"\\ud800"}}', "surrogate", id="lone surrogate"),
+        pytest.param(b'{"v":1,"id":"1","cmd":"c","data":{"a":1,"a":1}}', "twice", id="duplicate in data"),
+        pytest.param(b'{"v":1,"id":"1","id":"2","cmd":"c","data":{}}', "twice", id="duplicate id"),
+        pytest.param(b'{"v":1,"id":"1","cmd":"c","data":{},"x":{"y":1,"y":2}}', "twice", id="in the unknown"),
+        pytest.param(nested(MAX_DEPTH + 1), "deeper", id="objects too deep"),
+        pytest.param(nested(MAX_DEPTH + 1, "[", "]"), "deeper", id="arrays too deep"),
+        pytest.param(nested(5_000), "deeper", id="far too deep"),
+        pytest.param(nested(100_000, "[", "]"), "deeper", id="deep enough to exhaust a stack"),
+        pytest.param(wire(data={"a": "x" * MAX_REQUEST_BYTES}), "bytes", id="too large"),
+    ],
+)
+def test_is_refused(payload: bytes, why: str) -> None:
+    with pytest.raises(RefusedRequest, match=why):
+        decode(payload)
+
+
+def test_the_limits_themselves_are_allowed() -> None:
+    assert decode(nested(MAX_DEPTH)).id == "1"
+    assert decode(nested(MAX_DEPTH, "[", "]")).id == "1"
+    full = wire(data={"a": ""}).replace(
+        b'""', b'"' + b"x" * (MAX_REQUEST_BYTES - len(wire(data={"a": ""}))) + b'"'
+    )
+    assert len(full) == MAX_REQUEST_BYTES
+    assert decode(full).id == "1"
+    widest = decode(
+        wire(id="i" * 128, cmd="c" * 128, key="🗝" * 256, client="ю" * 256, w="w" * 128, n=2**63 - 1)
+    )
+    assert widest.counter == 2**63 - 1
+
+
+def test_brackets_inside_text_are_not_depth() -> None:
+    assert decode(wire(data={"a": "[{" * 100})).data == {"a": "[{" * 100}
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
+    try:
+        request = decode(payload)
+    except RefusedRequest:
+        return
+    assert decode(encode(request)) == request
+
+
+@given(values)
+def test_json_is_read_as_it_was_written(value: Any) -> None:
+    assert decode_json(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"NaN", b"-Infinity", b"1e999", b'{"a":1,"a":2}', b'"\\ud800"', b"\xff", b"[" * 100_000]
+)
+def test_other_json_is_refused(payload: bytes) -> None:
+    with pytest.raises(RefusedRequest):
+        decode_json(payload)
+
+
+@given(st.builds(Receipts, client=texts, replies=st.lists(replies, max_size=5).map(tuple)))
+def test_receipts_read_back_as_themselves(receipts: Receipts) -> None:
+    payload = encode(receipts)
+    assert decode_receipts(payload) == receipts
+    assert decode_receipts(payload.decode()) == receipts
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"{}",
+        b'{"v":2,"client":"a","replies":[]}',
+        b'{"v":1,"replies":[]}',
+        b'{"v":1,"client":"a","replies":[{"id":"1","status":"lost"}]}',
+        b'{"v":1,"client":"a","replies":[{"status":"accepted"}]}',
+        b'{"v":1,"client":"\xff","replies":[]}',
+        b'{"v":1,"client":"a","replies":' + b"[" * 100_000,
+    ],
+)
+def test_what_is_no_receipts_is_refused(payload: bytes) -> None:
+    with pytest.raises(RefusedRequest):
+        decode_receipts(payload)

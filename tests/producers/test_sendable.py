@@ -1,0 +1,120 @@
+"""What may be sent: what is accepted reads back as itself, what is refused names field and remedy."""
+
+from datetime import UTC, datetime
+from math import inf, nan
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, decode
+from tidemill.sendable import UnsendableRequest, to_payload, uuid7
+
+texts = st.text(max_size=20)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def made(**changes: Any) -> Request:
+    return Request(**{"id": "1", "cmd": "c", "key": "k", "data": {}} | changes)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(levels):
+        data = {"in": data}
+    return data
+
+
+def within_itself() -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    data["self"] = [data]
+    return data
+
+
+@given(st.dictionaries(texts, values, max_size=5))
+def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
+    request = made(data=data, client="alice", writer="w", counter=1, at=5)
+    assert decode(to_payload(request)) == request
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "remedy"),
+    [
+        ({"key": None}, "key", "names the entity"),
+        ({"key": ""}, "key", "1 to 256"),
+        ({"key": "k" * 257}, "key", "1 to 256"),
+        ({"key": 42}, "key", "text"),
+        ({"key": b"k"}, "key", "text"),
+        ({"key": "\ud800"}, "key", "text"),
+        ({"cmd": ""}, "cmd", "1 to 128"),
+        ({"cmd": "c" * 129}, "cmd", "1 to 128"),
+        ({"id": ""}, "id", "1 to 128"),
+        ({"id": UUID(int=7)}, "id", "text"),
+        ({"client": ""}, "client", "1 to 256"),
+        ({"client": 7}, "client", "text"),
+        ({"writer": "w" * 129}, "writer", "1 to 128"),
+        ({"at": "now"}, "at", "whole number"),
+        ({"at": 1.5}, "at", "whole number"),
+        ({"counter": -1}, "request", "0"),
+        ({"data": [1]}, "data", "dict"),
+        ({"data": "text"}, "data", "dict"),
+        ({"data": {"a": nan}}, "data.a", "null"),
+        ({"data": {"a": [1, -inf]}}, "data.a[1]", "null"),
+        ({"data": {"a": b"bytes"}}, "data.a", "base64"),
+        ({"data": {"a": {"b": datetime(2026, 1, 1, tzinfo=UTC)}}}, "data.a.b", "datetime is not JSON"),
+        ({"data": {"a": (1, 2)}}, "data.a", "list"),
+        ({"data": {"a": {1}}}, "data.a", "set is not JSON"),
+        ({"data": {1: "a"}}, "data", "names"),
+        ({"data": {"a": {None: 1}}}, "data.a", "names"),
+        ({"data": {"a": "\udfff"}}, "data.a", "surrogate"),
+        ({"data": {"\ud800": 1}}, "data", "names"),
+        ({"data": {"a": object()}}, "data.a", "object is not JSON"),
+        ({"data": {"a": "x" * MAX_REQUEST_BYTES}}, "data", "S3"),
+        ({"data": nested(31)}, "data", "flatter"),
+        ({"data": nested(100_000)}, "data", "32 levels"),
+        ({"data": within_itself()}, "data", "32 levels"),
+    ],
+)
+def test_what_is_refused_names_field_and_remedy(changes: dict[str, Any], field: str, remedy: str) -> None:
+    with pytest.raises(UnsendableRequest) as refused:
+        to_payload(made(**changes))
+    assert refused.value.field == field
+    assert str(refused.value).startswith(f"{field}: ")
+    assert remedy in str(refused.value)
+    assert isinstance(refused.value, RefusedRequest)
+
+
+def test_the_limits_themselves_are_accepted() -> None:
+    to_payload(made(key="k" * 256, cmd="c" * 128, id="i" * 128, client="ю" * 256))
+    to_payload(made(data=nested(30)))
+    room = MAX_REQUEST_BYTES - len(to_payload(made(data={"a": ""})))
+    assert len(to_payload(made(data={"a": "x" * room}))) == MAX_REQUEST_BYTES
+    with pytest.raises(UnsendableRequest, match="S3"):
+        to_payload(made(data={"a": "x" * (room + 1)}))
+
+
+@given(st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
+def test_a_uuid7_is_one(at: int, bits: int) -> None:
+    text = uuid7(at, bits)
+    found = UUID(text)
+    assert str(found) == text
+    assert found.version == 7
+    assert found.variant == "specified in RFC 4122"
+    assert found.int >> 80 == at
+
+
+@given(st.lists(st.integers(0, 2**74 - 1), min_size=2, max_size=2, unique=True))
+def test_uuids_of_other_bits_are_others(bits: list[int]) -> None:
+    assert uuid7(1, bits[0]) != uuid7(1, bits[1])
+
+
+def test_uuids_of_later_times_are_greater() -> None:
+    ids = [uuid7(at, 2**74 - 1 - at) for at in (0, 1, 2**40, 2**48 - 1)]
+    assert ids == sorted(ids)
