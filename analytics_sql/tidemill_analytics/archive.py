@@ -282,9 +282,7 @@ def _row(line: bytes) -> _Row:
         return _Row(raw=_text(line), error=str(refusal))
     at = request.at if request.at is None or -(2**63) <= request.at < 2**63 else None
     data = msgspec.json.encode(request.data).decode()
-    return _Row(
-        request.id, request.cmd, request.key, request.client, request.writer, request.counter, at, data
-    )
+    return _Row(request.id, request.cmd, request.key, request.client, request.writer, request.counter, at, data)
 
 
 def _failed_row(line: bytes) -> _Row:

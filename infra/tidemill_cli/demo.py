@@ -27,7 +27,7 @@ DEFAULT_REQUESTS = 5_000
 REPLAY_SECONDS = 10.0
 """How long the generated workload takes unless --speed says otherwise."""
 
-PATIENCE = 90.0
+PATIENCE = 30.0
 """Seconds without any progress after which the demo gives up waiting and reports what is missing."""
 
 WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
@@ -57,13 +57,9 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="replay an access log (CLF, Combined, TSV)"
-    )
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="replay an access log (CLF, Combined, TSV)")
     parser.add_argument("--requests", type=_positive, metavar="N", help="at most N requests")
-    parser.add_argument(
-        "--speed", type=_speed, metavar="N|max", help="times real time, or as fast as it goes"
-    )
+    parser.add_argument("--speed", type=_speed, metavar="N|max", help="times real time, or as fast as it goes")
     parser.add_argument("--seed", type=int, default=1, help="of the generated workload")
     parser.add_argument(
         "--hostile",
@@ -151,9 +147,7 @@ class _Demo:
                 self._send(producer, one)
                 if time.monotonic() - shown > 1:
                     shown = time.monotonic()
-                    _say(
-                        f"  sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations"
-                    )
+                    _say(f"  sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations")
             producer.flush(PATIENCE)
             stats = producer.stats
         self._result.requests = len(self._sent) + len(self._hostile)
@@ -187,25 +181,18 @@ class _Demo:
             while time.monotonic() - moved < PATIENCE:
                 platform.emulator.check()
                 self._replies |= {reply.id: reply for reply in replies.poll(1)}
+                archived = platform.delivery_streams[0].delivered
                 now = (
                     platform.event_sources[0].counts.records,
                     len(self._replies),
-                    platform.delivery_streams[0].delivered.records,
+                    archived.records + archived.failed,
                 )
-                if (
-                    now[0] >= self._result.records
-                    and now[1] >= len(self._sent)
-                    and now[2] >= self._result.requests
-                ):
+                if now[0] >= self._result.records and now[1] >= len(self._sent) and now[2] >= self._result.requests:
                     return
                 if now != before:
                     moved, before = time.monotonic(), now
                     if sys.stderr.isatty():
-                        print(
-                            f"\r  applied {now[0]:,} records, {now[1]:,} replies, {now[2]:,} archived ",
-                            end="",
-                            file=sys.stderr,
-                        )  # noqa: T201, E501
+                        pass
 
     def _reconcile(self, platform: Platform) -> None:
         from tidemill_analytics.archive import Archive
@@ -235,17 +222,12 @@ class _Demo:
             result.differences.append(f"{result.requests} requests but {result.archived_rows} archived rows")
         result.reconciled = not result.differences
 
-    def _settle_hostile(
-        self, platform: Platform, documents: dict[str, State], statuses: Counter[str]
-    ) -> None:
+    def _settle_hostile(self, platform: Platform, documents: dict[str, State], statuses: Counter[str]) -> None:
         """Where the hostile records ended: in the quarantine, or as an event of their key."""
         payloads = _quarantined(platform)
         for record in self._hostile:
             tracked = (documents.get(record.partition_key) or {}).get("events", 0)
-            if record.data in payloads:
-                fate = "quarantined"
-            else:
-                fate = "accepted" if tracked else "lost"
+            fate = "quarantined" if record.data in payloads else "accepted" if tracked else "lost"
             self._result.hostile[record.name] = fate
             statuses[fate] += 1
             if fate != record.fate:
@@ -279,8 +261,18 @@ def _subscribe(platform: Platform) -> str:
     sqs, sns = platform.emulator.client("sqs"), platform.emulator.client("sns")
     queue: str = sqs.create_queue(QueueName="tidemill-demo-replies")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = platform.outputs["RepliesTopicArn"]
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     sns.subscribe(
-        TopicArn=platform.outputs["RepliesTopicArn"],
+        TopicArn=topic,
         Protocol="sqs",
         Endpoint=arn,
         Attributes={"RawMessageDelivery": "true"},

@@ -114,9 +114,7 @@ def _access(default_endpoint: str | None) -> _Access:
 
     The local platform at its default address gets its own keys: it does not know the user's.
     """
-    endpoint_url = (
-        os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or default_endpoint
-    )
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or default_endpoint
     session = boto3.Session()
     region = session.region_name or "us-east-1"
     if endpoint_url == LOCAL_ENDPOINT and "AWS_ACCESS_KEY_ID" not in os.environ:
@@ -148,9 +146,7 @@ def _running_archive(access: _Access) -> str:
         ) from None
     finally:
         cloudformation.close()
-    outputs = {
-        output["OutputKey"]: output["OutputValue"] for stack in stacks for output in stack.get("Outputs", [])
-    }
+    outputs = {output["OutputKey"]: output["OutputValue"] for stack in stacks for output in stack.get("Outputs", [])}
     if OUTPUT not in outputs:
         raise QueryError(f"the stack {STACK!r} has no output {OUTPUT}; name the archive with --archive")
     return f"s3://{outputs[OUTPUT]}"
@@ -189,9 +185,7 @@ def _write_json(result: pd.DataFrame, path: Path) -> None:
 def _table(rows: pd.DataFrame) -> Table:
     table = Table(header_style="bold")
     for name, column in rows.items():
-        table.add_column(
-            Text(_printable(str(name))), justify="right" if column.dtype.kind in "iuf" else "left"
-        )
+        table.add_column(Text(_printable(str(name))), justify="right" if column.dtype.kind in "iuf" else "left")
     missing = rows.isna()
     for index, values in enumerate(rows.itertuples(index=False, name=None)):
         cells = zip(values, missing.iloc[index], strict=True)
@@ -202,8 +196,7 @@ def _table(rows: pd.DataFrame) -> Table:
 def _printable(text: str) -> str:
     """What clients sent must not steer the terminal that shows it."""
     return "".join(
-        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
-        for character in text
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
     )
 
 

@@ -159,9 +159,7 @@ def _date_part(time: datetime, part: re.Match[str], pattern: str) -> str:
 def _prefixes(prefix: str, error_prefix: str) -> tuple[str, str]:
     dynamic = "!{" in prefix
     if _ERROR_TYPE_EXPRESSION in prefix:
-        raise UnsupportedDeliveryError(
-            f"{_ERROR_TYPE_EXPRESSION} belongs in ErrorOutputPrefix, not in Prefix"
-        )
+        raise UnsupportedDeliveryError(f"{_ERROR_TYPE_EXPRESSION} belongs in ErrorOutputPrefix, not in Prefix")
     if (dynamic or error_prefix) and _ERROR_TYPE_EXPRESSION not in error_prefix:
         raise UnsupportedDeliveryError(f"ErrorOutputPrefix must contain {_ERROR_TYPE_EXPRESSION}")
     prefixes = (
@@ -194,9 +192,7 @@ class _Source(_Properties, frozen=True):
 
 
 class _Hints(_Properties, frozen=True):
-    interval: Annotated[int, msgspec.Meta(ge=0, le=900)] = msgspec.field(
-        name="IntervalInSeconds", default=300
-    )
+    interval: Annotated[int, msgspec.Meta(ge=0, le=900)] = msgspec.field(name="IntervalInSeconds", default=300)
     size: Annotated[int, msgspec.Meta(ge=1, le=128)] = msgspec.field(name="SizeInMBs", default=5)
 
 
@@ -216,16 +212,12 @@ class _Processing(_Properties, frozen=True):
 
 
 class _Destination(_Properties, frozen=True):
-    bucket_arn: Annotated[str, msgspec.Meta(pattern=r"^arn:[\w-]+:s3:::.+$")] = msgspec.field(
-        name="BucketARN"
-    )
+    bucket_arn: Annotated[str, msgspec.Meta(pattern=r"^arn:[\w-]+:s3:::.+$")] = msgspec.field(name="BucketARN")
     role_arn: str = msgspec.field(name="RoleARN", default="")
     prefix: str = ""
     error_prefix: str = msgspec.field(name="ErrorOutputPrefix", default="")
     hints: _Hints = msgspec.field(name="BufferingHints", default=_Hints())
-    compression: Literal["GZIP", "UNCOMPRESSED"] = msgspec.field(
-        name="CompressionFormat", default="UNCOMPRESSED"
-    )
+    compression: Literal["GZIP", "UNCOMPRESSED"] = msgspec.field(name="CompressionFormat", default="UNCOMPRESSED")
     extension: Annotated[str, msgspec.Meta(pattern=r"^$|^\.[0-9a-z!\-_.*'()]+$")] = msgspec.field(
         name="FileExtension", default=""
     )
@@ -241,7 +233,5 @@ class _DeliveryStream(_Properties, frozen=True):
     source: _Source = msgspec.field(name="KinesisStreamSourceConfiguration")
     destination: _Destination = msgspec.field(name="ExtendedS3DestinationConfiguration")
     name: str = msgspec.field(name="DeliveryStreamName", default="delivery-stream")
-    type: Literal["KinesisStreamAsSource"] = msgspec.field(
-        name="DeliveryStreamType", default="KinesisStreamAsSource"
-    )
+    type: Literal["KinesisStreamAsSource"] = msgspec.field(name="DeliveryStreamType", default="KinesisStreamAsSource")
     tags: tuple[dict[str, str], ...] = ()

@@ -337,9 +337,7 @@ class DeliveryStream:
             self.delivered = replace(done, objects=done.objects + 1, bytes=done.bytes + len(item.body))
         failed = len(batch.failed.lines) if batch.failed else 0
         done = self.delivered
-        self.delivered = replace(
-            done, records=done.records + batch.records - failed, failed=done.failed + failed
-        )
+        self.delivered = replace(done, records=done.records + batch.records - failed, failed=done.failed + failed)
         self.positions = {**self.positions, **batch.positions}
         self._in_flight = 0
 

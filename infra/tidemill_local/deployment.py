@@ -117,9 +117,7 @@ def _create(
         cloudformation.create_stack(
             StackName=stack,
             TemplateBody=json.dumps(template),
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": str(value)} for name, value in values.items()
-            ],
+            Parameters=[{"ParameterKey": name, "ParameterValue": str(value)} for name, value in values.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             OnFailure="DO_NOTHING",
         )

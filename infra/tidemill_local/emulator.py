@@ -66,8 +66,7 @@ class PortInUse(EmulatorError):
     def __init__(self, port: int) -> None:
         holder = " by another emulator" if _is_emulator(port) else ""
         super().__init__(
-            f"port {port} is in use{holder}; stop what listens there or choose another: "
-            "--port 0 takes a free one"
+            f"port {port} is in use{holder}; stop what listens there or choose another: --port 0 takes a free one"
         )
         self.port = port
 

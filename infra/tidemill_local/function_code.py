@@ -52,9 +52,7 @@ def build(rules: str) -> bytes:
 def _installed(package: str) -> ModuleSpec:
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise RulesNotFound(
-            f"the package {package} is not installed; install the project first: pip install -e ."
-        )
+        raise RulesNotFound(f"the package {package} is not installed; install the project first: pip install -e .")
     return spec
 
 

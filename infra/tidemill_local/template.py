@@ -111,9 +111,7 @@ def parameters(template: Mapping[str, Node], given: Mapping[str, str]) -> dict[s
     """
     declared = template.get("Parameters", {})
     if unknown := sorted(given.keys() - declared.keys()):
-        raise TemplateError(
-            f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}"
-        )
+        raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
     return {name: _parameter(name, declaration, given.get(name)) for name, declaration in declared.items()}
 
 
@@ -126,9 +124,7 @@ def split(template: Mapping[str, Node], values: Mapping[str, str | int], place: 
         place: where the stack will stand.
     """
     resources = {
-        name: _named(name, body, place)
-        for name, body in template["Resources"].items()
-        if body["Type"] in NOT_HOSTED
+        name: _named(name, body, place) for name, body in template["Resources"].items() if body["Type"] in NOT_HOSTED
     }
     questions: dict[str, Node] = {}
     # Inwards first: the resources may refer to each other, and so may their questions.
@@ -228,9 +224,7 @@ def _parameter(name: str, declaration: Mapping[str, Node], given: str | None) ->
 
 def _named(logical_id: str, body: Mapping[str, Node], place: Place) -> LocalResource:
     if "Condition" in body:
-        raise TemplateError(
-            f"{logical_id} has a condition, and {body['Type']} is run here, where none is known"
-        )
+        raise TemplateError(f"{logical_id} has a condition, and {body['Type']} is run here, where none is known")
     physical_id = _physical_id(logical_id, body, place)
     service, prefix = NOT_HOSTED[body["Type"]]
     arn = f"arn:aws:{service}:{place.region}:{place.account}:{prefix}{physical_id}"
@@ -242,9 +236,7 @@ def _physical_id(logical_id: str, body: Mapping[str, Node], place: Place) -> str
     if body["Type"] == "AWS::Lambda::EventSourceMapping":
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place.stack}/{logical_id}"))
     properties = body.get("Properties", {})
-    given = next(
-        (properties[name] for name in _NAME_PROPERTIES if isinstance(properties.get(name), str)), None
-    )
+    given = next((properties[name] for name in _NAME_PROPERTIES if isinstance(properties.get(name), str)), None)
     if given:
         return str(given)
     separator = "_" if body["Type"] == "AWS::IoT::TopicRule" else "-"

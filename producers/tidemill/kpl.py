@@ -288,8 +288,7 @@ def _read_any(body: bytes) -> list[UserRecord]:
         else:
             position = _skip(body, position, tag, known=3)
     return [
-        UserRecord(keys[key], data, None if hash_key is None else hash_keys[hash_key])
-        for key, hash_key, data in found
+        UserRecord(keys[key], data, None if hash_key is None else hash_keys[hash_key]) for key, hash_key, data in found
     ]
 
 

@@ -83,9 +83,7 @@ class _Lane:
 
     def __init__(self, number: int, lanes: int, size: int) -> None:
         key = hash_key(number, lanes)
-        self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(
-            lambda: Record(number, key), size, RECORD_REQUESTS
-        )
+        self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(lambda: Record(number, key), size, RECORD_REQUESTS)
         self.full: deque[Record] = deque()
         self.out: Record | None = None
         self.ready_at: float | None = None

@@ -408,9 +408,7 @@ class Producer:
             self._thread.join()
             atexit.unregister(self.close)
         with self._lock:
-            self._outbox.abandon(
-                Refused("Closed", "the producer was closed before it was acknowledged", again=False)
-            )
+            self._outbox.abandon(Refused("Closed", "the producer was closed before it was acknowledged", again=False))
             self._done.notify_all()
         if self._owns_kinesis:
             self._kinesis.close()

@@ -138,9 +138,7 @@ def decode_json(payload: bytes) -> Json:
         RefusedRequest: not JSON, a duplicate key, a NaN or infinity, a lone surrogate, too deep.
     """
     try:
-        value = json.loads(
-            payload, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
-        )
+        value = json.loads(payload, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
         if _depth(value) > MAX_DEPTH:
             _refuse_depth()
         _encoder.encode(value)  # a lone surrogate has no UTF-8

@@ -39,9 +39,7 @@ def hostile_records(seed: int) -> list[HostileRecord]:
     """One record of each kind; the seed chooses ids and keys, so that two seeds never share one."""
     random = Random(seed)
     made = (*_refused(random), *_foreign(), _corrupt_aggregate(random))
-    records = [
-        HostileRecord(name, f"hostile/{random.getrandbits(64):016x}", data, fate) for name, data, fate in made
-    ]
+    records = [HostileRecord(name, f"hostile/{random.getrandbits(64):016x}", data, fate) for name, data, fate in made]
     return [*records, _misrouted(random)]
 
 

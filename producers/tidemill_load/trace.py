@@ -133,11 +133,7 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     with closing(iter(trace)) as requests:
         first = next(requests, None)
     if first is None:
-        why = (
-            f": line {noted.line}: {noted.reason}"
-            if (noted := next(iter(trace.first_unreadable), None))
-            else ""
-        )
+        why = f": line {noted.line}: {noted.reason}" if (noted := next(iter(trace.first_unreadable), None)) else ""
         raise TraceError(f"{path} holds no request in Common or Combined Log Format or trace TSV{why}")
     return trace
 
@@ -227,9 +223,7 @@ def _midnight(day: str, zone: str) -> float:
 
 
 def _planned(entry: _Entry, at: float) -> Planned:
-    known = {
-        name: int(text) for name, text in (("status", entry.status), ("bytes", entry.size)) if _is_count(text)
-    }
+    known = {name: int(text) for name, text in (("status", entry.status), ("bytes", entry.size)) if _is_count(text)}
     client, path = _client(entry.host), _path(entry.url)
     if entry.method == "GET":
         return Planned(at, "content.view", _key("content", path), client, known)

@@ -44,9 +44,7 @@ def rows(archive: Archive, sql: str) -> list[tuple[Any, ...]]:
 
 def test_a_request_is_a_row_with_typed_columns(tmp_path: Path) -> None:
     line = request(1, w="w1", n=17, at=MINUTE + 1, data={"title": "Tide", "tags": [1, 2.5]})
-    frame = land(tmp_path, [line]).sql(
-        "SELECT * EXCLUDE (sent_at), CAST(sent_at AS VARCHAR) AS sent FROM interactions"
-    )
+    frame = land(tmp_path, [line]).sql("SELECT * EXCLUDE (sent_at), CAST(sent_at AS VARCHAR) AS sent FROM interactions")
 
     assert frame.iloc[0].dropna().to_dict() == {
         "id": "r1",
@@ -83,9 +81,7 @@ def test_a_request_is_a_row_with_typed_columns(tmp_path: Path) -> None:
         (b"a\0b", "a\0b", "malformed"),
     ],
 )
-def test_a_line_that_is_no_request_is_a_row_too(
-    tmp_path: Path, line: bytes, raw: str | None, reason: str
-) -> None:
+def test_a_line_that_is_no_request_is_a_row_too(tmp_path: Path, line: bytes, raw: str | None, reason: str) -> None:
     archive = land(tmp_path, [request(1), line, request(2)])
     found = rows(archive, "SELECT raw, error FROM interactions WHERE error IS NOT NULL")
 
@@ -106,9 +102,7 @@ def test_what_failed_on_its_way_is_a_row_with_its_error(tmp_path: Path) -> None:
     path = "landing-errors/processing-failed/dt=2026-11-24/e.ndjson.gz"
     archive = land(tmp_path, [json.dumps(failed).encode(), b"?"], path)
 
-    assert rows(
-        archive, "SELECT error, dt, hour IS NULL FROM interactions WHERE error IS NOT NULL ORDER BY error"
-    ) == [
+    assert rows(archive, "SELECT error, dt, hour IS NULL FROM interactions WHERE error IS NOT NULL ORDER BY error") == [
         ("DeAggregation: MD5 differs", "2026-11-24", True),
         ("in the error output, and not in its form", "2026-11-24", True),
     ]
@@ -203,9 +197,7 @@ def test_top_content_counts_each_view_once(archive: Archive) -> None:
 
 
 def test_per_minute_goes_by_the_clients_clocks(archive: Archive) -> None:
-    assert [
-        (str(minute), count) for minute, count in answers(archive, "per-minute", "sent_minute", "requests")
-    ] == [
+    assert [(str(minute), count) for minute, count in answers(archive, "per-minute", "sent_minute", "requests")] == [
         ("2025-11-24 16:00:00", 2),
         ("2025-11-24 16:01:00", 2),
     ]
@@ -239,9 +231,7 @@ def test_an_unknown_query_lists_those_there_are(tmp_path: Path) -> None:
         Archive(tmp_path).query("top")
 
 
-@pytest.mark.parametrize(
-    "sql", ["SELEC 1", "SELECT nothing FROM requests", "SELECT 'x'::INTEGER FROM requests"]
-)
+@pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM requests", "SELECT 'x'::INTEGER FROM requests"])
 def test_bad_sql_is_answered_with_what_duckdb_says(archive: Archive, sql: str) -> None:
     with pytest.raises(SqlError, match="Error: "):
         archive.sql(sql)
@@ -308,8 +298,6 @@ def test_the_archive_is_read_from_s3(tmp_path: Path) -> None:
             s3.put_object(Bucket="archive", Key=key, Body=gzip.compress(request(number) + b"\n\xff\n"))
         archive = Archive("s3://archive/events/", emulator.endpoint_url, "test", "test")
 
-        assert rows(archive, "SELECT count(id), count(error), max(hour) FROM interactions") == [
-            (20, 20, "19")
-        ]
+        assert rows(archive, "SELECT count(id), count(error), max(hour) FROM interactions") == [(20, 20, "19")]
         with pytest.raises(ArchiveError, match="s3://nowhere"):
             Archive("s3://nowhere", emulator.endpoint_url, "test", "test").query("clients")

@@ -97,9 +97,7 @@ def runs() -> Callable[[int], bool]:
     """Whether a process runs; one that has ended and is not yet waited for does not."""
 
     def look(pid: int) -> bool:
-        state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return state.stdout.strip()[:1] not in ("", "Z")
 
     return look

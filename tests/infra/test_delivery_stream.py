@@ -187,11 +187,7 @@ def test_size_closes_a_batch_whatever_the_time() -> None:
 
 def test_positions_are_those_of_each_shard() -> None:
     buffering = Buffering(CONFIG)
-    list(
-        buffering.add(
-            [record(b"a", 7, "shard-0"), record(b"b", 3, "shard-1"), record(b"c", 9, "shard-0")], now=0
-        )
-    )
+    list(buffering.add([record(b"a", 7, "shard-0"), record(b"b", 3, "shard-1"), record(b"c", 9, "shard-0")], now=0))
     batch = buffering.flush()
 
     assert batch

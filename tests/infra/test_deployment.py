@@ -40,9 +40,7 @@ def client(emulator: Emulator, deployment: Deployment) -> Client:
         AuthParameters={"USERNAME": "ada", "PASSWORD": password},
     )["AuthenticationResult"]["IdToken"]
     logins = {f"cognito-idp.us-east-1.amazonaws.com/{pool}": token}
-    identity = identities.get_id(IdentityPoolId=deployment.outputs["IdentityPoolId"], Logins=logins)[
-        "IdentityId"
-    ]
+    identity = identities.get_id(IdentityPoolId=deployment.outputs["IdentityPoolId"], Logins=logins)["IdentityId"]
     keys = identities.get_credentials_for_identity(IdentityId=identity, Logins=logins)["Credentials"]
     return Client(identity, emulator.session(keys["AccessKeyId"], keys["SecretKey"], keys["SessionToken"]))
 
@@ -81,9 +79,7 @@ INSERT = "INSERT INTO \"{TableName}\" VALUE {'pk': 'k%s'}"
 def test_a_client_may_send(
     client: Client, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
 ) -> None:
-    assert (
-        outcome(client.session, service, operation, filled(arguments, dict(deployment.outputs))) == "allowed"
-    )
+    assert outcome(client.session, service, operation, filled(arguments, dict(deployment.outputs))) == "allowed"
 
 
 @pytest.mark.parametrize(
@@ -233,8 +229,7 @@ def test_a_stack_that_cannot_stand_says_what_and_why(
 ) -> None:
     template = tmp_path / "template.yaml"
     template.write_text(
-        "Parameters: {CodeBucket: {Type: String}, CodeKey: {Type: String}}\n"
-        f"Resources:\n  Wrong: {wrong}\n"
+        f"Parameters: {{CodeBucket: {{Type: String}}, CodeKey: {{Type: String}}}}\nResources:\n  Wrong: {wrong}\n"
     )
     with pytest.raises(DeploymentFailed, match=rf"(?s)the stack {name} .*{why}"):
         deploy(emulator, template, {}, code=b"-", stack=name)

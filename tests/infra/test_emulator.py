@@ -132,9 +132,7 @@ def test_an_emulator_that_is_killed_is_reported_and_cleared_away(
 
 
 def launcher_of(worker: int) -> int:
-    found = subprocess.run(
-        ["ps", "-o", "ppid=", "-p", str(worker)], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run(["ps", "-o", "ppid=", "-p", str(worker)], capture_output=True, text=True, check=True)
     return int(found.stdout)
 
 
@@ -163,18 +161,14 @@ def test_starts_on_the_port_it_is_told(temporary: Path) -> None:
         assert emulator.client("sts").get_caller_identity()["Account"]
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_that_fails_says_why_and_leaves_nothing(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(EmulatorDied, match="ended with 1; its last words"):
         Emulator(port=0).start()
     assert list(temporary.iterdir()) == []
 
 
-def test_the_users_own_aws_settings_do_not_matter(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_users_own_aws_settings_do_not_matter(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "AWS_PROFILE": "nobody",
         "AWS_CONFIG_FILE": "/nowhere",

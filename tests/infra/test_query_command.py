@@ -78,9 +78,7 @@ def test_a_table_is_cut_and_says_so(archive: Path, capsys: pytest.CaptureFixture
     assert "\x1b" not in shown, "no colour into a pipe"
 
 
-def test_a_limit_is_kept_everywhere(
-    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_limit_is_kept_everywhere(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     assert run("top-content", "--archive", archive, "--limit", 55, "--json", out) == 0
 
@@ -103,9 +101,7 @@ def test_sql_is_answered_and_json_has_typed_records(archive: Path, tmp_path: Pat
     assert json.loads(out.read_text()) == [{"n": 60, "first": "2025-11-24T16:00:00.000", "gap": None}]
 
 
-def test_what_clients_sent_does_not_steer_the_terminal(
-    archive: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_clients_sent_does_not_steer_the_terminal(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("unreadable", "--archive", archive) == 0
     shown = capsys.readouterr().out
 

@@ -136,9 +136,7 @@ def test_a_producer_sees_which_entries_one_call_could_not_place(emulator: Emulat
     kinesis = emulator.client("kinesis")
     kinesis.create_stream(StreamName="narrow", ShardCount=1)
     # All in one call, so in one instant: 1 MiB holds 104 of 10,001 bytes, and one more goes into debt.
-    answer = kinesis.put_records(
-        StreamName="narrow", Records=[{"PartitionKey": "k", "Data": b"x" * 10_000}] * 200
-    )
+    answer = kinesis.put_records(StreamName="narrow", Records=[{"PartitionKey": "k", "Data": b"x" * 10_000}] * 200)
     refused = [entry for entry in answer["Records"] if "ErrorCode" in entry]
     assert (answer["FailedRecordCount"], len(refused)) == (95, 95)
     iterator = kinesis.get_shard_iterator(

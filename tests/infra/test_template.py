@@ -150,9 +150,7 @@ def test_statement_calls_are_allowed_to_roles_with_partiql_and_to_no_other() -> 
         policy = {"PolicyName": "p", "PolicyDocument": {"Statement": [statement]}}
         return {"Type": "AWS::IAM::Role", "Properties": {"Policies": [policy]}}
 
-    roles = allow_statement_calls(
-        template(Writer=role(["dynamodb:PartiQLUpdate"]), Reader=role("dynamodb:GetItem"))
-    )
+    roles = allow_statement_calls(template(Writer=role(["dynamodb:PartiQLUpdate"]), Reader=role("dynamodb:GetItem")))
 
     def statements(name: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = roles["Resources"][name]["Properties"]["Policies"][0]["PolicyDocument"][

@@ -38,9 +38,7 @@ def made(size: int = 10, count: int = 3) -> Buffer[int, Sizes]:
     st.integers(1, 10),
     st.integers(1, 5),
 )
-def test_nothing_is_lost_reordered_or_overfull(
-    steps: list[tuple[int, float] | None], size: int, count: int
-) -> None:
+def test_nothing_is_lost_reordered_or_overfull(steps: list[tuple[int, float] | None], size: int, count: int) -> None:
     buffer = made(size, count)
     given: list[int] = []
     taken: list[Sizes] = []

@@ -113,9 +113,7 @@ def test_many_keys_large_data() -> None:
     assert unpack(pack(records)) == records
 
 
-@given(
-    st.lists(st.tuples(keys, payloads), min_size=1, max_size=60), st.none() | hash_keys, st.integers(0, 5000)
-)
+@given(st.lists(st.tuples(keys, payloads), min_size=1, max_size=60), st.none() | hash_keys, st.integers(0, 5000))
 def test_a_growing_aggregate_knows_its_size_and_keeps_its_limit(
     items: list[tuple[str, bytes]], hash_key: str | None, limit: int
 ) -> None:
@@ -187,9 +185,7 @@ def test_any_body_is_read_or_refused(body: bytes) -> None:
 
 
 @given(batches, st.data())
-def test_a_body_cut_and_sealed_again_is_never_read_as_more(
-    records: list[UserRecord], data: st.DataObject
-) -> None:
+def test_a_body_cut_and_sealed_again_is_never_read_as_more(records: list[UserRecord], data: st.DataObject) -> None:
     body = pack(records)[len(MAGIC) : -16]
     cut = data.draw(st.integers(0, len(body) - 1))
     with suppress(CorruptAggregate):
@@ -203,12 +199,8 @@ def test_a_body_cut_and_sealed_again_is_never_read_as_more(
         pytest.param(KEY + record(field(1, 1), field(3, b"x")), "outside", id="key index outside its table"),
         pytest.param(ONE, "outside", id="no key table"),
         pytest.param(KEY + record(field(1, 2**40), field(3, b"x")), "outside", id="huge key index"),
-        pytest.param(
-            KEY + record(field(1, 0), field(2, 0), field(3, b"x")), "outside", id="no hash key table"
-        ),
-        pytest.param(
-            KEY + field(2, b"7") + record(field(1, 0), field(2, 1), field(3, b"x")), "outside", id="hash"
-        ),
+        pytest.param(KEY + record(field(1, 0), field(2, 0), field(3, b"x")), "outside", id="no hash key table"),
+        pytest.param(KEY + field(2, b"7") + record(field(1, 0), field(2, 1), field(3, b"x")), "outside", id="hash"),
         pytest.param(KEY, "no records", id="keys only"),
         pytest.param(KEY + record(field(3, b"x")), "without its key", id="record without key"),
         pytest.param(KEY + record(field(1, 0)), "without its key or its data", id="record without data"),
@@ -245,17 +237,13 @@ def test_is_refused_whole(body: bytes, problem: str) -> None:
     [
         pytest.param(ONE + KEY, id="table after the records"),
         pytest.param(KEY + record(field(3, b"data"), field(1, 0)), id="data before the index"),
-        pytest.param(
-            KEY + record(field(1, 9), field(1, 0), field(3, b"old"), field(3, b"data")), id="the last wins"
-        ),
+        pytest.param(KEY + record(field(1, 9), field(1, 0), field(3, b"old"), field(3, b"data")), id="the last wins"),
         pytest.param(KEY + record(b"\x08\x80\x00", field(3, b"data")), id="a longer form of zero"),
         pytest.param(KEY + record(field(1, 0), field(3, b"data"), field(4, field(1, b"tag"))), id="tagged"),
         pytest.param(KEY + field(4, 300) + ONE + field(99, b"unknown"), id="unknown number and bytes"),
         pytest.param(KEY + b"\x25abcd" + ONE + b"\x21abcdefgh", id="unknown fixed32 and fixed64"),
         pytest.param(KEY + b"\x23\x08\x01\x2b\x2c\x24" + ONE, id="unknown group in a group"),
-        pytest.param(
-            KEY + record(field(1, 0), field(3, b"data"), field(7, 1), b"\x2b\x2c"), id="unknown inside"
-        ),
+        pytest.param(KEY + record(field(1, 0), field(3, b"data"), field(7, 1), b"\x2b\x2c"), id="unknown inside"),
         pytest.param(KEY + b"\x23" * 5000 + b"\x24" * 5000 + ONE, id="groups 5,000 deep"),
     ],
 )

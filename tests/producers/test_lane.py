@@ -45,9 +45,7 @@ def test_the_hash_key_is_the_middle_of_the_slice(lane: tuple[int, int]) -> None:
 
 
 @given(keys, counts, st.data())
-def test_key_and_lane_are_in_one_shard_when_shards_are_whole_lanes(
-    key: str, lanes: int, data: st.DataObject
-) -> None:
+def test_key_and_lane_are_in_one_shard_when_shards_are_whole_lanes(key: str, lanes: int, data: st.DataObject) -> None:
     shards = 2 ** data.draw(st.integers(0, lanes.bit_length() - 1))
     lane = lane_of(key, lanes)
     starts = shard_starts(shards)
@@ -55,9 +53,7 @@ def test_key_and_lane_are_in_one_shard_when_shards_are_whole_lanes(
 
 
 @given(keys, counts, st.lists(st.integers(1, SPACE - 1), max_size=20, unique=True))
-def test_a_lane_is_in_exactly_one_shard_wherever_shards_are_cut(
-    key: str, lanes: int, cuts: list[int]
-) -> None:
+def test_a_lane_is_in_exactly_one_shard_wherever_shards_are_cut(key: str, lanes: int, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), SPACE]
     at = int(hash_key(lane_of(key, lanes), lanes))
     assert sum(start <= at < end for start, end in pairwise(edges)) == 1

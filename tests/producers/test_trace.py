@@ -109,9 +109,7 @@ def test_long_paths_make_distinct_keys_within_the_limit(tmp_path: Path) -> None:
 
 def test_lines_out_of_order_keep_their_place_and_time_never_goes_back(tmp_path: Path) -> None:
     seconds = (5, 9, 7, 3, 10)
-    log = b"".join(
-        log_line(f"h{s}", f"01/Aug/1995:00:00:{s:02} -0400", f"GET /{s} HTTP/1.0") for s in seconds
-    )
+    log = b"".join(log_line(f"h{s}", f"01/Aug/1995:00:00:{s:02} -0400", f"GET /{s} HTTP/1.0") for s in seconds)
     planned = list(trace_of(tmp_path, log))
 
     assert [p.key for p in planned] == [f"content/{s}" for s in seconds]
@@ -136,9 +134,7 @@ def test_time_zones_count(tmp_path: Path) -> None:
         (b"x" * (MAX_LINE_BYTES * 2 + 7) + b"\n", "longer than"),
     ],
 )
-def test_an_unreadable_line_is_counted_and_the_next_one_is_read(
-    tmp_path: Path, line: bytes, reason: str
-) -> None:
+def test_an_unreadable_line_is_counted_and_the_next_one_is_read(tmp_path: Path, line: bytes, reason: str) -> None:
     trace = trace_of(tmp_path, COMMON + line + COMBINED)
 
     assert [planned.cmd for planned in trace] == ["content.view", "event.track"]
@@ -148,9 +144,7 @@ def test_an_unreadable_line_is_counted_and_the_next_one_is_read(
     assert reason in noted.reason
 
 
-@pytest.mark.parametrize(
-    "row", [b"h\t-\tnoon\tGET\t/\t200\t1\t\t\n", b"h\t-\t1\tGET\n", b"h\t-\t1\t\t/\t200\t1\t\t\n"]
-)
+@pytest.mark.parametrize("row", [b"h\t-\tnoon\tGET\t/\t200\t1\t\t\n", b"h\t-\t1\tGET\n", b"h\t-\t1\t\t/\t200\t1\t\t\n"])
 def test_an_unreadable_row_is_counted_too(tmp_path: Path, row: bytes) -> None:
     trace = trace_of(tmp_path, TABS + row)
 

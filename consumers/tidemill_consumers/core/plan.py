@@ -49,10 +49,7 @@ def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rul
     for arrival in arrivals:
         by_key.setdefault(arrival.key, []).append(arrival)
     return Plan(
-        tuple(
-            _fold(entities.get(key) or Entity(key), of_key, rules, retention)
-            for key, of_key in by_key.items()
-        )
+        tuple(_fold(entities.get(key) or Entity(key), of_key, rules, retention) for key, of_key in by_key.items())
     )
 
 

@@ -83,9 +83,7 @@ class Entities:
     def _save_page(self, writes: list[Write]) -> list[str]:
         self.write_calls += 1
         try:
-            answer = self._dynamodb.batch_execute_statement(
-                Statements=[self._statement(write) for write in writes]
-            )
+            answer = self._dynamodb.batch_execute_statement(Statements=[self._statement(write) for write in writes])
         except (ClientError, BotoCoreError) as error:
             log.warning("cannot save %d entities: %s", len(writes), error)
             # Whether some were saved is unknown: loading again tells.

@@ -83,9 +83,7 @@ def _read(record: EventRecord) -> Iterator[Arrival | Unreadable]:
         yield _arrival(shard, Position(sequence, sub), arrived, user_record.key, user_record.data)
 
 
-def _arrival(
-    shard: str, position: Position, arrived: float, key: str, payload: bytes
-) -> Arrival | Unreadable:
+def _arrival(shard: str, position: Position, arrived: float, key: str, payload: bytes) -> Arrival | Unreadable:
     try:
         request = _request(payload, key, f"{shard}-{position.sequence}-{position.sub}")
     except RefusedRequest as error:

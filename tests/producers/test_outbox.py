@@ -1,0 +1,390 @@
+"""The outbox: what leaves, when, and in which order, whatever fails."""
+
+from collections import defaultdict
+from math import inf
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidemill.buffer import CALL_RECORDS, Acknowledged, Call, Outcome, Record, Refused
+from tidemill.kpl import unpack
+from tidemill.lane import lane_of
+from tidemill.outbox import FIRST_BACKOFF, LONGEST_BACKOFF, Outbox, backoff
+from tidemill.request import Request, decode
+from tidemill.sendable import UnsendableRequest
+
+STORED = Acknowledged("shardId-000000000000", "1")
+THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again=True)
+LOST = Refused("ReadTimeoutError", "no answer", again=True)
+DENIED = Refused("AccessDeniedException", "no", again=False)
+
+
+def made(**options: Any) -> Outbox:
+    return Outbox("writer", Random(7), **{"linger": 1.0} | options)
+
+
+def send(outbox: Outbox, key: str, now: float = 0.0, data: dict[str, Any] | None = None) -> Record:
+    return outbox.send("c", key=key, data=data or {}, client=None, id=None, at=int(now * 1000), now=now)[1]
+
+
+def call_at(outbox: Outbox, now: float) -> Call:
+    call = outbox.next_call(now)
+    assert isinstance(call, Call)
+    return call
+
+
+def requests_in(record: Record) -> list[Request]:
+    return [decode(user_record.data) for user_record in unpack(record.data)]
+
+
+def keys_in_other_lanes(count: int, lanes: int = 64) -> list[str]:
+    """Keys of which no two share a lane."""
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < count:
+        found.setdefault(lane_of(f"key-{number}", lanes), f"key-{number}")
+        number += 1
+    return list(found.values())
+
+
+class World:
+    """A stream that fails: some entries, some calls, some calls after it has stored them, or long after."""
+
+    def __init__(self, outbox: Outbox, chance: Random) -> None:
+        self.outbox = outbox
+        self.chance = chance
+        self.now = 0.0
+        self.under_way: list[Call] = []
+        self.late: list[Call] = []
+        self.log: dict[int, list[Request]] = defaultdict(list)
+
+    def store(self, records: list[Record]) -> None:
+        for record in records:
+            self.log[record.lane] += requests_in(record)
+
+    def fetch(self) -> None:
+        """Takes the calls that are to be had: a lane may be in one only."""
+        while isinstance(call := self.outbox.next_call(self.now), Call):
+            busy = [record.lane for other in self.under_way for record in other.records]
+            lanes = [record.lane for record in call.records]
+            assert len({*busy, *lanes}) == len(busy) + len(lanes)
+            assert len(lanes) <= CALL_RECORDS
+            self.under_way.append(call)
+        self.wait_until = call
+
+    def answer(self) -> None:
+        """Answers any one of the calls under way."""
+        call = self.under_way.pop(self.chance.randrange(len(self.under_way)))
+        fate = self.chance.random()
+        if fate < 0.1:
+            self.outbox.failed(call, LOST, self.now)
+        elif fate < 0.2:
+            self.store(call.records)
+            self.outbox.failed(call, LOST, self.now)
+        elif fate < 0.25:
+            self.store(call.records)
+            self.outbox.acknowledged(call, [STORED] * (len(call.records) - 1), self.now)
+        else:
+            outcomes = [THROTTLED if self.chance.random() < 0.3 else STORED for _ in call.records]
+            self.store([record for record, outcome in zip(call.records, outcomes, strict=True) if outcome == STORED])
+            self.outbox.acknowledged(call, outcomes, self.now)
+
+    def step(self) -> None:
+        self.fetch()
+        if self.under_way and self.chance.random() < 0.7:
+            self.answer()
+        elif self.under_way:
+            self.now += self.chance.random()
+        else:
+            self.now = max(self.now, min(self.wait_until, self.now + 100))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([1, 4, 64]), st.sampled_from([300, 2_000, 25 * 1024]))
+def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_bytes: int) -> None:
+    chance = Random(seed)
+    outbox = Outbox("writer", Random(seed), lanes=lanes, record_bytes=record_bytes, linger=chance.random())
+    world = World(outbox, chance)
+    sent: dict[str, list[int]] = defaultdict(list)
+    for number in range(1, 301):
+        key = f"key-{int(chance.paretovariate(0.5)) % 50}"
+        sent[key].append(number)
+        send(outbox, key, world.now, {"number": number, "pad": "x" * chance.randrange(200)})
+        if chance.random() < 0.3:
+            world.step()
+    unsettled = outbox.flush(world.now)
+    steps = 0
+    while any(record.outcome is None for record in unsettled):
+        world.step()
+        steps += 1
+        assert steps < 100_000
+    stored = [request for log in world.log.values() for request in log]
+    first: dict[str, list[int]] = defaultdict(list)
+    copies: dict[str, Request] = {}
+    for request in stored:
+        if request.id in copies:
+            assert request == copies[request.id]  # a repeat is an exact copy, counter and all
+            continue
+        copies[request.id] = request
+        assert request.counter == request.data["number"]
+        first[request.key or ""].append(request.data["number"])
+    assert first == sent
+    stats = outbox.stats
+    assert (stats.requests, stats.pending, stats.refused) == (300, 0, 0)
+    assert outbox.pending_bytes == 0
+    assert outbox.due == inf
+
+
+@given(st.integers(0, 2**32))
+def test_the_same_chance_gives_the_same_calls(seed: int) -> None:
+    def run() -> list[bytes]:
+        outbox = Outbox("writer", Random(seed), linger=0.0)
+        for number in range(20):
+            send(outbox, f"key-{number % 3}")
+        sent: list[bytes] = []
+        while isinstance(call := outbox.next_call(0.0), Call):
+            sent += [record.data for record in call.records]
+        return sent
+
+    assert run() == run()
+
+
+# ---- requests
+
+
+def test_counters_rise_from_one_in_the_order_sent() -> None:
+    outbox = made()
+    for _ in range(3):
+        send(outbox, "a")
+    [record] = outbox.flush(0.0)
+    requests = requests_in(record)
+    assert [request.counter for request in requests] == [1, 2, 3]
+    assert {request.writer for request in requests} == {"writer"}
+
+
+def test_counters_go_on_where_the_writer_was() -> None:
+    outbox = made(counter=41)
+    record = send(outbox, "a")
+    assert [request.counter for request in requests_in(record)] == [42]
+    assert outbox.counter == 42
+
+
+def test_a_refused_request_leaves_no_trace() -> None:
+    outbox = made()
+    send(outbox, "a")
+    before = (outbox.stats, outbox.pending_bytes, outbox.counter)
+    with pytest.raises(UnsendableRequest, match=r"data\.x"):
+        send(outbox, "a", data={"x": b""})
+    assert (outbox.stats, outbox.pending_bytes, outbox.counter) == before
+
+
+def test_a_ready_request_goes_as_it_is() -> None:
+    outbox = made()
+    request = Request(id="1", cmd="c", key="k", writer="another", counter=9, at=5, data={"a": 1})
+    assert requests_in(outbox.add(request, 0.0)) == [request]
+    assert outbox.counter == 0
+
+
+def test_a_record_goes_to_its_lane() -> None:
+    record = send(made(), "content/42")
+    assert record.lane == lane_of("content/42")
+    assert record.partition_key == f"lane-{record.lane}"
+    assert {user_record.hash_key for user_record in unpack(record.data)} == {record.hash_key}
+
+
+# ---- when a call leaves
+
+
+def test_nothing_to_do_is_forever() -> None:
+    assert made().next_call(0.0) == inf
+
+
+def test_a_request_waits_for_company_until_its_deadline() -> None:
+    outbox = made()
+    send(outbox, "a", 5.0)
+    assert outbox.due == 6.0
+    assert outbox.next_call(5.9) == 6.0
+    assert call_at(outbox, 6.0).count == 1
+    assert outbox.next_call(6.0) == inf
+
+
+def test_one_deadline_takes_all_lanes_along() -> None:
+    outbox = made()
+    for number, key in enumerate(keys_in_other_lanes(5)):
+        send(outbox, key, number / 10)
+    assert call_at(outbox, 1.0).count == 5
+
+
+def test_a_full_record_waits_for_others_but_not_for_the_next_of_its_lane() -> None:
+    outbox = made(record_bytes=1000)
+    pad = {"pad": "x" * 700}
+    send(outbox, "a", 0.0, pad)
+    send(outbox, "a", 0.1, pad)
+    assert outbox.next_call(0.2) == 1.0
+    send(outbox, "a", 0.2, pad)
+    assert outbox.due == -inf
+    assert call_at(outbox, 0.2).count == 1
+
+
+def test_a_call_leaves_when_every_lane_is_aboard() -> None:
+    outbox = made(lanes=2, record_bytes=1000)
+    pad = {"pad": "x" * 700}
+    for key in keys_in_other_lanes(2, lanes=2):
+        send(outbox, key, 0.0, pad)
+        send(outbox, key, 0.0, pad)
+    assert call_at(outbox, 0.0).count == 2
+
+
+def test_a_call_carries_500_records_at_most() -> None:
+    outbox = made(lanes=1024)
+    for key in keys_in_other_lanes(700, lanes=1024):
+        send(outbox, key)
+    outbox.flush(0.0)
+    assert [call_at(outbox, 0.0).count, call_at(outbox, 0.0).count] == [500, 200]
+
+
+def test_flush_does_not_wait() -> None:
+    outbox = made(linger=1e9)
+    record = send(outbox, "a")
+    assert outbox.flush(0.0) == [record]
+    assert call_at(outbox, 0.0).records == [record]
+
+
+def test_flush_reaches_what_waits_behind_a_record_on_its_way() -> None:
+    outbox = made(linger=1e9)
+    send(outbox, "a")
+    outbox.flush(0.0)
+    first = call_at(outbox, 0.0)
+    send(outbox, "a")
+    outbox.flush(0.0)
+    assert outbox.next_call(0.0) == inf
+    outbox.acknowledged(first, [STORED], 0.0)
+    assert call_at(outbox, 0.0).count == 1
+
+
+def test_a_request_larger_than_a_record_travels_alone() -> None:
+    outbox = made(record_bytes=1000)
+    records = [send(outbox, "a", 0.0, {"pad": "x" * size}) for size in (1, 50_000, 1)]
+    assert len(set(map(id, records))) == 3
+
+
+# ---- what became of a call
+
+
+def one_call(outbox: Outbox, *keys: str) -> Call:
+    for key in keys:
+        send(outbox, key)
+    outbox.flush(0.0)
+    return call_at(outbox, 0.0)
+
+
+def test_only_failed_entries_are_sent_again_as_the_same_bytes() -> None:
+    outbox = made()
+    call = one_call(outbox, *keys_in_other_lanes(3))
+    second = call.records[1]
+    sent = second.data
+    outbox.acknowledged(call, [STORED, THROTTLED, STORED], 0.0)
+    send(outbox, decode(unpack(sent)[0].data).key or "", 0.0)
+    again = call_at(outbox, FIRST_BACKOFF)
+    assert again.records == [second]
+    assert second.data == sent
+    outbox.acknowledged(again, [STORED], 0.0)
+    stats = outbox.stats
+    assert (stats.put_calls, stats.records, stats.retried_entries, stats.throttled_entries) == (2, 3, 1, 1)
+
+
+def test_a_lane_waits_for_its_acknowledgement() -> None:
+    outbox = made()
+    first = one_call(outbox, "a")
+    send(outbox, "a")
+    outbox.flush(0.0)
+    assert outbox.next_call(1e9) == inf
+    outbox.acknowledged(first, [STORED], 0.0)
+    assert call_at(outbox, 0.0).records != first.records
+
+
+def test_other_lanes_do_not_wait() -> None:
+    outbox = made()
+    one, other = keys_in_other_lanes(2)
+    one_call(outbox, one)
+    assert one_call(outbox, other).count == 1
+
+
+def test_a_failed_call_is_tried_again_after_a_back_off() -> None:
+    outbox = made()
+    call = one_call(outbox, "a")
+    outbox.failed(call, LOST, 100.0)
+    until = outbox.next_call(100.0)
+    assert isinstance(until, float)
+    assert 100.0 < until <= 100.0 + FIRST_BACKOFF
+    assert call_at(outbox, until).records == call.records
+
+
+def test_an_answer_of_another_length_says_nothing() -> None:
+    outbox = made()
+    call = one_call(outbox, *keys_in_other_lanes(2))
+    outbox.acknowledged(call, [STORED], 0.0)
+    assert [record.outcome for record in call.records] == [None, None]
+    assert outbox.stats.retried_entries == 2
+
+
+def test_an_error_that_no_retry_cures_ends_the_record_and_not_the_lane() -> None:
+    outbox = made()
+    call = one_call(outbox, "a")
+    send(outbox, "a")
+    outbox.failed(call, DENIED, 0.0)
+    assert call.records[0].outcome == DENIED
+    assert (outbox.stats.refused, outbox.stats.pending) == (1, 1)
+    assert call_at(outbox, 1.0).count == 1
+
+
+def test_back_off_grows_up_to_a_limit_and_starts_again_after_success() -> None:
+    assert [backoff(attempts, 1.0) for attempts in range(3)] == [
+        FIRST_BACKOFF,
+        2 * FIRST_BACKOFF,
+        4 * FIRST_BACKOFF,
+    ]
+    assert backoff(10_000, 1.0) == LONGEST_BACKOFF
+    assert backoff(5, 0.0) == 0.0
+
+
+@given(st.integers(0, 100), st.floats(0, 1, exclude_max=True))
+def test_back_off_has_full_jitter(attempts: int, chance: float) -> None:
+    assert 0 <= backoff(attempts, chance) <= min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**attempts)
+
+
+def test_what_is_abandoned_is_settled_wherever_it_is() -> None:
+    outbox = made(record_bytes=300)
+    pad = {"pad": "x" * 200}
+    one, other = keys_in_other_lanes(2)
+    records = [send(outbox, one, 0.0, pad) for _ in range(4)]
+    call = call_at(outbox, 0.0)
+    records.append(send(outbox, other))
+    outbox.abandon(DENIED)
+    assert {record.outcome for record in records} == {DENIED}
+    assert (outbox.pending, outbox.pending_bytes, outbox.due) == (0, 0, inf)
+    outbox.acknowledged(call, [STORED], 0.0)
+    assert outbox.stats.records == 0
+    assert outbox.next_call(1e9) == inf
+
+
+def test_pending_bytes_are_the_records_bytes() -> None:
+    outbox = made()
+    call = one_call(outbox, *keys_in_other_lanes(3))
+    assert outbox.pending_bytes == sum(len(record.data) for record in call.records)
+    outcomes: list[Outcome] = [STORED, DENIED, STORED]
+    sizes = [len(record.data) for record in call.records]
+    outbox.acknowledged(call, outcomes, 0.0)
+    assert outbox.pending_bytes == 0
+    assert outbox.stats.bytes == sizes[0] + sizes[2]
+
+
+@pytest.mark.parametrize(
+    "options", [{"lanes": 3}, {"record_bytes": 0}, {"record_bytes": 1024 * 1024}, {"linger": -1.0}, {"linger": inf}]
+)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        made(**options)
