@@ -1,0 +1,44 @@
+"""Builds the wheel and imports the SDK from it in an empty environment with the SDK's own dependencies only."""
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TRY = """
+import os, sys, tidemill
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+from tidemill import Producer, Request
+foreign = {"pandas", "pyarrow", "duckdb", "rich", "yaml", "ministack", "PIL"} & set(sys.modules)
+assert not foreign, foreign
+assert "site-packages" in tidemill.__file__, tidemill.__file__
+Producer("stream", client="me").close()
+try:
+    import pandas
+except ModuleNotFoundError:
+    pass
+else:
+    raise SystemExit("the environment is not empty")
+from importlib.metadata import files
+names = {str(file) for file in files("tidemill")}
+assert {"tidemill_local/template.yaml", "tidemill_analytics/archive/top-content.sql", "tidemill/py.typed"} <= names
+print("wheel: the SDK imports with its own dependencies only")
+"""
+
+
+def run(*command: str | Path) -> None:
+    """Run a command; its failure is this script's."""
+    subprocess.run([str(part) for part in command], check=True, cwd=ROOT)  # noqa: S603 - our own commands
+
+
+with tempfile.TemporaryDirectory() as folder:
+    uv = Path(sys.executable).parent / "uv"
+    python = Path(folder, "env", "bin", "python")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    run(uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, ROOT)
+    run(uv, "venv", "--quiet", "--python", sys.executable, Path(folder, "env"))
+    wheel = Path(folder, f"tidemill-{version}-py3-none-any.whl")
+    run(uv, "pip", "install", "--quiet", "--python", python, wheel)
+    run(python, "-I", "-c", TRY)
