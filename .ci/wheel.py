@@ -37,7 +37,8 @@ with tempfile.TemporaryDirectory() as folder:
     uv = Path(sys.executable).parent / "uv"
     python = Path(folder, "env", "bin", "python")
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    run(uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, ROOT)
+    build = ("build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable)
+    run(uv, *build, "--out-dir", folder, ROOT)
     run(uv, "venv", "--quiet", "--python", sys.executable, Path(folder, "env"))
     wheel = Path(folder, f"tidemill-{version}-py3-none-any.whl")
     run(uv, "pip", "install", "--quiet", "--python", python, wheel)

@@ -209,7 +209,7 @@ class _Demo:
         expected = expect(self._sent, RULES)
         ours = Counter(one for one in ids.dropna() if one in expected.statuses)
         result.differences = differences(expected, self._replies, documents, ours)
-        statuses = Counter(self._replies[i].status for i in expected.statuses if i in self._replies)
+        statuses: Counter[str] = Counter(self._replies[i].status for i in expected.statuses if i in self._replies)
         self._settle_hostile(platform, documents, statuses)
         result.accepted, result.rejected = statuses["accepted"], statuses["rejected"]
         result.quarantined = statuses["quarantined"]

@@ -157,7 +157,7 @@ def invoker(functions: LambdaClient, name: str, heard: Callable[[bytes], None]) 
             log.warning("cannot invoke %s, trying again: %s", name, error)
             return None
         payload = answer["Payload"].read()
-        if "FunctionError" in answer:
+        if answer.get("FunctionError"):
             log.warning("%s failed: %s", name, payload[:500].decode(errors="replace"))
             return None
         heard(payload)

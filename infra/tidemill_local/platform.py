@@ -64,11 +64,10 @@ class Platform:
 
     def stop(self) -> None:
         """Stop all of it. What the emulator held is gone."""
-        for part in (*self.event_sources, *self.delivery_streams):
-            if isinstance(part, DeliveryStream):
-                part.stop(flush=False)
-            else:
-                part.stop()
+        for source in self.event_sources:
+            source.stop()
+        for stream in self.delivery_streams:
+            stream.stop(flush=False)
         self.event_sources.clear()
         self.delivery_streams.clear()
         self.emulator.stop()

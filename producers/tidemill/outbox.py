@@ -194,10 +194,9 @@ class Outbox:
         before = buffer.load.size
         full = buffer.add((key, payload), now + self._linger)
         record = buffer.load
+        self.pending_bytes += record.size if record.count == 1 else record.size - before
         if full is not None:
             self._queue(lane, full)
-            before = 0
-        self.pending_bytes += record.size - before
         if record.due < self.due and lane.out is None:
             self.due = record.due
         self._requests += 1

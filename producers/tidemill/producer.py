@@ -338,16 +338,15 @@ class Producer:
 
     def _wait_for_call(self) -> Call | None:
         """The next call; None to end."""
-        while True:
+        while not self._stopping:
             now = monotonic()
             call = self._outbox.next_call(now)
             if isinstance(call, Call):
                 return call
-            if self._stopping:
-                return None
             self._sleeps_until = call
             self._work.wait(None if call == inf else call - now)
             self._sleeps_until = -inf
+        return None
 
     def _settle(self, call: Call, answer: Sequence[Outcome] | Refused) -> None:
         if isinstance(answer, Refused):
@@ -447,18 +446,14 @@ def _is_refused(outcome: Outcome) -> bool:
 
 def _refusal(error: Exception) -> Refused:
     """What an exception of boto3 means for the call."""
-    from botocore.exceptions import (
-        ClientError,
-        CredentialRetrievalError,
-        HTTPClientError,
-    )
+    from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    if isinstance(error, ClientError):
+    if isinstance(error, boto.ClientError):
         code = error.response["Error"].get("Code", "Unknown")
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
         message = error.response["Error"].get("Message", "")
         return Refused(code, message, again=status >= 500 or status == 429 or code in AGAIN)
     # No answer, or half of one: the records may be stored or not.
-    lost = (HTTPClientError, CredentialRetrievalError, ResponseParserError, OSError)
+    lost = (boto.ConnectionError, boto.HTTPClientError, boto.CredentialRetrievalError, ResponseParserError, OSError)
     return Refused(type(error).__name__, str(error), again=isinstance(error, lost))

@@ -1,0 +1,167 @@
+"""What a fold does with redeliveries, repeats, poison and order. Values only."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.request import Request
+from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.plan import MAX_OUTCOMES, MAX_RECENT, MAX_WRITERS, plan
+from tidemill_consumers.core.settle import settle
+
+DAY = 86_400.0
+
+
+def append(state: State, request: Request) -> Accepted:
+    return Accepted({"ids": [*(state or {"ids": []})["ids"], request.id]})
+
+
+def refuse(state: State, request: Request) -> Rejected:
+    return Rejected("no")
+
+
+def explode(state: State, request: Request) -> Accepted:
+    raise RuntimeError("boom")
+
+
+RULES: Rules = {"append": append, "refuse": refuse, "explode": explode}
+
+
+def arrival(n: int, cmd: str = "append", *, key: str = "k", writer: str | None = "w", shard: str = "s") -> Arrival:
+    request = Request(
+        id=f"{writer}-{n}", cmd=cmd, key=key, client="c", writer=writer, counter=n if writer else None, data={}
+    )
+    return Arrival(shard, Position(n, 0), 1000.0 + n, key, request, b"{}")
+
+
+def fold(arrivals: list[Arrival], entity: Entity | None = None) -> Write:
+    (write,) = plan(arrivals, {entity.key: entity} if entity else {}, RULES, DAY).writes
+    return write
+
+
+def saved(write: Write) -> Entity:
+    assert write.becomes is not None
+    return write.becomes
+
+
+def test_requests_of_a_key_are_applied_in_stream_order_by_one_write() -> None:
+    write = fold([arrival(1), arrival(2), arrival(3)])
+    assert saved(write).document == {"ids": ["w-1", "w-2", "w-3"]}
+    assert (write.expects, saved(write).version, write.first) == (0, 1, 1)
+    assert [receipt.reply.status for receipt in write.receipts] == ["accepted"] * 3
+
+
+def test_a_redelivered_batch_changes_nothing_and_is_answered_alike() -> None:
+    batch = [arrival(1), arrival(2, "refuse"), arrival(3, "explode")]
+    first = fold(batch)
+    again = fold(batch, saved(first))
+    assert again.becomes is None
+    assert again.receipts == first.receipts
+
+
+def test_a_batch_that_overlaps_the_last_applies_only_what_is_new() -> None:
+    first = fold([arrival(1), arrival(2)])
+    second = fold([arrival(2), arrival(3)], saved(first))
+    assert saved(second).document == {"ids": ["w-1", "w-2", "w-3"]}
+
+
+def test_sequence_numbers_are_compared_as_numbers() -> None:
+    first = fold([arrival(9)])
+    assert saved(fold([arrival(10)], saved(first))).document == {"ids": ["w-9", "w-10"]}
+
+
+def test_a_producers_repeat_under_a_new_sequence_is_answered_not_applied() -> None:
+    first = fold([arrival(1), arrival(2)])
+    repeat = replace(arrival(1), position=Position(7, 0))
+    write = fold([repeat], saved(first))
+    assert saved(write).document == {"ids": ["w-1", "w-2"]}
+    assert [receipt.reply.status for receipt in write.receipts] == ["accepted"]
+
+
+def test_a_repeat_on_another_shard_is_not_applied() -> None:
+    first = fold([arrival(1)])
+    assert saved(fold([arrival(1, shard="other")], saved(first))).document == {"ids": ["w-1"]}
+
+
+def test_the_same_counter_with_another_body_is_quarantined() -> None:
+    first = fold([arrival(5)])
+    forged = arrival(6)
+    forged = replace(forged, request=Request(id="x", cmd="append", key="k", writer="w", counter=5, data={}))
+    write = fold([forged], saved(first))
+    assert saved(write).document == {"ids": ["w-5"]}
+    assert [one.arrival for one in write.quarantine] == [forged]
+
+
+def test_a_request_without_a_writer_is_recognised_by_its_id() -> None:
+    first = fold([arrival(1, writer=None)])
+    again = replace(arrival(1, writer=None), position=Position(9, 0))
+    assert saved(fold([again], saved(first))).document == {"ids": ["None-1"]}
+
+
+def test_poison_is_quarantined_and_its_mark_passes() -> None:
+    write = fold([arrival(1, "explode"), arrival(2, "unheard of"), arrival(3)])
+    assert saved(write).document == {"ids": ["w-3"]}
+    assert [one.reason for one in write.quarantine] == [
+        "the rule raised RuntimeError: boom",
+        "unknown command unheard of",
+    ]
+    assert saved(write).marks["s"].position == Position(3, 0)
+
+
+def test_a_document_that_cannot_be_stored_is_its_requests_fault() -> None:
+    rules: Rules = {"huge": lambda state, request: Accepted({"x": "y" * 500_000}), "append": append}
+    (write,) = plan([arrival(1, "huge"), arrival(2)], {}, rules, DAY).writes
+    assert saved(write).document == {"ids": ["w-2"]}
+    assert "cannot be stored" in write.quarantine[0].reason
+
+
+def test_too_many_outcomes_stop_the_key_and_the_next_delivery_goes_on() -> None:
+    batch = [arrival(n, "refuse") for n in range(1, MAX_OUTCOMES + 10)]
+    write = fold(batch)
+    assert write.stopped == MAX_OUTCOMES + 1
+    assert len(write.receipts) == MAX_OUTCOMES
+    rest = fold(batch[MAX_OUTCOMES:], saved(write))
+    assert rest.stopped is None
+    assert len(rest.receipts) == 9
+
+
+def test_what_an_entity_remembers_is_bounded() -> None:
+    entity = None
+    for n in range(1, 200):
+        entity = saved(fold([arrival(n, "refuse", writer=f"w{n}")], entity))
+    assert entity is not None
+    assert len(entity.writers) == MAX_WRITERS
+    assert "w199" in entity.writers
+    assert len(entity.recent) == MAX_RECENT + 1
+
+
+def test_a_shard_is_forgotten_only_after_the_streams_retention() -> None:
+    old = saved(fold([arrival(1, shard="old")]))
+    kept = saved(fold([replace(arrival(2), arrived=1000.0 + DAY)], old))
+    gone = saved(fold([replace(arrival(3), arrived=1002.0 + DAY)], kept))
+    assert set(kept.marks) == {"old", "s"}
+    assert set(gone.marks) == {"s"}
+
+
+def test_a_failed_key_is_delivered_again_from_its_first_request_and_answers_nobody() -> None:
+    planned = plan([arrival(1, key="a"), arrival(2, key="b"), arrival(3, key="a")], {}, RULES, DAY)
+    verdict = settle(planned, {"b"})
+    assert verdict.retry_from == 2
+    assert {receipt.sequence for receipt in verdict.receipts} == {1, 3}
+    assert settle(planned, {"a", "b"}).retry_from == 1
+    assert settle(planned, set()).retry_from is None
+
+
+@given(st.data(), st.integers(1, 30))
+def test_any_redelivery_applies_each_request_once_and_in_order(data: st.DataObject, count: int) -> None:
+    """Batches may begin again anywhere at or before the first request that is not yet applied."""
+    log = [arrival(n) for n in range(1, count + 1)]
+    entity = Entity("k")
+    reached = 0
+    while reached < count:
+        start = data.draw(st.integers(0, reached))
+        end = data.draw(st.integers(reached + 1, count))
+        entity = saved(fold(log[start:end], entity))
+        reached = end
+    assert entity.document == {"ids": [one.request.id for one in log]}

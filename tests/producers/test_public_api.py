@@ -1,0 +1,35 @@
+"""What the SDK promises by name, and that importing it is light."""
+
+import subprocess
+import sys
+
+import tidemill
+
+
+def test_the_exported_names() -> None:
+    assert tidemill.__all__ == [
+        "Acknowledged",
+        "Handle",
+        "NotAccepted",
+        "Producer",
+        "ProducerClosed",
+        "Receipts",
+        "RefusedRequest",
+        "Replies",
+        "Reply",
+        "Request",
+        "Stats",
+        "StillPending",
+        "UnsendableRequest",
+    ]
+
+
+def test_every_exported_name_is_there_and_documented() -> None:
+    for name in tidemill.__all__:
+        assert getattr(tidemill, name).__doc__, name
+
+
+def test_importing_it_imports_no_boto3() -> None:
+    program = "import sys, tidemill; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
