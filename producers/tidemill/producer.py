@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 """Most bytes that wait for their acknowledgement before `send` waits too."""
 
+LONGEST_SLEEP = 3600.0
+"""Longest sleep in seconds of the sender's thread: locks cannot wait forever."""
+
 AGAIN = THROTTLED | {
     "InternalFailure",
     "InternalServerError",
@@ -344,7 +347,7 @@ class Producer:
             if isinstance(call, Call):
                 return call
             self._sleeps_until = call
-            self._work.wait(None if call == inf else call - now)
+            self._work.wait(min(call - now, LONGEST_SLEEP))
             self._sleeps_until = -inf
         return None
 
