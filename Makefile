@@ -6,6 +6,8 @@ READY := .venv/.ready
 # Only packages of this tree, whatever the user's own environment says.
 unexport PYTHONPATH
 unexport VIRTUAL_ENV
+# uv trusts what the machine trusts, as pip does: many networks have a certificate of their own.
+export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types wheel lock clean
