@@ -24,7 +24,9 @@ INTERRUPTED = 130
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 only when everything it reports holds."""
     argv = sys.argv[1:] if argv is None else argv
-    signal.signal(signal.SIGTERM, _stop)
+    # SIGINT too: a shell has its background jobs ignore it, and `kill -INT` should stop those as well.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         args = _parser(argv).parse_args(argv)
         code: int = args.run(args)
