@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
 from tidemill_consumers.core.plan import plan
-from tidemill_consumers.core.settle import lowest, settle
+from tidemill_consumers.core.settle import lowest, settle, waiting
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent, intake
 from tidemill_consumers.shell.quarantine import Quarantine
@@ -67,21 +67,38 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
     not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
 
-    planned, failed = _commit(batch.arrivals, app)
+    keys, failed = _apply(batch.arrivals, not_stored, app)
 
-    verdict = settle(planned, failed)
-    not_sent = app.replies.send(verdict.receipts)
-
-    retry_from = [] if verdict.retry_from is None else [verdict.retry_from]
-    again = lowest([*not_stored, *not_sent, *retry_from])
     applied: Applied = {
         "records": batch.records,
         "requests": len(batch.arrivals) + len(unreadable),
-        "keys": sum(write.becomes is not None for write in planned.writes),
+        "keys": keys,
         "write_calls": app.entities.write_calls - calls_before,
     }
+    again = lowest(failed)
     failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again)}]
     return {"batchItemFailures": failures, "applied": applied}
+
+
+def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application) -> tuple[int, list[int]]:
+    """How many entities were changed, and the sequences that failed, with those that had before.
+
+    A key that stopped goes on here: the next delivery may have to begin with the same record, and stop there again.
+    It does so only when all went well, for then nothing asks for the outcomes that make room for the next.
+    """
+    keys = 0
+    sequences = list(failed)
+    pending = arrivals
+    while pending:
+        planned, failed_keys = _commit(pending, app)
+        verdict = settle(planned, failed_keys)
+        sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
+        keys += sum(write.becomes is not None for write in planned.writes)
+        pending = waiting(pending, verdict)
+        if sequences:
+            sequences += [arrival.position.sequence for arrival in pending[:1]]
+            break
+    return keys, sequences
 
 
 def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str]]:

@@ -127,7 +127,7 @@ class Write:
         first: the lowest sequence of its arrivals: where to begin again if this write fails.
         receipts: the answers, to be sent once it is saved.
         quarantine: to be stored before it is saved, for the mark passes these requests too.
-        stopped: the sequence from which the key's arrivals wait for the next delivery, or None.
+        stopped: where the key's arrivals begin to wait until these receipts have left, or None.
     """
 
     key: str
@@ -136,7 +136,7 @@ class Write:
     first: int
     receipts: tuple[Receipt, ...]
     quarantine: tuple[Quarantined, ...]
-    stopped: int | None
+    stopped: Position | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be answered now, and the sequence from which to deliver again (None: all done)."""
+    """What may be answered now, the sequences from which to deliver again, and what waits for the answers to leave."""
 
     receipts: tuple[Receipt, ...]
-    retry_from: int | None
+    retry_from: tuple[int, ...]
+    stopped: Mapping[str, Position]
+    """By key, where its arrivals begin that wait."""

@@ -6,8 +6,7 @@ Room: core. Pure: the same arrivals over the same entities give the same plan.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 
 from tidemill.request import Reply, Request, encode
 from tidemill_consumers.core.batch import (
@@ -24,7 +23,7 @@ from tidemill_consumers.core.batch import (
     Write,
     Writer,
 )
-from tidemill_consumers.core.storable import unstorable
+from tidemill_consumers.core.storable import MAX_DEPTH, bytes_of, unstorable
 
 MAX_WRITERS = 64
 """Writers remembered per entity; the least recently seen goes first."""
@@ -33,7 +32,22 @@ MAX_RECENT = 32
 """Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
 
 MAX_OUTCOMES = 512
-"""Outcomes one batch may leave on one entity; the key's later requests wait for the next delivery."""
+"""Outcomes one write may leave on one entity; the key's later requests wait until their receipts have left."""
+
+MAX_OUTCOME_BYTES = 56 * 1024
+"""Likewise, of them all; the last may go beyond."""
+
+MAX_RECENT_BYTES = 80 * 1024
+"""Of all outcomes kept per entity: 400 KB hold them, the largest document, 64 writers and the marks of 200 shards."""
+
+MAX_ANSWER_BYTES = 16 * 1024
+"""Of a reply's data, roughly, for it is kept as an outcome."""
+
+MAX_ANSWER_DEPTH = MAX_DEPTH - 2
+"""Levels; the list of outcomes and the outcome take two."""
+
+MAX_REASON = 1000
+"""Characters that are kept of why a request was rejected or quarantined."""
 
 
 def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rules, retention: float) -> Plan:
@@ -57,8 +71,8 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
     folding = _Folding(entity, rules)
     stopped = None
     for arrival in arrivals:
-        if len(folding.outcomes) >= MAX_OUTCOMES and not folding.has_passed(arrival):
-            stopped = arrival.position.sequence
+        if folding.is_full() and not folding.has_passed(arrival):
+            stopped = arrival.position
             break
         folding.take(arrival)
     return Write(
@@ -81,7 +95,8 @@ class _Folding:
         self._document: State = entity.document
         self._marks = dict(entity.marks)
         self._writers = dict(entity.writers)
-        self.outcomes: dict[str, Reply] = {}
+        self._outcomes: dict[str, Reply] = {}
+        self._outcome_bytes = 0
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
         self.applied = 0
@@ -91,15 +106,19 @@ class _Folding:
         mark = self._marks.get(arrival.shard)
         return mark is not None and arrival.position <= mark.position
 
+    def is_full(self) -> bool:
+        """Whether there are as many outcomes as may be."""
+        return len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= MAX_OUTCOME_BYTES
+
     def take(self, arrival: Arrival) -> None:
         request = arrival.request
-        known = self.outcomes.get(request.id) or self._before.recent.get(request.id)
+        known = self._outcomes.get(request.id) or self._before.recent.get(request.id)
         if self.has_passed(arrival):
             self._repeat(arrival, known)
             return
         self.applied += 1
         self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived)
-        if self._is_producers_duplicate(request) or (request.writer is None and known):
+        if self._is_producers_duplicate(request) or (known and not _is_counted(request)):
             self._repeat(arrival, known)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
@@ -115,7 +134,7 @@ class _Folding:
             document=self._document,
             marks=_forget_old_shards(self._marks, retention),
             writers=_latest_writers(self._writers),
-            recent=_latest(self._before.recent, self.outcomes),
+            recent=_latest(self._before.recent, self._outcomes),
         )
 
     def _apply(self, arrival: Arrival) -> Reply:
@@ -125,22 +144,26 @@ class _Folding:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
         try:
             outcome = rule(self._document, request)
+            if isinstance(outcome, Rejected):
+                return Reply(request.id, "rejected", error=_brief(outcome.reason))
+            return self._accept(arrival, outcome)
         except Exception as error:  # a rule's fault is its request's fate, never the shard's
             return self._to_quarantine(arrival, f"the rule raised {type(error).__name__}: {error}")
-        if isinstance(outcome, Rejected):
-            return Reply(request.id, "rejected", error=outcome.reason)
-        return self._accept(arrival, outcome)
 
     def _accept(self, arrival: Arrival, outcome: Accepted) -> Reply:
         problem = unstorable(outcome.state) if outcome.state is not self._document else None
         if problem:
             return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
+        problem = unstorable(outcome.answer, MAX_ANSWER_BYTES, MAX_ANSWER_DEPTH)
+        if problem:
+            return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
         self._document = outcome.state
         return Reply(arrival.request.id, "accepted", data=outcome.answer)
 
     def _to_quarantine(self, arrival: Arrival, reason: str) -> Reply:
-        self.quarantine.append(Quarantined(arrival, reason))
-        return Reply(arrival.request.id, "quarantined", error=reason)
+        brief = _brief(reason)
+        self.quarantine.append(Quarantined(arrival, brief))
+        return Reply(arrival.request.id, "quarantined", error=brief)
 
     def _is_producers_duplicate(self, request: Request) -> bool:
         # With one record in flight per lane a writer's counters reach a key in rising order, so what is at or
@@ -162,22 +185,39 @@ class _Folding:
             self._writers[request.writer] = Writer(request.counter, arrival.arrived, _checksum(request))
 
     def _repeat(self, arrival: Arrival, known: Reply | None) -> None:
-        # An outcome that is not kept was the plain "accepted", or belongs to a batch before the one that a
-        # redelivery can reach, whose receipts had left before its checkpoint moved on.
+        # An outcome that is not kept was the plain "accepted", or its receipt has left: an earlier batch's before
+        # the checkpoint moved on, and that of a stopped key before the key went on.
         reply = known or Reply(arrival.request.id, "accepted")
         if known:
-            self.outcomes[arrival.request.id] = known
+            self._keep(known)
         self._receipt(arrival, reply)
 
     def _answer(self, arrival: Arrival, reply: Reply) -> None:
         # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
-        if arrival.request.writer is None or reply.status != "accepted" or reply.data is not None:
-            self.outcomes[arrival.request.id] = reply
+        if not _is_counted(arrival.request) or reply.status != "accepted" or reply.data is not None:
+            self._keep(reply)
         self._receipt(arrival, reply)
+
+    def _keep(self, outcome: Reply) -> None:
+        if outcome.id not in self._outcomes:
+            self._outcome_bytes += _bytes_of(outcome)
+        self._outcomes[outcome.id] = outcome
 
     def _receipt(self, arrival: Arrival, reply: Reply) -> None:
         if arrival.request.client is not None:
             self.receipts.append(Receipt(arrival.request.client, reply, arrival.position.sequence))
+
+
+def _is_counted(request: Request) -> bool:
+    return request.writer is not None and request.counter is not None
+
+
+def _brief(reason: str) -> str:
+    return reason[:MAX_REASON].encode(errors="replace").decode()
+
+
+def _bytes_of(outcome: Reply) -> int:
+    return bytes_of([outcome.id, outcome.status, outcome.data, outcome.error])
 
 
 def _checksum(request: Request) -> int:
@@ -198,6 +238,11 @@ def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str,
 
 
 def _latest(before: Mapping[str, Reply], now: Mapping[str, Reply]) -> dict[str, Reply]:
-    earlier = [(key, reply) for key, reply in before.items() if key not in now]
-    kept: Iterable[tuple[str, Reply]] = islice(earlier, max(0, len(earlier) - MAX_RECENT), None)
-    return dict(kept) | dict(now)
+    earlier = [reply for key, reply in before.items() if key not in now]
+    kept = [*earlier[-MAX_RECENT:], *now.values()]
+    room = MAX_RECENT_BYTES - sum(map(_bytes_of, kept))
+    oldest = 0
+    while room < 0:
+        room += _bytes_of(kept[oldest])
+        oldest += 1
+    return {reply.id: reply for reply in kept[oldest:]}

@@ -7,24 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from tidemill_consumers.core.batch import Plan, Verdict
+from tidemill_consumers.core.batch import Arrival, Plan, Verdict
 
 
 def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
     """The verdict once every write was tried.
 
-    A failed key is delivered again from its first arrival and answers nobody yet. The lowest sequence is
-    what Lambda needs: it delivers everything from there, and marks make the rest harmless.
+    A failed key is delivered again from its first arrival and answers nobody yet.
     """
     done = [write for write in plan.writes if write.key not in failed_keys]
-    failed = [write.first for write in plan.writes if write.key in failed_keys]
-    stopped = [write.stopped for write in done if write.stopped is not None]
     return Verdict(
         receipts=tuple(receipt for write in done for receipt in write.receipts),
-        retry_from=lowest([*failed, *stopped]),
+        retry_from=tuple(write.first for write in plan.writes if write.key in failed_keys),
+        stopped={write.key: write.stopped for write in done if write.stopped is not None},
     )
 
 
+def waiting(arrivals: Iterable[Arrival], verdict: Verdict) -> list[Arrival]:
+    """The arrivals that go on once the verdict's receipts have left."""
+    stopped = verdict.stopped
+    return [arrival for arrival in arrivals if arrival.key in stopped and arrival.position >= stopped[arrival.key]]
+
+
 def lowest(sequences: Iterable[int]) -> int | None:
-    """The lowest of the sequence numbers; None of none."""
+    """The lowest of the sequence numbers; None of none.
+
+    It is what Lambda needs: it delivers everything from there, and marks make the rest harmless.
+    """
     return min(sequences, default=None)

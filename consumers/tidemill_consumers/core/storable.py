@@ -15,34 +15,49 @@ MAX_DEPTH = 30
 MAX_BYTES = 256 * 1024
 """Of a document, roughly. An item may have 400 KB; the rest is for marks, writers and outcomes."""
 
+MAX_NAME_BYTES = 64 * 1024 - 1
+"""Of a key in an object, which is an attribute's name; the least is 1."""
+
 MAX_DIGITS = 38
 LARGEST, SMALLEST = 9.9e125, 1e-130
+TOO_LARGE = 10**126
 
 
-def unstorable(document: Json) -> str | None:
-    """Why the table cannot hold the document; None when it can."""
+def unstorable(value: Json, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> str | None:
+    """Why the table cannot hold the value, by default a document; None when it can."""
     try:
-        size = _size(document, MAX_DEPTH)
+        size = _size(value, max_depth)
+    except _TooDeep:
+        return f"nested deeper than {max_depth} levels"
     except _Unstorable as problem:
         return str(problem)
-    return f"{size} bytes; {MAX_BYTES} are the most" if size > MAX_BYTES else None
+    return f"{size} bytes; {max_bytes} are the most" if size > max_bytes else None
+
+
+def bytes_of(storable: Json) -> int:
+    """An upper estimate of the bytes that DynamoDB counts for what the table can hold."""
+    return _size(storable, MAX_DEPTH)
 
 
 class _Unstorable(Exception):
     pass
 
 
+class _TooDeep(_Unstorable):
+    pass
+
+
 def _size(value: Json, levels: int) -> int:
-    """An upper estimate of the bytes that DynamoDB counts for the value."""
     children: Iterable[Json]
     if value is None or isinstance(value, bool):
         return 1
-    if isinstance(value, str):
+    # Exactly these types: of their subclasses, such as IntEnum, not all are written as JSON.
+    if type(value) is str:
         return _text(value)
-    if isinstance(value, int | float):
+    if type(value) is int or type(value) is float:
         return _number(value)
     if levels == 0:
-        raise _Unstorable(f"nested deeper than {MAX_DEPTH} levels")
+        raise _TooDeep
     if isinstance(value, dict):
         return 3 + sum(1 + _name(name) + _size(child, levels - 1) for name, child in value.items())
     if isinstance(value, list):
@@ -61,12 +76,19 @@ def _text(value: str) -> int:
 def _name(name: object) -> int:
     if not isinstance(name, str):
         raise _Unstorable(f"the key {name!r} is not text")
-    return _text(name)
+    if not name:
+        raise _Unstorable("a key is empty")
+    size = _text(name)
+    if size > MAX_NAME_BYTES:
+        raise _Unstorable(f"a key has {size} bytes; {MAX_NAME_BYTES} are the most")
+    return size
 
 
 def _number(value: float) -> int:
     if isinstance(value, int):
-        if len(str(abs(value)).rstrip("0")) > MAX_DIGITS or abs(value) > LARGEST:
+        if abs(value) >= TOO_LARGE:
+            raise _Unstorable("a number is out of range")
+        if len(str(abs(value)).rstrip("0")) > MAX_DIGITS:
             raise _Unstorable(f"a number has more than {MAX_DIGITS} digits")
     elif value and not SMALLEST <= abs(value) <= LARGEST:
         raise _Unstorable(f"the number {value} is out of range")

@@ -13,7 +13,7 @@ from typing import TypedDict
 import msgspec
 
 from tidemill.kpl import CorruptAggregate, is_aggregate, unpack
-from tidemill.request import MAX_REQUEST_BYTES, Document, RefusedRequest, Request, decode_json
+from tidemill.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Document, RefusedRequest, Request, decode_json
 from tidemill.request import decode as decode_request
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
 
@@ -92,6 +92,11 @@ def _arrival(shard: str, position: Position, arrived: float, key: str, payload: 
 
 
 def _request(payload: bytes, key: str, place: str) -> Request:
+    # Kinesis sees to this, but not within aggregates; one such key would make the table refuse the batch for ever.
+    if not key:
+        raise RefusedRequest("no key")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise RefusedRequest(f"a key of {len(key)} characters; {MAX_KEY_CHARACTERS} are the most")
     try:
         request = decode_request(payload)
     except RefusedRequest:

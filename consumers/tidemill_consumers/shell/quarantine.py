@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from base64 import b64encode
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+
+CALLS_AT_ONCE = 16
+"""An aggregate may hold thousands of requests to quarantine, and an invocation has its time-out."""
 
 
 class Quarantine:
@@ -36,10 +40,13 @@ class Quarantine:
     def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, "quarantine")
 
     def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
         """Store each; those that could not be stored."""
-        return tuple(one for one in quarantined if not self._stored(one))
+        every = tuple(quarantined)
+        stored = self._calls.map(self._stored, every)
+        return tuple(one for one, is_stored in zip(every, stored, strict=True) if not is_stored)
 
     def _stored(self, one: Quarantined) -> bool:
         try:

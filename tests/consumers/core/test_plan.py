@@ -1,14 +1,17 @@
 """What a fold does with redeliveries, repeats, poison and order. Values only."""
 
+import json
 from dataclasses import replace
+from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.request import Request
+from tidemill.request import Json, Request
 from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, Rejected, Rules, State, Write
-from tidemill_consumers.core.plan import MAX_OUTCOMES, MAX_RECENT, MAX_WRITERS, plan
-from tidemill_consumers.core.settle import settle
+from tidemill_consumers.core.plan import MAX_OUTCOMES, MAX_REASON, MAX_RECENT, MAX_RECENT_BYTES, MAX_WRITERS, plan
+from tidemill_consumers.core.storable import bytes_of
 
 DAY = 86_400.0
 
@@ -116,14 +119,92 @@ def test_a_document_that_cannot_be_stored_is_its_requests_fault() -> None:
     assert "cannot be stored" in write.quarantine[0].reason
 
 
-def test_too_many_outcomes_stop_the_key_and_the_next_delivery_goes_on() -> None:
-    batch = [arrival(n, "refuse") for n in range(1, MAX_OUTCOMES + 10)]
+def test_too_many_outcomes_stop_the_key_and_the_rest_goes_on_from_there() -> None:
+    batch = [replace(arrival(n, "refuse"), position=Position(1, n)) for n in range(MAX_OUTCOMES + 9)]
     write = fold(batch)
-    assert write.stopped == MAX_OUTCOMES + 1
+    assert write.stopped == Position(1, MAX_OUTCOMES)
     assert len(write.receipts) == MAX_OUTCOMES
     rest = fold(batch[MAX_OUTCOMES:], saved(write))
     assert rest.stopped is None
-    assert len(rest.receipts) == 9
+    assert [receipt.reply.id for receipt in rest.receipts] == [one.request.id for one in batch[MAX_OUTCOMES:]]
+
+
+def test_a_key_that_stopped_keeps_every_outcome_that_may_be_asked_for_again() -> None:
+    batch = [arrival(n, "refuse") for n in range(1, MAX_OUTCOMES + 10)]
+    first = fold(batch)
+    again = fold(batch, saved(first))
+    assert (again.becomes, again.stopped) == (None, first.stopped)
+    assert again.receipts == first.receipts
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("x" * 50_000, "bytes; 16384 are the most"),
+        (float("nan"), "out of range"),
+        ({1, 2}, "set is not JSON"),
+        (json.loads("[" * 29 + "]" * 29), "nested deeper than 28 levels"),
+    ],
+)
+def test_an_answer_that_cannot_be_kept_is_its_requests_fault(answer: Json, reason: str) -> None:
+    rules: Rules = {"answer": lambda state, request: Accepted({"changed": True}, answer), "append": append}
+    (write,) = plan([arrival(1, "answer"), arrival(2)], {}, rules, DAY).writes
+    assert saved(write).document == {"ids": ["w-2"]}
+    assert write.quarantine[0].reason.startswith("the answer cannot be kept: ")
+    assert reason in write.quarantine[0].reason
+
+
+def test_a_rule_without_an_outcome_is_its_requests_fault() -> None:
+    rules: Rules = {"forget": lambda state, request: cast("Accepted", None), "append": append}
+    (write,) = plan([arrival(1, "forget"), arrival(2)], {}, rules, DAY).writes
+    assert saved(write).document == {"ids": ["w-2"]}
+    assert [receipt.reply.status for receipt in write.receipts] == ["quarantined", "accepted"]
+
+
+@pytest.mark.parametrize("cmd", ["shout", "balk"])
+def test_a_long_reason_is_cut(cmd: str) -> None:
+    def shout(state: State, request: Request) -> Accepted:
+        raise ValueError("\ud800" + "x" * 100_000)
+
+    rules: Rules = {"shout": shout, "balk": lambda state, request: Rejected("\ud800" + "x" * 100_000)}
+    (write,) = plan([arrival(1, cmd)], {}, rules, DAY).writes
+    error = write.receipts[0].reply.error
+    assert error is not None
+    assert len(error) == MAX_REASON
+    assert "?xxx" in error
+    assert [one.reason for one in write.quarantine] == ([error] if cmd == "shout" else [])
+
+
+def test_long_outcomes_stop_the_key_before_they_are_many() -> None:
+    def wordy(n: int) -> Arrival:
+        return arrival(n, "\N{WATER WAVE}" * 128, writer="\N{WATER WAVE}" * 100)
+
+    batch = [wordy(n) for n in range(1, MAX_OUTCOMES)]
+    entity, passes = None, 0
+    while batch:
+        write = fold(batch, entity)
+        entity = saved(write)
+        assert sum(bytes_of([reply.id, reply.error]) for reply in entity.recent.values()) < MAX_RECENT_BYTES
+        batch = batch[len(write.receipts) :]
+        passes += 1
+    assert 2 < passes < 20
+
+
+def test_a_repeat_takes_no_room() -> None:
+    one = arrival(1, "explode", writer=None)
+    write = fold([replace(one, position=Position(n, 0)) for n in range(3 * MAX_OUTCOMES)])
+    assert write.stopped is None
+    assert len(write.receipts) == 3 * MAX_OUTCOMES
+    assert list(saved(write).recent) == [one.request.id]
+
+
+def test_a_writer_without_a_counter_is_recognised_by_its_id() -> None:
+    one = arrival(1)
+    one = replace(one, request=Request(id="i", cmd="append", key="k", client="c", writer="w", data={}))
+    first = fold([one])
+    write = fold([replace(one, position=Position(9, 0))], saved(first))
+    assert saved(write).document == {"ids": ["i"]}
+    assert [receipt.reply.status for receipt in write.receipts] == ["accepted"]
 
 
 def test_what_an_entity_remembers_is_bounded() -> None:
@@ -133,7 +214,7 @@ def test_what_an_entity_remembers_is_bounded() -> None:
     assert entity is not None
     assert len(entity.writers) == MAX_WRITERS
     assert "w199" in entity.writers
-    assert len(entity.recent) == MAX_RECENT + 1
+    assert list(entity.recent) == [f"w{n}-{n}" for n in range(199 - MAX_RECENT, 200)]
 
 
 def test_a_shard_is_forgotten_only_after_the_streams_retention() -> None:
@@ -142,15 +223,6 @@ def test_a_shard_is_forgotten_only_after_the_streams_retention() -> None:
     gone = saved(fold([replace(arrival(3), arrived=1002.0 + DAY)], kept))
     assert set(kept.marks) == {"old", "s"}
     assert set(gone.marks) == {"s"}
-
-
-def test_a_failed_key_is_delivered_again_from_its_first_request_and_answers_nobody() -> None:
-    planned = plan([arrival(1, key="a"), arrival(2, key="b"), arrival(3, key="a")], {}, RULES, DAY)
-    verdict = settle(planned, {"b"})
-    assert verdict.retry_from == 2
-    assert {receipt.sequence for receipt in verdict.receipts} == {1, 3}
-    assert settle(planned, {"a", "b"}).retry_from == 1
-    assert settle(planned, set()).retry_from is None
 
 
 @given(st.data(), st.integers(1, 30))

@@ -1,0 +1,125 @@
+"""One emulator for all tests of this folder; each test has a table, a bucket and a topic of its own."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, TypeAlias
+
+import pytest
+from botocore.stub import Stubber
+
+from tidemill.request import Receipts, decode_receipts
+from tidemill_local.emulator import Emulator, EmulatorSession
+
+Names: TypeAlias = Callable[[str], str]
+Clients: TypeAlias = Callable[[str], Any]
+Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
+Heard: TypeAlias = Callable[[], list[Receipts]]
+Listen: TypeAlias = Callable[..., Heard]
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(port=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def session(emulator: Emulator) -> EmulatorSession:
+    return emulator.session("test", "test")
+
+
+@pytest.fixture(scope="session")
+def names() -> Names:
+    """Names that no other test has."""
+    numbers = count()
+    return lambda prefix: f"{prefix}-{next(numbers)}"
+
+
+@pytest.fixture
+def table(emulator: Emulator, names: Names) -> str:
+    name = names("entities")
+    emulator.client("dynamodb").create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
+def bucket(emulator: Emulator, names: Names) -> str:
+    name = names("quarantine")
+    emulator.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def topic(emulator: Emulator, names: Names) -> str:
+    arn: str = emulator.client("sns").create_topic(Name=names("replies"))["TopicArn"]
+    return arn
+
+
+@pytest.fixture
+def listen(emulator: Emulator, names: Names, topic: str) -> Listen:
+    """Subscribes to the topic, perhaps with a FilterPolicy; gives what tells the messages since it was last asked."""
+    sns, sqs = emulator.client("sns"), emulator.client("sqs")
+
+    def subscribe(**attributes: str) -> Heard:
+        queue = sqs.create_queue(QueueName=names("heard"))["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        grant = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [grant]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        attributes["RawMessageDelivery"] = "true"
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+
+        def heard() -> list[Receipts]:
+            # The emulator delivers before it answers the sender, so what is not there does not come.
+            found: list[Receipts] = []
+            while got := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+                found += [decode_receipts(message["Body"]) for message in got]
+                for message in got:
+                    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return found
+
+        return heard
+
+    return subscribe
+
+
+@pytest.fixture
+def heard(listen: Listen) -> Heard:
+    """What the topic sent since this was last asked."""
+    return listen()
+
+
+@pytest.fixture
+def new_client(session: EmulatorSession) -> Iterator[Clients]:
+    """Makes clients that a test may meddle with."""
+    made: list[Any] = []
+
+    def make(service: str) -> Any:
+        made.append(session.client(service))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def stub(new_client: Clients) -> Iterator[Stub]:
+    """Makes clients with answers of the test's own, for what the emulator never says; each must be asked for."""
+    made: list[Stubber] = []
+
+    def make(service: str) -> tuple[Any, Stubber]:
+        client = new_client(service)
+        made.append(Stubber(client))
+        made[-1].activate()
+        return client, made[-1]
+
+    yield make
+    for stubber in made:
+        stubber.assert_no_pending_responses()

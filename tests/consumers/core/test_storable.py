@@ -1,0 +1,95 @@
+"""What the table can hold, to the limit and one beyond. Values only."""
+
+from enum import IntEnum
+
+import pytest
+
+from tidemill.request import Json
+from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, unstorable
+
+
+class Level(IntEnum):
+    HIGH = 2
+
+
+def nested(levels: int) -> Json:
+    """A document of lists within lists, itself level 1."""
+    value: Json = "x"
+    for _ in range(levels - 1):
+        value = [value]
+    return {"v": value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        "",
+        "\x00\N{WATER WAVE}",
+        [],
+        {},
+        0,
+        int("9" * 38),
+        -int("9" * 38),
+        99 * 10**124,
+        0.1,
+        -0.0,
+        9.9e125,
+        -9.9e125,
+        1e-130,
+    ],
+)
+def test_json_is_storable(value: Json) -> None:
+    assert unstorable({"v": value}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (int("9" * 39), "a number has more than 38 digits"),
+        (-int("9" * 39), "a number has more than 38 digits"),
+        (10**126, "a number is out of range"),
+        (1e126, "the number 1e+126 is out of range"),
+        (9e-131, "the number 9e-131 is out of range"),
+        (float("nan"), "the number nan is out of range"),
+        (float("-inf"), "the number -inf is out of range"),
+        ("\ud800", "a lone surrogate is not text"),
+        ({"\ud800": 1}, "a lone surrogate is not text"),
+        ({7: 1}, "the key 7 is not text"),
+        ({"": 1}, "a key is empty"),
+        ({"x" * 65536: 1}, "a key has 65536 bytes; 65535 are the most"),
+        ((1, 2), "tuple is not JSON"),
+        (b"x", "bytes is not JSON"),
+        (Level.HIGH, "Level is not JSON"),
+    ],
+)
+def test_what_dynamodb_cannot_hold_is_not(value: Json, reason: str) -> None:
+    assert unstorable({"v": value}) == reason
+    assert unstorable([{"v": [value]}]) == reason
+
+
+def test_a_number_too_long_to_be_written_is_not() -> None:
+    assert unstorable({"v": 10**5000}) == "a number is out of range"
+    assert unstorable({"v": -(10**5000) + 1}) == "a number is out of range"
+
+
+def test_it_may_be_nested_so_deeply_and_no_deeper() -> None:
+    assert unstorable(nested(MAX_DEPTH)) is None
+    assert unstorable(nested(MAX_DEPTH + 1)) == f"nested deeper than {MAX_DEPTH} levels"
+
+
+@pytest.mark.parametrize(("character", "size"), [("x", 1), ("\u00e9", 2), ("\N{WATER WAVE}", 4)])
+def test_it_may_be_so_large_and_no_larger(character: str, size: int) -> None:
+    room = (MAX_BYTES - 5) // size
+    assert unstorable({"v": character * room}) is None
+    reason = unstorable({"v": character * (room + 1)})
+    assert reason is not None
+    assert reason.endswith(f"bytes; {MAX_BYTES} are the most")
+
+
+@pytest.mark.parametrize(("item", "size"), [(None, 2), ("", 1), (0, 2), ([], 4), ({}, 4)])
+def test_small_things_add_up(item: Json, size: int) -> None:
+    """Within a list each takes a byte more than for itself."""
+    assert unstorable([item] * 1000) is None
+    assert unstorable([item] * (MAX_BYTES // size)) is not None

@@ -1,0 +1,118 @@
+"""Entities as items and back: what comes out is what went in."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidemill.request import Json, Reply
+from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+from tidemill_consumers.shell.attributes import from_attribute, from_item, to_attribute, to_item
+
+SEQUENCE = 49590338271490256608559692538361571095921575989136588898
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+times = st.floats(0, 4e9)
+numbers = st.integers(-(10**38) + 1, 10**38 - 1) | st.floats(-1e125, 1e125, allow_nan=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | text,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(text, children, max_size=3),
+    max_leaves=8,
+)
+positions = st.builds(Position, st.integers(0, 10**57), st.integers(0, 10_000))
+replies = st.builds(
+    Reply, text, st.sampled_from(["accepted", "rejected", "quarantined"]), json_values, st.none() | text
+)
+entities = st.builds(
+    Entity,
+    key=text,
+    version=st.integers(0, 10**12),
+    document=st.none() | st.dictionaries(text, json_values, max_size=3),
+    marks=st.dictionaries(text, st.builds(Mark, positions, times), max_size=2),
+    writers=st.dictionaries(
+        text, st.builds(Writer, st.integers(0, 2**63 - 1), times, st.integers(0, 2**32 - 1)), max_size=2
+    ),
+    recent=st.lists(replies, max_size=3).map(lambda found: {reply.id: reply for reply in found}),
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(entities)
+def test_an_entity_comes_back_as_it_was(entity: Entity) -> None:
+    back = from_item(to_item(entity))
+    assert back == entity
+    assert list(back.recent) == list(entity.recent)
+
+
+@settings(deadline=None)
+@given(json_values)
+def test_a_json_value_comes_back_with_its_types(value: Json) -> None:
+    back = from_attribute(to_attribute(value))
+    assert back == value
+    assert repr(back) == repr(value)
+
+
+def test_an_item_reads_like_any_other() -> None:
+    entity = Entity(
+        key="content/1",
+        version=3,
+        document={"title": "A", "views": 2, "score": 0.5, "tags": ["x", None], "draft": False, "more": {"": ""}},
+        marks={"shardId-000000000006": Mark(Position(SEQUENCE, 7), 1545084650.987)},
+        writers={"w": Writer(9, 1545084650.5, 4294967295)},
+        recent={"i": Reply("i", "rejected", None, "no"), "j": Reply("j", "accepted", {"left": 1})},
+    )
+    assert to_item(entity) == {
+        "pk": {"S": "content/1"},
+        "ver": {"N": "3"},
+        "doc": {
+            "M": {
+                "title": {"S": "A"},
+                "views": {"N": "2"},
+                "score": {"N": "0.5"},
+                "tags": {"L": [{"S": "x"}, {"NULL": True}]},
+                "draft": {"BOOL": False},
+                "more": {"M": {"": {"S": ""}}},
+            }
+        },
+        "marks": {"M": {"shardId-000000000006": {"S": f"{SEQUENCE}/7/1545084650.987"}}},
+        "writers": {"M": {"w": {"S": "9/1545084650.5/4294967295"}}},
+        "recent": {
+            "L": [
+                {"L": [{"S": "i"}, {"S": "rejected"}, {"NULL": True}, {"S": "no"}]},
+                {"L": [{"S": "j"}, {"S": "accepted"}, {"M": {"left": {"N": "1"}}}, {"NULL": True}]},
+            ]
+        },
+    }
+
+
+def test_sequence_numbers_of_any_length_survive() -> None:
+    for sequence in (0, 9, 10**38 + 1, SEQUENCE, 10**57):
+        entity = Entity("k", marks={"s": Mark(Position(sequence, 3), 1.0)})
+        assert from_item(to_item(entity)).marks["s"].position == Position(sequence, 3)
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"),
+    [
+        ("0", 0),
+        ("-7", -7),
+        ("1" * 38, int("1" * 38)),
+        ("1.5", 1.5),
+        ("-0.25", -0.25),
+        ("1E-7", 1e-7),
+        ("9.9E+125", 9.9e125),
+        ("1" + "0" * 125, 10**125),
+    ],
+)
+def test_numbers_are_read_as_dynamodb_writes_them(stored: str, value: float) -> None:
+    found = from_attribute({"N": stored})
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("attribute", [{"B": b"x"}, {"SS": ["x"]}, {"NS": ["1"]}])
+def test_what_is_not_json_is_refused(attribute: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"type {next(iter(attribute))} ")):
+        from_attribute(attribute)

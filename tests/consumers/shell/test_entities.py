@@ -1,0 +1,255 @@
+"""The entities' table: many at a call, each on condition of its version, and nothing claimed that was not saved."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import ANY, Stubber
+
+from tidemill.request import Json, Reply
+from tidemill_consumers.core.batch import Entity, Mark, Position, Write, Writer
+from tidemill_consumers.core.plan import MAX_ANSWER_DEPTH, MAX_RECENT_BYTES, MAX_WRITERS
+from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
+from tidemill_consumers.shell.attributes import to_item
+from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Entities, Unloadable
+from tidemill_local.emulator import Emulator
+
+Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
+Clients: TypeAlias = Callable[[str], Any]
+
+SEQUENCE = 49590338271490256608559692538361571095921575989136588898
+
+
+@pytest.fixture
+def entities(emulator: Emulator, table: str) -> Entities:
+    return Entities(emulator.client("dynamodb"), table)
+
+
+def entity(key: str, version: int = 1, value: Json = None) -> Entity:
+    """One of which everything depends on its version."""
+    return Entity(
+        key,
+        version,
+        {"v": version, "value": value},
+        {"shard": Mark(Position(SEQUENCE + version, version), 1000.5 + version)},
+        {"w": Writer(version, 1000.5, 2**32 - version)},
+        {f"i{version}": Reply(f"i{version}", "rejected", error="no")},
+    )
+
+
+def write(becomes: Entity, expects: int | None = None) -> Write:
+    expected = becomes.version - 1 if expects is None else expects
+    return Write(becomes.key, expected, becomes, 1, (), (), None)
+
+
+def test_a_new_entity_is_inserted(entities: Entities) -> None:
+    new = entity("k")
+    assert entities.save([write(new)]) == set()
+    assert entities.load(["k"]) == {"k": new}
+
+
+def test_an_entity_that_is_there_is_updated_as_a_whole(entities: Entities) -> None:
+    entities.save([write(entity("k", 1)), write(entity("other", 1))])
+    assert entities.save([write(entity("k", 2))]) == set()
+    assert entities.load(["k", "other"]) == {"k": entity("k", 2), "other": entity("other", 1)}
+
+
+def test_what_is_not_there_is_left_out(entities: Entities) -> None:
+    entities.save([write(entity("k"))])
+    assert set(entities.load(["k", "nobody", "k"])) == {"k"}
+
+
+def test_nothing_costs_no_call(stub: Stub) -> None:
+    entities = Entities(stub("dynamodb")[0], "entities")
+    assert entities.load([]) == {}
+    assert entities.save([]) == set()
+    assert entities.write_calls == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "a 'quote', a \"double\" and a ?",
+        "\x00\N{WATER WAVE}",
+        None,
+        True,
+        [],
+        {},
+        {"": {"a.b": [[{"deep": [None, False, ""]}]]}},
+        0,
+        -1,
+        10**37 + 1,
+        0.1,
+        -1.5e-7,
+        1.7976931348623157e100,
+    ],
+)
+def test_documents_survive_the_table(entities: Entities, value: Json) -> None:
+    entities.save([write(entity("k", value=value))])
+    found = entities.load(["k"])["k"].document
+    assert found == {"v": 1, "value": value}
+    assert type(found["value"]) is type(value)
+
+
+def nested(levels: int) -> Json:
+    return json.loads("[" * levels + "]" * levels)
+
+
+def test_what_is_storable_is_stored(entities: Entities) -> None:
+    """The deepest and the longest; what makes an item large comes next."""
+    document = {"v": nested(MAX_DEPTH - 1), "x" * MAX_NAME_BYTES: [int("9" * 38), 99 * 10**124, 1e-130]}
+    answer = nested(MAX_ANSWER_DEPTH)
+    assert unstorable(document) is None
+    new = Entity("k", 1, document, recent={"i": Reply("i", "accepted", answer)})
+    assert entities.save([write(new)]) == set()
+    assert entities.load(["k"]) == {"k": new}
+
+
+def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> None:
+    wave = "\N{WATER WAVE}"
+    new = Entity(
+        key=wave * 256,
+        version=1,
+        document={"v": "x" * (MAX_BYTES - 5)},
+        marks={f"shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987) for n in range(200)},
+        writers={wave * 126 + f"{n:02}": Writer(2**63 - 1, 1545084650.987, 2**32 - 1) for n in range(MAX_WRITERS)},
+        recent={f"{n:03}": Reply(f"{n:03}", "rejected", error="x" * 1000) for n in range(MAX_RECENT_BYTES // 1024)},
+    )
+    assert unstorable(new.document) is None
+    assert entities.save([write(new)]) == set()
+    assert entities.load([new.key]) == {new.key: new}
+
+
+def test_a_conflict_reports_just_its_key(entities: Entities) -> None:
+    entities.save([write(entity("there")), write(entity("ahead")), write(entity("same"))])
+    entities.save([write(entity("ahead", 2, "theirs"))])
+    failed = entities.save(
+        [
+            write(entity("new")),
+            write(entity("there", 1, "mine")),
+            write(entity("ahead", 2, "mine")),
+            write(entity("gone", 2)),
+            write(entity("same", 2)),
+        ]
+    )
+    assert failed == {"there", "ahead", "gone"}
+    assert entities.load(["new", "there", "ahead", "gone", "same"]) == {
+        "new": entity("new"),
+        "there": entity("there"),
+        "ahead": entity("ahead", 2, "theirs"),
+        "same": entity("same", 2),
+    }
+
+
+def test_25_entities_are_saved_a_call_and_100_loaded(entities: Entities) -> None:
+    keys = [f"k{n}" for n in range(230)]
+    assert entities.save([write(entity(key)) for key in keys]) == set()
+    assert entities.write_calls == 10
+    assert entities.load(iter(keys)) == {key: entity(key) for key in keys}
+
+
+def test_a_call_that_fails_reports_its_keys_and_no_others(
+    entities: Entities, table: str, new_client: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(params: dict[str, Any], **_: object) -> None:
+        if b'"k30"' in params["body"]:
+            raise EndpointConnectionError(endpoint_url="somewhere")
+
+    client = new_client("dynamodb")
+    client.meta.events.register("before-call.dynamodb.BatchExecuteStatement", refuse)
+    keys = [f"k{n}" for n in range(60)]
+    with caplog.at_level(logging.WARNING):
+        failed = Entities(client, table).save([write(entity(key)) for key in keys])
+    assert failed == set(keys[25:50])
+    assert set(entities.load(keys)) == set(keys) - failed
+    assert "cannot save 25 entities" in caplog.text
+
+
+def test_a_call_that_is_refused_reports_all_its_keys(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    answers.add_client_error("batch_execute_statement", "ThrottlingException")
+    assert Entities(dynamodb, "entities").save([write(entity("a")), write(entity("b"))]) == {"a", "b"}
+
+
+def test_each_statement_has_an_error_of_its_own(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    answers.add_response(
+        "batch_execute_statement",
+        {
+            "Responses": [
+                {"TableName": "entities"},
+                {"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}},
+                {"TableName": "entities"},
+                {"Error": {"Code": "ProvisionedThroughputExceeded", "Message": "slow down"}},
+            ]
+        },
+        {"Statements": ANY},
+    )
+    entities = Entities(dynamodb, "entities")
+    assert entities.save([write(entity(key)) for key in "abcd"]) == {"b", "d"}
+
+
+def test_a_statement_changes_an_item_on_condition_of_its_version(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    old, new = to_item(entity("old", 8)), to_item(entity("new"))
+    rest = ["ver", "doc", "marks", "writers", "recent"]
+    answers.add_response(
+        "batch_execute_statement",
+        {"Responses": [{}, {}]},
+        {
+            "Statements": [
+                {
+                    "Statement": 'UPDATE "entities" SET ver = ? SET doc = ? SET marks = ? SET writers = ? '
+                    "SET recent = ? WHERE pk = ? AND ver = ?",
+                    "Parameters": [*(old[name] for name in rest), {"S": "old"}, {"N": "7"}],
+                },
+                {
+                    "Statement": "INSERT INTO \"entities\" VALUE {'pk': ?, 'ver': ?, 'doc': ?, 'marks': ?, "
+                    "'writers': ?, 'recent': ?}",
+                    "Parameters": [{"S": "new"}, *(new[name] for name in rest)],
+                },
+            ]
+        },
+    )
+    assert Entities(dynamodb, "entities").save([write(entity("old", 8)), write(entity("new"))]) == set()
+
+
+def asked(*keys: str) -> dict[str, Any]:
+    return {"entities": {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
+
+
+def test_unprocessed_keys_are_asked_for_again(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    answers.add_response(
+        "batch_get_item",
+        {"Responses": {"entities": [to_item(entity("a"))]}, "UnprocessedKeys": asked("b", "c")},
+        {"RequestItems": asked("a", "b", "c")},
+    )
+    answers.add_response(
+        "batch_get_item", {"Responses": {}, "UnprocessedKeys": asked("b", "c")}, {"RequestItems": asked("b", "c")}
+    )
+    answers.add_response(
+        "batch_get_item",
+        {"Responses": {"entities": [to_item(entity("c"))]}, "UnprocessedKeys": {}},
+        {"RequestItems": asked("b", "c")},
+    )
+    assert Entities(dynamodb, "entities").load("abc") == {"a": entity("a"), "c": entity("c")}
+
+
+def test_keys_that_stay_unprocessed_give_the_batch_back(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    for _ in range(READS_OF_UNPROCESSED):
+        answers.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": asked("a")})
+    with pytest.raises(Unloadable, match="entities: items stay unprocessed"):
+        Entities(dynamodb, "entities").load(["a"])
+
+
+def test_a_read_that_is_refused_gives_the_batch_back(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    answers.add_client_error("batch_get_item", "ProvisionedThroughputExceededException")
+    with pytest.raises(ClientError, match="ProvisionedThroughputExceeded"):
+        Entities(dynamodb, "entities").load(["a"])

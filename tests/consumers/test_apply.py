@@ -1,0 +1,375 @@
+"""The flow against a real table, bucket and topic: once, in order, answered, and nothing lost when a part fails."""
+
+import json
+import logging
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
+
+import boto3
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from tidemill.kpl import UserRecord, pack
+from tidemill.request import Document, Receipts, Request, encode
+from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, handler
+from tidemill_consumers.core.batch import Accepted, Entity, Rejected, State, Write
+from tidemill_consumers.core.plan import MAX_OUTCOMES
+from tidemill_consumers.shell.entities import Entities
+from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
+from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.replies import Replies
+from tidemill_local.emulator import Emulator
+
+Clients: TypeAlias = Callable[[str], Any]
+Heard: TypeAlias = Callable[[], list[Receipts]]
+
+SHARD = "shardId-000000000000"
+NOWHERE = "arn:aws:sns:us-east-1:000000000000:nowhere"
+
+
+def append(state: State, request: Request) -> Accepted:
+    return Accepted({"ids": [*(state or {"ids": []})["ids"], request.id]})
+
+
+def take(state: State, request: Request) -> Accepted | Rejected:
+    left = (state or {"left": 2})["left"]
+    return Accepted({"left": left - 1}, {"left": left - 1}) if left else Rejected("sold out")
+
+
+def explode(state: State, request: Request) -> Accepted:
+    raise RuntimeError("boom")
+
+
+@pytest.fixture
+def app(emulator: Emulator, table: str, bucket: str, topic: str) -> Application:
+    return Application(
+        rules={"append": append, "take": take, "explode": explode},
+        retention=86_400.0,
+        entities=Entities(emulator.client("dynamodb"), table),
+        quarantine=Quarantine(emulator.client("s3"), bucket),
+        replies=Replies(emulator.client("sns"), topic),
+    )
+
+
+@pytest.fixture
+def quarantined(emulator: Emulator, bucket: str) -> Callable[[], dict[str, str]]:
+    """The reasons that lie in the quarantine, by sequence."""
+    s3 = emulator.client("s3")
+
+    def read() -> dict[str, str]:
+        keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        objects = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
+        return {found["sequence"]: found["reason"] for found in objects}
+
+    return read
+
+
+def request(n: int, cmd: str = "append", key: str = "k", client: str | None = "ann") -> Request:
+    return Request(id=f"i{n}", cmd=cmd, key=key, client=client, writer="w", counter=n, data={})
+
+
+def record(sequence: int, data: bytes, key: str) -> EventRecord:
+    return {
+        "eventID": f"{SHARD}:{sequence}",
+        "kinesis": {
+            "partitionKey": key,
+            "sequenceNumber": str(sequence),
+            "data": b64encode(data).decode(),
+            "approximateArrivalTimestamp": 1545084650.0 + sequence,
+        },
+    }
+
+
+def batch(*requests: Request) -> KinesisEvent:
+    """One record each; the sequence numbers are the counters."""
+    return {"Records": [record(one.counter or 0, encode(one), one.key or "") for one in requests]}
+
+
+def aggregate(sequence: int, requests: list[Request]) -> EventRecord:
+    return record(sequence, pack(UserRecord(one.key or "", encode(one)) for one in requests), "a lane")
+
+
+def done(**applied: int) -> Response:
+    return {"batchItemFailures": [], "applied": cast("Applied", applied)}
+
+
+def retry_from(event: KinesisEvent, app: Application) -> int | None:
+    failures = apply(event, app)["batchItemFailures"]
+    assert len(failures) <= 1
+    return int(failures[0]["itemIdentifier"]) if failures else None
+
+
+def document(app: Application, key: str = "k") -> Document | None:
+    return app.entities.load([key]).get(key, Entity(key)).document
+
+
+def statuses(receipts: list[Receipts]) -> dict[str, str]:
+    return {reply.id: reply.status for message in receipts for reply in message.replies}
+
+
+def test_a_batch_is_applied_in_order_and_answered_with_one_message_a_client(app: Application, heard: Heard) -> None:
+    event = batch(request(1), request(2, key="other", client="bob"), request(3), request(4, client=None))
+    assert apply(event, app) == done(records=4, requests=4, keys=2, write_calls=1)
+    assert document(app) == {"ids": ["i1", "i3", "i4"]}
+    assert document(app, "other") == {"ids": ["i2"]}
+    assert sorted((message.client, len(message.replies)) for message in heard()) == [("ann", 2), ("bob", 1)]
+
+
+def test_a_redelivery_applies_nothing_and_answers_alike(app: Application, heard: Heard) -> None:
+    event = batch(*(request(n, cmd) for n, cmd in enumerate(["take", "explode", "take", "take"], 1)))
+    apply(event, app)
+    first = heard()
+    before = app.entities.load(["k"])
+    assert [reply.data for reply in first[0].replies] == [{"left": 1}, None, {"left": 0}, None]
+    assert apply(event, app) == done(records=4, requests=4, keys=0, write_calls=0)
+    assert heard() == first
+    assert app.entities.load(["k"]) == before
+
+
+def test_a_delivery_that_begins_halfway_applies_what_is_new(app: Application) -> None:
+    apply(batch(request(1), request(2)), app)
+    apply(batch(request(2), request(3)), app)
+    assert document(app) == {"ids": ["i1", "i2", "i3"]}
+
+
+def test_an_aggregate_is_applied_request_by_request(app: Application) -> None:
+    event: KinesisEvent = {"Records": [aggregate(7, [request(n, key=f"k{n % 2}") for n in range(6)])]}
+    assert apply(event, app)["applied"] == {"records": 1, "requests": 6, "keys": 2, "write_calls": 1}
+    assert document(app, "k0") == {"ids": ["i0", "i2", "i4"]}
+    assert document(app, "k1") == {"ids": ["i1", "i3", "i5"]}
+
+
+def test_poison_goes_to_quarantine_and_stops_nobody(
+    app: Application, heard: Heard, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    event = batch(request(1), request(2, "explode"), request(3, "unheard of"), request(5))
+    event["Records"].insert(3, record(4, b"\xff", "k"))
+    assert apply(event, app)["applied"] == {"records": 5, "requests": 5, "keys": 1, "write_calls": 1}
+    assert document(app) == {"ids": ["i1", "i5"]}
+    assert statuses(heard()) == {"i1": "accepted", "i2": "quarantined", "i3": "quarantined", "i5": "accepted"}
+    found = quarantined()
+    assert set(found) == {"2", "3", "4"}
+    assert found["2"] == "the rule raised RuntimeError: boom"
+
+
+def test_keys_that_no_item_can_have_do_not_stop_the_batch(
+    app: Application, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    event: KinesisEvent = {
+        "Records": [
+            record(1, pack([UserRecord("", b"an event"), UserRecord("k" * 3000, b"an event")]), "a lane"),
+            record(2, encode(request(2)), "k"),
+        ]
+    }
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["i2"]}
+    assert set(quarantined()) == {"1"}
+
+
+def test_a_quarantine_that_fails_is_delivered_again_and_no_mark_passes_it(
+    app: Application, emulator: Emulator, heard: Heard
+) -> None:
+    broken = replace(app, quarantine=Quarantine(emulator.client("s3"), "nowhere"))
+    event = batch(request(1, key="other"), request(2), request(3, "explode"), request(4))
+    assert retry_from(event, broken) == 2
+    assert document(broken) is None
+    assert statuses(heard()) == {"i1": "accepted"}
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["i2", "i4"]}
+    assert statuses(heard())["i3"] == "quarantined"
+
+
+def test_bytes_that_cannot_be_quarantined_are_delivered_again(app: Application, emulator: Emulator) -> None:
+    broken = replace(app, quarantine=Quarantine(emulator.client("s3"), "nowhere"))
+    event: KinesisEvent = {"Records": [*batch(request(1))["Records"], record(2, b"\xff", "k")]}
+    assert retry_from(event, broken) == 2
+    assert document(broken) == {"ids": ["i1"]}
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["i1"]}
+
+
+def test_replies_that_cannot_be_sent_are_delivered_again(app: Application, emulator: Emulator, heard: Heard) -> None:
+    broken = replace(app, replies=Replies(emulator.client("sns"), NOWHERE))
+    event = batch(request(3, client=None), request(4), request(5))
+    assert retry_from(event, broken) == 4
+    assert document(app) == {"ids": ["i3", "i4", "i5"]}
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["i3", "i4", "i5"]}
+    assert statuses(heard()) == {"i4": "accepted", "i5": "accepted"}
+
+
+class Intruder:
+    """A rule during which another writer changes the entity, so many times."""
+
+    def __init__(self, entities: Entities, times: int) -> None:
+        self._entities = entities
+        self.times = times
+        self.seen = 0
+
+    def __call__(self, state: State, request: Request) -> Accepted:
+        self.seen += 1
+        if self.times:
+            self.times -= 1
+            key = request.key or ""
+            now = self._entities.load([key]).get(key, Entity(key))
+            theirs = replace(now, version=now.version + 1, document=append(now.document, replace_id(request)).state)
+            assert self._entities.save([Write(key, now.version, theirs, 0, (), (), None)]) == set()
+        return append(state, request)
+
+
+def replace_id(request: Request) -> Request:
+    return Request(id="theirs", cmd=request.cmd, data={})
+
+
+@pytest.fixture
+def intruded(app: Application) -> Callable[[int], tuple[Application, Intruder]]:
+    def make(times: int) -> tuple[Application, Intruder]:
+        intruder = Intruder(app.entities, times)
+        return replace(app, rules={"append": append, "intrude": intruder}), intruder
+
+    return make
+
+
+@pytest.mark.parametrize("times", [1, ROUNDS - 1])
+def test_a_conflict_is_planned_again(
+    intruded: Callable[[int], tuple[Application, Intruder]], heard: Heard, times: int
+) -> None:
+    app, intruder = intruded(times)
+    event = batch(request(1, "intrude"), request(2), request(3, key="other"))
+    assert apply(event, app) == done(records=3, requests=3, keys=2, write_calls=2 * times + 1)
+    assert document(app) == {"ids": ["theirs"] * times + ["i1", "i2"]}
+    assert document(app, "other") == {"ids": ["i3"]}
+    assert intruder.seen == times + 1
+    assert app.entities.load(["other"])["other"].version == 1
+    assert [len(message.replies) for message in heard()] == [3]
+
+
+def test_a_key_in_endless_conflict_is_delivered_again_and_no_other(
+    intruded: Callable[[int], tuple[Application, Intruder]], heard: Heard
+) -> None:
+    app, intruder = intruded(ROUNDS)
+    event = batch(request(1, key="other"), request(2, "intrude"), request(3))
+    assert retry_from(event, app) == 2
+    assert intruder.seen == ROUNDS
+    assert document(app) == {"ids": ["theirs"] * ROUNDS}
+    assert statuses(heard()) == {"i1": "accepted"}
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["theirs"] * ROUNDS + ["i2", "i3"]}
+    assert document(app, "other") == {"ids": ["i1"]}
+
+
+def test_a_save_whose_answer_is_lost_is_not_repeated(
+    app: Application, table: str, new_client: Clients, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost: list[str] = []
+
+    def lose(**_: object) -> None:
+        if not lost:
+            lost.append("answer")
+            raise ReadTimeoutError(endpoint_url="somewhere")
+
+    dynamodb = new_client("dynamodb")
+    dynamodb.meta.events.register("after-call.dynamodb.BatchExecuteStatement", lose)
+    fragile = replace(app, entities=Entities(dynamodb, table))
+    with caplog.at_level(logging.WARNING):
+        assert retry_from(batch(request(1), request(2)), fragile) is None
+    assert lost
+    assert "cannot save 1 entities" in caplog.text
+    assert app.entities.load(["k"])["k"].version == 1
+    assert document(app) == {"ids": ["i1", "i2"]}
+    assert statuses(heard()) == {"i1": "accepted", "i2": "accepted"}
+
+
+def test_the_lowest_of_all_that_failed_is_where_it_begins_again(app: Application, emulator: Emulator) -> None:
+    broken = replace(
+        app,
+        quarantine=Quarantine(emulator.client("s3"), "nowhere"),
+        replies=Replies(emulator.client("sns"), NOWHERE),
+    )
+    event = batch(request(1, client=None), request(2, "explode", key="other"), request(3), request(10))
+    event["Records"].insert(3, record(9, b"\xff", "k"))
+    assert retry_from(event, broken) == 2
+    assert retry_from({"Records": event["Records"][2:]}, broken) == 3
+    assert retry_from({"Records": event["Records"][3:4]}, broken) == 9
+
+
+def test_an_aggregate_with_more_outcomes_than_a_write_may_leave_is_finished_at_once(
+    app: Application, heard: Heard
+) -> None:
+    """It would else be delivered from its beginning, and stop where it stopped, for ever."""
+    requests = [request(n, "take" if n % 2 else "append", key="k" if n % 2 else "other") for n in range(1500)]
+    event: KinesisEvent = {"Records": [aggregate(1, requests)]}
+    assert apply(event, app) == done(records=1, requests=1500, keys=3, write_calls=2)
+    assert document(app) == {"left": 0}
+    found = statuses(heard())
+    assert [found[f"i{n}"] for n in range(1, 1500, 2)] == ["accepted"] * 2 + ["rejected"] * 748
+    assert retry_from(event, app) is None
+    assert document(app) == {"left": 0}
+
+
+def test_a_stopped_key_does_not_go_on_before_its_receipts_have_left(
+    app: Application, emulator: Emulator, heard: Heard
+) -> None:
+    broken = replace(app, replies=Replies(emulator.client("sns"), NOWHERE))
+    event: KinesisEvent = {"Records": [aggregate(1, [request(n, "take") for n in range(MAX_OUTCOMES + 90)])]}
+    for _ in range(2):
+        assert retry_from(event, broken) == 1
+        assert app.entities.load(["k"])["k"].version == 1
+    assert retry_from(event, app) is None
+    found = statuses(heard())
+    assert [found[f"i{n}"] for n in range(MAX_OUTCOMES + 90)] == ["accepted"] * 2 + ["rejected"] * (MAX_OUTCOMES + 88)
+
+
+def test_a_stopped_key_waits_for_the_next_delivery_when_another_failed(
+    app: Application, emulator: Emulator, heard: Heard
+) -> None:
+    broken = replace(app, quarantine=Quarantine(emulator.client("s3"), "nowhere"))
+    stopping = [request(n, "take") for n in range(2, MAX_OUTCOMES + 9)]
+    event = batch(*stopping)
+    event["Records"].append(record(9999, b"\xff", "k"))
+    assert retry_from(event, broken) == MAX_OUTCOMES + 2
+    assert len(statuses(heard())) == MAX_OUTCOMES
+    assert retry_from(event, app) is None
+    assert len(statuses(heard())) == len(stopping)
+
+
+def test_many_long_outcomes_fit_an_item(app: Application, heard: Heard) -> None:
+    """With nothing held back they would take more than DynamoDB's 400 KB."""
+    wave = "\N{WATER WAVE}"
+    requests = [Request(id=f"{n:03}" + wave * 125, cmd="balk", key="k", client=wave * 256, data={}) for n in range(320)]
+    app = replace(app, rules={"balk": lambda state, request: Rejected(wave * 200)})
+    assert retry_from({"Records": [aggregate(1, requests)]}, app) is None
+    assert set(statuses(heard())) == {one.id for one in requests}
+
+
+def test_lambda_finds_what_it_needs_in_its_environment(
+    app: Application, emulator: Emulator, table: str, bucket: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {
+        **emulator.environment,
+        "TIDEMILL_RULES": "tidemill_consumers.rules",
+        "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_TABLE": table,
+        "TIDEMILL_QUARANTINE_BUCKET": bucket,
+        "TIDEMILL_REPLIES_TOPIC_ARN": topic,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    application.cache_clear()
+    try:
+        assert handler(batch(request(1, "content.view")), None)["batchItemFailures"] == []
+        assert application().retention == 86_400
+        assert application() is application()
+    finally:
+        application.cache_clear()
+    assert document(app) == {"views": 1}
+
+
+def test_a_variable_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIDEMILL_RULES", raising=False)
+    application.cache_clear()
+    with pytest.raises(KeyError, match="TIDEMILL_RULES"):
+        application()
