@@ -10,7 +10,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel lock clean
+.PHONY: help demo test check lint types wheel perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ types: $(READY) ## mypy, strict
 
 wheel: $(READY) ## build the wheel and import the SDK from it with its own dependencies only
 	.venv/bin/python .ci/wheel.py
+
+perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--pairs 9")
+	@.venv/bin/python tests/perf/event_source.py $(ARGS)
 
 lock: ## resolve requirements.lock again from pyproject.toml
 	@test -x $(UV) || $(MAKE) --no-print-directory $(UV)

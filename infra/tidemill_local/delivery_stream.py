@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import logging
 import secrets
 import string
@@ -21,11 +22,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill import kpl
 from tidemill_local.delivery_config import object_name
+from tidemill_local.files import write_whole
 from tidemill_local.shard_reader import ShardReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
@@ -214,7 +217,7 @@ class DeliveryStream:
         kinesis: a boto3 Kinesis client.
         s3: a boto3 S3 client.
         config: what the template says; see `delivery_config.parse`.
-        positions: where another one stood, shard by shard, to go on from there.
+        kept: a file that keeps the positions, for the next one that is given it to go on from there.
 
     Attributes:
         delivered: what has been stored.
@@ -226,13 +229,14 @@ class DeliveryStream:
         kinesis: KinesisClient,
         s3: S3Client,
         config: DeliveryConfig,
-        positions: Mapping[str, str] | None = None,
+        kept: Path | None = None,
     ) -> None:
         self._kinesis = kinesis
         self._s3 = s3
         self._config = config
         self.delivered = Delivered()
-        self.positions: Mapping[str, str] = dict(positions or {})
+        self._kept = kept
+        self.positions: Mapping[str, str] = json.loads(kept.read_bytes()) if kept and kept.exists() else {}
         self._troubles: dict[str, str] = {}  # what fails at the moment -> why
         self._buffering = Buffering(config)
         self._in_flight = 0
@@ -284,15 +288,14 @@ class DeliveryStream:
     def _drain(self) -> None:
         while not self._giving_up.is_set():
             behind = self._round()
-            if self._troubles:
-                self._giving_up.wait(BEHIND_SECONDS)
-            elif not behind:
+            if not behind and not self._troubles:
                 break
+            self._giving_up.wait(BEHIND_SECONDS)
         if not self._giving_up.is_set() and (batch := self._buffering.flush()):
             self._deliver(batch)
 
     def _round(self) -> bool:
-        """One read of each shard; whether any had something, so that there may be more."""
+        """One read of each shard; whether any had something or was not let in, so that there may be more."""
         if self._look_for_shards:
             self._open_shards()
         behind = [self._read(reader) for reader in tuple(self._readers.values())]
@@ -318,6 +321,9 @@ class DeliveryStream:
     def _read(self, reader: ShardReader) -> bool:
         try:
             page = reader.read()
+        except self._kinesis.exceptions.ProvisionedThroughputExceededException as error:
+            _log.debug("%s: %s", self._config.name, error)  # other readers share the shard's five reads a second
+            return True
         except (ClientError, BotoCoreError) as error:
             self._note(reader.shard, error)  # the next round tries again
             return False
@@ -339,6 +345,8 @@ class DeliveryStream:
         done = self.delivered
         self.delivered = replace(done, records=done.records + batch.records - failed, failed=done.failed + failed)
         self.positions = {**self.positions, **batch.positions}
+        if self._kept:
+            write_whole(self._kept, json.dumps(self.positions).encode())
         self._in_flight = 0
 
     def _put(self, item: S3Object) -> None:

@@ -18,9 +18,11 @@ from tidemill_local.template import (
     LocalResource,
     Place,
     allow_statement_calls,
+    ask_concurrency,
     declared_outputs,
     load,
     parameters,
+    reserved_concurrency,
     resolve,
     split,
 )
@@ -71,7 +73,7 @@ def deploy(
     code: bytes | None = None,
     stack: str = STACK,
 ) -> Deployment:
-    """Create the stack and wait for it.
+    """Create the stack, or bring the one that is there up to date, and wait for it.
 
     Args:
         clients: where to.
@@ -93,8 +95,10 @@ def deploy(
     values = parameters(document, {"CodeBucket": "", "CodeKey": "", **given})
     code = code or function_code.build(str(values["Rules"]))
     values |= _upload(clients, place, code)
-    parts = split(allow_statement_calls(document), values, place)
+    parts = split(ask_concurrency(allow_statement_calls(document)), values, place)
     outputs = _create(clients.client("cloudformation"), stack, parts.template, values)
+    for function, reserved in reserved_concurrency(outputs).items():
+        clients.client("lambda").put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=reserved)
     return Deployment(declared_outputs(document, outputs), resolve(parts.resources, outputs))
 
 
@@ -113,21 +117,33 @@ def _create(
     template: Mapping[str, Any],
     values: Mapping[str, str | int],
 ) -> dict[str, str]:
+    wanted: Any = {
+        "StackName": stack,
+        "TemplateBody": json.dumps(template),
+        "Parameters": [{"ParameterKey": name, "ParameterValue": str(value)} for name, value in values.items()],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    }
     try:
-        cloudformation.create_stack(
-            StackName=stack,
-            TemplateBody=json.dumps(template),
-            Parameters=[{"ParameterKey": name, "ParameterValue": str(value)} for name, value in values.items()],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-            OnFailure="DO_NOTHING",
-        )
+        if _exists(cloudformation, stack):
+            cloudformation.update_stack(**wanted)
+        else:
+            cloudformation.create_stack(**wanted, OnFailure="DO_NOTHING")
     except ClientError as error:
         message = error.response["Error"]["Message"]
-        raise DeploymentFailed(f"the stack {stack} was refused: {message}") from None
+        if message != "No updates are to be performed.":
+            raise DeploymentFailed(f"the stack {stack} was refused: {message}") from None
     created = _settled(cloudformation, stack)
-    if created["StackStatus"] != "CREATE_COMPLETE":
+    if created["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise DeploymentFailed(_reasons(cloudformation, stack))
     return {output["OutputKey"]: output["OutputValue"] for output in created.get("Outputs", [])}
+
+
+def _exists(cloudformation: CloudFormationClient, stack: str) -> bool:
+    try:
+        cloudformation.describe_stacks(StackName=stack)
+    except ClientError:
+        return False
+    return True
 
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef:
@@ -135,7 +151,7 @@ def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef:
     deadline = time.monotonic() + CREATE_SECONDS
     while True:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-        if described["StackStatus"] != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
+        if not described["StackStatus"].endswith("_IN_PROGRESS") or time.monotonic() > deadline:
             return described
         time.sleep(0.02)  # the SDK's own waiter counts in whole seconds
 

@@ -8,21 +8,25 @@ from __future__ import annotations
 import errno
 import http.client
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
+
+from tidemill_local import durability
+from tidemill_local.shard_limits import SWITCH
+from tidemill_local.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +43,9 @@ ROOT_KEY = "test"
 
 START_SECONDS = 30
 """How long a start may take: half a second is usual."""
+
+STOP_SECONDS = 10
+"""How long it may take to write the state down."""
 
 # Every setting of the AWS SDK at its default, and none to be read from AWS_* variables or ~/.aws.
 _NO_USER_SETTINGS = {
@@ -83,6 +90,8 @@ class Emulator:
 
     Args:
         port: where to listen on 127.0.0.1; 0 takes a free port.
+        state: a folder that keeps what the emulator holds, for the next one that is given it, however this one
+            ends; without one it is gone with it.
 
     Raises:
         PortInUse: on entering, when something listens on `port`.
@@ -93,9 +102,11 @@ class Emulator:
             emulator.client("s3").list_buckets()
     """
 
-    def __init__(self, port: int = DEFAULT_PORT) -> None:
+    def __init__(self, port: int = DEFAULT_PORT, state: Path | None = None) -> None:
         self._wanted_port = port
+        self._state = state.absolute() if state else None
         self._process: subprocess.Popen[bytes] | None = None
+        self._sweeper: Sweeper | None = None
         self._folder = Path()
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -117,7 +128,11 @@ class Emulator:
             port = listener.getsockname()[1]
             self._folder = Path(tempfile.mkdtemp(prefix="tidemill-"))
             self.endpoint_url = f"http://127.0.0.1:{port}"
-            self._process = _launch(listener, port, self._folder)
+            self._sweeper = Sweeper(self._folder)
+            try:
+                self._process = _launch(listener, port, self._folder, self._sweeper.launchers_end, self._state)
+            finally:
+                self._sweeper.launched()
         try:
             # The socket listens already, so the one question waits until it is served.
             _ask_health(port, START_SECONDS)
@@ -135,23 +150,38 @@ class Emulator:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
-    def check(self) -> None:
-        """Raise EmulatorDied, with the last lines of its log, unless it is alive."""
+    def check(self, patience: float = 0) -> None:
+        """Raise EmulatorDied, with the last lines of its log, unless it lives on for `patience` seconds.
+
+        Whoever saw a connection break needs some: it breaks a moment before the process has ended.
+        """
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
         if not self.alive():
             raise self._died()
 
     def stop(self) -> None:
         """End the emulator and every process it started, and delete its folder; again: do nothing."""
         process, self._process = self._process, None
-        if process is None:
+        if process is None or self._sweeper is None:
             return
-        # Nothing is worth keeping, and asking politely takes seconds when an invocation is in flight. The
+        if self._state:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=STOP_SECONDS)
+        # Nothing more is worth keeping, and asking politely takes seconds when an invocation is in flight. The
         # group's number is not free for others while a member lives or the leader is not waited for.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)
         self._close_clients()
-        _delete(self._folder)
+        self._sweeper.finish()
+
+    @property
+    def kept(self) -> Path:
+        """Where to write what shall live as long as what the emulator holds."""
+        return self._state or self._folder
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -194,12 +224,20 @@ class EmulatorSession:
     def __init__(self, endpoint_url: str, key: str, secret: str, token: str | None = None) -> None:
         self._endpoint_url = endpoint_url
         core = botocore.session.Session(_NO_USER_SETTINGS)
+        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
         # Not typed: the stubs name each service, and callers of ours say which client they expect.
         self._session: Any = boto3.Session(key, secret, token, REGION, core)
 
     def client(self, service: str) -> Any:
         """A new boto3 client of `service`."""
         return self._session.client(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+
+
+def _timestamp(value: Any) -> datetime:
+    """As botocore's own, but for numbers in UTC: its local time zone costs as much as all else in reading a record."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    return parse_timestamp(value)
 
 
 def _listen(port: int) -> socket.socket:
@@ -219,7 +257,7 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _launch(listener: socket.socket, port: int, folder: Path) -> subprocess.Popen[bytes]:
+def _launch(listener: socket.socket, port: int, folder: Path, life: int, state: Path | None) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
@@ -228,8 +266,10 @@ def _launch(listener: socket.socket, port: int, folder: Path) -> subprocess.Pope
         str(port),
         str(folder),
     ]
-    # Of the user's environment only what finds programs: all of it would reach the functions.
+    # Of the user's environment only what finds programs: the emulator reads settings out of all of it.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    environment |= {name: value for name, value in os.environ.items() if name == SWITCH}
+    environment |= {durability.VARIABLE: str(state)} if state else {}
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 # our own program
             command,
@@ -238,7 +278,7 @@ def _launch(listener: socket.socket, port: int, folder: Path) -> subprocess.Pope
             stdin=subprocess.PIPE,  # never written to: its end tells the launcher that this process is gone
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=[listener.fileno()],
+            pass_fds=[listener.fileno(), life],  # the latter is only held: its end tells of the launcher's
             start_new_session=True,  # a group of its own, to be ended as one
         )
 
@@ -260,12 +300,3 @@ def _is_emulator(port: int) -> bool:
 
 def _tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _delete(folder: Path) -> None:
-    """Delete the folder though a worker, killed a moment ago, may be finishing a write into it."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.02)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from tidemill_local.shard_limits import limited
+from tidemill_local import durability, mapping_api, resharding
+from tidemill_local.function_runtime import FunctionRuntime
+from tidemill_local.shard_iterators import Reads
+from tidemill_local.shard_limits import SWITCH, limited, limited_reads
+from tidemill_local.sweeper import Groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,20 +32,13 @@ ConditionsMet: TypeAlias = "Callable[[dict[str, dict[str, Any]], Any], bool]"
 IDENTITY = "cognito-identity.amazonaws.com:sub"
 """The condition key, and policy variable, of who signed in through an identity pool."""
 
-SILENT_HANDLER_WAIT = 0.002
-"""Seconds to wait for a first log line; the emulator's own 0.05 are most of a short invocation."""
-
-# Killing comes first, so that nothing writes into the folder while it is deleted; the shell, in a session of
-# its own, outlives the group. A killed process may still finish a write: hence the second try.
-_LEAVE_NOTHING = 'kill -s KILL -- "-$1"; rm -rf -- "$2" || { sleep 0.2; rm -rf -- "$2"; }'
-
 
 class UnknownEmulator(Exception):
     """The emulator is not the release whose internals are known here."""
 
 
 def main(arguments: list[str]) -> None:
-    """Serve on a listening socket until the input ends or SIGTERM comes, then leave nothing behind.
+    """Serve on a listening socket until the input ends or SIGTERM comes.
 
     Args:
         arguments: the socket's file descriptor, its port, and the folder for everything that is written.
@@ -50,14 +46,16 @@ def main(arguments: list[str]) -> None:
     descriptor, port, folder = int(arguments[0]), int(arguments[1]), Path(arguments[2])
     # Ctrl-C in a terminal is the parent's to decide upon; workers inherit the deaf ear.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: end(folder))
-    threading.Thread(target=_end_with_input, args=(folder,), daemon=True).start()
-    os.environ.update(settings(port, folder))
-    asyncio.run(_serve(descriptor))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    Groups(folder).register(os.getpgrp())
+    state = os.environ.pop(durability.VARIABLE, None)
+    os.environ.update(settings(port, folder) | (durability.settings(Path(state)) if state else {}))
+    asyncio.run(_serve(descriptor, Path(state) if state else None))
 
 
 def settings(port: int, folder: Path) -> dict[str, str]:
-    """The emulator's environment variables, which the functions it runs get too."""
+    """The emulator's environment variables; functions have their own, see function_runtime.py."""
     return {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
@@ -77,15 +75,18 @@ def settings(port: int, folder: Path) -> dict[str, str]:
     }
 
 
-async def _serve(descriptor: int) -> None:
+async def _serve(descriptor: int, state: Path | None) -> None:
     # Imported late: the emulator reads its environment as it is imported.
     import hypercorn.asyncio
     from hypercorn.config import Config
     from ministack.app import app
 
     improve()
+    if state:
+        keep(state)
     config = Config()
     config.bind = [f"fd://{descriptor}"]
+    config.loglevel = "WARNING"
     config.keep_alive_timeout = 3600  # so that an idle client's next call does not meet a closed connection
     config.keep_alive_max_requests = 2**31
     await hypercorn.asyncio.serve(app, config, shutdown_trigger=asyncio.Event().wait)
@@ -97,24 +98,113 @@ def improve() -> None:
     Raises:
         UnknownEmulator: something that is put right is no longer there.
     """
-    from ministack.core import iam_evaluator, lambda_runtime
-    from ministack.services import kinesis, sts
+    from ministack.core import iam_evaluator
+    from ministack.services import sts
 
-    _check(kinesis, "_expire_records", "_put_record", "_put_records", "_resolve_stream")
-    _check(lambda_runtime.Worker, "_drain_stderr_bounded")
+    _improve_streams()
     _check(iam_evaluator, "_principal_keys", "_conditions_met")
     _check(sts, "_sessions")
-    kinesis._expire_records = expire_head
-    kinesis._put_record, kinesis._put_records = limited(
-        kinesis._put_record, kinesis._put_records, kinesis._resolve_stream, time.monotonic
-    )
-    lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (SILENT_HANDLER_WAIT, 0.002, 0.250)
+    host_mappings()
+    run_functions()
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
 
 
+def keep(state: Path) -> None:
+    """Have what the emulator holds outlive it, in that folder."""
+    from ministack import app
+    from ministack.core import persistence
+    from ministack.services import cloudformation, kinesis
+
+    _check(app, "_load_persisted_state", "_build_persistence_save_dict", "_dispatch_service_request", "_get_module")
+    _check(persistence, "save_all")
+    _check(kinesis, "get_state", "_streams")
+    _check(cloudformation, "_stacks")
+    try:
+        durability.Durability(state).hook(app, persistence, kinesis, cloudformation._stacks)
+    except durability.StateInUse as error:
+        sys.exit(str(error))
+
+
+def host_mappings() -> None:
+    """Have event source mappings of streams kept as AWS keeps them, and run by none but the platform."""
+    from ministack.services import dynamodb_streams, kinesis, lambda_svc
+    from ministack.services.cloudformation import provisioners
+
+    _check(lambda_svc, "_create_esm", "_update_esm", "_esms", "_poll_kinesis", "_poll_dynamodb_streams")
+    _check(kinesis, "_resolve_stream_by_arn")
+    _check(dynamodb_streams, "_describe_stream")
+    _check(provisioners, "_RESOURCE_HANDLERS", "_lambda_esm_attrs", "_lambda_esm_create")
+
+    def exists(arn: str) -> bool:
+        if arn.startswith("arn:aws:kinesis:"):
+            return kinesis._resolve_stream_by_arn(arn) is not None
+        status: int = dynamodb_streams._describe_stream({"StreamArn": arn})[0]
+        return status == 200
+
+    lambda_svc._create_esm = mapping_api.creating(lambda_svc._create_esm, lambda_svc._esms, exists)
+    lambda_svc._update_esm = mapping_api.updating(lambda_svc._update_esm, lambda_svc._esms)
+    lambda_svc._poll_kinesis = lambda_svc._poll_dynamodb_streams = lambda: False
+    stack = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+    create = mapping_api.provisioning(lambda_svc._create_esm, provisioners._lambda_esm_attrs)
+    stack["create"] = provisioners._lambda_esm_create = create
+    stack["update"] = mapping_api.reprovisioning(stack["update"], lambda_svc._esms)
+
+
+def run_functions() -> None:
+    """Have Python functions run as AWS runs them; the emulator's workers end at an exception, and tell no type."""
+    from ministack.core import lambda_runtime
+    from ministack.services import cloudwatch_logs, lambda_svc
+
+    _check(lambda_runtime, "_worker_class_for", "acquire_worker", "release_worker", "get_or_create_worker")
+    _check(lambda_runtime, "execution_credentials")
+    _check(lambda_svc, "_execute_function_warm", "_execute_function_with_config_scope", "_emit_lambda_logs")
+    _check(lambda_svc, "_inbound_invoke_depth", "_invoke_depth", "_xray_trace_id_for_invocation", "_resolve_layer_zip")
+    _check(lambda_svc, "handle_request", "_invoke", "_functions", "_resolve_request_scoped_name_and_qualifier")
+    _check(lambda_svc, "_provided_runtime_code_dir", "_ensure_reaper_thread")
+    _check(cloudwatch_logs, "_put_log_events", "_create_log_group", "_create_log_stream", "_log_groups")
+    ours = FunctionRuntime(lambda_runtime, lambda_svc, cloudwatch_logs)
+    lambda_runtime._worker_class_for = ours.worker_class_for(lambda_runtime._worker_class_for)
+    lambda_runtime.get_or_create_worker = ours.get_or_create_worker(lambda_runtime.get_or_create_worker)
+    lambda_svc._execute_function_warm = ours.execute(lambda_svc._execute_function_warm)
+    lambda_svc._emit_lambda_logs = ours.emit_logs(lambda_svc._emit_lambda_logs)
+    lambda_svc._inbound_invoke_depth = ours.inbound_depth(lambda_svc._inbound_invoke_depth)
+    lambda_svc.handle_request = ours.handle_request(lambda_svc.handle_request)
+
+
+def _improve_streams() -> None:
+    from ministack.services import kinesis
+    from ministack.services.cloudformation import provisioners
+
+    _check(kinesis, "_expire_records", "_put_record", "_put_records", "_resolve_stream", "_next_sequence_number")
+    _check(kinesis, "_route_to_shard", "_get_shard_iterator", "_get_records", "_shard_out")
+    _check(kinesis, "_list_shards", "_describe_stream_summary", "_split_shard", "_merge_shards", "_update_shard_count")
+    _check(provisioners, "_RESOURCE_HANDLERS")
+    resolve, next_sequence = kinesis._resolve_stream, resharding.sequence_numbers(time.time)
+    kinesis._expire_records = expire_head
+    kinesis._next_sequence_number = next_sequence
+    kinesis._route_to_shard = resharding.route
+    kinesis._shard_out = resharding.with_end(kinesis._shard_out)
+    kinesis._list_shards = resharding.with_filter(kinesis._list_shards, resolve, expire_head)
+    kinesis._describe_stream_summary = resharding.with_open_count(kinesis._describe_stream_summary, resolve)
+    kinesis._split_shard, kinesis._merge_shards, kinesis._update_shard_count = resharding.reshard_handlers(
+        resolve, next_sequence
+    )
+    stack = provisioners._RESOURCE_HANDLERS["AWS::Kinesis::Stream"]
+    stack["update"] = resharding.with_shard_count(stack["update"], resolve, next_sequence)
+    reads = Reads(resolve, expire_head, time.time)
+    kinesis._get_shard_iterator = reads.get_shard_iterator
+    if os.environ.pop(SWITCH, "on") == "off":
+        kinesis._get_records = lambda request: reads.get_records(request)[0]
+    else:
+        kinesis._get_records = limited_reads(reads.get_records, reads.locate, time.monotonic)
+        kinesis._put_record, kinesis._put_records = limited(
+            kinesis._put_record, kinesis._put_records, resolve, time.monotonic
+        )
+
+
 def expire_head(stream: dict[str, Any]) -> None:
-    """Drop the records past their retention.
+    """Drop the records past their retention, and with the last of them the shards that are closed.
 
     The emulator rebuilds every list on every call, which costs 86 ms at 200,000 records stored. Records stand
     in order of arrival, so looking at the first is enough.
@@ -124,6 +214,7 @@ def expire_head(stream: dict[str, Any]) -> None:
         records = shard["records"]
         if records and records[0]["ApproximateArrivalTimestamp"] < cutoff:
             shard["records"] = [r for r in records if r["ApproximateArrivalTimestamp"] >= cutoff]
+    resharding.forget_expired(stream, cutoff)
 
 
 def with_identity(principal_keys: PrincipalKeys, sessions: Mapping[str, dict[str, Any]]) -> PrincipalKeys:
@@ -167,21 +258,10 @@ def _check(owner: ModuleType | type, *names: str) -> None:
         raise UnknownEmulator(f"{owner.__name__} has no {', '.join(missing)}: install ministack==1.5.33")
 
 
-def _end_with_input(folder: Path) -> None:
+def _end_with_input() -> NoReturn:
     """The parent holds the other end of the input and never writes: its end is the parent's end."""
     sys.stdin.buffer.read()
-    end(folder)
-
-
-def end(folder: Path) -> NoReturn:
-    """Kill this process group, workers and their children with it, and delete the folder.
-
-    Nothing is worth keeping, and the emulator's own way out waits seconds for an invocation in flight.
-    """
-    command = ["/bin/sh", "-c", _LEAVE_NOTHING, "sh", str(os.getpgrp()), str(folder)]
-    subprocess.Popen(  # noqa: S603 # our own words
-        command, start_new_session=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ).wait()
+    # Nothing is worth keeping, and the emulator's own way out waits seconds for an invocation in flight.
     os._exit(0)
 
 

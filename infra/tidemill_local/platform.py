@@ -6,14 +6,16 @@ Room: local platform, composition root.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tidemill_local import delivery_config, event_source_rules
+from tidemill_local import delivery_config
 from tidemill_local.delivery_stream import DeliveryStream
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import DEFAULT_PORT, Emulator
-from tidemill_local.event_source import EventSource, invoker
+from tidemill_local.event_source import EventSource
+from tidemill_local.event_sources import EventSources
 from tidemill_local.template import template_path
 
 
@@ -25,6 +27,8 @@ class Platform:
         parameters: the template's parameters that shall not have their defaults.
         say: told what is being waited for.
         heard: told each answer of a function, as JSON.
+        state: a folder that keeps everything, for the next platform that is given it; without one all is gone
+            with the platform.
     """
 
     def __init__(
@@ -33,13 +37,14 @@ class Platform:
         parameters: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
         heard: Callable[[bytes], None] = lambda _: None,
+        state: Path | None = None,
     ) -> None:
-        self.emulator = Emulator(port)
+        self.emulator = Emulator(port, state)
         self._parameters = parameters or {}
         self._say = say
         self._heard = heard
         self._deployment: Deployment | None = None
-        self.event_sources: list[EventSource] = []
+        self._event_sources: EventSources | None = None
         self.delivery_streams: list[DeliveryStream] = []
 
     @property
@@ -49,52 +54,55 @@ class Platform:
             raise RuntimeError("the platform has not started")
         return self._deployment.outputs
 
+    @property
+    def event_sources(self) -> list[EventSource]:
+        """The event source mappings that run."""
+        return self._event_sources.sources if self._event_sources else []
+
     def __enter__(self) -> Self:
+        self._say("starting the emulator")
+        self.emulator.start()
         try:
             self._start()
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            if isinstance(error, Exception):
+                self.emulator.check(patience=1)  # its death explains whatever else went wrong
+        finally:
+            self.stop()
 
     def stop(self) -> None:
-        """Stop all of it. What the emulator held is gone."""
-        for source in self.event_sources:
-            source.stop()
+        """Stop all of it. What the emulator held is gone, unless there is a folder that keeps it."""
+        if self._event_sources:
+            self._event_sources.stop()
         for stream in self.delivery_streams:
             stream.stop(flush=False)
-        self.event_sources.clear()
         self.delivery_streams.clear()
         self.emulator.stop()
 
     def _start(self) -> None:
-        self._say("starting the emulator")
-        self.emulator.start()
         self._say("creating the stack")
         self._deployment = deploy(self.emulator, template_path(), self._parameters)
+        checkpoints = self.emulator.kept / "checkpoints"
+        self._event_sources = EventSources(self.emulator, checkpoints, self._heard)
+        self._event_sources.start()
         for resource in self._deployment.local_resources:
             match resource.type:
-                case "AWS::Lambda::EventSourceMapping":
-                    self._add_event_source(event_source_rules.parse(resource.properties))
                 case "AWS::KinesisFirehose::DeliveryStream":
                     named = {"DeliveryStreamName": resource.physical_id, **resource.properties}
-                    self._add_delivery_stream(delivery_config.parse(named))
+                    kept = checkpoints / f"{resource.physical_id}.json"
+                    self._add_delivery_stream(delivery_config.parse(named), kept)
                 case other:
                     raise NotImplementedError(f"{other} has no local counterpart")
 
-    def _add_event_source(self, config: event_source_rules.MappingConfig) -> None:
-        client = self.emulator.client
-        invoke = invoker(client("lambda"), config.function, self._heard)
-        source = EventSource(client("kinesis"), invoke, config)
-        source.start()
-        self.event_sources.append(source)
-
-    def _add_delivery_stream(self, config: delivery_config.DeliveryConfig) -> None:
-        stream = DeliveryStream(self.emulator.client("kinesis"), self.emulator.client("s3"), config)
+    def _add_delivery_stream(self, config: delivery_config.DeliveryConfig, kept: Path) -> None:
+        stream = DeliveryStream(self.emulator.client("kinesis"), self.emulator.client("s3"), config, kept)
         stream.start()
         self.delivery_streams.append(stream)

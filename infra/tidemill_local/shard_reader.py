@@ -6,12 +6,11 @@ Room: local platform, I/O. Shared by the event source mapping and the delivery s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from typing import Literal
 
     from types_boto3_kinesis import KinesisClient
 
@@ -19,8 +18,10 @@ READ_LIMIT = 10_000
 """Records a GetRecords call may return: AWS's own maximum (and 10 MiB)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
+Horizon: TypeAlias = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+
+
+class StreamRecord(NamedTuple):
     """One record of a shard, as GetRecords gives it."""
 
     shard: str
@@ -51,6 +52,7 @@ class ShardReader:
         shard: the shard's id.
         after: the sequence number after which to start; None starts at `horizon`.
         horizon: where to start without a sequence number.
+        timestamp: seconds since 1970, with AT_TIMESTAMP.
     """
 
     def __init__(
@@ -59,13 +61,16 @@ class ShardReader:
         stream_arn: str,
         shard: str,
         after: str | None = None,
-        horizon: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON",
+        horizon: Horizon = "TRIM_HORIZON",
+        timestamp: float | None = None,
     ) -> None:
         self._kinesis = kinesis
         self._stream_arn = stream_arn
         self.shard = shard
         self._after = after
-        self._horizon: Literal["TRIM_HORIZON", "LATEST"] = horizon
+        self._start: dict[str, Any] = {"ShardIteratorType": horizon}
+        if timestamp is not None:
+            self._start["Timestamp"] = timestamp
         self._iterator: str | None = None
 
     def read(self, limit: int = READ_LIMIT) -> Page:
@@ -98,11 +103,9 @@ class ShardReader:
 
     def _open(self) -> str:
         if self._iterator is None:
-            position = (
-                {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._after}
-                if self._after
-                else {"ShardIteratorType": self._horizon}
-            )
+            position = self._start
+            if self._after:
+                position = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._after}
             self._iterator = self._kinesis.get_shard_iterator(
                 StreamARN=self._stream_arn,
                 ShardId=self.shard,

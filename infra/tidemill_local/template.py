@@ -9,7 +9,6 @@ here; what they refer to is asked of the emulator through additional outputs and
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,17 +22,17 @@ Node: TypeAlias = Any
 """A value of a template: JSON, its shape being CloudFormation's business."""
 
 NOT_HOSTED = {
-    "AWS::Lambda::EventSourceMapping": ("lambda", "event-source-mapping:"),
     "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
     "AWS::IoT::TopicRule": ("iot", "rule/"),
     "AWS::KinesisAnalyticsV2::Application": ("kinesisanalytics", "application/"),
 }
 """Types that the emulator ignores or gets wrong -> the service and the resource's prefix in an ARN."""
 
+_FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 _NAME_PROPERTIES = ("DeliveryStreamName", "RuleName", "ApplicationName")
-_ARN_ATTRIBUTES = ("Arn", "EventSourceMappingArn")
 _SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)}")
 _ANSWER = "TidemillLocal{}"
+_FUNCTION, _CONCURRENCY = "TidemillFunction{}", "TidemillConcurrency{}"
 
 
 class TemplateError(Exception):
@@ -55,7 +54,7 @@ class LocalResource:
 
     Attributes:
         logical_id: its name in the template.
-        type: such as `AWS::Lambda::EventSourceMapping`.
+        type: such as `AWS::KinesisFirehose::DeliveryStream`.
         physical_id: what `Ref` gives.
         arn: its ARN.
         properties: as in the template, every reference resolved to a plain value.
@@ -177,6 +176,28 @@ def allow_statement_calls(template: Mapping[str, Node]) -> dict[str, Node]:
     return {**template, "Resources": _map(template["Resources"], allow)}
 
 
+def ask_concurrency(template: Mapping[str, Node]) -> dict[str, Node]:
+    """The template with outputs that tell of functions' reserved concurrency, which the emulator leaves out."""
+    reserved = {
+        name: body["Properties"]["ReservedConcurrentExecutions"]
+        for name, body in template["Resources"].items()
+        if body["Type"] in _FUNCTION_TYPES and "ReservedConcurrentExecutions" in body.get("Properties", {})
+    }
+    outputs = dict(template.get("Outputs", {}))
+    for place, (name, value) in enumerate(reserved.items()):
+        outputs[_FUNCTION.format(place)] = {"Value": {"Ref": name}}
+        outputs[_CONCURRENCY.format(place)] = {"Value": value}
+    return {**template, "Outputs": outputs}
+
+
+def reserved_concurrency(outputs: Mapping[str, str]) -> dict[str, int]:
+    """Functions' names and reserved concurrency, out of the outputs that `ask_concurrency` added."""
+    found: dict[str, int] = {}
+    while (function := outputs.get(_FUNCTION.format(len(found)))) is not None:
+        found[function] = int(outputs[_CONCURRENCY.format(len(found))])
+    return found
+
+
 def _is_partiql(statement: Mapping[str, Node]) -> bool:
     actions = statement.get("Action", [])
     names = actions if isinstance(actions, list) else [actions]
@@ -232,9 +253,7 @@ def _named(logical_id: str, body: Mapping[str, Node], place: Place) -> LocalReso
 
 
 def _physical_id(logical_id: str, body: Mapping[str, Node], place: Place) -> str:
-    """The name that the template gives, else one that follows from the stack's, else a UUID that does."""
-    if body["Type"] == "AWS::Lambda::EventSourceMapping":
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place.stack}/{logical_id}"))
+    """The name that the template gives, else one that follows from the stack's."""
     properties = body.get("Properties", {})
     given = next((properties[name] for name in _NAME_PROPERTIES if isinstance(properties.get(name), str)), None)
     if given:
@@ -275,7 +294,7 @@ def _intrinsic(node: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _attribute(resource: LocalResource, attribute: str) -> str:
-    if attribute in _ARN_ATTRIBUTES:
+    if attribute == "Arn":
         return resource.arn
     if attribute == "Id":
         return resource.physical_id

@@ -6,10 +6,12 @@ import base64
 import copy
 import gzip
 import json
+import logging
 import threading
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -273,6 +275,9 @@ class FakeKinesis:
         class ExpiredIteratorException(Exception):
             pass
 
+        class ProvisionedThroughputExceededException(ClientError):
+            pass
+
     def get_paginator(self, _: str) -> FakeKinesis:
         return self
 
@@ -357,13 +362,13 @@ def test_stopping_delivers_all_that_is_on_the_stream() -> None:
     assert (stream.buffered, stream.trouble) == (0, None)
 
 
-def test_another_one_goes_on_where_this_one_stood() -> None:
-    kinesis, s3 = FakeKinesis(shard_0=[b"a", b"b"]), FakeS3()
-    first = delivery(kinesis, s3)
+def test_another_one_goes_on_where_this_one_stood(tmp_path: Path) -> None:
+    kinesis, s3, kept = FakeKinesis(shard_0=[b"a", b"b"]), FakeS3(), tmp_path / "positions.json"
+    first = delivery(kinesis, s3, kept=kept)
     first.start()
     first.stop()
     kinesis.shards["shard-0"] += [b"c"]
-    second = delivery(kinesis, s3, positions=first.positions)
+    second = delivery(kinesis, s3, kept=kept)
     second.start()
     second.stop()
 
@@ -418,6 +423,20 @@ def test_a_failed_read_is_tried_again() -> None:
 
     assert s3.lines() == [b"a"]
     assert stream.trouble is None
+
+
+def test_a_read_that_the_shard_does_not_admit_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
+    exceeded = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "Rate exceeded"}}
+    kinesis.failures = [
+        kinesis.exceptions.ProvisionedThroughputExceededException(cast("Any", exceeded), "GetRecords") for _ in range(3)
+    ]
+    stream = delivery(kinesis, s3)
+    stream.start()
+    stream.stop()
+
+    assert s3.lines() == [b"a"]
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 def test_the_children_of_a_closed_shard_are_read() -> None:

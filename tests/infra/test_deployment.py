@@ -196,16 +196,22 @@ def test_what_a_function_prints_is_not_its_answer(invoke: Invoke, text: str) -> 
 
 
 def test_what_is_run_here_is_resolved_to_plain_values(deployment: Deployment) -> None:
-    mapping, archive = deployment.local_resources
-    assert mapping.logical_id == "ApplyFromRequests"
-    assert mapping.properties["EventSourceArn"] == deployment.outputs["StreamArn"]
-    assert mapping.properties["FunctionName"] == deployment.outputs["ApplyFunctionName"]
-    assert mapping.properties["BatchSize"] == 1000
+    (archive,) = deployment.local_resources
     assert archive.physical_id == deployment.outputs["ArchiveDeliveryStreamName"]
     destination = archive.properties["ExtendedS3DestinationConfiguration"]
     assert destination["BucketARN"] == f"arn:aws:s3:::{deployment.outputs['ArchiveBucketName']}"
     assert destination["BufferingHints"] == {"IntervalInSeconds": 60, "SizeInMBs": 64}
     assert destination["Prefix"] == "landing/dt=!{timestamp:yyyy-MM-dd}/hour=!{timestamp:HH}/"
+
+
+def test_the_event_source_mapping_is_there_for_whoever_runs_it(emulator: Emulator, deployment: Deployment) -> None:
+    listed = emulator.client("lambda").list_event_source_mappings(EventSourceArn=deployment.outputs["StreamArn"])
+    (mapping,) = listed["EventSourceMappings"]
+    assert mapping["FunctionArn"].endswith(f":{deployment.outputs['ApplyFunctionName']}")
+    assert mapping["BatchSize"] == 1000
+    assert mapping["MaximumRetryAttempts"] == -1
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
 def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deployment: Deployment) -> None:

@@ -104,6 +104,45 @@ def test_nothing_survives_the_parent(
     assert becomes(lambda: list(temporary.iterdir()) == [])
 
 
+def test_nothing_survives_the_parent_and_the_launcher(
+    parent: subprocess.Popen[str], temporary: Path, becomes: Becomes, runs: Runs
+) -> None:
+    assert parent.stdout
+    idle = int(parent.stdout.readline())
+    assert becomes(lambda: len(stuck_pids(temporary.parent / "stuck")) == 2)
+    launcher = launcher_of(idle)
+    pids = [idle, launcher, *stuck_pids(temporary.parent / "stuck")]
+    os.kill(launcher, signal.SIGSTOP)  # lest it notices what becomes of the parent
+    parent.kill()
+    os.kill(launcher, signal.SIGKILL)
+    assert becomes(lambda: not any(runs(pid) for pid in pids))
+    assert becomes(lambda: list(temporary.iterdir()) == [])
+
+
+def test_a_launcher_that_is_killed_leaves_no_invocation_in_flight(
+    temporary: Path, becomes: Becomes, runs: Runs
+) -> None:
+    with Emulator(port=0) as emulator:
+        functions.add(emulator)
+        functions.invoke(emulator, {"stuck": str(temporary.parent / "stuck")}, "Event")
+        assert becomes(lambda: len(stuck_pids(temporary.parent / "stuck")) == 2)
+        pids = stuck_pids(temporary.parent / "stuck")
+        os.kill(launcher_of(pids[0]), signal.SIGKILL)
+        assert becomes(lambda: not any(runs(pid) for pid in pids))
+        assert emulator.kept.exists(), "others may still write there"
+    assert list(temporary.iterdir()) == []
+
+
+def test_stop_sweeps_though_the_sweeper_is_killed(temporary: Path, becomes: Becomes, runs: Runs) -> None:
+    with Emulator(port=0) as emulator:
+        functions.add(emulator)
+        worker = int(functions.invoke(emulator, {}))
+        found = subprocess.run(["pgrep", "-f", f"sh .*{emulator.kept}$"], capture_output=True, text=True, check=True)
+        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    assert becomes(lambda: not runs(worker))
+    assert list(temporary.iterdir()) == []
+
+
 def test_stop_ends_an_invocation_in_flight(temporary: Path, becomes: Becomes, runs: Runs) -> None:
     with Emulator(port=0) as emulator:
         functions.add(emulator)

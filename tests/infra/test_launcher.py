@@ -29,6 +29,16 @@ def test_records_are_not_copied_while_the_oldest_is_young() -> None:
     assert found["shards"]["shardId-0"]["records"] is records
 
 
+def test_a_closed_shard_goes_with_the_last_of_its_records() -> None:
+    found = stream(90_000)
+    found["shards"]["shardId-0"]["ending_sequence_number"] = f"{int((time.time() - 80_000) * 1000):020d}{1:010d}"
+    launcher.expire_head(found)
+    assert found["shards"]["shardId-0"]["records"] == []  # what came before it closed may still be asked for
+    found["shards"]["shardId-0"]["ending_sequence_number"] = f"{int((time.time() - 90_000) * 1000):020d}{1:010d}"
+    launcher.expire_head(found)
+    assert not found["shards"]
+
+
 def test_another_release_of_the_emulator_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     kinesis = types.ModuleType("ministack.services.kinesis")
     monkeypatch.setattr(ministack.services, "kinesis", kinesis, raising=False)

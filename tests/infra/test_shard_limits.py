@@ -1,14 +1,30 @@
-"""The write limits of a shard: the bucket alone with made-up time, then what a producer sees."""
+"""The limits of a shard: the buckets alone with made-up time, then what producers and readers see."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
-from hypothesis import given
+from botocore.config import Config
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.shard_limits import BYTES_PER_SECOND, RECORDS_PER_SECOND, Bucket, admit, limited
+from tidemill_local.kinesis_api import Answer, Refused, success
+from tidemill_local.shard_iterators import Position
+from tidemill_local.shard_limits import (
+    BYTES_PER_SECOND,
+    READ_BYTES_PER_SECOND,
+    READS_PER_SECOND,
+    RECORDS_PER_SECOND,
+    SWITCH,
+    Bucket,
+    ReadBucket,
+    admit,
+    limited,
+    limited_reads,
+)
 
 
 def test_takes_a_thousand_records_at_once_and_no_more() -> None:
@@ -145,3 +161,172 @@ def test_a_producer_sees_which_entries_one_call_could_not_place(emulator: Emulat
     stored = kinesis.get_records(ShardIterator=iterator)["Records"]
     assert [r["SequenceNumber"] for r in stored] == [r["SequenceNumber"] for r in answer["Records"][:105]]
     kinesis.delete_stream(StreamName="narrow")
+
+
+# Reads
+
+MEBIBYTE = 1024 * 1024
+
+
+def test_gives_five_calls_at_once_and_no_more() -> None:
+    bucket = ReadBucket()
+    for _ in range(5):
+        assert bucket.admits
+        bucket = bucket.taken(0)
+    assert not bucket.admits
+    assert not bucket.refilled(0.19).admits
+    assert bucket.refilled(0.25).admits
+
+
+def test_gives_two_mebibytes_at_once_and_the_call_that_crosses_them() -> None:
+    bucket = ReadBucket().taken(MEBIBYTE).taken(MEBIBYTE)
+    assert bucket.admits
+    bucket = bucket.taken(MEBIBYTE)
+    assert not bucket.refilled(0.49).admits
+    assert bucket.refilled(0.5).admits
+
+
+def test_a_call_of_ten_mebibytes_is_followed_by_five_seconds_of_none() -> None:
+    bucket = ReadBucket().taken(10 * MEBIBYTE)
+    assert not bucket.refilled(4.99).admits
+    assert bucket.refilled(5.0).admits
+
+
+def test_holds_no_more_than_a_second_of_idle_reading() -> None:
+    assert ReadBucket().refilled(3600.0) == ReadBucket(at=3600.0)
+
+
+def test_a_clock_that_steps_back_gives_no_reads() -> None:
+    assert not ReadBucket(calls=0.5, at=10.0).refilled(9.0).admits
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 10 * MEBIBYTE)), max_size=50))
+def test_never_gives_more_than_the_rate_a_second_of_burst_and_one_call(calls: list[tuple[float, int]]) -> None:
+    bucket, now, given_, bytes_, largest = ReadBucket(), 0.0, 0, 0, 0
+    for passed, size in calls:
+        now += passed
+        bucket = bucket.refilled(now)
+        if bucket.admits:
+            bucket = bucket.taken(size)
+            given_, bytes_, largest = given_ + 1, bytes_ + size, max(largest, size)
+    assert given_ <= READS_PER_SECOND * (1 + now) + 1e-6
+    assert bytes_ <= READ_BYTES_PER_SECOND * (1 + now) + largest + 1e-3
+
+
+class Shards:
+    """A stand-in for the emulator's GetRecords: a stream of two shards, made-up time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.answered: list[str] = []
+        self.size = 0
+        self.stream: dict[str, Any] = {
+            "StreamName": "s",
+            "StreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/s",
+            "shards": {"shardId-0": {}, "shardId-1": {}},
+        }
+        self.get_records = limited_reads(self._get_records, self._locate, lambda: self.now)
+
+    def _get_records(self, request: dict[str, Any]) -> tuple[Answer, int]:
+        self.answered.append(request["ShardIterator"])
+        return success({"Records": []}), self.size
+
+    def _locate(self, request: dict[str, Any]) -> tuple[dict[str, Any], Position]:
+        reader, _, shard = request["ShardIterator"].partition(":")
+        if not shard:
+            raise Refused("InvalidArgumentException", "Invalid ShardIterator.")
+        return self.stream, Position(self.stream["StreamARN"], shard, "", reader, 0.0)
+
+
+def test_all_readers_of_a_shard_share_its_calls_and_other_shards_have_their_own() -> None:
+    shards = Shards()
+    iterators = [f"{reader}:shardId-0" for reader in ("a", "b", "c")] * 2
+    answers = [shards.get_records({"ShardIterator": iterator}) for iterator in iterators]
+    assert [status for status, _, _ in answers] == [200] * 5 + [400]
+    assert json.loads(answers[-1][2]) == {
+        "__type": "ProvisionedThroughputExceededException",
+        "message": "Rate exceeded for Shard - 000000000000/s/shardId-0",
+    }
+    assert shards.answered == iterators[:5]
+    assert shards.get_records({"ShardIterator": "a:shardId-1"})[0] == 200
+    shards.now = 0.25
+    assert shards.get_records({"ShardIterator": "c:shardId-0"})[0] == 200
+
+
+def test_a_reader_pays_for_the_bytes_it_was_given() -> None:
+    shards = Shards()
+    shards.size = 10 * MEBIBYTE
+    assert shards.get_records({"ShardIterator": "a:shardId-0"})[0] == 200
+    shards.now = 4.9
+    assert shards.get_records({"ShardIterator": "b:shardId-0"})[0] == 400
+    shards.now = 5.0
+    assert shards.get_records({"ShardIterator": "b:shardId-0"})[0] == 200
+
+
+def test_a_refused_call_costs_nothing() -> None:
+    shards = Shards()
+    for _ in range(100):
+        shards.get_records({"ShardIterator": "a:shardId-0"})
+    shards.now = 0.25
+    assert shards.get_records({"ShardIterator": "a:shardId-0"})[0] == 200
+
+
+def test_an_iterator_that_is_none_is_refused_as_such() -> None:
+    answer = Shards().get_records({"ShardIterator": "a"})
+    assert (answer[0], json.loads(answer[2])["__type"]) == (400, "InvalidArgumentException")
+
+
+def impatient(emulator: Emulator) -> Any:
+    """A client that does not try again."""
+    return boto3.client(
+        "kinesis",
+        endpoint_url=emulator.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )
+
+
+def test_a_reader_that_does_not_wait_is_refused_and_loses_nothing(
+    emulator: Emulator, becomes: Callable[[Callable[[], bool]], bool]
+) -> None:
+    kinesis = impatient(emulator)
+    exceeded = kinesis.exceptions.ProvisionedThroughputExceededException
+    kinesis.create_stream(StreamName="crowded", ShardCount=1)
+    kinesis.put_record(StreamName="crowded", PartitionKey="k", Data=b"x")
+    iterator = kinesis.get_shard_iterator(
+        StreamName="crowded", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+
+    def read() -> bool:
+        try:
+            return len(kinesis.get_records(ShardIterator=iterator)["Records"]) == 1
+        except exceeded:
+            return False
+
+    def read_on() -> None:
+        for _ in range(1_000):
+            kinesis.get_records(ShardIterator=iterator)
+
+    with pytest.raises(exceeded, match="Rate exceeded for Shard - 000000000000/crowded/shardId-000000000000"):
+        read_on()
+    assert becomes(read)
+    kinesis.delete_stream(StreamName="crowded")
+    kinesis.close()
+
+
+def test_the_switch_lifts_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "off")
+    with Emulator(port=0) as emulator:
+        kinesis = impatient(emulator)
+        kinesis.create_stream(StreamName="free", ShardCount=1)
+        records = [{"PartitionKey": "k", "Data": b"x" * 10_000}] * 200
+        assert kinesis.put_records(StreamName="free", Records=records)["FailedRecordCount"] == 0
+        iterator = kinesis.get_shard_iterator(
+            StreamName="free", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        for _ in range(3):
+            assert len(kinesis.get_records(ShardIterator=iterator)["Records"]) == 200
+        kinesis.close()

@@ -9,9 +9,11 @@ from tidemill_local.template import (
     Place,
     TemplateError,
     allow_statement_calls,
+    ask_concurrency,
     declared_outputs,
     load,
     parameters,
+    reserved_concurrency,
     resolve,
     split,
     template_path,
@@ -20,7 +22,7 @@ from tidemill_local.template import (
 PLACE = Place("shop", "eu-west-1", "123456789012")
 
 STREAM = "AWS::Kinesis::Stream"
-MAPPING = "AWS::Lambda::EventSourceMapping"
+RULE = "AWS::IoT::TopicRule"
 DELIVERY = "AWS::KinesisFirehose::DeliveryStream"
 DELIVERY_ARN = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/shop-Archive"
 
@@ -34,9 +36,9 @@ def archive(**properties: Any) -> dict[str, Any]:
 
 
 def test_the_emulator_does_not_get_what_it_must_not_host() -> None:
-    parts = split(template(Archive=archive(), Mapping={"Type": MAPPING}), {}, PLACE)
+    parts = split(template(Archive=archive(), Rule={"Type": RULE}), {}, PLACE)
     assert list(parts.template["Resources"]) == ["Requests"]
-    assert [(r.logical_id, r.type) for r in parts.resources] == [("Archive", DELIVERY), ("Mapping", MAPPING)]
+    assert [(r.logical_id, r.type) for r in parts.resources] == [("Archive", DELIVERY), ("Rule", RULE)]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +93,8 @@ def test_its_own_references_are_asked_of_the_emulator_and_filled_in() -> None:
 
 
 def test_resources_run_here_may_refer_to_each_other() -> None:
-    mapping = {"Type": MAPPING, "Properties": {"Destination": {"Fn::GetAtt": ["Archive", "Arn"]}}}
-    parts = split(template(Archive=archive(), Mapping=mapping), {}, PLACE)
+    rule = {"Type": RULE, "Properties": {"Destination": {"Fn::GetAtt": ["Archive", "Arn"]}}}
+    parts = split(template(Archive=archive(), Rule=rule), {}, PLACE)
     assert parts.resources[1].properties == {"Destination": DELIVERY_ARN}
 
 
@@ -114,12 +116,9 @@ def test_parameters_that_do_not_fit_are_named(given: dict[str, str], complaint: 
         parameters({"Parameters": {"Size": {"Type": "Number"}}, "Resources": {}}, given)
 
 
-def test_the_event_source_mapping_keeps_its_identity_from_run_to_run() -> None:
-    mapping = template(Mapping={"Type": MAPPING})
-    first, again = (split(mapping, {}, PLACE).resources[0] for _ in range(2))
-    other = split(mapping, {}, Place("other", PLACE.region, PLACE.account)).resources[0]
-    assert first == again
-    assert first.physical_id != other.physical_id
+def test_a_resource_s_name_follows_from_the_stack_s() -> None:
+    resources = split(template(Archive=archive(), Rule={"Type": RULE}), {}, PLACE).resources
+    assert [resource.physical_id for resource in resources] == ["shop-Archive", "shop_Rule"]
 
 
 def test_a_name_that_the_template_gives_is_kept() -> None:
@@ -198,3 +197,20 @@ def test_the_projects_template_never_gives_up_on_a_request() -> None:
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ParallelizationFactor"] == 1
+
+
+def test_reserved_concurrency_is_asked_for_and_read() -> None:
+    def function(**properties: Any) -> dict[str, Any]:
+        return {"Type": "AWS::Serverless::Function", "Properties": properties}
+
+    asked = ask_concurrency(
+        template(
+            A=function(ReservedConcurrentExecutions=3),
+            B=function(),
+            C=function(ReservedConcurrentExecutions={"Ref": "Most"}),
+        )
+    )["Outputs"]
+    assert [output["Value"] for output in asked.values()] == [{"Ref": "A"}, 3, {"Ref": "C"}, {"Ref": "Most"}]
+    outputs = dict(zip(asked, ["stack-a", "3", "stack-c", "0"], strict=True))
+    assert reserved_concurrency(outputs | {"Name": "x"}) == {"stack-a": 3, "stack-c": 0}
+    assert reserved_concurrency({"Name": "x"}) == {}

@@ -1,0 +1,76 @@
+"""How far a mapping is, on disk: a restart goes on where the last one stood.
+
+Room: event source, I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from tidemill_local.event_source.shard import Checkpoint
+from tidemill_local.files import write_whole
+
+
+class _File(msgspec.Struct):
+    stream: str
+    shards: dict[str, Checkpoint]
+
+
+class UnreadableCheckpoints(Exception):
+    """The file holds something else; the message names it and the remedy."""
+
+
+class Checkpoints:
+    """A mapping's checkpoints, saved whole each time one changes. For one process at a time.
+
+    Args:
+        path: the file; None keeps them in memory only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._stream = ""
+        self._shards: dict[str, Checkpoint] = {}
+
+    def load(self, stream: str) -> dict[str, Checkpoint]:
+        """Each shard's checkpoint; none if they are of another stream, one that had the same name before.
+
+        Raises:
+            UnreadableCheckpoints: the file is not one of these.
+        """
+        self._stream, self._shards = stream, {}
+        if self._path and self._path.exists():
+            try:
+                found = msgspec.json.decode(self._path.read_bytes(), type=_File)
+            except msgspec.MsgspecError as error:
+                raise UnreadableCheckpoints(
+                    f"{self._path} holds no checkpoints ({error}); delete it to begin at the starting position"
+                ) from None
+            if found.stream == stream:
+                self._shards = found.shards
+        return dict(self._shards)
+
+    def save(self, shard: str, checkpoint: Checkpoint) -> None:
+        """Remember a shard's checkpoint; on return a killed process would find it again."""
+        with self._lock:
+            if self._shards.get(shard) != checkpoint:
+                self._shards[shard] = checkpoint
+                self._write()
+
+    def keep(self, shards: Collection[str]) -> None:
+        """Forget the shards that are not among these: the stream has dropped them."""
+        with self._lock:
+            if gone := self._shards.keys() - set(shards):
+                for shard in gone:
+                    del self._shards[shard]
+                self._write()
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        write_whole(self._path, msgspec.json.encode(_File(self._stream, self._shards)))

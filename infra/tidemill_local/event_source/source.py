@@ -1,0 +1,314 @@
+"""The event source mapping at work: reads a stream's shards and invokes a function with batches.
+
+Room: event source, thin I/O: a thread per shard does what shard.py decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill_local.event_source.batches import Batch, Outcome
+from tidemill_local.event_source.checkpoints import Checkpoints
+from tidemill_local.event_source.config import InvalidMapping, MappingConfig
+from tidemill_local.event_source.destinations import Tell
+from tidemill_local.event_source.failures import Failure
+from tidemill_local.event_source.invoking import Invoke as CallFunction
+from tidemill_local.event_source.sequencer import Discard, Invoke
+from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, Start, readable
+from tidemill_local.event_source.streams import Reader, stream_of
+
+DISCOVERY_SECONDS = 10.0
+"""How often the shards are listed, beside each time that one has ended."""
+
+RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a mapping did so far.
+
+    Attributes:
+        invocations: that ran.
+        errors: of them, those that failed, wholly or in part.
+        throttles: invocations that did not run: throttled, or the service failed.
+        records: records done: applied, discarded or filtered out.
+        discarded: records given up.
+        filtered: records that no filter let through.
+        iterator_age: seconds; how old the last record of the last batch was when the batch ended.
+        last_result: in Lambda's words.
+    """
+
+    invocations: int = 0
+    errors: int = 0
+    throttles: int = 0
+    records: int = 0
+    discarded: int = 0
+    filtered: int = 0
+    iterator_age: float = 0.0
+    last_result: str = "No records processed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    sequencer: int
+    batch: Batch
+    outcome: Outcome
+
+
+class EventSource:
+    """An event source mapping, at work from `start` to `stop`.
+
+    Args:
+        client: a boto3 client of the stream's service: `kinesis`, or `dynamodbstreams` for a table's stream.
+        invoke: calls the function: `through_lambda`, `in_process`, or anything like them.
+        config: the mapping's settings.
+        on_failure: tells the destination that the settings name: see `destination`.
+        checkpoints: a file that keeps how far it is, for the next one that is given it; without one a restart
+            begins at the starting position. One process at a time.
+
+    Raises:
+        InvalidMapping: the settings name a destination, and nothing tells it.
+
+    Example:
+        config = MappingConfig(stream_arn, batch_size=1_000, window=5)
+        with EventSource(boto3.client("kinesis"), in_process(handler), config):
+            time.sleep(60)
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        invoke: CallFunction,
+        config: MappingConfig,
+        *,
+        on_failure: Tell | None = None,
+        checkpoints: Path | None = None,
+    ) -> None:
+        if config.on_failure and on_failure is None:
+            raise InvalidMapping(f"DestinationConfig: nothing tells {config.on_failure}")
+        self.config = config
+        self._stream = stream_of(config, client)
+        self._invoke = invoke
+        self._on_failure = on_failure
+        self._checkpoints = Checkpoints(checkpoints)
+        self._clock = _steady_clock()
+        self._stopping = Event()
+        self._changed = Event()
+        self._lock = Lock()
+        self._counts = Counts()
+        self._shards: dict[str, Shard] = {}
+        self._inboxes: dict[str, SimpleQueue[_Answer | None]] = {}
+        self._thread = Thread(target=self._run, name=f"event-source-{config.uuid}", daemon=True)
+
+    @property
+    def counts(self) -> Counts:
+        """A snapshot of what was done."""
+        filtered = sum(shard.filtered for shard in list(self._shards.values()))
+        return replace(self._counts, filtered=filtered, records=self._counts.records + filtered)
+
+    @property
+    def waiting(self) -> int:
+        """Records read and not yet done."""
+        return sum(shard.waiting for shard in list(self._shards.values()))
+
+    def __enter__(self) -> EventSource:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to poll, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the invocations in flight. What is not done is delivered again at the next start."""
+        self._stopping.set()
+        self._changed.set()
+        for inbox in list(self._inboxes.values()):
+            inbox.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    # ── Shards, as they come and go ──────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        threads: dict[str, Thread] = {}
+        checkpoints: dict[str, Checkpoint] | None = None
+        while not self._stopping.is_set():
+            self._changed.clear()
+            try:
+                if checkpoints is None:
+                    checkpoints = self._checkpoints.load(self._stream.identity())
+                self._discover(checkpoints, threads)
+            except (ClientError, BotoCoreError) as error:
+                log.warning("cannot list the shards of %s, trying again: %s", self.config.stream_arn, error)
+                self._stopping.wait(RETRY_SECONDS)
+                continue
+            self._changed.wait(DISCOVERY_SECONDS)
+        for thread in threads.values():
+            thread.join()
+
+    def _discover(self, checkpoints: dict[str, Checkpoint], threads: dict[str, Thread]) -> None:
+        """Begin to follow each shard that may be read and is not yet."""
+        shards = self._stream.shards()
+        fresh = self._begin(shards, checkpoints)
+        self._checkpoints.keep(shards)
+        drained = {name for name, one in checkpoints.items() if one.drained}
+        drained |= {name for name, shard in self._shards.items() if shard.drained}
+        for name in readable(shards, frozenset(drained)):
+            if name not in threads:
+                checkpoint = checkpoints[name]
+                reader = self._stream.reader(name, fresh.get(name, checkpoint.start), checkpoint.after)
+                threads[name] = Thread(target=self._follow, args=(name, reader, checkpoint), daemon=True)
+                threads[name].start()
+
+    def _begin(self, shards: Mapping[str, Sequence[str]], checkpoints: dict[str, Checkpoint]) -> dict[str, Start]:
+        """Give each new shard a checkpoint; what to open with, where that is not what a restart opens with."""
+        first = not checkpoints
+        fresh: dict[str, Start] = {}
+        for name in shards.keys() - checkpoints.keys():
+            start = Start("TRIM_HORIZON")  # a shard made later: none of its records is to be missed
+            if first:
+                start = Start(self.config.starting_position, self.config.starting_timestamp)
+            if start.position == "LATEST":
+                # The latest is another one after a restart, and what came meanwhile would be skipped.
+                fresh[name], start = start, Start("AT_TIMESTAMP", self._clock())
+            checkpoints[name] = Checkpoint(start)
+            self._checkpoints.save(name, checkpoints[name])
+        return fresh
+
+    # ── One shard ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _follow(self, name: str, reader: Reader, checkpoint: Checkpoint) -> None:
+        shard = Shard(self.config, name, checkpoint, self._stream.render)
+        inbox: SimpleQueue[_Answer | None] = SimpleQueue()
+        self._shards[name], self._inboxes[name] = shard, inbox
+        with ThreadPoolExecutor(self.config.parallelization_factor, "invoke") as invocations:
+            while not self._stopping.is_set() and not shard.drained:
+                match shard.next(self._clock()):
+                    case Read(limit):
+                        self._read(shard, reader, limit)
+                    case Deliver(sequencer, Invoke(batch)):
+                        invocations.submit(self._call, sequencer, batch, inbox)
+                    case Deliver(sequencer, Discard(failure)):
+                        self._discard(shard, sequencer, failure)
+                    case None:
+                        self._await_answer(shard, inbox)
+        self._take_answers(shard, inbox)
+        self._save(shard)
+        self._changed.set()
+
+    def _read(self, shard: Shard, reader: Reader, limit: int) -> None:
+        try:
+            page = reader.read(limit)
+        except (ClientError, BotoCoreError) as error:
+            throttled = isinstance(error, ClientError) and "Throughput" in error.response["Error"]["Code"]
+            level = logging.DEBUG if throttled else logging.WARNING
+            log.log(level, "cannot read %s, trying again: %s", shard.shard_id, error)
+            shard.read_failed(self._clock())
+        else:
+            shard.took(page, self._clock())
+
+    def _call(self, sequencer: int, batch: Batch, inbox: SimpleQueue[_Answer | None]) -> None:
+        try:
+            outcome = self._invoke(batch.event)
+        except Exception:  # a bug of the caller's own must not end the shard
+            log.exception("the invocation itself failed")
+            outcome = Outcome(invoked=False)
+        inbox.put(_Answer(sequencer, batch, outcome))
+
+    def _await_answer(self, shard: Shard, inbox: SimpleQueue[_Answer | None]) -> None:
+        wait = shard.wake() - self._clock()
+        try:
+            answer = inbox.get(timeout=None if wait == float("inf") else max(0.0, wait))
+        except Empty:
+            return
+        if answer:
+            self._take(shard, answer)
+
+    def _take_answers(self, shard: Shard, inbox: SimpleQueue[_Answer | None]) -> None:
+        """Those that came while it was stopping."""
+        while not inbox.empty():
+            if answer := inbox.get():
+                self._take(shard, answer)
+
+    def _take(self, shard: Shard, answer: _Answer) -> None:
+        now = self._clock()
+        records = answer.batch.records
+        meant = shard.answered(answer.sequencer, records, answer.outcome, now)
+        if not answer.outcome.invoked:
+            self._count(throttles=1)
+            return
+        done = meant.done if meant else 0
+        whole = meant is not None and done == len(records)
+        self._save(shard)
+        self._count(
+            invocations=1,
+            errors=not whole,
+            records=done,
+            age=now - records[-1].arrived if records else None,
+            result="OK" if whole else "PROBLEM: Function call failed",
+        )
+
+    def _discard(self, shard: Shard, sequencer: int, failure: Failure) -> None:
+        count = len(failure.records)
+        if self._on_failure:
+            try:
+                self._on_failure(failure, shard.shard_id)
+            except (ClientError, BotoCoreError) as error:
+                # As on AWS, where DestinationDeliveryErrors counts these: the records are dropped all the same.
+                log.error("cannot tell %s of %d records given up: %s", self.config.on_failure, count, error)
+        shard.discarded(sequencer, failure.records)
+        self._save(shard)
+        log.warning("%s: %d records of %s are given up", failure.condition, count, shard.shard_id)
+        self._count(records=count, discarded=count)
+
+    def _save(self, shard: Shard) -> None:
+        try:
+            self._checkpoints.save(shard.shard_id, shard.checkpoint)
+        except OSError as error:
+            # It goes on: what is lost is that a restart would begin here and not earlier.
+            log.warning("cannot keep the checkpoint of %s: %s", shard.shard_id, error)
+
+    def _count(
+        self,
+        *,
+        invocations: int = 0,
+        errors: int = 0,
+        throttles: int = 0,
+        records: int = 0,
+        discarded: int = 0,
+        age: float | None = None,
+        result: str | None = None,
+    ) -> None:
+        with self._lock:
+            now = self._counts
+            self._counts = Counts(
+                invocations=now.invocations + invocations,
+                errors=now.errors + errors,
+                throttles=now.throttles + throttles,
+                records=now.records + records,
+                discarded=now.discarded + discarded,
+                iterator_age=now.iterator_age if age is None else age,
+                last_result=result or now.last_result,
+            )
+
+
+def _steady_clock() -> Callable[[], float]:
+    """Seconds since 1970 that never step, whatever becomes of the machine's clock."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()

@@ -1,0 +1,169 @@
+"""Where records come from: the shards of a Kinesis stream, or of a table's DynamoDB stream.
+
+Room: event source, I/O.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tidemill_local.event_source.config import MappingConfig
+from tidemill_local.event_source.records import Render, dynamodb_event, kinesis_renderer
+from tidemill_local.event_source.shard import Start
+from tidemill_local.shard_reader import Page, ShardReader, StreamRecord
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from types_boto3_dynamodbstreams.type_defs import RecordTypeDef
+    from types_boto3_kinesis import KinesisClient
+
+DYNAMODB_READ_LIMIT = 1_000
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html"""
+
+
+class Reader(Protocol):
+    """A position in a shard that moves forward as it is read."""
+
+    def read(self, limit: int) -> Page:
+        """The next records, at most `limit`; after an error the position has not moved."""
+
+
+class Stream(Protocol):
+    """A stream's shards."""
+
+    @property
+    def render(self) -> Render:
+        """Gives a record its form in the event."""
+
+    def identity(self) -> str:
+        """What tells this stream from an earlier one of the same name."""
+
+    def shards(self) -> Mapping[str, Sequence[str]]:
+        """Each shard's id and its parents' ids."""
+
+    def reader(self, shard: str, start: Start, after: str | None) -> Reader:
+        """A reader behind the sequence number `after`, or where `start` says."""
+
+
+def stream_of(config: MappingConfig, client: Any) -> Stream:
+    """The mapping's stream, read with a boto3 client of its service: `kinesis` or `dynamodbstreams`."""
+    return KinesisStream(client, config) if config.service == "kinesis" else DynamoDBStream(client, config)
+
+
+class KinesisStream:
+    """A Kinesis stream."""
+
+    def __init__(self, kinesis: KinesisClient, config: MappingConfig) -> None:
+        self._kinesis = kinesis
+        self._arn = config.stream_arn
+        self.render: Render = kinesis_renderer(config.stream_arn)
+
+    def identity(self) -> str:
+        """See Stream."""
+        summary = self._kinesis.describe_stream_summary(StreamARN=self._arn)["StreamDescriptionSummary"]
+        return f"{self._arn} {summary['StreamCreationTimestamp'].timestamp()}"
+
+    def shards(self) -> Mapping[str, Sequence[str]]:
+        """See Stream."""
+        pages = self._kinesis.get_paginator("list_shards").paginate(StreamARN=self._arn)
+        return {
+            shard["ShardId"]: [shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if name in shard]
+            for page in pages
+            for shard in page["Shards"]
+        }
+
+    def reader(self, shard: str, start: Start, after: str | None) -> Reader:
+        """See Stream."""
+        return ShardReader(self._kinesis, self._arn, shard, after, start.position, start.timestamp)
+
+
+class DynamoDBStream:
+    """The stream of a table's changes."""
+
+    def __init__(self, streams: DynamoDBStreamsClient, config: MappingConfig) -> None:
+        self._streams = streams
+        self._arn = config.stream_arn
+
+    def render(self, record: StreamRecord) -> bytes:
+        """See Stream."""
+        return record.data
+
+    def identity(self) -> str:
+        """See Stream; the ARN ends with the time when the stream was enabled."""
+        return self._arn
+
+    def shards(self) -> Mapping[str, Sequence[str]]:
+        """See Stream."""
+        found: dict[str, Sequence[str]] = {}
+        more: dict[str, Any] = {}
+        while True:
+            described = self._streams.describe_stream(StreamArn=self._arn, **more)["StreamDescription"]
+            for shard in described.get("Shards", []):
+                found[shard["ShardId"]] = [shard["ParentShardId"]] if "ParentShardId" in shard else []
+            if "LastEvaluatedShardId" not in described:
+                return found
+            more = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
+
+    def reader(self, shard: str, start: Start, after: str | None) -> Reader:
+        """See Stream."""
+        return DynamoDBReader(self._streams, self._arn, shard, start, after)
+
+
+class DynamoDBReader:
+    """A position in a shard of a table's stream.
+
+    These streams know no position by time: they are then read from their oldest record, and what is older
+    than the time is passed over.
+    """
+
+    def __init__(
+        self, streams: DynamoDBStreamsClient, stream_arn: str, shard: str, start: Start, after: str | None
+    ) -> None:
+        self._streams = streams
+        self._arn = stream_arn
+        self._shard = shard
+        self._start = start
+        self._after = after
+        self._iterator: str | None = None
+
+    def read(self, limit: int) -> Page:
+        """See Reader."""
+        try:
+            answer = self._streams.get_records(ShardIterator=self._open(), Limit=min(limit, DYNAMODB_READ_LIMIT))
+        except self._streams.exceptions.ExpiredIteratorException:
+            self._iterator = None
+            answer = self._streams.get_records(ShardIterator=self._open(), Limit=min(limit, DYNAMODB_READ_LIMIT))
+        records = tuple(self._record(record) for record in answer["Records"])
+        if records:
+            self._after = records[-1].sequence
+        self._iterator = answer.get("NextShardIterator")
+        oldest = self._start.timestamp or 0.0
+        # How far behind it is these streams do not say; where there was something there may be more.
+        return Page(
+            tuple(record for record in records if record.arrived.timestamp() >= int(oldest)),
+            behind_ms=len(records),
+            ended=self._iterator is None,
+        )
+
+    def _open(self) -> str:
+        if self._iterator is None:
+            position: Any = {"ShardIteratorType": "LATEST" if self._start.position == "LATEST" else "TRIM_HORIZON"}
+            if self._after:
+                position = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._after}
+            try:
+                answer = self._streams.get_shard_iterator(StreamArn=self._arn, ShardId=self._shard, **position)
+            except self._streams.exceptions.TrimmedDataAccessException:
+                # What it stood behind is older than the stream keeps: the oldest record left comes next.
+                answer = self._streams.get_shard_iterator(
+                    StreamArn=self._arn, ShardId=self._shard, ShardIteratorType="TRIM_HORIZON"
+                )
+            self._iterator = answer["ShardIterator"]
+        return self._iterator
+
+    def _record(self, record: RecordTypeDef) -> StreamRecord:
+        change = record["dynamodb"]
+        event = dynamodb_event(record, self._arn)
+        key = json.dumps(json.loads(event)["dynamodb"]["Keys"], sort_keys=True)
+        return StreamRecord(self._shard, change["SequenceNumber"], key, event, change["ApproximateCreationDateTime"])

@@ -1,0 +1,106 @@
+"""The event source mappings of the platform: what Lambda's API lists is run.
+
+Room: local platform, I/O, public AWS APIs only. A mapping that anybody creates, changes, disables or deletes, by
+the template or by a tool, is followed within a second.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill_local.event_source import EventSource, destination, parse, through_lambda
+from tidemill_local.event_source.destinations import Clients
+from tidemill_local.mapping_api import OPTIONS, is_stream
+
+LOOK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class EventSources:
+    """Runs the mappings that are listed and enabled.
+
+    Args:
+        clients: makes boto3 clients for the platform.
+        folder: where each mapping's checkpoints are kept.
+        heard: told each answer of a function, as JSON.
+    """
+
+    def __init__(self, clients: Clients, folder: Path, heard: Callable[[bytes], None]) -> None:
+        self._clients = clients
+        self._folder = folder
+        self._heard = heard
+        self._running: dict[str, tuple[Mapping[str, Any], EventSource]] = {}
+        self._stopping = Event()
+        self._thread = Thread(target=self._watch, name="event-sources", daemon=True)
+
+    @property
+    def sources(self) -> list[EventSource]:
+        """Those that run."""
+        return [source for _, source in list(self._running.values())]
+
+    def start(self) -> None:
+        """Run what is listed now, and from then on what is listed."""
+        self._folder.mkdir(exist_ok=True)
+        self._follow()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop all of them after the invocations in flight; again: do nothing."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        for mapping_id in list(self._running):
+            self._end(mapping_id)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                self._follow()
+            except (ClientError, BotoCoreError) as error:
+                log.warning("cannot list the event source mappings, trying again: %s", error)
+
+    def _follow(self) -> None:
+        wanted = {mapping["UUID"]: mapping for mapping in self._listed() if mapping["State"] == "Enabled"}
+        for mapping_id in self._running.keys() - wanted.keys():
+            self._end(mapping_id)
+        for mapping_id, mapping in wanted.items():
+            if self._running.get(mapping_id, (None,))[0] != _settings(mapping):
+                self._end(mapping_id)
+                self._begin(mapping)
+
+    def _listed(self) -> Iterator[Mapping[str, Any]]:
+        for page in self._clients.client("lambda").get_paginator("list_event_source_mappings").paginate():
+            yield from (one for one in page["EventSourceMappings"] if is_stream(one["EventSourceArn"]))
+
+    def _begin(self, mapping: Mapping[str, Any]) -> None:
+        settings, mapping_id = _settings(mapping), mapping["UUID"]
+        options = {name: mapping[name] for name in OPTIONS if name in mapping}
+        config = parse(
+            {"FunctionName": mapping["FunctionArn"], "EventSourceArn": mapping["EventSourceArn"], **options},
+            mapping_id=mapping_id,
+        )
+        source = EventSource(
+            self._clients.client("kinesis" if config.service == "kinesis" else "dynamodbstreams"),
+            through_lambda(self._clients.client("lambda"), config.function_arn, self._heard),
+            config,
+            on_failure=destination(config, self._clients) if config.on_failure else None,
+            checkpoints=self._folder / f"{mapping_id}.json",
+        )
+        self._running[mapping_id] = settings, source
+        source.start()
+
+    def _end(self, mapping_id: str) -> None:
+        if mapping_id in self._running:
+            self._running.pop(mapping_id)[1].stop()
+
+
+def _settings(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What makes it another mapping when it changes."""
+    return {name: mapping.get(name) for name in ("FunctionArn", *OPTIONS)}
