@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from operator import ge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from tidemill_consumers.core.batch import State
     from tidemill_load.hostile import HostileRecord
     from tidemill_load.planned import Planned
+    from tidemill_local.emulator import Emulator
     from tidemill_local.platform import Platform
 
 DEFAULT_REQUESTS = 5_000
@@ -29,6 +36,9 @@ REPLAY_SECONDS = 10.0
 
 PATIENCE = 30.0
 """Seconds without any progress after which the demo gives up waiting and reports what is missing."""
+
+PARENT_SECONDS = 0.5
+"""How often make, if it started the demo, is looked for."""
 
 WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
 
@@ -74,21 +84,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when everything reconciles."""
     _say("tidemill: the whole pipe on this machine; nothing leaves it")
+    if "MAKELEVEL" in os.environ:
+        _end_with_parent()
     # Imported here: the line above must not wait for them.
+    from tidemill.producer import NotAccepted
+    from tidemill_analytics.archive import ArchiveError
     from tidemill_load.trace import TraceError
     from tidemill_local.deployment import DeploymentFailed
     from tidemill_local.emulator import EmulatorError
 
     try:
-        if args.json and not args.json.absolute().parent.is_dir():
-            raise NotADirectoryError(f"{args.json}: there is no such folder to write to")
+        if args.json:
+            _check_writable(args.json)
         result = _Demo(args).run()
         if args.json:
             args.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
-    except (TraceError, DeploymentFailed, EmulatorError, OSError) as error:
+    except BrokenPipeError:
+        raise  # of those who read what we say
+    except (TraceError, DeploymentFailed, EmulatorError, NotAccepted, ArchiveError, OSError) as error:
         print(f"tidemill demo: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0 if result.reconciled else 1
+
+
+def _end_with_parent() -> None:
+    """Stop as on SIGTERM once the parent is gone: make, when killed, cannot tell its children."""
+    parent, main = os.getppid(), threading.main_thread()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        signal.pthread_kill(main.ident or 0, signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OSError unless the file can be written, which is left as it is."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file to write to")
+    if not path.absolute().parent.is_dir():
+        raise NotADirectoryError(f"{path}: there is no such folder to write to")
+    try:
+        if path.exists():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from None
 
 
 class _Demo:
@@ -136,20 +179,26 @@ class _Demo:
 
     def _replay(self, platform: Platform, planned: Iterable[Planned]) -> None:
         from tidemill import Producer
+        from tidemill.producer import NotAccepted, StillPending
 
         kinesis = platform.emulator.client("kinesis")
         stream = platform.outputs["StreamName"]
         for record in self._hostile:
             kinesis.put_record(StreamName=stream, PartitionKey=record.partition_key, Data=record.data)
-        with Producer(stream, kinesis=kinesis) as producer:
-            shown = time.monotonic()
-            for one in self._paced(planned):
+        progress = _Progress(
+            platform.emulator,
+            lambda: f"sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations",
+        )
+        producer = Producer(stream, kinesis=kinesis)
+        try:
+            for one in self._paced(planned, progress):
                 self._send(producer, one)
-                if time.monotonic() - shown > 1:
-                    shown = time.monotonic()
-                    _say(f"  sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations")
-            producer.flush(PATIENCE)
+            _flush(producer, progress)
             stats = producer.stats
+        finally:
+            # By now all is acknowledged, or there is nobody left to wait for.
+            with suppress(StillPending, NotAccepted):
+                producer.close(0)
         self._result.requests = len(self._sent) + len(self._hostile)
         self._result.records = stats.records + len(self._hostile)
         self._result.put_calls = stats.put_calls + len(self._hostile)
@@ -161,38 +210,45 @@ class _Demo:
         handle = producer.send(one.cmd, key=one.key, data=one.data, client=one.client)
         self._sent.append(Request(id=handle.id, cmd=one.cmd, key=one.key, client=one.client, data=one.data))
 
-    def _paced(self, planned: Iterable[Planned]) -> Iterator[Planned]:
+    def _paced(self, planned: Iterable[Planned], progress: _Progress) -> Iterator[Planned]:
         ready = list(planned)
         speed = self._args.speed or max(1.0, ready[-1].at / REPLAY_SECONDS if ready else 1.0)
         begun = time.monotonic()
         for one in ready:
-            wait = begun + one.at / speed - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
+            progress.tick()
+            while (wait := begun + one.at / speed - time.monotonic()) > 0:
+                time.sleep(min(wait, 1))
+                progress.tick()
             yield one
 
     def _wait(self, platform: Platform, queue: str) -> None:
         """Until all is applied, answered and archived, or nothing has moved for long."""
         from tidemill import Replies
 
-        sqs = platform.emulator.client("sqs")
-        moved, before = time.monotonic(), (-1, -1, -1)
-        with Replies(queue, sqs=sqs) as replies:
+        def reached() -> tuple[int, int, int]:
+            archived = platform.delivery_streams[0].delivered
+            return platform.event_sources[0].counts.records, len(self._replies), archived.records + archived.failed
+
+        goal = self._result.records, len(self._sent), self._result.requests
+        steps = "records applied", "replies heard", "requests archived"
+
+        def text() -> str:
+            return ", ".join(
+                f"{done:,} of {whole:,} {step}" for done, whole, step in zip(reached(), goal, steps, strict=True)
+            )
+
+        progress = _Progress(platform.emulator, text)
+        moved, before = time.monotonic(), reached()
+        with Replies(queue, sqs=platform.emulator.client("sqs")) as replies:
             while time.monotonic() - moved < PATIENCE:
-                platform.emulator.check()
+                progress.tick()
                 self._replies |= {reply.id: reply for reply in replies.poll(1)}
-                archived = platform.delivery_streams[0].delivered
-                now = (
-                    platform.event_sources[0].counts.records,
-                    len(self._replies),
-                    archived.records + archived.failed,
-                )
-                if now[0] >= self._result.records and now[1] >= len(self._sent) and now[2] >= self._result.requests:
+                now = reached()
+                if all(map(ge, now, goal)):
                     return
                 if now != before:
                     moved, before = time.monotonic(), now
-                    if sys.stderr.isatty():
-                        pass
+        _say(f"nothing has moved for {PATIENCE:.0f} s; reconciling what there is")
 
     def _reconcile(self, platform: Platform) -> None:
         from tidemill_analytics.archive import Archive
@@ -236,8 +292,9 @@ class _Demo:
     def _report(self) -> None:
         result = self._result
         _say("")
+        width = max(map(len, result.hostile), default=0)
         for name, fate in result.hostile.items():
-            _say(f"  hostile: {name:<28} {fate}")
+            _say(f"  hostile: {name:<{width}} {fate}")
         _say(
             f"{result.requests:,} requests: {result.accepted:,} accepted, {result.rejected:,} rejected, "
             f"{result.quarantined:,} quarantined; {result.replies:,} replies; {result.archived_rows:,} archived"
@@ -254,6 +311,34 @@ class _Demo:
         if result.reconciled:
             _say("reconciled: every request applied once, in order, answered and archived")
         _say("next: tidemill up, then tidemill query")
+
+
+class _Progress:
+    """Says how far it is, once a second at most; raises EmulatorDied when there is nothing to wait for any more."""
+
+    def __init__(self, emulator: Emulator, text: Callable[[], str]) -> None:
+        self._emulator = emulator
+        self._text = text
+        self._said = time.monotonic()
+
+    def tick(self) -> None:
+        self._emulator.check()
+        if time.monotonic() - self._said >= 1:
+            self._said = time.monotonic()
+            _say(f"  {self._text()}")
+
+
+def _flush(producer: Producer, progress: _Progress) -> None:
+    from tidemill.producer import StillPending
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        progress.tick()
+        try:
+            return producer.flush(1)
+        except StillPending:
+            if time.monotonic() > deadline:
+                raise
 
 
 def _subscribe(platform: Platform) -> str:
@@ -299,9 +384,12 @@ def _quarantined(platform: Platform) -> set[bytes]:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return number
 
 

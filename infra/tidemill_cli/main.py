@@ -9,8 +9,10 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
+from typing import NoReturn
 
 COMMANDS = {
     "demo": "run the whole pipe on this machine and see what buffering saves",
@@ -18,22 +20,45 @@ COMMANDS = {
     "query": "ask the archive, by name or in SQL",
 }
 
-INTERRUPTED = 130
+MISUSED, INTERRUPTED = 2, 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 only when everything it reports holds."""
     argv = sys.argv[1:] if argv is None else argv
+    stop = _Stop()
     # SIGINT too: a shell has its background jobs ignore it, and `kill -INT` should stop those as well.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
+    sys.unraisablehook = stop.unraisable
     try:
-        args = _parser(argv).parse_args(argv)
+        return _run(argv)
+    except BaseException:
+        # A library that was interrupted may raise an error of its own in place of ours.
+        if not stop.asked:
+            raise
+        with suppress(OSError):
+            print("stopped", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    finally:
+        stop.asked = True  # Python would complain of a KeyboardInterrupt while it ends
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        parser = _parser(argv)
+        if not argv:
+            parser.print_help(sys.stderr)
+            return MISUSED
+        args = parser.parse_args(argv)
         code: int = args.run(args)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        package = (error.name or "tidemill").partition(".")[0]
+        if package.startswith("tidemill"):
+            raise
+        print(f"tidemill {argv[0]} needs {package}: pip install 'tidemill[local]'", file=sys.stderr)  # noqa: T201
+        return 1
     except BrokenPipeError:
         # Whoever read has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -52,18 +77,43 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
         # Only the command that runs is imported: the others may need an extra that is not installed.
         if name in argv[:1]:
-            _load(name, command)
+            module = import_module(f"tidemill_cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
     return parser
 
 
-def _load(name: str, command: argparse.ArgumentParser) -> None:
-    try:
-        module = import_module(f"tidemill_cli.{name}")
-    except ModuleNotFoundError as error:
-        command.exit(1, f"tidemill {name} needs {error.name}: pip install 'tidemill[local]'\n")
-    module.add_arguments(command)
-    command.set_defaults(run=module.run)
+class _Stop:
+    """Handles the signals to stop: the first is a KeyboardInterrupt.
+
+    A second one ends the process at once, and so does one where a KeyboardInterrupt does harm, amid an import, or
+    would be lost, amid a finalizer. An emulator that the process runs ends with it.
+    """
+
+    asked = False
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if self.asked:
+            os._exit(INTERRUPTED)
+        self.asked = True
+        if _imports(frame):
+            self._end()
+        raise KeyboardInterrupt
+
+    def unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        """Python's hook for an exception that it cannot pass on to anybody."""
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            self._end()
+        sys.__unraisablehook__(lost)
+
+    def _end(self) -> NoReturn:
+        with suppress(OSError):
+            os.write(2, b"stopped\n")
+        os._exit(INTERRUPTED)
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is under way: one of a C extension may crash when it is interrupted."""
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None

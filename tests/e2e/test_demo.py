@@ -27,6 +27,19 @@ def test_the_generated_workload_reconciles_and_leaves_nothing_behind(tmp_path: P
     assert result["archived_rows"] == 810
     assert result["replies"] == 800
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert " of 810 requests archived" in done.stdout, "it says how far it is while it waits"
+
+
+def test_lines_that_are_no_requests_are_told_and_counted(tmp_path: Path) -> None:
+    line = '192.0.2.1 - - [01/Aug/1995:00:00:01 -0400] "GET /{} HTTP/1.0" 200 1839\n'
+    lines = [line.format("a"), "what is this?\n", line.format("b"), "\n", '- - - [now] "GET / HTTP/1.0" 200 1\n']
+    (tmp_path / "access.log").write_text("".join(lines))
+    done = demo(tmp_path, "--trace", "access.log", "--no-hostile", "--json", "out.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "line 2 is not readable: not Common or Combined Log Format" in done.stdout
+    assert "2 lines of the log were not readable" in done.stdout
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert (result["requests"], result["accepted"], result["unreadable_lines"]) == (2, 2, 2)
 
 
 @pytest.mark.skipif(not TRACE.exists(), reason="the NASA trace is not beside this checkout")
@@ -43,14 +56,28 @@ def test_a_real_trace_reconciles_within_its_budget(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trace", "missing.log"], "missing.log"),
-        (["--speed", "fast"], "neither a positive number nor max"),
-        (["--requests", "0"], "not a positive number"),
+        (["--trace", "missing.log"], "there is no file missing.log"),
+        (["--trace", "."], ". is a directory; name one access log in it"),
+        (["--trace", sys.executable], "holds no request"),
+        (["--speed", "fast"], "'fast' is neither a positive number nor max"),
+        (["--requests", "0"], "'0' is not a positive number"),
+        (["--requests", "all"], "'all' is not a positive number"),
         (["--json", "no/such/folder.json"], "no such folder"),
+        (["--json", "."], ". is a folder; name a file to write to"),
+        (["--json", "/proc/out.json"], "/proc/out.json"),
+        (["--verbose"], "unrecognized arguments: --verbose"),
     ],
 )
-def test_bad_arguments_are_named_without_a_traceback(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_bad_arguments_are_named_before_anything_starts(tmp_path: Path, arguments: list[str], message: str) -> None:
     done = demo(tmp_path, *arguments)
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "starting" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_was_there_is_kept_until_there_is_another(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("{}")
+    assert demo(tmp_path, "--json", "out.json", "--trace", "missing.log").returncode == 1
+    assert (tmp_path / "out.json").read_text() == "{}"

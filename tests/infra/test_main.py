@@ -1,0 +1,149 @@
+"""The command `tidemill` itself: help, misuse, what is missing, and the ways to be stopped."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TIDEMILL = str(Path(sys.executable).with_name("tidemill"))
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def run_main(preparation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a Python that has been prepared."""
+    program = f"import sys\nfrom tidemill_cli import demo, main\n{preparation}\nsys.exit(main.main(sys.argv[1:]))"
+    return run(sys.executable, "-c", program, *arguments)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 2), (("--help",), 0)])
+def test_it_shows_its_commands(arguments: tuple[str, ...], code: int) -> None:
+    done = run(TIDEMILL, *arguments)
+    assert done.returncode == code
+    shown = done.stderr if code else done.stdout
+    for line in ("demo ", "up ", "query ", "example: tidemill demo"):
+        assert line in shown
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "query"])
+def test_each_command_has_help_with_an_example(command: str) -> None:
+    done = run(TIDEMILL, command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: tidemill {command} ")
+    assert f"  tidemill {command}" in done.stdout or f"example: tidemill {command}" in done.stdout
+
+
+def test_a_command_that_is_none_is_told_which_there_are() -> None:
+    done = run(TIDEMILL, "dmo")
+    assert done.returncode == 2
+    assert "invalid choice: 'dmo' (choose from" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "package"), [("query", "rich"), ("demo", "duckdb"), ("up", "yaml")])
+def test_what_is_not_installed_is_told_with_the_remedy(command: str, package: str) -> None:
+    done = run_main(f"sys.modules[{package!r}] = None", command)
+    assert done.returncode == 1
+    assert done.stderr == f"tidemill {command} needs {package}: pip install 'tidemill[local]'\n"
+
+
+def test_a_module_of_its_own_that_is_missing_is_a_bug() -> None:
+    done = run_main("sys.modules['tidemill_local.emulator'] = None", "up")
+    assert "Traceback" in done.stderr
+
+
+FIRST_LINE = """
+def say(text):
+    large = {"boto3", "duckdb", "pandas"} & sys.modules.keys()
+    sys.exit(f"{text}; loaded: {large or None}")
+demo._say = say
+"""
+
+
+def test_the_first_line_waits_for_nothing_large() -> None:
+    done = run_main(FIRST_LINE, "demo")
+    assert done.stderr == "tidemill: the whole pipe on this machine; nothing leaves it; loaded: None\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "query"])
+def test_a_reader_that_has_gone_is_no_trouble(command: str) -> None:
+    there, here = os.pipe()
+    os.close(there)
+    done = subprocess.run([TIDEMILL, command], stdout=here, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(here)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+STOPPED = """
+import signal
+def stopped(args):
+    try:
+        signal.raise_signal(signal.{signal})
+    except KeyboardInterrupt:
+        {then}
+demo.run = stopped
+"""
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ("raise", "stopped\n"),
+        ("raise RuntimeError('query interrupted') from None", "stopped\n"),
+        ("signal.raise_signal(signal.SIGINT)", ""),
+    ],
+    ids=["as it is", "as a library puts it", "twice"],
+)
+def test_a_signal_stops_it(signal: str, then: str, said: str) -> None:
+    done = run_main(STOPPED.format(signal=signal, then=then), "demo")
+    assert (done.returncode, done.stderr) == (130, said)
+
+
+IMPORTING = """
+def stopped(args):
+    try:
+        import stopped_amid
+    finally:
+        print("unwound")
+demo.run = stopped
+"""
+
+
+def test_an_import_is_not_interrupted(tmp_path: Path) -> None:
+    """A C extension may crash."""
+    (tmp_path / "stopped_amid.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\n")
+    done = run_main(f"sys.path.append({str(tmp_path)!r})\n{IMPORTING}", "demo")
+    assert (done.returncode, done.stderr, done.stdout) == (130, "stopped\n", "")
+
+
+FINALIZING = """
+import signal, weakref
+class Thing: pass
+def stopped(args):
+    thing = Thing()
+    finalizer = weakref.finalize(thing, signal.raise_signal, signal.SIGTERM)
+    del thing
+    print("went on")
+demo.run = stopped
+"""
+
+
+def test_a_stop_amid_a_finalizer_is_not_lost() -> None:
+    done = run_main(FINALIZING, "demo")
+    assert (done.returncode, done.stderr, done.stdout) == (130, "stopped\n", "")
+
+
+def test_an_error_of_its_own_is_not_taken_for_a_stop() -> None:
+    done = run_main("def bug(args):\n    raise RuntimeError('bug')\ndemo.run = bug", "demo")
+    assert done.returncode == 1
+    assert done.stderr.endswith("RuntimeError: bug\n")
+
+
+def test_a_signal_at_the_very_end_is_no_trouble() -> None:
+    at_exit = "import atexit, signal\natexit.register(signal.raise_signal, signal.SIGTERM)"
+    done = run_main(f"{at_exit}\ndemo.run = lambda args: 0", "demo")
+    assert (done.returncode, done.stderr) == (130, "")
