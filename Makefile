@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 UV := .venv/bin/uv
+REQUESTS ?= 1000000
 READY := .venv/.ready
 # Only packages of this tree, whatever the user's own environment says.
 unexport PYTHONPATH
@@ -10,7 +11,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel perf lock clean
+.PHONY: help demo test check lint types wheel simulate perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ types: $(READY) ## mypy, strict
 
 wheel: $(READY) ## build the wheel and import the SDK from it with its own dependencies only
 	.venv/bin/python .ci/wheel.py
+
+simulate: $(READY) ## a million requests under faults, simulated: nothing lost, double, reordered or unanswered (REQUESTS=n)
+	@.venv/bin/python tests/simulation/run.py --requests $(REQUESTS) $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--pairs 9")
 	@.venv/bin/python tests/perf/event_source.py $(ARGS)

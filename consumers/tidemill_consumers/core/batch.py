@@ -73,10 +73,14 @@ class Unreadable:
 
 
 class Mark(NamedTuple):
-    """The last position applied from one shard, and when its record arrived."""
+    """The last position applied from one shard, when its record arrived, and where its delivery began.
+
+    What stands before `since` was answered before: the outcomes of what stands from there on are known.
+    """
 
     position: Position
     arrived: float
+    since: Position
 
 
 class Writer(NamedTuple):
@@ -96,8 +100,8 @@ class Entity:
     document: State = None
     marks: Mapping[str, Mark] = field(default_factory=dict)
     writers: Mapping[str, Writer] = field(default_factory=dict)
-    recent: Mapping[str, Reply] = field(default_factory=dict)
-    """Outcomes by request id, oldest first: what a repeat is answered with."""
+    recent: Mapping[str, Reply | None] = field(default_factory=dict)
+    """Outcomes by request id, oldest first: what a repeat is answered with; None where it is not known any more."""
 
 
 @dataclass(frozen=True, slots=True)

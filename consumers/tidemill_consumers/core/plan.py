@@ -15,6 +15,7 @@ from tidemill_consumers.core.batch import (
     Entity,
     Mark,
     Plan,
+    Position,
     Quarantined,
     Receipt,
     Rejected,
@@ -34,10 +35,10 @@ MAX_RECENT = 32
 MAX_OUTCOMES = 512
 """Outcomes one write may leave on one entity; the key's later requests wait until their receipts have left."""
 
-MAX_OUTCOME_BYTES = 56 * 1024
+MAX_OUTCOME_BYTES = 44 * 1024
 """Likewise, of them all; the last may go beyond."""
 
-MAX_RECENT_BYTES = 80 * 1024
+MAX_RECENT_BYTES = 64 * 1024
 """Of all outcomes kept per entity: 400 KB hold them, the largest document, 64 writers and the marks of 200 shards."""
 
 MAX_ANSWER_BYTES = 16 * 1024
@@ -95,8 +96,10 @@ class _Folding:
         self._document: State = entity.document
         self._marks = dict(entity.marks)
         self._writers = dict(entity.writers)
-        self._outcomes: dict[str, Reply] = {}
+        self._outcomes: dict[str, Reply | None] = {}
         self._outcome_bytes = 0
+        self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
+        self._since: dict[str, Position] = {}
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
         self.applied = 0
@@ -112,14 +115,15 @@ class _Folding:
 
     def take(self, arrival: Arrival) -> None:
         request = arrival.request
-        known = self._outcomes.get(request.id) or self._before.recent.get(request.id)
-        if self.has_passed(arrival):
-            self._repeat(arrival, known)
+        mark = self._marks.get(arrival.shard)
+        if mark and arrival.position <= mark.position:
+            self._take_redelivery(arrival, mark)
             return
         self.applied += 1
-        self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived)
-        if self._is_producers_duplicate(request) or (known and not _is_counted(request)):
-            self._repeat(arrival, known)
+        since = self._since.setdefault(arrival.shard, arrival.position)
+        self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)
+        if self._is_producers_duplicate(request) or (not _is_counted(request) and self._is_known(request.id)):
+            self._repeat(arrival)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
         else:
@@ -184,24 +188,41 @@ class _Folding:
         if request.writer is not None and request.counter is not None:
             self._writers[request.writer] = Writer(request.counter, arrival.arrived, _checksum(request))
 
-    def _repeat(self, arrival: Arrival, known: Reply | None) -> None:
-        # An outcome that is not kept was the plain "accepted", or its receipt has left: an earlier batch's before
-        # the checkpoint moved on, and that of a stopped key before the key went on.
-        reply = known or Reply(arrival.request.id, "accepted")
+    def _take_redelivery(self, arrival: Arrival, mark: Mark) -> None:
+        request_id = arrival.request.id
+        if arrival.position >= mark.since:
+            # Its receipt may not have left: what comes after it goes on from here if this delivery fails too.
+            self._since.setdefault(arrival.shard, arrival.position)
+            if not self._is_known(request_id):
+                self._accepted.add(request_id)  # an outcome that is not kept was the plain "accepted"
+        self._repeat(arrival)
+
+    def _is_known(self, request_id: str) -> bool:
+        return request_id in self._outcomes or request_id in self._before.recent
+
+    def _repeat(self, arrival: Arrival) -> None:
+        """Answer again, if the answer is still known; what is not was answered before."""
+        request_id = arrival.request.id
+        if request_id in self._accepted:
+            self._receipt(arrival, Reply(request_id, "accepted"))
+            return
+        known = self._outcomes.get(request_id) or self._before.recent.get(request_id)
+        self._keep(request_id, known)
         if known:
-            self._keep(known)
-        self._receipt(arrival, reply)
+            self._receipt(arrival, known)
 
     def _answer(self, arrival: Arrival, reply: Reply) -> None:
         # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
         if not _is_counted(arrival.request) or reply.status != "accepted" or reply.data is not None:
-            self._keep(reply)
+            self._keep(reply.id, reply)
+        else:
+            self._accepted.add(reply.id)
         self._receipt(arrival, reply)
 
-    def _keep(self, outcome: Reply) -> None:
-        if outcome.id not in self._outcomes:
-            self._outcome_bytes += _bytes_of(outcome)
-        self._outcomes[outcome.id] = outcome
+    def _keep(self, request_id: str, outcome: Reply | None) -> None:
+        if request_id not in self._outcomes:
+            self._outcome_bytes += _bytes_of(request_id, outcome)
+        self._outcomes[request_id] = outcome
 
     def _receipt(self, arrival: Arrival, reply: Reply) -> None:
         if arrival.request.client is not None:
@@ -216,8 +237,8 @@ def _brief(reason: str) -> str:
     return reason[:MAX_REASON].encode(errors="replace").decode()
 
 
-def _bytes_of(outcome: Reply) -> int:
-    return bytes_of([outcome.id, outcome.status, outcome.data, outcome.error])
+def _bytes_of(request_id: str, outcome: Reply | None) -> int:
+    return bytes_of([request_id, outcome.status, outcome.data, outcome.error] if outcome else [request_id])
 
 
 def _checksum(request: Request) -> int:
@@ -237,12 +258,12 @@ def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str,
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 
-def _latest(before: Mapping[str, Reply], now: Mapping[str, Reply]) -> dict[str, Reply]:
-    earlier = [reply for key, reply in before.items() if key not in now]
-    kept = [*earlier[-MAX_RECENT:], *now.values()]
-    room = MAX_RECENT_BYTES - sum(map(_bytes_of, kept))
+def _latest(before: Mapping[str, Reply | None], now: Mapping[str, Reply | None]) -> dict[str, Reply | None]:
+    earlier = [one for one in before.items() if one[0] not in now]
+    kept = [*earlier[-MAX_RECENT:], *now.items()]
+    room = MAX_RECENT_BYTES - sum(_bytes_of(*one) for one in kept)
     oldest = 0
     while room < 0:
-        room += _bytes_of(kept[oldest])
+        room += _bytes_of(*kept[oldest])
         oldest += 1
-    return {reply.id: reply for reply in kept[oldest:]}
+    return dict(kept[oldest:])

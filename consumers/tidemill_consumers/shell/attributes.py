@@ -58,20 +58,20 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "marks": {"M": {shard: {"S": _mark(mark)} for shard, mark in entity.marks.items()}},
         "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
         # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
-        "recent": {"L": [to_attribute(_outcome(reply)) for reply in entity.recent.values()]},
+        "recent": {"L": [to_attribute(_outcome(*one)) for one in entity.recent.items()]},
     }
 
 
 def from_item(item: Mapping[str, Attribute]) -> Entity:
     """The entity in an item."""
-    recent = [_reply(*from_attribute(outcome)) for outcome in item["recent"]["L"]]
+    recent = [from_attribute(outcome) for outcome in item["recent"]["L"]]
     return Entity(
         key=item["pk"]["S"],
         version=int(item["ver"]["N"]),
         document=from_attribute(item["doc"]),
         marks={shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()},
         writers={name: _read_writer(writer["S"]) for name, writer in item["writers"]["M"].items()},
-        recent={reply.id: reply for reply in recent},
+        recent={outcome[0]: _reply(*outcome) for outcome in recent},
     )
 
 
@@ -83,12 +83,13 @@ def _number(text: str) -> int | float:
 
 
 def _mark(mark: Mark) -> str:
-    return f"{mark.position.sequence}/{mark.position.sub}/{mark.arrived!r}"
+    (sequence, sub), arrived, since = mark
+    return f"{sequence}/{sub}/{arrived!r}/{since.sequence}/{since.sub}"
 
 
 def _read_mark(text: str) -> Mark:
-    sequence, sub, arrived = text.split("/")
-    return Mark(Position(int(sequence), int(sub)), float(arrived))
+    sequence, sub, arrived, since, since_sub = text.split("/")
+    return Mark(Position(int(sequence), int(sub)), float(arrived), Position(int(since), int(since_sub)))
 
 
 def _writer(writer: Writer) -> str:
@@ -100,9 +101,9 @@ def _read_writer(text: str) -> Writer:
     return Writer(int(counter), float(arrived), int(checksum))
 
 
-def _outcome(reply: Reply) -> list[Json]:
-    return [reply.id, reply.status, reply.data, reply.error]
+def _outcome(request_id: str, reply: Reply | None) -> list[Json]:
+    return [request_id, reply.status, reply.data, reply.error] if reply else [request_id]
 
 
-def _reply(id: str, status: Any, data: Json, error: str | None) -> Reply:  # noqa: A002 - the contract's name
-    return Reply(id, status, data, error)
+def _reply(request_id: str, *outcome: Any) -> Reply | None:
+    return Reply(request_id, *outcome) if outcome else None

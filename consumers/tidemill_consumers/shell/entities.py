@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_consumers.core.batch import Entity, Write
 from tidemill_consumers.shell.attributes import from_item, to_item
+from tidemill_consumers.shell.calls import MapCalls, at_once
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -45,12 +45,13 @@ class Entities:
     Args:
         dynamodb: a boto3 DynamoDB client.
         table: the table's name, with a string partition key `pk`.
+        calls: makes several calls; by default some at once.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+    def __init__(self, dynamodb: DynamoDBClient, table: str, calls: MapCalls | None = None) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, "dynamodb")
+        self._map = calls or at_once(CALLS_AT_ONCE, "dynamodb")
         self.write_calls = 0
         """BatchExecuteStatement calls made."""
 
@@ -61,12 +62,12 @@ class Entities:
             Unloadable: the table left keys unprocessed again and again.
             ClientError, BotoCoreError: the read failed.
         """
-        pages = self._calls.map(self._load_page, chunks(dict.fromkeys(keys), KEYS_PER_READ))
+        pages = self._map(self._load_page, chunks(dict.fromkeys(keys), KEYS_PER_READ))
         return {entity.key: entity for page in pages for entity in page}
 
     def save(self, writes: Sequence[Write]) -> set[str]:
         """Save each entity if its version is still the expected one; the keys that were not saved."""
-        pages = self._calls.map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
+        pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
         return {key for page in pages for key in page}
 
     def _load_page(self, keys: list[str]) -> list[Entity]:

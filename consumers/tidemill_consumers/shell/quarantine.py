@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from base64 import b64encode
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_consumers.core.batch import Arrival, Quarantined
+from tidemill_consumers.shell.calls import MapCalls, at_once
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -35,17 +35,18 @@ class Quarantine:
     Args:
         s3: a boto3 S3 client.
         bucket: the bucket's name.
+        calls: makes several calls; by default some at once.
     """
 
-    def __init__(self, s3: S3Client, bucket: str) -> None:
+    def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, "quarantine")
+        self._map = calls or at_once(CALLS_AT_ONCE, "quarantine")
 
     def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
         """Store each; those that could not be stored."""
         every = tuple(quarantined)
-        stored = self._calls.map(self._stored, every)
+        stored = self._map(self._stored, every)
         return tuple(one for one, is_stored in zip(every, stored, strict=True) if not is_stored)
 
     def _stored(self, one: Quarantined) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import Receipts, encode
 from tidemill_consumers.core.batch import Receipt
+from tidemill_consumers.shell.calls import MapCalls, at_once
 
 if TYPE_CHECKING:
     from types_boto3_sns import SNSClient
@@ -46,16 +46,17 @@ class Replies:
     Args:
         sns: a boto3 SNS client.
         topic_arn: the topic. The message attribute `client` tells whom a message is for.
+        calls: makes several calls; by default some at once.
     """
 
-    def __init__(self, sns: SNSClient, topic_arn: str) -> None:
+    def __init__(self, sns: SNSClient, topic_arn: str, calls: MapCalls | None = None) -> None:
         self._sns = sns
         self._topic_arn = topic_arn
-        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, "sns")
+        self._map = calls or at_once(CALLS_AT_ONCE, "sns")
 
     def send(self, receipts: Sequence[Receipt]) -> list[int]:
         """Send them; the sequences of those that could not be sent."""
-        failed = self._calls.map(self._publish, calls(messages(receipts)))
+        failed = self._map(self._publish, calls(messages(receipts)))
         return [sequence for sequences in failed for sequence in sequences]
 
     def _publish(self, batch: list[Message]) -> list[int]:

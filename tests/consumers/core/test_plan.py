@@ -74,12 +74,36 @@ def test_sequence_numbers_are_compared_as_numbers() -> None:
     assert saved(fold([arrival(10)], saved(first))).document == {"ids": ["w-9", "w-10"]}
 
 
-def test_a_producers_repeat_under_a_new_sequence_is_answered_not_applied() -> None:
+def test_a_producers_repeat_under_a_new_sequence_is_not_applied_and_was_answered_before() -> None:
     first = fold([arrival(1), arrival(2)])
     repeat = replace(arrival(1), position=Position(7, 0))
     write = fold([repeat], saved(first))
     assert saved(write).document == {"ids": ["w-1", "w-2"]}
-    assert [receipt.reply.status for receipt in write.receipts] == ["accepted"]
+    assert write.receipts == ()
+
+
+def test_a_producers_repeat_in_the_same_delivery_is_answered_with_it() -> None:
+    repeat = replace(arrival(1), position=Position(7, 0))
+    write = fold([arrival(1), arrival(2), repeat])
+    assert [receipt.reply.status for receipt in write.receipts] == ["accepted"] * 3
+
+
+def test_a_redelivery_is_answered_though_a_repeat_of_it_came_with_the_next_records() -> None:
+    first = fold([arrival(1), arrival(2)])
+    repeat = replace(arrival(1), position=Position(7, 0))
+    # Nobody heard of the first delivery: it comes again with what came meanwhile, and then once more.
+    second = fold([arrival(1), arrival(2), repeat], saved(first))
+    third = fold([arrival(1), arrival(2), repeat], saved(second))
+    for write in (second, third):
+        assert [receipt.reply.status for receipt in write.receipts] == ["accepted"] * 3
+
+
+def test_a_redelivery_of_what_was_answered_long_ago_is_not_answered_wrongly() -> None:
+    entity = saved(fold([arrival(1)]))
+    for number in range(2, 6):
+        entity = saved(fold([arrival(number)], entity))
+    assert fold([arrival(number) for number in range(1, 5)], entity).receipts == ()
+    assert [one.reply.status for one in fold([arrival(5)], entity).receipts] == ["accepted"]
 
 
 def test_a_repeat_on_another_shard_is_not_applied() -> None:
@@ -184,7 +208,7 @@ def test_long_outcomes_stop_the_key_before_they_are_many() -> None:
     while batch:
         write = fold(batch, entity)
         entity = saved(write)
-        assert sum(bytes_of([reply.id, reply.error]) for reply in entity.recent.values()) < MAX_RECENT_BYTES
+        assert sum(bytes_of([reply.id, reply.error]) for reply in entity.recent.values() if reply) < MAX_RECENT_BYTES
         batch = batch[len(write.receipts) :]
         passes += 1
     assert 2 < passes < 20

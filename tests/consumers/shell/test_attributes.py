@@ -59,9 +59,9 @@ def test_an_item_reads_like_any_other() -> None:
         key="content/1",
         version=3,
         document={"title": "A", "views": 2, "score": 0.5, "tags": ["x", None], "draft": False, "more": {"": ""}},
-        marks={"shardId-000000000006": Mark(Position(SEQUENCE, 7), 1545084650.987)},
+        marks={"shardId-000000000006": Mark(Position(SEQUENCE, 7), 1545084650.987, Position(SEQUENCE, 3))},
         writers={"w": Writer(9, 1545084650.5, 4294967295)},
-        recent={"i": Reply("i", "rejected", None, "no"), "j": Reply("j", "accepted", {"left": 1})},
+        recent={"i": Reply("i", "rejected", None, "no"), "j": Reply("j", "accepted", {"left": 1}), "u": None},
     )
     assert to_item(entity) == {
         "pk": {"S": "content/1"},
@@ -76,12 +76,13 @@ def test_an_item_reads_like_any_other() -> None:
                 "more": {"M": {"": {"S": ""}}},
             }
         },
-        "marks": {"M": {"shardId-000000000006": {"S": f"{SEQUENCE}/7/1545084650.987"}}},
+        "marks": {"M": {"shardId-000000000006": {"S": f"{SEQUENCE}/7/1545084650.987/{SEQUENCE}/3"}}},
         "writers": {"M": {"w": {"S": "9/1545084650.5/4294967295"}}},
         "recent": {
             "L": [
                 {"L": [{"S": "i"}, {"S": "rejected"}, {"NULL": True}, {"S": "no"}]},
                 {"L": [{"S": "j"}, {"S": "accepted"}, {"M": {"left": {"N": "1"}}}, {"NULL": True}]},
+                {"L": [{"S": "u"}]},
             ]
         },
     }
@@ -89,7 +90,7 @@ def test_an_item_reads_like_any_other() -> None:
 
 def test_sequence_numbers_of_any_length_survive() -> None:
     for sequence in (0, 9, 10**38 + 1, SEQUENCE, 10**57):
-        entity = Entity("k", marks={"s": Mark(Position(sequence, 3), 1.0)})
+        entity = Entity("k", marks={"s": Mark(Position(sequence, 3), 1.0, Position(sequence, 0))})
         assert from_item(to_item(entity)).marks["s"].position == Position(sequence, 3)
 
 

@@ -34,7 +34,7 @@ def entity(key: str, version: int = 1, value: Json = None) -> Entity:
         key,
         version,
         {"v": version, "value": value},
-        {"shard": Mark(Position(SEQUENCE + version, version), 1000.5 + version)},
+        {"shard": Mark(Position(SEQUENCE + version, version), 1000.5 + version, Position(SEQUENCE, 0))},
         {"w": Writer(version, 1000.5, 2**32 - version)},
         {f"i{version}": Reply(f"i{version}", "rejected", error="no")},
     )
@@ -115,7 +115,10 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
         key=wave * 256,
         version=1,
         document={"v": "x" * (MAX_BYTES - 5)},
-        marks={f"shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987) for n in range(200)},
+        marks={
+            f"shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987, Position(SEQUENCE, 0))
+            for n in range(200)
+        },
         writers={wave * 126 + f"{n:02}": Writer(2**63 - 1, 1545084650.987, 2**32 - 1) for n in range(MAX_WRITERS)},
         recent={f"{n:03}": Reply(f"{n:03}", "rejected", error="x" * 1000) for n in range(MAX_RECENT_BYTES // 1024)},
     )

@@ -1,0 +1,270 @@
+"""The real pipeline in the simulated world: producers' outboxes, event source decisions, the apply function.
+
+Only what does I/O for them is replaced: what puts a call on the wire, what reads a shard, what invokes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from simulation.services import Bucket, Stream, Table, Topic
+from simulation.world import Crash, World
+from tidemill.buffer import Acknowledged, Call, Outcome, Refused
+from tidemill.outbox import Outbox
+from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.core.batch import Rules
+from tidemill_consumers.shell.entities import Entities
+from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.replies import Replies
+from tidemill_local.event_source.batches import Batch
+from tidemill_local.event_source.batches import Outcome as Invoked
+from tidemill_local.event_source.config import MappingConfig
+from tidemill_local.event_source.records import kinesis_renderer
+from tidemill_local.event_source.sequencer import Invoke
+from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, Start, readable
+
+STREAM_ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
+RETENTION = 86_400.0
+
+
+class Client:
+    """A producer: the real outbox, and a wire that fails."""
+
+    def __init__(self, world: World, stream: Stream, writer: str, lanes: int) -> None:
+        self._world = world
+        self._stream = stream
+        self._due = math.inf
+        self.outbox = Outbox(writer, world.random, lanes=lanes, linger=0.05)
+        # A phone's clock may be a day off; nothing may depend on it.
+        self._clock_error = world.random.choice([0.0, 0.0, -86_400.0, 86_400.0])
+
+    def send(self, cmd: str, key: str, data: dict[str, Any]) -> str:
+        """Send a request; its id."""
+        at = int((self._world.now + self._clock_error) * 1000)
+        sent, _ = self.outbox.send(
+            cmd, key=key, data=data, client=self.outbox.writer, id=None, at=at, now=self._world.now
+        )
+        self.pump()
+        return sent
+
+    def pump(self) -> None:
+        """Make the calls that are due, and come again when more will be."""
+        while isinstance(call := self.outbox.next_call(self._world.now), Call):
+            self._put(call)
+        if call < self._due:
+            self._due = call
+            self._world.after(max(0.0, call - self._world.now), self._wake)
+
+    def _wake(self) -> None:
+        self._due = math.inf
+        self.pump()
+
+    def _put(self, call: Call) -> None:
+        world = self._world
+
+        def arrive() -> None:
+            if world.strikes("put throttled", 0.3):
+                return settle(Refused("ThrottlingException", "", again=True))
+            outcomes = [self._entry(record) for record in call.records]
+            if world.strikes("put's answer lost", 0.4):
+                # The records are stored, or some of them: the producer cannot know, and puts them again.
+                return settle(Refused("ReadTimeoutError", "", again=True))
+            return settle(outcomes)
+
+        def settle(answer: list[Outcome] | Refused) -> None:
+            def heard() -> None:
+                if isinstance(answer, Refused):
+                    self.outbox.failed(call, answer, world.now)
+                else:
+                    self.outbox.acknowledged(call, answer, world.now)
+                self.pump()
+
+            world.after(world.random.uniform(0.001, 0.05), heard)
+
+        world.after(world.random.uniform(0.001, 0.05), arrive)
+
+    def _entry(self, record: Any) -> Outcome:
+        if self._world.strikes("entry refused", 0.2):
+            return Refused("ProvisionedThroughputExceededException", "", again=True)
+        return Acknowledged(*self._stream.put(record.partition_key, record.data, record.hash_key))
+
+
+class Pollers:
+    """The event source mapping: a poller per shard, whose process may end at any moment."""
+
+    def __init__(self, world: World, stream: Stream, config: MappingConfig, function: Callable[[Batch], bytes]) -> None:
+        self._world = world
+        self._stream = stream
+        self._config = config
+        self._function = function
+        self._render = kinesis_renderer(config.stream_arn)
+        self._pollers: dict[str, _Poller] = {}
+        self.saved: dict[str, list[Checkpoint]] = {}
+        self.invocations = 0
+
+    def look(self) -> None:
+        """Begin to follow the shards that may be read."""
+        shards = {name: shard.parents for name, shard in self._stream.shards.items()}
+        drained = frozenset(name for name, saved in self.saved.items() if saved[-1].drained)
+        for name in readable(shards, drained):
+            if name not in self._pollers:
+                self.saved.setdefault(name, [Checkpoint(Start("TRIM_HORIZON"))])
+                self._start(name, self.saved[name][-1])
+
+    def watch(self) -> None:
+        """Look every second."""
+        self.look()
+        self._world.after(1.0, self.watch)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that stands on the stream is read and done."""
+        return all(
+            self.saved.get(name, [Checkpoint(Start("TRIM_HORIZON"))])[-1].after == shard.records[-1].sequence
+            for name, shard in self._stream.shards.items()
+            if shard.records
+        )
+
+    def _start(self, name: str, checkpoint: Checkpoint) -> None:
+        self._pollers[name] = _Poller(self, name, checkpoint)
+        self._pollers[name].act()
+
+    def crash(self, name: str) -> None:
+        """A poller ends; another begins where it stood, or a little before. Its invocation goes on alone."""
+        self._pollers[name].alive = False
+        saved = self.saved[name]
+        place = -1
+        if len(saved) > 1 and self._world.strikes("stale checkpoint", 5.0):
+            place = -self._world.random.randrange(1, min(4, len(saved)) + 1)
+        del saved[len(saved) + place + 1 :]
+        self._start(name, saved[-1])
+
+    def save(self, name: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint, and a few before it."""
+        saved = self.saved[name]
+        if checkpoint != saved[-1]:
+            saved.append(checkpoint)
+            del saved[:-5]
+        if checkpoint.drained:
+            self.look()
+
+
+class _Poller:
+    """One shard's poller, until it ends."""
+
+    def __init__(self, pollers: Pollers, name: str, checkpoint: Checkpoint) -> None:
+        self._all = pollers
+        self._world = pollers._world
+        self._name = name
+        self._after = checkpoint.after
+        self._due = math.inf
+        self.alive = True
+        self._shard = Shard(pollers._config, name, checkpoint, pollers._render)
+
+    def act(self) -> None:
+        """Do all that the shard wants now, and come again when it may want more."""
+        world = self._world
+        if self.alive and world.strikes("poller ended", 0.05):
+            self._all.crash(self._name)
+        while self.alive and (action := self._shard.next(world.now)):
+            match action:
+                case Read(limit):
+                    self._read(limit)
+                case Deliver(sequencer, Invoke(batch)):
+                    self._invoke(sequencer, batch)
+                case Deliver(_, discard):
+                    raise AssertionError(f"a mapping that never gives up gave up: {discard}")
+        if not self.alive:
+            return
+        wake = self._shard.wake()
+        if wake < self._due:
+            self._due = wake
+            world.after(max(0.0, wake - world.now), self._wake)
+
+    def _wake(self) -> None:
+        if self._due <= self._world.now:
+            self._due = math.inf
+            self.act()
+
+    def _read(self, limit: int) -> None:
+        if self._world.strikes("read failed", 0.3):
+            self._shard.read_failed(self._world.now)
+            return
+        page = self._all._stream.read(self._name, self._after, limit)
+        if page.records:
+            self._after = page.records[-1].sequence
+        self._shard.took(page, self._world.now)
+        self._keep()
+
+    def _invoke(self, sequencer: int, batch: Batch) -> None:
+        world = self._world
+        if world.strikes("invocation throttled", 0.3):
+            world.after(0.01, lambda: self._answered(sequencer, batch, Invoked(invoked=False)))
+            return
+        given_up = False
+
+        def run() -> None:
+            self._all.invocations += 1
+            try:
+                outcome = Invoked(self._all._function(batch))
+            except Crash:
+                outcome = Invoked(error="Unhandled")
+            except Exception:
+                outcome = Invoked(error="Unhandled")
+            if not given_up:
+                world.after(0.005, lambda: self._answered(sequencer, batch, outcome))
+
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = True
+            self._answered(sequencer, batch, Invoked(error="Unhandled"))
+
+        if world.strikes("invocation's answer lost", 0.5):
+            # The batch comes again while its first invocation may still be at work.
+            world.after(world.random.uniform(0.0, 0.1), give_up)
+            given_up = True
+        world.begin(run)
+
+    def _answered(self, sequencer: int, batch: Batch, outcome: Invoked) -> None:
+        if self.alive:
+            self._shard.answered(sequencer, batch.records, outcome, self._world.now)
+            self._keep()
+            self.act()
+
+    def _keep(self) -> None:
+        self._all.save(self._name, self._shard.checkpoint)
+
+
+class Pipeline:
+    """All of it."""
+
+    def __init__(self, world: World, rules: Rules, shards: int, batch_size: int, window: float) -> None:
+        self.stream = Stream(world, shards)
+        self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world)
+        clients: Any = self.table, self.bucket, self.topic
+        self.entities = Entities(clients[0], "entities", map)
+        self._application = Application(
+            rules=rules,
+            retention=RETENTION,
+            entities=self.entities,
+            quarantine=Quarantine(clients[1], "quarantine", map),
+            replies=Replies(clients[2], "replies", map),
+        )
+        self.keys_written = 0
+        config = MappingConfig(
+            STREAM_ARN,
+            batch_size=batch_size,
+            window=window,
+            bisect_batch_on_function_error=True,
+            report_batch_item_failures=True,
+        )
+        self.pollers = Pollers(world, self.stream, config, self._handle)
+
+    def _handle(self, batch: Batch) -> bytes:
+        answer = apply(msgspec.json.decode(batch.event), self._application)
+        self.keys_written += answer["applied"]["keys"]
+        return msgspec.json.encode(answer)

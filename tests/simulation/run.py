@@ -1,0 +1,279 @@
+"""Applies requests under faults and holds the outcome against what the stream's log says it must be.
+
+    python tests/simulation/run.py --requests 1000000 [--seed N] [--json out.json]
+
+Each seed is a run of its own; `--seed N` replays one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import sys
+import time
+import zlib
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from simulation.pipeline import Client, Pipeline
+from simulation.world import START, World
+from tidemill import kpl
+from tidemill.request import Request, decode
+from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers.shell.attributes import from_item
+
+REQUESTS_PER_SEED = 2_000
+FAULT_RATE = 0.2
+CALM_SECONDS = 7_200.0
+"""Simulated seconds that all may take to settle once nothing fails any more."""
+
+
+# ── The application: every outcome there is, and a document that shows order ─────────────────────────────────
+
+
+def step(state: State, request: Request) -> Accepted | Rejected:
+    """Counts, and chains a checksum of what was applied, so that another order gives another document."""
+    before = state or {"n": 0, "chain": 0}
+    if request.data["refuse"]:
+        return Rejected("as it asks for")
+    chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), int(str(before["chain"])))
+    answer = {"chain": chain} if request.data["ask"] else None
+    return Accepted({"n": int(str(before["n"])) + 1, "chain": chain}, answer)
+
+
+def poison(state: State, request: Request) -> Accepted | Rejected:
+    """Raises, as rules should not."""
+    raise ValueError("poison")
+
+
+RULES = {"step": step, "poison": poison}
+
+
+# ── One seed ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Result:
+    """What a run, or several, came to."""
+
+    requests: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    double: int = 0
+    reordered: int = 0
+    unanswered: int = 0
+    wrong: int = 0
+    invocations: int = 0
+    distinct_keys_written: int = 0
+    dynamodb_write_calls: int = 0
+    write_units: int = 0
+    seeds: int = 0
+    failed_seeds: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing went wrong."""
+        return not (self.lost or self.double or self.reordered or self.unanswered or self.wrong)
+
+    def add(self, other: Result) -> None:
+        """Add another's figures."""
+        for name, value in vars(other).items():
+            if name == "failed_seeds":
+                self.failed_seeds += value
+            elif name == "faults":
+                self.faults.update(value)
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class _Sent:
+    """What the clients did."""
+
+    ids: list[str] = field(default_factory=list)
+    junk: list[bytes] = field(default_factory=list)
+
+
+def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
+    """Run one seed."""
+    logging.disable(logging.CRITICAL)  # the code under test has a lot to complain of
+    world = World(seed, FAULT_RATE)
+    chance = world.random
+    pipeline = Pipeline(
+        world, RULES, chance.randint(1, 4), chance.choice([10, 50, 200]), chance.choice([0.0, 0.5, 2.0])
+    )
+    # The same for all: a key of two lanes may be in two shards, and between those there is no order.
+    lanes = chance.choice([1, 4, 16])
+    clients = [
+        Client(world, pipeline.stream, f"writer-{seed}-{number}", lanes) for number in range(chance.randint(1, 4))
+    ]
+    keys = [f"key/{number}" for number in range(chance.choice([1, 10, 60]))]
+    sent = _Sent()
+    pipeline.pollers.watch()
+    for moment in sorted(chance.uniform(0.0, 30.0) for _ in range(requests)):
+        world.after(moment, lambda: _send(world, clients, keys, sent))
+    for _ in range(chance.randrange(5)):
+        world.after(chance.uniform(0.0, 30.0), pipeline.stream.reshard)
+    for _ in range(3):
+        world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
+    world.run(lambda: world.now >= START + 35.0, 40.0)
+    world.rate = 0.0
+    settled = world.run(lambda: _is_settled(pipeline, clients), CALM_SECONDS)
+    world.run(lambda: False, 10.0)  # what acts late, acts now
+    result = _judge(pipeline, clients, sent)
+    if not settled:
+        result.wrong += 1
+    result.faults = world.faults
+    result.seeds = 1
+    if not result.holds:
+        result.failed_seeds = [seed]
+    return result
+
+
+def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> None:
+    chance = world.random
+    client = chance.choice(clients)
+    key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
+    fate = chance.random()
+    cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
+    sent.ids.append(client.send(cmd, key, {"refuse": fate > 0.95, "ask": fate > 0.8}))
+
+
+def _put_junk(world: World, pipeline: Pipeline, sent: _Sent) -> None:
+    """What no request is: bytes, broken JSON, an aggregate whose checksum is wrong."""
+    chance = world.random
+    junk = chance.choice([b'{"cmd":', bytes([0xF3, 0x89, 0x9A, 0xC2, 1, 2, 3]) + chance.randbytes(30), b"\xff\xfe"])
+    junk += chance.randbytes(4)
+    pipeline.stream.put(f"key/{chance.randrange(5)}", junk)
+    sent.junk.append(junk)
+
+
+def _is_settled(pipeline: Pipeline, clients: list[Client]) -> bool:
+    return not any(client.outbox.pending for client in clients) and pipeline.pollers.idle
+
+
+# ── What must have come of it ────────────────────────────────────────────────────────────────────────────────
+
+
+def _judge(pipeline: Pipeline, clients: list[Client], sent: _Sent) -> Result:
+    result = Result(requests=len(sent.ids) + len(sent.junk))
+    documents, statuses, result.reordered = _expected(pipeline)
+    actual = {key: from_item(item).document for key, item in pipeline.table.items.items()}
+    for key, expected in documents.items():
+        found = actual.get(key)
+        if found != expected:
+            wanted, got = (int(str((one or {"n": 0})["n"])) for one in (expected, found))
+            result.lost += max(0, wanted - got)
+            result.double += max(0, got - wanted)
+            result.reordered += wanted == got
+    result.lost += sum(one not in statuses for one in sent.ids)
+    for one in sent.ids:
+        heard = pipeline.topic.heard.get(one)
+        if not heard:
+            result.unanswered += 1
+        elif set(heard) != {statuses.get(one)}:
+            result.wrong += 1
+    kept = [base64.b64decode(json.loads(body)["payload"]) for body in pipeline.bucket.objects.values()]
+    result.lost += sum(junk not in kept for junk in sent.junk)
+    quarantined = sum(status == "quarantined" for status in statuses.values())
+    result.double += max(0, len(kept) - quarantined - len(sent.junk))
+    result.lost += max(0, quarantined + len(sent.junk) - len(kept))
+    result.invocations = pipeline.pollers.invocations
+    result.distinct_keys_written = pipeline.table.written
+    result.dynamodb_write_calls = pipeline.entities.write_calls
+    result.write_units = pipeline.table.units
+    return result
+
+
+def _expected(pipeline: Pipeline) -> tuple[dict[str, State], dict[str, str], int]:
+    """Documents, statuses, and how often a producer's order was not the log's: folded from the stream's log."""
+    documents: dict[str, State] = {}
+    statuses: dict[str, str] = {}
+    last: dict[tuple[str, str], int] = {}
+    reordered = 0
+    for record in pipeline.stream.log:
+        for request in _requests(record.data):
+            if request.id in statuses:
+                continue
+            key, writer, counter = str(request.key), str(request.writer), int(request.counter or 0)
+            reordered += counter <= last.get((key, writer), 0)
+            last[key, writer] = counter
+            statuses[request.id] = _apply(documents, key, request)
+    return documents, statuses, reordered
+
+
+def _requests(data: bytes) -> list[Request]:
+    try:
+        payloads = [one.data for one in kpl.unpack(data)] if kpl.is_aggregate(data) else []
+    except kpl.CorruptAggregate:
+        return []
+    return [decode(payload) for payload in payloads]
+
+
+def _apply(documents: dict[str, State], key: str, request: Request) -> str:
+    rule = RULES.get(request.cmd)
+    if rule is not step:
+        return "quarantined"
+    outcome = step(documents.get(key), request)
+    if isinstance(outcome, Rejected):
+        return "rejected"
+    documents[key] = outcome.state
+    return "accepted"
+
+
+# ── Many seeds ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def main() -> int:
+    """Run the seeds and report; 0 when nothing went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=1_000_000, help="in all")
+    parser.add_argument("--seed", type=int, help="replay this one")
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
+    args = parser.parse_args()
+    first = args.seed if args.seed is not None else args.first_seed
+    count = 1 if args.seed is not None else -(-args.requests // REQUESTS_PER_SEED)
+    total, begun = Result(), time.monotonic()
+    with ProcessPoolExecutor(2) as workers:
+        for result in workers.map(simulate, range(first, first + count), chunksize=5):
+            total.add(result)
+            for seed in result.failed_seeds:
+                print(f"seed {seed} fails; replay it: make simulate ARGS='--seed {seed}'", flush=True)
+    total.seconds = round(time.monotonic() - begun, 1)
+    report(total)
+    if args.json:
+        args.json.write_text(json.dumps(as_json(total), indent=2) + "\n")
+    return 0 if total.holds else 1
+
+
+def as_json(total: Result) -> dict[str, Any]:
+    """The result, machine-readable."""
+    figures = asdict(total)
+    units = figures.pop("write_units")
+    return figures | {"faults": dict(total.faults), "wcu_per_request": round(units / max(1, total.requests), 4)}
+
+
+def report(total: Result) -> None:
+    """The result, for a reader."""
+    print(f"{total.requests:,} requests, {total.seeds:,} seeds, {total.faults.total():,} faults, {total.seconds} s")
+    for name, count in total.faults.most_common():
+        print(f"  {count:>9,}  {name}")
+    print(
+        f"lost {total.lost}, double {total.double}, reordered {total.reordered}, unanswered {total.unanswered}, "
+        f"answered wrongly {total.wrong}"
+    )
+    units = total.write_units / max(1, total.requests)
+    print(f"{total.invocations:,} invocations, {total.dynamodb_write_calls:,} write calls, {units:.3f} WCU per request")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

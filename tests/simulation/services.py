@@ -1,0 +1,211 @@
+"""AWS in memory: the calls that the pipeline makes, with the semantics that correctness rests on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from simulation.world import World
+from tidemill.request import Receipts
+from tidemill_local.shard_reader import Page, StreamRecord
+
+HASH_KEYS = 2**128
+ITEM_BYTES = 400 * 1024
+
+
+# ── The stream ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class StreamShard:
+    """A shard: a range of hash keys, and what was put on it."""
+
+    low: int
+    high: int
+    parents: tuple[str, ...] = ()
+    records: list[StreamRecord] = field(default_factory=list)
+    closed: bool = False
+
+
+class Stream:
+    """A Kinesis stream with shards that split and merge."""
+
+    def __init__(self, world: World, shards: int) -> None:
+        self._world = world
+        self._made = 0
+        self._sequence = 10**20
+        self.shards: dict[str, StreamShard] = {}
+        self.log: list[StreamRecord] = []
+        width = HASH_KEYS // shards
+        for number in range(shards):
+            high = HASH_KEYS if number == shards - 1 else (number + 1) * width
+            self._make(number * width, high)
+
+    def _make(self, low: int, high: int, *parents: str) -> None:
+        self.shards[f"shardId-{self._made:012d}"] = StreamShard(low, high, parents)
+        self._made += 1
+
+    def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
+        """Store a record: the shard and the sequence number."""
+        place = int(hash_key) if hash_key else int(hashlib.md5(partition_key.encode()).hexdigest(), 16)
+        name = next(n for n, shard in self.shards.items() if not shard.closed and shard.low <= place < shard.high)
+        # Numbers of one length now and then become longer: as text "9…" is above "10…".
+        self._sequence += self._world.random.randrange(1, 10**18)
+        arrived = datetime.fromtimestamp(self._world.now, UTC)
+        record = StreamRecord(name, str(self._sequence), partition_key, data, arrived)
+        self.shards[name].records.append(record)
+        self.log.append(record)
+        return name, record.sequence
+
+    def reshard(self) -> None:
+        """Split a shard, or merge two that adjoin."""
+        chance = self._world.random
+        opened = sorted(((n, s) for n, s in self.shards.items() if not s.closed), key=lambda one: one[1].low)
+        if len(opened) > 1 and chance.random() < 0.5:
+            place = chance.randrange(len(opened) - 1)
+            (left, low), (right, high) = opened[place : place + 2]
+            low.closed = high.closed = True
+            self._make(low.low, high.high, left, right)
+            self._world.faults["merge"] += 1
+        elif len(opened) < 6:
+            name, shard = chance.choice(opened)
+            middle = (shard.low + shard.high) // 2
+            shard.closed = True
+            self._make(shard.low, middle, name)
+            self._make(middle, shard.high, name)
+            self._world.faults["split"] += 1
+
+    def read(self, name: str, after: str | None, limit: int) -> Page:
+        """What stands behind a sequence number."""
+        records = self.shards[name].records
+        first = 0
+        if after is not None:
+            low, high = 0, len(records)
+            while low < high:
+                middle = (low + high) // 2
+                if int(records[middle].sequence) <= int(after):
+                    low = middle + 1
+                else:
+                    high = middle
+            first = low
+        found = records[first : first + limit]
+        rest = len(records) - first - len(found)
+        return Page(tuple(found), behind_ms=rest, ended=self.shards[name].closed and rest == 0)
+
+
+# ── The table ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=64)
+def _inserted(statement: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"'(\w+)': \?", statement))
+
+
+@lru_cache(maxsize=64)
+def _updated(statement: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    head, _, tail = statement.partition(" WHERE ")
+    return tuple(re.findall(r"SET (\w+) = \?", head)), tuple(re.findall(r"(\w+) = \?", tail))
+
+
+class Table:
+    """DynamoDB, as BatchGetItem and BatchExecuteStatement."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.items: dict[str, dict[str, Any]] = {}
+        self.written = 0
+        self.units = 0
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 # boto3's name
+        (name, wanted), *_ = RequestItems.items()
+        keys = [key["pk"]["S"] for key in wanted["Keys"]]
+        assert len(set(keys)) == len(keys) <= 100
+        assert wanted["ConsistentRead"]
+
+        def act() -> dict[str, Any]:
+            done = keys
+            if self._world.strikes("keys left unprocessed", 0.3):
+                done = keys[: self._world.random.randrange(len(keys) + 1)]
+            rest = [{"pk": {"S": key}} for key in keys[len(done) :]]
+            answer = {"Responses": {name: [dict(self.items[key]) for key in done if key in self.items]}}
+            return answer | ({"UnprocessedKeys": {name: {**wanted, "Keys": rest}}} if rest else {})
+
+        return self._world.call("table", act)
+
+    def batch_execute_statement(self, Statements: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        assert 0 < len(Statements) <= 25
+        return self._world.call("table", lambda: {"Responses": [self._execute(**one) for one in Statements]})
+
+    def _execute(self, Statement: str, Parameters: list[Any]) -> dict[str, Any]:  # noqa: N803
+        if self._world.strikes("statement throttled", 0.1):
+            return _failed("ThrottlingError")
+        if Statement.startswith("INSERT"):
+            item = dict(zip(_inserted(Statement), Parameters, strict=True))
+            return self._store(item, "DuplicateItem" if item["pk"]["S"] in self.items else None)
+        names, conditions = _updated(Statement)
+        wanted = dict(zip(conditions, Parameters[len(names) :], strict=True))
+        before = self.items.get(wanted["pk"]["S"], {})
+        holds = bool(before) and all(before.get(name) == value for name, value in wanted.items())
+        item = {**before, "pk": wanted["pk"], **dict(zip(names, Parameters, strict=False))}
+        return self._store(item, None if holds else "ConditionalCheckFailed")
+
+    def _store(self, item: dict[str, Any], problem: str | None) -> dict[str, Any]:
+        size = len(msgspec.json.encode(item))
+        self.units += max(1, -(-size // 1024))
+        if problem:
+            return _failed(problem)
+        if size > ITEM_BYTES:
+            return _failed("ItemCollectionSizeLimitExceeded")
+        self.items[item["pk"]["S"]] = item
+        self.written += 1
+        return {}
+
+
+def _failed(code: str) -> dict[str, Any]:
+    return {"Error": {"Code": code, "Message": code}}
+
+
+# ── Bucket and topic ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Bucket:
+    """S3, as PutObject."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:  # noqa: N803
+        self._world.call("bucket", lambda: self.objects.update({Key: Body}))
+
+
+class Topic:
+    """SNS, as PublishBatch. What is published is heard at once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.heard: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        entries = PublishBatchRequestEntries
+        assert 0 < len(entries) <= 10
+
+        def act() -> dict[str, Any]:
+            failed = [one["Id"] for one in entries if self._world.strikes("message not published", 0.2)]
+            self._hear(one["Message"] for one in entries if one["Id"] not in failed)
+            return {"Failed": [{"Id": one, "Code": "InternalError"} for one in failed]}
+
+        return self._world.call("topic", act)
+
+    def _hear(self, messages: Iterable[str]) -> None:
+        for message in messages:
+            for reply in msgspec.json.decode(message, type=Receipts).replies:
+                self.heard[reply.id][reply.status] += 1

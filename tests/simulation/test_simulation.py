@@ -1,0 +1,17 @@
+"""A few seeds with every test run; `make simulate` runs many."""
+
+import pytest
+
+from simulation.run import simulate
+
+
+@pytest.mark.parametrize("seed", range(1, 13))
+def test_nothing_is_lost_doubled_reordered_or_unanswered(seed: int) -> None:
+    result = simulate(seed, requests=600)
+    assert result.holds, f"replay it: make simulate ARGS='--seed {seed}'"
+    assert result.faults.total() > 10
+
+
+def test_a_seed_is_the_same_run_each_time() -> None:
+    first, again = simulate(3, requests=300), simulate(3, requests=300)
+    assert vars(first) == vars(again)

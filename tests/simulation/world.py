@@ -1,0 +1,112 @@
+"""The simulated world: one clock, one source of chance, a calendar of what happens, and faults at every call.
+
+A run follows from its seed alone. Code under test runs in greenlets: each call to a service hands control to the
+calendar, so that anything may happen meanwhile, another invocation of the same batch included.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from greenlet import getcurrent, greenlet
+
+T = TypeVar("T")
+
+START = 1_764_000_000.0
+
+
+class Crash(BaseException):
+    """The process ends here: nothing catches it."""
+
+
+class World:
+    """Time, chance, calendar and faults.
+
+    Args:
+        seed: everything follows from it.
+        rate: how likely a fault is at each point where one can be.
+    """
+
+    def __init__(self, seed: int, rate: float) -> None:
+        self.random = Random(seed)
+        self.now = START
+        self.rate = rate
+        self.faults: Counter[str] = Counter()
+        self._calendar: list[tuple[float, int, Callable[[], None]]] = []
+        self._planned = 0
+        self._hub = getcurrent()
+
+    # ── The calendar ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def after(self, seconds: float, happen: Callable[[], None]) -> None:
+        """Have something happen later."""
+        self._planned += 1
+        heapq.heappush(self._calendar, (self.now + seconds, self._planned, happen))
+
+    def run(self, until: Callable[[], bool], most: float) -> bool:
+        """Go on until something holds; False when it does not after so many seconds."""
+        end = self.now + most
+        while not until():
+            if not self._calendar or self._calendar[0][0] > end:
+                return False
+            self.now, _, happen = heapq.heappop(self._calendar)
+            happen()
+        return True
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Run code that makes calls, until its first call; then as the calendar has it."""
+        greenlet(work, self._hub).switch()
+
+    def sleep(self, seconds: float) -> None:
+        """In such code: let time pass, and others act."""
+        self.after(seconds, getcurrent().switch)
+        self._hub.switch()
+
+    # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def strikes(self, fault: str, share: float = 1.0) -> bool:
+        """Whether the fault happens at this point."""
+        if self.random.random() < self.rate * share:
+            self.faults[fault] += 1
+            return True
+        return False
+
+    def call(self, service: str, act: Callable[[], T]) -> T:
+        """A call to a service: takes time, and may fail before, after, or without anybody knowing.
+
+        Raises:
+            Crash: the caller's process ended.
+            ClientError, ReadTimeoutError, ConnectTimeoutError: as boto3 would.
+        """
+        if self.strikes(f"crash before {service}", 0.15):
+            raise Crash
+        self.sleep(self.random.uniform(0.002, 0.02))
+        if self.strikes(f"{service} throttled", 0.3):
+            raise error("ThrottlingException")
+        if self.strikes(f"{service} unreachable", 0.2):
+            raise ConnectTimeoutError(endpoint_url=service)
+        if self.strikes(f"{service} acts after its caller gave up", 0.3):
+            self.after(self.random.uniform(0.0, 3.0), lambda: _ignoring(act))
+            raise ReadTimeoutError(endpoint_url=service)
+        result = act()
+        if self.strikes(f"{service}'s answer lost", 0.3):
+            raise ReadTimeoutError(endpoint_url=service)
+        if self.strikes(f"crash after {service}", 0.15):
+            raise Crash
+        return result
+
+
+def error(code: str) -> ClientError:
+    """A service's error."""
+    return ClientError({"Error": {"Code": code, "Message": code}}, "Simulated")
+
+
+def _ignoring(act: Callable[[], Any]) -> None:
+    with suppress(ClientError):  # nobody hears of it
+        act()
