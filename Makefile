@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel simulate perf lock clean
+.PHONY: help demo test check lint types wheel simulate mutants perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ wheel: $(READY) ## build the wheel and import the SDK from it with its own depen
 
 simulate: $(READY) ## a million requests under faults, simulated: nothing lost, double, reordered or unanswered (REQUESTS=n)
 	@.venv/bin/python tests/simulation/run.py --requests $(REQUESTS) $(ARGS)
+
+mutants: $(READY) ## bugs of the protocol, put in one by one: the simulation must catch each (ARGS="two records")
+	@.venv/bin/python tests/simulation/mutants.py $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--pairs 9")
 	@.venv/bin/python tests/perf/event_source.py $(ARGS)

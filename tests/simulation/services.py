@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,6 +30,7 @@ class StreamShard:
 
     low: int
     high: int
+    sequence: int
     parents: tuple[str, ...] = ()
     records: list[StreamRecord] = field(default_factory=list)
     closed: bool = False
@@ -41,7 +42,6 @@ class Stream:
     def __init__(self, world: World, shards: int) -> None:
         self._world = world
         self._made = 0
-        self._sequence = 10**20
         self.shards: dict[str, StreamShard] = {}
         self.log: list[StreamRecord] = []
         width = HASH_KEYS // shards
@@ -50,18 +50,21 @@ class Stream:
             self._make(number * width, high)
 
     def _make(self, low: int, high: int, *parents: str) -> None:
-        self.shards[f"shardId-{self._made:012d}"] = StreamShard(low, high, parents)
+        # Nothing may rest on how a child's numbers compare with its parent's. They become longer as they grow, too:
+        # as text "9…" is above "10…".
+        sequence = 10 ** self._world.random.randint(20, 22) - self._world.random.randrange(100) * 10**17
+        self.shards[f"shardId-{self._made:012d}"] = StreamShard(low, high, sequence, parents)
         self._made += 1
 
     def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
         """Store a record: the shard and the sequence number."""
         place = int(hash_key) if hash_key else int(hashlib.md5(partition_key.encode()).hexdigest(), 16)
         name = next(n for n, shard in self.shards.items() if not shard.closed and shard.low <= place < shard.high)
-        # Numbers of one length now and then become longer: as text "9…" is above "10…".
-        self._sequence += self._world.random.randrange(1, 10**18)
+        shard = self.shards[name]
+        shard.sequence += self._world.random.randrange(1, 10**18)
         arrived = datetime.fromtimestamp(self._world.now, UTC)
-        record = StreamRecord(name, str(self._sequence), partition_key, data, arrived)
-        self.shards[name].records.append(record)
+        record = StreamRecord(name, str(shard.sequence), partition_key, data, arrived)
+        shard.records.append(record)
         self.log.append(record)
         return name, record.sequence
 
@@ -138,11 +141,11 @@ class Table:
             answer = {"Responses": {name: [dict(self.items[key]) for key in done if key in self.items]}}
             return answer | ({"UnprocessedKeys": {name: {**wanted, "Keys": rest}}} if rest else {})
 
-        return self._world.call("table", act)
+        return self._world.call("reading", act)
 
     def batch_execute_statement(self, Statements: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         assert 0 < len(Statements) <= 25
-        return self._world.call("table", lambda: {"Responses": [self._execute(**one) for one in Statements]})
+        return self._world.call("writing", lambda: {"Responses": [self._execute(**one) for one in Statements]})
 
     def _execute(self, Statement: str, Parameters: list[Any]) -> dict[str, Any]:  # noqa: N803
         if self._world.strikes("statement throttled", 0.1):
@@ -151,7 +154,7 @@ class Table:
             item = dict(zip(_inserted(Statement), Parameters, strict=True))
             return self._store(item, "DuplicateItem" if item["pk"]["S"] in self.items else None)
         names, conditions = _updated(Statement)
-        wanted = dict(zip(conditions, Parameters[len(names) :], strict=True))
+        wanted = dict(zip(conditions, Parameters[len(names) :], strict=False))
         before = self.items.get(wanted["pk"]["S"], {})
         holds = bool(before) and all(before.get(name) == value for name, value in wanted.items())
         item = {**before, "pk": wanted["pk"], **dict(zip(names, Parameters, strict=False))}
@@ -190,9 +193,12 @@ class Bucket:
 class Topic:
     """SNS, as PublishBatch. What is published is heard at once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, is_stored: Callable[[str], bool]) -> None:
         self._world = world
+        self._is_stored = is_stored
         self.heard: dict[str, Counter[str]] = defaultdict(Counter)
+        self.too_early = 0
+        """Replies heard before the effect that they tell of was stored."""
 
     def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         entries = PublishBatchRequestEntries
@@ -209,3 +215,4 @@ class Topic:
         for message in messages:
             for reply in msgspec.json.decode(message, type=Receipts).replies:
                 self.heard[reply.id][reply.status] += 1
+                self.too_early += not self._is_stored(reply.id)

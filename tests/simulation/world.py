@@ -38,6 +38,8 @@ class World:
         self.now = START
         self.rate = rate
         self.faults: Counter[str] = Counter()
+        self.down: dict[str, float] = {}
+        """Services that are down -> until when."""
         self._calendar: list[tuple[float, int, Callable[[], None]]] = []
         self._planned = 0
         self._hub = getcurrent()
@@ -87,8 +89,15 @@ class World:
         if self.strikes(f"crash before {service}", 0.15):
             raise Crash
         self.sleep(self.random.uniform(0.002, 0.02))
+        if self.strikes("slow call", 0.2):
+            self.sleep(self.random.uniform(0.1, 2.0))
         if self.strikes(f"{service} throttled", 0.3):
             raise error("ThrottlingException")
+        if self.strikes(f"{service} goes down", 0.02):
+            self.down[service] = self.now + self.random.uniform(0.5, 5.0)
+        if self.down.get(service, 0.0) > self.now:
+            self.faults[f"{service} is down"] += 1
+            raise error("InternalServerError")
         if self.strikes(f"{service} unreachable", 0.2):
             raise ConnectTimeoutError(endpoint_url=service)
         if self.strikes(f"{service} acts after its caller gave up", 0.3):

@@ -1,0 +1,278 @@
+"""Bugs of the protocol, each a small change of the real code: the simulation must catch every one.
+
+    python tests/simulation/mutants.py [NAME …]
+
+A mutant's text must stand in its module exactly once, so that it cannot outlive the code that it changes. It is
+applied as the module is imported, in a process of its own: no file is touched.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+HERE = Path(__file__).resolve()
+REQUESTS = 60_000
+"""Thirty seeds: a bug that thirty seeds do not show is not caught."""
+
+PLAN = "tidemill_consumers.core.plan"
+ENTITIES = "tidemill_consumers.shell.entities"
+APPLY = "tidemill_consumers.apply"
+SETTLE = "tidemill_consumers.core.settle"
+OUTBOX = "tidemill.outbox"
+SEQUENCER = "tidemill_local.event_source.sequencer"
+SHARD = "tidemill_local.event_source.shard"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of one module's text."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+MUTANTS = [
+    Mutant("the condition is dropped", ENTITIES, " WHERE pk = ? AND ver = ?'", " WHERE pk = ?'"),
+    Mutant(
+        "a failed key is taken for saved",
+        ENTITIES,
+        'if "Error" in outcome]',
+        'if "Error" in outcome and write.expects < 0]',
+    ),
+    Mutant(
+        "a call whose fate is unknown is taken for saved",
+        ENTITIES,
+        "            return [write.key for write in writes]\n",
+        "            return []\n",
+    ),
+    Mutant(
+        "sequences are compared as text",
+        PLAN,
+        "if mark and arrival.position <= mark.position:",
+        "if mark and (str(arrival.position.sequence), arrival.position.sub) "
+        "<= (str(mark.position.sequence), mark.position.sub):",
+    ),
+    Mutant(
+        "marks are kept per key and not per shard",
+        PLAN,
+        "mark = self._marks.get(arrival.shard)\n        if mark and",
+        "mark = max(self._marks.values(), default=None)\n        if mark and",
+    ),
+    Mutant(
+        "the place within an aggregate is ignored",
+        PLAN,
+        "if mark and arrival.position <= mark.position:",
+        "if mark and arrival.position.sequence <= mark.position.sequence:",
+    ),
+    Mutant("redeliveries are applied", PLAN, "if mark and arrival.position <= mark.position:", "if mark and False:"),
+    Mutant(
+        "producers' repeats are applied",
+        PLAN,
+        "if self._is_producers_duplicate(request) or",
+        "if False or",
+    ),
+    Mutant(
+        "a live writer is evicted",
+        PLAN,
+        "MAX_WRITERS = 64",
+        "MAX_WRITERS = 1",
+    ),
+    Mutant(
+        "receipts are dropped for what is skipped",
+        PLAN,
+        "        if known:\n            self._receipt(arrival, known)\n",
+        "",
+    ),
+    Mutant(
+        "a redelivery's plain outcome is not answered",
+        PLAN,
+        '            self._receipt(arrival, Reply(request_id, "accepted"))\n            return\n',
+        "            return\n",
+    ),
+    Mutant(
+        "older redeliveries are answered as accepted",
+        PLAN,
+        "        if arrival.position >= mark.since:\n",
+        "        if True:\n",
+    ),
+    Mutant(
+        "outcomes of the delivery at hand are not kept",
+        PLAN,
+        "recent=_latest(self._before.recent, self._outcomes)",
+        "recent=_latest(self._before.recent, {})",
+    ),
+    Mutant(
+        "quarantine does not advance the mark",
+        PLAN,
+        "        since = self._since.setdefault(arrival.shard, arrival.position)\n"
+        "        self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)\n",
+        "        since = self._since.setdefault(arrival.shard, arrival.position)\n"
+        "        if request.cmd in self._rules:\n"
+        "            self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)\n",
+    ),
+    Mutant(
+        "the mark passes what could not be quarantined",
+        APPLY,
+        "failed = {one.arrival.key for one in app.quarantine.store(quarantined)}",
+        "failed = {one.arrival.key for one in app.quarantine.store(quarantined) if not one}",
+    ),
+    Mutant(
+        "bytes that could not be quarantined are not reported",
+        APPLY,
+        "keys, failed = _apply(batch.arrivals, not_stored, app)",
+        "keys, failed = _apply(batch.arrivals, [], app)",
+    ),
+    Mutant(
+        "replies that could not be sent are not reported",
+        APPLY,
+        "sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
+        "app.replies.send(verdict.receipts)\n        sequences += verdict.retry_from",
+    ),
+    Mutant(
+        "failed keys are not reported",
+        APPLY,
+        "sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
+        "sequences += app.replies.send(verdict.receipts)",
+    ),
+    Mutant(
+        "replies leave before the commit",
+        SETTLE,
+        "done = [write for write in plan.writes if write.key not in failed_keys]",
+        "done = list(plan.writes)",
+    ),
+    Mutant("the highest failed sequence is reported", SETTLE, "return min(sequences", "return max(sequences"),
+    Mutant(
+        "a conflict is planned again without loading again",
+        APPLY,
+        "        entities = app.entities.load(arrival.key for arrival in pending)\n",
+        "        stale = locals().get('entities', {})\n"
+        "        entities = app.entities.load(arrival.key for arrival in pending)\n"
+        "        renew = __import__('dataclasses').replace\n"
+        "        entities = {key: renew(stale.get(key, one), version=one.version) for key, one in entities.items()}\n",
+    ),
+    Mutant("two records of a lane are on their way", OUTBOX, "if lane.out is None and lane.full:", "if lane.full:"),
+    Mutant(
+        "a retry goes behind the lane's other records",
+        OUTBOX,
+        "            lane.ready_at = now + backoff(lane.attempts, self._chance.random())\n"
+        "            lane.attempts += 1\n"
+        "            return\n",
+        "            lane.full.append(record)\n"
+        "            lane.out = None\n"
+        "            self._board(lane)\n"
+        "            return\n",
+    ),
+    Mutant(
+        "a refused entry is given up",
+        OUTBOX,
+        "if isinstance(outcome, Refused) and outcome.again:",
+        "if isinstance(outcome, Refused) and outcome.again and outcome.code == 'ThrottlingException':",
+    ),
+    Mutant(
+        "a partial failure's rest is taken for done",
+        SEQUENCER,
+        "        if meant.done < whole:\n",
+        "        if meant.done < whole and not meant.done:\n",
+    ),
+    Mutant(
+        "the checkpoint passes what is not done",
+        SHARD,
+        "after=first.before if first else self._at.last,",
+        "after=self._at.last,",
+    ),
+    Mutant(
+        "children are read before their parents are drained",
+        SHARD,
+        "if shard not in drained and all(parent in drained or parent not in shards for parent in parents)",
+        "if shard not in drained",
+    ),
+]
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module with the mutant's change made to its text."""
+
+    mutant: Mutant
+
+    def get_data(self, path: str) -> bytes:
+        text = super().get_data(path).decode()
+        if text.count(self.mutant.old) != 1:
+            raise SystemExit(f"{self.mutant.name}: its text stands {text.count(self.mutant.old)} times in {path}")
+        return text.replace(self.mutant.old, self.mutant.new).encode()
+
+    def get_code(self, fullname: str) -> CodeType:
+        # Not from the cache, which holds the module as it is.
+        return compile(self.get_data(self.path), self.path, "exec")
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is None or spec.origin is None:
+            raise SystemExit(f"{self._mutant.name}: no module {fullname}")
+        loader = _Loader(fullname, spec.origin)
+        loader.mutant = self._mutant
+        return importlib.util.spec_from_loader(fullname, loader)
+
+
+def attack(name: str) -> int:
+    """In a process of its own: the simulation with the mutant; 0 when it was caught."""
+    mutant = next(one for one in MUTANTS if one.name == name)
+    sys.meta_path.insert(0, _Finder(mutant))
+    sys.path.insert(0, str(HERE.parents[1]))
+    from simulation.run import REQUESTS_PER_SEED, simulate
+
+    for seed in range(1, REQUESTS // REQUESTS_PER_SEED + 1):
+        result = simulate(seed)
+        if not result.holds:
+            print(
+                f"seed {seed}: lost {result.lost}, double {result.double}, reordered {result.reordered}, "
+                f"unanswered {result.unanswered}, wrong {result.wrong}"
+            )
+            return 0
+    print("survived")
+    return 1
+
+
+def main(names: Sequence[str]) -> int:
+    """Attack with all mutants, or those named; 0 when all are caught."""
+    wanted = [one.name for one in MUTANTS if not names or any(part in one.name for part in names)]
+    begun = time.monotonic()
+
+    def run(name: str) -> bool:
+        command = [sys.executable, str(HERE), "--attack", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        caught = done.returncode == 0
+        said = (done.stdout + done.stderr).strip().splitlines() or ["no word"]
+        print(f"{'caught' if caught else 'SURVIVED':<9} {name}: {said[-1]}", flush=True)
+        return caught
+
+    with ThreadPoolExecutor(2) as workers:
+        caught = list(workers.map(run, wanted))
+    print(f"caught {sum(caught)}/{len(caught)} in {time.monotonic() - begun:.0f} s")
+    return 0 if all(caught) else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--attack"]:
+        sys.exit(attack(sys.argv[2]))
+    sys.exit(main(sys.argv[1:]))

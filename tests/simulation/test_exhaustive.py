@@ -1,0 +1,173 @@
+"""Every single and every double fault at the calls that one batch makes, its redeliveries included."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from simulation.services import Bucket, Table, Topic
+from simulation.world import Crash, error
+from tidemill import kpl
+from tidemill.request import Request, encode
+from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers.shell.attributes import from_item
+from tidemill_consumers.shell.entities import Entities
+from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.replies import Replies
+
+T = TypeVar("T")
+
+FAULTS = ("crash before", "crash after", "refused", "answer lost", "acts late")
+SHARD = "shardId-000000000000"
+
+
+@dataclass
+class Script:
+    """A world in which nothing happens but what is written down: call number -> fault."""
+
+    faults: Mapping[int, str]
+    calls: int = 0
+    late: list[Callable[[], Any]] = field(default_factory=list)
+
+    def strikes(self, fault: str, share: float = 1.0) -> bool:
+        return False
+
+    def call(self, service: str, act: Callable[[], T]) -> T:
+        fault = self.faults.get(self.calls)
+        self.calls += 1
+        if fault == "crash before":
+            raise Crash
+        if fault == "refused":
+            raise error("ThrottlingException")
+        if fault == "acts late":
+            self.late.append(act)
+            raise ReadTimeoutError(endpoint_url=service)
+        result = act()
+        if fault == "crash after":
+            raise Crash
+        if fault == "answer lost":
+            raise ReadTimeoutError(endpoint_url=service)
+        return result
+
+
+def append(state: State, request: Request) -> Accepted | Rejected:
+    if request.data.get("refuse"):
+        return Rejected("as it asks for")
+    ids: Any = (state or {"ids": []})["ids"]
+    return Accepted({"ids": [*ids, request.id]}, {"place": len(ids)})
+
+
+def raising(state: State, request: Request) -> Accepted | Rejected:
+    raise ValueError("poison")
+
+
+def request(number: int, key: str, cmd: str = "append", **data: Any) -> Request:
+    return Request(id=f"r{number}", cmd=cmd, key=key, client="c", writer="w", counter=number, data=data)
+
+
+RECORDS = [
+    [request(1, "a")],
+    [request(2, "b"), request(3, "b"), request(4, "b", refuse=True)],  # one record, aggregated
+    [request(5, "a", cmd="raise")],
+    [request(6, "a"), request(7, "a")],
+    [request(8, "b")],
+]
+JUNK = b"\xff\xfe"
+STATUSES = {f"r{n}": "accepted" for n in range(1, 9)} | {"r4": "rejected", "r5": "quarantined"}
+DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"]}, "b": {"ids": ["r2", "r3", "r8"]}}
+
+
+def events() -> list[dict[str, Any]]:
+    """The batch's records, and one that is no request."""
+    payloads = [data_of(requests) for requests in RECORDS] + [JUNK]
+    return [
+        {
+            "eventID": f"{SHARD}:{10**20 + n}",
+            "kinesis": {
+                "partitionKey": RECORDS[n][0].key if n < len(RECORDS) else "junk",
+                "sequenceNumber": str(10**20 + n),
+                "data": base64.b64encode(payload).decode(),
+                "approximateArrivalTimestamp": 1_764_000_000.0 + n,
+            },
+        }
+        for n, payload in enumerate(payloads)
+    ]
+
+
+def data_of(requests: list[Request]) -> bytes:
+    if len(requests) == 1:
+        return encode(requests[0])
+    aggregate = kpl.Aggregate("0")
+    for one in requests:
+        aggregate.add((str(one.key), encode(one)), 1_000_000)
+    return aggregate.pack()
+
+
+def run(faults: Mapping[int, str]) -> Script:
+    """Deliver the batch until it is done, as the event source does, and look at what came of it."""
+    script = Script(faults)
+    world: Any = script
+    table, bucket = Table(world), Bucket(world)
+    topic = Topic(world, lambda request_id: is_stored(table, request_id))
+    clients: Any = table, bucket, topic
+    application = Application(
+        rules={"append": append, "raise": raising},
+        retention=86_400.0,
+        entities=Entities(clients[0], "entities", map),
+        quarantine=Quarantine(clients[1], "quarantine", map),
+        replies=Replies(clients[2], "replies", map),
+    )
+    left = events()
+    for _ in range(12):
+        left = deliver(left, application)
+        for act in script.late:
+            act()
+        script.late.clear()
+        if not left:
+            break
+    assert left == [], "it is done in the end"
+    assert {key: from_item(item).document for key, item in table.items.items()} == DOCUMENTS
+    assert {one: set(heard) for one, heard in topic.heard.items()} == {one: {s} for one, s in STATUSES.items()}
+    assert topic.too_early == 0
+    kept = [base64.b64decode(json.loads(body)["payload"]) for body in bucket.objects.values()]
+    assert sorted(kept) == sorted([JUNK, encode(RECORDS[2][0])])
+    return script
+
+
+def deliver(records: list[dict[str, Any]], application: Application) -> list[dict[str, Any]]:
+    """What is left to deliver."""
+    try:
+        event: Any = {"Records": records}
+        answer = apply(event, application)
+    except (Crash, Exception):
+        return records
+    failures = [int(one["itemIdentifier"]) for one in answer["batchItemFailures"]]
+    return [one for one in records if failures and int(one["kinesis"]["sequenceNumber"]) >= min(failures)]
+
+
+def is_stored(table: Table, request_id: str) -> bool:
+    item = table.items.get("a" if request_id in ("r1", "r5", "r6", "r7") else "b")
+    held = item["writers"]["M"]["w"]["S"] if item else "0"
+    return int(held.partition("/")[0]) >= int(request_id[1:])
+
+
+CALLS = 5
+"""A read, two objects, a write, a message."""
+
+
+def test_the_batch_makes_as_many_calls_as_are_struck() -> None:
+    assert run({}).calls == CALLS
+
+
+@pytest.mark.parametrize("place", range(CALLS))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_single_and_double_fault(place: int, fault: str) -> None:
+    calls = run({place: fault}).calls
+    for second in range(place + 1, calls):
+        for another in FAULTS:
+            run({place: fault, second: another})
