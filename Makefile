@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel simulate mutants perf lock clean
+.PHONY: help demo test check lint types wheel simulate mutants kills perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ simulate: $(READY) ## a million requests under faults, simulated: nothing lost, 
 
 mutants: $(READY) ## bugs of the protocol, put in one by one: the simulation must catch each (ARGS="two records")
 	@.venv/bin/python tests/simulation/mutants.py $(ARGS)
+
+kills: $(READY) ## real processes killed 200 times while requests stream (ARGS="--kills 20")
+	@.venv/bin/python tests/faults/kills.py $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--pairs 9")
 	@.venv/bin/python tests/perf/event_source.py $(ARGS)
