@@ -1,0 +1,78 @@
+"""`tidemill up`: what it prints and keeps of itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidemill import Producer
+from tidemill_local.emulator import EmulatorSession
+
+
+@contextmanager
+def up(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port", "0", "--json", "up.json", *arguments]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def state(folder: Path, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What stands in the file once something holds."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (folder / "up.json").exists():
+            found: dict[str, Any] = json.loads((folder / "up.json").read_text())
+            if holds(found):
+                return found
+        time.sleep(0.1)
+    raise AssertionError("it did not come to hold")
+
+
+def send(found: dict[str, Any]) -> None:
+    kinesis = EmulatorSession(found["endpoint"], "test", "test").client("kinesis")
+    with Producer(found["outputs"]["StreamName"], kinesis=kinesis) as producer:
+        producer.send("content.view", key="content/1", data={}).result(20)
+
+
+def test_the_mappings_state_is_shown_and_a_folder_keeps_everything(tmp_path: Path) -> None:
+    with up(tmp_path, "--state", "kept") as process:
+        found = state(tmp_path, lambda one: bool(one["mappings"]))
+        assert found["mappings"][0]["last_result"] == "No records processed"
+        send(found)
+        found = state(tmp_path, lambda one: one["mappings"][0]["records"] == 1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert f"export AWS_ENDPOINT_URL={found['endpoint']}" in said
+    assert said.endswith("stopped\n")
+    assert process.returncode == 0
+    (mapping,) = found["mappings"]
+    assert (mapping["invocations"], mapping["errors"], mapping["last_result"]) == (1, 0, "OK")
+    assert mapping["iterator_age_ms"] > 0
+    assert mapping["waiting"] == 0
+    (tmp_path / "up.json").unlink()
+    with up(tmp_path, "--state", "kept"):
+        again = state(tmp_path, lambda one: bool(one["mappings"]))
+        assert again["outputs"] == found["outputs"]
+        send(again)
+        state(tmp_path, lambda one: one["mappings"][0]["records"] == 1)
+        table = EmulatorSession(again["endpoint"], "test", "test").client("dynamodb")
+        item = table.get_item(TableName=again["outputs"]["TableName"], Key={"pk": {"S": "content/1"}})["Item"]
+    assert item["doc"]["M"]["views"] == {"N": "2"}
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
+    command = [str(Path(sys.executable).with_name("tidemill")), "up", f"--port={port}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert f"'{port}' is not a port" in done.stderr
