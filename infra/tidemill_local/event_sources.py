@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_local.event_source import EventSource, destination, parse, through_lambda
 from tidemill_local.event_source.destinations import Clients
-from tidemill_local.mapping_api import OPTIONS, is_stream
+from tidemill_local.hooks.mapping_api import OPTIONS, is_stream
 
 LOOK_SECONDS = 1.0
 

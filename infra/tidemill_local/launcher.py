@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from tidemill_local import durability, mapping_api, resharding
-from tidemill_local.function_runtime import FunctionRuntime
-from tidemill_local.shard_iterators import Reads
-from tidemill_local.shard_limits import SWITCH, limited, limited_reads
+from tidemill_local.hooks import durability, mapping_api, resharding
+from tidemill_local.hooks.function_runtime import FunctionRuntime
+from tidemill_local.hooks.shard_iterators import Reads
+from tidemill_local.hooks.shard_limits import SWITCH, limited, limited_reads
 from tidemill_local.sweeper import Groups
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_source import EventSource, MappingConfig, Outcome
-from tidemill_local.shard_limits import SWITCH
+from tidemill_local.hooks.shard_limits import SWITCH
 
 SHARDS = 4
 BATCH = 1_000

@@ -11,10 +11,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill_local import resharding
 from tidemill_local.emulator import Emulator
-from tidemill_local.kinesis_api import Answer, Handler, Refused, success
-from tidemill_local.resharding import HASH_KEYS, ROUNDING
+from tidemill_local.hooks import resharding
+from tidemill_local.hooks.kinesis_api import Answer, Handler, Refused, success
+from tidemill_local.hooks.resharding import HASH_KEYS, ROUNDING
 
 Stream: TypeAlias = dict[str, Any]
 Operation: TypeAlias = tuple[str, int, int]

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tidemill import Producer
-from tidemill_local.durability import action_of, service_of
 from tidemill_local.emulator import Emulator, EmulatorDied
+from tidemill_local.hooks.durability import action_of, service_of
 
 Becomes = Callable[[Callable[[], bool]], bool]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill_local import resharding
 from tidemill_local.emulator import Emulator
-from tidemill_local.kinesis_api import Refused
-from tidemill_local.shard_iterators import LIFETIME, MOST_BYTES, Position, Reads, page, start_position
+from tidemill_local.hooks import resharding
+from tidemill_local.hooks.kinesis_api import Refused
+from tidemill_local.hooks.shard_iterators import LIFETIME, MOST_BYTES, Position, Reads, page, start_position
 
 SHARD = "shardId-000000000000"
 NOON = 1_764_000_000.0

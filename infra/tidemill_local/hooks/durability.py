@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from typing import BinaryIO
 
-    from tidemill_local.kinesis_api import Answer, Handler, Request
+    from tidemill_local.hooks.kinesis_api import Answer, Handler, Request
 
 Call: TypeAlias = "Callable[..., Awaitable[tuple[Any, ...]]]"
 """One of the emulator's handlers: method, path, headers, body and query in, status, headers and body out."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tidemill_local.function_environment import Answer, Environment, Failure, Invocation, Line
+from tidemill_local.hooks.function_environment import Answer, Environment, Failure, Invocation, Line
 
 Config: TypeAlias = Mapping[str, Any]
 """A function's configuration, as GetFunctionConfiguration gives it."""

@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tidemill_local.kinesis_api import Handler, Refused, Request, Resolve, Stream, found, handler, place
+from tidemill_local.hooks.kinesis_api import Handler, Refused, Request, Resolve, Stream, found, handler, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,13 +16,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tidemill_local.kinesis_api import Refused, account, place, record_size
+from tidemill_local.hooks.kinesis_api import Refused, account, place, record_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tidemill_local.kinesis_api import Answer, Handler, Request, Resolve, Stream
-    from tidemill_local.shard_iterators import Position
+    from tidemill_local.hooks.kinesis_api import Answer, Handler, Request, Resolve, Stream
+    from tidemill_local.hooks.shard_iterators import Position
 
 RECORDS_PER_SECOND = 1_000
 """https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""

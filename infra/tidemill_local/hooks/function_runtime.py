@@ -28,8 +28,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from tidemill_local.function_environment import Environment, Invocation
-from tidemill_local.function_worker import Config, Outcome, Worker
+from tidemill_local.hooks.function_environment import Environment, Invocation
+from tidemill_local.hooks.function_worker import Config, Outcome, Worker
 from tidemill_local.sweeper import Groups
 
 Module: TypeAlias = Any

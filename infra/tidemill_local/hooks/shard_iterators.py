@@ -13,13 +13,23 @@ from bisect import bisect_left, bisect_right
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tidemill_local.kinesis_api import Refused, Request, Resolve, Stream, found, handler, place, record_size, success
-from tidemill_local.resharding import children, is_open
+from tidemill_local.hooks.kinesis_api import (
+    Refused,
+    Request,
+    Resolve,
+    Stream,
+    found,
+    handler,
+    place,
+    record_size,
+    success,
+)
+from tidemill_local.hooks.resharding import children, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tidemill_local.kinesis_api import Answer
+    from tidemill_local.hooks.kinesis_api import Answer
 
 Record: TypeAlias = dict[str, Any]
 """A record as the emulator holds it; `Data` in base64."""

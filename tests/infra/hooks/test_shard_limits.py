@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.kinesis_api import Answer, Refused, success
-from tidemill_local.shard_iterators import Position
-from tidemill_local.shard_limits import (
+from tidemill_local.hooks.kinesis_api import Answer, Refused, success
+from tidemill_local.hooks.shard_iterators import Position
+from tidemill_local.hooks.shard_limits import (
     BYTES_PER_SECOND,
     READ_BYTES_PER_SECOND,
     READS_PER_SECOND,
