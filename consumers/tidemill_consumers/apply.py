@@ -1,6 +1,6 @@
 """The apply function: a batch of requests comes in, each is applied once and in order, and answered.
 
-Room: composition root. Reads as the flow: intake, load, plan, quarantine, save, settle, reply, verdict.
+Room: composition root. Reads as the flow: intake, load, plan, quarantine, save, settle, reply and emit, verdict.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from botocore.config import Config
 from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import lowest, settle, waiting
+from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent, intake
 from tidemill_consumers.shell.quarantine import Quarantine
@@ -58,6 +59,7 @@ class Application:
     entities: Entities
     quarantine: Quarantine
     replies: Replies
+    emits: Emits
 
 
 def apply(event: KinesisEvent, app: Application) -> Response:
@@ -84,7 +86,8 @@ def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application)
     """How many entities were changed, and the sequences that failed, with those that had before.
 
     A key that stopped goes on here: the next delivery may have to begin with the same record, and stop there again.
-    It does so only when all went well, for then nothing asks for the outcomes that make room for the next.
+    It does so only when all went well, for then nothing asks for the outcomes and the follow-up requests that make
+    room for the next.
     """
     keys = 0
     sequences = list(failed)
@@ -93,6 +96,7 @@ def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application)
         planned, failed_keys = _commit(pending, app)
         verdict = settle(planned, failed_keys)
         sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
+        sequences += app.emits.send(verdict.emits)
         keys += sum(write.becomes is not None for write in planned.writes)
         pending = waiting(pending, verdict)
         if sequences:
@@ -133,6 +137,7 @@ def application() -> Application:
         KeyError: a variable is missing.
     """
     config = Config(parameter_validation=False, retries={"mode": "standard"})
+    once = Config(parameter_validation=False, retries={"mode": "standard", "total_max_attempts": 1})
     env = os.environ
     return Application(
         rules=import_module(env["TIDEMILL_RULES"]).RULES,
@@ -140,6 +145,7 @@ def application() -> Application:
         entities=Entities(boto3.client("dynamodb", config=config), env["TIDEMILL_TABLE"]),
         quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
         replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
+        emits=Emits(boto3.client("kinesis", config=once), env["TIDEMILL_STREAM"]),
     )
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidemill import Producer, Reply, Request
+    from tidemill_cli.reconcile import Expected
     from tidemill_consumers.core.batch import State
     from tidemill_load.hostile import HostileRecord
     from tidemill_load.planned import Planned
@@ -48,6 +49,8 @@ class Result:
     """The machine-readable result, as --json writes it."""
 
     requests: int = 0
+    """Sent, and emitted by the rules."""
+    emitted: int = 0
     accepted: int = 0
     rejected: int = 0
     quarantined: int = 0
@@ -143,6 +146,7 @@ class _Demo:
         self._result = Result()
         self._sent: list[Request] = []
         self._replies: dict[str, Reply] = {}
+        self._applied = 0
 
     def run(self) -> Result:
         from tidemill_local.platform import Platform
@@ -153,8 +157,9 @@ class _Demo:
         with Platform(0, settings, say=_say, heard=self._heard) as platform:
             queue = _subscribe(platform)
             self._replay(platform, planned)
+            expected = self._expect()
             self._wait(platform, queue)
-            self._reconcile(platform)
+            self._reconcile(platform, expected)
         self._result.seconds = round(time.monotonic() - begun, 2)
         self._report()
         return self._result
@@ -176,6 +181,7 @@ class _Demo:
         applied = json.loads(answer)["applied"]
         self._result.distinct_keys_written += applied["keys"]
         self._result.dynamodb_write_calls += applied["write_calls"]
+        self._applied += applied["requests"]
 
     def _replay(self, platform: Platform, planned: Iterable[Planned]) -> None:
         from tidemill import Producer
@@ -204,6 +210,15 @@ class _Demo:
         self._result.put_calls = stats.put_calls + len(self._hostile)
         _say(f"sent {self._result.requests:,} requests in {self._result.records:,} records")
 
+    def _expect(self) -> Expected:
+        from tidemill_cli.reconcile import expect
+        from tidemill_consumers.rules import RULES
+
+        expected = expect(self._sent, RULES)
+        self._result.emitted = len(expected.emitted)
+        self._result.requests += self._result.emitted
+        return expected
+
     def _send(self, producer: Producer, one: Planned) -> None:
         from tidemill import Request
 
@@ -225,12 +240,13 @@ class _Demo:
         """Until all is applied, answered and archived, or nothing has moved for long."""
         from tidemill import Replies
 
-        def reached() -> tuple[int, int, int]:
-            archived = platform.delivery_streams[0].delivered
-            return platform.event_sources[0].counts.records, len(self._replies), archived.records + archived.failed
+        def reached() -> tuple[int, int, int, int]:
+            archived = platform.delivery_streams[0].delivered.records + platform.delivery_streams[0].delivered.failed
+            return platform.event_sources[0].counts.records, self._applied, len(self._replies), archived
 
-        goal = self._result.records, len(self._sent), self._result.requests
-        steps = "records applied", "replies heard", "requests archived"
+        # What rules emit comes in records of its own; its requests are counted, but twice if they come again.
+        goal = self._result.records, self._result.requests, len(self._sent), self._result.requests
+        steps = "records done", "requests applied", "replies heard", "requests archived"
 
         def text() -> str:
             return ", ".join(
@@ -250,10 +266,9 @@ class _Demo:
                     moved, before = time.monotonic(), now
         _say(f"nothing has moved for {PATIENCE:.0f} s; reconciling what there is")
 
-    def _reconcile(self, platform: Platform) -> None:
+    def _reconcile(self, platform: Platform, expected: Expected) -> None:
         from tidemill_analytics.archive import Archive
-        from tidemill_cli.reconcile import differences, expect
-        from tidemill_consumers.rules import RULES
+        from tidemill_cli.reconcile import differences
 
         result = self._result
         archive = Archive(
@@ -262,10 +277,11 @@ class _Demo:
         ids = archive.sql("SELECT id FROM interactions")["id"]
         documents = _documents(platform)
         result.archived_rows = len(ids)
-        expected = expect(self._sent, RULES)
         ours = Counter(one for one in ids.dropna() if one in expected.statuses)
         result.differences = differences(expected, self._replies, documents, ours)
         statuses: Counter[str] = Counter(self._replies[i].status for i in expected.statuses if i in self._replies)
+        # Nobody is answered for what rules emit: that it is archived, and the documents, tell.
+        statuses.update(expected.statuses[i] for i in expected.emitted if ours[i])
         self._settle_hostile(platform, documents, statuses)
         result.accepted, result.rejected = statuses["accepted"], statuses["rejected"]
         result.quarantined = statuses["quarantined"]
@@ -299,6 +315,8 @@ class _Demo:
             f"{result.requests:,} requests: {result.accepted:,} accepted, {result.rejected:,} rejected, "
             f"{result.quarantined:,} quarantined; {result.replies:,} replies; {result.archived_rows:,} archived"
         )
+        if result.emitted:
+            _say(f"{result.emitted:,} of them were emitted by rules")
         if result.unreadable_lines:
             _say(f"{result.unreadable_lines:,} lines of the log were not readable")
         _say(

@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "run the whole pipe on this machine and see what buffering saves",
     "up": "run the local platform until stopped",
     "query": "ask the archive, by name or in SQL",
+    "redrive": "list what is in quarantine, and put it back on the stream",
 }
 
 MISUSED, INTERRUPTED = 2, 130

@@ -8,26 +8,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tidemill_analytics.archive import Archive, ArchiveError, queries
+from tidemill_cli.showing import console, printable
+from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, NoStack, access, outputs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STACK = "tidemill"
 OUTPUT = "ArchiveBucketName"
-LOCAL_ENDPOINT = "http://127.0.0.1:4566"
-LOCAL_KEY = "test"
 ROWS_SHOWN = 50
 """Rows of a table unless --limit says otherwise; CSV and JSON are whole."""
 
@@ -41,22 +36,9 @@ examples:
 tables: interactions (every archived line), requests (every request once)
 """
 
-_WIDTH_WITHOUT_TERMINAL = 160
-
 
 class QueryError(Exception):
     """The command cannot answer; says why and what to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """Where AWS is and who asks."""
-
-    endpoint_url: str | None
-    region: str
-    access_key: str | None = LOCAL_KEY
-    secret_key: str | None = LOCAL_KEY
-    session_token: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             _show(_ask(args), args)
     except (ArchiveError, QueryError) as error:
-        Console(stderr=True, soft_wrap=True).print(Text(f"tidemill query: {_printable(str(error))}"))
+        Console(stderr=True, soft_wrap=True).print(Text(f"tidemill query: {printable(str(error))}"))
         return 1
     return 0
 
@@ -98,67 +80,36 @@ def _ask(args: argparse.Namespace) -> pd.DataFrame:
 def _open(place: str | None) -> Archive:
     """The archive at `place`, or that of the running platform."""
     if place is None:
-        access = _access(default_endpoint=LOCAL_ENDPOINT)
-        place = _running_archive(access)
+        where = access(default_endpoint=LOCAL_ENDPOINT)
+        place = _running_archive(where)
     elif place.startswith("s3://"):
-        access = _access(default_endpoint=None)
+        where = access(default_endpoint=None)
     else:
         return Archive(place)
-    return Archive(
-        place, access.endpoint_url, access.access_key, access.secret_key, access.session_token, access.region
-    )
+    return Archive(place, where.endpoint("s3"), where.access_key, where.secret_key, where.session_token, where.region)
 
 
-def _access(default_endpoint: str | None) -> _Access:
-    """AWS_ENDPOINT_URL and the user's credentials; without either, the local platform and its test keys.
-
-    The local platform at its default address gets its own keys: it does not know the user's.
-    """
-    endpoint_url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or default_endpoint
-    session = boto3.Session()
-    region = session.region_name or "us-east-1"
-    if endpoint_url == LOCAL_ENDPOINT and "AWS_ACCESS_KEY_ID" not in os.environ:
-        return _Access(endpoint_url, region)
-    credentials = session.get_credentials()
-    if credentials is None:
-        return _Access(endpoint_url or LOCAL_ENDPOINT, region)
-    keys = credentials.get_frozen_credentials()
-    return _Access(endpoint_url, region, keys.access_key, keys.secret_key, keys.token)
-
-
-def _running_archive(access: _Access) -> str:
+def _running_archive(where: Access) -> str:
     """The archive bucket of the stack that runs at the endpoint."""
-    cloudformation = boto3.client(
-        "cloudformation",
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_CLOUDFORMATION") or access.endpoint_url,
-        region_name=access.region,
-        aws_access_key_id=access.access_key,
-        aws_secret_access_key=access.secret_key,
-        aws_session_token=access.session_token,
-        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
-    )
     try:
-        stacks = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-    except (BotoCoreError, ClientError) as error:
+        found = outputs(where)
+    except NoStack as error:
         raise QueryError(
-            f"no stack {STACK!r} answers at {access.endpoint_url} ({error}). Start the local platform with "
-            "`tidemill up`, or name an archive: --archive s3://bucket or a folder"
+            f"{error}. Start the local platform with `tidemill up`, or name an archive: "
+            "--archive s3://bucket or a folder"
         ) from None
-    finally:
-        cloudformation.close()
-    outputs = {output["OutputKey"]: output["OutputValue"] for stack in stacks for output in stack.get("Outputs", [])}
-    if OUTPUT not in outputs:
+    if OUTPUT not in found:
         raise QueryError(f"the stack {STACK!r} has no output {OUTPUT}; name the archive with --archive")
-    return f"s3://{outputs[OUTPUT]}"
+    return f"s3://{found[OUTPUT]}"
 
 
 def _show_queries() -> None:
     table = Table("query", "shows", box=None, header_style="bold")
     for name, description in queries().items():
         table.add_row(name, description)
-    console = _console()
-    console.print(table)
-    console.print("\nRun one: tidemill query NAME. Your own: tidemill query --sql 'SELECT … FROM requests'.")
+    out = console()
+    out.print(table)
+    out.print("\nRun one: tidemill query NAME. Your own: tidemill query --sql 'SELECT … FROM requests'.")
 
 
 def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
@@ -169,10 +120,10 @@ def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
         sys.stdout.write(limited.to_csv(index=False))
         return
     shown = limited if args.limit is not None else limited.head(ROWS_SHOWN)
-    console = _console()
-    console.print(_table(shown))
+    out = console()
+    out.print(_table(shown))
     if len(shown) < len(result):
-        console.print(f"{len(shown):,} of {len(result):,} rows; more with --limit, all with --format csv")
+        out.print(f"{len(shown):,} of {len(result):,} rows; more with --limit, all with --format csv")
 
 
 def _write_json(result: pd.DataFrame, path: Path) -> None:
@@ -185,25 +136,12 @@ def _write_json(result: pd.DataFrame, path: Path) -> None:
 def _table(rows: pd.DataFrame) -> Table:
     table = Table(header_style="bold")
     for name, column in rows.items():
-        table.add_column(Text(_printable(str(name))), justify="right" if column.dtype.kind in "iuf" else "left")
+        table.add_column(Text(printable(str(name))), justify="right" if column.dtype.kind in "iuf" else "left")
     missing = rows.isna()
     for index, values in enumerate(rows.itertuples(index=False, name=None)):
         cells = zip(values, missing.iloc[index], strict=True)
-        table.add_row(*(Text("" if absent else _printable(str(value))) for value, absent in cells))
+        table.add_row(*(Text("" if absent else printable(str(value))) for value, absent in cells))
     return table
-
-
-def _printable(text: str) -> str:
-    """What clients sent must not steer the terminal that shows it."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
-    )
-
-
-def _console() -> Console:
-    """Rich honours NO_COLOR and writes no colour into a pipe; it cannot know a pipe's width."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
 
 
 def _count(text: str) -> int:

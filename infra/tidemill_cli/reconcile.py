@@ -5,12 +5,13 @@ Room: command line. Pure: what was sent and what was found come in, findings go 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tidemill.request import Reply, Request
-from tidemill_consumers.core.batch import Accepted, Rules, State
+from tidemill_consumers.core.batch import Rejected, Rules, State
+from tidemill_consumers.core.emits import follow_ups
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +20,38 @@ class Expected:
 
     documents: Mapping[str, State]
     statuses: Mapping[str, str]
+    """By request id, follow-up requests included."""
+    emitted: frozenset[str]
+    """The ids of the follow-up requests. They answer nobody here, as is usual."""
 
 
 def expect(requests: Iterable[Request], rules: Rules) -> Expected:
-    """Apply the requests here, one after the other."""
+    """Apply the requests here, one after the other, and then what they emit.
+
+    When a follow-up request is applied among its key's other requests is left open: the rules must not mind.
+    """
     documents: dict[str, State] = {}
     statuses: dict[str, str] = {}
-    for request in requests:
+    counts: Counter[str] = Counter()
+    emitted: set[str] = set()
+    waiting = deque(requests)
+    while waiting:
+        request = waiting.popleft()
         key = request.key or ""
         outcome = rules[request.cmd](documents.get(key), request)
-        if isinstance(outcome, Accepted):
-            documents[key] = outcome.state
-        statuses[request.id] = "accepted" if isinstance(outcome, Accepted) else "rejected"
-    return Expected(documents, statuses)
+        if isinstance(outcome, Rejected):
+            statuses[request.id] = "rejected"
+            continue
+        emits = follow_ups(key, request, outcome.emits, counts[key])
+        if isinstance(emits, str):
+            statuses[request.id] = "quarantined"
+            continue
+        statuses[request.id] = "accepted"
+        documents[key] = outcome.state
+        counts[key] += len(emits)
+        emitted.update(one.id for one in emits)
+        waiting += emits
+    return Expected(documents, statuses, frozenset(emitted))
 
 
 def differences(
@@ -42,7 +62,9 @@ def differences(
 ) -> list[str]:
     """What does not hold, a line each; none when all is reconciled."""
     found = {
-        "requests without their reply": [i for i in expected.statuses if i not in replies],
+        "requests without their reply": [
+            i for i in expected.statuses if i not in replies and i not in expected.emitted
+        ],
         "replies that differ from what the rules say": [
             i for i, status in expected.statuses.items() if i in replies and replies[i].status != status
         ],

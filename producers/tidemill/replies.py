@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidemill.request import Receipts, RefusedRequest, Reply, decode_receipts
+from tidemill.request import Receipts, RefusedRequest, Reply, Status, decode_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +38,8 @@ _log = logging.getLogger("tidemill")
 class Replies:
     """The replies that arrive at a queue, each once as long as its id is remembered.
 
+    A request that was quarantined and redriven later is answered a second time, with what became of it then.
+
         with Replies(queue_url) as replies:
             for reply in replies:
                 print(reply.id, reply.status)
@@ -54,7 +56,7 @@ class Replies:
         self._queue_url = queue_url
         self._owns_sqs = sqs is None
         self._sqs = sqs or _make_sqs()
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str, Status] = {}
         self._handed_over: list[str] = []
         self._waiting: deque[Reply] = deque()
         self.malformed = 0
@@ -104,13 +106,14 @@ class Replies:
             self.malformed += 1
             _log.warning("a message on the replies queue is dropped: %s", error)
             return []
-        return [reply for reply in replies if self._is_new(reply.id)]
+        return [reply for reply in replies if self._is_new(reply)]
 
-    def _is_new(self, reply_id: str) -> bool:
-        if reply_id in self._seen:
+    def _is_new(self, reply: Reply) -> bool:
+        before = self._seen.get(reply.id)
+        if before is not None and (before != "quarantined" or reply.status == "quarantined"):
             self.repeats += 1
             return False
-        self._seen[reply_id] = None
+        self._seen[reply.id] = reply.status
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return True

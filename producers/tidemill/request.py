@@ -19,6 +19,9 @@ MAX_DEPTH = 32
 MAX_KEY_CHARACTERS = 256
 """Longest ordering key: Kinesis allows a partition key of 256 Unicode characters."""
 
+REDRIVE = "redrive/"
+"""How the writer of a redriven request begins; its place in the quarantine follows."""
+
 Json: TypeAlias = Any
 """A JSON value. Its shape is the application's business."""
 

@@ -56,6 +56,13 @@ def bucket(emulator: Emulator, names: Names) -> str:
 
 
 @pytest.fixture
+def stream(emulator: Emulator, names: Names) -> str:
+    name = names("requests")
+    emulator.client("kinesis").create_stream(StreamName=name, ShardCount=1)
+    return name
+
+
+@pytest.fixture
 def topic(emulator: Emulator, names: Names) -> str:
     arn: str = emulator.client("sns").create_topic(Name=names("replies"))["TopicArn"]
     return arn

@@ -11,11 +11,12 @@ import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from tidemill.kpl import UserRecord, pack
-from tidemill.request import Document, Receipts, Request, encode
+from tidemill.kpl import UserRecord, pack, unpack
+from tidemill.request import Document, Receipts, Request, decode, encode
 from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, handler
-from tidemill_consumers.core.batch import Accepted, Entity, Rejected, State, Write
+from tidemill_consumers.core.batch import Accepted, Emit, Entity, Rejected, State, Write
 from tidemill_consumers.core.plan import MAX_OUTCOMES
+from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
 from tidemill_consumers.shell.quarantine import Quarantine
@@ -38,19 +39,41 @@ def take(state: State, request: Request) -> Accepted | Rejected:
     return Accepted({"left": left - 1}, {"left": left - 1}) if left else Rejected("sold out")
 
 
+def tell(state: State, request: Request) -> Accepted:
+    told = (state or {"told": 0})["told"] + 1
+    return Accepted({"told": told}, emits=(Emit("append", "ear", {"n": told}), Emit("append", "other", {"n": told})))
+
+
 def explode(state: State, request: Request) -> Accepted:
     raise RuntimeError("boom")
 
 
 @pytest.fixture
-def app(emulator: Emulator, table: str, bucket: str, topic: str) -> Application:
+def app(emulator: Emulator, table: str, bucket: str, topic: str, stream: str) -> Application:
     return Application(
-        rules={"append": append, "take": take, "explode": explode},
+        rules={"append": append, "take": take, "explode": explode, "tell": tell},
         retention=86_400.0,
         entities=Entities(emulator.client("dynamodb"), table),
         quarantine=Quarantine(emulator.client("s3"), bucket),
         replies=Replies(emulator.client("sns"), topic),
+        emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None),
     )
+
+
+@pytest.fixture
+def emitted(emulator: Emulator, stream: str) -> Callable[[], list[Request]]:
+    """The requests on the stream, repeats included."""
+    kinesis = emulator.client("kinesis")
+
+    def read() -> list[Request]:
+        (shard,) = kinesis.list_shards(StreamName=stream)["Shards"]
+        iterator = kinesis.get_shard_iterator(
+            StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        records = kinesis.get_records(ShardIterator=iterator)["Records"]
+        return [decode(one.data) for found in records for one in unpack(found["Data"])]
+
+    return read
 
 
 @pytest.fixture
@@ -344,6 +367,57 @@ def test_many_long_outcomes_fit_an_item(app: Application, heard: Heard) -> None:
     assert set(statuses(heard())) == {one.id for one in requests}
 
 
+# ── Follow-up requests ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_rule_emits_goes_onto_the_stream_and_is_applied_in_order(
+    app: Application, emitted: Callable[[], list[Request]]
+) -> None:
+    assert retry_from(batch(request(1, "tell"), request(2, "explode"), request(3, "tell")), app) is None
+    found = emitted()
+    assert [one.data for one in found if one.key == "ear"] == [{"n": 1}, {"n": 2}]
+    assert {(one.writer, one.client) for one in found} == {("emit/k", None)}
+    event: KinesisEvent = {"Records": [aggregate(10, found), aggregate(11, found)]}
+    assert retry_from(event, app) is None
+    assert document(app, "ear") == {"ids": [one.id for one in found if one.key == "ear"]}
+
+
+def test_a_redelivery_emits_the_same_again_though_the_state_has_moved_on(
+    app: Application, emitted: Callable[[], list[Request]]
+) -> None:
+    event = batch(request(1, "tell"), request(2, "tell"))
+    apply(event, app)
+    first = emitted()
+    apply(event, app)
+    assert emitted() == first + first
+
+
+def test_what_cannot_be_emitted_is_delivered_again_and_then_emitted(
+    app: Application, emulator: Emulator, emitted: Callable[[], list[Request]], heard: Heard
+) -> None:
+    broken = replace(app, emits=Emits(emulator.client("kinesis"), "nowhere", pause=lambda seconds: None))
+    event = batch(request(1, key="z"), request(2, "tell"), request(3, key="z"), request(4, "tell"))
+    assert retry_from({"Records": event["Records"][:3]}, broken) == 2
+    assert statuses(heard()) == {"i1": "accepted", "i2": "accepted", "i3": "accepted"}
+    assert (document(app), emitted()) == ({"told": 1}, [])
+    assert retry_from({"Records": event["Records"][1:]}, app) is None
+    assert document(app) == {"told": 2}
+    assert [one.data for one in emitted() if one.key == "ear"] == [{"n": 1}, {"n": 2}]
+
+
+def test_a_key_that_emits_more_than_its_entity_can_keep_is_finished_at_once(
+    app: Application, emitted: Callable[[], list[Request]]
+) -> None:
+    def shout(state: State, request: Request) -> Accepted:
+        return Accepted(state, emits=(Emit("append", "ear", {"x": "x" * 9_000}),))
+
+    loud = replace(app, rules={"shout": shout})
+    requests = [request(n, "shout") for n in range(1, 41)]
+    assert retry_from({"Records": [aggregate(1, requests)]}, loud) is None
+    assert [one.counter for one in emitted()] == list(range(1, 41))
+    assert 0 < len(app.entities.load(["k"])["k"].emits) < 20
+
+
 def test_lambda_finds_what_it_needs_in_its_environment(
     app: Application, emulator: Emulator, table: str, bucket: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +425,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         **emulator.environment,
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_STREAM": "requests",
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,

@@ -128,6 +128,7 @@ def test_a_client_reads_its_own_replies_and_nobody_elses(emulator: Emulator, cli
     [
         ("kinesis", "describe_stream_summary", STREAM),
         ("kinesis", "list_shards", STREAM),
+        ("kinesis", "put_records", STREAM | {"Records": [RECORD]}),
         ("dynamodb", "batch_get_item", {"RequestItems": {"{TableName}": {"Keys": [ITEM]}}}),
         ("dynamodb", "batch_execute_statement", {"Statements": [{"Statement": INSERT % 1}]}),
         ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
@@ -145,6 +146,7 @@ def test_the_function_may_do_its_work(
     ("service", "operation", "arguments"),
     [
         ("kinesis", "put_record", STREAM | RECORD),
+        ("kinesis", "put_records", {"StreamName": "other", "Records": [RECORD]}),
         ("kinesis", "delete_stream", STREAM),
         ("dynamodb", "scan", {"TableName": "{TableName}"}),
         ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
@@ -173,6 +175,7 @@ def test_the_function_may_do_nothing_else(
 def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: Deployment) -> None:
     environment = invoke({})["environment"]
     assert {name: value for name, value in environment.items() if name.startswith("TIDEMILL_")} == {
+        "TIDEMILL_STREAM": deployment.outputs["StreamName"],
         "TIDEMILL_TABLE": deployment.outputs["TableName"],
         "TIDEMILL_REPLIES_TOPIC_ARN": deployment.outputs["RepliesTopicArn"],
         "TIDEMILL_QUARANTINE_BUCKET": deployment.outputs["QuarantineBucketName"],

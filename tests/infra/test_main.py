@@ -25,11 +25,11 @@ def test_it_shows_its_commands(arguments: tuple[str, ...], code: int) -> None:
     done = run(TIDEMILL, *arguments)
     assert done.returncode == code
     shown = done.stderr if code else done.stdout
-    for line in ("demo ", "up ", "query ", "example: tidemill demo"):
+    for line in ("demo ", "up ", "query ", "redrive ", "example: tidemill demo"):
         assert line in shown
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "query"])
+@pytest.mark.parametrize("command", ["demo", "up", "query", "redrive"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     done = run(TIDEMILL, command, "--help")
     assert done.returncode == 0
@@ -43,7 +43,9 @@ def test_a_command_that_is_none_is_told_which_there_are() -> None:
     assert "invalid choice: 'dmo' (choose from" in done.stderr
 
 
-@pytest.mark.parametrize(("command", "package"), [("query", "rich"), ("demo", "duckdb"), ("up", "yaml")])
+@pytest.mark.parametrize(
+    ("command", "package"), [("query", "rich"), ("redrive", "rich"), ("demo", "duckdb"), ("up", "yaml")]
+)
 def test_what_is_not_installed_is_told_with_the_remedy(command: str, package: str) -> None:
     done = run_main(f"sys.modules[{package!r}] = None", command)
     assert done.returncode == 1

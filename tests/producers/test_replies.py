@@ -89,6 +89,12 @@ def test_repeats_are_dropped() -> None:
     assert replies.repeats == 2
 
 
+def test_what_becomes_of_a_quarantined_request_later_is_no_repeat() -> None:
+    quarantined, accepted = Reply("1", "quarantined", error="unknown command"), Reply("1", "accepted")
+    queue = Queue(*map(raw, (quarantined, quarantined, accepted, quarantined, accepted)))
+    assert listening(queue).poll(0) == [quarantined, accepted]
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.replies.REMEMBERED", 2)
     queue = Queue(*[raw(Reply(name, "accepted")) for name in "abca"])

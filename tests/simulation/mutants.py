@@ -26,8 +26,11 @@ REQUESTS = 60_000
 
 PLAN = "tidemill_consumers.core.plan"
 ENTITIES = "tidemill_consumers.shell.entities"
+EMITS = "tidemill_consumers.shell.emits"
 APPLY = "tidemill_consumers.apply"
 SETTLE = "tidemill_consumers.core.settle"
+QUARANTINE = "tidemill_consumers.shell.quarantine"
+REDRIVE = "tidemill_consumers.shell.redrive"
 OUTBOX = "tidemill.outbox"
 SEQUENCER = "tidemill_local.event_source.sequencer"
 SHARD = "tidemill_local.event_source.shard"
@@ -110,8 +113,8 @@ MUTANTS = [
     Mutant(
         "outcomes of the delivery at hand are not kept",
         PLAN,
-        "recent=_latest(self._before.recent, self._outcomes)",
-        "recent=_latest(self._before.recent, {})",
+        "recent=_latest(self._before.recent, self._outcomes,",
+        "recent=_latest(self._before.recent, {},",
     ),
     Mutant(
         "quarantine does not advance the mark",
@@ -161,6 +164,50 @@ MUTANTS = [
         "        entities = app.entities.load(arrival.key for arrival in pending)\n"
         "        renew = __import__('dataclasses').replace\n"
         "        entities = {key: renew(stale.get(key, one), version=one.version) for key, one in entities.items()}\n",
+    ),
+    Mutant(
+        "follow-up requests that were not acknowledged are not reported",
+        APPLY,
+        "        sequences += app.emits.send(verdict.emits)\n",
+        "        app.emits.send(verdict.emits)\n",
+    ),
+    Mutant(
+        "a redelivery's follow-up requests are not sent again",
+        PLAN,
+        "if emitted := self._kept.get((arrival.shard, arrival.position)):",
+        "if emitted := None:",
+    ),
+    Mutant("follow-up requests are not kept", PLAN, "            emits=emits,\n", "            emits=(),\n"),
+    Mutant("follow-up requests are counted anew", PLAN, "self._emitted = entity.emitted", "self._emitted = 0"),
+    Mutant(
+        "a lane goes on though its follow-up requests were refused",
+        EMITS,
+        'return Refused(code, "", again=True)',
+        'return Refused(code, "", again=False)',
+    ),
+    Mutant(
+        "a request is redriven under the writer that it had",
+        QUARANTINE,
+        "    request = msgspec.structs.replace(request, writer=REDRIVE + place, counter=1)\n",
+        "",
+    ),
+    Mutant(
+        "a request is redriven as one without a writer",
+        QUARANTINE,
+        "writer=REDRIVE + place, counter=1)",
+        "writer=None, counter=None)",
+    ),
+    Mutant(
+        "a redriven request's first outcome is told again",
+        PLAN,
+        "if not is_usual or self._is_known(reply.id):",
+        "if not is_usual:",
+    ),
+    Mutant(
+        "what was redriven is never moved",
+        REDRIVE,
+        "        elif problem := wait():\n",
+        "        elif problem := wait() or 'x':\n",
     ),
     Mutant("two records of a lane are on their way", OUTBOX, "if lane.out is None and lane.full:", "if lane.full:"),
     Mutant(

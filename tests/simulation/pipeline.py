@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from simulation.services import Bucket, Stream, Table, Topic
+from simulation.services import Bucket, Kinesis, Stream, Table, Topic
 from simulation.world import Crash, World
 from tidemill.buffer import Acknowledged, Call, Outcome, Refused
 from tidemill.outbox import Outbox
 from tidemill_consumers.apply import Application, apply
 from tidemill_consumers.core.batch import Rules
+from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
@@ -254,11 +255,15 @@ class _Poller:
 class Pipeline:
     """All of it."""
 
-    def __init__(self, world: World, rules: Rules, shards: int, batch_size: int, window: float) -> None:
+    def __init__(self, world: World, rules: Rules, shards: int, batch_size: int, window: float, lanes: int) -> None:
         self.stream = Stream(world, shards)
         self.clients: list[Client] = []
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
-        clients: Any = self.table, self.bucket, self.topic
+        clients: Any = self.table, self.bucket, self.topic, Kinesis(world, self.stream)
+
+        def outbox() -> Outbox:
+            return Outbox("", world.random, lanes=lanes, linger=0, record_bytes=world.random.choice([400, 25_600]))
+
         self.entities = Entities(clients[0], "entities", map)
         self._application = Application(
             rules=rules,
@@ -266,6 +271,7 @@ class Pipeline:
             entities=self.entities,
             quarantine=Quarantine(clients[1], "quarantine", map),
             replies=Replies(clients[2], "replies", map),
+            emits=Emits(clients[3], "requests", outbox, world.sleep),
         )
         self.keys_written = 0
         config = MappingConfig(

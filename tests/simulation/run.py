@@ -17,17 +17,22 @@ import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid5
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from simulation.pipeline import Client, Pipeline
+from simulation.redriving import Operator
 from simulation.world import START, World
 from tidemill import kpl
-from tidemill.request import Request, decode
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill.request import REDRIVE, Request, decode
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
+from tidemill_consumers.core.emits import EMITTER, IDS
 from tidemill_consumers.shell.attributes import from_item
+from tidemill_consumers.shell.redrive import Wanted
 
 REQUESTS_PER_SEED = 2_000
 FAULT_RATE = 0.2
@@ -45,12 +50,17 @@ def step(state: State, request: Request) -> Accepted | Rejected:
         return Rejected("as it asks for")
     chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), int(str(before["chain"])))
     answer = {"chain": chain} if request.data["ask"] else None
-    return Accepted({"n": int(str(before["n"])) + 1, "chain": chain}, answer)
+    emits = tuple(
+        Emit("step", key, {"refuse": False, "ask": False, "then": then}) for key, then in request.data["then"]
+    )
+    return Accepted({"n": int(str(before["n"])) + 1, "chain": chain}, answer, emits)
 
 
 def poison(state: State, request: Request) -> Accepted | Rejected:
-    """Raises, as rules should not."""
-    raise ValueError("poison")
+    """Raises, as rules should not, until it is redriven: by then it has been mended."""
+    if not (request.writer or "").startswith(REDRIVE):
+        raise ValueError("poison")
+    return step(state, request)
 
 
 RULES = {"step": step, "poison": poison}
@@ -64,6 +74,8 @@ class Result:
     """What a run, or several, came to."""
 
     requests: int = 0
+    emitted: int = 0
+    redriven: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     double: int = 0
@@ -102,16 +114,20 @@ class _Sent:
     junk: list[bytes] = field(default_factory=list)
 
 
+MENDED = Wanted(reason="poison")
+"""What the rules can take by now. The unknown command stays unknown, and redriving it quarantines it again."""
+
+
 def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     """Run one seed."""
     logging.disable(logging.CRITICAL)  # the code under test has a lot to complain of
     world = World(seed, FAULT_RATE)
     chance = world.random
-    pipeline = Pipeline(
-        world, RULES, chance.randint(1, 4), chance.choice([10, 50, 200]), chance.choice([0.0, 0.5, 2.0])
-    )
     # The same for all: a key of two lanes may be in two shards, and between those there is no order.
     lanes = chance.choice([1, 4, 16])
+    pipeline = Pipeline(
+        world, RULES, chance.randint(1, 4), chance.choice([10, 50, 200]), chance.choice([0.0, 0.5, 2.0]), lanes
+    )
     clients = pipeline.clients = [
         Client(world, pipeline.stream, f"writer-{seed}-{number}", lanes) for number in range(chance.randint(1, 4))
     ]
@@ -124,11 +140,23 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
         world.after(chance.uniform(0.0, 30.0), pipeline.stream.reshard)
     for _ in range(3):
         world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
+    operator = Operator(world, pipeline.stream, pipeline.bucket, lanes)
+    for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
+        for _ in range(chance.randint(1, 2)):  # perhaps two at once
+            wanted = Wanted() if chance.random() < 0.1 else MENDED
+            world.after(moment, partial(operator.begin, wanted, most=4))
     world.run(lambda: world.now >= START + 35.0, 40.0)
     world.rate = 0.0
-    settled = world.run(lambda: _is_settled(pipeline, clients), CALM_SECONDS)
+    settled = world.run(lambda: _is_settled(pipeline, clients, operator), CALM_SECONDS)
     world.run(lambda: False, 10.0)  # what acts late, acts now
-    result = _judge(pipeline, clients, sent)
+    early = set(operator.put_back)
+    for _ in range(2):
+        operator.begin(MENDED, most=requests)
+        settled &= world.run(lambda: _is_settled(pipeline, clients, operator), CALM_SECONDS)
+        settled &= not operator.is_left(MENDED)
+        operator.undo("poison")  # and all of it once more
+    result = _judge(pipeline, sent, early)
+    result.redriven = len(operator.put_back)
     result.wrong += pipeline.topic.too_early + (not settled)
     result.faults = world.faults
     result.seeds = 1
@@ -143,7 +171,18 @@ def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> 
     key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
     fate = chance.random()
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
-    sent.ids.append(client.send(cmd, key, {"refuse": fate > 0.95, "ask": fate > 0.8}))
+    then = _follow_ups(world, keys) if 0.02 < fate < 0.1 else []
+    sent.ids.append(client.send(cmd, key, {"refuse": fate > 0.95, "ask": fate > 0.8 or fate < 0.005, "then": then}))
+
+
+def _follow_ups(world: World, keys: list[str]) -> list[Any]:
+    """Keys to emit to, some more than once, and what those emit in their turn."""
+    chance = world.random
+    targets = [chance.choice(keys) for _ in range(2)]
+    return [
+        [chance.choice(targets), _follow_ups(world, keys) if chance.random() < 0.1 else []]
+        for _ in range(chance.randint(1, 3))
+    ]
 
 
 def _put_junk(world: World, pipeline: Pipeline, sent: _Sent) -> None:
@@ -155,21 +194,26 @@ def _put_junk(world: World, pipeline: Pipeline, sent: _Sent) -> None:
     sent.junk.append(junk)
 
 
-def _is_settled(pipeline: Pipeline, clients: list[Client]) -> bool:
-    return not any(client.outbox.pending for client in clients) and pipeline.pollers.idle
+def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -> bool:
+    return not operator.at_work and not any(client.outbox.pending for client in clients) and pipeline.pollers.idle
 
 
 # ── What must have come of it ────────────────────────────────────────────────────────────────────────────────
 
 
-def _judge(pipeline: Pipeline, clients: list[Client], sent: _Sent) -> Result:
+def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
+    """What went wrong. `early`: ids redriven while things failed, whose first outcome may still be told late."""
     result = Result(requests=len(sent.ids) + len(sent.junk))
-    documents, statuses, result.reordered = _expected(pipeline)
+    expected = _expected(pipeline)
+    statuses = expected.statuses
+    result.emitted, result.reordered, result.wrong = len(expected.emits), expected.reordered, expected.foreign
+    result.lost = sum(one not in statuses for one in expected.emits)
+    result.lost += sum(statuses[one] != "accepted" for one in expected.poisoned)
     actual = {key: from_item(item).document for key, item in pipeline.table.items.items()}
-    for key, expected in documents.items():
+    for key, document in expected.documents.items():
         found = actual.get(key)
-        if found != expected:
-            wanted, got = (int(str((one or {"n": 0})["n"])) for one in (expected, found))
+        if found != document:
+            wanted, got = (int(str((one or {"n": 0})["n"])) for one in (document, found))
             result.lost += max(0, wanted - got)
             result.double += max(0, got - wanted)
             result.reordered += wanted == got
@@ -178,11 +222,13 @@ def _judge(pipeline: Pipeline, clients: list[Client], sent: _Sent) -> Result:
         heard = pipeline.topic.heard.get(one)
         if not heard:
             result.unanswered += 1
-        elif set(heard) != {statuses.get(one)}:
-            result.wrong += 1
-    kept = [base64.b64decode(json.loads(body)["payload"]) for body in pipeline.bucket.objects.values()]
+            continue
+        result.wrong += set(heard) != {expected.firsts.get(one), statuses.get(one)}
+        result.wrong += one not in early and pipeline.topic.last[one] != statuses.get(one)
+    objects = {name.partition("/")[2]: body for name, body in pipeline.bucket.objects.items()}
+    kept = [base64.b64decode(json.loads(body)["payload"]) for body in objects.values()]
     result.lost += sum(junk not in kept for junk in sent.junk)
-    quarantined = sum(status == "quarantined" for status in statuses.values())
+    quarantined = expected.quarantined
     result.double += max(0, len(kept) - quarantined - len(sent.junk))
     result.lost += max(0, quarantined + len(sent.junk) - len(kept))
     result.invocations = pipeline.pollers.invocations
@@ -192,21 +238,51 @@ def _judge(pipeline: Pipeline, clients: list[Client], sent: _Sent) -> Result:
     return result
 
 
-def _expected(pipeline: Pipeline) -> tuple[dict[str, State], dict[str, str], int]:
-    """Documents, statuses, and how often a producer's order was not the log's: folded from the stream's log."""
-    documents: dict[str, State] = {}
-    statuses: dict[str, str] = {}
+@dataclass
+class _Expected:
+    """What the stream's log says must be, folded."""
+
+    documents: dict[str, State] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    """The last outcome, by id."""
+    firsts: dict[str, str] = field(default_factory=dict)
+    """The first, which is another for those that were redriven."""
+    poisoned: set[str] = field(default_factory=set)
+    """Ids of those that the rules could take once they had been mended: all are redriven in the end."""
+    quarantined: int = 0
+    """Outcomes so, of which a request that is redriven may have several."""
+    emits: dict[str, Request] = field(default_factory=dict)
+    """The follow-up requests, by id."""
+    emitted: Counter[str] = field(default_factory=Counter)
+    """How many, by the emitting key."""
+    reordered: int = 0
+    """How often a producer's order was not the log's."""
+    foreign: int = 0
+    """Follow-up requests on the stream that no rule asked for so."""
+
+
+def _expected(pipeline: Pipeline) -> _Expected:
+    expected = _Expected()
     last: dict[tuple[str, str], int] = {}
-    reordered = 0
+    redriven: set[str] = set()
     for record in pipeline.stream.log:
         for request in _requests(record.data):
-            if request.id in statuses:
-                continue
+            if str(request.writer).startswith(EMITTER):
+                expected.foreign += expected.emits.get(request.id) != request
             key, writer, counter = str(request.key), str(request.writer), int(request.counter or 0)
-            reordered += counter <= last.get((key, writer), 0)
+            if writer in redriven or (request.id in expected.statuses and not writer.startswith(REDRIVE)):
+                continue
+            if writer.startswith(REDRIVE):
+                redriven.add(writer)
+            expected.reordered += counter <= last.get((key, writer), 0)
             last[key, writer] = counter
-            statuses[request.id] = _apply(documents, key, request)
-    return documents, statuses, reordered
+            status = _apply(expected, key, request)
+            expected.statuses[request.id] = status
+            if request.cmd == "poison":
+                expected.poisoned.add(request.id)
+            expected.firsts.setdefault(request.id, status)
+            expected.quarantined += status == "quarantined"
+    return expected
 
 
 def _requests(data: bytes) -> list[Request]:
@@ -217,14 +293,26 @@ def _requests(data: bytes) -> list[Request]:
     return [decode(payload) for payload in payloads]
 
 
-def _apply(documents: dict[str, State], key: str, request: Request) -> str:
-    rule = RULES.get(request.cmd)
-    if rule is not step:
+def _apply(expected: _Expected, key: str, request: Request) -> str:
+    mended = request.cmd == "poison" and str(request.writer).startswith(REDRIVE)
+    if request.cmd != "step" and not mended:
         return "quarantined"
-    outcome = step(documents.get(key), request)
+    outcome = step(expected.documents.get(key), request)
     if isinstance(outcome, Rejected):
         return "rejected"
-    documents[key] = outcome.state
+    expected.documents[key] = outcome.state
+    for place, emit in enumerate(outcome.emits):
+        expected.emitted[key] += 1
+        emitted = Request(
+            id=str(uuid5(IDS, f"{request.id}/{place}")),
+            cmd=emit.cmd,
+            key=emit.key,
+            writer=f"{EMITTER}{key}",
+            counter=expected.emitted[key],
+            at=request.at,
+            data=emit.data,
+        )
+        expected.emits[emitted.id] = emitted
     return "accepted"
 
 
@@ -264,6 +352,7 @@ def as_json(total: Result) -> dict[str, Any]:
 def report(total: Result) -> None:
     """The result, for a reader."""
     print(f"{total.requests:,} requests, {total.seeds:,} seeds, {total.faults.total():,} faults, {total.seconds} s")
+    print(f"{total.emitted:,} follow-up requests besides, {total.redriven:,} redriven")
     for name, count in total.faults.most_common():
         print(f"  {count:>9,}  {name}")
     print(

@@ -104,6 +104,24 @@ class Stream:
         return Page(tuple(found), behind_ms=rest, ended=self.shards[name].closed and rest == 0)
 
 
+class Kinesis:
+    """The stream, as PutRecords."""
+
+    def __init__(self, world: World, stream: Stream) -> None:
+        self._world = world
+        self._stream = stream
+
+    def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        assert 0 < len(Records) <= 500
+        return self._world.call("stream", lambda: {"Records": [self._entry(**one) for one in Records]})
+
+    def _entry(self, Data: bytes, PartitionKey: str, ExplicitHashKey: str) -> dict[str, str]:  # noqa: N803
+        if self._world.strikes("emits' entry refused", 0.3):
+            return {"ErrorCode": "ProvisionedThroughputExceededException"}
+        shard, sequence = self._stream.put(PartitionKey, Data, ExplicitHashKey)
+        return {"ShardId": shard, "SequenceNumber": sequence}
+
+
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -197,6 +215,7 @@ class Topic:
         self._world = world
         self._is_stored = is_stored
         self.heard: dict[str, Counter[str]] = defaultdict(Counter)
+        self.last: dict[str, str] = {}
         self.too_early = 0
         """Replies heard before the effect that they tell of was stored."""
 
@@ -215,4 +234,5 @@ class Topic:
         for message in messages:
             for reply in msgspec.json.decode(message, type=Receipts).replies:
                 self.heard[reply.id][reply.status] += 1
+                self.last[reply.id] = reply.status
                 self.too_early += not self._is_stored(reply.id)

@@ -4,18 +4,21 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, TypeVar
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from simulation.services import Bucket, Table, Topic
+from simulation.services import Bucket, Kinesis, Table, Topic
 from simulation.world import Crash, error
 from tidemill import kpl
-from tidemill.request import Request, encode
+from tidemill.outbox import Outbox
+from tidemill.request import Request, decode, encode
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
 from tidemill_consumers.shell.attributes import from_item
+from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
@@ -24,6 +27,23 @@ T = TypeVar("T")
 
 FAULTS = ("crash before", "crash after", "refused", "answer lost", "acts late")
 SHARD = "shardId-000000000000"
+
+
+@dataclass
+class Log:
+    """A stream that is only written to."""
+
+    data: list[bytes] = field(default_factory=list)
+
+    def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
+        self.data.append(data)
+        return SHARD, str(len(self.data))
+
+    @property
+    def requests(self) -> list[Request]:
+        """Each where it stands first."""
+        every = [decode(one.data) for data in self.data for one in kpl.unpack(data)]
+        return list({one.id: one for one in reversed(every)}.values())[::-1]
 
 
 @dataclass
@@ -59,26 +79,29 @@ def append(state: State, request: Request) -> Accepted | Rejected:
     if request.data.get("refuse"):
         return Rejected("as it asks for")
     ids: Any = (state or {"ids": []})["ids"]
-    return Accepted({"ids": [*ids, request.id]}, {"place": len(ids)})
+    emits = [Emit("append", f"to {request.key}", {"of": request.id, "place": n}) for n in range(request.data["emit"])]
+    return Accepted({"ids": [*ids, request.id]}, {"place": len(ids)}, tuple(emits))
 
 
 def raising(state: State, request: Request) -> Accepted | Rejected:
     raise ValueError("poison")
 
 
-def request(number: int, key: str, cmd: str = "append", **data: Any) -> Request:
+def request(number: int, key: str, cmd: str = "append", refuse: bool = False, emit: int = 0) -> Request:
+    data = {"refuse": refuse, "emit": emit}
     return Request(id=f"r{number}", cmd=cmd, key=key, client="c", writer="w", counter=number, data=data)
 
 
 RECORDS = [
-    [request(1, "a")],
+    [request(1, "a", emit=2)],
     [request(2, "b"), request(3, "b"), request(4, "b", refuse=True)],  # one record, aggregated
     [request(5, "a", cmd="raise")],
-    [request(6, "a"), request(7, "a")],
+    [request(6, "a", emit=1), request(7, "a")],
     [request(8, "b")],
 ]
 JUNK = b"\xff\xfe"
 STATUSES = {f"r{n}": "accepted" for n in range(1, 9)} | {"r4": "rejected", "r5": "quarantined"}
+EMITTED = [("emit/a", 1, "r1", 0), ("emit/a", 2, "r1", 1), ("emit/a", 3, "r6", 0)]
 DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"]}, "b": {"ids": ["r2", "r3", "r8"]}}
 
 
@@ -112,15 +135,16 @@ def run(faults: Mapping[int, str]) -> Script:
     """Deliver the batch until it is done, as the event source does, and look at what came of it."""
     script = Script(faults)
     world: Any = script
-    table, bucket = Table(world), Bucket(world)
+    table, bucket, stream = Table(world), Bucket(world), Log()
     topic = Topic(world, lambda request_id: is_stored(table, request_id))
-    clients: Any = table, bucket, topic
+    clients: Any = table, bucket, topic, Kinesis(world, stream)  # type: ignore[arg-type] # all that it needs of one
     application = Application(
         rules={"append": append, "raise": raising},
         retention=86_400.0,
         entities=Entities(clients[0], "entities", map),
         quarantine=Quarantine(clients[1], "quarantine", map),
         replies=Replies(clients[2], "replies", map),
+        emits=Emits(clients[3], "requests", lambda: Outbox("", Random(1), linger=0), lambda seconds: None),
     )
     left = events()
     for _ in range(12):
@@ -134,6 +158,7 @@ def run(faults: Mapping[int, str]) -> Script:
     assert {key: from_item(item).document for key, item in table.items.items()} == DOCUMENTS
     assert {one: set(heard) for one, heard in topic.heard.items()} == {one: {s} for one, s in STATUSES.items()}
     assert topic.too_early == 0
+    assert [(one.writer, one.counter, one.data["of"], one.data["place"]) for one in stream.requests] == EMITTED
     kept = [base64.b64decode(json.loads(body)["payload"]) for body in bucket.objects.values()]
     assert sorted(kept) == sorted([JUNK, encode(RECORDS[2][0])])
     return script
@@ -156,8 +181,8 @@ def is_stored(table: Table, request_id: str) -> bool:
     return int(held.partition("/")[0]) >= int(request_id[1:])
 
 
-CALLS = 5
-"""A read, two objects, a write, a message."""
+CALLS = 6
+"""A read, two objects, a write, a message, follow-up requests."""
 
 
 def test_the_batch_makes_as_many_calls_as_are_struck() -> None:

@@ -16,11 +16,33 @@ State: TypeAlias = Document | None
 
 
 @dataclass(frozen=True, slots=True)
+class Emit:
+    """A follow-up request that a rule asks for: it goes onto the stream once its cause is stored.
+
+    It is applied once, and in order with all else that the same entity emits to that key. All that one request emits
+    has at most 16 KiB of JSON: if a rule emits more, or what the contract does not allow, its request is quarantined.
+
+    Attributes:
+        cmd: the command.
+        key: the ordering key, which may be the cause's own.
+        data: the command's data.
+        client: who is answered when it is applied. Nobody is by default, for the cause's client hears of the cause;
+            a rule that wants it to hear of this one too gives `request.client`.
+    """
+
+    cmd: str
+    key: str
+    data: Document = field(default_factory=dict)
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
-    """The rule's yes: the document it leaves behind, and the reply's data, if any."""
+    """The rule's yes: the document it leaves behind, the reply's data, if any, and the follow-up requests."""
 
     state: State
     answer: Json = None
+    emits: tuple[Emit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +97,8 @@ class Unreadable:
 class Mark(NamedTuple):
     """The last position applied from one shard, when its record arrived, and where its delivery began.
 
-    What stands before `since` was answered before: the outcomes of what stands from there on are known.
+    What stands before `since` was answered before, and what it emitted has left: the outcomes and the follow-up
+    requests of what stands from there on are known.
     """
 
     position: Position
@@ -91,6 +114,14 @@ class Writer(NamedTuple):
     checksum: int
 
 
+class Emitted(NamedTuple):
+    """The follow-up requests of one arrival, as they are sent, and where that stands."""
+
+    shard: str
+    position: Position
+    requests: tuple[Request, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """What the table holds for one key. `version` 0: no item yet."""
@@ -102,6 +133,10 @@ class Entity:
     writers: Mapping[str, Writer] = field(default_factory=dict)
     recent: Mapping[str, Reply | None] = field(default_factory=dict)
     """Outcomes by request id, oldest first: what a repeat is answered with; None where it is not known any more."""
+    emitted: int = 0
+    """Follow-up requests so far: the counter of the last."""
+    emits: tuple[Emitted, ...] = ()
+    """Those that may not have left, in their order: the state has moved on, so they cannot be computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +166,8 @@ class Write:
         first: the lowest sequence of its arrivals: where to begin again if this write fails.
         receipts: the answers, to be sent once it is saved.
         quarantine: to be stored before it is saved, for the mark passes these requests too.
-        stopped: where the key's arrivals begin to wait until these receipts have left, or None.
+        stopped: where the key's arrivals begin to wait until receipts and follow-up requests have left, or None.
+        emits: the follow-up requests, to be sent once it is saved.
     """
 
     key: str
@@ -141,6 +177,7 @@ class Write:
     receipts: tuple[Receipt, ...]
     quarantine: tuple[Quarantined, ...]
     stopped: Position | None
+    emits: tuple[Emitted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +189,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be answered now, the sequences from which to deliver again, and what waits for the answers to leave."""
+    """What may be answered and emitted now, the sequences from which to deliver again, and what waits for the first."""
 
     receipts: tuple[Receipt, ...]
     retry_from: tuple[int, ...]
     stopped: Mapping[str, Position]
     """By key, where its arrivals begin that wait."""
+    emits: tuple[Emitted, ...] = ()

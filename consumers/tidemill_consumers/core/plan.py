@@ -8,10 +8,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 
-from tidemill.request import Reply, Request, encode
+from tidemill.request import REDRIVE, Reply, Request, encode
 from tidemill_consumers.core.batch import (
     Accepted,
     Arrival,
+    Emitted,
     Entity,
     Mark,
     Plan,
@@ -24,10 +25,17 @@ from tidemill_consumers.core.batch import (
     Write,
     Writer,
 )
+from tidemill_consumers.core.emits import EMITTER, follow_ups, kept_bytes
 from tidemill_consumers.core.storable import MAX_DEPTH, bytes_of, unstorable
 
 MAX_WRITERS = 64
 """Writers remembered per entity; the least recently seen goes first."""
+
+MAX_REDRIVEN = 64
+"""Likewise of writers that stand for a redriven request each: they must not push out those that are at work."""
+
+MAX_EMITTERS = 64
+"""Likewise of entities that emit to this one."""
 
 MAX_RECENT = 32
 """Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
@@ -35,11 +43,14 @@ MAX_RECENT = 32
 MAX_OUTCOMES = 512
 """Outcomes one write may leave on one entity; the key's later requests wait until their receipts have left."""
 
-MAX_OUTCOME_BYTES = 44 * 1024
-"""Likewise, of them all; the last may go beyond."""
+MAX_OUTCOME_BYTES = 40 * 1024
+"""Likewise, of them all and of the follow-up requests; those of the last may go beyond."""
 
-MAX_RECENT_BYTES = 64 * 1024
-"""Of all outcomes kept per entity: 400 KB hold them, the largest document, 64 writers and the marks of 200 shards."""
+MAX_RECENT_BYTES = 74 * 1024
+"""Of all outcomes and follow-up requests kept per entity.
+
+400 KB hold them, the largest document, 64 writers of each kind and the marks of 100 shards.
+"""
 
 MAX_ANSWER_BYTES = 16 * 1024
 """Of a reply's data, roughly, for it is kept as an outcome."""
@@ -84,6 +95,7 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
         receipts=tuple(folding.receipts),
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
+        emits=tuple(folding.emits),
     )
 
 
@@ -97,9 +109,12 @@ class _Folding:
         self._marks = dict(entity.marks)
         self._writers = dict(entity.writers)
         self._outcomes: dict[str, Reply | None] = {}
-        self._outcome_bytes = 0
+        self._outcome_bytes = 0  # those of what is emitted among them
         self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
         self._since: dict[str, Position] = {}
+        self._emitted = entity.emitted
+        self._kept = {(one.shard, one.position): one for one in entity.emits}
+        self.emits: list[Emitted] = []
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
         self.applied = 0
@@ -110,7 +125,7 @@ class _Folding:
         return mark is not None and arrival.position <= mark.position
 
     def is_full(self) -> bool:
-        """Whether there are as many outcomes as may be."""
+        """Whether there are as many outcomes and follow-up requests as may be."""
         return len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= MAX_OUTCOME_BYTES
 
     def take(self, arrival: Arrival) -> None:
@@ -122,7 +137,7 @@ class _Folding:
         self.applied += 1
         since = self._since.setdefault(arrival.shard, arrival.position)
         self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)
-        if self._is_producers_duplicate(request) or (not _is_counted(request) and self._is_known(request.id)):
+        if self._is_producers_duplicate(request) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
@@ -132,14 +147,33 @@ class _Folding:
 
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
+        marks = _forget_old_shards(self._marks, retention)
+        emits = (*self._of_other_shards(marks), *self.emits)
         return Entity(
             key=self._before.key,
             version=self._before.version + 1,
             document=self._document,
-            marks=_forget_old_shards(self._marks, retention),
+            marks=marks,
             writers=_latest_writers(self._writers),
-            recent=_latest(self._before.recent, self._outcomes),
+            recent=_latest(self._before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits))),
+            emitted=self._emitted,
+            emits=emits,
         )
+
+    def _of_other_shards(self, marks: Mapping[str, Mark]) -> list[Emitted]:
+        """What other shards' arrivals emitted and may not have left; the oldest go where there is no room.
+
+        What this shard's arrivals emitted has either been met again or left before this delivery began.
+        """
+        room = MAX_RECENT_BYTES - self._outcome_bytes
+        kept: list[Emitted] = []
+        for one in reversed(self._before.emits):
+            if one.shard in marks and one.shard not in self._since:
+                room -= kept_bytes(one)
+                if room < 0:
+                    break
+                kept.append(one)
+        return kept[::-1]
 
     def _apply(self, arrival: Arrival) -> Reply:
         request = arrival.request
@@ -161,8 +195,18 @@ class _Folding:
         problem = unstorable(outcome.answer, MAX_ANSWER_BYTES, MAX_ANSWER_DEPTH)
         if problem:
             return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
+        if outcome.emits:
+            requests = follow_ups(arrival.key, arrival.request, outcome.emits, self._emitted)
+            if isinstance(requests, str):
+                return self._to_quarantine(arrival, f"the rule emits what cannot be sent: {requests}")
+            self._emitted += len(requests)
+            self._emit(Emitted(arrival.shard, arrival.position, requests))
         self._document = outcome.state
         return Reply(arrival.request.id, "accepted", data=outcome.answer)
+
+    def _emit(self, emitted: Emitted) -> None:
+        self.emits.append(emitted)
+        self._outcome_bytes += kept_bytes(emitted)
 
     def _to_quarantine(self, arrival: Arrival, reason: str) -> Reply:
         brief = _brief(reason)
@@ -179,6 +223,15 @@ class _Folding:
             return False
         return request.counter < last.counter or _checksum(request) == last.checksum
 
+    def _is_known_by_id(self, request: Request) -> bool:
+        if not _is_counted(request):
+            return self._is_known(request.id)
+        if not (request.writer or "").startswith(REDRIVE):
+            return False
+        # Redriven, and settled all the same: rules that were mended took it, or another copy of it was redriven.
+        outcome = self._outcomes.get(request.id) or self._before.recent.get(request.id)
+        return request.id in self._accepted or (outcome is not None and outcome.status != "quarantined")
+
     def _reuses_counter(self, request: Request) -> bool:
         last = self._writers.get(request.writer or "")
         return last is not None and request.counter == last.counter
@@ -193,6 +246,8 @@ class _Folding:
         if arrival.position >= mark.since:
             # Its receipt may not have left: what comes after it goes on from here if this delivery fails too.
             self._since.setdefault(arrival.shard, arrival.position)
+            if emitted := self._kept.get((arrival.shard, arrival.position)):
+                self._emit(emitted)
             if not self._is_known(request_id):
                 self._accepted.add(request_id)  # an outcome that is not kept was the plain "accepted"
         self._repeat(arrival)
@@ -213,15 +268,18 @@ class _Folding:
 
     def _answer(self, arrival: Arrival, reply: Reply) -> None:
         # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
-        if not _is_counted(arrival.request) or reply.status != "accepted" or reply.data is not None:
+        # One that was redriven may have an earlier outcome, which must not be told again.
+        is_usual = _is_counted(arrival.request) and reply.status == "accepted" and reply.data is None
+        if not is_usual or self._is_known(reply.id):
             self._keep(reply.id, reply)
         else:
             self._accepted.add(reply.id)
         self._receipt(arrival, reply)
 
     def _keep(self, request_id: str, outcome: Reply | None) -> None:
-        if request_id not in self._outcomes:
-            self._outcome_bytes += _bytes_of(request_id, outcome)
+        if request_id in self._outcomes:
+            self._outcome_bytes -= _bytes_of(request_id, self._outcomes[request_id])
+        self._outcome_bytes += _bytes_of(request_id, outcome)
         self._outcomes[request_id] = outcome
 
     def _receipt(self, arrival: Arrival, reply: Reply) -> None:
@@ -246,10 +304,13 @@ def _checksum(request: Request) -> int:
 
 
 def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
-    if len(writers) <= MAX_WRITERS:
+    if len(writers) <= min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS):
         return dict(writers)
     latest = sorted(writers.items(), key=lambda item: item[1].arrived)
-    return dict(latest[-MAX_WRITERS:])
+    redriven = [item for item in latest if item[0].startswith(REDRIVE)]
+    emitters = [item for item in latest if item[0].startswith(EMITTER)]
+    others = [item for item in latest if not item[0].startswith((REDRIVE, EMITTER))]
+    return dict([*others[-MAX_WRITERS:], *redriven[-MAX_REDRIVEN:], *emitters[-MAX_EMITTERS:]])
 
 
 def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str, Mark]:
@@ -258,10 +319,12 @@ def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str,
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 
-def _latest(before: Mapping[str, Reply | None], now: Mapping[str, Reply | None]) -> dict[str, Reply | None]:
+def _latest(
+    before: Mapping[str, Reply | None], now: Mapping[str, Reply | None], max_bytes: int
+) -> dict[str, Reply | None]:
     earlier = [one for one in before.items() if one[0] not in now]
     kept = [*earlier[-MAX_RECENT:], *now.items()]
-    room = MAX_RECENT_BYTES - sum(_bytes_of(*one) for one in kept)
+    room = max_bytes - sum(_bytes_of(*one) for one in kept)
     oldest = 0
     while room < 0:
         room += _bytes_of(*kept[oldest])

@@ -13,18 +13,19 @@ from tidemill_consumers.core.batch import Arrival, Plan, Verdict
 def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
     """The verdict once every write was tried.
 
-    A failed key is delivered again from its first arrival and answers nobody yet.
+    A failed key is delivered again from its first arrival; it answers nobody yet and emits nothing.
     """
     done = [write for write in plan.writes if write.key not in failed_keys]
     return Verdict(
         receipts=tuple(receipt for write in done for receipt in write.receipts),
         retry_from=tuple(write.first for write in plan.writes if write.key in failed_keys),
         stopped={write.key: write.stopped for write in done if write.stopped is not None},
+        emits=tuple(emitted for write in done for emitted in write.emits),
     )
 
 
 def waiting(arrivals: Iterable[Arrival], verdict: Verdict) -> list[Arrival]:
-    """The arrivals that go on once the verdict's receipts have left."""
+    """The arrivals that go on once the verdict's receipts and follow-up requests have left."""
     stopped = verdict.stopped
     return [arrival for arrival in arrivals if arrival.key in stopped and arrival.position >= stopped[arrival.key]]
 

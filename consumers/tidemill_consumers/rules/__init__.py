@@ -11,8 +11,9 @@ RULES: Rules = {
     "content.update": content.update,
     "content.view": content.view,
     "content.like": content.like,
-    "content.delete": content.delete,
+    "content.delete": content.delete,  # emits user.deleted_content to its owner
     "event.track": event.track,
     "user.create": user.create,
+    "user.deleted_content": user.deleted_content,  # emitted, not sent by clients
 }
 """Command to rule. An application's own module has a RULES like this one."""

@@ -5,8 +5,8 @@ Room: rules. Pure.
 
 from __future__ import annotations
 
-from tidemill.request import Document, Request
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill.request import MAX_KEY_CHARACTERS, Document, Request
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
 
 MAX_TITLE = 200
 """Characters."""
@@ -45,10 +45,17 @@ def like(state: State, request: Request) -> Accepted | Rejected:
 
 
 def delete(state: State, request: Request) -> Accepted | Rejected:
-    """Delete it. The id is not free again: a late request finds that it is gone."""
+    """Delete it. The id is not free again: a late request finds that it is gone. Its owner's count is told."""
     if not state or "title" not in state:
         return Rejected("there is no such content")
-    return Accepted({"deleted": True})
+    return Accepted({"deleted": True}, emits=_to_owner(state, "user.deleted_content", {"content": request.key}))
+
+
+def _to_owner(state: Document, cmd: str, data: Document) -> tuple[Emit, ...]:
+    """For content of an owner whose name fits a key."""
+    owner = state.get("owner")
+    key = f"user/{owner}"
+    return (Emit(cmd, key, data),) if owner and len(key) <= MAX_KEY_CHARACTERS else ()
 
 
 def _count(state: State, counter: str) -> Accepted | Rejected:

@@ -28,9 +28,18 @@ def create(state: State, request: Request) -> Accepted | Rejected:
         return Rejected("email: not an e-mail address")
     if request.key != f"user/{email.lower()}":
         return Rejected("key: must be user/ and the e-mail address in lower case")
-    if state:
+    if state and "email" in state:
         return Rejected("email: there is a user with this address")
-    return Accepted({"name": name, "email": email}, {"user": request.key})
+    return Accepted({**(state or {}), "name": name, "email": email}, {"user": request.key})
+
+
+def deleted_content(state: State, request: Request) -> Accepted | Rejected:
+    """Count a content of theirs that was deleted. Emitted by content.delete to user/ and the owner's client name.
+
+    So those whose client name is their e-mail address find it in their own document; others need not have signed up.
+    """
+    document = state or {}
+    return Accepted({**document, "deleted_contents": document.get("deleted_contents", 0) + 1})
 
 
 def _is_name(name: str) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from tidemill.request import Json, Reply
-from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+from tidemill.request import Json, Reply, decode, encode
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Writer
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
@@ -59,7 +59,7 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
         # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
         "recent": {"L": [to_attribute(_outcome(*one)) for one in entity.recent.items()]},
-    }
+    } | (_emits(entity) if entity.emitted else {})
 
 
 def from_item(item: Mapping[str, Attribute]) -> Entity:
@@ -72,6 +72,8 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
         marks={shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()},
         writers={name: _read_writer(writer["S"]) for name, writer in item["writers"]["M"].items()},
         recent={outcome[0]: _reply(*outcome) for outcome in recent},
+        emitted=int(item["emitted"]["N"]) if "emitted" in item else 0,
+        emits=tuple(_read_emitted(one["L"]) for one in item["emits"]["L"]) if "emits" in item else (),
     )
 
 
@@ -99,6 +101,25 @@ def _writer(writer: Writer) -> str:
 def _read_writer(text: str) -> Writer:
     counter, arrived, checksum = text.split("/")
     return Writer(int(counter), float(arrived), int(checksum))
+
+
+def _emits(entity: Entity) -> dict[str, Attribute]:
+    return {
+        "emitted": {"N": str(entity.emitted)},
+        "emits": {"L": [{"L": [{"S": text} for text in _emitted(one)]} for one in entity.emits]},
+    }
+
+
+def _emitted(emitted: Emitted) -> list[str]:
+    # As text: DynamoDB writes 1.0 as 1, and what is sent again must be the same bytes.
+    shard, (sequence, sub), requests = emitted
+    return [f"{sequence}/{sub}/{shard}", *(encode(request).decode() for request in requests)]
+
+
+def _read_emitted(attributes: list[Attribute]) -> Emitted:
+    place, *requests = (attribute["S"] for attribute in attributes)
+    sequence, sub, shard = place.split("/", 2)
+    return Emitted(shard, Position(int(sequence), int(sub)), tuple(decode(request.encode()) for request in requests))
 
 
 def _outcome(request_id: str, reply: Reply | None) -> list[Json]:

@@ -85,13 +85,23 @@ def _read(record: EventRecord) -> Iterator[Arrival | Unreadable]:
 
 def _arrival(shard: str, position: Position, arrived: float, key: str, payload: bytes) -> Arrival | Unreadable:
     try:
-        request = _request(payload, key, f"{shard}-{position.sequence}-{position.sub}")
+        request = read_request(payload, key, place_of(shard, position))
     except RefusedRequest as error:
         return Unreadable(shard, position, arrived, key, payload, str(error))
     return Arrival(shard, position, arrived, key, request, payload)
 
 
-def _request(payload: bytes, key: str, place: str) -> Request:
+def place_of(shard: str, position: Position) -> str:
+    """A place in the stream as one name."""
+    return f"{shard}-{position.sequence}-{position.sub}"
+
+
+def read_request(payload: bytes, key: str, place: str) -> Request:
+    """The request that a user record is, under its partition key; its place is the id of one that has none.
+
+    Raises:
+        RefusedRequest: it is none.
+    """
     # Kinesis sees to this, but not within aggregates; one such key would make the table refuse the batch for ever.
     if not key:
         raise RefusedRequest("no key")

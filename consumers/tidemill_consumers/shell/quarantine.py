@@ -1,12 +1,11 @@
 """The quarantine: requests that can never be applied, whole, with their reason, as objects in S3.
 
-Room: shell. The only S3 here.
+Room: shell. What is stored and its form; redrive.py reads it and puts it back.
 """
 
 from __future__ import annotations
 
 import logging
-from base64 import b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,8 +13,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tidemill_consumers.core.batch import Arrival, Quarantined
+from tidemill.request import REDRIVE, RefusedRequest, Request
+from tidemill.sendable import to_payload
+from tidemill_consumers.core.batch import Arrival, Position, Quarantined
 from tidemill_consumers.shell.calls import MapCalls, at_once
+from tidemill_consumers.shell.intake import place_of, read_request
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -25,6 +27,39 @@ log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 16
 """An aggregate may hold thousands of requests to quarantine, and an invocation has its time-out."""
+
+
+PREFIX = "quarantine/"
+"""Where the objects lie in the bucket."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of a request, as JSON; `payload` is base64 there.
+
+    Attributes:
+        reason: why it is here.
+        id: the request's, where it has one: bytes that are no request have none.
+        cmd: likewise.
+        key: the ordering key.
+        shard: where it stood; with `sequence` (digits) and `sub` its place in the stream.
+        arrived: when, in seconds since 1970, by the stream's clock.
+        payload: the user record as it came.
+    """
+
+    reason: str
+    id: str | None
+    cmd: str | None
+    key: str
+    shard: str
+    sequence: str
+    sub: int
+    arrived: float
+    payload: bytes
+
+    @property
+    def position(self) -> Position:
+        """Its place in its shard."""
+        return Position(int(self.sequence), self.sub)
 
 
 class Quarantine:
@@ -63,24 +98,64 @@ class Quarantine:
 def object_key(one: Quarantined) -> str:
     """Where it lies: by the day it arrived and its place in the stream."""
     at = one.arrival
-    day = datetime.fromtimestamp(at.arrived, UTC).strftime("%Y-%m-%d")
-    return f"quarantine/dt={day}/{at.shard}/{at.position.sequence}-{at.position.sub}.json"
+    return f"{PREFIX}dt={day_of(at.arrived)}/{at.shard}/{at.position.sequence}-{at.position.sub}.json"
+
+
+def day_of(arrived: float) -> str:
+    """The day in UTC that an object is filed under."""
+    return datetime.fromtimestamp(arrived, UTC).strftime("%Y-%m-%d")
 
 
 def body(one: Quarantined) -> bytes:
-    """What is kept of it, as JSON: reason, place, key, id where it has one, and the payload in base64."""
+    """What is kept of it."""
     at = one.arrival
     request = at.request if isinstance(at, Arrival) else None
     return msgspec.json.encode(
-        {
-            "reason": one.reason,
-            "id": request.id if request else None,
-            "cmd": request.cmd if request else None,
-            "key": at.key,
-            "shard": at.shard,
-            "sequence": str(at.position.sequence),
-            "sub": at.position.sub,
-            "arrived": at.arrived,
-            "payload": b64encode(at.payload).decode(),
-        }
+        Kept(
+            reason=one.reason,
+            id=request.id if request else None,
+            cmd=request.cmd if request else None,
+            key=at.key,
+            shard=at.shard,
+            sequence=str(at.position.sequence),
+            sub=at.position.sub,
+            arrived=at.arrived,
+            payload=at.payload,
+        )
     )
+
+
+_kept_decoder = msgspec.json.Decoder(Kept)
+
+
+def read(stored: bytes) -> Kept:
+    """What `body` wrote.
+
+    Raises:
+        RefusedRequest: it did not.
+    """
+    try:
+        kept = _kept_decoder.decode(stored)
+        int(kept.sequence)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise RefusedRequest(f"not an object of the quarantine: {error}") from None
+    return kept
+
+
+def redriven(kept: Kept) -> Request:
+    """The request to put back on the stream: the same id, client, command, key and data, and a writer of its own.
+
+    Its first writer's counter has passed it, so under that it would be taken for a repeat. The new writer is its
+    place in the stream, with the counter 1: however often it is put back, it is applied once.
+
+    Raises:
+        RefusedRequest: it never was a request, or is none that may be sent. Says why.
+    """
+    place = place_of(kept.shard, kept.position)
+    try:
+        request = read_request(kept.payload, kept.key, place)
+    except RefusedRequest as error:
+        raise RefusedRequest(f"no request: {error if kept.id else kept.reason}") from None
+    request = msgspec.structs.replace(request, writer=REDRIVE + place, counter=1)
+    to_payload(request)
+    return request

@@ -4,13 +4,25 @@ import json
 from dataclasses import replace
 from typing import cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.request import Json, Request
-from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, Rejected, Rules, State, Write
-from tidemill_consumers.core.plan import MAX_OUTCOMES, MAX_REASON, MAX_RECENT, MAX_RECENT_BYTES, MAX_WRITERS, plan
+from tidemill.request import REDRIVE, Json, Request
+from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.emits import EMITTER, MAX_EMIT_BYTES, emitter, kept_bytes
+from tidemill_consumers.core.plan import (
+    MAX_EMITTERS,
+    MAX_OUTCOME_BYTES,
+    MAX_OUTCOMES,
+    MAX_REASON,
+    MAX_RECENT,
+    MAX_RECENT_BYTES,
+    MAX_REDRIVEN,
+    MAX_WRITERS,
+    plan,
+)
 from tidemill_consumers.core.storable import bytes_of
 
 DAY = 86_400.0
@@ -28,7 +40,12 @@ def explode(state: State, request: Request) -> Accepted:
     raise RuntimeError("boom")
 
 
-RULES: Rules = {"append": append, "refuse": refuse, "explode": explode}
+def tell(state: State, request: Request) -> Accepted:
+    told = (state or {"told": 0})["told"] + 1
+    return Accepted({"told": told}, emits=(Emit("hear", "ear", {"n": told}), Emit("hear", "other", {"n": told}, "c")))
+
+
+RULES: Rules = {"append": append, "refuse": refuse, "explode": explode, "tell": tell}
 
 
 def arrival(n: int, cmd: str = "append", *, key: str = "k", writer: str | None = "w", shard: str = "s") -> Arrival:
@@ -241,12 +258,222 @@ def test_what_an_entity_remembers_is_bounded() -> None:
     assert list(entity.recent) == [f"w{n}-{n}" for n in range(199 - MAX_RECENT, 200)]
 
 
+# ── Redriven requests: the id of one that was quarantined, a writer of their own ───────────────────────────────
+
+
+def redriven(n: int, of: Arrival, cmd: str = "append") -> Arrival:
+    place = f"{REDRIVE}{of.shard}-{of.position.sequence}-{of.position.sub}"
+    return replace(arrival(n), request=msgspec.structs.replace(of.request, cmd=cmd, writer=place, counter=1))
+
+
+def test_a_redriven_request_is_applied_late_and_answered_with_its_new_outcome() -> None:
+    poison = arrival(1, "explode")
+    first = saved(fold([poison, arrival(2)]))
+    late = fold([redriven(3, poison)], first)
+    assert saved(late).document == {"ids": ["w-2", "w-1"]}
+    assert [(receipt.client, receipt.reply.id, receipt.reply.status) for receipt in late.receipts] == [
+        ("c", "w-1", "accepted")
+    ]
+
+
+def test_a_request_redriven_again_changes_nothing_and_is_answered_alike() -> None:
+    poison = arrival(1, "explode")
+    late = fold([redriven(2, poison)], saved(fold([poison])))
+    again = fold([redriven(3, poison)], saved(late))
+    assert saved(again).document == saved(late).document
+    assert again.receipts[0].reply == late.receipts[0].reply
+    both = fold([redriven(2, poison), redriven(3, poison)], saved(fold([poison])))
+    assert saved(both).document == saved(late).document
+
+
+def test_after_a_redrive_the_first_outcome_is_told_no_more() -> None:
+    poison = arrival(1, "explode")
+    late = fold([redriven(2, poison)], saved(fold([poison])))
+    redelivered = fold([poison, redriven(2, poison)], saved(late))
+    assert redelivered.becomes is None
+    assert [receipt.reply.status for receipt in redelivered.receipts] == ["accepted", "accepted"]
+    repeated = fold([replace(poison, position=Position(5, 0))], saved(late))
+    assert [receipt.reply.status for receipt in repeated.receipts] == ["accepted"]
+
+
+def test_a_redriven_request_that_fails_again_is_quarantined_again_and_can_be_redriven() -> None:
+    poison = arrival(1, "explode")
+    failed = fold([redriven(2, poison, "explode")], saved(fold([poison])))
+    assert [one.arrival.position.sequence for one in failed.quarantine] == [2]
+    late = fold([redriven(3, redriven(2, poison))], saved(failed))
+    assert saved(late).document == {"ids": ["w-1"]}
+
+
+def test_a_request_that_was_applied_after_all_is_not_redriven() -> None:
+    """Its quarantine was stored, its entity was not, and when it came again the rules had been mended."""
+    answered = arrival(1, "refuse")
+    assert saved(fold([redriven(2, answered)], saved(fold([answered])))).document is None
+    together = saved(fold([arrival(1), redriven(2, arrival(1))]))
+    assert together.document == {"ids": ["w-1"]}
+
+
+def test_many_redriven_requests_push_out_no_writer_that_is_at_work() -> None:
+    entity = saved(fold([arrival(1, writer="alive")]))
+    for n in range(2, 200):
+        entity = saved(fold([redriven(n, arrival(n, writer="gone"))], entity))
+    assert "alive" in entity.writers
+    assert len(entity.writers) == 1 + MAX_REDRIVEN
+    assert f"{REDRIVE}s-199-0" in entity.writers
+
+
 def test_a_shard_is_forgotten_only_after_the_streams_retention() -> None:
     old = saved(fold([arrival(1, shard="old")]))
     kept = saved(fold([replace(arrival(2), arrived=1000.0 + DAY)], old))
     gone = saved(fold([replace(arrival(3), arrived=1002.0 + DAY)], kept))
     assert set(kept.marks) == {"old", "s"}
     assert set(gone.marks) == {"s"}
+
+
+# ── Follow-up requests ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def requests_of(write: Write) -> list[Request]:
+    return [request for emitted in write.emits for request in emitted.requests]
+
+
+def counters(write: Write) -> list[int | None]:
+    return [request.counter for request in requests_of(write)]
+
+
+def test_follow_up_requests_have_a_writer_of_their_own_and_rising_counters() -> None:
+    write = fold([arrival(1, "tell"), arrival(2, "refuse"), arrival(3, "tell")])
+    assert [emitted.position.sequence for emitted in write.emits] == [1, 3]
+    found = requests_of(write)
+    assert [(one.cmd, one.key, one.client, one.data) for one in found] == [
+        ("hear", "ear", None, {"n": 1}),
+        ("hear", "other", "c", {"n": 1}),
+        ("hear", "ear", None, {"n": 2}),
+        ("hear", "other", "c", {"n": 2}),
+    ]
+    assert {one.writer for one in found} == {"emit/k"}
+    assert counters(write) == [1, 2, 3, 4]
+    assert len({one.id for one in found}) == 4
+    assert saved(write).emitted == 4
+    assert counters(fold([arrival(4, "tell")], saved(write))) == [5, 6]
+
+
+def test_the_ids_of_follow_up_requests_come_of_their_cause_and_their_place() -> None:
+    first, later = fold([arrival(7, "tell")]), fold([arrival(1, "tell"), arrival(7, "tell")])
+    assert [one.id for one in requests_of(first)] == [one.id for one in requests_of(later)[2:]]
+
+
+def test_a_redelivery_emits_the_same_again_and_changes_nothing() -> None:
+    batch = [arrival(1, "tell"), arrival(2), arrival(3, "tell")]
+    first = fold(batch)
+    again = fold(batch, saved(first))
+    assert (again.becomes, again.emits) == (None, first.emits)
+    assert fold(batch[2:], saved(first)).emits == first.emits[1:]
+
+
+def test_a_write_keeps_what_may_not_have_left_and_no_more() -> None:
+    first = fold([arrival(1, "tell"), arrival(2, "tell")])
+    # Nobody heard of the first delivery's end: its second part comes again, with what came meanwhile.
+    second = fold([arrival(2, "tell"), arrival(3, "tell")], saved(first))
+    assert counters(second) == [3, 4, 5, 6]
+    assert saved(second).emits == second.emits
+    third = fold([arrival(4, "refuse")], saved(second))
+    assert (third.emits, saved(third).emits, saved(third).emitted) == ((), (), 6)
+    assert fold([arrival(n, "tell") for n in (1, 2, 3)], saved(third)).emits == ()
+
+
+def test_another_shards_arrivals_drop_nothing_that_may_not_have_left() -> None:
+    here = fold([arrival(1, "tell")])
+    there = fold([arrival(2, "tell", shard="other")], saved(here))
+    assert saved(there).emits == (*here.emits, *there.emits)
+    assert fold([arrival(1, "tell")], saved(there)).emits == here.emits
+    later = replace(arrival(3, shard="other"), arrived=2000.0 + DAY)
+    assert saved(fold([later], saved(there))).emits == ()
+
+
+def test_a_producers_repeat_emits_nothing() -> None:
+    first = fold([arrival(1, "tell")])
+    assert fold([replace(arrival(1, "tell"), position=Position(7, 0))], saved(first)).emits == ()
+
+
+def test_what_is_emitted_is_applied_once_however_often_it_comes() -> None:
+    sent = requests_of(fold([arrival(n, "tell") for n in range(1, 4)]))
+    arrivals = [
+        Arrival("s", Position(n, 0), 1000.0 + n, "ear", msgspec.structs.replace(one, cmd="append"), b"{}")
+        for n, one in enumerate([*sent[::2], *sent[::2]])
+    ]
+    (write,) = plan(arrivals, {}, RULES, DAY).writes
+    assert saved(write).document == {"ids": [one.id for one in sent[::2]]}
+    assert (write.receipts, write.quarantine, list(saved(write).recent)) == ((), (), [])
+
+
+@pytest.mark.parametrize(
+    ("emits", "reason"),
+    [
+        ((Emit("hear", ""),), "follow-up request 1: key: use text of 1 to 256 characters"),
+        ((Emit("hear", "a"), Emit("", "b")), "follow-up request 2: cmd: use text of 1 to 128 characters"),
+        ((Emit("hear", "a", {"x": float("nan")}),), "data.x: float is not JSON"),
+        ((Emit("hear", "a", {"x": {1}}),), "set is not JSON"),
+        ((Emit("hear", "a", cast("Json", [])),), "data: use a dict, not list"),
+        ((Emit("hear", "a", {"x": "y" * 300_000}),), "may have 262144"),
+        ((Emit("hear", "a", {"x": "y" * MAX_EMIT_BYTES}),), f"more than {MAX_EMIT_BYTES} bytes"),
+        ((Emit("hear", "a"),) * 1000, f"more than {MAX_EMIT_BYTES} bytes"),
+        (({"cmd": "hear"},), "the rule raised AttributeError"),
+        (7, "the rule raised TypeError"),
+    ],
+)
+def test_what_cannot_be_emitted_is_its_requests_fault(emits: Json, reason: str) -> None:
+    rules: Rules = {"emit": lambda state, request: Accepted({"changed": True}, emits=emits), "append": append}
+    (write,) = plan([arrival(1, "emit"), arrival(2)], {}, rules, DAY).writes
+    assert saved(write).document == {"ids": ["w-2"]}
+    assert (write.emits, saved(write).emitted) == ((), 0)
+    assert reason in write.quarantine[0].reason
+
+
+def test_too_many_follow_up_requests_stop_the_key_and_the_rest_goes_on_from_there() -> None:
+    rules: Rules = {"emit": lambda state, request: Accepted(state, emits=(Emit("hear", "a", {"x": "y" * 10_000}),))}
+    batch = [arrival(n, "emit") for n in range(1, 20)]
+    entity, found, passes = Entity("k"), list[int | None](), 0
+    left = batch
+    while left:
+        (write,) = plan(left, {"k": entity}, rules, DAY).writes
+        entity = saved(write)
+        assert entity.emits == write.emits
+        assert sum(map(kept_bytes, entity.emits)) < MAX_OUTCOME_BYTES + MAX_EMIT_BYTES
+        (again,) = plan(batch, {"k": entity}, rules, DAY).writes
+        assert (again.emits, again.stopped) == (write.emits, write.stopped)
+        found += counters(write)
+        left = [one for one in left if write.stopped and one.position >= write.stopped]
+        passes += 1
+    assert found == list(range(1, 20))
+    assert passes == 4
+
+
+def test_follow_up_requests_of_shards_that_are_gone_do_not_fill_an_item() -> None:
+    rules: Rules = {"emit": lambda state, request: Accepted(state, emits=(Emit("hear", "a", {"x": "y" * 10_000}),))}
+    entity = Entity("k")
+    for shard in range(20):
+        batch = [arrival(n, "emit", writer=f"w{shard}", shard=f"s{shard}") for n in range(1, 4)]
+        (write,) = plan(batch, {"k": entity}, rules, DAY).writes
+        entity = saved(write)
+        assert entity.emits[-3:] == write.emits
+        assert sum(map(kept_bytes, entity.emits)) <= MAX_RECENT_BYTES
+    assert len(entity.emits) > 3
+
+
+@pytest.mark.parametrize("key", ["k", "k" * 63, "k" * 64, "k" * 256, "\N{WATER WAVE}" * 256])
+def test_a_writers_name_fits_the_contract_whatever_the_key(key: str) -> None:
+    write = fold([arrival(1, "tell", key=key)])
+    assert {one.writer for one in requests_of(write)} == {emitter(key)}
+    assert (emitter(key) == EMITTER + key) == (len(key.encode()) < 64)
+    assert len(emitter(key)) < 128
+
+
+def test_many_that_emit_to_an_entity_do_not_push_out_its_clients_writers() -> None:
+    entity = saved(fold([arrival(1, writer="phone")]))
+    for n in range(2, 200):
+        entity = saved(fold([arrival(n, writer=f"{EMITTER}{n}")], entity))
+    assert len(entity.writers) == 1 + MAX_EMITTERS
+    assert "phone" in entity.writers
 
 
 @given(st.data(), st.integers(1, 30))

@@ -1,7 +1,9 @@
 """From saved and failed keys to a verdict. Values only."""
 
+from dataclasses import replace
+
 from tidemill.request import Reply, Request
-from tidemill_consumers.core.batch import Arrival, Entity, Plan, Position, Receipt, Verdict, Write
+from tidemill_consumers.core.batch import Arrival, Emitted, Entity, Plan, Position, Receipt, Verdict, Write
 from tidemill_consumers.core.settle import lowest, settle, waiting
 
 
@@ -42,6 +44,12 @@ def test_a_stopped_key_that_failed_does_not_wait_but_comes_again() -> None:
     verdict = settle(Plan((write("a", 1, Position(7, 3)),)), {"a"})
     assert verdict == Verdict((), (1,), {})
     assert waiting([arrival("a", 7, 3)], verdict) == []
+
+
+def test_what_was_emitted_leaves_once_its_entity_is_saved() -> None:
+    kept, lost = (Emitted("s", Position(n, 0), ()) for n in (1, 2))
+    planned = Plan((replace(write("a", 1), emits=(kept,)), replace(write("b", 2), emits=(lost,))))
+    assert settle(planned, {"b"}).emits == (kept,)
 
 
 def test_an_empty_batch_is_done() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tidemill.request import Document, Request
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
 from tidemill_consumers.rules import RULES
 
 
@@ -51,3 +51,31 @@ def test_an_address_makes_one_user() -> None:
     created = decide("user.create", None, ann, "user/ann@b.org")
     assert isinstance(created, Accepted)
     assert isinstance(decide("user.create", created.state, ann, "user/ann@b.org"), Rejected)
+
+
+def test_whoever_deletes_content_has_it_counted_to_its_owner() -> None:
+    published = decide("content.publish", None, {"title": "A"})
+    assert isinstance(published, Accepted)
+    deleted = decide("content.delete", published.state, {})
+    assert isinstance(deleted, Accepted)
+    assert deleted.emits == (Emit("user.deleted_content", "user/me", {"content": "content/1"}),)
+    counted = decide("user.deleted_content", {"deleted_contents": 1}, {"content": "content/1"}, "user/me")
+    assert counted == Accepted({"deleted_contents": 2})
+
+
+@pytest.mark.parametrize("owner", [None, "x" * 252])
+def test_content_whose_owner_has_no_key_is_deleted_all_the_same(owner: str | None) -> None:
+    assert decide("content.delete", {"title": "A", "owner": owner}, {}) == Accepted({"deleted": True})
+
+
+def test_signing_up_and_a_deleted_content_may_come_in_either_order() -> None:
+    ann = {"name": "Ann Lee", "email": "ann@b.org"}
+    ends = []
+    for order in (["user.create", "user.deleted_content"], ["user.deleted_content", "user.create"]):
+        state: State = None
+        for cmd in order:
+            outcome = decide(cmd, state, ann, "user/ann@b.org")
+            assert isinstance(outcome, Accepted)
+            state = outcome.state
+        ends.append(state)
+    assert ends == [{"name": "Ann Lee", "email": "ann@b.org", "deleted_contents": 1}] * 2

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.request import Json, Reply
-from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+from tidemill.request import Json, Reply, Request
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Writer
 from tidemill_consumers.shell.attributes import from_attribute, from_item, to_attribute, to_item
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
@@ -25,6 +25,10 @@ positions = st.builds(Position, st.integers(0, 10**57), st.integers(0, 10_000))
 replies = st.builds(
     Reply, text, st.sampled_from(["accepted", "rejected", "quarantined"]), json_values, st.none() | text
 )
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+requests = st.builds(
+    Request, id=names, cmd=names, key=names, writer=names, counter=st.integers(1, 10**18), data=st.just({"x": 1.0})
+)
 entities = st.builds(
     Entity,
     key=text,
@@ -35,6 +39,10 @@ entities = st.builds(
         text, st.builds(Writer, st.integers(0, 2**63 - 1), times, st.integers(0, 2**32 - 1)), max_size=2
     ),
     recent=st.lists(replies, max_size=3).map(lambda found: {reply.id: reply for reply in found}),
+    emitted=st.integers(1, 10**18),
+    emits=st.lists(st.builds(Emitted, text, positions, st.lists(requests, max_size=3).map(tuple)), max_size=3).map(
+        tuple
+    ),
 )
 
 
@@ -85,6 +93,23 @@ def test_an_item_reads_like_any_other() -> None:
                 {"L": [{"S": "u"}]},
             ]
         },
+    }
+
+
+def test_what_was_emitted_is_kept_as_it_is_sent() -> None:
+    """Text and not attributes: DynamoDB writes 1.0 as 1."""
+    request = Request(id="e", cmd="c", key="other", writer="emit/k", counter=3, data={"x": 1.0})
+    item = to_item(Entity("k", 3, emitted=3, emits=(Emitted("shardId-000000000006", Position(7, 2), (request,)),)))
+    assert item["emitted"] == {"N": "3"}
+    assert item["emits"] == {
+        "L": [
+            {
+                "L": [
+                    {"S": "7/2/shardId-000000000006"},
+                    {"S": '{"v":1,"id":"e","cmd":"c","key":"other","w":"emit/k","n":3,"data":{"x":1.0}}'},
+                ]
+            }
+        ]
     }
 
 

@@ -9,9 +9,17 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
-from tidemill.request import Json, Reply
-from tidemill_consumers.core.batch import Entity, Mark, Position, Write, Writer
-from tidemill_consumers.core.plan import MAX_ANSWER_DEPTH, MAX_RECENT_BYTES, MAX_WRITERS
+from tidemill.request import REDRIVE, Json, Reply, Request
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
+from tidemill_consumers.core.emits import emitter, kept_bytes
+from tidemill_consumers.core.plan import (
+    MAX_ANSWER_DEPTH,
+    MAX_EMITTERS,
+    MAX_OUTCOME_BYTES,
+    MAX_RECENT_BYTES,
+    MAX_REDRIVEN,
+    MAX_WRITERS,
+)
 from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Entities, Unloadable
@@ -111,17 +119,32 @@ def test_what_is_storable_is_stored(entities: Entities) -> None:
 
 def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> None:
     wave = "\N{WATER WAVE}"
+    emits = tuple(
+        Emitted("shardId-000000000000", Position(SEQUENCE, n), (Request(id="i", cmd="c", key="k", data={}),) * 7)
+        for n in range((MAX_RECENT_BYTES - MAX_OUTCOME_BYTES) // 400)
+    )
     new = Entity(
         key=wave * 256,
         version=1,
         document={"v": "x" * (MAX_BYTES - 5)},
         marks={
             f"shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987, Position(SEQUENCE, 0))
-            for n in range(200)
+            for n in range(100)
         },
-        writers={wave * 126 + f"{n:02}": Writer(2**63 - 1, 1545084650.987, 2**32 - 1) for n in range(MAX_WRITERS)},
-        recent={f"{n:03}": Reply(f"{n:03}", "rejected", error="x" * 1000) for n in range(MAX_RECENT_BYTES // 1024)},
+        writers={
+            name: Writer(2**63 - 1, 1545084650.987, 2**32 - 1)
+            for names in (
+                [wave * 126 + f"{n:02}" for n in range(MAX_WRITERS)],
+                [f"{REDRIVE}shardId-000000000000-{SEQUENCE}-{n:05}" for n in range(MAX_REDRIVEN)],
+                [emitter("k" * 300 + f"{n}") for n in range(MAX_EMITTERS)],
+            )
+            for name in names
+        },
+        recent={f"{n:03}": Reply(f"{n:03}", "rejected", error="x" * 1000) for n in range(MAX_OUTCOME_BYTES // 1024)},
+        emitted=10**9,
+        emits=emits,
     )
+    assert MAX_OUTCOME_BYTES + sum(map(kept_bytes, emits)) > MAX_RECENT_BYTES
     assert unstorable(new.document) is None
     assert entities.save([write(new)]) == set()
     assert entities.load([new.key]) == {new.key: new}

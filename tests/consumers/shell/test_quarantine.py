@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from tidemill.request import Request, encode
+from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, encode
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
-from tidemill_consumers.shell.quarantine import Quarantine, object_key
+from tidemill_consumers.shell.quarantine import Quarantine, body, object_key, read, redriven
 from tidemill_local.emulator import Emulator
 
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
@@ -120,3 +120,59 @@ def test_a_refusal_of_s3_is_told(stub: Stub) -> None:
     answers.add_client_error("put_object", "SlowDown")
     answers.add_response("put_object", {})
     assert Quarantine(s3, "quarantine").store([rubbish(), poison()]) == (rubbish(),)
+
+
+# ── Read back ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def kept_as(payload: bytes, key: str = "content/1", reason: str = "no request") -> Quarantined:
+    return Quarantined(Unreadable("shardId-000000000006", Position(7, 2), 1545084650.5, key, payload, reason), reason)
+
+
+def test_what_is_read_back_is_what_was_kept() -> None:
+    one = poison(sub=3)
+    kept = read(body(one))
+    assert (kept.reason, kept.id, kept.cmd, kept.key) == (one.reason, "i", "content.explode", "content/1")
+    assert (kept.shard, kept.position) == (one.arrival.shard, one.arrival.position)
+    assert (kept.arrived, kept.payload) == (one.arrival.arrived, one.arrival.payload)
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"{}", b"\xff", b"[" * 9999, body(poison()).replace(b'"sequence":"', b'"sequence":"x')]
+)
+def test_what_the_quarantine_did_not_write_is_refused(stored: bytes) -> None:
+    with pytest.raises(RefusedRequest, match="not an object of the quarantine"):
+        read(stored)
+
+
+def test_a_request_is_put_back_under_its_place_in_the_stream() -> None:
+    request = redriven(read(body(poison(sub=3))))
+    assert request == Request(
+        id="i",
+        cmd="content.explode",
+        key="content/1",
+        client="c",
+        writer=f"redrive/shardId-000000000006-{SEQUENCE}-3",
+        counter=1,
+        data={"title": "Ebb & flow"},
+    )
+
+
+def test_an_event_is_put_back_as_the_request_that_it_became() -> None:
+    request = redriven(read(body(kept_as(b"hello"))))
+    assert (request.cmd, request.id, request.data) == ("event.track", "shardId-000000000006-7-2", {"text": "hello"})
+
+
+@pytest.mark.parametrize(
+    ("one", "problem"),
+    [
+        (kept_as(b"\xff\x00", reason="not UTF-8"), "no request: not UTF-8"),
+        (kept_as(bytes([0xF3, 0x89, 0x9A, 0xC2, 1]), reason="corrupt aggregate: short"), "corrupt aggregate: short"),
+        (kept_as(b'{"v":1,"id":"i","cmd":"c","key":"other","data":{}}', reason="misrouted: …"), "misrouted"),
+        (kept_as(b"x" * (MAX_REQUEST_BYTES - 10)), "may have"),
+    ],
+    ids=["bytes", "corrupt aggregate", "misrouted", "too long as a request"],
+)
+def test_what_cannot_be_put_back_says_why(one: Quarantined, problem: str) -> None:
+    with pytest.raises(RefusedRequest, match=problem):
+        redriven(read(body(one)))

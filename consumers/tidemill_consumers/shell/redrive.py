@@ -1,0 +1,224 @@
+"""The quarantine read, and put back on the stream: the operator's side of it.
+
+Room: shell. S3 only; how a request is put on the stream is an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill.request import RefusedRequest, Request
+from tidemill_consumers.core.plan import MAX_REDRIVEN
+from tidemill_consumers.shell.calls import MapCalls, at_once
+from tidemill_consumers.shell.quarantine import PREFIX, Kept, day_of, read, redriven
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+log = logging.getLogger(__name__)
+
+DONE_PREFIX = "redriven/"
+"""Where an object goes that has been put back."""
+
+CALLS_AT_ONCE = 16
+
+READ_AT_ONCE = 128
+"""Objects held in memory while they are looked at."""
+
+STEP = 512
+"""Objects that are put back before the first of them is moved."""
+
+IN_DOUBT = MAX_REDRIVEN // 2
+"""Of those, the most of one key. After a crash they are put back once more, and their entity must know them still,
+though somebody else may be at the same work."""
+
+Wait: TypeAlias = Callable[[], str | None]
+"""Waits until a request is on the stream: None, or why it is not."""
+
+Put: TypeAlias = Callable[[Request], Wait]
+"""Begins to put a request on the stream. Those of one key must arrive in the order given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which objects: all by default. Times in seconds since 1970; `until` itself is not included."""
+
+    reason: str = ""
+    """A part of the reason."""
+    key: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def takes(self, kept: Kept | None) -> bool:
+        """Whether the object is one of them; one that cannot be read is, if all are."""
+        if kept is None:
+            return self == Wanted()
+        return (
+            self.reason in kept.reason
+            and self.key in (None, kept.key)
+            and (self.since is None or kept.arrived >= self.since)
+            and (self.until is None or kept.arrived < self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object of the quarantine.
+
+    Attributes:
+        object_key: where it lies.
+        kept: what it holds, but for the payload; None when it cannot be read.
+        problem: why it cannot be redriven; None when it can.
+    """
+
+    object_key: str
+    kept: Kept | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What became of an object: on the stream and moved, gone before, or still there for the reason in `problem`."""
+
+    object_key: str
+    outcome: Literal["redriven", "gone", "failed"]
+    problem: str | None = None
+
+
+class Objects:
+    """The objects of the quarantine bucket.
+
+    Every method raises ClientError or BotoCoreError when S3 does not do as asked.
+
+    Args:
+        s3: a boto3 S3 client.
+        bucket: the bucket's name.
+        calls: makes several calls; by default some at once.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self.map = calls or at_once(CALLS_AT_ONCE, "redrive")
+
+    def find(self, wanted: Wanted) -> Iterator[Found | None]:
+        """Those that are wanted, in no particular order, and None for each that is not."""
+        keys = self._keys(wanted)
+        while some := list(islice(keys, READ_AT_ONCE)):
+            for key, stored in zip(some, self.map(self.read, some), strict=True):
+                found = _found(key, stored) if stored is not None else None
+                yield found if found and wanted.takes(found.kept) else None
+
+    def read(self, object_key: str) -> bytes | None:
+        """An object; None when there is none."""
+        try:
+            return self._s3.get_object(Bucket=self._bucket, Key=object_key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise
+
+    def move(self, object_key: str) -> None:
+        """Have it lie under `redriven/` and no longer in the quarantine. Doing so again changes nothing."""
+        done = DONE_PREFIX + object_key.removeprefix(PREFIX)
+        try:
+            self._s3.copy_object(Bucket=self._bucket, Key=done, CopySource={"Bucket": self._bucket, "Key": object_key})
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+                raise
+        self._s3.delete_object(Bucket=self._bucket, Key=object_key)
+
+    def _keys(self, wanted: Wanted) -> Iterator[str]:
+        """What may be wanted by its day: the day is in the object's name."""
+        after = f"{PREFIX}dt={day_of(wanted.since)}" if wanted.since is not None else PREFIX
+        end = f"{PREFIX}dt={day_of(wanted.until)}0" if wanted.until is not None else None  # "0" follows on "/"
+        more = True
+        while more:
+            page = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, StartAfter=after)
+            for entry in page.get("Contents", []):
+                after = entry["Key"]
+                if end is not None and after > end:
+                    return
+                yield after
+            more = page["IsTruncated"]
+
+
+def redrive(objects: Objects, found: Iterable[Found], put: Put) -> Iterator[Redriven]:
+    """Put what can be redriven back on the stream, in the order given, and move it; what became of each.
+
+    An object is moved once its request is on the stream. Between the two, all may end: the object is then put back
+    once more, and its entity takes that for a repeat.
+
+    Raises:
+        ClientError, BotoCoreError: objects could not be read. Beginning again is harmless.
+    """
+    for step in steps(one for one in found if one.problem is None):
+        yield from _redrive(objects, [one.object_key for one in step], put)
+
+
+def steps(found: Iterable[Found], most: int = STEP, of_a_key: int = IN_DOUBT) -> Iterator[list[Found]]:
+    """In lists of `most` at most, and of any key `of_a_key` at most."""
+    step: list[Found] = []
+    count: Counter[str] = Counter()
+    for one in found:
+        key = one.kept.key if one.kept else ""
+        if len(step) == most or count[key] == of_a_key:
+            yield step
+            step, count = [], Counter()
+        step.append(one)
+        count[key] += 1
+    if step:
+        yield step
+
+
+def oldest_first(found: Iterable[Found]) -> list[Found]:
+    """By arrival and place in the stream; those that cannot be read come first."""
+
+    def when(one: Found) -> tuple[float, str, int, int]:
+        kept = one.kept
+        return (kept.arrived, kept.shard, *kept.position) if kept else (0.0, one.object_key, 0, 0)
+
+    return sorted(found, key=when)
+
+
+def _found(object_key: str, stored: bytes) -> Found:
+    kept = None
+    problem = None
+    try:
+        kept = read(stored)
+        redriven(kept)
+    except RefusedRequest as error:
+        problem = str(error)
+    return Found(object_key, kept and msgspec.structs.replace(kept, payload=b""), problem)
+
+
+def _redrive(objects: Objects, keys: Sequence[str], put: Put) -> Iterator[Redriven]:
+    # Read now and not before: meanwhile somebody else may have put it back.
+    bodies = zip(keys, objects.map(objects.read, keys), strict=True)
+    waits = [(key, put(redriven(read(stored))) if stored is not None else None) for key, stored in bodies]
+    stored_keys: list[str] = []
+    for key, wait in waits:
+        if wait is None:
+            yield Redriven(key, "gone")
+        elif problem := wait():
+            yield Redriven(key, "failed", problem)
+        else:
+            stored_keys.append(key)
+
+    def moved(key: str) -> Redriven:
+        try:
+            objects.move(key)
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot move %s: %s", key, error)
+            return Redriven(key, "failed", f"it is on the stream, but cannot be moved: {error}")
+        return Redriven(key, "redriven")
+
+    yield from objects.map(moved, stored_keys)

@@ -1,0 +1,189 @@
+"""Redriving: what is found, in which steps it is put back, and that nothing is moved before it is on the stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tidemill.request import Request, encode
+from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
+from tidemill_consumers.shell.quarantine import Kept, Quarantine, body, object_key
+from tidemill_consumers.shell.redrive import (
+    DONE_PREFIX,
+    IN_DOUBT,
+    Found,
+    Objects,
+    Redriven,
+    Wait,
+    Wanted,
+    oldest_first,
+    redrive,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tidemill_local.emulator import Emulator
+
+DAY = 86_400.0
+NOON = 1_764_072_000.0  # 2025-11-25, UTC
+
+
+def poison(number: int, *, key: str = "k", reason: str = "unknown command x", arrived: float = NOON) -> Quarantined:
+    request = Request(id=f"i{number}", cmd="x", key=key, client="c", writer="w", counter=number, data={})
+    return Quarantined(Arrival("s", Position(number, 0), arrived, key, request, encode(request)), reason)
+
+
+def rubbish(number: int) -> Quarantined:
+    at = Unreadable("s", Position(number, 0), NOON, "k", b"\xff", "not UTF-8")
+    return Quarantined(at, at.reason)
+
+
+class Stream:
+    """Takes requests; refuses those whose ids it is told."""
+
+    def __init__(self, refused: str = "") -> None:
+        self.refused = refused
+        self.put_ids: list[str] = []
+
+    def put(self, request: Request) -> Wait:
+        self.put_ids.append(request.id)
+        return lambda: "refused" if request.id == self.refused else None
+
+
+@pytest.fixture
+def store(emulator: Emulator, bucket: str) -> Callable[..., Objects]:
+    """Quarantines; the objects as an operator sees them."""
+
+    def make(*every: Quarantined) -> Objects:
+        assert Quarantine(emulator.client("s3"), bucket).store(every) == ()
+        return Objects(emulator.client("s3"), bucket)
+
+    return make
+
+
+@pytest.fixture
+def lying(emulator: Emulator, bucket: str) -> Callable[[], list[str]]:
+    def look() -> list[str]:
+        return [one["Key"] for one in emulator.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+    return look
+
+
+def found_in(objects: Objects, wanted: Wanted | None = None) -> list[Found]:
+    return oldest_first(one for one in objects.find(wanted or Wanted()) if one)
+
+
+def ids(found: list[Found]) -> list[str | None]:
+    return [one.kept.id if one.kept else None for one in found]
+
+
+def test_all_is_found_oldest_first(store: Callable[..., Objects]) -> None:
+    objects = store(poison(10), poison(9), poison(1, arrived=NOON + DAY), poison(2, arrived=NOON - DAY))
+    found = found_in(objects)
+    assert ids(found) == ["i2", "i9", "i10", "i1"]
+    assert {one.problem for one in found} == {None}
+    assert found[1].object_key == object_key(poison(9))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(reason="raised"), ["i3"]),
+        (Wanted(key="other"), ["i2"]),
+        (Wanted(since=NOON), ["i2", "i3"]),
+        (Wanted(until=NOON), ["i1"]),
+        (Wanted(since=NOON + 1, until=NOON + DAY), []),
+        (Wanted(since=NOON, until=NOON + DAY), ["i2"]),
+    ],
+)
+def test_only_what_is_wanted_is_found(store: Callable[..., Objects], wanted: Wanted, expected: list[str]) -> None:
+    objects = store(
+        poison(1, arrived=NOON - DAY),
+        poison(2, key="other"),
+        poison(3, reason="the rule raised KeyError: 'x'", arrived=NOON + DAY),
+    )
+    assert ids(found_in(objects, wanted)) == expected
+
+
+def test_what_cannot_be_redriven_is_found_with_the_reason(
+    store: Callable[..., Objects], emulator: Emulator, bucket: str
+) -> None:
+    objects = store(rubbish(1))
+    emulator.client("s3").put_object(Bucket=bucket, Key="quarantine/notes.txt", Body=b"mine")
+    notes, bytes_ = found_in(objects)
+    assert notes.kept is None
+    assert "not an object of the quarantine" in (notes.problem or "")
+    assert bytes_.problem == "no request: not UTF-8"
+    assert ids(found_in(objects, Wanted(reason="UTF-8"))) == [None]
+
+
+def test_what_is_put_back_is_moved_and_the_rest_stays(
+    store: Callable[..., Objects], lying: Callable[[], list[str]]
+) -> None:
+    objects = store(poison(1), poison(2), rubbish(3))
+    stream = Stream(refused="i2")
+    done = list(redrive(objects, found_in(objects), stream.put))
+    assert stream.put_ids == ["i1", "i2"]
+    assert sorted(done, key=lambda one: one.object_key) == [
+        Redriven(object_key(poison(1)), "redriven"),
+        Redriven(object_key(poison(2)), "failed", "refused"),
+    ]
+    moved = DONE_PREFIX + object_key(poison(1)).removeprefix("quarantine/")
+    assert set(lying()) == {moved, object_key(poison(2)), object_key(rubbish(3))}
+    assert objects.read(moved) == body(poison(1))
+
+
+def test_what_somebody_else_put_back_meanwhile_is_left_alone(
+    store: Callable[..., Objects], lying: Callable[[], list[str]]
+) -> None:
+    objects = store(poison(1), poison(2))
+    found = found_in(objects)
+    objects.move(found[0].object_key)
+    stream = Stream()
+    outcomes = {one.object_key: one.outcome for one in redrive(objects, found, stream.put)}
+    assert outcomes == {object_key(poison(1)): "gone", object_key(poison(2)): "redriven"}
+    assert stream.put_ids == ["i2"]
+    assert len(lying()) == 2
+
+
+def test_moving_twice_changes_nothing(store: Callable[..., Objects], lying: Callable[[], list[str]]) -> None:
+    objects = store(poison(1))
+    objects.move(object_key(poison(1)))
+    objects.move(object_key(poison(1)))
+    assert lying() == [DONE_PREFIX + object_key(poison(1)).removeprefix("quarantine/")]
+
+
+def test_what_cannot_be_moved_is_told(
+    store: Callable[..., Objects], new_client: Callable[[str], Any], bucket: str
+) -> None:
+    found = found_in(store(poison(1)))
+    s3 = new_client("s3")
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CopyObject")
+
+    s3.meta.events.register("before-call.s3.CopyObject", refuse)
+    (done,) = redrive(Objects(s3, bucket), found, Stream().put)
+    assert (done.outcome, done.object_key) == ("failed", object_key(poison(1)))
+    assert "it is on the stream, but cannot be moved" in (done.problem or "")
+
+
+def test_a_bucket_that_is_not_there_is_an_error(emulator: Emulator) -> None:
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        list(Objects(emulator.client("s3"), "nowhere").find(Wanted()))
+
+
+def test_few_of_a_key_are_in_doubt_at_a_time() -> None:
+    def found(number: int, key: str) -> Found:
+        return Found(f"{number}", Kept("r", "i", "c", key, "s", "1", 0, 0.0, b""), None)
+
+    every = [found(number, "hot" if number % 2 else f"k{number}") for number in range(400)]
+    made = list(steps(every))
+    assert [one for step in made for one in step] == every
+    assert max(sum(one.kept is not None and one.kept.key == "hot" for one in step) for step in made) == IN_DOUBT
+    assert [len(step) for step in steps(every, most=150, of_a_key=1000)] == [150, 150, 100]
+    assert list(steps([])) == []

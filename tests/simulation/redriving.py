@@ -1,0 +1,127 @@
+"""An operator who redrives what lies in the quarantine: the real code over the simulated bucket and stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from simulation.pipeline import Client
+from simulation.services import Bucket, Stream
+from simulation.world import Crash, World, error
+from tidemill.buffer import Acknowledged
+from tidemill.request import Request
+from tidemill_consumers.shell.quarantine import PREFIX
+from tidemill_consumers.shell.redrive import DONE_PREFIX, Objects, Wait, Wanted, oldest_first, redrive
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+"""As boto3's standard mode has it."""
+
+
+class Shelf:
+    """The bucket, as an operator's S3 client: ListObjectsV2, GetObject, CopyObject and DeleteObject."""
+
+    def __init__(self, bucket: Bucket, call: Callable[[Callable[[], Any]], Any]) -> None:
+        self._objects = bucket.objects
+        self._call = call
+
+    def list_objects_v2(self, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
+        def act() -> dict[str, Any]:
+            names = sorted(name for name in self._objects if name.startswith(Prefix) and name > StartAfter)
+            return {"Contents": [{"Key": name} for name in names[:7]], "IsTruncated": len(names) > 7}
+
+        found: dict[str, Any] = self._call(act)
+        return found
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        return {"Body": BytesIO(self._call(lambda: self._get(Key)))}
+
+    def copy_object(self, Bucket: str, Key: str, CopySource: dict[str, str]) -> None:  # noqa: N803
+        self._call(lambda: self._objects.update({Key: self._get(CopySource["Key"])}))
+
+    def delete_object(self, Bucket: str, Key: str) -> None:  # noqa: N803
+        self._call(lambda: self._objects.pop(Key, None))
+
+    def _get(self, name: str) -> bytes:
+        if name not in self._objects:
+            raise error("NoSuchKey")
+        return self._objects[name]
+
+
+class Operator:
+    """Someone at a terminal of his own. Several may be at it at once."""
+
+    def __init__(self, world: World, stream: Stream, bucket: Bucket, lanes: int) -> None:
+        self._world = world
+        self._stream = stream
+        self._lanes = lanes
+        self._bucket = bucket
+        calm: Any = Shelf(bucket, lambda act: act())
+        # Looking changes nothing, so there it is spared the faults: else it would hardly ever come to putting back.
+        self._looking = Objects(calm, "quarantine", map)
+        s3: Any = Shelf(bucket, self._with_retries)
+        self._objects = Objects(s3, "quarantine", map)
+        self._running = 0
+        self._clients: list[Client] = []
+        self.put_back: set[str] = set()
+        """Ids of the requests that were begun to be put back."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether anything is on its way."""
+        return self._running > 0 or any(client.outbox.pending for client in self._clients)
+
+    def begin(self, wanted: Wanted, most: int) -> None:
+        """Redrive some of what is wanted; it may end at any call."""
+        self._running += 1
+        self._world.begin(lambda: self._run(wanted, most))
+
+    def undo(self, reason: str) -> None:
+        """Have what was moved lie in the quarantine again, as if it had not been."""
+        for name in [name for name in self._bucket.objects if name.startswith(DONE_PREFIX)]:
+            if reason.encode() in self._bucket.objects[name]:
+                self._bucket.objects[PREFIX + name.removeprefix(DONE_PREFIX)] = self._bucket.objects.pop(name)
+
+    def is_left(self, wanted: Wanted) -> bool:
+        """Whether anything is there that should have been put back."""
+        return any(one and one.problem is None for one in self._looking.find(wanted))
+
+    def _run(self, wanted: Wanted, most: int) -> None:
+        client = Client(self._world, self._stream, "operator", self._lanes)
+        self._clients.append(client)
+        found = oldest_first(one for one in self._looking.find(wanted) if one)
+        chosen = self._world.random.sample(found, min(most, len(found)))
+        try:
+            for _ in redrive(self._objects, oldest_first(chosen), lambda request: self._put(client, request)):
+                pass
+        except (Crash, ClientError, BotoCoreError):
+            pass  # what it had begun to put may arrive all the same
+        finally:
+            self._running -= 1
+
+    def _put(self, client: Client, request: Request) -> Wait:
+        record = client.outbox.add(request, self._world.now)
+        self.put_back.add(request.id)
+        client.pump()
+
+        def wait() -> str | None:
+            while record.outcome is None:
+                self._world.sleep(0.05)
+            return None if isinstance(record.outcome, Acknowledged) else "refused"
+
+        return wait
+
+    def _with_retries(self, act: Callable[[], T]) -> T:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._world.call("operator's bucket", act)
+            except BotoCoreError:
+                pass
+            except ClientError as failure:
+                if failure.response["Error"]["Code"] == "NoSuchKey":
+                    raise
+        return self._world.call("operator's bucket", act)
