@@ -36,6 +36,7 @@ from tidemill_consumers.shell.redrive import Wanted
 
 REQUESTS_PER_SEED = 2_000
 FAULT_RATE = 0.2
+PROGRESS_SECONDS = 10.0
 CALM_SECONDS = 7_200.0
 """Simulated seconds that all may take to settle once nothing fails any more."""
 
@@ -330,11 +331,20 @@ def main() -> int:
     first = args.seed if args.seed is not None else args.first_seed
     count = 1 if args.seed is not None else -(-args.requests // REQUESTS_PER_SEED)
     total, begun = Result(), time.monotonic()
-    with ProcessPoolExecutor(2) as workers:
+    workers = ProcessPoolExecutor(2)
+    shown = begun
+    try:
         for result in workers.map(simulate, range(first, first + count), chunksize=5):
             total.add(result)
             for seed in result.failed_seeds:
                 print(f"seed {seed} fails; replay it: make simulate ARGS='--seed {seed}'", flush=True)
+            if time.monotonic() - shown >= PROGRESS_SECONDS:
+                shown = time.monotonic()
+                print(f"  {total.requests:,} requests, {total.seeds:,} of {count:,} seeds", flush=True)
+    except KeyboardInterrupt:
+        print("stopped; what ran so far:")
+    finally:
+        workers.shutdown(cancel_futures=True)
     total.seconds = round(time.monotonic() - begun, 1)
     report(total)
     if args.json:
