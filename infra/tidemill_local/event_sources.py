@@ -7,6 +7,7 @@ the template or by a tool, is followed within a second.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Event, Thread
@@ -19,6 +20,9 @@ from tidemill_local.event_source.destinations import Clients
 from tidemill_local.hooks.mapping_api import OPTIONS, is_stream
 
 LOOK_SECONDS = 1.0
+
+PATIENCE = 5.0
+"""Seconds to wait for invocations in flight at the end: what they were given comes again at the next start."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ class EventSources:
         self._folder = folder
         self._heard = heard
         self._running: dict[str, tuple[Mapping[str, Any], EventSource]] = {}
+        self._ending: dict[str, EventSource] = {}
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="event-sources", daemon=True)
 
@@ -52,12 +57,15 @@ class EventSources:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop all of them after the invocations in flight; again: do nothing."""
+        """Stop all of them, and wait a little for the invocations in flight; again: do nothing."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
         for mapping_id in list(self._running):
             self._end(mapping_id)
+        deadline = time.monotonic() + PATIENCE
+        for source in self._ending.values():
+            source.stop(max(0.0, deadline - time.monotonic()))
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
@@ -65,14 +73,18 @@ class EventSources:
                 self._follow()
             except (ClientError, BotoCoreError) as error:
                 log.warning("cannot list the event source mappings, trying again: %s", error)
+            except Exception:  # the other mappings must go on
+                log.exception("cannot follow the event source mappings, trying again")
 
     def _follow(self) -> None:
         wanted = {mapping["UUID"]: mapping for mapping in self._listed() if mapping["State"] == "Enabled"}
-        for mapping_id in self._running.keys() - wanted.keys():
-            self._end(mapping_id)
-        for mapping_id, mapping in wanted.items():
-            if self._running.get(mapping_id, (None,))[0] != _settings(mapping):
+        for mapping_id, (settings, _) in list(self._running.items()):
+            if mapping_id not in wanted or settings != _settings(wanted[mapping_id]):
                 self._end(mapping_id)
+        self._ending = {mapping_id: source for mapping_id, source in self._ending.items() if not source.stop(0.0)}
+        for mapping_id, mapping in wanted.items():
+            # Not before the former has ended: the batches of a shard are serial.
+            if mapping_id not in self._running and mapping_id not in self._ending:
                 self._begin(mapping)
 
     def _listed(self) -> Iterator[Mapping[str, Any]]:
@@ -97,8 +109,9 @@ class EventSources:
         source.start()
 
     def _end(self, mapping_id: str) -> None:
-        if mapping_id in self._running:
-            self._running.pop(mapping_id)[1].stop()
+        """Have it end, without waiting for its invocations: one that hangs must not hold up the others."""
+        self._ending[mapping_id] = self._running.pop(mapping_id)[1]
+        self._ending[mapping_id].stop(0.0)
 
 
 def _settings(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -120,7 +120,7 @@ def meaning(batch: Batch, outcome: Outcome, config: MappingConfig) -> Meaning | 
         if not config.report_batch_item_failures:
             return Meaning(len(batch.records), state)
         return Meaning(_done(batch.records, answer), state)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         # "Lambda treats a batch as a complete failure if you return: an empty string itemIdentifier, a null
         # itemIdentifier, an itemIdentifier with a bad key name", and likewise one that is not in the batch:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html

@@ -37,8 +37,14 @@ class Checkpoints:
         self._stream = ""
         self._shards: dict[str, Checkpoint] = {}
 
-    def load(self, stream: str) -> dict[str, Checkpoint]:
-        """Each shard's checkpoint; none if they are of another stream, one that had the same name before.
+    @property
+    def all(self) -> dict[str, Checkpoint]:
+        """Each shard's checkpoint, as of now."""
+        with self._lock:
+            return dict(self._shards)
+
+    def load(self, stream: str) -> None:
+        """Go on with those of this stream; with none if they are of another that had the same name before.
 
         Raises:
             UnreadableCheckpoints: the file is not one of these.
@@ -53,7 +59,6 @@ class Checkpoints:
                 ) from None
             if found.stream == stream:
                 self._shards = found.shards
-        return dict(self._shards)
 
     def save(self, shard: str, checkpoint: Checkpoint) -> None:
         """Remember a shard's checkpoint; on return a killed process would find it again."""

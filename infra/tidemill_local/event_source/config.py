@@ -45,6 +45,9 @@ _KNOWN = _IGNORED | {
 }
 
 
+MAX_PATTERN = 4_096
+"""Characters: https://docs.aws.amazon.com/lambda/latest/api/API_Filter.html."""
+
 DESTINATIONS = ("sqs", "sns", "s3")
 """The services that can be told of discarded batches."""
 
@@ -217,6 +220,8 @@ def _filters(criteria: Mapping[str, Any] | None, service: str) -> tuple[Pattern,
 
 
 def _filter(text: Any, service: str) -> Pattern:
+    if isinstance(text, str) and len(text) > MAX_PATTERN:
+        raise InvalidMapping(f"FilterCriteria: a pattern of more than {MAX_PATTERN} characters")
     try:
         document = json.loads(text)
         # "Kinesis event source mappings only support filtering on the data key":

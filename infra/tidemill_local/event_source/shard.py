@@ -44,6 +44,7 @@ class Checkpoint:
         window: the tumbling window that is open.
         state: its state, as JSON.
         drained: whether the shard is closed and all of it is done.
+        earlier: `done` as it was with another number of sequencers, as long as that is ahead of `after`.
     """
 
     start: Start
@@ -52,6 +53,7 @@ class Checkpoint:
     window: TimeWindow | None = None
     state: str = NO_STATE.decode()
     drained: bool = False
+    earlier: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,10 @@ class Shard:
         self._render = render
         self._start = checkpoint.start
         count = config.parallelization_factor
-        # With another factor the keys are dealt out anew, so that what each had done tells nothing any more.
-        done = list(checkpoint.done) if len(checkpoint.done) == count else [checkpoint.after] * count
+        # With another factor the keys are dealt out anew; what was done of them as they were dealt out before stands.
+        same = len(checkpoint.done) == count
+        done = list(checkpoint.done) if same else [checkpoint.after] * count
+        self._earlier = checkpoint.earlier if same else checkpoint.done
         self._at = _Progress(checkpoint.after, done)
         self._sequencers = [
             Sequencer(config, shard_id, checkpoint.window, checkpoint.state.encode()) for _ in range(count)
@@ -131,14 +135,18 @@ class Shard:
         first = min(
             (one for s in self._sequencers if (one := s.first)), key=lambda one: int(one.sequence), default=None
         )
+        after = first.before if first else self._at.last
+        if self._earlier and after and all(not one or int(one) <= int(after) for one in self._earlier):
+            self._earlier = ()
         only = self._sequencers[0]
         return Checkpoint(
             start=self._start,
-            after=first.before if first else self._at.last,
+            after=after,
             done=tuple(self._at.done),
             window=only.window,
             state=only.state.decode(),
             drained=self.drained,
+            earlier=self._earlier,
         )
 
     def next(self, now: float) -> Read | Deliver | None:
@@ -167,7 +175,7 @@ class Shard:
         dealt: list[list[Waiting]] = [[] for _ in self._sequencers]
         for record in page.records:
             number = _number(record.partition_key, len(dealt))
-            if not self._is_done(record.sequence, number) and self._lets_through(record):
+            if not self._is_done(record, number) and self._lets_through(record):
                 dealt[number].append(
                     Waiting(
                         record.sequence,
@@ -206,9 +214,12 @@ class Shard:
         most = self._config.parallelization_factor * self._config.batch_size + READ_LIMIT
         return any(one.wants_more for one in self._sequencers) and self.waiting < most
 
-    def _is_done(self, sequence: str, number: int) -> bool:
-        done = self._at.done[number]
-        return len(self._sequencers) > 1 and done is not None and int(sequence) <= int(done)
+    def _is_done(self, record: StreamRecord, number: int) -> bool:
+        if len(self._sequencers) > 1 and _is_at_or_before(record.sequence, self._at.done[number]):
+            return True
+        if not self._earlier:
+            return False
+        return _is_at_or_before(record.sequence, self._earlier[_number(record.partition_key, len(self._earlier))])
 
     def _lets_through(self, record: StreamRecord) -> bool:
         if not self._config.filters:
@@ -218,6 +229,10 @@ class Shard:
             return True
         self._at.filtered += 1
         return False
+
+
+def _is_at_or_before(sequence: str, other: str | None) -> bool:
+    return other is not None and int(sequence) <= int(other)
 
 
 def _number(key: str, count: int) -> int:

@@ -108,8 +108,12 @@ class EventSource:
         self._changed = Event()
         self._lock = Lock()
         self._counts = Counts()
+        self._identity = ""
+        self._over = Event()
+        """Set once the stream is another one: for those that follow the shards of the former."""
         self._shards: dict[str, Shard] = {}
         self._inboxes: dict[str, SimpleQueue[_Answer | None]] = {}
+        self._threads: dict[str, Thread] = {}
         self._thread = Thread(target=self._run, name=f"event-source-{config.uuid}", daemon=True)
 
     @property
@@ -134,71 +138,102 @@ class EventSource:
         """Begin to poll, in the background."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop after the invocations in flight. What is not done is delivered again at the next start."""
+    def stop(self, patience: float | None = None) -> bool:
+        """Stop after the invocations in flight. What is not done is delivered again at the next start.
+
+        Args:
+            patience: seconds to wait for those; None waits as long as they take.
+
+        Returns:
+            Whether they have ended.
+        """
         self._stopping.set()
         self._changed.set()
+        self._wake_all()
+        if self._thread.ident is not None:
+            self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    def _wake_all(self) -> None:
         for inbox in list(self._inboxes.values()):
             inbox.put(None)
-        if self._thread.ident is not None:
-            self._thread.join()
 
     # ── Shards, as they come and go ──────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        threads: dict[str, Thread] = {}
-        checkpoints: dict[str, Checkpoint] | None = None
         while not self._stopping.is_set():
             self._changed.clear()
             try:
-                if checkpoints is None:
-                    checkpoints = self._checkpoints.load(self._stream.identity())
-                self._discover(checkpoints, threads)
+                self._look()
             except (ClientError, BotoCoreError) as error:
                 log.warning("cannot list the shards of %s, trying again: %s", self.config.stream_arn, error)
                 self._stopping.wait(RETRY_SECONDS)
-                continue
-            self._changed.wait(DISCOVERY_SECONDS)
-        for thread in threads.values():
+            except Exception:  # it must go on, whatever it is
+                log.exception("cannot follow %s, trying again", self.config.stream_arn)
+                self._stopping.wait(RETRY_SECONDS)
+            else:
+                self._changed.wait(DISCOVERY_SECONDS)
+        for thread in list(self._threads.values()):
             thread.join()
 
-    def _discover(self, checkpoints: dict[str, Checkpoint], threads: dict[str, Thread]) -> None:
-        """Begin to follow each shard that may be read and is not yet."""
+    def _look(self) -> None:
+        """Follow each shard that may be read and is not followed."""
+        identity = self._stream.identity()
+        if identity != self._identity:
+            self._begin_anew(identity)
         shards = self._stream.shards()
-        fresh = self._begin(shards, checkpoints)
+        fresh = self._begin(shards)
         self._checkpoints.keep(shards)
-        drained = {name for name, one in checkpoints.items() if one.drained}
-        drained |= {name for name, shard in self._shards.items() if shard.drained}
+        drained = {name for name, one in self._checkpoints.all.items() if one.drained}
+        drained |= {name for name, shard in list(self._shards.items()) if shard.drained}
         for name in readable(shards, frozenset(drained)):
-            if name not in threads:
-                checkpoint = checkpoints[name]
+            if name not in self._threads or not self._threads[name].is_alive():
+                checkpoint = self._checkpoints.all[name]
                 reader = self._stream.reader(name, fresh.get(name, checkpoint.start), checkpoint.after)
-                threads[name] = Thread(target=self._follow, args=(name, reader, checkpoint), daemon=True)
-                threads[name].start()
+                self._threads[name] = Thread(
+                    target=self._follow, args=(name, reader, checkpoint, self._over), daemon=True
+                )
+                self._threads[name].start()
 
-    def _begin(self, shards: Mapping[str, Sequence[str]], checkpoints: dict[str, Checkpoint]) -> dict[str, Start]:
+    def _begin_anew(self, identity: str) -> None:
+        """At the start; and when the stream was deleted and made again, whose shards have the same names."""
+        self._over.set()
+        self._wake_all()
+        self._over = Event()
+        self._shards, self._inboxes, self._threads = {}, {}, {}
+        self._checkpoints.load(identity)
+        self._identity = identity
+
+    def _begin(self, shards: Mapping[str, Sequence[str]]) -> dict[str, Start]:
         """Give each new shard a checkpoint; what to open with, where that is not what a restart opens with."""
-        first = not checkpoints
+        known = self._checkpoints.all
         fresh: dict[str, Start] = {}
-        for name in shards.keys() - checkpoints.keys():
+        for name in shards.keys() - known.keys():
             start = Start("TRIM_HORIZON")  # a shard made later: none of its records is to be missed
-            if first:
+            if not known:
                 start = Start(self.config.starting_position, self.config.starting_timestamp)
             if start.position == "LATEST":
                 # The latest is another one after a restart, and what came meanwhile would be skipped.
                 fresh[name], start = start, Start("AT_TIMESTAMP", self._clock())
-            checkpoints[name] = Checkpoint(start)
-            self._checkpoints.save(name, checkpoints[name])
+            self._checkpoints.save(name, Checkpoint(start))
         return fresh
 
     # ── One shard ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _follow(self, name: str, reader: Reader, checkpoint: Checkpoint) -> None:
+    def _follow(self, name: str, reader: Reader, checkpoint: Checkpoint, over: Event) -> None:
         shard = Shard(self.config, name, checkpoint, self._stream.render)
         inbox: SimpleQueue[_Answer | None] = SimpleQueue()
         self._shards[name], self._inboxes[name] = shard, inbox
+        try:
+            self._work(shard, reader, inbox, over)
+        except Exception:  # a shard must not stand still for ever
+            log.exception("%s is begun again at its checkpoint", name)
+            self._stopping.wait(RETRY_SECONDS)
+        self._changed.set()
+
+    def _work(self, shard: Shard, reader: Reader, inbox: SimpleQueue[_Answer | None], over: Event) -> None:
         with ThreadPoolExecutor(self.config.parallelization_factor, "invoke") as invocations:
-            while not self._stopping.is_set() and not shard.drained:
+            while not self._stopping.is_set() and not over.is_set() and not shard.drained:
                 match shard.next(self._clock()):
                     case Read(limit):
                         self._read(shard, reader, limit)
@@ -210,7 +245,6 @@ class EventSource:
                         self._await_answer(shard, inbox)
         self._take_answers(shard, inbox)
         self._save(shard)
-        self._changed.set()
 
     def _read(self, shard: Shard, reader: Reader, limit: int) -> None:
         try:
@@ -278,6 +312,8 @@ class EventSource:
         self._count(records=count, discarded=count)
 
     def _save(self, shard: Shard) -> None:
+        if self._shards.get(shard.shard_id) is not shard:
+            return  # of a stream that is no more
         try:
             self._checkpoints.save(shard.shard_id, shard.checkpoint)
         except OSError as error:

@@ -332,3 +332,9 @@ def test_so_is_one_that_is_no_text(one: Any) -> None:
 def test_a_pattern_that_is_none_is_refused(pattern: Any) -> None:
     with pytest.raises(InvalidMapping, match=r"^FilterCriteria: the pattern(:| must)"):
         filtered(pattern)
+
+
+def test_a_pattern_of_more_characters_than_aws_takes_is_refused() -> None:
+    pattern = json.dumps({"data": {"a": ["x" * 4_096]}})
+    with pytest.raises(InvalidMapping, match="more than 4096 characters"):
+        mapping(FilterCriteria={"Filters": [{"Pattern": pattern}]})

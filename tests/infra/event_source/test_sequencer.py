@@ -295,6 +295,12 @@ def test_what_becomes_too_old_while_its_batch_fails_is_given_up_and_the_rest_goe
     assert seen.batches[-1] == [1]
 
 
+def test_an_answer_nested_beyond_reading_is_a_failure() -> None:
+    config = MappingConfig(STREAM, report_batch_item_failures=True, maximum_retry_attempts=0)
+    seen = run(config, puts("a"), lambda _: Outcome(b"[" * 100_000 + b"]" * 100_000))
+    assert seen.given_up == [("RetryAttemptsExhausted", [0])]
+
+
 # ── Parallel batches ─────────────────────────────────────────────────────────────────────────────────────────
 
 

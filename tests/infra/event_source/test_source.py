@@ -11,6 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event as ThreadEvent
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ import pytest
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_source import EventSource, InvalidMapping, MappingConfig, in_process
 from tidemill_local.event_source.checkpoints import Checkpoints, UnreadableCheckpoints
-from tidemill_local.event_source.shard import Checkpoint, Start
+from tidemill_local.event_source.shard import Checkpoint, Shard, Start
+from tidemill_local.shard_reader import Page
 
 Becomes = Callable[[Callable[[], bool]], bool]
 
@@ -149,13 +151,86 @@ def test_it_goes_on_where_the_last_one_stood(
     assert stream.in_order()
 
 
+def test_another_factor_repeats_nothing_of_what_was_done_ahead(
+    make_stream: Callable[[int], Stream], becomes: Becomes, tmp_path: Path
+) -> None:
+    stream, path, release = make_stream(1), tmp_path / "checkpoints.json", ThreadEvent()
+    stream.put(range(60), keys=12)
+
+    def handler(event: Any, context: object) -> None:
+        if any(record["kinesis"]["partitionKey"] == "key-0" for record in event["Records"]):
+            release.wait(30)
+            raise RuntimeError("this key holds the checkpoint back")
+        stream.handler(event, context)
+
+    with stream.source(path, handler, batch_size=5, parallelization_factor=4):
+        assert becomes(lambda: len(stream.seen) > 20)
+        release.set()
+    with stream.source(path, batch_size=5, parallelization_factor=3):
+        assert becomes(lambda: len(set(stream.numbers)) == 60)
+    assert stream.numbers == list(range(60))
+
+
+def test_a_stream_deleted_and_made_again_is_read_from_its_begin(
+    make_stream: Callable[[int], Stream], becomes: Becomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill_local.event_source.source.DISCOVERY_SECONDS", 0.2)
+    stream = make_stream(1)
+    with stream.source() as source:
+        stream.put(range(5))
+        assert becomes(lambda: source.counts.records == 5)
+        stream.kinesis.delete_stream(StreamName=stream.name)
+        stream.kinesis.create_stream(StreamName=stream.name, ShardCount=1)
+        stream.put(range(5, 10))
+        assert becomes(lambda: source.counts.records == 10)
+    assert stream.numbers == list(range(10))
+
+
+def test_an_invocation_that_hangs_is_not_waited_for_longer_than_patience_allows(
+    make_stream: Callable[[int], Stream], becomes: Becomes
+) -> None:
+    stream, begun, release = make_stream(1), ThreadEvent(), ThreadEvent()
+    stream.put(range(1))
+
+    def handler(event: Any, context: object) -> None:
+        begun.set()
+        release.wait(30)
+
+    source = stream.source(handler=handler)
+    source.start()
+    assert begun.wait(10)
+    assert source.stop(0.0) is False
+    release.set()
+    assert source.stop() is True
+
+
+def test_a_shard_that_fails_unforeseen_is_begun_again_at_its_checkpoint(
+    make_stream: Callable[[int], Stream], becomes: Becomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, took, failures = make_stream(1), Shard.took, [MemoryError("no room"), MemoryError("no room")]
+
+    def failing(shard: Shard, page: Page, now: float) -> None:
+        if page.records and failures:
+            raise failures.pop()
+        took(shard, page, now)
+
+    monkeypatch.setattr(Shard, "took", failing)
+    stream.put(range(5))
+    with stream.source() as source:
+        assert becomes(lambda: source.counts.records == 5)
+    assert stream.numbers == list(range(5))
+
+
 def test_another_stream_of_the_same_name_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.json"
     first = Checkpoints(path)
     first.load("stream made on Monday")
     first.save("shard-0", Checkpoint(Start("TRIM_HORIZON"), after="7"))
-    assert Checkpoints(path).load("stream made on Monday")["shard-0"].after == "7"
-    assert Checkpoints(path).load("stream made on Tuesday") == {}
+    second = Checkpoints(path)
+    second.load("stream made on Monday")
+    assert second.all["shard-0"].after == "7"
+    second.load("stream made on Tuesday")
+    assert second.all == {}
 
 
 def test_a_file_that_holds_no_checkpoints_is_named(tmp_path: Path) -> None:
