@@ -21,6 +21,7 @@ from tidemill_consumers.core.settle import lowest, settle, waiting
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent, intake
+from tidemill_consumers.shell.metrics import put_metric
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
 
@@ -69,7 +70,9 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
     not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
 
-    keys, failed = _apply(batch.arrivals, not_stored, app)
+    keys, evicted, failed = _apply(batch.arrivals, not_stored, app)
+    if evicted:
+        put_metric("EvictedWriters", evicted)
 
     applied: Applied = {
         "records": batch.records,
@@ -82,14 +85,14 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     return {"batchItemFailures": failures, "applied": applied}
 
 
-def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application) -> tuple[int, list[int]]:
-    """How many entities were changed, and the sequences that failed, with those that had before.
+def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application) -> tuple[int, int, list[int]]:
+    """How many entities were changed and writers forgotten, and the sequences that failed, with those that had before.
 
     A key that stopped goes on here: the next delivery may have to begin with the same record, and stop there again.
     It does so only when all went well, for then nothing asks for the outcomes and the follow-up requests that make
     room for the next.
     """
-    keys = 0
+    keys = evicted = 0
     sequences = list(failed)
     pending = arrivals
     while pending:
@@ -98,11 +101,12 @@ def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application)
         sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         sequences += app.emits.send(verdict.emits)
         keys += sum(write.becomes is not None for write in planned.writes)
+        evicted += sum(write.evicted for write in planned.writes)
         pending = waiting(pending, verdict)
         if sequences:
             sequences += [arrival.position.sequence for arrival in pending[:1]]
             break
-    return keys, sequences
+    return keys, evicted, sequences
 
 
 def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str]]:

@@ -134,8 +134,8 @@ MUTANTS = [
     Mutant(
         "bytes that could not be quarantined are not reported",
         APPLY,
-        "keys, failed = _apply(batch.arrivals, not_stored, app)",
-        "keys, failed = _apply(batch.arrivals, [], app)",
+        "keys, evicted, failed = _apply(batch.arrivals, not_stored, app)",
+        "keys, evicted, failed = _apply(batch.arrivals, [], app)",
     ),
     Mutant(
         "replies that could not be sent are not reported",

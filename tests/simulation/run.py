@@ -325,19 +325,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=1_000_000, help="in all")
     parser.add_argument("--seed", type=int, help="replay this one")
+    parser.add_argument("--size", type=int, default=REQUESTS_PER_SEED, help="requests of a seed")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
     args = parser.parse_args()
     first = args.seed if args.seed is not None else args.first_seed
-    count = 1 if args.seed is not None else -(-args.requests // REQUESTS_PER_SEED)
+    count = 1 if args.seed is not None else -(-args.requests // args.size)
     total, begun = Result(), time.monotonic()
     workers = ProcessPoolExecutor(2)
     shown = begun
     try:
-        for result in workers.map(simulate, range(first, first + count), chunksize=5):
+        for result in workers.map(partial(simulate, requests=args.size), range(first, first + count), chunksize=5):
             total.add(result)
             for seed in result.failed_seeds:
-                print(f"seed {seed} fails; replay it: make simulate ARGS='--seed {seed}'", flush=True)
+                size = shrink(seed)
+                print(f"seed {seed} fails; replay it: make simulate ARGS='--seed {seed} --size {size}'", flush=True)
             if time.monotonic() - shown >= PROGRESS_SECONDS:
                 shown = time.monotonic()
                 print(f"  {total.requests:,} requests, {total.seeds:,} of {count:,} seeds", flush=True)
@@ -350,6 +352,14 @@ def main() -> int:
     if args.json:
         args.json.write_text(json.dumps(as_json(total), indent=2) + "\n")
     return 0 if total.holds else 1
+
+
+def shrink(seed: int) -> int:
+    """The fewest requests, by halves, with which the seed still fails."""
+    size = REQUESTS_PER_SEED
+    while size > 1 and not simulate(seed, size // 2).holds:
+        size //= 2
+    return size
 
 
 def as_json(total: Result) -> dict[str, Any]:

@@ -168,6 +168,7 @@ class Write:
         quarantine: to be stored before it is saved, for the mark passes these requests too.
         stopped: where the key's arrivals begin to wait until receipts and follow-up requests have left, or None.
         emits: the follow-up requests, to be sent once it is saved.
+        evicted: writers that it forgets, and with them their repeats.
     """
 
     key: str
@@ -178,6 +179,7 @@ class Write:
     quarantine: tuple[Quarantined, ...]
     stopped: Position | None
     emits: tuple[Emitted, ...] = ()
+    evicted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,15 +87,17 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
             stopped = arrival.position
             break
         folding.take(arrival)
+    becomes = folding.entity(retention) if folding.applied else None
     return Write(
         key=entity.key,
         expects=entity.version,
-        becomes=folding.entity(retention) if folding.applied else None,
+        becomes=becomes,
         first=arrivals[0].position.sequence,
         receipts=tuple(folding.receipts),
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
         emits=tuple(folding.emits),
+        evicted=len(folding.writers) - len(becomes.writers) if becomes else 0,
     )
 
 
@@ -107,7 +109,7 @@ class _Folding:
         self._rules = rules
         self._document: State = entity.document
         self._marks = dict(entity.marks)
-        self._writers = dict(entity.writers)
+        self.writers = dict(entity.writers)
         self._outcomes: dict[str, Reply | None] = {}
         self._outcome_bytes = 0  # those of what is emitted among them
         self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
@@ -154,7 +156,7 @@ class _Folding:
             version=self._before.version + 1,
             document=self._document,
             marks=marks,
-            writers=_latest_writers(self._writers),
+            writers=_latest_writers(self.writers),
             recent=_latest(self._before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits))),
             emitted=self._emitted,
             emits=emits,
@@ -218,7 +220,7 @@ class _Folding:
         # below the highest came before. Only the highest itself can be told from another body.
         if request.writer is None or request.counter is None:
             return False
-        last = self._writers.get(request.writer)
+        last = self.writers.get(request.writer)
         if last is None or request.counter > last.counter:
             return False
         return request.counter < last.counter or _checksum(request) == last.checksum
@@ -233,13 +235,13 @@ class _Folding:
         return request.id in self._accepted or (outcome is not None and outcome.status != "quarantined")
 
     def _reuses_counter(self, request: Request) -> bool:
-        last = self._writers.get(request.writer or "")
+        last = self.writers.get(request.writer or "")
         return last is not None and request.counter == last.counter
 
     def _remember_writer(self, arrival: Arrival) -> None:
         request = arrival.request
         if request.writer is not None and request.counter is not None:
-            self._writers[request.writer] = Writer(request.counter, arrival.arrived, _checksum(request))
+            self.writers[request.writer] = Writer(request.counter, arrival.arrived, _checksum(request))
 
     def _take_redelivery(self, arrival: Arrival, mark: Mark) -> None:
         request_id = arrival.request.id

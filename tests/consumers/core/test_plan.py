@@ -488,3 +488,10 @@ def test_any_redelivery_applies_each_request_once_and_in_order(data: st.DataObje
         entity = saved(fold(log[start:end], entity))
         reached = end
     assert entity.document == {"ids": [one.request.id for one in log]}
+
+
+def test_forgotten_writers_are_counted() -> None:
+    batch = [replace(arrival(n, writer=f"w{n}"), position=Position(n, 0)) for n in range(1, MAX_WRITERS + 4)]
+    write = fold(batch)
+    assert (len(saved(write).writers), write.evicted) == (MAX_WRITERS, 3)
+    assert fold([arrival(1)]).evicted == 0
