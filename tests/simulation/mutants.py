@@ -236,8 +236,8 @@ MUTANTS = [
     Mutant(
         "the checkpoint passes what is not done",
         SHARD,
-        "after=first.before if first else self._at.last,",
-        "after=self._at.last,",
+        "after = first.before if first else self._at.last\n",
+        "after = self._at.last\n",
     ),
     Mutant(
         "children are read before their parents are drained",
