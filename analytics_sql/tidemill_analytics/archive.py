@@ -158,8 +158,8 @@ class Archive:
             rows += table.num_rows
         if not rows:
             raise ArchiveEmptyError(
-                f"nothing has landed under {self.root}/{LANDING} yet. Send something (`tidemill demo`, or "
-                "`tidemill up` and `tidemill send`) and wait for the delivery stream's buffer interval"
+                f"nothing has landed under {self.root}/{LANDING} yet. Send requests with tidemill.Producer to a stack, "
+                "such as a running `tidemill up`, and wait for its ArchiveIntervalSeconds (60 by default)"
             )
         for setting in _NO_OUTSIDE:
             connection.execute(setting)

@@ -328,7 +328,7 @@ class _Demo:
             _say(f"NOT RECONCILED: {line}")
         if result.reconciled:
             _say("reconciled: every request applied once, in order, answered and archived")
-        _say("next: tidemill up, then tidemill query")
+        _say("next: tidemill up, then send requests with tidemill.Producer (see README.md) and ask: tidemill query")
 
 
 class _Progress:

@@ -73,6 +73,10 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         description="A Kinesis stream-buffered back end: in order, and exactly once in effect.",
         epilog="example: tidemill demo --requests 2000",
     )
+    version = ""
+    if argv[:1] == ["--version"]:  # only then: to look it up takes a while
+        version = import_module("importlib.metadata").version("tidemill")
+    parser.add_argument("--version", action="version", version=f"tidemill {version}", help="show the version and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")

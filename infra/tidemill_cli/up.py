@@ -22,6 +22,7 @@ from tidemill_local.deployment import DeploymentFailed
 from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
 from tidemill_local.files import write_whole
 from tidemill_local.function_code import RulesNotFound
+from tidemill_local.hooks import state_files
 from tidemill_local.platform import Platform
 
 MAX_PORT = 65_535
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.json and not args.json.absolute().parent.is_dir():
             raise NotADirectoryError(f"{args.json}: there is no such folder to write to")
+        if args.state:
+            state_files.check(args.state)
         with Platform(args.port, {"Rules": args.rules}, say=_say, state=args.state) as platform:
             for name, value in platform.emulator.environment.items():
                 _say(f"export {name}={value}")

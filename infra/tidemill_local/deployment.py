@@ -85,7 +85,7 @@ def deploy(
 
     Raises:
         TemplateError: the parameters do not fit the template.
-        RulesNotFound: the module of rules is not there.
+        RulesNotFound: the module of rules is not there, or does not load.
         DeploymentFailed: CloudFormation gave up.
     """
     document = load(template)
@@ -93,7 +93,9 @@ def deploy(
     place = Place(stack, sts.meta.region_name, sts.get_caller_identity()["Account"])
     # Where the code lies follows from what it is, so a changed function is a changed template.
     values = parameters(document, {"CodeBucket": "", "CodeKey": "", **given})
-    code = code or function_code.build(str(values["Rules"]))
+    if not code:
+        code = function_code.build(str(values["Rules"]))
+        function_code.try_rules(str(values["Rules"]), code)
     values |= _upload(clients, place, code)
     parts = split(ask_concurrency(allow_statement_calls(document)), values, place)
     outputs = _create(clients.client("cloudformation"), stack, parts.template, values)

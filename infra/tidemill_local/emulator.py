@@ -58,9 +58,13 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=50,
     connect_timeout=5,
-    read_timeout=180,  # longer than any function may run: to call again while it runs would run it twice
+    read_timeout=180,
     s3={"addressing_style": "path"},
 )
+
+# Longer than the 900 seconds that a function may run, and only once: to call again while it runs would run it twice.
+_INVOKING = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=930))
+_ONCE = "lambda, once"
 
 
 class EmulatorError(Exception):
@@ -200,6 +204,13 @@ class Emulator:
                 self._clients[service] = self.session(ROOT_KEY, ROOT_KEY).client(service)
             return self._clients[service]
 
+    def invoking_client(self) -> Any:
+        """The boto3 client of Lambda to invoke with: it waits as long as a function may run, and calls once."""
+        with self._lock:
+            if _ONCE not in self._clients:
+                self._clients[_ONCE] = self.session(ROOT_KEY, ROOT_KEY).client("lambda", _INVOKING)
+            return self._clients[_ONCE]
+
     def session(self, key: str, secret: str, token: str | None = None) -> EmulatorSession:
         """A maker of clients with somebody's credentials."""
         return EmulatorSession(self.endpoint_url, key, secret, token)
@@ -228,9 +239,9 @@ class EmulatorSession:
         # Not typed: the stubs name each service, and callers of ours say which client they expect.
         self._session: Any = boto3.Session(key, secret, token, REGION, core)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config = _CONFIG) -> Any:
         """A new boto3 client of `service`."""
-        return self._session.client(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+        return self._session.client(service, endpoint_url=self._endpoint_url, config=config)
 
 
 def _timestamp(value: Any) -> datetime:

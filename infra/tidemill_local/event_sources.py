@@ -15,8 +15,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tidemill_local.emulator import Emulator
 from tidemill_local.event_source import EventSource, destination, parse, through_lambda
-from tidemill_local.event_source.destinations import Clients
 from tidemill_local.hooks.mapping_api import OPTIONS, is_stream
 
 LOOK_SECONDS = 1.0
@@ -31,12 +31,12 @@ class EventSources:
     """Runs the mappings that are listed and enabled.
 
     Args:
-        clients: makes boto3 clients for the platform.
+        clients: the platform's emulator, for its boto3 clients.
         folder: where each mapping's checkpoints are kept.
         heard: told each answer of a function, as JSON.
     """
 
-    def __init__(self, clients: Clients, folder: Path, heard: Callable[[bytes], None]) -> None:
+    def __init__(self, clients: Emulator, folder: Path, heard: Callable[[bytes], None]) -> None:
         self._clients = clients
         self._folder = folder
         self._heard = heard
@@ -100,7 +100,7 @@ class EventSources:
         )
         source = EventSource(
             self._clients.client("kinesis" if config.service == "kinesis" else "dynamodbstreams"),
-            through_lambda(self._clients.client("lambda"), config.function_arn, self._heard),
+            through_lambda(self._clients.invoking_client(), config.function_arn, self._heard),
             config,
             on_failure=destination(config, self._clients) if config.on_failure else None,
             checkpoints=self._folder / f"{mapping_id}.json",

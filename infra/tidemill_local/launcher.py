@@ -112,18 +112,24 @@ def improve() -> None:
 
 def keep(state: Path) -> None:
     """Have what the emulator holds outlive it, in that folder."""
-    from ministack import app
-    from ministack.core import persistence
-    from ministack.services import cloudformation, kinesis
+    from ministack import app, services
+    from ministack.core import persistence, responses
+    from ministack.services import cloudformation, dynamodb, kinesis, sns, sqs
 
     _check(app, "_load_persisted_state", "_build_persistence_save_dict", "_dispatch_service_request", "_get_module")
-    _check(persistence, "save_all")
-    _check(kinesis, "get_state", "_streams")
+    _check(app, "_state_map")
+    _check(persistence, "save_state", "load_state", "_state_format_version", "_json_default", "_json_object_hook")
+    _check(responses, "get_account_id", "get_region", "request_scope")
+    _check(kinesis, "get_state", "_streams", "put_record_internal", "_partition_key_to_hash", "_route_to_shard")
+    _check(dynamodb, "get_state", "load_persisted_state", "_emit_stream_event", "_stream_records", "_stream_trimmed")
+    _check(dynamodb, "_closed_streams", "new_uuid")
+    _check(sqs, "_HANDLERS", "_get_q", "_queues", "_delete_messages_for_esm", "new_uuid")
+    _check(sns, "_deliver_to_lambda", "_deliver_to_http", "new_uuid")
     _check(cloudformation, "_stacks")
     try:
-        durability.Durability(state).hook(app, persistence, kinesis, cloudformation._stacks)
-    except durability.StateInUse as error:
-        sys.exit(str(error))
+        durability.Durability(state).hook(app, persistence, responses, services)
+    except OSError as error:
+        durability.end_with(error)
 
 
 def host_mappings() -> None:

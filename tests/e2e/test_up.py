@@ -15,6 +15,7 @@ import pytest
 
 from tidemill import Producer
 from tidemill_local.emulator import EmulatorSession
+from tidemill_local.hooks import state_files
 
 
 @contextmanager
@@ -76,3 +77,14 @@ def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert f"'{port}' is not a port" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["file", "file/folder", "taken"])
+def test_a_folder_that_cannot_hold_the_state_is_named_in_one_line(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    with state_files.lock(tmp_path / "taken"):
+        command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port=0", "--state", folder]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert folder in line

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_local.function_code import RulesNotFound, build
+from tidemill_local.function_code import BUILT_IN, RulesNotFound, build, try_rules
 
 OWN = "tidemill_consumers"
 
@@ -65,3 +65,55 @@ def test_same_sources_same_bytes(shop: Path) -> None:
 def test_a_module_that_is_not_there_is_named_with_where_it_was_sought(shop: Path, rules: str) -> None:
     with pytest.raises(RulesNotFound, match=rf"no module {rules}, neither in .*PYTHONPATH"):
         build(rules)
+
+
+USABLE = {
+    "plain": "RULES = {}",
+    "of its own kind": "import collections\nRULES = collections.ChainMap()",
+    "with what functions have": "import boto3\nboto3.client('sqs')\nfrom tidemill_consumers.rules import RULES",
+    "with a thread": "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()\nRULES = {}",
+}
+
+UNUSABLE = {
+    "RULES = {(": r"SyntaxError: .* \(tried_rules\.py, line 1\)",
+    "import nothing_of_that_name": "ModuleNotFoundError: No module named 'nothing_of_that_name'",
+    # It is beside the module, and not where the function looks.
+    "import beside": "ModuleNotFoundError: No module named 'beside'",
+    "raise ValueError('two\\nlines')": "ValueError: two lines",
+    "import sys\nsys.exit()": "SystemExit:",
+    "import os\nos._exit(3)": "Python ended with 3",
+    "": "it has no RULES",
+    "RULES = ['a']": "its RULES is no mapping .* but a list",
+}
+
+
+@pytest.fixture
+def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of rules, to be written."""
+    (tmp_path / "beside.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "tried_rules.py"
+
+
+@pytest.mark.parametrize("text", USABLE.values(), ids=USABLE)
+def test_rules_that_can_be_had_pass(tried: Path, text: str) -> None:
+    tried.write_text(text)
+    try_rules("tried_rules", build("tried_rules"))
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+def test_rules_that_cannot_be_had_are_refused_with_the_reason(tried: Path, text: str) -> None:
+    tried.write_text(text)
+    with pytest.raises(RulesNotFound, match=f"the module tried_rules has no rules to run: {UNUSABLE[text]}"):
+        try_rules("tried_rules", build("tried_rules"))
+
+
+def test_rules_that_never_load_are_refused(tried: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill_local.function_code.TRIAL_SECONDS", 0.5)
+    tried.write_text("import time\ntime.sleep(60)")
+    with pytest.raises(RulesNotFound, match="not loaded after"):
+        try_rules("tried_rules", build("tried_rules"))
+
+
+def test_the_built_in_rules_need_no_trial() -> None:
+    try_rules(BUILT_IN, b"no zip")

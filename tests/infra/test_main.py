@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,26 @@ def test_it_shows_its_commands(arguments: tuple[str, ...], code: int) -> None:
     shown = done.stderr if code else done.stdout
     for line in ("demo ", "up ", "query ", "redrive ", "example: tidemill demo"):
         assert line in shown
+
+
+def test_it_tells_its_version() -> None:
+    done = run(TIDEMILL, "--version")
+    assert (done.returncode, done.stdout) == (0, f"tidemill {metadata.version('tidemill')}\n")
+
+
+def test_rules_that_do_not_load_are_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "hasty.py").write_text("RULES = {(")
+    done = subprocess.run(
+        [TIDEMILL, "up", "--port", "0", "--rules", "hasty"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("tidemill up: the module hasty has no rules to run: SyntaxError: ")
+    assert "running" not in done.stdout
 
 
 @pytest.mark.parametrize("command", ["demo", "up", "query", "redrive"])

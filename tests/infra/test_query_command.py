@@ -180,7 +180,10 @@ def test_the_running_platforms_archive_is_found(
     cloudformation.get_waiter("stack_create_complete").wait(StackName="tidemill")
     (bucket,) = emulator.client("s3").list_buckets()["Buckets"]
     assert run("clients") == 1, "nothing in it yet"
-    assert "nothing has landed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "nothing has landed" in told
+    assert "tidemill.Producer" in told
+    assert "tidemill send" not in told
 
     (landed,) = archive.rglob("*.gz")
     key = landed.relative_to(archive).as_posix()

@@ -141,4 +141,6 @@ def _done(records: Sequence[Waiting], answer: Any) -> int:
 
 def _state(answer: Any) -> bytes:
     # "If the response does not contain a state property, Lambda considers this a failed invocation."
-    return json.dumps(answer["state"], separators=(",", ":")).encode()
+    # No larger than it came, hence no escapes; a lone surrogate, which UTF-8 cannot hold, gets its JSON one.
+    text = json.dumps(answer["state"], separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="backslashreplace")

@@ -10,6 +10,7 @@ import logging
 import traceback
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,7 +30,8 @@ def through_lambda(functions: LambdaClient, name: str, heard: Callable[[bytes], 
     """Invokes a function through Lambda's API.
 
     Args:
-        functions: a boto3 Lambda client.
+        functions: a boto3 Lambda client. One that gives up waiting, or tries again, before the function's timeout
+            runs it twice at a time.
         name: the function's name or ARN.
         heard: told each answer of the function that is not an error.
     """
@@ -38,6 +40,10 @@ def through_lambda(functions: LambdaClient, name: str, heard: Callable[[bytes], 
         try:
             answer = functions.invoke(FunctionName=name, Payload=event)
         except (ClientError, BotoCoreError) as error:
+            if _is_too_large(error):
+                # It never fits, so that it counts as the function's failure: those are split, or given up.
+                log.warning("cannot invoke %s with %s bytes: %s", name, len(event), error)
+                return Outcome(_said("RequestEntityTooLargeException", str(error)), "Unhandled")
             log.warning("cannot invoke %s, trying again: %s", name, error)
             return Outcome(invoked=False)
         payload = answer["Payload"].read()
@@ -69,7 +75,17 @@ def in_process(handler: Callable[[Any, Any], Any]) -> Invoke:
             return Outcome(json.dumps(handler(json.loads(event), None)).encode(), request_id=request_id)
         except Exception as error:  # whatever a handler raises is the function's error
             log.warning("the handler failed: %s", traceback.format_exc())
-            said = {"errorMessage": str(error), "errorType": type(error).__name__}
-            return Outcome(json.dumps(said).encode(), "Unhandled", request_id)
+            return Outcome(_said(type(error).__name__, str(error)), "Unhandled", request_id)
 
     return invoke
+
+
+def _is_too_large(error: Exception) -> bool:
+    if not isinstance(error, ClientError):
+        return False
+    return error.response["ResponseMetadata"].get("HTTPStatusCode") == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+def _said(error_type: str, message: str) -> bytes:
+    """An error as a function's runtime puts it."""
+    return json.dumps({"errorMessage": message, "errorType": error_type}).encode()

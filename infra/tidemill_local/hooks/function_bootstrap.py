@@ -186,13 +186,25 @@ def describe(error: Exception, request_id: str) -> bytes:
         error_type, trace = error.error_type, error.trace
     else:
         error_type, trace = type(error).__name__, traceback.format_list(_frames(error.__traceback__))
-    text = str(error)
+    text, trace = _message(error), [_encodable(entry) for entry in trace]
     lines = [f"[ERROR] {error_type}{': ' if text else ''}{text}", "Traceback (most recent call last):"]
     for entry in trace:
         lines += [_hard_indent(line) for line in entry.splitlines()]
     sys.stdout.write("\r".join(lines) + "\n")
     found = {"errorMessage": text, "errorType": error_type, "requestId": request_id, "stackTrace": trace}
     return _encoded(found)
+
+
+def _message(error: Exception) -> str:
+    try:
+        return _encodable(str(error))
+    except Exception as worse:
+        return f"<its message cannot be had: {type(worse).__name__}>"
+
+
+def _encodable(text: str) -> str:
+    """With lone surrogates, which UTF-8 cannot hold, as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _peak_memory_kib() -> int:

@@ -39,6 +39,9 @@ POLL_SECONDS = 0.05
 READY_SECONDS = 10
 """How long a process that has answered may take to ask for more: it does so at once."""
 
+LINE_LIMIT = 256 * 1024
+"""Bytes of an event of the log: what is printed without a newline is cut."""
+
 _CHUNK = 256 * 1024
 _MOST_CHUNKS_AT_ONCE = 64  # a process that prints without end must not keep its answer from being given
 
@@ -176,10 +179,11 @@ class Environment:
             case _Request(path="/invocation/next"):
                 self._polling = True
                 return None
-            case _Request() as told:
+            case _Request(path="/init/error", body=body) if told := _told(body):
                 self._reply(202, b'{"status":"OK"}')
-                error = json.loads(told.body)
-                return Failure(error["errorType"], error["errorMessage"], payload=told.body)
+                return told
+            case _Request(path=path):
+                return _unexpected(path, request_id)
             case _Ended() as ended:
                 return ended.failure(request_id)
             case _TimedOut():
@@ -200,6 +204,8 @@ class Environment:
             timeout: the seconds that are left.
             limit: the function's whole timeout, as the message has it.
         """
+        if timeout <= 0:
+            return _timeout(invocation.request_id, limit)
         deadline = time.monotonic() + timeout
         self._polling = False
         head = {
@@ -219,7 +225,7 @@ class Environment:
                 self._reply(202, b'{"status":"OK"}')
                 return Answer(body, is_error=path == f"{prefix}error")
             case _Request(path=path):
-                return Failure("Runtime.Unknown", f"RequestId: {invocation.request_id} Error: unexpected {path}")
+                return _unexpected(path, invocation.request_id)
             case _Ended() as ended:
                 return ended.failure(invocation.request_id)
             case _TimedOut():
@@ -266,8 +272,12 @@ class Environment:
     def _call(self, deadline: float) -> _Call:
         """The next call of the process, when it comes before it ends and before the deadline."""
         while True:
-            if request := self._parsed():
-                return request
+            try:
+                if request := self._parsed():
+                    return request
+            except (h11.RemoteProtocolError, ValueError):  # the function's code has written into its connection
+                self._process.kill()
+                return _Ended(self._process.wait())
             left = deadline - time.monotonic()
             # Asked before it is listened to: what it sent before it ended is still to be read.
             ended = self._process.poll() is not None
@@ -331,7 +341,8 @@ class Environment:
         head = h11.Response(
             status_code=status, headers=[(name.encode(), value.encode()) for name, value in fields.items()]
         )
-        with suppress(OSError):  # that it has ended, or does not listen, is seen at its next call
+        # That it has ended, does not listen, or speaks otherwise than agreed is seen at its next call.
+        with suppress(OSError, h11.LocalProtocolError):
             for event in (head, h11.Data(data=body), h11.EndOfMessage()):
                 for part in self._http.send_with_data_passthrough(event) or ():
                     self._socket.sendall(part)
@@ -345,15 +356,39 @@ class Environment:
                     self._selector.unregister(self._output)
             if not chunk:
                 break
-            self._printed += chunk
-        *lines, rest = self._printed.split(b"\n")
-        for line in lines:
-            self._add_line(line)
-        self._printed = rest
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                self._print(end)
+                self._add_line(self._printed)
+                self._printed.clear()
+            self._print(rest)
+
+    def _print(self, part: bytes) -> None:
+        """Add to the line that has not ended; what is too long for one becomes several."""
+        self._printed += part
+        while len(self._printed) > LINE_LIMIT:
+            cut = LINE_LIMIT
+            while cut > LINE_LIMIT - 3 and self._printed[cut] & 0xC0 == 0x80:
+                cut -= 1  # not within a character
+            self._add_line(self._printed[:cut])
+            del self._printed[:cut]
 
     def _add_line(self, line: bytes | bytearray) -> None:
         text = line.decode(errors="replace").rstrip("\r").replace("\r", "\n")
         self._lines.append(Line(int(time.time() * 1000), text))
+
+
+def _told(body: bytes) -> Failure | None:
+    """Why loading failed, as the process tells it."""
+    try:
+        error = json.loads(body)
+        return Failure(error["errorType"], error["errorMessage"], payload=body)
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _unexpected(path: str, request_id: str) -> Failure:
+    return Failure("Runtime.Unknown", f"RequestId: {request_id} Error: unexpected {path}")
 
 
 def _timeout(request_id: str, seconds: float) -> Failure:

@@ -395,6 +395,53 @@ def test_a_process_that_ends_fails_its_invocation_only(functions: Functions, fun
     assert after["loaded"] == [after["pid"]] != [before]
 
 
+JUNK = """
+import gc, http.client
+for thing in gc.get_objects():
+    if isinstance(thing, http.client.HTTPConnection) and thing.sock:
+        thing.sock.sendall({junk!r})
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk\r\n\r\n", b"GET /x HTTP/1.1\r\nHost: x\r\nTidemill-Peak-Memory-KiB: x\r\n\r\n"]
+)
+def test_a_handler_that_writes_into_the_runtimes_connection_ends_its_process(
+    functions: Functions, function: str, runs: Runs, junk: bytes
+) -> None:
+    before = functions.invoke(function).payload["pid"]
+    answer = functions.invoke(function, do="end", how=JUNK.format(junk=junk))
+    assert (answer.error, answer.payload["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    assert not runs(before)
+    assert functions.invoke(function).payload["pid"] != before
+
+
+WORDLESS = """
+class Wordless(Exception):
+    def __str__(self):
+        return {}["nothing"]
+raise Wordless
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (WORDLESS, "<its message cannot be had: KeyError>"),
+        ("raise ValueError('half of one: \\ud83d')", "half of one: \\ud83d"),
+    ],
+)
+def test_an_exception_whose_message_is_none_does_not_end_the_process(
+    functions: Functions, function: str, how: str, message: str
+) -> None:
+    before = functions.invoke(function).payload["pid"]
+    answer = functions.invoke(function, do="end", how=how)
+    assert (answer.error, answer.payload["errorMessage"]) == ("Unhandled", message)
+    assert message in answer.log
+    assert functions.invoke(function).payload["pid"] == before
+
+
 def test_a_process_that_ends_while_loading_says_so(functions: Functions) -> None:
     answer = functions.invoke(functions.add("runtime-leaving", "leaving.handler"))
     assert answer.payload["errorType"] == "Runtime.ExitError"
