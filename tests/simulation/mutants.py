@@ -113,8 +113,8 @@ MUTANTS = [
     Mutant(
         "outcomes of the delivery at hand are not kept",
         PLAN,
-        "recent=_latest(self._before.recent, self._outcomes,",
-        "recent=_latest(self._before.recent, {},",
+        "recent = _latest(self._before.recent, self._outcomes,",
+        "recent = _latest(self._before.recent, {},",
     ),
     Mutant(
         "quarantine does not advance the mark",

@@ -97,13 +97,14 @@ class Unreadable:
 class Mark(NamedTuple):
     """The last position applied from one shard, when its record arrived, and where its delivery began.
 
-    What stands before `since` was answered before, and what it emitted has left: the outcomes and the follow-up
-    requests of what stands from there on are known.
+    What stands before `since` was answered before, and what it emitted has left. What stands from there on and is not
+    among the entity's outcomes was the plain "accepted", if `known`: if all those outcomes are still there.
     """
 
     position: Position
     arrived: float
     since: Position
+    known: bool = True
 
 
 class Writer(NamedTuple):

@@ -151,16 +151,27 @@ class _Folding:
         """The entity after the fold."""
         marks = _forget_old_shards(self._marks, retention)
         emits = (*self._of_other_shards(marks), *self.emits)
+        recent = _latest(self._before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
         return Entity(
             key=self._before.key,
             version=self._before.version + 1,
             document=self._document,
-            marks=marks,
+            marks=self._with_what_is_known(marks, recent),
             writers=_latest_writers(self.writers),
-            recent=_latest(self._before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits))),
+            recent=recent,
             emitted=self._emitted,
             emits=emits,
         )
+
+    def _with_what_is_known(self, marks: dict[str, Mark], recent: Mapping[str, Reply | None]) -> dict[str, Mark]:
+        """The marks, of which those are marked whose outcomes may have been among the ones that had to go."""
+        if self._before.recent.keys() <= recent.keys() and self._outcomes.keys() <= recent.keys():
+            return marks
+        all_of_these = self._outcomes.keys() <= recent.keys()
+        return {
+            shard: mark._replace(known=mark.known and all_of_these and shard in self._since)
+            for shard, mark in marks.items()
+        }
 
     def _of_other_shards(self, marks: Mapping[str, Mark]) -> list[Emitted]:
         """What other shards' arrivals emitted and may not have left; the oldest go where there is no room.
@@ -250,9 +261,11 @@ class _Folding:
             self._since.setdefault(arrival.shard, arrival.position)
             if emitted := self._kept.get((arrival.shard, arrival.position)):
                 self._emit(emitted)
-            if not self._is_known(request_id):
+            if mark.known and not self._is_known(request_id):
                 self._accepted.add(request_id)  # an outcome that is not kept was the plain "accepted"
-        self._repeat(arrival)
+            self._repeat(arrival)
+        elif self._is_known(request_id):
+            self._repeat(arrival)
 
     def _is_known(self, request_id: str) -> bool:
         return request_id in self._outcomes or request_id in self._before.recent

@@ -85,13 +85,14 @@ def _number(text: str) -> int | float:
 
 
 def _mark(mark: Mark) -> str:
-    (sequence, sub), arrived, since = mark
-    return f"{sequence}/{sub}/{arrived!r}/{since.sequence}/{since.sub}"
+    (sequence, sub), arrived, since, known = mark
+    return f"{sequence}/{sub}/{arrived!r}/{since.sequence}/{since.sub}{'' if known else '/unknown'}"
 
 
 def _read_mark(text: str) -> Mark:
-    sequence, sub, arrived, since, since_sub = text.split("/")
-    return Mark(Position(int(sequence), int(sub)), float(arrived), Position(int(since), int(since_sub)))
+    sequence, sub, arrived, since, since_sub, *unknown = text.split("/")
+    since_position = Position(int(since), int(since_sub))
+    return Mark(Position(int(sequence), int(sub)), float(arrived), since_position, not unknown)
 
 
 def _writer(writer: Writer) -> str:

@@ -495,3 +495,13 @@ def test_forgotten_writers_are_counted() -> None:
     write = fold(batch)
     assert (len(saved(write).writers), write.evicted) == (MAX_WRITERS, 3)
     assert fold([arrival(1)]).evicted == 0
+
+
+def test_what_another_shard_s_outcomes_displaced_is_not_answered_wrongly() -> None:
+    first = fold([arrival(n, "refuse") for n in range(1, 4)])
+    entity = saved(first)
+    for n in range(4, 4 + MAX_RECENT):
+        entity = saved(fold([arrival(n, "refuse", shard="child")], entity))
+    assert "w-1" not in entity.recent
+    again = fold([arrival(n, "refuse") for n in range(1, 4)], entity)
+    assert {one.reply.status for one in again.receipts} <= {"rejected"}
