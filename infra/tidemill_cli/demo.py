@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,8 @@ from itertools import islice
 from operator import ge
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tidemill_cli.result_file import check_writable
 
 if TYPE_CHECKING:
     from tidemill import Producer, Reply, Request
@@ -98,14 +99,14 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         if args.json:
-            _check_writable(args.json)
+            check_writable(args.json)
         result = _Demo(args).run()
         if args.json:
             args.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except BrokenPipeError:
         raise  # of those who read what we say
     except (TraceError, DeploymentFailed, EmulatorError, NotAccepted, ArchiveError, OSError) as error:
-        print(f"tidemill demo: {error}", file=sys.stderr)  # noqa: T201
+        print(f"tidemill demo: {error}", file=sys.stderr)
         return 1
     return 0 if result.reconciled else 1
 
@@ -120,21 +121,6 @@ def _end_with_parent() -> None:
         signal.pthread_kill(main.ident or 0, signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _check_writable(path: Path) -> None:
-    """Raise OSError unless the file can be written, which is left as it is."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file to write to")
-    if not path.absolute().parent.is_dir():
-        raise NotADirectoryError(f"{path}: there is no such folder to write to")
-    try:
-        if path.exists():
-            path.open("ab").close()
-        else:
-            tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror}") from None
 
 
 class _Demo:
@@ -424,4 +410,4 @@ def _speed(text: str) -> float:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)

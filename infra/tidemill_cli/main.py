@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         if not stop.asked:
             raise
         with suppress(OSError):
-            print("stopped", file=sys.stderr)  # noqa: T201
+            print("stopped", file=sys.stderr)
         return INTERRUPTED
     finally:
         stop.asked = True  # Python would complain of a KeyboardInterrupt while it ends
@@ -58,7 +58,7 @@ def _run(argv: list[str]) -> int:
         package = (error.name or "tidemill").partition(".")[0]
         if package.startswith("tidemill"):
             raise
-        print(f"tidemill {argv[0]} needs {package}: pip install 'tidemill[local]'", file=sys.stderr)  # noqa: T201
+        print(f"tidemill {argv[0]} needs {package}: pip install 'tidemill[local]'", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever read has gone; Python would complain once more when it flushes at exit.

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from tidemill.producer import NotAccepted, Producer, StillPending
 from tidemill.request import RefusedRequest, decode_json
+from tidemill_cli.result_file import check_writable
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, NoStack, access, outputs
 from tidemill_consumers.shell.quarantine import PREFIX, Kept, read
@@ -87,10 +88,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.show and args.apply:
             raise RedriveError("give --show or --apply, not both")
-        if args.json and not args.json.absolute().parent.is_dir():
-            raise RedriveError(f"{args.json}: there is no such folder to write to")
+        if args.json:
+            check_writable(args.json)
         return _Command(args).run()
-    except (RedriveError, NoStack) as error:
+    except BrokenPipeError:
+        raise  # of those who read what we say
+    except (RedriveError, NoStack, OSError) as error:
         _complain(str(error))
     except (ClientError, BotoCoreError) as error:
         _complain(f"{error}. What was put back is not applied twice: run it again when the cause is gone")
@@ -285,7 +288,7 @@ def _put(producer: Producer) -> Put:
 def _ask() -> None:
     if not sys.stdin.isatty():
         raise RedriveError("there is no terminal to ask on; add --yes to put them back")
-    print("put them back? [y/N] ", end="", flush=True)  # noqa: T201
+    print("put them back? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise RedriveError("nothing was put back")
 

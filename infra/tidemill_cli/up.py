@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from tidemill_cli.result_file import check_writable
 from tidemill_local.deployment import DeploymentFailed
 from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
 from tidemill_local.files import write_whole
@@ -47,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until stopped by Ctrl-C or SIGTERM, which is how it is meant to end."""
     try:
-        if args.json and not args.json.absolute().parent.is_dir():
-            raise NotADirectoryError(f"{args.json}: there is no such folder to write to")
+        if args.json:
+            check_writable(args.json)
         if args.state:
             state_files.check(args.state)
         with Platform(args.port, {"Rules": args.rules}, say=_say, state=args.state) as platform:
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                         _write(args.json, platform, mappings)
                     time.sleep(POLL_SECONDS)
     except (EmulatorError, DeploymentFailed, RulesNotFound, OSError) as error:
-        print(f"tidemill up: {error}", file=sys.stderr)  # noqa: T201
+        print(f"tidemill up: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         _say("stopped")
@@ -153,4 +154,4 @@ def _write(path: Path, platform: Platform, mappings: list[dict[str, Any]]) -> No
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)

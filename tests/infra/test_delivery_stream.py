@@ -285,10 +285,10 @@ class FakeKinesis:
         for shard in tuple(self.shards):
             yield {"Shards": [{"ShardId": shard}]}
 
-    def get_shard_iterator(self, ShardId: str, **start: str) -> dict[str, str]:  # noqa: N803
+    def get_shard_iterator(self, ShardId: str, **start: str) -> dict[str, str]:
         return {"ShardIterator": f"{ShardId}:{start.get('StartingSequenceNumber', 0)}"}
 
-    def get_records(self, ShardIterator: str, Limit: int) -> dict[str, Any]:  # noqa: N803
+    def get_records(self, ShardIterator: str, Limit: int) -> dict[str, Any]:
         if self.failures:
             raise self.failures.pop()
         shard, _, start = ShardIterator.rpartition(":")
@@ -323,7 +323,7 @@ class FakeS3:
         self.failures = failures
         self.first_failure = threading.Event()
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
         assert Bucket == "the-archive"
         self.attempted.append(Key)
         if self.failures:

@@ -40,7 +40,7 @@ class Queue:
         found = list(self.messages.items())[:10]
         return {"Messages": [{"ReceiptHandle": handle, "Body": body} for handle, body in found]} if found else {}
 
-    def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+    def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
         assert QueueUrl == URL
         assert 1 <= len(Entries) <= 10
         assert len({entry["Id"] for entry in Entries}) == len(Entries)

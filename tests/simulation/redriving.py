@@ -29,7 +29,7 @@ class Shelf:
         self._objects = bucket.objects
         self._call = call
 
-    def list_objects_v2(self, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
+    def list_objects_v2(self, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:
         def act() -> dict[str, Any]:
             names = sorted(name for name in self._objects if name.startswith(Prefix) and name > StartAfter)
             return {"Contents": [{"Key": name} for name in names[:7]], "IsTruncated": len(names) > 7}
@@ -37,13 +37,13 @@ class Shelf:
         found: dict[str, Any] = self._call(act)
         return found
 
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         return {"Body": BytesIO(self._call(lambda: self._get(Key)))}
 
-    def copy_object(self, Bucket: str, Key: str, CopySource: dict[str, str]) -> None:  # noqa: N803
+    def copy_object(self, Bucket: str, Key: str, CopySource: dict[str, str]) -> None:
         self._call(lambda: self._objects.update({Key: self._get(CopySource["Key"])}))
 
-    def delete_object(self, Bucket: str, Key: str) -> None:  # noqa: N803
+    def delete_object(self, Bucket: str, Key: str) -> None:
         self._call(lambda: self._objects.pop(Key, None))
 
     def _get(self, name: str) -> bytes:

@@ -111,11 +111,11 @@ class Kinesis:
         self._world = world
         self._stream = stream
 
-    def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         assert 0 < len(Records) <= 500
         return self._world.call("stream", lambda: {"Records": [self._entry(**one) for one in Records]})
 
-    def _entry(self, Data: bytes, PartitionKey: str, ExplicitHashKey: str) -> dict[str, str]:  # noqa: N803
+    def _entry(self, Data: bytes, PartitionKey: str, ExplicitHashKey: str) -> dict[str, str]:
         if self._world.strikes("emits' entry refused", 0.3):
             return {"ErrorCode": "ProvisionedThroughputExceededException"}
         shard, sequence = self._stream.put(PartitionKey, Data, ExplicitHashKey)
@@ -145,7 +145,7 @@ class Table:
         self.written = 0
         self.units = 0
 
-    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 # boto3's name
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         (name, wanted), *_ = RequestItems.items()
         keys = [key["pk"]["S"] for key in wanted["Keys"]]
         assert len(set(keys)) == len(keys) <= 100
@@ -161,11 +161,11 @@ class Table:
 
         return self._world.call("reading", act)
 
-    def batch_execute_statement(self, Statements: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def batch_execute_statement(self, Statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
         assert 0 < len(Statements) <= 25
         return self._world.call("writing", lambda: {"Responses": [self._execute(**one) for one in Statements]})
 
-    def _execute(self, Statement: str, Parameters: list[Any]) -> dict[str, Any]:  # noqa: N803
+    def _execute(self, Statement: str, Parameters: list[Any]) -> dict[str, Any]:
         if self._world.strikes("statement throttled", 0.1):
             return _failed("ThrottlingError")
         if Statement.startswith("INSERT"):
@@ -204,7 +204,7 @@ class Bucket:
         self._world = world
         self.objects: dict[str, bytes] = {}
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:  # noqa: N803
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:
         self._world.call("bucket", lambda: self.objects.update({Key: Body}))
 
 
@@ -219,7 +219,7 @@ class Topic:
         self.too_early = 0
         """Replies heard before the effect that they tell of was stored."""
 
-    def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         entries = PublishBatchRequestEntries
         assert 0 < len(entries) <= 10
 

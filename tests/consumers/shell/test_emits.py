@@ -45,7 +45,7 @@ class Wire:
         self.stored: list[str] = []
         self.calls = 0
 
-    def put_records(self, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def put_records(self, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:
         self.calls += 1
         answer = self._answers.pop(0) if self._answers else [OK] * len(Records)
         if isinstance(answer, Exception):
