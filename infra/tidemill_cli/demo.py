@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if "MAKELEVEL" in os.environ:
         _end_with_parent()
     # Imported here: the line above must not wait for them.
-    from tidemill.producer import NotAccepted
+    from tidemill import GivenUp
     from tidemill_analytics.archive import ArchiveError
     from tidemill_load.trace import TraceError
     from tidemill_local.deployment import DeploymentFailed
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             args.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except BrokenPipeError:
         raise  # of those who read what we say
-    except (TraceError, DeploymentFailed, EmulatorError, NotAccepted, ArchiveError, OSError) as error:
+    except (TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError, OSError) as error:
         print(f"tidemill demo: {error}", file=sys.stderr)
         return 1
     return 0 if result.reconciled else 1
@@ -135,16 +135,17 @@ class _Demo:
         self._applied = 0
 
     def run(self) -> Result:
+        from tidemill_cli.reply_queue import reply_queue
         from tidemill_local.platform import Platform
 
         begun = time.monotonic()
         planned = self._workload()
         settings = {"BatchingWindowSeconds": WINDOW_SECONDS, "ArchiveIntervalSeconds": ARCHIVE_SECONDS}
         with Platform(0, settings, say=_say, heard=self._heard) as platform:
-            queue = _subscribe(platform)
-            self._replay(platform, planned)
-            expected = self._expect()
-            self._wait(platform, queue)
+            with reply_queue(platform.emulator.client, platform.outputs["RepliesTopicArn"]) as queue:
+                self._replay(platform, planned)
+                expected = self._expect()
+                self._wait(platform, queue)
             self._reconcile(platform, expected)
         self._result.seconds = round(time.monotonic() - begun, 2)
         self._report()
@@ -170,8 +171,7 @@ class _Demo:
         self._applied += applied["requests"]
 
     def _replay(self, platform: Platform, planned: Iterable[Planned]) -> None:
-        from tidemill import Producer
-        from tidemill.producer import NotAccepted, StillPending
+        from tidemill import GivenUp, Producer, StillPending
 
         kinesis = platform.emulator.client("kinesis")
         stream = platform.outputs["StreamName"]
@@ -186,10 +186,10 @@ class _Demo:
             for one in self._paced(planned, progress):
                 self._send(producer, one)
             _flush(producer, progress)
-            stats = producer.stats
+            stats = producer.stats()
         finally:
             # By now all is acknowledged, or there is nobody left to wait for.
-            with suppress(StillPending, NotAccepted):
+            with suppress(StillPending, GivenUp):
                 producer.close(0)
         self._result.requests = len(self._sent) + len(self._hostile)
         self._result.records = stats.records + len(self._hostile)
@@ -333,7 +333,7 @@ class _Progress:
 
 
 def _flush(producer: Producer, progress: _Progress) -> None:
-    from tidemill.producer import StillPending
+    from tidemill import StillPending
 
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -343,30 +343,6 @@ def _flush(producer: Producer, progress: _Progress) -> None:
         except StillPending:
             if time.monotonic() > deadline:
                 raise
-
-
-def _subscribe(platform: Platform) -> str:
-    """A queue that hears all replies; its URL."""
-    sqs, sns = platform.emulator.client("sqs"), platform.emulator.client("sns")
-    queue: str = sqs.create_queue(QueueName="tidemill-demo-replies")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = platform.outputs["RepliesTopicArn"]
-    allow = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    sns.subscribe(
-        TopicArn=topic,
-        Protocol="sqs",
-        Endpoint=arn,
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    return queue
 
 
 def _documents(platform: Platform) -> dict[str, State]:

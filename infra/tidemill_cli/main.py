@@ -17,6 +17,7 @@ from typing import NoReturn
 COMMANDS = {
     "demo": "run the whole pipe on this machine and see what buffering saves",
     "up": "run the local platform until stopped",
+    "send": "put a request on the stream and wait for its reply, or a file of them",
     "query": "ask the archive, by name or in SQL",
     "redrive": "list what is in quarantine, and put it back on the stream",
 }

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.producer import NotAccepted, Producer, StillPending
+from tidemill import GivenUp, Producer, StillPending
 from tidemill.request import RefusedRequest, decode_json
 from tidemill_cli.result_file import check_writable
 from tidemill_cli.showing import console, printable
@@ -229,7 +229,7 @@ class _Command:
                     yield one
         finally:
             # By now all is acknowledged, or there is nobody left to wait for.
-            with suppress(StillPending, NotAccepted):
+            with suppress(StillPending, GivenUp):
                 producer.close(0)
 
     def _report(self, done: list[Redriven]) -> int:
@@ -276,7 +276,7 @@ def _put(producer: Producer) -> Put:
                 handle.result(PATIENCE)
             except StillPending:
                 return f"not acknowledged within {PATIENCE:.0f} s"
-            except NotAccepted as error:
+            except GivenUp as error:
                 return str(error)
             return None
 

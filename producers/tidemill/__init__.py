@@ -3,17 +3,37 @@
 Room: SDK. What is named here is public; importing it imports no boto3.
 """
 
+from tidemill.aio import AsyncHandle, AsyncProducer
 from tidemill.buffer import Acknowledged
+from tidemill.failures import (
+    BufferFull,
+    GivenUp,
+    Misconfigured,
+    NotAccepted,
+    OutcomeUnknown,
+    ProducerClosed,
+    StillPending,
+)
+from tidemill.metrics import CallMade, LogMetrics, OpenTelemetryMetrics
 from tidemill.outbox import Stats
-from tidemill.producer import Handle, NotAccepted, Producer, ProducerClosed, StillPending
+from tidemill.producer import Handle, Producer
 from tidemill.replies import Replies
 from tidemill.request import Receipts, RefusedRequest, Reply, Request
 from tidemill.sendable import UnsendableRequest
 
 __all__ = [
     "Acknowledged",
+    "AsyncHandle",
+    "AsyncProducer",
+    "BufferFull",
+    "CallMade",
+    "GivenUp",
     "Handle",
+    "LogMetrics",
+    "Misconfigured",
     "NotAccepted",
+    "OpenTelemetryMetrics",
+    "OutcomeUnknown",
     "Producer",
     "ProducerClosed",
     "Receipts",

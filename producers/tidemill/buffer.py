@@ -8,7 +8,7 @@ from math import inf
 from sys import maxsize
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from tidemill.kpl import Aggregate
+from tidemill.kpl import Aggregate, unpack
 from tidemill.lane import partition_key
 
 CALL_RECORDS = 500
@@ -95,8 +95,12 @@ class Buffer(Generic[Item, Filled]):
         load = self.load
         if not load.count:
             return None
-        self.load = self._empty()
+        self.clear()
         return load
+
+    def clear(self) -> None:
+        """Begins an empty load."""
+        self.load = self._empty()
 
 
 THROTTLED = frozenset(
@@ -119,61 +123,178 @@ class Refused(NamedTuple):
         code: the service's error code, or the name of the exception.
         message: what it said.
         again: whether sending the same again may succeed.
+        lost: whether an answer did not arrive, so that the record may be stored all the same.
     """
 
     code: str
     message: str
     again: bool
+    lost: bool = False
 
 
 Outcome: TypeAlias = Acknowledged | Refused
 
+EXPIRED = "Expired"
+"""The code of a request whose time was over before it was acknowledged."""
 
-class Record(Aggregate):
+
+class Single:
+    """A record's content that is one request as it is, under its own key: what needs no unpacking."""
+
+    __slots__ = ("_data", "size")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self.size = 0
+
+    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+        """Takes the request unless there is one, or it has more than `limit` bytes; says whether it did."""
+        _, data = item
+        if self._data or len(data) > limit:
+            return False
+        self._data = data
+        self.size = len(data)
+        return True
+
+    def pack(self) -> bytes:
+        """The request."""
+        return self._data
+
+
+class Record:
     """A lane's record, from its first request to its outcome.
 
-    Attributes:
+    Its requests share its outcome, but for those that end before it because their time is over.
+
+    Args:
         lane: its lane.
         hash_key: its explicit hash key, which its user records carry too: KCL drops a user record whose own
-            hash lies outside the shard (AggregatorUtil.deaggregate).
-        due: when its oldest request has waited long enough.
+            hash lies outside the shard (AggregatorUtil.deaggregate). None makes a plain record of one request,
+            which lies where its own key says.
+
+    Attributes:
+        count: requests in it.
+        size: bytes of its data.
+        total: requests that have ever been in it: the place of the next.
+        born: when its first request came.
+        due: when that has waited long enough.
+        deadline: when the time of one of its requests is over.
         aboard: whether it waits in a call that is still being filled.
+        doubtful: whether an answer to it was lost, so that it may be stored.
         outcome: None until it is acknowledged or given up.
         reported: whether somebody was told that it was given up.
+        spooled: place -> number in the spool of those requests that lie there still.
     """
 
-    __slots__ = ("_data", "aboard", "due", "hash_key", "lane", "outcome", "reported")
+    __slots__ = (
+        "_content",
+        "_data",
+        "_deadlines",
+        "_early",
+        "_places",
+        "aboard",
+        "born",
+        "count",
+        "deadline",
+        "doubtful",
+        "due",
+        "hash_key",
+        "lane",
+        "outcome",
+        "partition_key",
+        "reported",
+        "size",
+        "spooled",
+        "total",
+    )
 
-    def __init__(self, lane: int, hash_key: str) -> None:
-        super().__init__(hash_key)
+    def __init__(self, lane: int, hash_key: str | None) -> None:
         self.lane = lane
         self.hash_key = hash_key
-        self.due = inf
-        self.aboard = False
+        self.partition_key = partition_key(lane)
+        self.born = self.due = self.deadline = inf
+        self.aboard = self.doubtful = self.reported = False
         self.outcome: Outcome | None = None
-        self.reported = False
+        self.spooled: dict[int, int] = {}
+        self.total = self.count = 0
+        self._content = self._new_content()
+        self.size = self._content.size
         self._data = b""
+        self._deadlines: dict[int, float] = {}
+        self._early: dict[int, Outcome] = {}
+        self._places: list[int] = []  # of the requests in it, once some have left; else all
 
-    @property
-    def partition_key(self) -> str:
-        """Its partition key."""
-        return partition_key(self.lane)
+    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+        """Adds an ordering key and its request's bytes unless the data would pass `limit` bytes; says whether."""
+        content = self._content
+        if not content.add(item, limit):
+            return False
+        if self.hash_key is None:
+            self.partition_key = item[0]
+        if self._places:
+            self._places.append(self.total)
+        self.size = content.size
+        self.count += 1
+        self.total += 1
+        return True
 
     @property
     def data(self) -> bytes:
         """Its bytes: the same at every retry. Asked for only when no request can join any more."""
         if not self._data:
-            self._data = self.pack()
-            self._parts.clear()
+            self._data = self._content.pack()
+            self._content = self._new_content()
         return self._data
+
+    def outcome_of(self, place: int) -> Outcome | None:
+        """What has become of the request at a place."""
+        return self._early.get(place, self.outcome) if self._early else self.outcome
+
+    @property
+    def refusal(self) -> Refused | None:
+        """Why some or all of its requests were given up, if any were."""
+        outcome = next(iter(self._early.values()), self.outcome)
+        return outcome if isinstance(outcome, Refused) else None
+
+    def limit(self, deadline: float) -> None:
+        """Says when the time of the request added last is over."""
+        self._deadlines[self.total - 1] = deadline
+        self.deadline = min(self.deadline, deadline)
+
+    def expire(self, now: float) -> int:
+        """Ends the requests whose time is over, and says how many. The others stay in their order."""
+        places = self._places or list(range(self.total))
+        kept = [place for place in places if self._deadlines.get(place, inf) > now]
+        outcome = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=self.doubtful)
+        self._early |= {place: outcome for place in places if self._deadlines.get(place, inf) <= now}
+        self.deadline = min((self._deadlines.get(place, inf) for place in kept), default=inf)
+        if kept and len(kept) < len(places):
+            self._keep(kept, places)
+        self._places = kept
+        self.count = len(kept)
+        return len(places) - len(kept)
 
     def settle(self, outcome: Outcome) -> None:
         """Ends its way, and frees its bytes: handles keep the record."""
         self.outcome = outcome
         self._data = b""
-        self._indexes.clear()
-        self._entries.clear()
-        self._parts.clear()
+        self._content = self._new_content()
+        self._deadlines.clear()
+
+    def take_ended(self) -> list[int]:
+        """The numbers in the spool of the requests that have ended since this was asked last."""
+        ended = [place for place in self.spooled if self.outcome is not None or place in self._early]
+        return [self.spooled.pop(place) for place in ended]
+
+    def _new_content(self) -> Aggregate | Single:
+        return Single() if self.hash_key is None else Aggregate(self.hash_key)
+
+    def _keep(self, kept: list[int], places: list[int]) -> None:
+        items = dict(zip(places, unpack(self.data), strict=True))
+        self._data = b""
+        for place in kept:
+            self._content.add((items[place].key, items[place].data), maxsize)
+        self.size = self._content.size
 
 
 class Call:
@@ -193,9 +314,15 @@ class Call:
 
     def add(self, record: Record, limit: int) -> bool:
         """Adds the record unless data and partition keys would pass `limit` bytes; says whether it did."""
-        grown = self.size + record.size + len(record.partition_key)
+        grown = self.size + record.size + len(record.partition_key.encode())
         if grown > limit:
             return False
         self.records.append(record)
         self.size = grown
         return True
+
+    def remove(self, record: Record) -> None:
+        """Takes a record out that has become empty."""
+        self.records.remove(record)
+        if not self.records:
+            self.due = inf

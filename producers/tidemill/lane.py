@@ -9,6 +9,9 @@ from hashlib import md5
 LANES = 64
 """Lanes of a producer that is not told otherwise: fits any power of two of up to 64 shards exactly."""
 
+PLAIN_LANES = 512
+"""Lanes of a producer that does not aggregate: a call has one record of a lane, and 500 at most."""
+
 MAX_LANES = 1024
 """Most lanes: each is looked at before every call."""
 

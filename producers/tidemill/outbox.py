@@ -5,7 +5,8 @@ Room: SDK core. No I/O; time and chance are arguments. `producer.py` gives it a 
     request ─ lane's buffer ─▶ record ─ calls' buffer ─▶ call ─▶ acknowledged, or back to its lane to wait
 
 What keeps the order: a key has one lane, a lane has one record on its way, and its next record leaves only
-when that one is acknowledged. A record that fails is sent again as the same bytes.
+when that one is acknowledged or given up. A record that fails is sent again as the same bytes, less the requests
+whose time is over. A lane that is throttled rests between its records, and the longer the more often.
 """
 
 from collections import deque
@@ -18,6 +19,7 @@ import msgspec
 from tidemill.buffer import (
     CALL_BYTES,
     CALL_RECORDS,
+    EXPIRED,
     MAX_RECORD_BYTES,
     RECORD_BYTES,
     RECORD_REQUESTS,
@@ -28,7 +30,7 @@ from tidemill.buffer import (
     Record,
     Refused,
 )
-from tidemill.lane import LANES, hash_key, lane_bits, lane_of, partition_key
+from tidemill.lane import LANES, PLAIN_LANES, hash_key, lane_bits, lane_of, partition_key
 from tidemill.request import Document, Request
 from tidemill.sendable import to_payload, uuid7
 
@@ -40,6 +42,21 @@ FIRST_BACKOFF = 0.1
 
 LONGEST_BACKOFF = 10.0
 """Longest wait in seconds before any retry."""
+
+FIRST_REST = 0.05
+"""Seconds that a lane rests between its records once it was throttled; twice as long with each time."""
+
+LONGEST_REST = 5.0
+"""Longest such rest in seconds."""
+
+REST_AFTER_SUCCESS = 0.85
+"""What is left of a lane's rest after each record that was not throttled."""
+
+EXPIRY_STEP = 0.1
+"""Seconds that a request may outlive its deadline: looking for such requests costs more than they do."""
+
+DROPPED = "Dropped"
+"""The code of requests that made room for newer ones."""
 
 
 class Chance(Protocol):
@@ -57,8 +74,13 @@ class Stats(msgspec.Struct, frozen=True):
 
     Attributes:
         requests: accepted for sending.
-        refused: of those, given up for an error that no retry can cure.
-        pending: of those, not yet acknowledged or refused.
+        refused: of those, given up: refused for good, expired, dropped, or unknown.
+        expired: of the refused, those whose time was over.
+        dropped: of the refused, those that made room for newer ones.
+        unknown: of the refused, those that may be stored all the same, for an answer was lost.
+        pending: requests not yet acknowledged or refused.
+        pending_bytes: of the records that they are in.
+        oldest: seconds that the oldest pending request has waited.
         records: acknowledged.
         bytes: of the acknowledged records' data.
         put_calls: PutRecords calls handed out.
@@ -68,7 +90,12 @@ class Stats(msgspec.Struct, frozen=True):
 
     requests: int = 0
     refused: int = 0
+    expired: int = 0
+    dropped: int = 0
+    unknown: int = 0
     pending: int = 0
+    pending_bytes: int = 0
+    oldest: float = 0.0
     records: int = 0
     bytes: int = 0
     put_calls: int = 0
@@ -79,15 +106,28 @@ class Stats(msgspec.Struct, frozen=True):
 class _Lane:
     """A lane: the record being filled, the full ones behind the one on its way."""
 
-    __slots__ = ("attempts", "buffer", "full", "out", "ready_at")
+    __slots__ = ("attempts", "buffer", "full", "out", "ready_at", "rest")
 
-    def __init__(self, number: int, lanes: int, size: int) -> None:
-        key = hash_key(number, lanes)
+    def __init__(self, number: int, lanes: int, size: int, aggregate: bool) -> None:
+        key = hash_key(number, lanes) if aggregate else None
         self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(lambda: Record(number, key), size, RECORD_REQUESTS)
         self.full: deque[Record] = deque()
         self.out: Record | None = None
         self.ready_at: float | None = None
+        """Until when it waits, to send again or to send the next."""
+        self.rest = 0.0
         self.attempts = 0
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether a record has been handed out: nothing of it can be changed any more."""
+        return self.out is not None and not self.out.aboard and self.ready_at is None
+
+    @property
+    def waiting(self) -> list[Record]:
+        """Its records that have not been handed out, oldest first."""
+        out = [self.out] if self.out is not None and not self.is_in_flight else []
+        return [*out, *self.full, *([self.buffer.load] if self.buffer.load.count else [])]
 
 
 class Outbox:
@@ -99,10 +139,14 @@ class Outbox:
     Args:
         writer: the writer id of the requests made here.
         chance: where ids and back-offs come from.
-        lanes: number of lanes, a power of two.
+        lanes: number of lanes, a power of two. None: 64, and 512 without aggregation, for then a call takes one
+            request of each.
         record_bytes: size of a full record. A larger request makes a record of its own.
         linger: seconds that a request may wait for company.
         counter: the highest counter that the writer has used.
+        aggregate: whether requests share records; else each is a record of its own, as it is.
+        patient: whether calls that fail for good are made again all the same, for someone may mend what is wrong.
+        paced: whether a lane that was throttled rests between its records.
 
     Raises:
         ValueError: an argument out of its range.
@@ -113,11 +157,15 @@ class Outbox:
         writer: str,
         chance: Chance,
         *,
-        lanes: int = LANES,
+        lanes: int | None = None,
         record_bytes: int = RECORD_BYTES,
         linger: float = LINGER,
         counter: int = 0,
+        aggregate: bool = True,
+        patient: bool = False,
+        paced: bool = True,
     ) -> None:
+        lanes = lanes or (LANES if aggregate else PLAIN_LANES)
         lane_bits(lanes)
         longest = MAX_RECORD_BYTES - len(partition_key(lanes - 1))
         if not 1 <= record_bytes <= longest:
@@ -132,11 +180,17 @@ class Outbox:
         """No call is to be had before this time, unless something happens."""
         self._chance = chance
         self._linger = linger
-        self._lanes = [_Lane(number, lanes, record_bytes) for number in range(lanes)]
+        self._aggregate = aggregate
+        self._patient = patient
+        self._paced = paced
+        self._lanes = [_Lane(number, lanes, record_bytes, aggregate) for number in range(lanes)]
         # A lane has one record on its way, so a call is full when every lane is aboard.
         self._calls: Buffer[Record, Call] = Buffer(Call, CALL_BYTES, min(CALL_RECORDS, lanes))
         self._full_calls: deque[Call] = deque()
+        self._deadline = inf
+        self._news: list[Record] = []
         self._requests = self._acknowledged = self._refused = 0
+        self._expired = self._dropped = self._unknown = 0
         self._records = self._bytes = self._put_calls = 0
         self._retried_entries = self._throttled_entries = 0
 
@@ -155,6 +209,26 @@ class Outbox:
     ) -> tuple[str, Record]:
         """Makes a request of this writer and buffers it: its id, and the record that it travels in.
 
+        Raises:
+            UnsendableRequest: the contract does not allow it.
+        """
+        request = self.request(cmd, key=key, data=data, client=client, id=id, at=at)
+        record = self.add(request, now)
+        self.counter += 1
+        return request.id, record
+
+    def request(
+        self,
+        cmd: str,
+        *,
+        key: str,
+        data: Document,
+        client: str | None,
+        id: str | None,  # noqa: A002 - the contract's own name
+        at: int,
+    ) -> Request:
+        """The next request of this writer; its counter is used up once it has been added.
+
         Args:
             cmd: the command.
             key: the ordering key.
@@ -162,12 +236,8 @@ class Outbox:
             client: who sends it.
             id: its id; None makes a UUIDv7.
             at: the client's clock, milliseconds since 1970.
-            now: the time in seconds, on the clock of all the other calls.
-
-        Raises:
-            UnsendableRequest: the contract does not allow it.
         """
-        request = Request(
+        return Request(
             id=uuid7(at, self._chance.getrandbits(74)) if id is None else id,
             cmd=cmd,
             key=key,
@@ -177,9 +247,6 @@ class Outbox:
             at=at,
             data=data,
         )
-        record = self.add(request, now)
-        self.counter += 1
-        return request.id, record
 
     def add(self, request: Request, now: float) -> Record:
         """Buffers a request as it is: the record that it travels in.
@@ -188,17 +255,36 @@ class Outbox:
             UnsendableRequest: the contract does not allow it.
         """
         payload = to_payload(request)
-        key = request.key or ""  # it has one: that has just been checked
+        return self.buffer(request.key or "", payload, now)  # it has a key: that has just been checked
+
+    def buffer(self, key: str, payload: bytes, now: float, deadline: float = inf) -> Record:
+        """Buffers what `to_payload` made of a request: the record that it travels in, as the last of that.
+
+        Args:
+            key: the ordering key.
+            payload: the request's bytes.
+            now: the time in seconds, on the clock of all the other calls.
+            deadline: when it is given up, on the same clock.
+        """
         lane = self._lanes[lane_of(key, len(self._lanes))]
         buffer = lane.buffer
         before = buffer.load.size
         full = buffer.add((key, payload), now + self._linger)
         record = buffer.load
-        self.pending_bytes += record.size if record.count == 1 else record.size - before
+        if record.count == 1:
+            record.born = now
+            before = 0
+        self.pending_bytes += record.size - before
         if full is not None:
             self._queue(lane, full)
-        if record.due < self.due and lane.out is None:
-            self.due = record.due
+        if lane.out is None:
+            due = record.due if lane.ready_at is None else lane.ready_at
+            if due < self.due:
+                self.due = due
+        if deadline < inf:
+            record.limit(deadline)
+            self._deadline = min(self._deadline, deadline)
+            self.due = min(self.due, deadline)
         self._requests += 1
         return record
 
@@ -206,8 +292,10 @@ class Outbox:
 
     def next_call(self, now: float) -> Call | float:
         """The next call to make, or the time until which there is none (`inf`: until something happens)."""
-        self._end_backoffs(now)
-        idle = [lane for lane in self._lanes if lane.out is None]
+        if self._deadline <= now:
+            self._expire(now)
+        self._end_rests(now)
+        idle = [lane for lane in self._lanes if lane.out is None and lane.ready_at is None]
         if any(lane.buffer.load.due <= now for lane in idle):
             # One lane's deadline takes all lanes along: a call costs more than a record that is not full.
             for lane in idle:
@@ -240,37 +328,61 @@ class Outbox:
         """Takes the answer to a call: an outcome for each of its records, in their order."""
         if len(outcomes) != len(call.records):
             message = f"{len(outcomes)} results for {len(call.records)} records"
-            self.failed(call, Refused("MalformedResponse", message, again=True), now)
+            self.failed(call, Refused("MalformedResponse", message, again=True, lost=True), now)
             return
         for record, outcome in zip(call.records, outcomes, strict=True):
             self._take_outcome(record, outcome, now)
         self.due = self._next_due()
 
     def failed(self, call: Call, error: Refused, now: float) -> None:
-        """Takes note that a call failed as a whole. Its records may have been stored, or not."""
+        """Takes note that a call failed as a whole. Its records may have been stored if its answer was lost."""
+        if self._patient:
+            error = error._replace(again=True)
         for record in call.records:
             self._take_outcome(record, error, now)
         self.due = self._next_due()
 
+    def drop_oldest(self) -> bool:
+        """Gives up the oldest record that has not been handed out; False when all have."""
+        waiting = [(record, lane) for lane in self._lanes for record in lane.waiting[:1] if not record.aboard]
+        if not waiting:
+            return False
+        record, lane = min(waiting, key=lambda one: one[0].born)
+        self._dropped += record.count
+        self._settle(record, Refused(DROPPED, "newer requests needed its room", again=False))
+        self._remove(lane, record)
+        return True
+
     def abandon(self, error: Refused) -> None:
         """Gives up everything that is not acknowledged."""
-        for record in self._unsettled():
-            self._settle(record, error)
         for lane in self._lanes:
+            lost = lane.is_in_flight
+            for record in ([lane.out] if lane.out and lost else []) + lane.waiting:
+                self._settle(record, error._replace(lost=lost and record is lane.out))
             lane.buffer.take()
             lane.full.clear()
             lane.out = lane.ready_at = None
         self._calls.take()
         self._full_calls.clear()
-        self.due = inf
+        self.due = self._deadline = inf
 
-    @property
-    def stats(self) -> Stats:
+    def take_news(self) -> list[Record]:
+        """The records of which all or some requests have ended since this was asked last."""
+        news, self._news = self._news, []
+        return news
+
+    def stats(self, now: float) -> Stats:
         """What has been done so far."""
+        born = min((record.born for record in self._unsettled()), default=now)
         return Stats(
             requests=self._requests,
             refused=self._refused,
+            expired=self._expired,
+            dropped=self._dropped,
+            unknown=self._unknown,
             pending=self.pending,
+            pending_bytes=self.pending_bytes,
+            oldest=now - born,
             records=self._records,
             bytes=self._bytes,
             put_calls=self._put_calls,
@@ -297,11 +409,11 @@ class Outbox:
         self.due = min(self.due, self._calls.load.due)
 
     def _board(self, lane: _Lane) -> None:
-        """Puts the lane's next record into the call, if none is on its way."""
-        if lane.out is None and lane.full:
+        """Puts the lane's next record into the call, if none is on its way and it need not rest."""
+        if lane.out is None and lane.full and lane.ready_at is None:
             lane.out = lane.full.popleft()
             self._put_aboard(lane.out)
-        if lane.full and lane.out is not None and lane.out.aboard:
+        if self._aggregate and lane.full and lane.out is not None and lane.out.aboard:
             # One waits behind another: better a call that is not full than a lane that stands still.
             self._calls.hurry()
 
@@ -312,55 +424,109 @@ class Outbox:
             self._full_calls.append(full)
             self.due = -inf
 
-    def _end_backoffs(self, now: float) -> None:
+    def _end_rests(self, now: float) -> None:
         for lane in self._lanes:
-            if lane.ready_at is not None and lane.ready_at <= now and lane.out is not None:
+            if lane.ready_at is not None and lane.ready_at <= now:
                 lane.ready_at = None
-                self._put_aboard(lane.out)
+                if lane.out is not None:
+                    self._put_aboard(lane.out)
+                else:
+                    self._board(lane)
 
     def _take_outcome(self, record: Record, outcome: Outcome, now: float) -> None:
         lane = self._lanes[record.lane]
         if lane.out is not record:
             return  # abandoned meanwhile
+        throttled = isinstance(outcome, Refused) and outcome.code in THROTTLED
+        if self._paced:
+            lane.rest = longer_rest(lane.rest) if throttled else lane.rest * REST_AFTER_SUCCESS
         if isinstance(outcome, Refused) and outcome.again:
             self._retried_entries += 1
-            self._throttled_entries += outcome.code in THROTTLED
-            lane.ready_at = now + backoff(lane.attempts, self._chance.random())
+            self._throttled_entries += throttled
+            record.doubtful |= outcome.lost
+            lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest
             lane.attempts += 1
+            self._deadline = min(self._deadline, record.deadline)
             return
         self._settle(record, outcome)
         lane.out = None
         lane.attempts = 0
+        if lane.rest >= FIRST_REST / 2:
+            lane.ready_at = now + lane.rest
         self._board(lane)
 
     def _settle(self, record: Record, outcome: Outcome) -> None:
         self.pending_bytes -= record.size
         if isinstance(outcome, Refused):
+            outcome = outcome._replace(lost=outcome.lost or record.doubtful)
             self._refused += record.count
+            self._unknown += record.count * outcome.lost
         else:
             self._acknowledged += record.count
             self._records += 1
             self._bytes += record.size
         record.settle(outcome)
+        self._news.append(record)
+
+    def _expire(self, now: float) -> None:
+        """Gives up what is not in flight and whose time is over."""
+        leaving = [record for call in self._full_calls for record in call.records]
+        for lane in self._lanes:
+            for record in lane.waiting:
+                if record.deadline <= now and record not in leaving:
+                    self._expire_in(lane, record, now)
+        left = min((one.deadline for lane in self._lanes for one in lane.waiting), default=inf)
+        self._deadline = max(left, now + EXPIRY_STEP)
+
+    def _expire_in(self, lane: _Lane, record: Record, now: float) -> None:
+        before = record.size
+        ended = record.expire(now)
+        self._expired += ended
+        self._refused += ended
+        self._unknown += ended * record.doubtful
+        self._news.append(record)
+        if record.count:
+            self.pending_bytes -= before - record.size
+            return
+        self.pending_bytes -= record.size
+        record.settle(Refused(EXPIRED, "the time of all its requests was over", again=False, lost=record.doubtful))
+        self._remove(lane, record)
+
+    def _remove(self, lane: _Lane, record: Record) -> None:
+        """Takes a record that has ended off its lane."""
+        if record is lane.buffer.load:
+            lane.buffer.clear()
+        elif record is not lane.out:
+            lane.full.remove(record)
+        else:
+            if record.aboard:
+                self._calls.load.remove(record)
+            lane.out = lane.ready_at = None
+            self._board(lane)
 
     def _unsettled(self) -> list[Record]:
-        found: list[Record] = []
-        for lane in self._lanes:
-            found += [lane.out] if lane.out is not None else []
-            found += lane.full
-            found += [lane.buffer.load] if lane.buffer.load.count else []
-        return found
+        return [
+            record
+            for lane in self._lanes
+            for record in ([lane.out] if lane.out and lane.is_in_flight else []) + lane.waiting
+        ]
 
     def _next_due(self) -> float:
         if self._full_calls:
             return -inf
-        due = self._calls.load.due
+        due = min(self._calls.load.due, self._deadline)
         for lane in self._lanes:
-            if lane.out is None:
+            if lane.ready_at is not None:
+                if lane.out is not None or lane.full or lane.buffer.load.count:
+                    due = min(due, lane.ready_at)
+            elif lane.out is None:
                 due = min(due, lane.buffer.load.due)
-            elif lane.ready_at is not None:
-                due = min(due, lane.ready_at)
         return due
+
+
+def longer_rest(rest: float) -> float:
+    """Seconds that a lane rests between its records, once it has been throttled again."""
+    return min(LONGEST_REST, max(FIRST_REST, 2 * rest))
 
 
 def backoff(attempts: int, chance: float) -> float:

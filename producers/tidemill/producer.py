@@ -1,96 +1,39 @@
-"""The producer: an outbox with a lock, a thread and a Kinesis client.
+"""The producer: its core with a lock, a thread and a wire.
 
-Room: SDK, I/O. The only boto3 there is on the sending side; every decision is `outbox.py`'s.
+Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
-from functools import partial
 from math import inf
-from random import Random
-from secrets import token_urlsafe
 from threading import Condition, Lock, Thread
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
-from tidemill.buffer import RECORD_BYTES, THROTTLED, Acknowledged, Call, Refused
-from tidemill.lane import LANES
-from tidemill.outbox import LINGER, Outbox, Stats
+from tidemill.buffer import Call, Refused
+from tidemill.core import Core
+from tidemill.failures import GivenUp, ProducerClosed, StillPending, failure
+from tidemill.listener import Listener
+from tidemill.metrics import call_made, tell
+from tidemill.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from types_boto3_kinesis import KinesisClient
-    from types_boto3_kinesis.type_defs import PutRecordsResultEntryTypeDef
 
-    from tidemill.buffer import Outcome, Record
-    from tidemill.request import Document, Request
-
-MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""Most bytes that wait for their acknowledgement before `send` waits too."""
+    from tidemill.buffer import Acknowledged, Outcome
+    from tidemill.core import Settings, Ticket
+    from tidemill.listener import Hears
+    from tidemill.metrics import Observer
+    from tidemill.outbox import Stats
+    from tidemill.request import Document, Reply, Request
 
 LONGEST_SLEEP = 3600.0
 """Longest sleep in seconds of the sender's thread: locks cannot wait forever."""
-
-AGAIN = THROTTLED | {
-    "InternalFailure",
-    "InternalServerError",
-    "LimitExceededException",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "ServiceUnavailable",
-}
-"""Error codes after which the same bytes may be accepted, besides every answer of HTTP status 500 and above.
-
-https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
-"""
-
-REMEDIES = {
-    "AccessDeniedException": "allow the caller kinesis:PutRecords on the stream",
-    "ExpiredTokenException": "get new credentials and make a new producer",
-    "InvalidArgumentException": "compare record_bytes with the stream's record limit",
-    "InvalidSignatureException": "compare this machine's clock and the credentials",
-    "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "ResourceNotFoundException": "compare the stream's name, AWS_REGION and AWS_ENDPOINT_URL; or create it",
-    "UnrecognizedClientException": "compare the credentials and AWS_ENDPOINT_URL",
-    "Closed": "close without a timeout, or with a longer one",
-}
-"""What to do about an error that no retry can cure."""
-
-_log = logging.getLogger("tidemill")
-
-
-class NotAccepted(Exception):
-    """The request was given up: it is not on the stream, as far as is known.
-
-    Attributes:
-        code: the service's error code, or the name of the exception.
-    """
-
-    def __init__(self, refused: Refused) -> None:
-        remedy = REMEDIES.get(refused.code)
-        super().__init__(f"{refused.code}: {refused.message}" + (f" ({remedy})" if remedy else ""))
-        self.code = refused.code
-
-
-class StillPending(TimeoutError):
-    """The time is over and requests are still on their way: nothing is lost, nothing is certain.
-
-    Attributes:
-        pending: how many.
-    """
-
-    def __init__(self, pending: int) -> None:
-        super().__init__(f"{pending} requests are not acknowledged yet")
-        self.pending = pending
-
-
-class ProducerClosed(RuntimeError):
-    """The producer has been closed: it takes no more requests."""
 
 
 class Handle:
@@ -100,16 +43,17 @@ class Handle:
         id: the request's id.
     """
 
-    __slots__ = ("_done", "_record", "id")
+    __slots__ = ("_done", "_listener", "_ticket", "id")
 
-    def __init__(self, id: str, record: Record, done: Condition) -> None:  # noqa: A002 - the contract's name
-        self.id = id
-        self._record = record
+    def __init__(self, ticket: Ticket, done: Condition, listener: Listener | None) -> None:
+        self.id = ticket.id
+        self._ticket = ticket
         self._done = done
+        self._listener = listener
 
     def done(self) -> bool:
         """Whether it has been acknowledged or given up."""
-        return self._record.outcome is not None
+        return self._ticket.outcome is not None
 
     def result(self, timeout: float | None = None) -> Acknowledged:
         """Waits until the request is stored: the shard and the sequence number of its record.
@@ -120,18 +64,46 @@ class Handle:
         Raises:
             StillPending: it took longer.
             NotAccepted: it was given up.
+            OutcomeUnknown: likewise, and it may be stored all the same.
         """
-        record = self._record
-        if record.outcome is None:
+        if self._ticket.outcome is None:
             with self._done:
                 self._done.wait_for(self.done, timeout)
-        outcome = record.outcome
+        outcome = self._ticket.outcome
         if outcome is None:
             raise StillPending(1)
         if isinstance(outcome, Refused):
-            record.reported = True
-            raise NotAccepted(outcome)
+            self._ticket.record.reported = True
+            raise failure(outcome)
         return outcome
+
+    def reply(self, timeout: float | None = None) -> Reply:
+        """Waits until the request has been applied, or not: what became of it.
+
+        Args:
+            timeout: seconds to wait at most; None waits for as long as it takes.
+
+        Raises:
+            StillPending: it took longer.
+            NotAccepted: it was given up before it reached the stream.
+            RuntimeError: it was sent without `reply=True`.
+            botocore.exceptions.ClientError: the replies cannot be heard.
+        """
+        listener = self._listener
+        if listener is None:
+            raise RuntimeError("send it with reply=True to wait for its reply")
+        with self._done:
+            self._done.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost(), timeout)
+            reply = listener.reply_to(self.id)
+        if reply is None and self._is_lost():
+            self.result(0)
+        if reply is None:
+            raise StillPending(1, "answered")
+        return reply
+
+    def _is_lost(self) -> bool:
+        outcome = self._ticket.outcome
+        return isinstance(outcome, Refused) and not outcome.lost
 
 
 class Producer:
@@ -140,83 +112,79 @@ class Producer:
         with Producer("requests", client="alice") as producer:
             producer.send("content.view", key="content/42")
 
-    What was given up, and not asked for by `Handle.result`, is raised by `flush`, `close` and the end of the
-    block.
+    What was given up, and not asked for by `Handle.result`, is logged, and raised by `flush`, `close` and the end of
+    the block.
 
     Args:
         stream: the stream's name or ARN.
         client: who sends: `Request.client` of all requests that name no other.
         kinesis: a boto3 Kinesis client. None makes one, so AWS_ENDPOINT_URL and AWS_REGION hold.
-        lanes: number of lanes, a power of two up to 1,024: at least the number of shards.
+        replies: the URL of the client's queue of replies, or what hears them otherwise: for `send(reply=True)` and
+            `request`. The producer takes all of its messages.
+        spool: a `Spool`: what `send` accepted is in its file first, and is sent by the next producer on it if this one
+            is killed. Calls that fail for good, such as without credentials, are then made again too.
+        signer: signs each request, such as `tidemill.signature.Signer`.
+        observer: is told of every call, such as `LogMetrics()`.
+        ttl: seconds after which a request that is not acknowledged is given up, if `send` does not say.
+        when_full: what `send` does when too much is pending: "wait", "raise" (BufferFull) or "drop_oldest".
+        max_pending_bytes: that is too much. The spool has a limit of its own besides.
+        aggregate: False makes every request a record of its own, for streams whose readers cannot unpack. A key then
+            has one request in flight.
+        lanes: number of lanes, a power of two up to 1,024: at least the number of shards. 64, or 512 unaggregated.
         record_bytes: size of a full record.
         linger: seconds that a request may wait for company.
-        max_pending_bytes: when more than that waits for its acknowledgement, `send` waits.
         writer: the writer id; None makes one of 12 characters. One that has been used before needs `counter`:
-            consumers take what comes under a counter already used for a repeat.
+            consumers take what comes under a counter already used for a repeat. The spool keeps both.
         counter: the highest counter that the writer has used.
+        check: whether to look at the stream first. It needs no permission: who may not look is believed.
 
     Raises:
+        Misconfigured: without a region or credentials, or the stream is missing or keeps no order.
         TypeError: `client` is not a str.
         ValueError: an argument out of its range.
-        botocore.exceptions.BotoCoreError: no client can be made, such as without a region.
     """
 
     def __init__(
         self,
         stream: str,
         *,
-        client: str | None = None,
         kinesis: KinesisClient | None = None,
-        lanes: int = LANES,
-        record_bytes: int = RECORD_BYTES,
-        linger: float = LINGER,
-        max_pending_bytes: int = MAX_PENDING_BYTES,
-        writer: str | None = None,
-        counter: int = 0,
+        replies: str | Hears | None = None,
+        observer: Observer | None = None,
+        check: bool = True,
+        **settings: Unpack[Settings],
     ) -> None:
-        sender: object = client
-        if not isinstance(sender, str | None):
-            kind = type(sender).__name__
-            raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
-        if max_pending_bytes < 1:
-            raise ValueError(f"max_pending_bytes={max_pending_bytes}: use 1 or more")
-        self._client = client
-        self._outbox = Outbox(
-            writer or token_urlsafe(9),
-            Random(),
-            lanes=lanes,
-            record_bytes=record_bytes,
-            linger=linger,
-            counter=counter,
-        )
-        self._max_pending_bytes = max_pending_bytes
-        self._owns_kinesis = kinesis is None
-        self._kinesis = kinesis or _make_kinesis()
-        if stream.startswith("arn:"):
-            self._put_records = partial(self._kinesis.put_records, StreamARN=stream)
-        else:
-            self._put_records = partial(self._kinesis.put_records, StreamName=stream)
+        self._core = Core(monotonic(), **settings)
+        try:
+            self._wire = Wire(stream, kinesis)
+            if check:
+                self._wire.check()
+        except Exception:
+            self._core.end()
+            raise
         self._lock = Lock()
         self._work = Condition(self._lock)
         """There may be a call to make."""
         self._done = Condition(self._lock)
-        """Some requests have been acknowledged or given up."""
+        """Some requests have been acknowledged, given up or answered."""
+        self._observer = observer
+        self._listener = Listener(replies, self._heard) if replies is not None else None
         self._thread: Thread | None = None
         self._sleeps_until = -inf
         self._closed = self._stopping = False
-        self._refusal: Record | None = None
-        self._refusals = 0
+        if self._core.outbox.pending:
+            with self._lock:
+                self._start()
 
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._outbox.writer
+        return self._core.outbox.writer
 
-    @property
     def stats(self) -> Stats:
         """What it has done so far."""
         with self._lock:
-            return self._outbox.stats
+            return self._core.stats(monotonic())
 
     def send(
         self,
@@ -227,8 +195,10 @@ class Producer:
         client: str | None = None,
         id: str | None = None,  # noqa: A002 - the contract's own name
         at: int | None = None,
+        ttl: float | None = None,
+        reply: bool = False,
     ) -> Handle:
-        """Sends a request: buffers it and returns. Waits while too much is pending.
+        """Sends a request: buffers it and returns. When too much is pending it does as `when_full` says.
 
         Args:
             cmd: the command, such as `content.view`.
@@ -237,39 +207,43 @@ class Producer:
             client: who sends it, if not the producer's client.
             id: its id, if it already has one; else a UUIDv7.
             at: the client's clock in milliseconds since 1970, if not now.
+            ttl: seconds after which it is given up if it is not acknowledged, if not the producer's.
+            reply: whether `Handle.reply` will be asked.
 
         Raises:
             UnsendableRequest: the contract does not allow it; names the field.
+            BufferFull: too much is pending, and it is to raise.
             ProducerClosed: the producer has been closed.
+            RuntimeError: a reply is wanted and the producer hears none.
+            SpoolBroken: the spool cannot be written; the request is not accepted.
         """
+        listener = self._listens() if reply else None
+        at = time_ns() // 1_000_000 if at is None else at
         with self._lock:
-            outbox = self._ready()
-            id_, record = outbox.send(
-                cmd,
-                key=key,
-                data={} if data is None else data,
-                client=self._client if client is None else client,
-                id=id,
-                at=time_ns() // 1_000_000 if at is None else at,
-                now=monotonic(),
+            ticket = self._take(
+                lambda now: self._core.send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, now=now)
             )
-            if outbox.due < self._sleeps_until:
-                self._wake()
-        return Handle(id_, record, self._done)
+            if listener is not None:
+                listener.expect(ticket.id)
+        return Handle(ticket, self._done, listener)
 
     def put(self, request: Request) -> Handle:
         """Sends a request as it is, with its own id, writer and counter: a replay.
 
         Raises:
-            UnsendableRequest: the contract does not allow it; names the field.
-            ProducerClosed: the producer has been closed.
+            UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` does.
         """
         with self._lock:
-            outbox = self._ready()
-            record = outbox.add(request, monotonic())
-            if outbox.due < self._sleeps_until:
-                self._wake()
-        return Handle(request.id, record, self._done)
+            return Handle(self._take(lambda now: self._core.put(request, None, now)), self._done, None)
+
+    def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
+        """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
+
+        Raises:
+            StillPending: it took longer.
+            UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `Handle.reply` do.
+        """
+        return self.send(cmd, key=key, data=data, ttl=timeout, reply=True).reply(timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Sends what has been buffered and waits until it is acknowledged.
@@ -279,23 +253,23 @@ class Producer:
 
         Raises:
             StillPending: it took longer; says how many requests are not acknowledged.
-            NotAccepted: requests were given up, and nobody has asked their handles.
+            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
         with self._lock:
-            records = self._outbox.flush(monotonic())
+            records = self._core.outbox.flush(monotonic())
             self._wake()
             if not self._done.wait_for(lambda: all(record.outcome for record in records), timeout):
                 raise StillPending(sum(record.count for record in records if not record.outcome))
-            refusal, self._refusal = self._refusal, None
-        if refusal and not refusal.reported and isinstance(refusal.outcome, Refused):
-            raise NotAccepted(refusal.outcome)
+            refusal = self._core.take_refusal()
+        if refusal:
+            raise refusal
 
     def close(self, timeout: float | None = None) -> None:
-        """Flushes and ends. What is not acknowledged after `timeout` seconds is given up.
+        """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
 
         Raises:
             StillPending: something was not acknowledged in time.
-            NotAccepted: requests were given up, and nobody has asked their handles.
+            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
         with self._lock:
             if self._closed:
@@ -315,24 +289,39 @@ class Producer:
     ) -> None:
         try:
             self.close()
-        except NotAccepted:
+        except GivenUp:
             if error is None:
                 raise  # else it is in the log, and the block's own error matters more
 
+    def _listens(self) -> Listener:
+        if self._listener is None:
+            raise RuntimeError("the producer hears no replies; give it the URL of the client's queue as replies=")
+        return self._listener
+
+    def _heard(self) -> None:
+        with self._lock:
+            self._done.notify_all()
+
     # ---- with the lock held
 
-    def _ready(self) -> Outbox:
-        """The outbox, as soon as it has room."""
-        outbox = self._outbox
-        if outbox.pending_bytes >= self._max_pending_bytes:
-            self._done.wait_for(lambda: self._closed or outbox.pending_bytes < self._max_pending_bytes)
-        if self._closed:
-            raise ProducerClosed("the producer is closed; make a new one")
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="tidemill-producer", daemon=True)
-            self._thread.start()
-            atexit.register(self.close)  # one that nobody closed still sends what it has
-        return outbox
+    def _take(self, take: Callable[[float], Ticket | None]) -> Ticket:
+        """Has the core take a request, as soon as it has room."""
+        while True:
+            if self._closed:
+                raise ProducerClosed("the producer is closed; make a new one")
+            if self._thread is None:
+                self._start()
+            ticket = take(monotonic())
+            if self._core.due < self._sleeps_until:
+                self._wake()
+            if ticket is not None:
+                return ticket
+            self._done.wait()
+
+    def _start(self) -> None:
+        self._thread = Thread(target=self._run, name="tidemill-producer", daemon=True)
+        self._thread.start()
+        atexit.register(self._close_at_exit)  # one that nobody closed still sends what it has
 
     def _wake(self) -> None:
         """Wakes the sender's thread, once: it may take a while to get its turn."""
@@ -343,7 +332,9 @@ class Producer:
         """The next call; None to end."""
         while not self._stopping:
             now = monotonic()
-            call = self._outbox.next_call(now)
+            call = self._core.next_call(now)
+            if self._core.take_news():
+                self._done.notify_all()
             if isinstance(call, Call):
                 return call
             self._sleeps_until = call
@@ -351,15 +342,14 @@ class Producer:
             self._sleeps_until = -inf
         return None
 
-    def _settle(self, call: Call, answer: Sequence[Outcome] | Refused) -> None:
-        if isinstance(answer, Refused):
-            self._outbox.failed(call, answer, monotonic())
-        else:
-            self._outbox.acknowledged(call, answer, monotonic())
-        for record in call.records:
-            if isinstance(record.outcome, Refused) and (self._refusal is None or self._refusal.reported):
-                self._refusal = record
+    def _settle(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
+        now = monotonic()
+        made = call_made(call, answer, seconds, self._core.stats(now)) if self._observer else None
+        self._core.settle(call, answer, now)
+        self._core.take_news()
         self._done.notify_all()
+        if made and self._observer:
+            tell(self._observer, made)
 
     # ---- the sender's thread
 
@@ -369,38 +359,16 @@ class Producer:
                 call = self._wait_for_call()
             if call is None:
                 return
-            answer = self._put(call)
-            self._warn(call, answer)
+            began = monotonic()
+            answer = self._wire.put(call)
+            self._wire.warn(call, answer, self._core.is_patient)
             with self._lock:
-                self._settle(call, answer)
-
-    def _put(self, call: Call) -> Sequence[Outcome] | Refused:
-        try:
-            answer = self._put_records(
-                Records=[
-                    {
-                        "Data": record.data,
-                        "PartitionKey": record.partition_key,
-                        "ExplicitHashKey": record.hash_key,
-                    }
-                    for record in call.records
-                ],
-            )
-            return [_outcome(entry) for entry in answer["Records"]]
-        except Exception as error:  # whatever it is, the handles have to hear of it
-            return _refusal(error)
-
-    def _warn(self, call: Call, answer: Sequence[Outcome] | Refused) -> None:
-        """Says what goes wrong, so that waiting is not silent."""
-        refused = answer if isinstance(answer, Refused) else next(filter(_is_refused, answer), None)
-        if not isinstance(refused, Refused):
-            return
-        if not refused.again:
-            _log.error("requests are lost: %s", NotAccepted(refused))
-        elif refused.code not in THROTTLED:
-            _log.warning("%s: %s; trying %d records again", refused.code, refused.message, call.count)
+                self._settle(call, answer, monotonic() - began)
 
     # ---- the end
+
+    def _close_at_exit(self) -> None:
+        self.close(0 if self._core.is_patient else None)
 
     def _stop(self) -> None:
         with self._lock:
@@ -408,55 +376,10 @@ class Producer:
             self._wake()
         if self._thread is not None:
             self._thread.join()
-            atexit.unregister(self.close)
+            atexit.unregister(self._close_at_exit)
         with self._lock:
-            self._outbox.abandon(Refused("Closed", "the producer was closed before it was acknowledged", again=False))
+            self._core.end()
             self._done.notify_all()
-        if self._owns_kinesis:
-            self._kinesis.close()
-
-
-def _make_kinesis() -> KinesisClient:
-    import boto3  # here, for `import tidemill` to be quick
-    from botocore.config import Config
-
-    return boto3.client(
-        "kinesis",
-        config=Config(
-            # The outbox retries, lane by lane and failed entries only. Retries beneath it would repeat the
-            # whole call, wait in the sender's thread, and multiply with its own.
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            # A quarter of a call's time; what is sent has been checked one by one.
-            parameter_validation=False,
-            user_agent=f"tidemill boto3/{boto3.__version__}",
-            connect_timeout=5,
-            read_timeout=20,
-            tcp_keepalive=True,
-        ),
-    )
-
-
-def _outcome(entry: PutRecordsResultEntryTypeDef) -> Outcome:
-    code = entry.get("ErrorCode")
-    if code:
-        return Refused(code, entry.get("ErrorMessage", ""), again=code in AGAIN)
-    return Acknowledged(entry["ShardId"], entry["SequenceNumber"])
-
-
-def _is_refused(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refused)
-
-
-def _refusal(error: Exception) -> Refused:
-    """What an exception of boto3 means for the call."""
-    from botocore import exceptions as boto
-    from botocore.parsers import ResponseParserError
-
-    if isinstance(error, boto.ClientError):
-        code = error.response["Error"].get("Code", "Unknown")
-        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        message = error.response["Error"].get("Message", "")
-        return Refused(code, message, again=status >= 500 or status == 429 or code in AGAIN)
-    # No answer, or half of one: the records may be stored or not.
-    lost = (boto.ConnectionError, boto.HTTPClientError, boto.CredentialRetrievalError, ResponseParserError, OSError)
-    return Refused(type(error).__name__, str(error), again=isinstance(error, lost))
+        if self._listener is not None:
+            self._listener.close()
+        self._wire.close()

@@ -14,11 +14,11 @@ from tidemill.kpl import unpack
 from tidemill.lane import lane_of
 from tidemill.outbox import FIRST_BACKOFF, LONGEST_BACKOFF, Outbox, backoff
 from tidemill.request import Request, decode
-from tidemill.sendable import UnsendableRequest
+from tidemill.sendable import UnsendableRequest, to_payload
 
 STORED = Acknowledged("shardId-000000000000", "1")
 THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again=True)
-LOST = Refused("ReadTimeoutError", "no answer", again=True)
+LOST = Refused("ReadTimeoutError", "no answer", again=True, lost=True)
 DENIED = Refused("AccessDeniedException", "no", again=False)
 
 
@@ -37,6 +37,8 @@ def call_at(outbox: Outbox, now: float) -> Call:
 
 
 def requests_in(record: Record) -> list[Request]:
+    if record.hash_key is None:
+        return [decode(record.data)]
     return [decode(user_record.data) for user_record in unpack(record.data)]
 
 
@@ -103,10 +105,22 @@ class World:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([1, 4, 64]), st.sampled_from([300, 2_000, 25 * 1024]))
-def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_bytes: int) -> None:
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([1, 4, 64]),
+    st.sampled_from([300, 2_000, 25 * 1024]),
+    st.sampled_from([True, True, False]),
+)
+def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_bytes: int, aggregate: bool) -> None:
     chance = Random(seed)
-    outbox = Outbox("writer", Random(seed), lanes=lanes, record_bytes=record_bytes, linger=chance.random())
+    outbox = Outbox(
+        "writer",
+        Random(seed),
+        lanes=lanes,
+        record_bytes=record_bytes,
+        linger=chance.random(),
+        aggregate=aggregate,
+    )
     world = World(outbox, chance)
     sent: dict[str, list[int]] = defaultdict(list)
     for number in range(1, 301):
@@ -132,10 +146,126 @@ def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_byt
         assert request.counter == request.data["number"]
         first[request.key or ""].append(request.data["number"])
     assert first == sent
-    stats = outbox.stats
+    stats = outbox.stats(0.0)
     assert (stats.requests, stats.pending, stats.refused) == (300, 0, 0)
     assert outbox.pending_bytes == 0
     assert outbox.due == inf
+
+
+def assert_in_order(world: World) -> None:
+    """The first copies of a key's requests lie in the order of their counters."""
+    for log in world.log.values():
+        first = dict.fromkeys((request.key, request.counter or 0) for request in log)
+        for key in {key for key, _ in first}:
+            counters = [counter for other, counter in first if other == key]
+            assert counters == sorted(counters)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([1, 4, 64]), st.sampled_from([300, 2_000]), st.booleans())
+def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
+    seed: int, lanes: int, record_bytes: int, aggregate: bool
+) -> None:
+    chance = Random(seed)
+    outbox = Outbox(
+        "writer",
+        Random(seed),
+        lanes=lanes,
+        record_bytes=record_bytes,
+        linger=chance.random(),
+        aggregate=aggregate,
+    )
+    world = World(outbox, chance)
+    sent: dict[int, tuple[Record, int]] = {}
+    spooled: set[int] = set()
+    for number in range(1, 201):
+        key = f"key-{int(chance.paretovariate(0.5)) % 20}"
+        request = outbox.request("c", key=key, data={"number": number}, client=None, id=None, at=0)
+        deadline = world.now + chance.choice([0.5, 2.0, 20.0, inf])
+        record = outbox.buffer(key, to_payload(request), world.now, deadline)
+        outbox.counter += 1
+        sent[number] = record, record.total - 1
+        record.spooled[record.total - 1] = number
+        spooled.add(number)
+        if chance.random() < 0.4:
+            world.step()
+        if chance.random() < 0.02:
+            outbox.drop_oldest()
+    outbox.flush(world.now)
+    for _ in range(100_000):
+        if not outbox.pending:
+            break
+        world.step()
+    for record in outbox.take_news():
+        spooled.difference_update(record.take_ended())
+    stored = {request.data["number"] for log in world.log.values() for request in log}
+    outcomes = {number: record.outcome_of(place) for number, (record, place) in sent.items()}
+    assert None not in outcomes.values()
+    assert {number for number, outcome in outcomes.items() if outcome == STORED} <= stored
+    refused = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
+    assert not stored & {number for number, one in outcomes.items() if isinstance(one, Refused) and not one.lost}
+    assert_in_order(world)
+    stats = outbox.stats(world.now)
+    assert (stats.pending, stats.refused, stats.pending_bytes) == (0, len(refused), 0)
+    assert stats.unknown == sum(outcome.lost for outcome in refused)
+    assert stats.expired == sum(outcome.code == "Expired" for outcome in refused)
+    assert stats.dropped == sum(outcome.code == "Dropped" for outcome in refused)
+    assert not spooled  # each number was given back, once
+    assert outbox.next_call(world.now + 100) == inf
+
+
+def test_a_request_that_comes_while_its_lane_rests_is_due_when_that_ends() -> None:
+    outbox = made(linger=0.0)
+    call = one_call(outbox, "a")
+    for _ in range(4):
+        outbox.acknowledged(call, [THROTTLED], 0.0)
+        call = call_at(outbox, 100.0)
+    outbox.acknowledged(call, [STORED], 100.0)
+    assert outbox.due == inf
+    send(outbox, "a", 100.0)
+    assert 100.0 < outbox.due < 105.0
+    assert outbox.next_call(100.0) == outbox.due
+    assert call_at(outbox, outbox.due).count == 1
+
+
+def test_plain_records_wait_for_company_even_if_a_key_has_two() -> None:
+    outbox = made(aggregate=False)
+    for key in ("hot", "hot", "hot", *keys_in_other_lanes(20, 512)):
+        send(outbox, key)
+    assert outbox.next_call(0.5) == 1.0
+    first = call_at(outbox, 1.0)
+    assert first.count == 21
+    outbox.acknowledged(first, [STORED] * 21, 1.0)
+    assert [record.partition_key for record in call_at(outbox, 1.0).records] == ["hot"]
+
+
+@pytest.mark.parametrize("lanes", [16, 64])
+def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
+    chance = Random(5)
+    outbox = Outbox("writer", Random(5), lanes=lanes)
+    shards, limit, now, seconds = 2, 1_000_000.0, 0.0, 60
+    room = [0.0] * shards
+    taken = throttled = number = 0
+    while now < seconds:
+        now += 0.02
+        room = [min(limit, one + limit * 0.02) for one in room]
+        while outbox.pending_bytes < 16_000_000:  # more than they take, always
+            number += 1
+            send(outbox, f"key-{chance.randrange(10_000)}", now, {"pad": "x" * 200})
+        if not isinstance(call := outbox.next_call(now), Call):
+            continue
+        outcomes: list[Outcome] = []
+        for record in call.records:
+            shard = record.lane * shards // lanes
+            fits = room[shard] >= len(record.data)
+            room[shard] -= len(record.data) * fits
+            taken += len(record.data) * fits
+            throttled += not fits
+            outcomes.append(STORED if fits else THROTTLED)
+        outbox.acknowledged(call, outcomes, now)
+    stats = outbox.stats(now)
+    assert taken > 0.85 * shards * limit * seconds
+    assert throttled < 0.25 * stats.records
 
 
 @given(st.integers(0, 2**32))
@@ -175,10 +305,10 @@ def test_counters_go_on_where_the_writer_was() -> None:
 def test_a_refused_request_leaves_no_trace() -> None:
     outbox = made()
     send(outbox, "a")
-    before = (outbox.stats, outbox.pending_bytes, outbox.counter)
+    before = (outbox.stats(0.0), outbox.pending_bytes, outbox.counter)
     with pytest.raises(UnsendableRequest, match=r"data\.x"):
         send(outbox, "a", data={"x": b""})
-    assert (outbox.stats, outbox.pending_bytes, outbox.counter) == before
+    assert (outbox.stats(0.0), outbox.pending_bytes, outbox.counter) == before
 
 
 def test_a_ready_request_goes_as_it_is() -> None:
@@ -292,7 +422,7 @@ def test_only_failed_entries_are_sent_again_as_the_same_bytes() -> None:
     assert again.records == [second]
     assert second.data == sent
     outbox.acknowledged(again, [STORED], 0.0)
-    stats = outbox.stats
+    stats = outbox.stats(0.0)
     assert (stats.put_calls, stats.records, stats.retried_entries, stats.throttled_entries) == (2, 3, 1, 1)
 
 
@@ -328,7 +458,7 @@ def test_an_answer_of_another_length_says_nothing() -> None:
     call = one_call(outbox, *keys_in_other_lanes(2))
     outbox.acknowledged(call, [STORED], 0.0)
     assert [record.outcome for record in call.records] == [None, None]
-    assert outbox.stats.retried_entries == 2
+    assert outbox.stats(0.0).retried_entries == 2
 
 
 def test_an_error_that_no_retry_cures_ends_the_record_and_not_the_lane() -> None:
@@ -337,7 +467,7 @@ def test_an_error_that_no_retry_cures_ends_the_record_and_not_the_lane() -> None
     send(outbox, "a")
     outbox.failed(call, DENIED, 0.0)
     assert call.records[0].outcome == DENIED
-    assert (outbox.stats.refused, outbox.stats.pending) == (1, 1)
+    assert (outbox.stats(0.0).refused, outbox.stats(0.0).pending) == (1, 1)
     assert call_at(outbox, 1.0).count == 1
 
 
@@ -364,10 +494,12 @@ def test_what_is_abandoned_is_settled_wherever_it_is() -> None:
     call = call_at(outbox, 0.0)
     records.append(send(outbox, other))
     outbox.abandon(DENIED)
-    assert {record.outcome for record in records} == {DENIED}
+    on_its_way, *waiting = dict.fromkeys(records)
+    assert on_its_way.outcome == DENIED._replace(lost=True)  # its answer may come, and nobody will hear it
+    assert {record.outcome for record in waiting} == {DENIED}
     assert (outbox.pending, outbox.pending_bytes, outbox.due) == (0, 0, inf)
     outbox.acknowledged(call, [STORED], 0.0)
-    assert outbox.stats.records == 0
+    assert outbox.stats(0.0).records == 0
     assert outbox.next_call(1e9) == inf
 
 
@@ -379,7 +511,7 @@ def test_pending_bytes_are_the_records_bytes() -> None:
     sizes = [len(record.data) for record in call.records]
     outbox.acknowledged(call, outcomes, 0.0)
     assert outbox.pending_bytes == 0
-    assert outbox.stats.bytes == sizes[0] + sizes[2]
+    assert outbox.stats(0.0).bytes == sizes[0] + sizes[2]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import boto3
@@ -14,17 +15,25 @@ from types_boto3_kinesis import KinesisClient
 
 from tidemill import (
     Acknowledged,
+    BufferFull,
+    CallMade,
+    GivenUp,
+    Misconfigured,
     NotAccepted,
+    OutcomeUnknown,
     Producer,
     ProducerClosed,
+    Reply,
     Request,
     StillPending,
     UnsendableRequest,
 )
+from tidemill.failures import REMEDIES
 from tidemill.kpl import unpack
 from tidemill.lane import hash_key, lane_of
-from tidemill.producer import AGAIN, REMEDIES
 from tidemill.request import decode
+from tidemill.spool import Spool
+from tidemill.wire import AGAIN
 
 Answer = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
@@ -62,6 +71,8 @@ class Kinesis:
     def __init__(self, *answers: Answer) -> None:
         self.answers = deque(answers)
         self.calls: list[dict[str, Any]] = []
+        self.looked: list[dict[str, Any]] = []
+        self.stream: dict[str, Any] | Exception = {"StreamStatus": "ACTIVE"}
         self.gate = threading.Event()
         self.gate.set()
 
@@ -70,6 +81,12 @@ class Kinesis:
         self.calls.append(call)
         answer = self.answers.popleft() if self.answers else stored
         return answer(call["Records"])
+
+    def describe_stream_summary(self, **where: Any) -> dict[str, Any]:
+        self.looked.append(where)
+        if isinstance(self.stream, Exception):
+            raise self.stream
+        return {"StreamDescriptionSummary": self.stream}
 
     @property
     def requests(self) -> list[Request]:
@@ -146,7 +163,7 @@ def test_the_end_of_the_block_sends_everything() -> None:
         for number in range(500):
             producer.send("c", key=f"k-{number}")
     assert sorted(request.counter or 0 for request in kinesis.requests) == list(range(1, 501))
-    stats = producer.stats
+    stats = producer.stats()
     assert (stats.requests, stats.pending, stats.refused) == (500, 0, 0)
     assert stats.put_calls == len(kinesis.calls)
     assert stats.records == sum(len(call["Records"]) for call in kinesis.calls)
@@ -195,7 +212,7 @@ def test_what_may_pass_is_tried_again_with_the_same_bytes(trouble: Answer) -> No
         assert handle.result(PATIENCE).shard == "shard-7"
     assert len(kinesis.calls) == 3
     assert kinesis.calls[0] == kinesis.calls[1] == kinesis.calls[2]
-    assert producer.stats.retried_entries == 2
+    assert producer.stats().retried_entries == 2
 
 
 @pytest.mark.parametrize(
@@ -218,7 +235,7 @@ def test_what_cannot_pass_fails_the_handle_and_nothing_hangs(trouble: Answer, co
         assert failure.value.code == code
         assert REMEDIES.get(code, "") in str(failure.value)
         assert producer.send("c", key="k").result(PATIENCE).sequence == "42"
-    assert producer.stats.refused == 1
+    assert producer.stats().refused == 1
 
 
 def test_a_failure_that_nobody_asked_for_is_raised_at_the_end() -> None:
@@ -272,11 +289,11 @@ def test_a_full_buffer_makes_send_wait() -> None:
         thread = threading.Thread(target=work)
         thread.start()
         assert started.wait(PATIENCE)
-        assert producer.stats.requests == 1
+        assert producer.stats().requests == 1
         kinesis.gate.set()
         thread.join(PATIENCE)
         assert not thread.is_alive()
-        assert producer.stats.requests == 2
+        assert producer.stats().requests == 2
     assert [request.data for request in kinesis.requests] == [{"n": 1}, {"n": 2}]
 
 
@@ -323,7 +340,7 @@ def test_close_gives_up_what_takes_too_long() -> None:
     handle = producer.send("c", key="k")
     with pytest.raises(StillPending, match="1 requests"):
         producer.close(timeout=0)
-    with pytest.raises(NotAccepted, match="longer"):
+    with pytest.raises(GivenUp, match="longer"):  # unknown, if it was on its way
         handle.result(PATIENCE)
 
 
@@ -368,11 +385,11 @@ def test_the_calls_are_what_botocore_takes_and_gives() -> None:
         stubber.add_client_error("put_records", "ProvisionedThroughputExceededException", expected_params=expected)
         entry = {"ShardId": "shard-1", "SequenceNumber": "1"}
         stubber.add_response("put_records", {"Records": [entry]}, expected)
-        with Producer("stream", kinesis=kinesis, linger=0) as producer:
+        with Producer("stream", kinesis=kinesis, linger=0, check=False) as producer:
             assert producer.send("c", key="k").result(PATIENCE) == Acknowledged("shard-1", "1")
         stubber.assert_no_pending_responses()
     kinesis.close()
-    assert producer.stats.throttled_entries == 1
+    assert producer.stats().throttled_entries == 1
 
 
 @pytest.mark.usefixtures("_account")
@@ -380,10 +397,294 @@ def test_its_own_client_goes_where_the_environment_says_and_does_not_retry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
-    with Producer("stream") as producer:
-        kinesis = producer._kinesis
+    with Producer("stream", check=False) as producer:
+        kinesis = producer._wire.kinesis
         assert kinesis.meta.endpoint_url == "http://localhost:4566"
         assert cast("Any", kinesis.meta.config).retries["total_max_attempts"] == 1
+
+
+def test_a_request_ends_when_its_time_is_over_and_the_others_go() -> None:
+    kinesis = Kinesis()
+    with made(kinesis, linger=0.2) as producer:
+        brief = producer.send("c", key="k", ttl=0.01)
+        other = producer.send("c", key="k")
+        with pytest.raises(NotAccepted, match="Expired"):
+            brief.result(PATIENCE)
+        other.result(PATIENCE)
+    assert [request.id for request in kinesis.requests] == [other.id]
+    assert producer.stats().expired == 1
+
+
+def test_what_was_sent_and_never_answered_ends_as_unknown() -> None:
+    kinesis = Kinesis(*[raises(ReadTimeoutError(endpoint_url="http://localhost:1"))] * 10_000)
+    producer = made(kinesis, ttl=0.05)
+    handle = producer.send("c", key="k")
+    with pytest.raises(OutcomeUnknown, match="Expired"):
+        handle.result(PATIENCE)
+    producer.close()
+    assert producer.stats().unknown == 1
+
+
+@pytest.mark.parametrize("ttl", [0, -1, float("nan")])
+def test_a_time_to_live_is_a_number_of_seconds(ttl: float) -> None:
+    with made(Kinesis()) as producer, pytest.raises(UnsendableRequest, match="ttl"):
+        producer.send("c", key="k", ttl=ttl)
+    with pytest.raises(ValueError, match="ttl"):
+        made(Kinesis(), ttl=ttl)
+
+
+def test_a_full_producer_raises_if_it_is_told_to() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+    with made(kinesis, max_pending_bytes=1, when_full="raise") as producer:
+        producer.send("c", key="k")
+        with pytest.raises(BufferFull, match="1 requests"):
+            producer.send("c", key="k")
+        kinesis.gate.set()
+        producer.flush(PATIENCE)
+        producer.send("c", key="k")
+    assert [request.counter for request in kinesis.requests] == [1, 2]
+
+
+def test_a_full_producer_drops_the_oldest_if_it_is_told_to_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    kinesis = Kinesis()
+    with made(kinesis, linger=1e6, max_pending_bytes=100, record_bytes=100, when_full="drop_oldest") as producer:
+        handles = [producer.send("c", key="k", data={"n": number}) for number in range(3)]
+        for handle in handles[:2]:
+            with pytest.raises(NotAccepted, match="Dropped"):
+                handle.result(PATIENCE)
+    assert [request.data["n"] for request in kinesis.requests] == [2]
+    assert producer.stats().dropped == 2
+    assert "Dropped" in caplog.text
+
+
+def test_what_it_does_when_full_is_one_of_three() -> None:
+    with pytest.raises(ValueError, match="drop_oldest"):
+        made(Kinesis(), when_full="explode")
+
+
+def test_a_plain_record_is_the_request_under_its_own_key() -> None:
+    kinesis = Kinesis()
+    with made(kinesis, aggregate=False, linger=0.05) as producer:
+        handles = [producer.send("c", key=f"kö{number % 3}") for number in range(9)]
+    records = [record for call in kinesis.calls for record in call["Records"]]
+    assert sorted(decode(record["Data"]).id for record in records) == sorted(handle.id for handle in handles)
+    assert all(decode(record["Data"]).key == record["PartitionKey"] for record in records)
+    assert not any("ExplicitHashKey" in record for record in records)
+    for call in kinesis.calls:  # so that a failed entry is not overtaken
+        keys = [record["PartitionKey"] for record in call["Records"]]
+        assert len(set(keys)) == len(keys)
+    for key in ("kö0", "kö1", "kö2"):
+        counters = [decode(record["Data"]).counter or 0 for record in records if record["PartitionKey"] == key]
+        assert counters == sorted(counters)
+
+
+@pytest.mark.parametrize(
+    ("stream", "field", "remedy"),
+    [
+        (client_error("ResourceNotFoundException", 400), "stream", "create it"),
+        (client_error("UnrecognizedClientException", 400), "credentials", "compare the credentials"),
+        (client_error("ExpiredTokenException", 400), "credentials", "new credentials"),
+        (NoCredentialsError(), "credentials", "AWS_PROFILE"),
+        ({"RecordDistributionStrategy": "AUTO"}, "stream", "USER_PARTITION_KEY"),
+    ],
+)
+def test_what_cannot_work_is_said_at_the_start(stream: Any, field: str, remedy: str) -> None:
+    kinesis = Kinesis()
+    kinesis.stream = stream
+    with pytest.raises(Misconfigured, match=remedy) as misconfigured:
+        made(kinesis)
+    assert misconfigured.value.field == field
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [client_error("AccessDeniedException", 400), EndpointConnectionError(endpoint_url="http://localhost:1")],
+)
+def test_who_may_not_look_or_cannot_yet_may_send(stream: Exception) -> None:
+    kinesis = Kinesis()
+    kinesis.stream = stream
+    with made(kinesis) as producer:
+        producer.send("c", key="k")
+    assert len(kinesis.requests) == 1
+
+
+def test_without_a_region_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with pytest.raises(Misconfigured, match="AWS_REGION") as misconfigured:
+        Producer("stream")
+    assert misconfigured.value.field == "region"
+
+
+class Answers:
+    """Replies to whatever was sent, as soon as they are asked for."""
+
+    def __init__(self, kinesis: Kinesis, failure: Exception | None = None) -> None:
+        self.kinesis = kinesis
+        self.failure = failure
+        self.closed = False
+
+    def poll(self, wait_seconds: int) -> list[Reply]:
+        if self.failure:
+            raise self.failure
+        return [Reply(request.id, "accepted", {"cmd": request.cmd}) for request in self.kinesis.requests]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_reply_is_waited_for() -> None:
+    kinesis = Kinesis()
+    answers = Answers(kinesis)
+    with made(kinesis, replies=answers) as producer:
+        assert producer.request("c", key="k", timeout=PATIENCE).data == {"cmd": "c"}
+        handle = producer.send("d", key="k", reply=True)
+        assert handle.reply(PATIENCE) == Reply(handle.id, "accepted", {"cmd": "d"})
+        assert handle.reply(0).status == "accepted"
+        unheard = producer.send("d", key="k")
+        with pytest.raises(RuntimeError, match="reply=True"):
+            unheard.reply()
+    assert answers.closed
+
+
+def test_a_reply_that_takes_too_long_is_pending() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+    with made(kinesis, replies=Answers(kinesis)) as producer:
+        with pytest.raises(StillPending, match="answered"):
+            producer.send("c", key="k", reply=True).reply(0.01)
+        kinesis.gate.set()
+
+
+def test_what_is_given_up_has_no_reply() -> None:
+    kinesis = Kinesis(raises(client_error("AccessDeniedException", 400)))
+    with made(kinesis, replies=Answers(Kinesis())) as producer, pytest.raises(NotAccepted, match="AccessDenied"):
+        producer.request("c", key="k")
+
+
+def test_replies_that_cannot_be_heard_are_an_error() -> None:
+    kinesis = Kinesis()
+    answers = Answers(kinesis, client_error("AWS.SimpleQueueService.NonExistentQueue", 400))
+    with made(kinesis, replies=answers) as producer, pytest.raises(ClientError, match="NonExistentQueue"):
+        producer.request("c", key="k")
+
+
+def test_a_reply_needs_a_queue() -> None:
+    with made(Kinesis()) as producer, pytest.raises(RuntimeError, match="replies="):
+        producer.request("c", key="k")
+
+
+def test_an_observer_is_told_of_every_call_and_its_faults_are_its_own() -> None:
+    kinesis = Kinesis(refused("ProvisionedThroughputExceededException"))
+    seen: list[CallMade] = []
+
+    def observe(made: CallMade) -> None:
+        seen.append(made)
+        raise ValueError("an observer's fault")
+
+    with made(kinesis, observer=observe) as producer:
+        producer.send("c", key="k")
+    assert [(made.records, made.requests, made.stored, made.throttled) for made in seen] == [(1, 1, 0, 1), (1, 1, 1, 0)]
+    assert seen[0].bytes == len(kinesis.calls[0]["Records"][0]["Data"])
+    assert seen[1].stats.pending == 1
+
+
+class Signer:
+    def sign(self, request: Request) -> Request:
+        return Request(
+            id=request.id,
+            cmd=request.cmd,
+            key=request.key,
+            writer=request.writer,
+            counter=request.counter,
+            data={"signed": True},
+        )
+
+
+def test_what_it_sends_is_signed() -> None:
+    kinesis = Kinesis()
+    with made(kinesis, signer=Signer()) as producer:
+        producer.send("c", key="k")
+        producer.put(Request(id="1", cmd="c", key="k", data={}))
+    assert [request.data for request in kinesis.requests] == [{"signed": True}, {}]
+
+
+def keeping(kinesis: Kinesis, folder: Path, **options: Any) -> Producer:
+    return made(kinesis, spool=Spool(folder, fsync="never"), **options)
+
+
+def test_what_was_not_acknowledged_is_sent_by_the_next_producer_on_the_spool(tmp_path: Path) -> None:
+    offline = Kinesis(*[raises(EndpointConnectionError(endpoint_url="http://localhost:1"))] * 10_000)
+    producer = keeping(offline, tmp_path)
+    handles = [producer.send("c", key=f"k-{number % 3}", data={"n": number}) for number in range(9)]
+    with pytest.raises(StillPending, match="9 requests"):
+        producer.close(timeout=0)
+    with pytest.raises(GivenUp, match="stays in the spool"):
+        handles[0].result(PATIENCE)
+    kinesis = Kinesis()
+    with keeping(kinesis, tmp_path) as again:
+        assert again.writer == producer.writer
+        again.send("c", key="k-0", data={"n": 9})
+    assert sorted(request.id for request in kinesis.requests if request.data["n"] < 9) == sorted(
+        handle.id for handle in handles
+    )
+    for key in ("k-0", "k-1", "k-2"):
+        counters = [request.counter or 0 for request in kinesis.requests if request.key == key]
+        assert counters == sorted(set(counters))
+    nothing_left = Kinesis()
+    keeping(nothing_left, tmp_path).close()
+    assert nothing_left.calls == []
+
+
+def test_with_a_spool_what_someone_may_mend_is_tried_again(tmp_path: Path) -> None:
+    trouble = raises(client_error("AccessDeniedException", 400))
+    kinesis = Kinesis(trouble, trouble)
+    with keeping(kinesis, tmp_path) as producer:
+        producer.send("c", key="k").result(PATIENCE)
+    assert len(kinesis.calls) == 3
+
+
+def test_what_is_given_up_leaves_the_spool(tmp_path: Path) -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+    with keeping(kinesis, tmp_path, linger=1e6) as producer:
+        with pytest.raises(NotAccepted, match="Expired"):
+            producer.send("c", key="k", ttl=0.01).result(PATIENCE)
+        kinesis.gate.set()
+    with Spool(tmp_path) as spool:
+        assert spool.pending == 0
+
+
+def test_a_full_spool_makes_send_wait_raise_or_drop(tmp_path: Path) -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+    with made(kinesis, spool=Spool(tmp_path / "raise", max_bytes=300), when_full="raise") as producer:
+        producer.send("c", key="k")
+        with pytest.raises(BufferFull):
+            producer.send("c", key="k")
+        kinesis.gate.set()
+    spool = Spool(tmp_path / "drop", max_bytes=300)
+    with made(Kinesis(), spool=spool, when_full="drop_oldest", linger=1e6) as producer:
+        first = producer.send("c", key="k")
+        producer.send("c", key="k")
+        with pytest.raises(NotAccepted, match="Dropped"):
+            first.result(PATIENCE)
+
+
+def test_a_request_that_the_spool_can_never_hold_is_refused(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, max_bytes=300)
+    with made(Kinesis(), spool=spool) as producer, pytest.raises(UnsendableRequest, match="max_bytes"):
+        producer.send("c", key="k", data={"pad": "x" * 1000})
+
+
+def test_a_producer_that_cannot_start_lets_go_of_the_spool(tmp_path: Path) -> None:
+    kinesis = Kinesis()
+    kinesis.stream = NoCredentialsError()
+    with pytest.raises(Misconfigured):
+        keeping(kinesis, tmp_path)
+    Spool(tmp_path).close()
 
 
 def test_codes_are_either_retried_or_explained() -> None:

@@ -9,8 +9,17 @@ import tidemill
 def test_the_exported_names() -> None:
     assert tidemill.__all__ == [
         "Acknowledged",
+        "AsyncHandle",
+        "AsyncProducer",
+        "BufferFull",
+        "CallMade",
+        "GivenUp",
         "Handle",
+        "LogMetrics",
+        "Misconfigured",
         "NotAccepted",
+        "OpenTelemetryMetrics",
+        "OutcomeUnknown",
         "Producer",
         "ProducerClosed",
         "Receipts",

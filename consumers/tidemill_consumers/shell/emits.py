@@ -15,7 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.buffer import Acknowledged, Call, Outcome, Refused
 from tidemill.outbox import Outbox
+from tidemill.request import Request
 from tidemill_consumers.core.batch import Emitted
+from tidemill_consumers.core.trust import Seals
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -32,28 +34,35 @@ class Emits:
     Args:
         kinesis: a boto3 Kinesis client; it need not retry.
         stream: the stream's name.
-        outbox: makes an empty outbox that lets nothing linger.
+        outbox: makes an empty outbox that lets nothing linger, nor rest: it is awaited.
         pause: waits so many seconds.
+        seals: what tells the application's own requests from others; None where there is no secret for it.
     """
 
     def __init__(
         self,
         kinesis: KinesisClient,
         stream: str,
-        outbox: Callable[[], Outbox] = lambda: Outbox("", Random(), linger=0),
+        outbox: Callable[[], Outbox] = lambda: Outbox("", Random(), linger=0, paced=False),
         pause: Callable[[float], None] = sleep,
+        seals: Seals | None = None,
     ) -> None:
         self._kinesis = kinesis
         self._stream = stream
         self._outbox = outbox
         self._pause = pause
+        self._sealed: Callable[[Request], Request] = seals.seal if seals else lambda request: request
 
     def send(self, emitted: Sequence[Emitted]) -> list[int]:
         """Send them, each key's in their order; the sequences of those whose requests are not all acknowledged."""
         if not emitted:
             return []
         outbox = self._outbox()
-        sent = [(one.position.sequence, outbox.add(request, 0.0)) for one in emitted for request in one.requests]
+        sent = [
+            (one.position.sequence, outbox.add(self._sealed(request), 0.0))
+            for one in emitted
+            for request in one.requests
+        ]
         outbox.flush(0.0)
         self._drive(outbox)
         return [sequence for sequence, record in sent if record.outcome is None]

@@ -33,7 +33,10 @@ def emitted(sequence: int, *keys: str) -> Emitted:
 def emits(kinesis: Any, pauses: list[float], lanes: int = 64) -> Emits:
     """One request a record."""
     return Emits(
-        kinesis, "requests", lambda: Outbox("", Random(1), lanes=lanes, linger=0, record_bytes=1), pauses.append
+        kinesis,
+        "requests",
+        lambda: Outbox("", Random(1), lanes=lanes, linger=0, record_bytes=1, paced=False),
+        pauses.append,
     )
 
 

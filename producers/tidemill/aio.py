@@ -1,0 +1,331 @@
+"""The producer for asyncio: the same core, driven by an event loop.
+
+Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s; boto3 waits in threads, for it knows no event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from math import inf
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING
+
+from tidemill.buffer import Call, Refused
+from tidemill.core import Core
+from tidemill.failures import GivenUp, ProducerClosed, StillPending, failure
+from tidemill.listener import Listener
+from tidemill.metrics import call_made, tell
+from tidemill.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    from types_boto3_kinesis import KinesisClient
+
+    from tidemill.buffer import Acknowledged
+    from tidemill.core import Settings, Ticket
+    from tidemill.listener import Hears
+    from tidemill.metrics import Observer
+    from tidemill.outbox import Stats
+    from tidemill.request import Document, Reply, Request
+
+
+class AsyncHandle:
+    """A request on its way. Awaiting it waits until the request is stored.
+
+    Attributes:
+        id: the request's id.
+    """
+
+    __slots__ = ("_listener", "_news", "_ticket", "id")
+
+    def __init__(self, ticket: Ticket, news: _News, listener: Listener | None) -> None:
+        self.id = ticket.id
+        self._ticket = ticket
+        self._news = news
+        self._listener = listener
+
+    def done(self) -> bool:
+        """Whether it has been acknowledged or given up."""
+        return self._ticket.outcome is not None
+
+    def __await__(self) -> Generator[None, None, Acknowledged]:
+        return self.result().__await__()
+
+    async def result(self) -> Acknowledged:
+        """Waits until the request is stored: the shard and the sequence number of its record.
+
+        Raises:
+            NotAccepted: it was given up.
+            OutcomeUnknown: likewise, and it may be stored all the same.
+        """
+        await self._news.wait_for(self.done)
+        outcome = self._ticket.outcome
+        if isinstance(outcome, Refused):
+            self._ticket.record.reported = True
+            raise failure(outcome)
+        assert outcome is not None, "it was waited for"  # noqa: S101
+        return outcome
+
+    async def reply(self) -> Reply:
+        """Waits until the request has been applied, or not: what became of it.
+
+        Raises:
+            NotAccepted: it was given up before it reached the stream.
+            RuntimeError: it was sent without `reply=True`.
+            botocore.exceptions.ClientError: the replies cannot be heard.
+        """
+        listener = self._listener
+        if listener is None:
+            raise RuntimeError("send it with reply=True to wait for its reply")
+        while True:
+            await self._news.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost())
+            reply = listener.reply_to(self.id)
+            if reply is not None:
+                return reply
+            if self._is_lost():
+                await self.result()
+
+    def _is_lost(self) -> bool:
+        outcome = self._ticket.outcome
+        return isinstance(outcome, Refused) and not outcome.lost
+
+
+class AsyncProducer:
+    """Sends requests to a stream, as `Producer` does, for asyncio.
+
+        async with AsyncProducer("requests", client="alice") as producer:
+            handle = await producer.send("content.view", key="content/42")
+            await handle
+
+    Its arguments are those of `Producer`. It belongs to the event loop in which its block is entered.
+
+    Raises:
+        TypeError, ValueError: an argument is not what `Producer` takes.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        *,
+        kinesis: KinesisClient | None = None,
+        replies: str | Hears | None = None,
+        observer: Observer | None = None,
+        check: bool = True,
+        **settings: Unpack[Settings],
+    ) -> None:
+        self._stream = stream
+        self._kinesis = kinesis
+        self._replies = replies
+        self._check = check
+        self._core = Core(monotonic(), **settings)
+        self._observer = observer
+        self._news = _News()
+        self._work = asyncio.Event()
+        self._sleeps_until = -inf
+        self._closed = False
+        self._wire: Wire | None = None
+        self._listener: Listener | None = None
+        self._sender: asyncio.Task[None] | None = None
+
+    @property
+    def writer(self) -> str:
+        """The writer id of its requests."""
+        return self._core.outbox.writer
+
+    def stats(self) -> Stats:
+        """What it has done so far."""
+        return self._core.stats(monotonic())
+
+    async def __aenter__(self) -> Self:
+        """Makes the client and looks at the stream.
+
+        Raises:
+            Misconfigured: without a region or credentials, or the stream is missing or keeps no order.
+        """
+        try:
+            self._wire = await asyncio.to_thread(Wire, self._stream, self._kinesis)
+            if self._check:
+                await asyncio.to_thread(self._wire.check)
+        except BaseException:
+            self._core.end()
+            raise
+        if self._replies is not None:
+            loop = asyncio.get_running_loop()
+            self._listener = Listener(self._replies, partial(self._tell, loop))
+        self._sender = asyncio.create_task(self._run(self._wire), name="tidemill-producer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except GivenUp:
+            if error is None:
+                raise  # else it is in the log, and the block's own error matters more
+
+    async def send(
+        self,
+        cmd: str,
+        *,
+        key: str,
+        data: Document | None = None,
+        client: str | None = None,
+        id: str | None = None,  # noqa: A002 - the contract's own name
+        at: int | None = None,
+        ttl: float | None = None,
+        reply: bool = False,
+    ) -> AsyncHandle:
+        """Sends a request: buffers it and returns. When too much is pending it does as `when_full` says.
+
+        Args and errors are those of `Producer.send`.
+        """
+        listener = self._listens() if reply else None
+        at = time_ns() // 1_000_000 if at is None else at
+        ticket = await self._take(
+            lambda now: self._core.send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, now=now)
+        )
+        if listener is not None:
+            listener.expect(ticket.id)
+        return AsyncHandle(ticket, self._news, listener)
+
+    async def put(self, request: Request) -> AsyncHandle:
+        """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
+        return AsyncHandle(await self._take(lambda now: self._core.put(request, None, now)), self._news, None)
+
+    async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
+        """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
+
+        Raises:
+            TimeoutError: it took longer.
+            UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `AsyncHandle.reply` do.
+        """
+        async with asyncio.timeout(timeout):
+            handle = await self.send(cmd, key=key, data=data, ttl=timeout, reply=True)
+            return await handle.reply()
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Sends what has been buffered and waits until it is acknowledged.
+
+        Raises:
+            StillPending: it took longer than `timeout` seconds; says how many requests are not acknowledged.
+            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
+        """
+        records = self._core.outbox.flush(monotonic())
+        self._wake()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._news.wait_for(lambda: all(record.outcome for record in records))
+        except TimeoutError:
+            raise StillPending(sum(record.count for record in records if not record.outcome)) from None
+        refusal = self._core.take_refusal()
+        if refusal:
+            raise refusal
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
+
+        Raises:
+            StillPending, NotAccepted, OutcomeUnknown: as `flush` does.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._news.tell()
+        try:
+            if self._sender is not None:
+                await self.flush(timeout)
+        finally:
+            await self._stop()
+
+    def _listens(self) -> Listener:
+        if self._listener is None:
+            raise RuntimeError("the producer hears no replies; give it the URL of the client's queue as replies=")
+        return self._listener
+
+    async def _take(self, take: Callable[[float], Ticket | None]) -> Ticket:
+        """Has the core take a request, as soon as it has room."""
+        while True:
+            if self._closed:
+                raise ProducerClosed("the producer is closed; make a new one")
+            if self._sender is None:
+                raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
+            ticket = take(monotonic())
+            if self._core.due < self._sleeps_until:
+                self._wake()
+            if ticket is not None:
+                return ticket
+            await self._news.wait()
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tells all who wait, from another thread."""
+        loop.call_soon_threadsafe(self._news.tell)
+
+    def _wake(self) -> None:
+        self._sleeps_until = -inf
+        self._work.set()
+
+    async def _run(self, wire: Wire) -> None:
+        while True:
+            call = await self._wait_for_call()
+            began = monotonic()
+            answer = await asyncio.to_thread(wire.put, call)
+            wire.warn(call, answer, self._core.is_patient)
+            now = monotonic()
+            made = call_made(call, answer, now - began, self.stats()) if self._observer else None
+            self._core.settle(call, answer, now)
+            self._core.take_news()
+            self._news.tell()
+            if made and self._observer:
+                tell(self._observer, made)
+
+    async def _wait_for_call(self) -> Call:
+        while True:
+            now = monotonic()
+            call = self._core.next_call(now)
+            if self._core.take_news():
+                self._news.tell()
+            if isinstance(call, Call):
+                return call
+            self._sleeps_until = call
+            self._work.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), None if call == inf else max(0.0, call - now))
+            self._sleeps_until = -inf
+
+    async def _stop(self) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
+        self._core.end()
+        self._news.tell()
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close)
+        if self._wire is not None:
+            self._wire.close()
+
+
+class _News:
+    """Wakes all who wait for something to have happened."""
+
+    def __init__(self) -> None:
+        self._happened = asyncio.Event()
+
+    def tell(self) -> None:
+        """Something has happened."""
+        self._happened.set()
+        self._happened = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Waits until something happens."""
+        await self._happened.wait()
+
+    async def wait_for(self, holds: Callable[[], bool]) -> None:
+        """Waits until something holds."""
+        while not holds():
+            await self.wait()

@@ -1,0 +1,303 @@
+"""What both producers are: what they take in, what is full, what has ended. A thread or an event loop drives it.
+
+Room: SDK. No threads, no network and no clock; the spool's file is all it touches.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+from random import Random
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, Unpack
+
+from tidemill.buffer import RECORD_BYTES, Call, Refused
+from tidemill.failures import BufferFull, failure
+from tidemill.frames import OVERHEAD
+from tidemill.outbox import LINGER, Outbox
+from tidemill.request import decode
+from tidemill.sendable import UnsendableRequest, to_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tidemill.buffer import Outcome, Record
+    from tidemill.failures import GivenUp
+    from tidemill.outbox import Stats
+    from tidemill.request import Document, Request
+    from tidemill.spool import Spool
+
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+"""Most bytes that wait for their acknowledgement before the producer is full."""
+
+WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
+"""What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
+
+_log = logging.getLogger("tidemill")
+
+
+class Signs(Protocol):
+    """What signs requests, such as `tidemill.signature.Signer`."""
+
+    def sign(self, request: Request) -> Request:
+        """The request, signed."""
+
+
+class Ticket(NamedTuple):
+    """A request that was taken: its id, and its place in the record that it travels in."""
+
+    id: str
+    record: Record
+    place: int
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What has become of it."""
+        return self.record.outcome_of(self.place)
+
+
+class Settings(TypedDict, total=False):
+    """How a producer works: arguments of `Producer`, and described there."""
+
+    client: str | None
+    spool: Spool | None
+    signer: Signs | None
+    ttl: float
+    when_full: WhenFull
+    max_pending_bytes: int
+    aggregate: bool
+    lanes: int | None
+    record_bytes: int
+    linger: float
+    writer: str | None
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The settings, whole and looked at."""
+
+    client: str | None = None
+    spool: Spool | None = None
+    signer: Signs | None = None
+    ttl: float = inf
+    when_full: WhenFull = "wait"
+    max_pending_bytes: int = MAX_PENDING_BYTES
+    aggregate: bool = True
+    lanes: int | None = None
+    record_bytes: int = RECORD_BYTES
+    linger: float = LINGER
+    writer: str | None = None
+    counter: int = 0
+
+    def __post_init__(self) -> None:
+        sender: object = self.client
+        if not isinstance(sender, str | None):
+            kind = type(sender).__name__
+            raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
+        if self.max_pending_bytes < 1:
+            raise ValueError(f"max_pending_bytes={self.max_pending_bytes}: use 1 or more")
+        if self.when_full not in ("wait", "raise", "drop_oldest"):
+            raise ValueError(f"when_full={self.when_full!r}: use 'wait', 'raise' or 'drop_oldest'")
+        if not self.ttl > 0:
+            raise ValueError(f"ttl={self.ttl}: use seconds, more than 0")
+
+
+class Core:
+    """The outbox, with the spool before it.
+
+    Args:
+        now: the time in seconds, on the clock of all the other calls.
+        settings: how it works.
+
+    Raises:
+        TypeError, ValueError: a setting is out of its range.
+    """
+
+    def __init__(self, now: float, **settings: Unpack[Settings]) -> None:
+        self._options = options = _Options(**settings)
+        self._spool = spool = options.spool
+        self._signer = options.signer
+        writer, counter = options.writer, options.counter
+        if spool is not None:
+            writer, counter = spool.writer, max(counter, spool.counter)
+        self.outbox = Outbox(
+            writer or token_urlsafe(9),
+            Random(),
+            lanes=options.lanes,
+            record_bytes=options.record_bytes,
+            linger=options.linger,
+            counter=counter,
+            aggregate=options.aggregate,
+            patient=spool is not None,
+        )
+        self._refusals: list[Record] = []
+        self._recover(now)
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether what is accepted outlives this process, so that no call is given up."""
+        return self._spool is not None
+
+    # ---- requests in
+
+    def send(
+        self,
+        cmd: str,
+        *,
+        key: str,
+        data: Document | None,
+        client: str | None,
+        id: str | None,  # noqa: A002 - the contract's own name
+        at: int,
+        ttl: float | None,
+        now: float,
+    ) -> Ticket | None:
+        """Takes a request; None when there is no room and its sender is to wait.
+
+        Raises:
+            UnsendableRequest: the contract does not allow it.
+            BufferFull: there is no room, and its sender is not to wait.
+            SpoolBroken: the spool cannot be written.
+        """
+        if ttl is not None and not ttl > 0:
+            raise UnsendableRequest("ttl", "use seconds, more than 0")
+        request = self.outbox.request(
+            cmd,
+            key=key,
+            data={} if data is None else data,
+            client=self._options.client if client is None else client,
+            id=id,
+            at=at,
+        )
+        if self._signer is not None:
+            request = self._signer.sign(request)
+        ticket = self.put(request, ttl, now)
+        if ticket is not None:
+            self.outbox.counter += 1
+        return ticket
+
+    def put(self, request: Request, ttl: float | None, now: float) -> Ticket | None:
+        """Takes a request as it is; None and errors as `send` has them."""
+        payload = to_payload(request)
+        if not self._has_room(len(payload)) and not self._make_room(len(payload)):
+            return None
+        number = None
+        if self._spool is not None:
+            own = request.writer == self.outbox.writer
+            number = self._spool.append(payload, request.counter or 0 if own else self.outbox.counter)
+        lasts = self._options.ttl if ttl is None else ttl
+        return self._buffer(request, payload, number, now, now + lasts)
+
+    # ---- calls out
+
+    @property
+    def due(self) -> float:
+        """There is nothing to do before this time, unless something happens."""
+        return self.outbox.due if self._spool is None else min(self.outbox.due, self._spool.due)
+
+    def next_call(self, now: float) -> Call | float:
+        """The next call to make, or the time until which there is nothing to do."""
+        spool = self._spool
+        if spool is not None and spool.due <= now:
+            self._sync(spool)
+        call = self.outbox.next_call(now)
+        return call if spool is None or isinstance(call, Call) else min(call, spool.due)
+
+    # ---- what became of them
+
+    def settle(self, call: Call, answer: Sequence[Outcome] | Refused, now: float) -> None:
+        """Takes the answer to a call."""
+        if isinstance(answer, Refused):
+            self.outbox.failed(call, answer, now)
+        else:
+            self.outbox.acknowledged(call, answer, now)
+
+    def take_news(self) -> list[Record]:
+        """The records of which some or all requests have ended; the spool lets go of those."""
+        news = self.outbox.take_news()
+        if self._spool is not None and news:
+            self._spool.settle(number for record in news for number in record.take_ended())
+        refused = [record for record in news if record.refusal is not None]
+        if refused:
+            _tell(refused)
+            self._refusals = [record for record in self._refusals if not record.reported] + refused
+            del self._refusals[:-1_000]  # one is enough to be told
+        return news
+
+    def take_refusal(self) -> GivenUp | None:
+        """Why a request was given up of which nobody has asked, if there is any."""
+        refusals, self._refusals = self._refusals, []
+        for record in refusals:
+            if record.refusal is not None and not record.reported:
+                return failure(record.refusal)
+        return None
+
+    def end(self) -> None:
+        """Gives up what is not acknowledged; the spool keeps it for the next producer."""
+        kept = " and stays in the spool for the next producer" if self._spool is not None else ""
+        self.outbox.abandon(Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False))
+        if self._spool is not None:
+            self._spool.close()
+
+    def stats(self, now: float) -> Stats:
+        """What has been done so far."""
+        return self.outbox.stats(now)
+
+    # ---- room
+
+    def _has_room(self, size: int) -> bool:
+        if self.outbox.pending_bytes >= self._options.max_pending_bytes:
+            return False
+        return self._spool is None or self._spool.room_for(size)
+
+    def _make_room(self, size: int) -> bool:
+        spool = self._spool
+        if spool is not None and OVERHEAD + size > spool.max_bytes:
+            raise UnsendableRequest("data", f"{size} bytes are more than the spool may hold; raise its max_bytes")
+        if self._options.when_full == "raise":
+            stats = self.outbox.stats(0.0)
+            raise BufferFull(
+                f"{stats.pending} requests of {stats.pending_bytes} bytes wait for their acknowledgement; "
+                "send it later, raise max_pending_bytes or the spool's max_bytes, or use when_full='wait'"
+            )
+        if self._options.when_full == "wait":
+            return False
+        while not self._has_room(size):
+            if not self.outbox.drop_oldest():
+                return False
+            self.take_news()
+        return True
+
+    def _buffer(self, request: Request, payload: bytes, number: int | None, now: float, deadline: float) -> Ticket:
+        record = self.outbox.buffer(request.key or "", payload, now, deadline)
+        place = record.total - 1
+        if number is not None:
+            record.spooled[place] = number
+        return Ticket(request.id, record, place)
+
+    def _sync(self, spool: Spool) -> None:
+        try:
+            spool.sync()
+        except OSError as error:
+            _log.warning("%s; what was accepted is safe from a kill, and not from a power failure", error)
+            spool.due = inf
+
+    def _recover(self, now: float) -> None:
+        if self._spool is None:
+            return
+        count = 0
+        for number, payload in self._spool.recover():
+            self._buffer(decode(payload), payload, number, now, now + self._options.ttl)
+            count += 1
+        if count:
+            _log.info("%d requests of the spool are sent now", count)
+
+
+def _tell(refused: Iterable[Record]) -> None:
+    """Says what was given up, so that nothing is lost silently, whoever looks at handles."""
+    codes = Counter(str(failure(record.refusal)) for record in refused if record.refusal is not None)
+    for problem, records in codes.items():
+        _log.error("the requests of %d records are given up: %s", records, problem)

@@ -1,0 +1,87 @@
+"""What can go wrong between a producer and its stream, each with its remedy.
+
+Room: SDK. No I/O.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidemill.buffer import Refused
+
+REMEDIES = {
+    "AccessDeniedException": "allow the caller kinesis:PutRecords on the stream",
+    "Closed": "close without a timeout, or with a longer one",
+    "Dropped": "raise max_pending_bytes or the spool's max_bytes, or let send wait: on_full='wait'",
+    "Expired": "give it a longer ttl, or none",
+    "ExpiredTokenException": "get new credentials and make a new producer",
+    "InvalidArgumentException": "compare record_bytes with the stream's record limit",
+    "InvalidSignatureException": "compare this machine's clock and the credentials",
+    "KMSAccessDeniedException": "allow the caller kms:GenerateDataKey on the stream's key",
+    "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "ResourceNotFoundException": "compare the stream's name, AWS_REGION and AWS_ENDPOINT_URL; or create it",
+    "UnrecognizedClientException": "compare the credentials and AWS_ENDPOINT_URL",
+}
+"""What to do about an error that no retry can cure."""
+
+
+class GivenUp(Exception):
+    """A request was given up.
+
+    Attributes:
+        code: the service's error code, the name of the exception, or Closed, Dropped or Expired.
+    """
+
+    def __init__(self, refused: Refused) -> None:
+        remedy = REMEDIES.get(refused.code)
+        super().__init__(f"{refused.code}: {refused.message}" + (f" ({remedy})" if remedy else ""))
+        self.code = refused.code
+
+
+class NotAccepted(GivenUp):
+    """The request is not on the stream, and will not be."""
+
+
+class OutcomeUnknown(GivenUp):
+    """The request was sent and no answer came: it may be on the stream, or not.
+
+    Sending it again by the same producer would make another request of it; `put` the same one instead.
+    """
+
+
+class StillPending(TimeoutError):
+    """The time is over and requests are still on their way: nothing is lost, nothing is certain.
+
+    Attributes:
+        pending: how many.
+    """
+
+    def __init__(self, pending: int, of_what: str = "acknowledged") -> None:
+        super().__init__(f"{pending} requests are not {of_what} yet")
+        self.pending = pending
+
+
+class ProducerClosed(RuntimeError):
+    """The producer has been closed: it takes no more requests."""
+
+
+class BufferFull(Exception):
+    """There is no room for the request until others have been acknowledged, and `send` was told not to wait."""
+
+
+class Misconfigured(Exception):
+    """The producer cannot work as it is set up; nothing has been sent.
+
+    Attributes:
+        field: what is wrong: `stream`, `region` or `credentials`.
+    """
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{field}: {problem}; {remedy}")
+        self.field = field
+
+
+def failure(refused: Refused) -> GivenUp:
+    """The exception that tells it."""
+    return OutcomeUnknown(refused) if refused.lost else NotAccepted(refused)

@@ -1,0 +1,151 @@
+"""What a producer's operator watches, and adapters that show it: a log, OpenTelemetry.
+
+Room: SDK. An observer is a function that is told of every PutRecords call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from tidemill.buffer import THROTTLED, Acknowledged, Refused
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter
+
+    from tidemill.buffer import Call, Outcome
+    from tidemill.outbox import Stats
+
+LOG_SECONDS = 60.0
+
+
+class CallMade(NamedTuple):
+    """A PutRecords call that came to an end.
+
+    Attributes:
+        records: it carried.
+        requests: in those.
+        bytes: of their data.
+        seconds: it took.
+        stored: records that were acknowledged.
+        throttled: records that were refused because the shard or the service said: too fast.
+        error: the code with which the whole call failed, if it did.
+        stats: what the producer has done so far, its queue included.
+    """
+
+    records: int
+    requests: int
+    bytes: int
+    seconds: float
+    stored: int
+    throttled: int
+    error: str | None
+    stats: Stats
+
+
+Observer: TypeAlias = Callable[[CallMade], None]
+"""Is told of every call, in the sender's thread or event loop: it must not take long."""
+
+_log = logging.getLogger("tidemill")
+
+
+def call_made(call: Call, answer: Sequence[Outcome] | Refused, seconds: float, stats: Stats) -> CallMade:
+    """What an observer is told. To be asked before the answer is settled, for that empties the records."""
+    outcomes = [answer] * call.count if isinstance(answer, Refused) else answer
+    return CallMade(
+        records=call.count,
+        requests=sum(record.count for record in call.records),
+        bytes=sum(record.size for record in call.records),
+        seconds=seconds,
+        stored=sum(isinstance(outcome, Acknowledged) for outcome in outcomes),
+        throttled=sum(isinstance(outcome, Refused) and outcome.code in THROTTLED for outcome in outcomes),
+        error=answer.code if isinstance(answer, Refused) else None,
+        stats=stats,
+    )
+
+
+def tell(observer: Observer, made: CallMade) -> None:
+    """Tells the observer, whose faults are its own."""
+    try:
+        observer(made)
+    except Exception:
+        _log.exception("the producer's observer failed")
+
+
+class LogMetrics:
+    """An observer that logs the producer's state now and then.
+
+    Args:
+        every: seconds between two lines, at least.
+        logger: where; the logger `tidemill` by default, at level INFO.
+        clock: gives seconds.
+    """
+
+    def __init__(
+        self,
+        every: float = LOG_SECONDS,
+        logger: logging.Logger = _log,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._every = every
+        self._logger = logger
+        self._clock = clock
+        self._next = -float("inf")
+
+    def __call__(self, made: CallMade) -> None:
+        """Logs a line, if one is due."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + self._every
+        stats = made.stats
+        self._logger.info(
+            "%d requests in %d records and %d calls; pending %d of %d bytes, the oldest %.1f s; "
+            "%d records retried, %d throttled; %d requests given up, %d of them unknown",
+            stats.requests,
+            stats.records,
+            stats.put_calls,
+            stats.pending,
+            stats.pending_bytes,
+            stats.oldest,
+            stats.retried_entries,
+            stats.throttled_entries,
+            stats.refused,
+            stats.unknown,
+        )
+
+
+class OpenTelemetryMetrics:
+    """An observer that feeds a meter of OpenTelemetry.
+
+    Counters of requests, records, bytes, retries, throttles, calls and failed calls; a histogram of the seconds of
+    a call; gauges of pending requests and of the oldest one's age.
+
+    Args:
+        meter: such as `opentelemetry.metrics.get_meter("shop")`; needs the package opentelemetry-api 1.23 or later.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._requests = meter.create_counter("tidemill.producer.requests", "1", "Requests sent, repeats included")
+        self._records = meter.create_counter("tidemill.producer.records", "1", "Records acknowledged")
+        self._bytes = meter.create_counter("tidemill.producer.bytes", "By", "Bytes sent, repeats included")
+        self._retries = meter.create_counter("tidemill.producer.retries", "1", "Records not acknowledged by a call")
+        self._throttles = meter.create_counter("tidemill.producer.throttles", "1", "Of those, throttled")
+        self._calls = meter.create_counter("tidemill.producer.calls", "1", "PutRecords calls, by error")
+        self._seconds = meter.create_histogram("tidemill.producer.call.duration", "s", "Time of a PutRecords call")
+        self._pending = meter.create_gauge("tidemill.producer.pending", "1", "Requests not acknowledged")
+        self._oldest = meter.create_gauge("tidemill.producer.queue.age", "s", "Age of the oldest of those")
+
+    def __call__(self, made: CallMade) -> None:
+        """Feeds the meter."""
+        self._requests.add(made.requests)
+        self._records.add(made.stored)
+        self._bytes.add(made.bytes)
+        self._retries.add(made.records - made.stored)
+        self._throttles.add(made.throttled)
+        self._calls.add(1, {"error.type": made.error} if made.error else {})
+        self._seconds.record(made.seconds)
+        self._pending.set(made.stats.pending)
+        self._oldest.set(made.stats.oldest)

@@ -1,0 +1,141 @@
+"""`tidemill send` as a developer meets it: the real command, the local platform, real replies."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tidemill_cli import send
+from tidemill_consumers.shell.attributes import from_item
+from tidemill_local.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with Platform(0, {"BatchingWindowSeconds": "0", "ShardCount": "1"}) as platform:
+        yield platform
+
+
+@pytest.fixture(autouse=True)
+def _environment(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in platform.emulator.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser(prog="tidemill send")
+    send.add_arguments(parser)
+    return send.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def queues(platform: Platform) -> list[str]:
+    urls: list[str] = (
+        platform.emulator.client("sqs").list_queues(QueueNamePrefix="tidemill-client-").get("QueueUrls", [])
+    )
+    return urls
+
+
+def document(platform: Platform, key: str) -> Any:
+    dynamodb = platform.emulator.client("dynamodb")
+    item = dynamodb.get_item(TableName=platform.outputs["TableName"], Key={"pk": {"S": key}}, ConsistentRead=True)
+    return from_item(item["Item"]).document
+
+
+def test_a_request_is_sent_and_its_reply_shown(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "result.json"
+    data = '{"title": "Tide", "owner": "user/a@b.org"}'
+    assert run("content.publish", "content/1", data, "--client", "ann", "--json", result) == 0
+    shown = capsys.readouterr().out
+    assert "accepted" in shown
+    told = json.loads(result.read_text())
+    assert told["reply"]["id"] == told["id"]
+    assert told["reply"]["status"] == "accepted"
+    assert document(platform, "content/1")["title"] == "Tide"
+    assert queues(platform) == []
+
+
+def test_what_is_not_accepted_says_why_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("nobody.knows", "k") == 1
+    assert "quarantined unknown command nobody.knows" in capsys.readouterr().out
+
+
+def test_without_a_reply_it_ends_once_the_request_is_on_the_stream(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("nobody.knows", "k", "--no-reply") == 0
+    assert run("nobody.knows", "k", "--stream", platform.outputs["StreamName"]) == 0
+    assert capsys.readouterr().out.count("is on the stream: shardId-") == 2
+
+
+LINES = """\
+{"cmd": "content.publish", "key": "content/2", "data": {"title": "Two", "owner": "user/a@b.org"}}
+no json
+{"cmd": "content.like", "key": "content/2", "data": {}, "extra": 1}
+
+{"cmd": "content.like", "key": "content/2", "data": {"stars": NaN}}
+{"cmd": "content.like"}
+{"cmd": "content.like", "key": "content/2", "w": "phone", "n": 4, "id": "liked"}
+"""
+
+
+@pytest.mark.parametrize("plain", [(), ("--plain",)])
+def test_a_file_is_sent_and_its_bad_lines_are_named(
+    plain: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, result = tmp_path / "requests.ndjson", tmp_path / "result.json"
+    file.write_text(LINES)
+    assert run("--file", file, "--json", result, *plain) == 1
+    streams = capsys.readouterr()
+    assert "3 requests are on the stream" in streams.out
+    assert all(f"line {number}:" in streams.err for number in (2, 5, 6))
+    assert "3 lines are no requests" in streams.err
+    told = json.loads(result.read_text())
+    assert (told["requests"], told["bad_lines"], told["pending"]) == (3, 3, 0)
+
+
+def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(LINES.splitlines()[0].encode())))
+    assert run("--file", "-") == 0
+    assert "1 requests are on the stream" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ((), "give CMD KEY"),
+        (("c",), "tidemill send c KEY"),
+        (("c", "k", "--file", "x"), "give CMD KEY"),
+        (("c", "k", "{x}"), "is not JSON"),
+        (("c", "k", "[1]"), "no JSON object"),
+        (("c", "k" * 257), "key"),
+        (("--file", "/nonexistent/file"), "/nonexistent/file"),
+        (("c", "k", "--stream", "no-such"), "create it"),
+        (("c", "k", "--stack", "no-such"), "name yours with --stack"),
+        (("c", "k", "--json", "/nonexistent/file"), "no such folder"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_remedy(
+    arguments: tuple[str, ...], advice: str, platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("tidemill send: ")
+    assert advice in complaint
+    assert queues(platform) == []
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "soon"])
+def test_a_timeout_is_a_number_of_seconds(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("c", "k", "--timeout", seconds)
+    assert "number of seconds" in capsys.readouterr().err
