@@ -20,6 +20,7 @@ from tidemill.producer import Handle, Producer
 from tidemill.replies import Replies
 from tidemill.request import Receipts, RefusedRequest, Reply, Request
 from tidemill.sendable import UnsendableRequest
+from tidemill.spool import Spool, SpoolBroken, SpoolFull, SpoolInUse
 
 __all__ = [
     "Acknowledged",
@@ -41,6 +42,10 @@ __all__ = [
     "Replies",
     "Reply",
     "Request",
+    "Spool",
+    "SpoolBroken",
+    "SpoolFull",
+    "SpoolInUse",
     "Stats",
     "StillPending",
     "UnsendableRequest",

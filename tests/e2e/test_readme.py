@@ -16,6 +16,7 @@ import boto3
 import pytest
 
 from tidemill import Producer
+from tidemill_cli.reply_queue import reply_queue
 from tidemill_local.emulator import REGION, ROOT_KEY
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -72,10 +73,30 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
     done = subprocess.run([sys.executable, "-c", client], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
+    wait_for_stock(environment, "4")
+
+
+def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with reply_queue(boto3.client, environment["RepliesTopicArn"], "phone-1") as queue:
+        [client, *_] = blocks("The producer")
+        client = client.replace("tidemill-requests-…", environment["StreamName"])
+        client = re.sub(r"https://sqs\S+(?=\",)", queue, client)
+        with Producer(environment["StreamName"]) as producer:
+            producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
+        folder = environment["HOME"]
+        done = subprocess.run(
+            [sys.executable, "-c", client], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "accepted\n", "")
+
+
+def wait_for_stock(environment: dict[str, str], wanted: str) -> None:
     stock, deadline = "", time.monotonic() + LONGEST_WAIT
     with closing(boto3.client("dynamodb")) as dynamodb:
-        while stock != "4" and time.monotonic() < deadline:
+        while stock != wanted and time.monotonic() < deadline:
             time.sleep(0.2)
             item = dynamodb.get_item(TableName=environment["TableName"], Key={"pk": {"S": "item/42"}}).get("Item")
             stock = item["doc"]["M"]["stock"]["N"] if item else ""
-    assert stock == "4", "restocked by 5, one reserved"
+    assert stock == wanted

@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import boto3
@@ -29,7 +30,7 @@ from tidemill import (
     UnsendableRequest,
 )
 from tidemill.failures import REMEDIES
-from tidemill.kpl import unpack
+from tidemill.kpl import is_aggregate, unpack
 from tidemill.lane import hash_key, lane_of
 from tidemill.request import decode
 from tidemill.spool import Spool
@@ -187,6 +188,56 @@ def test_threads_may_share_it() -> None:
         mine = [request for request in kinesis.requests if request.key == name]
         assert [request.data["number"] for request in mine] == list(range(200))
         assert [request.counter for request in mine] == sorted({request.counter or 0 for request in mine})
+
+
+class FlakyKinesis(Kinesis):
+    """A stream that refuses three entries in ten, and times out once it has stored what it was given."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.chance = Random(seed)
+        self.stored: list[Request] = []
+
+    def put_records(self, **call: Any) -> dict[str, Any]:
+        self.calls.append(call)
+        outcomes = []
+        for record in call["Records"]:
+            if self.chance.random() < 0.3:
+                code = self.chance.choice(["ProvisionedThroughputExceededException", "InternalFailure"])
+                outcomes.append({"ErrorCode": code, "ErrorMessage": "said so"})
+                continue
+            data = record["Data"]
+            payloads = [one.data for one in unpack(data)] if is_aggregate(data) else [data]
+            self.stored += map(decode, payloads)
+            outcomes.append({"ShardId": "shard-7", "SequenceNumber": "42"})
+        if self.chance.random() < 0.2:
+            raise ReadTimeoutError(endpoint_url="http://localhost:1")
+        return {"Records": outcomes}
+
+
+@pytest.mark.parametrize("aggregate", [True, False])
+def test_order_holds_for_many_senders_on_a_stream_that_fails(aggregate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.outbox.FIRST_REST", 0.0)
+    kinesis = FlakyKinesis(seed=3)
+
+    def work(name: str) -> None:
+        for number in range(300):
+            producer.send("c", key=f"{name}-{number % 3}", data={"number": number})
+
+    with made(kinesis, linger=0.001, record_bytes=500, aggregate=aggregate) as producer:
+        threads = [threading.Thread(target=work, args=(f"thread-{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(kinesis.stored) > 1_200  # some were stored twice
+    first: dict[str, Request] = {}
+    for request in kinesis.stored:
+        first.setdefault(request.id, request)
+    by_key: dict[str | None, list[int]] = defaultdict(list)
+    for request in first.values():
+        by_key[request.key].append(request.data["number"])
+    assert by_key == {f"thread-{n}-{rest}": list(range(rest, 300, 3)) for n in range(4) for rest in range(3)}
 
 
 @pytest.mark.parametrize(
