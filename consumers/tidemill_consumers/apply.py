@@ -1,13 +1,13 @@
 """The apply function: a batch of requests comes in, each is applied once and in order, and answered.
 
-Room: composition root. Reads as the flow: intake, load, plan, quarantine, save, settle, reply and emit, verdict.
+Room: composition root. Reads as the flow: intake, trust, load, plan, quarantine, save, settle, reply and emit, verdict.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import TypedDict
@@ -18,12 +18,15 @@ from botocore.config import Config
 from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import lowest, settle, waiting
+from tidemill_consumers.core.trust import Seals
+from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent, intake
 from tidemill_consumers.shell.metrics import put_metric
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.trust import Trust
 
 ROUNDS = 5
 """Times that a conflicting entity is loaded and planned again before its key is given back."""
@@ -61,6 +64,7 @@ class Application:
     quarantine: Quarantine
     replies: Replies
     emits: Emits
+    trust: Trust = field(default_factory=Trust)
 
 
 def apply(event: KinesisEvent, app: Application) -> Response:
@@ -70,7 +74,7 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
     not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
 
-    keys, evicted, failed = _apply(batch.arrivals, not_stored, app)
+    keys, evicted, failed = _apply(app.trust.verified(batch.arrivals), not_stored, app)
     if evicted:
         put_metric("EvictedWriters", evicted)
 
@@ -143,13 +147,17 @@ def application() -> Application:
     config = Config(parameter_validation=False, retries={"mode": "standard"})
     once = Config(parameter_validation=False, retries={"mode": "standard", "total_max_attempts": 1})
     env = os.environ
+    rules = import_module(env["TIDEMILL_RULES"]).RULES
+    stream, dynamodb = env["TIDEMILL_STREAM"], boto3.client("dynamodb", config=config)
+    seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     return Application(
-        rules=import_module(env["TIDEMILL_RULES"]).RULES,
+        rules=rules,
         retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
-        entities=Entities(boto3.client("dynamodb", config=config), env["TIDEMILL_TABLE"]),
+        entities=Entities(dynamodb, env["TIDEMILL_TABLE"]),
         quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
         replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
-        emits=Emits(boto3.client("kinesis", config=once), env["TIDEMILL_STREAM"]),
+        emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
+        trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,11 +22,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tidemill import GivenUp, Producer, StillPending
+from tidemill import GivenUp, Misconfigured, Producer, StillPending
 from tidemill.request import RefusedRequest, decode_json
+from tidemill.signature import stream_name
 from tidemill_cli.result_file import check_writable
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, NoStack, access, outputs
+from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.quarantine import PREFIX, Kept, read
 from tidemill_consumers.shell.redrive import (
     DONE_PREFIX,
@@ -57,7 +60,8 @@ examples:
   tidemill redrive --stack shop --apply --yes             of a stack in your AWS account
 
 Redriven requests are applied once, late, and answered again. The local platform is asked unless AWS_ENDPOINT_URL,
---stack, or --bucket and --stream say otherwise.
+--stack, or --bucket and --stream say otherwise. The application's secret is that of its function, unless
+TIDEMILL_APPLICATION_SECRET gives it.
 """
 
 
@@ -93,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         return _Command(args).run()
     except BrokenPipeError:
         raise  # of those who read what we say
-    except (RedriveError, NoStack, OSError) as error:
+    except (RedriveError, NoStack, Misconfigured, OSError) as error:
         _complain(str(error))
     except (ClientError, BotoCoreError) as error:
         _complain(f"{error}. What was put back is not applied twice: run it again when the cause is gone")
@@ -107,7 +111,7 @@ class _Command:
         self._access = access(default_endpoint=None if named else LOCAL_ENDPOINT)
         self._bucket, self._stream = self._places()
         config = Config(max_pool_connections=32, retries={"mode": "standard"})
-        self._objects = Objects(self._access.client("s3", config), self._bucket)
+        self._objects = Objects(self._access.client("s3", config), self._bucket, seals=self._seals())
         self._out = console()
 
     def run(self) -> int:
@@ -145,6 +149,19 @@ class _Command:
             return bucket or found["QuarantineBucketName"], stream or found["StreamName"]
         except KeyError as missing:
             raise RedriveError(f"the stack {stack!r} has no output {missing}; name --bucket and --stream") from None
+
+    def _seals(self) -> Seals | None:
+        """The application's: what is put back without them would be taken for somebody else's."""
+        secret = os.environ.get("TIDEMILL_APPLICATION_SECRET")
+        if secret is None and not (self._args.bucket and self._args.stream):
+            with suppress(NoStack, KeyError):
+                function = outputs(self._access, self._args.stack or STACK)["ApplyFunctionName"]
+                settings = self._access.client("lambda").get_function_configuration(FunctionName=function)
+                secret = settings["Environment"]["Variables"]["TIDEMILL_APPLICATION_SECRET"]
+        try:
+            return Seals.read(stream_name(self._stream), secret) if secret and self._stream else None
+        except ValueError as error:
+            raise RedriveError(str(error)) from None
 
     # ---- looking
 

@@ -7,6 +7,7 @@ Everything that knows the emulator from within stands here, under the exact pin 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 PrincipalKeys: TypeAlias = "Callable[[Any], dict[str, Any]]"
 
 ConditionsMet: TypeAlias = "Callable[[dict[str, dict[str, Any]], Any], bool]"
+
+ServiceContext: TypeAlias = "Callable[[bytes], dict[str, Any]]"
 
 IDENTITY = "cognito-identity.amazonaws.com:sub"
 """The condition key, and policy variable, of who signed in through an identity pool."""
@@ -98,16 +101,19 @@ def improve() -> None:
     Raises:
         UnknownEmulator: something that is put right is no longer there.
     """
-    from ministack.core import iam_evaluator
-    from ministack.services import sts
+    from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import dynamodb, sts
 
     _improve_streams()
     _check(iam_evaluator, "_principal_keys", "_conditions_met")
+    _check(iam_actions, "dynamodb_service_context")
+    _check(dynamodb, "_tables")
     _check(sts, "_sessions")
     host_mappings()
     run_functions()
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
+    iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
 
 
 def keep(state: Path) -> None:
@@ -250,6 +256,24 @@ def with_variable(conditions_met: ConditionsMet) -> ConditionsMet:
         return conditions_met(conditions, context)
 
     return met
+
+
+def with_leading_key(service_context: ServiceContext, tables: Mapping[str, Any]) -> ServiceContext:
+    """A DynamoDB request's condition keys and, where it is about one item, the item's partition key: it is left out."""
+
+    def context(body: bytes) -> dict[str, Any]:
+        known = service_context(body)
+        try:
+            request = json.loads(body)
+            schema = tables[request["TableName"]]["KeySchema"]
+            item = request.get("Key") or request["Item"]
+            (name,) = [one["AttributeName"] for one in schema if one["KeyType"] == "HASH"]
+            (value,) = item[name].values()
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return known  # it will be refused for what it is
+        return known | {"dynamodb:LeadingKeys": [value]}
+
+    return context
 
 
 def _insert(identity: str, value: Any) -> Any:

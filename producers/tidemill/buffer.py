@@ -6,7 +6,7 @@ Room: SDK core. No I/O; time is an argument.
 from collections.abc import Callable
 from math import inf
 from sys import maxsize
-from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tidemill.kpl import Aggregate, unpack
 from tidemill.lane import partition_key
@@ -245,6 +245,12 @@ class Record:
             self._data = self._content.pack()
             self._content = self._new_content()
         return self._data
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """It as an entry of PutRecords."""
+        where = {} if self.hash_key is None else {"ExplicitHashKey": self.hash_key}
+        return {"Data": self.data, "PartitionKey": self.partition_key} | where
 
     def outcome_of(self, place: int) -> Outcome | None:
         """What has become of the request at a place."""

@@ -4,10 +4,13 @@ Room: contract. No I/O: values in, bytes out, and back. An aggregate is read who
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import partial
 from hashlib import md5
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 """The first four bytes of every aggregated record."""
@@ -20,6 +23,7 @@ EMPTY_BYTES = len(MAGIC) + 16
 # https://protobuf.dev/programming-guides/encoding/
 _KEY_ENTRY, _HASH_KEY_ENTRY, _RECORD = 0x0A, 0x12, 0x1A
 _KEY_INDEX, _HASH_KEY_INDEX, _DATA, _RECORD_TAG = 0x08, 0x10, 0x1A, 0x22
+_TAG_KEY, _TAG_VALUE = 0x0A, 0x12
 _VARINT, _FIXED64, _DELIMITED, _GROUP, _GROUP_END, _FIXED32 = range(6)
 _MAX_FIELD = 2**29 - 1
 
@@ -56,21 +60,16 @@ def pack(records: Iterable[UserRecord]) -> bytes:
     keys: dict[str, int] = {}
     hash_keys: dict[str, int] = {}
     parts: list[bytes] = []
-    append = parts.append
     for record in records:
-        data = record.data
-        size = len(data)
-        hash_key = record.hash_key
-        index = _key_index(keys.setdefault(record.key, len(keys)))
-        if hash_key is not None:
-            index += _hash_key_index(hash_keys.setdefault(hash_key, len(hash_keys)))
-        head = index + _data_head(size)
-        append(_record_head(len(head) + size) + head)
-        append(data)
+        index = _key_index[keys.setdefault(record.key, len(keys))]
+        if record.hash_key is not None:
+            index += _hash_key_index[hash_keys.setdefault(record.hash_key, len(hash_keys))]
+        before, behind, _ = _frames[len(index)][len(record.data)]
+        parts += (before, index, behind, record.data)
     if not parts:
         raise ValueError("an aggregate of no records")
     packed = _sealed([*map(_key_entry, keys), *map(_hash_key_entry, hash_keys), *parts])
-    if packed.find(MAGIC[:1], 1) >= 0 and any(map(is_aggregate, parts[1::2])):
+    if packed.find(MAGIC[:1], 1) >= 0 and any(map(is_aggregate, parts[3::4])):
         raise ValueError("an aggregate inside an aggregate")
     return packed
 
@@ -82,11 +81,11 @@ class Aggregate:
         hash_key: the explicit hash key that all its records share, or None for none.
     """
 
-    __slots__ = ("_entries", "_hash_index", "_indexes", "_parts", "count", "size")
+    __slots__ = ("_entries", "_parts", "_places", "_used", "count", "size")
 
     def __init__(self, hash_key: str | None = None) -> None:
-        self._hash_index = b"" if hash_key is None else _hash_key_index(0)
-        self._indexes: dict[str, bytes] = {}
+        self._places = _key_places if hash_key is None else _hashed_key_places
+        self._used: dict[str, _Place] = {}
         self._entries: list[bytes] = []
         self._parts: list[bytes] = [] if hash_key is None else [_hash_key_entry(hash_key)]
         self.count = 0
@@ -98,22 +97,25 @@ class Aggregate:
         The data is none that `pack` refuses: no aggregate itself.
         """
         key, data = item
-        size = len(data)
-        entry = b""
-        index = self._indexes.get(key)
-        if index is None:
-            entry = _key_entry(key)
-            index = _key_index(len(self._entries)) + self._hash_index
-        head = index + _data_head(size)
-        head = _record_head(len(head) + size) + head
-        grown = self.size + len(entry) + len(head) + size
-        if grown > limit:
-            return False
-        if entry:
-            self._indexes[key] = index
-            self._entries.append(entry)
-        self._parts += (head, data)
-        self.size = grown
+        place = self._used.get(key)
+        if place is not None:
+            index, frames = place
+            before, behind, size = frames[len(data)]
+            size += self.size
+            if size > limit:
+                return False
+        else:
+            place = index, frames = self._places[len(self._used)]
+            before, behind, size = frames[len(data)]
+            text = key.encode()
+            head = _key_entry_head[len(text)]
+            size += self.size + len(head) + len(text)
+            if size > limit:
+                return False
+            self._used[key] = place
+            self._entries += (head, text)
+        self._parts += (before, index, behind, data)
+        self.size = size
         self.count += 1
         return True
 
@@ -138,7 +140,7 @@ def unpack(data: bytes) -> list[UserRecord]:
     except IndexError:
         raise CorruptAggregate("an index or a length points outside") from None
     except UnicodeDecodeError:
-        raise CorruptAggregate("a key is not UTF-8") from None
+        raise CorruptAggregate("a text is not UTF-8") from None
     if not records:
         raise CorruptAggregate("no records")
     if MAGIC[:1] in body and any(is_aggregate(record.data) for record in records):
@@ -147,6 +149,21 @@ def unpack(data: bytes) -> list[UserRecord]:
 
 
 # ---- writing
+
+
+class _Made(dict[int, T], Generic[T]):
+    """What is made of a number. Small numbers repeat: looking up is four times as fast as making."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[int], T]) -> None:
+        self._make = make
+
+    def __missing__(self, number: int) -> T:
+        made = self._make(number)
+        if number < 4096:
+            self[number] = made
+        return made
 
 
 def _varint(number: int) -> bytes:
@@ -158,32 +175,47 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _heads(tag: int) -> Callable[[int], bytes]:
-    """Field heads: the tag and a number. Numbers repeat: looking up is three times as fast as making."""
-
-    @lru_cache(8192)
-    def head(number: int) -> bytes:
-        return bytes([tag]) + _varint(number)
-
-    return head
+def _head(tag: int, number: int) -> bytes:
+    return bytes([tag]) + _varint(number)
 
 
-_key_entry_head = _heads(_KEY_ENTRY)
-_hash_key_entry_head = _heads(_HASH_KEY_ENTRY)
-_record_head = _heads(_RECORD)
-_key_index = _heads(_KEY_INDEX)
-_hash_key_index = _heads(_HASH_KEY_INDEX)
-_data_head = _heads(_DATA)
+_key_entry_head = _Made(partial(_head, _KEY_ENTRY))
+_hash_key_entry_head = _Made(partial(_head, _HASH_KEY_ENTRY))
+_key_index = _Made(partial(_head, _KEY_INDEX))
+_hash_key_index = _Made(partial(_head, _HASH_KEY_INDEX))
+
+_Frame: TypeAlias = tuple[bytes, bytes, int]
+"""What stands before a record's indexes and behind them, and the size of all of it, indexes and data included."""
+
+_Place: TypeAlias = tuple[bytes, _Made[_Frame]]
+"""A record's indexes, and the frames around indexes of that length, by the size of the data."""
+
+
+def _frame(indexes: int, size: int) -> _Frame:
+    data_head = _head(_DATA, size)
+    inside = indexes + len(data_head) + size
+    record_head = _head(_RECORD, inside)
+    return record_head, data_head, len(record_head) + inside
+
+
+def _place(hash_key_index: bytes, key: int) -> _Place:
+    index = _key_index[key] + hash_key_index
+    return index, _frames[len(index)]
+
+
+_frames = _Made(lambda indexes: _Made(partial(_frame, indexes)))
+_key_places = _Made(partial(_place, b""))
+_hashed_key_places = _Made(partial(_place, _hash_key_index[0]))
 
 
 def _key_entry(key: str) -> bytes:
     text = key.encode()
-    return _key_entry_head(len(text)) + text
+    return _key_entry_head[len(text)] + text
 
 
 def _hash_key_entry(hash_key: str) -> bytes:
     text = hash_key.encode()
-    return _hash_key_entry_head(len(text)) + text
+    return _hash_key_entry_head[len(text)] + text
 
 
 def _sealed(parts: list[bytes]) -> bytes:
@@ -278,7 +310,7 @@ def _read_any(body: bytes) -> list[UserRecord]:
     found: list[_Found] = []
     position, end = 0, len(body)
     while position < end:
-        tag, position = _read_varint(body, position)
+        tag, position = _read_short(body, position)
         if tag in (_KEY_ENTRY, _HASH_KEY_ENTRY, _RECORD):
             field, position = _read_bytes(body, position)
             if tag == _RECORD:
@@ -296,7 +328,7 @@ def _read_record(record: bytes) -> _Found:
     key = hash_key = data = None
     position, end = 0, len(record)
     while position < end:
-        tag, position = _read_varint(record, position)
+        tag, position = _read_short(record, position)
         if tag == _KEY_INDEX:
             key, position = _read_varint(record, position)
         elif tag == _HASH_KEY_INDEX:
@@ -304,12 +336,29 @@ def _read_record(record: bytes) -> _Found:
         elif tag == _DATA:
             data, position = _read_bytes(record, position)
         elif tag == _RECORD_TAG:
-            _, position = _read_bytes(record, position)
+            field, position = _read_bytes(record, position)
+            _check_tag(field)
         else:
             position = _skip(record, position, tag, known=4)
     if key is None or data is None:
         raise CorruptAggregate("a record without its key or its data")
     return key, hash_key, data
+
+
+def _check_tag(field: bytes) -> None:
+    """Nobody wants the tags of records, but a broken one is damage."""
+    has_key = False
+    position, end = 0, len(field)
+    while position < end:
+        tag, position = _read_short(field, position)
+        if tag in (_TAG_KEY, _TAG_VALUE):
+            text, position = _read_bytes(field, position)
+            text.decode()
+            has_key |= tag == _TAG_KEY
+        else:
+            position = _skip(field, position, tag, known=2)
+    if not has_key:
+        raise CorruptAggregate("a tag without its key")
 
 
 def _read_varint(body: bytes, position: int) -> tuple[int, int]:
@@ -329,8 +378,16 @@ def _read_varint(body: bytes, position: int) -> tuple[int, int]:
     raise CorruptAggregate("a number of more than 64 bits")
 
 
+def _read_short(body: bytes, position: int) -> tuple[int, int]:
+    """As `_read_varint`, for tags and lengths, which have at most five bytes."""
+    number, behind = _read_varint(body, position)
+    if behind - position > 5:
+        raise CorruptAggregate("a tag or a length of more than 32 bits")
+    return number, behind
+
+
 def _read_bytes(body: bytes, position: int) -> tuple[bytes, int]:
-    size, position = _read_varint(body, position)
+    size, position = _read_short(body, position)
     stop = position + size
     if stop > len(body):
         raise CorruptAggregate("a field is cut off")
@@ -360,7 +417,7 @@ def _skip_group(body: bytes, position: int, number: int) -> int:
     """Where the group ends; groups may stand in groups, so a stack and no recursion."""
     open_groups = [number]
     while open_groups:
-        tag, position = _read_varint(body, position)
+        tag, position = _read_short(body, position)
         if tag & 7 == _GROUP:
             open_groups.append(tag >> 3)
         elif tag & 7 == _GROUP_END:

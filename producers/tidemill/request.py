@@ -5,7 +5,7 @@ Room: contract. No I/O: bytes in, values out.
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
 import msgspec
@@ -37,10 +37,19 @@ class RefusedRequest(ValueError):
     """A payload that is not a request within the contract; says why in one sentence."""
 
 
+class Was(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
+    """What a signed request was before it was redriven, for its signature is of that."""
+
+    writer: Name
+    counter: Count
+    sig: str
+
+
 class Request(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
+    gc=False,  # plain JSON has no cycles
     omit_defaults=True,
     tag_field="v",
     tag=1,
@@ -57,6 +66,8 @@ class Request(
         counter: rises by at least one with each request of its writer; `n` on the wire.
         at: the client's clock, milliseconds since 1970.
         data: the command's own data, a JSON object.
+        was: of a signed request that was redriven, what it was before.
+        sig: its signature (signature.py), 86 characters; last on the wire. None: unsigned.
     """
 
     id: Name
@@ -67,6 +78,8 @@ class Request(
     counter: Count | None = None
     at: int | None = None
     data: Document
+    was: Was | None = None
+    sig: str | None = None
 
 
 Status: TypeAlias = Literal["accepted", "rejected", "quarantined"]
@@ -115,11 +128,33 @@ def decode(payload: bytes) -> Request:
         raise RefusedRequest("not UTF-8") from None
     except msgspec.MsgspecError as error:
         raise RefusedRequest(str(error)) from None
-    # Neither duplicate keys nor depth bother the decoder. A payload that encodes to itself has no duplicates,
-    # and one of few brackets no depth: that is every request of the SDK, so the slow look is for the others.
-    if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH or _encoder.encode(request) != payload:
+    # Neither duplicate keys nor depth bother the decoder. A payload that encodes to itself has no duplicates: that is
+    # every request of the SDK, so the slow look is for the others.
+    if _encoder.encode(request) != payload or _may_be_deep(request, payload):
         decode_json(payload)
     return request
+
+
+def decode_all(payloads: Sequence[bytes]) -> list[Request] | None:
+    """The requests in the payloads, if each is one that encodes to itself, as the SDK's do; else None.
+
+    Together they take half the time. Where it is None, `decode` reads them one by one, and says what is wrong.
+    """
+    # What the encoder writes as lines has no other line breaks. So if these are the same lines, and as many as there
+    # are payloads, then none goes over into another.
+    lines = b"\n".join((*payloads, b""))
+    try:
+        requests = _request_decoder.decode_lines(lines)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(requests) != len(payloads) or _encoder.encode_lines(requests) != lines:
+        return None
+    if len(lines) > MAX_REQUEST_BYTES and max(map(len, payloads)) > MAX_REQUEST_BYTES:
+        return None
+    for request, payload in zip(requests, payloads, strict=True):
+        if request.data and _may_be_deep(request, payload):
+            return None
+    return requests
 
 
 def decode_receipts(payload: bytes | str) -> Receipts:
@@ -154,6 +189,14 @@ def decode_json(payload: bytes) -> Json:
     except ValueError as error:
         raise RefusedRequest(f"not JSON: {error}") from None
     return value
+
+
+def _may_be_deep(request: Request, payload: bytes) -> bool:
+    """Whether its levels have to be counted: not if its data is flat, or its brackets are few."""
+    for value in request.data.values():
+        if type(value) is dict or type(value) is list:
+            return payload.count(b"{") + payload.count(b"[") > MAX_DEPTH
+    return False
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> Document:

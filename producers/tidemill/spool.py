@@ -322,12 +322,12 @@ class Spool:
         for found in read(data, segment.seed):
             if isinstance(found, Gap):
                 self._skip(segment, found)
-            elif found.kind == HEAD:
+                continue
+            if found.kind == HEAD:
                 head = to_head(found.payload)
                 if head.version != FORMAT:
                     raise SpoolBroken(f"{segment.path} has format {head.version}; use the release that wrote it")
-            else:
-                self._take_up(segment, found)
+            self._take_up(segment, found)
         return head
 
     def _skip(self, segment: Segment, gap: Gap) -> None:
@@ -345,7 +345,7 @@ class Spool:
         if frame.kind == SETTLED:
             for number in settled_in(frame.payload):
                 self._forget(number)
-        else:
+        elif frame.kind == REQUEST:
             self._forget(frame.number)  # a kill amid moving it leaves it in two places
             size = frame.end - frame.start
             self._pending[frame.number] = (segment, frame.start, size)

@@ -158,7 +158,7 @@ class SpoolFiles:
         with suppress(FileNotFoundError):
             try:
                 kept = msgspec.json.decode(path.read_bytes(), type=Identity)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 _log.warning("%s cannot be read: %s", path, error)
             else:
                 if kept == kept.sealed():

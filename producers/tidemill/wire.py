@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from types_boto3_kinesis import KinesisClient
-    from types_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef, PutRecordsResultEntryTypeDef
+    from types_boto3_kinesis.type_defs import PutRecordsResultEntryTypeDef
 
-    from tidemill.buffer import Call, Outcome, Record
+    from tidemill.buffer import Call, Outcome
 
 AGAIN = THROTTLED | {
     "InternalFailure",
@@ -90,7 +90,8 @@ class Wire:
     def put(self, call: Call) -> Sequence[Outcome] | Refused:
         """Makes a call: what became of each record, or why the whole call failed."""
         try:
-            answer = self.kinesis.put_records(Records=[_entry(record) for record in call.records], **self._where)
+            records: Any = [record.entry for record in call.records]
+            answer = self.kinesis.put_records(Records=records, **self._where)
             outcomes: Sequence[Outcome] = [_outcome(entry) for entry in answer["Records"]]
         except Exception as error:  # whatever it is, the handles have to hear of it
             return refusal(error)
@@ -143,12 +144,6 @@ def _make_kinesis() -> KinesisClient:
         raise Misconfigured(
             "credentials", str(error), "compare AWS_PROFILE with `aws configure list-profiles`"
         ) from None
-
-
-def _entry(record: Record) -> PutRecordsRequestEntryTypeDef:
-    if record.hash_key is None:
-        return {"Data": record.data, "PartitionKey": record.partition_key}
-    return {"Data": record.data, "PartitionKey": record.partition_key, "ExplicitHashKey": record.hash_key}
 
 
 def _outcome(entry: PutRecordsResultEntryTypeDef) -> Outcome:

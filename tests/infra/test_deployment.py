@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tidemill.signature import deregistration, registration
 from tidemill_local.deployment import Deployment, DeploymentFailed, deploy
 from tidemill_local.emulator import Emulator, EmulatorSession
 from tidemill_local.template import template_path
@@ -97,6 +98,9 @@ def test_a_client_may_send(
         ("dynamodb", "get_item", {"TableName": "{TableName}", "Key": ITEM}),
         ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
         ("dynamodb", "scan", {"TableName": "{TableName}"}),
+        ("dynamodb", "get_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{DevicesTableName}", "Item": ITEM}),
+        ("dynamodb", "update_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
         ("s3", "list_objects_v2", {"Bucket": "{ArchiveBucketName}"}),
         ("s3", "put_object", {"Bucket": "{ArchiveBucketName}", "Key": "k", "Body": "x"}),
         ("s3", "list_objects_v2", {"Bucket": "{QuarantineBucketName}"}),
@@ -123,6 +127,17 @@ def test_a_client_reads_its_own_replies_and_nobody_elses(emulator: Emulator, cli
     assert outcome(client.session, "sqs", "send_message", {"QueueUrl": mine, "MessageBody": "x"}) in DENIED
 
 
+def test_a_client_registers_devices_of_its_own_and_of_nobody_else(client: Client, deployment: Deployment) -> None:
+    key = "A" * 43
+    table = {"TableName": deployment.outputs["DevicesTableName"]}
+    for change in (registration, deregistration):
+        assert outcome(client.session, "dynamodb", "update_item", table | change(client.identity, key)) == "allowed"
+        assert outcome(client.session, "dynamodb", "update_item", table | change("bob", key)) in DENIED
+    mine = {"Key": {"pk": {"S": client.identity}}}
+    for operation in ("get_item", "delete_item"):
+        assert outcome(client.session, "dynamodb", operation, table | mine) in DENIED
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [
@@ -130,6 +145,7 @@ def test_a_client_reads_its_own_replies_and_nobody_elses(emulator: Emulator, cli
         ("kinesis", "list_shards", STREAM),
         ("kinesis", "put_records", STREAM | {"Records": [RECORD]}),
         ("dynamodb", "batch_get_item", {"RequestItems": {"{TableName}": {"Keys": [ITEM]}}}),
+        ("dynamodb", "batch_get_item", {"RequestItems": {"{DevicesTableName}": {"Keys": [ITEM]}}}),
         ("dynamodb", "batch_execute_statement", {"Statements": [{"Statement": INSERT % 1}]}),
         ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
         ("s3", "put_object", {"Bucket": "{QuarantineBucketName}", "Key": "k", "Body": "x"}),
@@ -151,6 +167,8 @@ def test_the_function_may_do_its_work(
         ("dynamodb", "scan", {"TableName": "{TableName}"}),
         ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
         ("dynamodb", "delete_item", {"TableName": "{TableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{DevicesTableName}", "Item": ITEM}),
+        ("dynamodb", "update_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
         ("dynamodb", "batch_get_item", {"RequestItems": {"other": {"Keys": [ITEM]}}}),
         ("s3", "get_object", {"Bucket": "{QuarantineBucketName}", "Key": "k"}),
         ("s3", "delete_object", {"Bucket": "{QuarantineBucketName}", "Key": "k"}),
@@ -181,6 +199,8 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_QUARANTINE_BUCKET": deployment.outputs["QuarantineBucketName"],
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_DEVICES_TABLE": deployment.outputs["DevicesTableName"],
+        "TIDEMILL_APPLICATION_SECRET": "",
     }
 
 

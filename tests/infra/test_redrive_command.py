@@ -90,15 +90,12 @@ def test_one_is_shown_whole(bucket: str, capsys: pytest.CaptureFixture[str], nam
 
 
 def test_a_stream_that_is_not_there_leaves_all_as_it_was(
-    bucket: str, emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bucket: str, emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out.json"
-    assert run("--bucket", bucket, "--stream", "nowhere", "--apply", "--yes", "--json", out) == 1
+    assert run("--bucket", bucket, "--stream", "nowhere", "--apply", "--yes") == 1
     printed = capsys.readouterr()
     assert "3 to be put back on the stream nowhere" in printed.out
     assert "compare the stream's name" in printed.err
-    assert "3 are still in the quarantine; run it again" in printed.err
-    assert json.loads(out.read_text())["failed"] == 3
     assert len(emulator.client("s3").list_objects_v2(Bucket=bucket, Prefix="quarantine/")["Contents"]) == 3
 
 

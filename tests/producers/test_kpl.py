@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill import kpl
+from tidemill.buffer import MAX_RECORD_BYTES
 from tidemill.kpl import (
     EMPTY_BYTES,
     MAGIC,
@@ -22,6 +23,7 @@ from tidemill.kpl import (
     pack,
     unpack,
 )
+from tidemill.lane import hash_key, partition_key
 
 keys = st.text(min_size=1, max_size=300)
 payloads = st.binary(max_size=400).filter(lambda data: not data.startswith(MAGIC))
@@ -40,14 +42,18 @@ def theirs(records: Iterable[UserRecord]) -> bytes:
     return packed
 
 
-def read_by_theirs(packed: bytes) -> list[tuple[str, bytes]]:
-    event = {
+def event_of(packed: bytes) -> dict[str, Any]:
+    kinesis = {
         "kinesisSchemaVersion": "1.0",
         "sequenceNumber": "1",
         "approximateArrivalTimestamp": 0,
         "data": base64.b64encode(packed),
     }
-    found: list[dict[str, Any]] = deaggregator.deaggregate_records([{"kinesis": event}])
+    return {"kinesis": kinesis}
+
+
+def read_by_theirs(packed: bytes) -> list[tuple[str, bytes]]:
+    found: list[dict[str, Any]] = deaggregator.deaggregate_records([event_of(packed)])
     return [(one["kinesis"]["partitionKey"], base64.b64decode(one["kinesis"]["data"])) for one in found]
 
 
@@ -83,6 +89,19 @@ def test_packs_byte_for_byte_as_aws_kinesis_agg(records: list[UserRecord]) -> No
     assert pack(records) == theirs(records)
 
 
+def test_the_very_bytes() -> None:
+    """Worked out by hand from aggregation-format.md."""
+    body = (
+        "0a 01 61"  # partition_key_table: a
+        "0a 04 d0ba d0bb"  # partition_key_table: кл
+        "12 01 37"  # explicit_hash_key_table: 7
+        "1a 08 0800 1000 1a 02 6869"  # record: key 0, hash key 0, hi
+        "1a 04 0801 1a 00"  # record: key 1, nothing
+    )
+    packed = pack([UserRecord("a", b"hi", "7"), UserRecord("кл", b"")])
+    assert packed.hex(" ") == (MAGIC + bytes.fromhex(body)).hex(" ") + " " + md5(bytes.fromhex(body)).digest().hex(" ")
+
+
 @given(batches)
 def test_reads_what_it_packs(records: list[UserRecord]) -> None:
     packed = pack(records)
@@ -93,6 +112,12 @@ def test_reads_what_it_packs(records: list[UserRecord]) -> None:
 @given(batches)
 def test_aws_kinesis_agg_reads_what_it_packs(records: list[UserRecord]) -> None:
     assert read_by_theirs(pack(records)) == [(record.key, record.data) for record in records]
+
+
+@given(st.lists(hashed, min_size=1, max_size=40))
+def test_aws_kinesis_agg_finds_the_explicit_hash_keys(records: list[UserRecord]) -> None:
+    found = deaggregator.deaggregate_records([event_of(pack(records))])
+    assert [one["kinesis"]["explicitHashKey"] for one in found] == [record.hash_key for record in records]
 
 
 @given(batches)
@@ -147,6 +172,19 @@ def test_fills_to_the_limit() -> None:
     while growing.add((f"content/{growing.count % 50:038d}", b"x" * 184), 1024 * 1024):
         pass
     assert growing.size >= 0.995 * 1024 * 1024
+
+
+def test_leaves_room_for_the_outer_key_where_aws_kinesis_agg_does_not() -> None:
+    item = ("content/" + "0" * 240, b"x" * 100)
+    outer = partition_key(63)
+    growing = Aggregate(hash_key(63))
+    while growing.add(item, MAX_RECORD_BYTES - len(outer)):
+        pass
+    assert 0.995 * MAX_RECORD_BYTES < len(growing.pack()) + len(outer) <= MAX_RECORD_BYTES
+    theirs = aggregator.AggRecord()
+    while theirs.add_user_record(item[0].encode(), item[1]):
+        pass
+    assert len(theirs.get_contents()[2]) + len(theirs.get_partition_key()) > MAX_RECORD_BYTES
 
 
 def test_no_records_are_no_aggregate() -> None:
@@ -217,6 +255,12 @@ def test_a_body_cut_and_sealed_again_is_never_read_as_more(records: list[UserRec
         pytest.param(field(1, 7) + ONE, "wire type 0", id="key table as number"),
         pytest.param(KEY + record(field(1, b"0"), field(3, b"x")), "wire type 2", id="index as bytes"),
         pytest.param(KEY + record(field(1, 0), field(3, 7)), "wire type 0", id="data as number"),
+        pytest.param(KEY + record(field(1, 0), field(3, b"x"), field(4, b"")), "tag", id="tag without key"),
+        pytest.param(KEY + record(field(1, 0), field(3, b"x"), field(4, field(1, b"\xff"))), "UTF-8", id="tag"),
+        pytest.param(KEY + record(field(1, 0), field(3, b"x"), field(4, b"\x0a\x05t")), "cut off", id="tag cut off"),
+        pytest.param(KEY + ONE + b"\x20\x80\x80" + b"\x80" * 8 + b"\x00", "64 bits", id="eleven bytes of zero"),
+        pytest.param(KEY + ONE + b"\xa0\x80\x80\x80\x80\x00\x01", "32 bits", id="tag of six bytes"),
+        pytest.param(KEY + ONE + b"\x2a\x80\x80\x80\x80\x80\x00", "32 bits", id="length of six bytes"),
         pytest.param(KEY + ONE + b"\x02\x00", "field 0", id="field 0"),
         pytest.param(KEY + ONE + b"\x27", "wire type 7", id="unknown wire type"),
         pytest.param(KEY + ONE + varint(2**32 | 2) + b"\x00", "field", id="field number too large"),
@@ -240,6 +284,7 @@ def test_is_refused_whole(body: bytes, problem: str) -> None:
         pytest.param(KEY + record(field(1, 9), field(1, 0), field(3, b"old"), field(3, b"data")), id="the last wins"),
         pytest.param(KEY + record(b"\x08\x80\x00", field(3, b"data")), id="a longer form of zero"),
         pytest.param(KEY + record(field(1, 0), field(3, b"data"), field(4, field(1, b"tag"))), id="tagged"),
+        pytest.param(KEY + record(field(1, 0), field(3, b"data"), field(4, field(2, b"v") + field(1, b"t"))), id="tag"),
         pytest.param(KEY + field(4, 300) + ONE + field(99, b"unknown"), id="unknown number and bytes"),
         pytest.param(KEY + b"\x25abcd" + ONE + b"\x21abcdefgh", id="unknown fixed32 and fixed64"),
         pytest.param(KEY + b"\x23\x08\x01\x2b\x2c\x24" + ONE, id="unknown group in a group"),

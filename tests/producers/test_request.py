@@ -15,6 +15,7 @@ from tidemill.request import (
     Reply,
     Request,
     decode,
+    decode_all,
     decode_json,
     decode_receipts,
     encode,
@@ -230,3 +231,40 @@ def test_receipts_read_back_as_themselves(receipts: Receipts) -> None:
 def test_what_is_no_receipts_is_refused(payload: bytes) -> None:
     with pytest.raises(RefusedRequest):
         decode_receipts(payload)
+
+
+@given(st.lists(requests, max_size=20))
+def test_many_together_read_as_one_by_one(many: list[Request]) -> None:
+    assert decode_all([encode(one) for one in many]) in (many, None)
+
+
+def test_those_of_the_sdk_are_read_together() -> None:
+    many = [Request(id=str(n), cmd="c", key="a\nb", data={"a": n, "b": ["x"] * (n % 2)}) for n in range(100)]
+    assert decode_all([encode(one) for one in many]) == many
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param([b""], id="empty"),
+        pytest.param([b"\n"], id="a line break"),
+        pytest.param([b'{"v":1,"id":"1",', b'"cmd":"c","data":{}}'], id="one in two"),
+        pytest.param([wire() + b"\n" + wire(), b""], id="two in one and none"),
+        pytest.param([b'{"v":1,"id":"1","cmd":"c","data":{}}\n{"v":1,"id":"2","cmd":"c","data":{}}'], id="two in one"),
+        pytest.param([b'{"v":1,"id":"1","cmd":"c","data":{}}\n'], id="one and a line break"),
+        pytest.param([b'{"v":1,"id":"1","cmd":"c","data":{"a":1,"a":1}}'], id="duplicate in data"),
+        pytest.param([b'{"v":1,"id":"1","cmd":"c","data":{},"x":1}'], id="unknown field"),
+        pytest.param([b'{"v":1,"id":"1","cmd":"c"}'], id="no data"),
+        pytest.param([nested(MAX_DEPTH + 1)], id="objects too deep"),
+        pytest.param([nested(MAX_DEPTH + 1, "[", "]")], id="arrays too deep"),
+        pytest.param([nested(100_000, "[", "]")], id="deep enough to exhaust a stack"),
+        pytest.param([b"\xff\xfe{"], id="other bytes"),
+        pytest.param([b'{"v":1,"id":"1","cmd":"c","data":{"a":"\xff"}}'], id="not UTF-8"),
+        pytest.param([encode(Request(id="1", cmd="c", data={"a": "x" * MAX_REQUEST_BYTES}))], id="too large"),
+    ],
+)
+def test_one_that_is_odd_is_left_to_be_read_alone(odd: list[bytes]) -> None:
+    usual = b'{"v":1,"id":"1","cmd":"c","data":{}}'
+    assert decode_all([usual]) is not None
+    assert decode_all([usual, *odd]) is None
+    assert decode_all([*odd, usual]) is None

@@ -134,8 +134,8 @@ MUTANTS = [
     Mutant(
         "bytes that could not be quarantined are not reported",
         APPLY,
-        "keys, evicted, failed = _apply(batch.arrivals, not_stored, app)",
-        "keys, evicted, failed = _apply(batch.arrivals, [], app)",
+        ", not_stored, app)",
+        ", [], app)",
     ),
     Mutant(
         "replies that could not be sent are not reported",
@@ -188,14 +188,14 @@ MUTANTS = [
     Mutant(
         "a request is redriven under the writer that it had",
         QUARANTINE,
-        "    request = msgspec.structs.replace(request, writer=REDRIVE + place, counter=1)\n",
-        "",
+        "(request, writer=writer, counter=1, ",
+        "(request, ",
     ),
     Mutant(
         "a request is redriven as one without a writer",
         QUARANTINE,
-        "writer=REDRIVE + place, counter=1)",
-        "writer=None, counter=None)",
+        "writer=writer, counter=1,",
+        "writer=None, counter=None,",
     ),
     Mutant(
         "a redriven request's first outcome is told again",
@@ -209,12 +209,15 @@ MUTANTS = [
         "        elif problem := wait():\n",
         "        elif problem := wait() or 'x':\n",
     ),
-    Mutant("two records of a lane are on their way", OUTBOX, "if lane.out is None and lane.full:", "if lane.full:"),
+    Mutant(
+        "two records of a lane are on their way", OUTBOX, "if lane.out is None and lane.full and", "if lane.full and"
+    ),
     Mutant(
         "a retry goes behind the lane's other records",
         OUTBOX,
-        "            lane.ready_at = now + backoff(lane.attempts, self._chance.random())\n"
+        "            lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest\n"
         "            lane.attempts += 1\n"
+        "            self._deadline = min(self._deadline, record.deadline)\n"
         "            return\n",
         "            lane.full.append(record)\n"
         "            lane.out = None\n"

@@ -19,6 +19,7 @@ from tidemill_consumers.apply import Application, apply
 from tidemill_consumers.core.batch import Rules
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
+from tidemill_consumers.shell.intake import KinesisEvent
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
 from tidemill_local.event_source.batches import Batch
@@ -30,6 +31,9 @@ from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, 
 
 STREAM_ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
 RETENTION = 86_400.0
+NO_WRITERS: dict[str, Any] = {"writers": {"M": {}}}
+
+_event_decoder = msgspec.json.Decoder(KinesisEvent)  # what the function does not look at is not made
 
 
 class Client:
@@ -54,7 +58,8 @@ class Client:
             cmd, key=key, data=data, client=self.outbox.writer, id=None, at=at, now=self._world.now
         )
         self.sent[sent] = key, self.outbox.counter
-        self.pump()
+        if self.outbox.due < self._due:  # as the producer's thread is woken
+            self.pump()
         return sent
 
     def pump(self) -> None:
@@ -63,11 +68,12 @@ class Client:
             self._put(call)
         if call < self._due:
             self._due = call
-            self._world.after(max(0.0, call - self._world.now), self._wake)
+            self._world.at(call, self._wake)
 
     def _wake(self) -> None:
-        self._due = math.inf
-        self.pump()
+        if self._due <= self._world.now:
+            self._due = math.inf
+            self.pump()
 
     def _put(self, call: Call) -> None:
         world = self._world
@@ -189,7 +195,7 @@ class _Poller:
         wake = self._shard.wake()
         if wake < self._due:
             self._due = wake
-            world.after(max(0.0, wake - world.now), self._wake)
+            world.at(wake, self._wake)
 
     def _wake(self) -> None:
         if self._due <= self._world.now:
@@ -257,12 +263,14 @@ class Pipeline:
 
     def __init__(self, world: World, rules: Rules, shards: int, batch_size: int, window: float, lanes: int) -> None:
         self.stream = Stream(world, shards)
-        self.clients: list[Client] = []
+        self.clients: dict[str, Client] = {}
+        """By writer, which is also the name that they are answered under."""
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
         clients: Any = self.table, self.bucket, self.topic, Kinesis(world, self.stream)
 
         def outbox() -> Outbox:
-            return Outbox("", world.random, lanes=lanes, linger=0, record_bytes=world.random.choice([400, 25_600]))
+            size = world.random.choice([400, 25_600])
+            return Outbox("", world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
 
         self.entities = Entities(clients[0], "entities", map)
         self._application = Application(
@@ -283,17 +291,13 @@ class Pipeline:
         )
         self.pollers = Pollers(world, self.stream, config, self._handle)
 
-    def _is_stored(self, request_id: str) -> bool:
+    def _is_stored(self, client: str, request_id: str) -> bool:
         """Whether the entity holds what became of a client's request."""
-        for client in self.clients:
-            if found := client.sent.get(request_id):
-                key, counter = found
-                writers = self.table.items.get(key, {}).get("writers", {"M": {}})["M"]
-                held = writers.get(client.outbox.writer, {"S": "0"})["S"]
-                return int(held.partition("/")[0]) >= counter
-        return True
+        key, counter = self.clients[client].sent[request_id]
+        writers = self.table.items.get(key, NO_WRITERS)["writers"]["M"]
+        return client in writers and int(writers[client]["S"].partition("/")[0]) >= counter
 
     def _handle(self, batch: Batch) -> bytes:
-        answer = apply(msgspec.json.decode(batch.event), self._application)
+        answer = apply(_event_decoder.decode(batch.event), self._application)
         self.keys_written += answer["applied"]["keys"]
         return msgspec.json.encode(answer)

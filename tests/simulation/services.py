@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import md5
 from typing import Any
 
 import msgspec
@@ -33,6 +33,8 @@ class StreamShard:
     sequence: int
     parents: tuple[str, ...] = ()
     records: list[StreamRecord] = field(default_factory=list)
+    places: dict[str | None, int] = field(default_factory=lambda: {None: 0})
+    """Sequence number -> how many records stand up to it."""
     closed: bool = False
 
 
@@ -43,6 +45,8 @@ class Stream:
         self._world = world
         self._made = 0
         self.shards: dict[str, StreamShard] = {}
+        self._homes: dict[str, str] = {}
+        """The shard of each hash key or partition key that was met, until shards change."""
         self.log: list[StreamRecord] = []
         width = HASH_KEYS // shards
         for number in range(shards):
@@ -55,18 +59,25 @@ class Stream:
         sequence = 10 ** self._world.random.randint(20, 22) - self._world.random.randrange(100) * 10**17
         self.shards[f"shardId-{self._made:012d}"] = StreamShard(low, high, sequence, parents)
         self._made += 1
+        self._homes.clear()
 
     def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
         """Store a record: the shard and the sequence number."""
-        place = int(hash_key) if hash_key else int(hashlib.md5(partition_key.encode()).hexdigest(), 16)
-        name = next(n for n, shard in self.shards.items() if not shard.closed and shard.low <= place < shard.high)
+        name = self._homes.get(hash_key or partition_key) or self._home(partition_key, hash_key)
         shard = self.shards[name]
-        shard.sequence += self._world.random.randrange(1, 10**18)
+        shard.sequence += 1 + self._world.random.getrandbits(59)
         arrived = datetime.fromtimestamp(self._world.now, UTC)
         record = StreamRecord(name, str(shard.sequence), partition_key, data, arrived)
         shard.records.append(record)
+        shard.places[record.sequence] = len(shard.records)
         self.log.append(record)
         return name, record.sequence
+
+    def _home(self, partition_key: str, hash_key: str | None) -> str:
+        place = int(hash_key) if hash_key else int.from_bytes(md5(partition_key.encode()).digest(), "big")
+        name = next(n for n, shard in self.shards.items() if not shard.closed and shard.low <= place < shard.high)
+        self._homes[hash_key or partition_key] = name
+        return name
 
     def reshard(self) -> None:
         """Split a shard, or merge two that adjoin."""
@@ -88,20 +99,11 @@ class Stream:
 
     def read(self, name: str, after: str | None, limit: int) -> Page:
         """What stands behind a sequence number."""
-        records = self.shards[name].records
-        first = 0
-        if after is not None:
-            low, high = 0, len(records)
-            while low < high:
-                middle = (low + high) // 2
-                if int(records[middle].sequence) <= int(after):
-                    low = middle + 1
-                else:
-                    high = middle
-            first = low
-        found = records[first : first + limit]
-        rest = len(records) - first - len(found)
-        return Page(tuple(found), behind_ms=rest, ended=self.shards[name].closed and rest == 0)
+        shard = self.shards[name]
+        first = shard.places[after]
+        found = shard.records[first : first + limit]
+        rest = len(shard.records) - first - len(found)
+        return Page(tuple(found), behind_ms=rest, ended=shard.closed and rest == 0)
 
 
 class Kinesis:
@@ -208,13 +210,16 @@ class Bucket:
         self._world.call("bucket", lambda: self.objects.update({Key: Body}))
 
 
+_receipts_decoder = msgspec.json.Decoder(Receipts)
+
+
 class Topic:
     """SNS, as PublishBatch. What is published is heard at once."""
 
-    def __init__(self, world: World, is_stored: Callable[[str], bool]) -> None:
+    def __init__(self, world: World, is_stored: Callable[[str, str], bool]) -> None:
         self._world = world
         self._is_stored = is_stored
-        self.heard: dict[str, Counter[str]] = defaultdict(Counter)
+        self.heard: dict[str, set[str]] = defaultdict(set)
         self.last: dict[str, str] = {}
         self.too_early = 0
         """Replies heard before the effect that they tell of was stored."""
@@ -232,7 +237,8 @@ class Topic:
 
     def _hear(self, messages: Iterable[str]) -> None:
         for message in messages:
-            for reply in msgspec.json.decode(message, type=Receipts).replies:
-                self.heard[reply.id][reply.status] += 1
+            receipts = _receipts_decoder.decode(message)
+            for reply in receipts.replies:
+                self.heard[reply.id].add(reply.status)
                 self.last[reply.id] = reply.status
-                self.too_early += not self._is_stored(reply.id)
+                self.too_early += not self._is_stored(receipts.client, reply.id)

@@ -136,7 +136,7 @@ def run(faults: Mapping[int, str]) -> Script:
     script = Script(faults)
     world: Any = script
     table, bucket, stream = Table(world), Bucket(world), Log()
-    topic = Topic(world, lambda request_id: is_stored(table, request_id))
+    topic = Topic(world, lambda client, request_id: is_stored(table, request_id))
     clients: Any = table, bucket, topic, Kinesis(world, stream)  # type: ignore[arg-type] # all that it needs of one
     application = Application(
         rules={"append": append, "raise": raising},
@@ -144,7 +144,7 @@ def run(faults: Mapping[int, str]) -> Script:
         entities=Entities(clients[0], "entities", map),
         quarantine=Quarantine(clients[1], "quarantine", map),
         replies=Replies(clients[2], "replies", map),
-        emits=Emits(clients[3], "requests", lambda: Outbox("", Random(1), linger=0), lambda seconds: None),
+        emits=Emits(clients[3], "requests", lambda: Outbox("", Random(1), linger=0, paced=False), lambda seconds: None),
     )
     left = events()
     for _ in range(12):

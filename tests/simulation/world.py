@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 START = 1_764_000_000.0
 
+LOOK_SECONDS = 0.1
+"""How often it is looked whether that which is waited for holds: looking costs more than what happens meanwhile."""
+
 
 class Crash(BaseException):
     """The process ends here: nothing catches it."""
@@ -48,18 +51,26 @@ class World:
 
     def after(self, seconds: float, happen: Callable[[], None]) -> None:
         """Have something happen later."""
+        self.at(self.now + seconds, happen)
+
+    def at(self, moment: float, happen: Callable[[], None]) -> None:
+        """Have something happen at a time; at once if that has passed."""
         self._planned += 1
-        heapq.heappush(self._calendar, (self.now + seconds, self._planned, happen))
+        heapq.heappush(self._calendar, (moment if moment > self.now else self.now, self._planned, happen))
 
     def run(self, until: Callable[[], bool], most: float) -> bool:
         """Go on until something holds; False when it does not after so many seconds."""
         end = self.now + most
-        while not until():
-            if not self._calendar or self._calendar[0][0] > end:
-                return False
-            self.now, _, happen = heapq.heappop(self._calendar)
+        look = self.now
+        calendar = self._calendar
+        while calendar and calendar[0][0] <= end:
+            if self.now >= look:
+                if until():
+                    return True
+                look = self.now + LOOK_SECONDS
+            self.now, _, happen = heapq.heappop(calendar)
             happen()
-        return True
+        return until()
 
     def begin(self, work: Callable[[], None]) -> None:
         """Run code that makes calls, until its first call; then as the calendar has it."""
@@ -74,7 +85,7 @@ class World:
 
     def strikes(self, fault: str, share: float = 1.0) -> bool:
         """Whether the fault happens at this point."""
-        if self.random.random() < self.rate * share:
+        if self.rate and self.random.random() < self.rate * share:
             self.faults[fault] += 1
             return True
         return False

@@ -56,7 +56,30 @@ Rule: TypeAlias = Callable[[State, Request], Accepted | Rejected]
 """Pure: the same state and request give the same outcome, and the state given is not changed in place."""
 
 Rules: TypeAlias = Mapping[str, Rule]
-"""The routing table: command to rule."""
+"""The routing table: command to rule. A rule that stands in `Verified` takes requests of verified clients only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A rule whose requests must prove which client they come from: `"wallet.pay": Verified(pay)`.
+
+    They are signed by a key registered for `request.client`, or emitted by the application itself and sealed; others
+    are quarantined. A rule that stands in the table as it is must be safe from anyone who may put records on the
+    stream: what it finds in `request.client` is what the sender claims.
+    """
+
+    rule: Rule
+
+    def __call__(self, state: State, request: Request) -> Accepted | Rejected:
+        """The rule's outcome."""
+        return self.rule(state, request)
+
+
+class Proof(NamedTuple):
+    """What the signature or the seal of a request proves."""
+
+    problem: str | None = None
+    """Why it proves nothing, so that the request is quarantined; None when it proves whose the request is."""
 
 
 class Position(NamedTuple):
@@ -79,6 +102,8 @@ class Arrival:
     request: Request
     payload: bytes
     """As it came, for the quarantine."""
+    proof: Proof | None = None
+    """None: unsigned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,13 @@ from tidemill_consumers.core.batch import (
     Rejected,
     Rules,
     State,
+    Verified,
     Write,
     Writer,
 )
 from tidemill_consumers.core.emits import EMITTER, follow_ups, kept_bytes
-from tidemill_consumers.core.storable import MAX_DEPTH, bytes_of, unstorable
+from tidemill_consumers.core.storable import MAX_DEPTH, bytes_of, text_bytes, unstorable
+from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
 """Writers remembered per entity; the least recently seen goes first."""
@@ -139,7 +141,11 @@ class _Folding:
         self.applied += 1
         since = self._since.setdefault(arrival.shard, arrival.position)
         self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)
-        if self._is_producers_duplicate(request) or self._is_known_by_id(request):
+        proof = arrival.proof
+        if proof is not None and proof.problem is not None:
+            # Before anything is made of its writer: whoever forged it must not use up the counters of another.
+            self._answer(arrival, self._to_quarantine(arrival, proof.problem))
+        elif self._is_producers_duplicate(request) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
@@ -193,6 +199,8 @@ class _Folding:
         rule = self._rules.get(request.cmd)
         if rule is None:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
+        if arrival.proof is None and isinstance(rule, Verified):
+            return self._to_quarantine(arrival, f"unsigned, and {request.cmd} takes requests of verified clients only")
         try:
             outcome = rule(self._document, request)
             if isinstance(outcome, Rejected):
@@ -205,7 +213,7 @@ class _Folding:
         problem = unstorable(outcome.state) if outcome.state is not self._document else None
         if problem:
             return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
-        problem = unstorable(outcome.answer, MAX_ANSWER_BYTES, MAX_ANSWER_DEPTH)
+        problem = unstorable(outcome.answer, MAX_ANSWER_BYTES, MAX_ANSWER_DEPTH) if outcome.answer is not None else None
         if problem:
             return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
         if outcome.emits:
@@ -311,7 +319,12 @@ def _brief(reason: str) -> str:
 
 
 def _bytes_of(request_id: str, outcome: Reply | None) -> int:
-    return bytes_of([request_id, outcome.status, outcome.data, outcome.error] if outcome else [request_id])
+    """As of the list [id, status, data, error] or [id]. Each write measures all outcomes, and most have no data."""
+    if outcome is None:
+        return 4 + text_bytes(request_id)
+    data = 1 if outcome.data is None else bytes_of(outcome.data)
+    error = 1 if outcome.error is None else text_bytes(outcome.error)
+    return 7 + text_bytes(request_id) + len(outcome.status) + data + error
 
 
 def _checksum(request: Request) -> int:
@@ -325,6 +338,8 @@ def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
     redriven = [item for item in latest if item[0].startswith(REDRIVE)]
     emitters = [item for item in latest if item[0].startswith(EMITTER)]
     others = [item for item in latest if not item[0].startswith((REDRIVE, EMITTER))]
+    # Last, so that nobody else's push out those of verified clients.
+    others.sort(key=lambda item: is_of_verified(item[0]))
     return dict([*others[-MAX_WRITERS:], *redriven[-MAX_REDRIVEN:], *emitters[-MAX_EMITTERS:]])
 
 
@@ -339,7 +354,7 @@ def _latest(
 ) -> dict[str, Reply | None]:
     earlier = [one for one in before.items() if one[0] not in now]
     kept = [*earlier[-MAX_RECENT:], *now.items()]
-    room = max_bytes - sum(_bytes_of(*one) for one in kept)
+    room = max_bytes - sum([_bytes_of(*one) for one in kept])
     oldest = 0
     while room < 0:
         room += _bytes_of(*kept[oldest])

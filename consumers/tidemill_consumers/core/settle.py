@@ -17,10 +17,10 @@ def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
     """
     done = [write for write in plan.writes if write.key not in failed_keys]
     return Verdict(
-        receipts=tuple(receipt for write in done for receipt in write.receipts),
-        retry_from=tuple(write.first for write in plan.writes if write.key in failed_keys),
+        receipts=tuple([receipt for write in done for receipt in write.receipts]),
+        retry_from=tuple([write.first for write in plan.writes if write.key in failed_keys]),
         stopped={write.key: write.stopped for write in done if write.stopped is not None},
-        emits=tuple(emitted for write in done for emitted in write.emits),
+        emits=tuple([emitted for write in done for emitted in write.emits]),
     )
 
 

@@ -14,6 +14,8 @@ from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
 
+_NUMBERS = (int, float)
+
 # boto3's TypeSerializer refuses floats and costs several times as much; JSON needs only these six types.
 
 
@@ -21,14 +23,14 @@ def to_attribute(value: Json) -> Attribute:
     """A JSON value as an attribute value."""
     if isinstance(value, str):
         return {"S": value}
+    if isinstance(value, dict):
+        return {"M": {name: to_attribute(child) for name, child in value.items()}}
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
         return {"BOOL": value}
-    if isinstance(value, int | float):
+    if isinstance(value, _NUMBERS):
         return {"N": repr(value)}
-    if isinstance(value, dict):
-        return {"M": {name: to_attribute(child) for name, child in value.items()}}
     return {"L": [to_attribute(child) for child in value]}
 
 
@@ -58,20 +60,19 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "marks": {"M": {shard: {"S": _mark(mark)} for shard, mark in entity.marks.items()}},
         "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
         # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
-        "recent": {"L": [to_attribute(_outcome(*one)) for one in entity.recent.items()]},
+        "recent": {"L": [_outcome(*one) for one in entity.recent.items()]},
     } | (_emits(entity) if entity.emitted else {})
 
 
 def from_item(item: Mapping[str, Attribute]) -> Entity:
     """The entity in an item."""
-    recent = [from_attribute(outcome) for outcome in item["recent"]["L"]]
     return Entity(
         key=item["pk"]["S"],
         version=int(item["ver"]["N"]),
         document=from_attribute(item["doc"]),
         marks={shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()},
         writers={name: _read_writer(writer["S"]) for name, writer in item["writers"]["M"].items()},
-        recent={outcome[0]: _reply(*outcome) for outcome in recent},
+        recent=dict([_read_outcome(*one["L"]) for one in item["recent"]["L"]]),
         emitted=int(item["emitted"]["N"]) if "emitted" in item else 0,
         emits=tuple(_read_emitted(one["L"]) for one in item["emits"]["L"]) if "emits" in item else (),
     )
@@ -123,9 +124,15 @@ def _read_emitted(attributes: list[Attribute]) -> Emitted:
     return Emitted(shard, Position(int(sequence), int(sub)), tuple(decode(request.encode()) for request in requests))
 
 
-def _outcome(request_id: str, reply: Reply | None) -> list[Json]:
-    return [request_id, reply.status, reply.data, reply.error] if reply else [request_id]
+def _outcome(request_id: str, reply: Reply | None) -> Attribute:
+    if reply is None:
+        return {"L": [{"S": request_id}]}
+    error = {"NULL": True} if reply.error is None else {"S": reply.error}
+    return {"L": [{"S": request_id}, {"S": reply.status}, to_attribute(reply.data), error]}
 
 
-def _reply(request_id: str, *outcome: Any) -> Reply | None:
-    return Reply(request_id, *outcome) if outcome else None
+def _read_outcome(request_id: Attribute, *outcome: Attribute) -> tuple[str, Reply | None]:
+    if not outcome:
+        return request_id["S"], None
+    status, data, error = outcome
+    return request_id["S"], Reply(request_id["S"], status["S"], from_attribute(data), error.get("S"))

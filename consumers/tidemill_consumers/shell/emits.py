@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from random import Random
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -78,14 +78,9 @@ class Emits:
             now = due
 
     def _put(self, call: Call) -> list[Outcome]:
+        records: Any = [one.entry for one in call.records]
         try:
-            answer = self._kinesis.put_records(
-                StreamName=self._stream,
-                Records=[
-                    {"Data": one.data, "PartitionKey": one.partition_key, "ExplicitHashKey": one.hash_key}
-                    for one in call.records
-                ],
-            )
+            answer = self._kinesis.put_records(StreamName=self._stream, Records=records)
         except (ClientError, BotoCoreError) as error:
             log.warning("cannot emit %d records: %s", call.count, error)
             return [_refused(type(error).__name__)] * call.count

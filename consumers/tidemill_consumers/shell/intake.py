@@ -6,13 +6,13 @@ Room: shell. No I/O of its own; the event's bytes come in, typed arrivals go out
 from __future__ import annotations
 
 from binascii import a2b_base64
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 import msgspec
 
-from tidemill.kpl import CorruptAggregate, is_aggregate, unpack
+from tidemill.kpl import CorruptAggregate, UserRecord, is_aggregate, unpack
 from tidemill.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Document, RefusedRequest, Request, decode_json
 from tidemill.request import decode as decode_request
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
@@ -57,38 +57,29 @@ def intake(event: KinesisEvent) -> Intake:
     arrivals: list[Arrival] = []
     unreadable: list[Unreadable] = []
     for record in event["Records"]:
-        for found in _read(record):
-            if isinstance(found, Arrival):
-                arrivals.append(found)
+        kinesis = record["kinesis"]
+        shard = record["eventID"].partition(":")[0]
+        sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
+        data, key = a2b_base64(kinesis["data"]), kinesis["partitionKey"]
+        try:
+            user_records = _user_records(data, key)
+        except CorruptAggregate as error:
+            reason = f"corrupt aggregate: {error}"
+            unreadable.append(Unreadable(shard, Position(sequence, 0), arrived, key, data, reason))
+            continue
+        for sub, one in enumerate(user_records):
+            position = Position(sequence, sub)
+            try:
+                request = read_request(one.data, one.key, shard, position)
+            except RefusedRequest as error:
+                unreadable.append(Unreadable(shard, position, arrived, one.key, one.data, str(error)))
             else:
-                unreadable.append(found)
+                arrivals.append(Arrival(shard, position, arrived, one.key, request, one.data))
     return Intake(tuple(arrivals), tuple(unreadable), len(event["Records"]))
 
 
-def _read(record: EventRecord) -> Iterator[Arrival | Unreadable]:
-    kinesis = record["kinesis"]
-    shard = record["eventID"].partition(":")[0]
-    sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
-    data = a2b_base64(kinesis["data"])
-    if not is_aggregate(data):
-        yield _arrival(shard, Position(sequence, 0), arrived, kinesis["partitionKey"], data)
-        return
-    try:
-        user_records = unpack(data)
-    except CorruptAggregate as error:
-        reason = f"corrupt aggregate: {error}"
-        yield Unreadable(shard, Position(sequence, 0), arrived, kinesis["partitionKey"], data, reason)
-        return
-    for sub, user_record in enumerate(user_records):
-        yield _arrival(shard, Position(sequence, sub), arrived, user_record.key, user_record.data)
-
-
-def _arrival(shard: str, position: Position, arrived: float, key: str, payload: bytes) -> Arrival | Unreadable:
-    try:
-        request = read_request(payload, key, place_of(shard, position))
-    except RefusedRequest as error:
-        return Unreadable(shard, position, arrived, key, payload, str(error))
-    return Arrival(shard, position, arrived, key, request, payload)
+def _user_records(data: bytes, key: str) -> Sequence[UserRecord]:
+    return unpack(data) if is_aggregate(data) else (UserRecord(key, data),)
 
 
 def place_of(shard: str, position: Position) -> str:
@@ -96,7 +87,7 @@ def place_of(shard: str, position: Position) -> str:
     return f"{shard}-{position.sequence}-{position.sub}"
 
 
-def read_request(payload: bytes, key: str, place: str) -> Request:
+def read_request(payload: bytes, key: str, shard: str, position: Position) -> Request:
     """The request that a user record is, under its partition key; its place is the id of one that has none.
 
     Raises:
@@ -113,7 +104,7 @@ def read_request(payload: bytes, key: str, place: str) -> Request:
         event = _event(payload)
         if event is None:
             raise
-        return Request(id=place, cmd=TRACK, key=key, data=event)
+        return Request(id=place_of(shard, position), cmd=TRACK, key=key, data=event)
     if request.key is None:
         return msgspec.structs.replace(request, key=key)
     if request.key != key:

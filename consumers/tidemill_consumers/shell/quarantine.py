@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill.request import REDRIVE, RefusedRequest, Request
 from tidemill.sendable import to_payload
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined
+from tidemill_consumers.core.trust import Seals, what_it_was
 from tidemill_consumers.shell.calls import MapCalls, at_once
 from tidemill_consumers.shell.intake import place_of, read_request
 
@@ -142,7 +143,7 @@ def read(stored: bytes) -> Kept:
     return kept
 
 
-def redriven(kept: Kept) -> Request:
+def redriven(kept: Kept, seals: Seals | None = None) -> Request:
     """The request to put back on the stream: the same id, client, command, key and data, and a writer of its own.
 
     Its first writer's counter has passed it, so under that it would be taken for a repeat. The new writer is its
@@ -151,11 +152,13 @@ def redriven(kept: Kept) -> Request:
     Raises:
         RefusedRequest: it never was a request, or is none that may be sent. Says why.
     """
-    place = place_of(kept.shard, kept.position)
     try:
-        request = read_request(kept.payload, kept.key, place)
+        request = read_request(kept.payload, kept.key, kept.shard, kept.position)
     except RefusedRequest as error:
         raise RefusedRequest(f"no request: {error if kept.id else kept.reason}") from None
-    request = msgspec.structs.replace(request, writer=REDRIVE + place, counter=1)
+    was = what_it_was(request, kept.payload, seals)
+    writer = REDRIVE + place_of(kept.shard, kept.position)
+    request = msgspec.structs.replace(request, writer=writer, counter=1, was=was, sig=None)
+    request = seals.seal(request) if seals else request
     to_payload(request)
     return request

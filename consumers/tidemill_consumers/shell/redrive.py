@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import RefusedRequest, Request
 from tidemill_consumers.core.plan import MAX_REDRIVEN
+from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.calls import MapCalls, at_once
 from tidemill_consumers.shell.quarantine import PREFIX, Kept, day_of, read, redriven
 
@@ -102,19 +103,21 @@ class Objects:
         s3: a boto3 S3 client.
         bucket: the bucket's name.
         calls: makes several calls; by default some at once.
+        seals: the application's own, if it has a secret: without it, signed requests stay where they are.
     """
 
-    def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None) -> None:
+    def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None, seals: Seals | None = None) -> None:
         self._s3 = s3
         self._bucket = bucket
         self.map = calls or at_once(CALLS_AT_ONCE, "redrive")
+        self.seals = seals
 
     def find(self, wanted: Wanted) -> Iterator[Found | None]:
         """Those that are wanted, in no particular order, and None for each that is not."""
         keys = self._keys(wanted)
         while some := list(islice(keys, READ_AT_ONCE)):
             for key, stored in zip(some, self.map(self.read, some), strict=True):
-                found = _found(key, stored) if stored is not None else None
+                found = _found(key, stored, self.seals) if stored is not None else None
                 yield found if found and wanted.takes(found.kept) else None
 
     def read(self, object_key: str) -> bytes | None:
@@ -189,12 +192,12 @@ def oldest_first(found: Iterable[Found]) -> list[Found]:
     return sorted(found, key=when)
 
 
-def _found(object_key: str, stored: bytes) -> Found:
+def _found(object_key: str, stored: bytes, seals: Seals | None) -> Found:
     kept = None
     problem = None
     try:
         kept = read(stored)
-        redriven(kept)
+        redriven(kept, seals)
     except RefusedRequest as error:
         problem = str(error)
     return Found(object_key, kept and msgspec.structs.replace(kept, payload=b""), problem)
@@ -203,7 +206,9 @@ def _found(object_key: str, stored: bytes) -> Found:
 def _redrive(objects: Objects, keys: Sequence[str], put: Put) -> Iterator[Redriven]:
     # Read now and not before: meanwhile somebody else may have put it back.
     bodies = zip(keys, objects.map(objects.read, keys), strict=True)
-    waits = [(key, put(redriven(read(stored))) if stored is not None else None) for key, stored in bodies]
+    waits = [
+        (key, put(redriven(read(stored), objects.seals)) if stored is not None else None) for key, stored in bodies
+    ]
     stored_keys: list[str] = []
     for key, wait in waits:
         if wait is None:

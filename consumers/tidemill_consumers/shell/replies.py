@@ -97,9 +97,9 @@ def calls(pending: Iterable[Message]) -> Iterator[list[Message]]:
 
 
 def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[Message]:
-    body = encode(Receipts(client, tuple(receipt.reply for receipt in receipts)))
+    body = encode(Receipts(client, tuple([receipt.reply for receipt in receipts])))
     if len(body) + 4 * len(client) + 32 <= MAX_CALL_BYTES or len(receipts) == 1:
-        yield Message(client, body.decode(), tuple(receipt.sequence for receipt in receipts))
+        yield Message(client, body.decode(), tuple([receipt.sequence for receipt in receipts]))
         return
     half = len(receipts) // 2
     yield from _split(client, receipts[:half])

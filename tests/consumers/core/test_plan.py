@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.request import REDRIVE, Json, Request
-from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Arrival,
+    Emit,
+    Entity,
+    Position,
+    Proof,
+    Rejected,
+    Rules,
+    State,
+    Verified,
+    Write,
+)
 from tidemill_consumers.core.emits import EMITTER, MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.plan import (
     MAX_EMITTERS,
@@ -45,7 +57,7 @@ def tell(state: State, request: Request) -> Accepted:
     return Accepted({"told": told}, emits=(Emit("hear", "ear", {"n": told}), Emit("hear", "other", {"n": told}, "c")))
 
 
-RULES: Rules = {"append": append, "refuse": refuse, "explode": explode, "tell": tell}
+RULES: Rules = {"append": append, "refuse": refuse, "explode": explode, "tell": tell, "pay": Verified(append)}
 
 
 def arrival(n: int, cmd: str = "append", *, key: str = "k", writer: str | None = "w", shard: str = "s") -> Arrival:
@@ -505,3 +517,49 @@ def test_what_another_shard_s_outcomes_displaced_is_not_answered_wrongly() -> No
     assert "w-1" not in entity.recent
     again = fold([arrival(n, "refuse") for n in range(1, 4)], entity)
     assert {one.reply.status for one in again.receipts} <= {"rejected"}
+
+
+# ---- who it is from
+
+
+FORGED, PROVEN = Proof("signed, by none of the keys registered for 'c'"), Proof()
+
+
+def test_a_rule_for_verified_clients_takes_no_others() -> None:
+    write = fold([arrival(1, "pay"), replace(arrival(2, "pay"), proof=PROVEN)])
+    assert write.becomes
+    assert write.becomes.document == {"ids": ["w-2"]}
+    assert [(one.arrival.position.sequence, one.reason) for one in write.quarantine] == [
+        (1, "unsigned, and pay takes requests of verified clients only")
+    ]
+    assert [one.reply.status for one in write.receipts] == ["quarantined", "accepted"]
+
+
+def test_other_rules_take_both() -> None:
+    write = fold([arrival(1), replace(arrival(2), proof=PROVEN)])
+    assert write.becomes
+    assert write.becomes.document == {"ids": ["w-1", "w-2"]}
+
+
+@pytest.mark.parametrize("cmd", ["append", "pay", "unheard of"])
+def test_what_is_forged_is_quarantined_and_uses_up_no_counter(cmd: str) -> None:
+    write = fold([replace(arrival(9, cmd), proof=FORGED)])
+    assert write.becomes
+    assert write.becomes.document is None
+    assert write.becomes.writers == {}
+    assert [one.reason for one in write.quarantine] == [FORGED.problem]
+    assert [one.reply.status for one in write.receipts] == ["quarantined"]
+    again = fold([replace(arrival(9, cmd), proof=PROVEN)], write.becomes)
+    assert [one.reply.status for one in again.receipts] == ["quarantined"], "redelivered, it is answered alike"
+    assert again.becomes is None
+
+
+def test_nobody_pushes_out_the_writers_of_verified_clients() -> None:
+    verified = "verified/" + "0" * 128
+    arrivals = [replace(arrival(1, writer=verified), proof=PROVEN)]
+    arrivals += [arrival(n, writer=f"verified/{n}") for n in range(2, MAX_WRITERS + 20)]
+    write = fold(arrivals)
+    assert write.becomes
+    assert verified in write.becomes.writers
+    assert len(write.becomes.writers) == MAX_WRITERS
+    assert write.evicted == 19

@@ -1,0 +1,300 @@
+"""What signatures and seals prove, and what does not pass for one. Values only."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as some
+
+from tidemill.request import REDRIVE, Request, Was, encode
+from tidemill.sendable import to_payload
+from tidemill.signature import Signer
+from tidemill_consumers.core.batch import Arrival, Position, Proof
+from tidemill_consumers.core.emits import EMITTER
+from tidemill_consumers.core.trust import (
+    INCOMPLETE,
+    MALFORMED,
+    NO_SECRET,
+    NOT_SEALED,
+    Claim,
+    Seals,
+    examine,
+    is_marked,
+    is_of_verified,
+    settle,
+)
+
+STREAM = "requests"
+KEY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+EVES = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
+SIGNER = Signer(KEY, stream=STREAM)
+SECRET, OLD_SECRET = "s" * 43, "o" * 43
+SEALS = Seals(STREAM, [SECRET])
+
+REQUEST = Request(id="1", cmd="pay", key="k", client="ada", writer="w", counter=5, data={"to": "bob"})
+SIGNED = SIGNER.sign(REQUEST)
+EMITTED = msgspec.structs.replace(REQUEST, writer=EMITTER + "other", client=None)
+
+
+def arrival(request: Request, payload: bytes | None = None) -> Arrival:
+    return Arrival("s", Position(1, 0), 1000.0, request.key or "", request, payload or encode(request))
+
+
+def outcome(request: Request, *, payload: bytes | None = None, seals: Seals | None = SEALS) -> Arrival:
+    """The arrival as it is planned, where KEY is registered for its client."""
+    arrived = arrival(request, payload)
+    if not (is_marked(request) if seals else request.sig):
+        return arrived
+    examined = examine(arrived, STREAM, seals)
+    return settle(examined, [KEY.public_key()]) if isinstance(examined, Claim) else examined
+
+
+def problem(request: Request, **given: Any) -> str:
+    found = outcome(request, **given)
+    assert found.proof, "taken for unsigned"
+    assert found.proof.problem, "taken for proven"
+    assert found.request == request, "what is quarantined is what came"
+    return found.proof.problem
+
+
+def changed(request: Request, **changes: Any) -> Request:
+    return msgspec.structs.replace(request, **changes)
+
+
+def redriven(request: Request, *, place: str = "s-1-0", seals: Seals = SEALS, **changes: Any) -> Request:
+    """As an operator puts it back."""
+    was = Was(request.writer, request.counter, request.sig) if request.sig else None  # type: ignore[arg-type]
+    return seals.seal(changed(request, writer=REDRIVE + place, counter=1, was=was, sig=None, **changes))
+
+
+# ---- a client's signature
+
+
+@pytest.mark.parametrize("seals", [None, SEALS])
+def test_a_signature_proves_its_client(seals: Seals | None) -> None:
+    found = outcome(SIGNED, seals=seals)
+    assert found.proof == Proof()
+    assert changed(found.request, writer="w") == REQUEST
+    assert replace(found, request=SIGNED, proof=None) == arrival(SIGNED)
+
+
+def test_without_a_signature_nothing_is_looked_at() -> None:
+    assert not is_marked(REQUEST)
+    assert is_marked(EMITTED)
+    assert is_marked(SIGNED)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        Signer(EVES, stream=STREAM).sign(REQUEST),
+        Signer(KEY, stream="other").sign(REQUEST),
+        changed(SIGNED, id="2"),
+        changed(SIGNED, client="eve"),
+        changed(SIGNED, client="eve", id="2"),
+        changed(SIGNED, cmd="close"),
+        changed(SIGNED, key="k2"),
+        changed(SIGNED, writer="v"),
+        changed(SIGNED, counter=6),
+        changed(SIGNED, data={"to": "eve"}),
+        changed(REQUEST, sig=Signer(KEY, stream=STREAM).sign(changed(REQUEST, counter=4)).sig),
+    ],
+)
+def test_a_forged_one_is_a_problem_never_unsigned(forged: Request) -> None:
+    assert "by none of the keys registered for" in problem(forged)
+
+
+def test_the_partition_key_counts() -> None:
+    """A signed request cannot be moved to another entity by leaving its key out of the body."""
+    bare = changed(REQUEST, key=None)
+    body = encode(bare)
+    payload = body[:-1] + encode(SIGNED)[-96:]
+    assert "by none of the keys" in problem(changed(SIGNED, key="elsewhere"), payload=payload)
+
+
+def test_a_client_without_keys_is_told_so() -> None:
+    examined = examine(arrival(SIGNED), STREAM, None)
+    assert isinstance(examined, Claim)
+    assert settle(examined, []).proof == Proof("signed, but no key is registered for 'ada'")
+
+
+def test_any_of_a_clients_keys_will_do() -> None:
+    examined = examine(arrival(SIGNED), STREAM, None)
+    assert isinstance(examined, Claim)
+    assert settle(examined, [EVES.public_key(), KEY.public_key()]).proof == Proof()
+
+
+@pytest.mark.parametrize("sig", ["", "A", "A" * 85, "A" * 87, "A" * 85 + "=", "é" * 86, "A" * 85 + "B"])
+def test_a_malformed_signature_is_a_problem(sig: str) -> None:
+    assert problem(changed(REQUEST, sig=sig)) == MALFORMED
+    assert problem(redriven(changed(REQUEST, sig=sig or "-"))) == MALFORMED
+
+
+def test_so_is_one_in_another_place() -> None:
+    payload = encode(SIGNED)
+    assert problem(SIGNED, payload=payload.replace(b',"sig"', b', "sig"')) == MALFORMED
+
+
+@pytest.mark.parametrize("field", ["client", "writer", "counter"])
+def test_a_signature_needs_what_it_is_of(field: str) -> None:
+    assert problem(changed(SIGNED, **{field: None})) == INCOMPLETE
+
+
+def test_only_the_application_says_what_a_request_was() -> None:
+    assert problem(changed(SIGNED, was=Was("w", 5, SIGNED.sig or ""))) == MALFORMED
+
+
+# ---- a verified client's writers are its own
+
+
+def test_the_writer_of_a_verified_client_is_nobody_elses() -> None:
+    adas = outcome(SIGNED).request.writer
+    assert adas
+    assert is_of_verified(adas)
+    assert not is_of_verified("w" * 128), "the longest that an unsigned request may have"
+    eves = outcome(SIGNER.sign(changed(REQUEST, client="eve"))).request.writer
+    assert adas != eves
+    assert outcome(SIGNER.sign(changed(REQUEST, counter=9, id="2"))).request.writer == adas
+
+
+@given(some.text(min_size=1, max_size=6), some.text(min_size=1, max_size=6), some.integers(1, 11))
+def test_however_client_and_writer_are_cut(client: str, writer: str, place: int) -> None:
+    joined = client + writer
+    one, other = (client, writer), (joined[:place], joined[place:])
+    if not all(other):
+        return
+    names = {outcome(SIGNER.sign(changed(REQUEST, client=c, writer=w))).request.writer for c, w in {one, other}}
+    assert len(names) == len({one, other})
+
+
+# ---- the application's seal
+
+
+def test_a_sealed_emit_is_the_applications_word() -> None:
+    found = outcome(SEALS.seal(EMITTED))
+    assert found.proof == Proof()
+    assert found.request == EMITTED
+
+
+def test_an_unsealed_one_is_believed_only_without_a_secret() -> None:
+    assert problem(EMITTED) == NOT_SEALED
+    assert problem(changed(EMITTED, writer=REDRIVE + "s-1-0")) == NOT_SEALED
+    assert outcome(EMITTED, seals=None).proof is None
+    assert problem(SEALS.seal(EMITTED), seals=None) == NO_SECRET
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        Seals(STREAM, [OLD_SECRET]).seal(EMITTED),
+        Seals("other", [SECRET]).seal(EMITTED),
+        SIGNER.sign(changed(EMITTED, client="ada")),
+        changed(SEALS.seal(EMITTED), counter=6),
+        changed(SEALS.seal(EMITTED), key="k2"),
+        changed(SEALS.seal(EMITTED), cmd="close"),
+        changed(SEALS.seal(EMITTED), client="ada"),
+        changed(SEALS.seal(EMITTED), data={}),
+        changed(SEALS.seal(EMITTED), writer=EMITTER + "k"),
+        changed(SEALS.seal(EMITTED), writer=REDRIVE + "s-1-0"),
+        changed(SEALS.seal(EMITTED), was=Was("w", 1, "")),
+        changed(EMITTED, sig=""),
+        changed(EMITTED, sig="A" * 86),
+    ],
+)
+def test_a_forged_seal_is_a_problem(forged: Request) -> None:
+    assert problem(forged) == NOT_SEALED
+
+
+def test_a_seal_is_no_clients_signature() -> None:
+    assert "by none of the keys" in problem(SEALS.seal(REQUEST))
+
+
+def test_secrets_can_be_changed_one_after_the_other() -> None:
+    old, both = Seals(STREAM, [OLD_SECRET]), Seals(STREAM, [SECRET, OLD_SECRET])
+    assert both.seal(EMITTED) == SEALS.seal(EMITTED)
+    for sealed in (old.seal(EMITTED), SEALS.seal(EMITTED)):
+        # The request is the same then, too: a repeat that is sealed anew is not another request under its counter.
+        assert outcome(sealed, seals=both) == replace(
+            outcome(SEALS.seal(EMITTED), seals=both), payload=to_payload(sealed)
+        )
+
+
+def test_a_setting_names_them() -> None:
+    assert Seals.read(STREAM, "") is None
+    seals = Seals.read(STREAM, f"{SECRET},{OLD_SECRET}")
+    assert seals
+    assert seals.hold(Seals(STREAM, [OLD_SECRET]).seal(EMITTED))
+    for short in ("s" * 42, f"{SECRET},", f"{SECRET},short"):
+        with pytest.raises(ValueError, match="43 characters"):
+            Seals.read(STREAM, short)
+
+
+# ---- redriven
+
+
+def test_a_redriven_request_proves_its_client_still() -> None:
+    found = outcome(redriven(SIGNED))
+    assert found.proof == Proof()
+    assert found.request.writer
+    assert found.request.writer.startswith(REDRIVE)
+    assert not is_of_verified(found.request.writer)
+    assert changed(found.request, writer="w", counter=5) == REQUEST
+
+
+def test_it_is_known_by_what_it_was_wherever_it_lay() -> None:
+    """Of two copies that were quarantined, one is applied."""
+    one, other = outcome(redriven(SIGNED, place="s-1-0")), outcome(redriven(SIGNED, place="s-2-0"))
+    assert one.request == other.request
+    third = outcome(redriven(SIGNER.sign(changed(REQUEST, counter=6))))
+    assert third.request.writer != one.request.writer
+
+
+def test_one_that_was_unsigned_is_unsigned_still() -> None:
+    found = outcome(redriven(REQUEST))
+    assert found.proof is None
+    assert found.request == changed(REQUEST, writer=REDRIVE + "s-1-0", counter=1)
+
+
+def test_an_emit_that_was_sealed_is_the_applications_word_still() -> None:
+    assert outcome(redriven(SEALS.seal(EMITTED))).proof == Proof()
+    assert outcome(redriven(EMITTED)).proof is None
+    forged = Seals(STREAM, [OLD_SECRET]).seal(EMITTED)
+    assert problem(redriven(forged)) == NOT_SEALED
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        redriven(Signer(EVES, stream=STREAM).sign(REQUEST)),
+        redriven(SIGNED, data={"to": "eve"}),
+        redriven(SIGNED, client="eve"),
+        redriven(SIGNED, key="k2"),
+        redriven(SIGNED, id="2"),
+        redriven(changed(SIGNED, counter=6)),
+        redriven(changed(SIGNED, writer="v")),
+    ],
+)
+def test_the_seal_of_an_operator_does_not_stand_for_the_client(forged: Request) -> None:
+    assert "by none of the keys registered for" in problem(forged)
+
+
+@pytest.mark.parametrize(
+    "replayed",
+    [
+        changed(redriven(SIGNED), sig=None),
+        changed(redriven(SIGNED), sig=SIGNED.sig),
+        changed(redriven(SIGNED), writer=REDRIVE + "s-9-0"),
+        changed(redriven(SIGNED), was=None),
+        redriven(SIGNED, seals=Seals(STREAM, [OLD_SECRET])),
+        changed(SIGNED, writer=REDRIVE + "s-1-0", counter=1),
+        SIGNER.sign(changed(REQUEST, writer=REDRIVE + "s-1-0", counter=1)),
+    ],
+)
+def test_nobody_else_redrives(replayed: Request) -> None:
+    """A signed request that was applied does not come again under a writer that is made up."""
+    assert problem(replayed) == NOT_SEALED
+    if replayed.sig:
+        assert problem(replayed, seals=None) == NO_SECRET

@@ -1,0 +1,90 @@
+"""Frames: what was written is read, and nothing else, whatever becomes of the bytes."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.frames import (
+    HEAD,
+    OVERHEAD,
+    REQUEST,
+    SETTLED,
+    TITLE,
+    Frame,
+    Gap,
+    Head,
+    read,
+    settled_in,
+    to_frame,
+    to_head,
+    to_opening,
+    to_settled,
+)
+
+COUNTS = st.integers(0, 2**63)
+CONTENTS = st.lists(st.tuples(st.sampled_from((REQUEST, SETTLED)), COUNTS, COUNTS, st.binary(max_size=40)), max_size=5)
+SEED = 7
+
+
+def segment(*contents: tuple[int, int, int, bytes]) -> bytes:
+    return to_opening(5, 6, "writer", SEED) + b"".join(to_frame(*content, SEED) for content in contents)
+
+
+@given(CONTENTS)
+def test_what_is_written_is_read(contents: list[tuple[int, int, int, bytes]]) -> None:
+    data = segment(*contents)
+    head, *frames = [found for found in read(data, SEED) if isinstance(found, Frame)]
+    assert (head.kind, head.number, head.counter, to_head(head.payload)) == (HEAD, 5, 6, Head(1, "writer"))
+    assert [frame[:4] for frame in frames] == contents
+    assert all(frame.end - frame.start == OVERHEAD + len(frame.payload) for frame in frames)
+    assert all(before.end == after.start for before, after in pairwise([head, *frames]))
+    assert [head, *frames][-1].end == len(data)
+
+
+@given(CONTENTS, st.data())
+def test_gaps_and_frames_cover_all_of_a_damaged_segment(
+    contents: list[tuple[int, int, int, bytes]], data: st.DataObject
+) -> None:
+    whole = bytearray(segment(*contents))
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    title = len(TITLE) if whole.startswith(TITLE) else 0
+    found = list(read(bytes(whole), SEED))
+    assert found[0].start == title
+    assert found[-1].end == len(whole)
+    assert all(before.end == after.start for before, after in pairwise(found))
+    assert sum(isinstance(one, Gap) for one in found) == 1
+    assert {one[:4] for one in found if isinstance(one, Frame) and one.kind != HEAD} <= set(contents)
+
+
+def test_a_frame_of_another_segment_is_not_taken_for_one() -> None:
+    copied = to_frame(REQUEST, 9, 9, b"copied", SEED + 1)
+    data = bytearray(segment((REQUEST, 1, 1, b"before" + copied), (REQUEST, 2, 2, b"after")))
+    data[data.index(b"before")] ^= 1
+    assert [one.payload for one in read(bytes(data), SEED) if isinstance(one, Frame)][1:] == [b"after"]
+
+
+@given(st.integers(1, 200))
+def test_a_cut_off_end_is_torn_and_a_corrupt_one_is_not(kept: int) -> None:
+    whole = segment((REQUEST, 1, 1, b"one"), (REQUEST, 2, 2, b"x" * 174))
+    last = to_frame(REQUEST, 2, 2, b"x" * 174, SEED)
+    start = len(whole) - len(last)
+    assert list(read(whole[: start + kept], SEED))[-1] == Gap(start, start + kept, is_torn=True)
+    assert list(read(whole[:start] + bytes(kept), SEED))[-1] == Gap(start, start + kept, is_torn=True)
+    assert list(read(whole[:-1] + b"y", SEED))[-1] == Gap(start, len(whole), is_torn=False)
+
+
+def test_a_segment_that_was_just_begun_is_torn() -> None:
+    opening = to_opening(5, 6, "writer", SEED)
+    for kept in range(1, len(opening)):
+        gaps = [found for found in read(opening[:kept], SEED) if isinstance(found, Gap)]
+        assert all(gap.is_torn for gap in gaps)
+
+
+@given(st.sets(st.integers(1, 2**63)))
+def test_numbers_are_named_whatever_they_are(numbers: set[int]) -> None:
+    assert list(settled_in(to_settled(numbers))) == sorted(numbers)
+
+
+def test_neighbours_take_a_byte_each() -> None:
+    assert len(to_settled(range(1_000_000, 1_001_000))) < 1_100
