@@ -161,6 +161,10 @@ class Single:
         return self._data
 
 
+_NOTHING = Single()
+"""The content of records that take no more requests."""
+
+
 class Record:
     """A lane's record, from its first request to its outcome.
 
@@ -243,7 +247,7 @@ class Record:
         """Its bytes: the same at every retry. Asked for only when no request can join any more."""
         if not self._data:
             self._data = self._content.pack()
-            self._content = self._new_content()
+            self._content = _NOTHING
         return self._data
 
     @property
@@ -284,7 +288,7 @@ class Record:
         """Ends its way, and frees its bytes: handles keep the record."""
         self.outcome = outcome
         self._data = b""
-        self._content = self._new_content()
+        self._content = _NOTHING
         self._deadlines.clear()
 
     def take_ended(self) -> list[int]:
@@ -298,6 +302,7 @@ class Record:
     def _keep(self, kept: list[int], places: list[int]) -> None:
         items = dict(zip(places, unpack(self.data), strict=True))
         self._data = b""
+        self._content = self._new_content()
         for place in kept:
             self._content.add((items[place].key, items[place].data), maxsize)
         self.size = self._content.size
