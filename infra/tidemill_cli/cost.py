@@ -1,0 +1,309 @@
+"""`tidemill cost`: whether buffering pays at a rate, with which settings, and what each item costs.
+
+Room: command line. Reads and shows; what it says is the cost model's (tidemill_load.advice). Asks nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tidemill_cli.result_file import check_writable
+from tidemill_cli.showing import console, printable
+from tidemill_cli.units import count, number, rate, seconds, size
+from tidemill_load.advice import BUFFERING, Advice, Option, Wanted, advise, dollars, what_if, within
+from tidemill_load.assumptions import MAX_BATCH, MAX_WINDOW, MODES, Assumptions, Impossible, Mode
+from tidemill_load.bill import Counts
+from tidemill_load.keys import Keys
+from tidemill_load.prices import PriceError, Prices, list_prices, read_prices
+
+SCHEMA_VERSION = 1
+"""Of what --json writes. A field is added, never renamed; when a reader would misread an old one, it rises."""
+
+DEFAULT = Assumptions()
+
+EXAMPLE = f"""\
+examples:
+  tidemill cost --rate 1000 --size 200 --p99 2s
+  tidemill cost --rate 5M/day --size 1KB --keys 1M --clients 20 --p99 30s --json cost.json
+  tidemill cost --rate 50 --api rest --memory 512 --duration-ms 40 --direct-writes 3
+  tidemill cost --rate 1000 --window 5 --batch 1000 --on-demand --prices eu.toml
+
+The bound of --p99 chooses window and batch: the cheapest that keep it. Without it, and without --window, the window is
+the template's, {DEFAULT.window} s. What the model rests on and leaves out: producers/tidemill_load/COST.md.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--rate", type=rate, required=True, help="requests a second: 1000, 10k, 5M/day")
+    parser.add_argument("--p99", type=seconds, metavar="TIME", help="in which 99 of 100 requests are to be answered")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="other prices: TOML, as prices.toml, what differs")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
+    _add_requests(parser.add_argument_group("the requests"))
+    _add_stream(parser.add_argument_group("the stream and its batches"))
+    _add_functions(parser.add_argument_group("what a request takes now, and what Tidemill takes"))
+    parser.epilog = EXAMPLE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _add_requests(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--size", type=size, default=DEFAULT.size, help=f"of a request's JSON ({DEFAULT.size}B)")
+    group.add_argument("--key-size", type=size, default=DEFAULT.key_bytes, metavar="SIZE", help="of its ordering key")
+    group.add_argument("--keys", type=count, default=DEFAULT.keys.count, metavar="N", help="ordering keys (10k)")
+    group.add_argument("--skew", type=number, default=DEFAULT.keys.skew, help="Zipf's exponent of them; 0 is even (1)")
+    group.add_argument("--fold", type=number, metavar="SHARE", help="measured: distinct keys per request of a batch")
+    group.add_argument("--clients", type=count, default=1, metavar="N", help="producers that share the rate (1)")
+    group.add_argument(
+        "--replies",
+        type=_replies,
+        default=0.0,
+        metavar="SHARE|none",
+        help="answered by a message each (0); the others share one per client and batch; none: nobody is answered",
+    )
+
+
+def _add_stream(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--window", type=seconds, metavar="TIME", help=f"whole seconds, 0 to {MAX_WINDOW}")
+    group.add_argument("--batch", type=count, metavar="N", help=f"records of a batch at most, up to {MAX_BATCH:,}")
+    kind = group.add_mutually_exclusive_group()
+    kind.add_argument("--provisioned", action="store_true", help="shards by the hour, as the template has them (so)")
+    kind.add_argument("--on-demand", action="store_true", help="a stream by the hour and by bytes")
+    group.add_argument("--peak", type=number, default=1.0, metavar="FACTOR", help="shards for so many times the rate")
+    group.add_argument("--linger", type=seconds, default=DEFAULT.linger, metavar="TIME", help="of producers (100ms)")
+    group.add_argument("--lanes", type=count, default=DEFAULT.lanes, metavar="N", help=f"of them ({DEFAULT.lanes})")
+    group.add_argument("--arrivals", choices=("random", "even"), default="random", help="how requests come (random)")
+    group.add_argument("--no-archive", action="store_true", help="without Firehose and its files")
+
+
+def _add_functions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--api", choices=("http", "rest", "none"), default="http", help="before the direct function")
+    group.add_argument("--memory", type=count, default=DEFAULT.direct_memory, metavar="MB", help="of that (128)")
+    group.add_argument("--duration-ms", type=number, default=8.0, metavar="MS", help="it is billed for a request (8)")
+    group.add_argument("--direct-writes", type=number, default=1.0, metavar="N", help="it makes; 3 if idempotent (1)")
+    group.add_argument("--item-size", type=size, default=DEFAULT.item_bytes, metavar="SIZE", help="of an entity (1KB)")
+    group.add_argument("--apply-memory", type=count, default=DEFAULT.memory, metavar="MB", help="Tidemill's (1769)")
+    group.add_argument("--apply-ms", type=number, default=20.0, metavar="MS", help="it is billed for a batch (20)")
+    group.add_argument("--apply-us", type=number, default=40.0, metavar="US", help="and for each request in it (40)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; 0 when it could answer, 1 with a message on stderr when not or when it cannot be done so."""
+    try:
+        if args.json:
+            check_writable(args.json)
+        prices = read_prices(args.prices) if args.prices else list_prices()
+        given = _assumptions(args)
+        advice = advise(args.rate, given, Wanted(args.p99, _window(args), args.batch), prices)
+        if args.json:
+            args.json.write_text(json.dumps(_result(args, advice, given, prices), indent=2) + "\n")
+    except (PriceError, Impossible, OSError) as error:
+        print(f"tidemill cost: {printable(str(error))}", file=sys.stderr)
+        return 1
+    _show(args, advice, given, prices)
+    return _complain(advice)
+
+
+def _complain(advice: Advice) -> int:
+    if advice.best is not None:
+        return 0
+    for mode, problem in _problems(advice, BUFFERING):
+        print(f"tidemill cost: {mode} is not possible: {problem}", file=sys.stderr)
+    return 1
+
+
+def _problems(advice: Advice, modes: Sequence[Mode]) -> list[tuple[Mode, str]]:
+    return [(mode, problem) for mode in modes for problem in advice.options[mode].problems]
+
+
+def _assumptions(args: argparse.Namespace) -> Assumptions:
+    return Assumptions(
+        size=args.size,
+        key_bytes=args.key_size,
+        keys=Keys(args.keys, args.skew),
+        fold=args.fold,
+        clients=args.clients,
+        single_replies=args.replies,
+        linger=args.linger,
+        lanes=args.lanes,
+        on_demand=args.on_demand,
+        peak=args.peak,
+        arrivals=args.arrivals,
+        api=args.api,
+        direct_seconds=args.duration_ms / 1000,
+        direct_memory=args.memory,
+        direct_writes=args.direct_writes,
+        memory=args.apply_memory,
+        invocation_seconds=args.apply_ms / 1000,
+        request_seconds=args.apply_us / 1e6,
+        item_bytes=args.item_size,
+        archive=not args.no_archive,
+    )
+
+
+def _window(args: argparse.Namespace) -> int | None:
+    if args.window is None:
+        return None
+    whole = int(args.window)
+    if args.window != whole:
+        raise Impossible(f"a window of {args.window:g} s is not possible: AWS takes whole seconds; use {whole}s")
+    return whole
+
+
+def _replies(text: str) -> float | None:
+    return None if text == "none" else number(text)
+
+
+# ---- what it shows
+
+
+def _show(args: argparse.Namespace, advice: Advice, given: Assumptions, prices: Prices) -> None:
+    out = console()
+    out.print(Text(advice.headline, style="bold"))
+    if advice.best:
+        out.print(Text(advice.delivery))
+        out.print(Text(_settings(advice.options[advice.best])))
+    out.print()
+    out.print(_table(advice))
+    out.print()
+    for mode, problem in _problems(advice, MODES):
+        out.print(Text(f"{mode} is not possible: {problem}"))
+    out.print(_variations(advice, args.rate, prices))
+    out.print()
+    out.print(Text(_taken_for_granted(given, prices)))
+
+
+def _settings(option: Option) -> str:
+    happens, given = option.point.flow, option.given
+    shards = "an on-demand stream" if given.on_demand else f"ShardCount={happens.shards}"
+    window = f"BatchingWindowSeconds={given.window} BatchSize={given.batch}"
+    return (
+        f"With {shards} {window}, {happens.mode}: {_figure(happens.batch)} requests an invocation; 99 of 100 answered "
+        f"within {within(happens.p99)}."
+    )
+
+
+_ROWS: tuple[tuple[str, Callable[[Option], str]], ...] = (
+    ("shards", lambda one: _figure(one.point.flow.shards)),
+    ("window, seconds", lambda one: f"{one.given.window}" if one.point.flow.shards else ""),
+    ("batch, records at most", lambda one: f"{one.given.batch:,}" if one.point.flow.shards else ""),
+    ("lanes of a producer", lambda one: _figure(one.point.flow.lanes)),
+    ("requests in a record", lambda one: _figure(one.point.flow.requests_per_record)),
+    ("requests an invocation", lambda one: _figure(one.point.flow.batch)),
+    ("invocations per million", lambda one: _figure(one.point.flow.invocations_per_million)),
+    ("event, KB", lambda one: _figure(one.point.flow.event_bytes / 1024)),
+    ("items written per request", lambda one: f"{_written(one):.2g}"),
+    ("50 of 100 answered in, s", lambda one: f"{one.point.flow.p50:.2g}"),
+    ("99 of 100", lambda one: f"{one.point.flow.p99:.2g}"),
+)
+
+
+def _table(advice: Advice) -> Table:
+    options = advice.options
+    table = Table("", box=None, header_style="bold", pad_edge=False)
+    for mode in MODES:
+        table.add_column(mode, justify="right", style="bold" if mode == advice.best else "")
+    for name, cell in _ROWS:
+        table.add_row(name, *(cell(options[mode]) for mode in MODES))
+    table.add_section()
+    table.add_row("dollars per million:")
+    for item, name in _items(advice):
+        table.add_row(f"  {name}", *(_line(options[mode], item) for mode in MODES))
+    table.add_row("  in all", *(dollars(options[mode].point.per_million) for mode in MODES), style="bold")
+    table.add_row("dollars a month", *(f"{options[mode].point.bill.total:,.2f}" for mode in MODES))
+    table.add_row("cheaper than direct from", "", *(_even(options[mode]) for mode in MODES[1:]))
+    return table
+
+
+def _items(advice: Advice) -> Iterator[tuple[str, str]]:
+    """What any mode pays for, in the order of `Counts`: its field, its name."""
+    lines = {line.item: line for option in advice.options.values() for line in option.point.bill.lines}
+    for field in fields(Counts):
+        if line := lines.get(field.name):
+            yield line.item, f"{line.service}: {line.unit}"
+
+
+def _line(option: Option, item: str) -> str:
+    bill = option.point.bill
+    return next((dollars(bill.share(line.dollars)) for line in bill.lines if line.item == item), "")
+
+
+def _written(option: Option) -> float:
+    happens = option.point.flow
+    return happens.distinct / happens.batch if happens.shards else option.given.direct_writes
+
+
+def _even(option: Option) -> str:
+    return "never" if option.even_from is None else f"{option.even_from:,.3g}/s"
+
+
+def _figure(amount: float) -> str:
+    return "" if not amount else f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
+
+
+def _variations(advice: Advice, at: float, prices: Prices) -> Table:
+    table = Table("if instead", box=None, header_style="bold", pad_edge=False)
+    for name in ("direct", "buffering", ""):
+        table.add_column(name, justify="right" if name else "left")
+    for text, direct, other in what_if(advice, at, prices):
+        saved = 1 - other.per_million / direct.per_million
+        said = f"saves {100 * saved:.0f}%" if saved > 0 else "direct is cheaper"
+        table.add_row(text, dollars(direct.per_million), dollars(other.per_million), said)
+    return table
+
+
+def _taken_for_granted(given: Assumptions, prices: Prices) -> str:
+    keys = f"{given.keys.count:,} keys, Zipf {given.keys.skew:g}" if given.fold is None else f"{given.fold:g} keys each"
+    api = {"http": "an HTTP API", "rest": "a REST API", "none": "a function URL"}[given.api]
+    return (
+        f"Taken for granted: {given.size:,} bytes a request, {keys}; {given.clients:,} "
+        f"producer{'s' * (given.clients > 1)}; direct is billed {1000 * given.direct_seconds:g} ms at "
+        f"{given.direct_memory:,} MB behind {api}, with {given.direct_writes:g} "
+        f"write{'s' * (given.direct_writes != 1)}; apply {1000 * given.invocation_seconds:g} ms a batch and "
+        f"{1e6 * given.request_seconds:g} us a request at {given.memory:,} MB. Prices of {prices.region}, "
+        f"{prices.date}, without free tier and discounts; not in them: logs, data transfer, storage of the table."
+    )
+
+
+# ---- what it writes
+
+
+def _result(args: argparse.Namespace, advice: Advice, given: Assumptions, prices: Prices) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rate": args.rate,
+        "p99": args.p99,
+        "prices": {"date": prices.date, "region": prices.region},
+        "headline": advice.headline,
+        "delivery": advice.delivery,
+        "buffer": advice.buffer,
+        "best": advice.best,
+        "assumptions": asdict(given),
+        "modes": {mode: _as_json(option) for mode, option in advice.options.items()},
+        "if_instead": [
+            {"if": text, "direct": direct.per_million, "buffering": other.per_million}
+            for text, direct, other in what_if(advice, args.rate, prices)
+        ],
+    }
+
+
+def _as_json(option: Option) -> dict[str, Any]:
+    bill = option.point.bill
+    return {
+        "window": option.given.window,
+        "batch": option.given.batch,
+        "flow": asdict(option.point.flow),
+        "lines": [asdict(line) | {"per_million": bill.share(line.dollars)} for line in bill.lines],
+        "per_million": bill.per_million,
+        "month": bill.total,
+        "cheaper_from": option.even_from,
+        "problems": option.problems,
+    }

@@ -1,0 +1,53 @@
+"""How often a batch meets the same key: what folding saves, and what one hot key does to a shard.
+
+Room: load, pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import expm1, log1p
+
+_EXACT = 200
+"""Ranks that are looked at one by one; beyond, those within 2% of each other are taken together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Ordering keys and how unevenly requests fall on them: Zipf's law.
+
+    Attributes:
+        count: how many there are.
+        skew: Zipf's exponent: the key of rank r gets a share in proportion to 1/r**skew. 0 is even; 1 is what web
+            pages and shared media have.
+    """
+
+    count: int = 10_000
+    skew: float = 1.0
+
+    @property
+    def hottest(self) -> float:
+        """The share of requests that the most popular key gets."""
+        return _ranks(self)[0][0]
+
+    def distinct(self, requests: float) -> float:
+        """How many different keys that many requests touch, on average."""
+        # A key of share p is missed by n requests with probability (1 - p)**n.
+        return sum(
+            -ranks * expm1(requests * log1p(-share)) if share < 1 else min(requests, 1.0)
+            for share, ranks in _ranks(self)
+        )
+
+
+@lru_cache(maxsize=64)
+def _ranks(keys: Keys) -> tuple[tuple[float, float], ...]:
+    """(share of each, how many have it), the most popular first."""
+    groups: list[tuple[float, float]] = []
+    rank = 1
+    while rank <= keys.count:
+        ranks = max(1, min(rank // 50, keys.count - rank + 1)) if rank > _EXACT else 1
+        groups.append((rank + (ranks - 1) / 2, ranks))
+        rank += ranks
+    whole: float = sum(ranks * middle**-keys.skew for middle, ranks in groups)
+    return tuple((middle**-keys.skew / whole, float(ranks)) for middle, ranks in groups)

@@ -1,0 +1,207 @@
+"""`tidemill cost` as an engineer meets it: the sentence, the table, the file, the errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tidemill_cli import cost
+from tidemill_load.advice import Wanted, advise
+from tidemill_load.assumptions import MODES, Assumptions
+from tidemill_load.keys import Keys
+from tidemill_load.prices import list_prices
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser(prog="tidemill cost")
+    cost.add_arguments(parser)
+    return cost.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_the_first_line_says_whether_to_buffer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--rate", 1000, "--size", 200, "--p99", "2s") == 0
+    saves, delivery, settings = capsys.readouterr().out.splitlines()[:3]
+    assert saves == "Buffering saves 75%: $0.47 instead of $1.84 per million requests; from 6.6 requests/s on."
+    assert delivery.endswith(" $0.013 instead of $1.22; cheaper from 4.2 requests/s on.")
+    assert settings.startswith("With ShardCount=1 BatchingWindowSeconds=0 BatchSize=10000, aggregated: 1,000 requests ")
+    assert settings.endswith("; 99 of 100 answered within 1.3 s.")
+
+
+def test_it_says_so_when_direct_is_cheaper(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--rate", 1) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Direct is cheaper here: $1.84 instead of $5.50 per million requests; buffer from 4.6 ")
+    assert "direct is cheaper" in shown
+
+
+def test_every_mode_has_its_items(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--rate", 1000, "--window", 5)
+    shown = capsys.readouterr().out
+    assert re.search(r"^ +direct +buffered +aggregated +http-in-front$", shown, re.MULTILINE)
+    assert re.search(r"API Gateway: HTTP API requests +\$1\.00 +\$1\.00$", shown, re.MULTILINE)
+    assert re.search(r"Kinesis: shard-hours +\$0\.0042 +\$0\.0042 +\$0\.0042$", shown, re.MULTILINE)
+    assert re.search(r"invocations per million +1,000,000 +200 +200 +200$", shown, re.MULTILINE)
+    assert re.search(r"cheaper than direct from +[\d.]+/s +[\d.]+/s +[\d.]+/s$", shown, re.MULTILINE)
+    assert f"Prices of us-east-1, {list_prices().date}" in shown.replace("\n", " ")
+
+
+def test_what_it_shows_fits_a_page_and_no_colour_goes_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--rate", 1000)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert len(shown.splitlines()) <= 50
+
+
+def test_colour_is_for_terminals_unless_it_is_unwanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    run("--rate", 1000)
+    styled = capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    run("--rate", 1000)
+    assert "\x1b[1m" in styled
+    assert "\x1b[3" not in capsys.readouterr().out
+
+
+OPTIONS = (
+    ("--size", "1KB", {"size": 1024}),
+    ("--key-size", "20B", {"key_bytes": 20}),
+    ("--keys", "1M", {"keys": Keys(10**6, 1.0)}),
+    ("--skew", "0.5", {"keys": Keys(10_000, 0.5)}),
+    ("--fold", "0.3", {"fold": 0.3}),
+    ("--clients", "20", {"clients": 20}),
+    ("--replies", "0.5", {"single_replies": 0.5}),
+    ("--replies", "none", {"single_replies": None}),
+    ("--peak", "5", {"peak": 5.0}),
+    ("--linger", "1s", {"linger": 1.0}),
+    ("--lanes", "8", {"lanes": 8}),
+    ("--arrivals", "even", {"arrivals": "even"}),
+    ("--api", "rest", {"api": "rest"}),
+    ("--memory", "512", {"direct_memory": 512}),
+    ("--duration-ms", "40", {"direct_seconds": 0.04}),
+    ("--direct-writes", "3", {"direct_writes": 3.0}),
+    ("--item-size", "3KB", {"item_bytes": 3072}),
+    ("--apply-memory", "512", {"memory": 512}),
+    ("--apply-ms", "50", {"invocation_seconds": 0.05}),
+    ("--apply-us", "400", {"request_seconds": 0.0004}),
+)
+
+
+@pytest.mark.parametrize(("option", "text", "means"), OPTIONS)
+def test_an_option_reaches_the_model(option: str, text: str, means: dict[str, object], tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    assert run("--rate", 300, option, text, "--json", out) == 0
+    found = json.loads(out.read_text())["modes"]
+    expected = advise(300, Assumptions(**means), Wanted(), list_prices()).options  # type: ignore[arg-type] # a row each
+    usual = advise(300, Assumptions(), Wanted(), list_prices()).options
+    assert {mode: found[mode]["per_million"] for mode in MODES} == pytest.approx(
+        {mode: expected[mode].point.per_million for mode in MODES}
+    )
+    assert any(expected[mode].point != usual[mode].point for mode in MODES), "it makes a difference"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "item"), [(["--on-demand"], "stream_hours"), (["--provisioned"], "shard_hours"), ([], "shard_hours")]
+)
+def test_the_kind_of_stream(arguments: list[str], item: str, tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    run("--rate", 10, *arguments, "--json", out)
+    items = {line["item"] for line in json.loads(out.read_text())["modes"]["buffered"]["lines"]}
+    assert items & {"stream_hours", "shard_hours"} == {item}
+
+
+def test_without_an_archive(tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    run("--rate", 10, "--no-archive", "--json", out)
+    assert "firehose_bytes" not in out.read_text()
+
+
+def test_the_file_has_everything(tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    run("--rate", "1000/s", "--p99", "10s", "--json", out)
+    found = json.loads(out.read_text())
+    assert (found["schema_version"], found["rate"], found["p99"]) == (1, 1000, 10)
+    assert (found["buffer"], found["best"]) == (True, "aggregated")
+    assert found["headline"].startswith("Buffering saves ")
+    assert found["prices"] == {"date": list_prices().date, "region": "us-east-1"}
+    assert found["assumptions"]["keys"] == {"count": 10_000, "skew": 1.0}
+    assert list(found["modes"]) == list(MODES)
+    mode = found["modes"]["aggregated"]
+    assert mode["per_million"] == pytest.approx(sum(line["per_million"] for line in mode["lines"]))
+    assert mode["month"] == pytest.approx(mode["per_million"] * 1000 * 3600 * 730 / 1e6)
+    assert mode["window"] >= 5
+    assert mode["flow"]["p99"] <= 10
+    assert 1 < mode["cheaper_from"] < 10
+    assert found["if_instead"][0].keys() == {"if", "direct", "buffering"}
+
+
+def test_ones_own_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "free.toml"
+    own.write_text('date = 2026-10-01\nregion = "nowhere"\n[shard_hours]\ndollars = 0\n[put_units]\ndollars = 0\n')
+    assert run("--rate", 0.5, "--no-archive", "--replies", "none", "--prices", own) == 0
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert shown.startswith("Buffering saves ")
+    assert "at any rate" in shown
+    assert "Prices of nowhere, 2026-10-01" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rate", "0"], "a rate of 0 requests/s is not possible; use more than 0, at most 1,000,000"),
+        (["--rate", "2M"], "a rate of 2,000,000 requests/s is not possible"),
+        (["--rate", "10", "--size", "300KB"], "262,144 are the most: put what is larger into S3 and send its key"),
+        (["--rate", "10", "--window", "2500ms"], "a window of 2.5 s is not possible: AWS takes whole seconds; use 2s"),
+        (["--rate", "10", "--window", "400"], "of 400 is not possible; the nearest is 300"),
+        (["--rate", "10", "--batch", "20k"], "a batch of 20,000 is not possible; the nearest is 10,000"),
+        (["--rate", "10", "--lanes", "3"], "use a power of two"),
+        (["--rate", "10", "--prices", "/nowhere/x.toml"], "/nowhere/x.toml cannot be read"),
+        (["--rate", "10", "--json", "/nowhere/x.json"], "there is no such folder to write to"),
+    ],
+)
+def test_an_error_is_a_message_with_the_nearest_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run(*arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("tidemill cost: ")
+    assert message in printed.err
+
+
+def test_a_bound_that_cannot_be_kept_fails_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--rate", 1000, "--p99", "1s") == 1
+    printed = capsys.readouterr()
+    assert "tidemill cost: aggregated is not possible: " in printed.err
+    assert "1.3 s are the least" in printed.err
+    assert printed.out.startswith("Buffering is not possible here: ")
+    assert run("--rate", 1000, "--p99", "1300ms") == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rate", "fast"], ["--rate", "1", "--on-demand", "--provisioned"]])
+def test_misuse_is_told_by_the_parser(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2
+    assert "usage: tidemill cost" in capsys.readouterr().err
+
+
+def test_it_needs_neither_aws_nor_its_library() -> None:
+    program = (
+        "import sys; from tidemill_cli.main import main; code = main(['cost', '--rate', '100']);"
+        "large = {'boto3', 'botocore', 'pandas', 'duckdb', 'yaml'} & sys.modules.keys();"
+        "sys.exit(str(large) if large else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,134 @@
+"""The model's batches against the event source mapping: its own decisions, on its simulated clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from tidemill_load.advice import BUFFERING
+from tidemill_load.assumptions import Assumptions, Mode
+from tidemill_load.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS
+from tidemill_load.keys import Keys
+from tidemill_load.model import Flow, flow
+from tidemill_local.event_source.batches import MAX_EVENT_BYTES, Batch, Outcome, envelope_size
+from tidemill_local.event_source.config import MappingConfig
+from tidemill_local.event_source.shard import POLL_SECONDS as ENGINE_POLL_SECONDS
+from tidemill_local.event_source.simulation import Arrival, Invocation, Simulation
+
+STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/tidemill-requests"
+BEGIN = 1_764_000_000.0
+
+
+class Counted(NamedTuple):
+    """What the engine did: requests of an invocation, whether any was full, seconds from arrival to its end."""
+
+    batch: float
+    full: bool
+    p50: float
+    p99: float
+
+
+def run(happens: Flow, given: Assumptions, records: int) -> Counted:
+    """One of the flow's shards in the engine, with that many records."""
+    per_record = happens.requests_per_record
+    rate = happens.rate / per_record / happens.shards
+    data, key = bytes(round(happens.record_bytes)), "k" * (7 if happens.mode == "aggregated" else given.key_bytes)
+    random = Random(7)
+
+    def arrivals() -> Iterator[Arrival]:
+        at = BEGIN
+        for _ in range(records):
+            at += random.expovariate(rate) if given.arrivals == "random" else 1 / rate
+            yield Arrival(at, key, data)
+
+    def function(batch: Batch, now: float) -> tuple[Outcome, float]:
+        requests = len(batch.records) * per_record
+        return Outcome(), given.invocation_seconds + requests * given.request_seconds
+
+    ended: list[Invocation] = []
+    config = MappingConfig(STREAM, batch_size=given.batch, window=given.window)
+    Simulation(config, {"shard": arrivals()}, function, heard=ended.append, begin=BEGIN).run()
+    counted = ended[1:-1]
+    waits = sorted(one.at - record.arrived for one in counted for record in one.batch.records)
+    requests = sum(len(one.batch.records) for one in counted) * per_record
+    full = any(len(one.batch.records) == given.batch or len(one.batch.event) > 0.9 * EVENT_BYTES for one in counted)
+    return Counted(requests / len(counted), full, waits[len(waits) // 2], waits[len(waits) * 99 // 100])
+
+
+def before_the_stream(happens: Flow, given: Assumptions) -> float:
+    """What the model's p99 has before a record arrives and after its batch is done."""
+    return 0.02 + 0.99 * given.linger + 0.05
+
+
+GRID: list[tuple[Mode, float, int, int, int]] = [
+    # mode, requests/s, window, batch, records to run
+    ("buffered", 0.35, 5, 10_000, 800),
+    ("buffered", 0.7, 60, 100, 4_000),
+    ("buffered", 1, 0, 10_000, 1_500),
+    ("buffered", 1, 5, 10_000, 2_000),
+    ("buffered", 3, 1, 10_000, 2_000),
+    ("buffered", 10, 5, 10_000, 5_000),
+    ("buffered", 10, 60, 10_000, 20_000),
+    ("buffered", 100, 0, 100, 6_000),
+    ("buffered", 100, 1, 10_000, 6_000),
+    ("buffered", 100, 2, 150, 8_000),
+    ("buffered", 100, 5, 100, 6_000),
+    ("buffered", 600, 2, 1_000, 40_000),
+    ("buffered", 1_000, 0, 10_000, 25_000),
+    ("buffered", 1_000, 0, 1_000, 40_000),
+    ("buffered", 1_000, 1, 100, 20_000),
+    ("buffered", 1_000, 2, 10_000, 40_000),
+    ("buffered", 1_000, 60, 10_000, 60_000),
+    ("buffered", 5_000, 5, 1_000, 25_000),
+    ("aggregated", 1, 5, 10_000, 2_000),
+    ("aggregated", 10, 5, 10_000, 5_000),
+    ("aggregated", 100, 5, 10_000, 20_000),
+    ("aggregated", 1_000, 0, 10_000, 20_000),
+    ("aggregated", 1_000, 5, 10_000, 40_000),
+    ("aggregated", 3_000, 60, 10_000, 15_000),
+    ("aggregated", 10_000, 5, 10_000, 10_000),
+    ("aggregated", 50_000, 5, 10_000, 5_000),
+    ("aggregated", 50_000, 1, 20, 5_000),
+]
+
+
+@pytest.mark.parametrize(("mode", "rate", "window", "batch", "records"), GRID)
+def test_the_engine_makes_the_same_batches(mode: Mode, rate: float, window: int, batch: int, records: int) -> None:
+    given = Assumptions(size=184, window=window, batch=batch, keys=Keys(10**6, 0.0))
+    happens = flow(mode, rate, given)
+    counted = run(happens, given, records)
+    assert happens.batch == pytest.approx(counted.batch, rel=0.1)
+    latest = happens.p99 - before_the_stream(happens, given)
+    assert counted.p99 <= 1.03 * latest, "a bound that is promised holds"
+    if not counted.full:
+        assert latest == pytest.approx(counted.p99, rel=0.1), "and where no batch is full it is no more than that"
+
+
+@pytest.mark.parametrize(("rate", "window"), [(1, 1), (1, 60), (10, 5), (100, 5), (1_000, 1), (1_000, 60)])
+def test_requests_that_come_evenly(rate: float, window: int) -> None:
+    given = Assumptions(size=184, window=window, arrivals="even", keys=Keys(10**6, 0.0))
+    happens = flow("buffered", rate, given)
+    assert happens.batch == pytest.approx(run(happens, given, int(min(60_000, 30 * rate * window))).batch, rel=0.05)
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_function_that_is_slower_than_the_window_gathers_meanwhile(window: int) -> None:
+    given = Assumptions(window=window, invocation_seconds=4.0, request_seconds=0.001)
+    happens = flow("buffered", 100, given)
+    assert happens.batch == pytest.approx(run(happens, given, 20_000).batch, rel=0.15)
+    assert happens.batch > 400
+
+
+def test_the_engines_own_limits() -> None:
+    assert (POLL_SECONDS, EVENT_BYTES) == (ENGINE_POLL_SECONDS, MAX_EVENT_BYTES)
+    assert envelope_size(None) - 1 == EVENT_HEAD
+
+
+@pytest.mark.parametrize(("size", "batch"), [(200, 10_000), (100_000, 10_000), (200, 50)])
+def test_an_event_is_never_larger_than_lambda_takes(size: int, batch: int) -> None:
+    for mode in BUFFERING:
+        happens = flow(mode, 900, Assumptions(size=size, batch=batch, window=300, keys=Keys(10**6, 0.0)))
+        assert 0.5 * EVENT_BYTES < happens.event_bytes <= EVENT_BYTES or batch == 50
