@@ -26,7 +26,7 @@ def test_it_shows_its_commands(arguments: tuple[str, ...], code: int) -> None:
     done = run(TIDEMILL, *arguments)
     assert done.returncode == code
     shown = done.stderr if code else done.stdout
-    for line in ("demo ", "up ", "query ", "redrive ", "example: tidemill demo"):
+    for line in ("demo ", "up ", "send ", "bench ", "cost ", "query ", "redrive ", "example: tidemill demo"):
         assert line in shown
 
 
@@ -50,7 +50,7 @@ def test_rules_that_do_not_load_are_told_before_anything_runs(tmp_path: Path) ->
     assert "running" not in done.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "query", "redrive"])
+@pytest.mark.parametrize("command", ["demo", "up", "send", "bench", "cost", "query", "redrive"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     done = run(TIDEMILL, command, "--help")
     assert done.returncode == 0
@@ -65,7 +65,8 @@ def test_a_command_that_is_none_is_told_which_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "package"), [("query", "rich"), ("redrive", "rich"), ("demo", "duckdb"), ("up", "yaml")]
+    ("command", "package"),
+    [("query", "rich"), ("redrive", "rich"), ("send", "rich"), ("cost", "rich"), ("demo", "duckdb"), ("up", "yaml")],
 )
 def test_what_is_not_installed_is_told_with_the_remedy(command: str, package: str) -> None:
     done = run_main(f"sys.modules[{package!r}] = None", command)
