@@ -19,6 +19,8 @@ COMMANDS = {
     "up": "run the local platform until stopped",
     "send": "put a request on the stream and wait for its reply, or a file of them",
     "query": "ask the archive, by name or in SQL",
+    "cost": "whether buffering pays at a rate, with which settings, item by item",
+    "bench": "measure the same workload with and without buffering",
     "redrive": "list what is in quarantine, and put it back on the stream",
 }
 

@@ -460,16 +460,18 @@ class Spool:
             self._remove(one)
 
     def _pending_in(self, segment: Segment) -> Iterator[Frame]:
-        if not segment.live:
-            return
         left = segment.live
-        for frame in read(_load(segment, segment.size), segment.seed):
-            if isinstance(frame, Frame) and self._pending.get(frame.number, ())[:2] == (segment, frame.start):
+        for frame in read(_load(segment, segment.size), segment.seed) if left else ():
+            if isinstance(frame, Frame) and frame.kind == REQUEST and self._is_in(segment, frame.number):
                 left -= frame.end - frame.start
                 yield frame
         if left:
             _log.warning("%s: %d bytes can no longer be read; it is kept beside", segment.path, left)
             segment.has_gaps = True
+
+    def _is_in(self, segment: Segment, number: int) -> bool:
+        place = self._pending.get(number)
+        return place is not None and place[0] is segment
 
     def _move(self, number: int, segment: Segment, start: int) -> None:
         before, _, size = self._pending[number]

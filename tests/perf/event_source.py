@@ -1,34 +1,25 @@
-"""What the event source mapping costs beside reading and invoking alone, and how much it moves.
-
-Prints a table and writes build/perf.json: ratios of CPU time of this process, each the median of interleaved pairs
-in one run, for absolute figures move with the machine.
-
-    python tests/perf/event_source.py [--records 100000] [--pairs 5]
-"""
+"""What the event source mapping costs beside reading and invoking alone, and how much it moves."""
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import os
-import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
+from perf.measure import AT_LEAST, AT_MOST, Result, result
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_source import EventSource, MappingConfig, Outcome
 from tidemill_local.hooks.shard_limits import SWITCH
 
+RECORDS = 100_000
 SHARDS = 4
 BATCH = 1_000
 DATA = b"x" * 184
-GOAL_RATIO = 1.3
-GOAL_RATE = 20_000
 
 
 class Cost(NamedTuple):
@@ -38,23 +29,25 @@ class Cost(NamedTuple):
     wall: float
 
 
-def main() -> None:
-    """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--pairs", type=int, default=5)
-    args = parser.parse_args()
+def event_source(pairs: int) -> list[Result]:
+    """The emulator runs in another process, so its CPU does not count."""
     os.environ[SWITCH] = "off"
     with Emulator(port=0) as emulator:
         kinesis = emulator.client("kinesis")
-        arn = fill(kinesis, args.records)
-        pairs = []
-        for _ in range(args.pairs):
-            alone = measure(lambda: read_and_invoke(kinesis, arn, args.records))
-            mapped = measure(lambda: mapping(kinesis, arn, args.records))
-            pairs.append((alone, mapped))
-            print(f"  alone {alone.cpu:.2f} s CPU, mapping {mapped.cpu:.2f} s CPU, {args.records / mapped.wall:,.0f}/s")
-    report(args.records, pairs)
+        arn = fill(kinesis, RECORDS)
+        costs = [
+            (measure(lambda: read_and_invoke(kinesis, arn, RECORDS)), measure(lambda: mapping(kinesis, arn, RECORDS)))
+            for _ in range(pairs)
+        ]
+    return [
+        result(
+            "event_source_cpu",
+            [mapped.cpu / alone.cpu for alone, mapped in costs],
+            1.3,
+            f"x CPU of reading and invoking alone, {AT_MOST}",
+        ),
+        result("event_source_rate", [RECORDS / mapped.wall for _, mapped in costs], 20_000, f"records/s, {AT_LEAST}"),
+    ]
 
 
 def fill(kinesis: Any, count: int) -> str:
@@ -133,34 +126,3 @@ def mapping(kinesis: Any, arn: str, count: int) -> None:
 
     with EventSource(kinesis, invoke, MappingConfig(arn, batch_size=BATCH)):
         assert done.wait(300), f"moved {moved[0]} of {count}"
-
-
-def report(count: int, pairs: list[tuple[Cost, Cost]]) -> None:
-    """The table and build/perf.json."""
-    ratios = [mapped.cpu / alone.cpu for alone, mapped in pairs]
-    rates = [count / mapped.wall for _, mapped in pairs]
-    results = [
-        result("event_source_cpu", ratios, GOAL_RATIO, "x CPU of reading and invoking alone, at most"),
-        result("event_source_rate", rates, GOAL_RATE, "records/s, at least"),
-    ]
-    for one in results:
-        print(f"{one['name']:<20} {one['ratio']:>12,.2f}  goal {one['goal']:,} {one['unit']}")
-    folder = Path("build")
-    folder.mkdir(exist_ok=True)
-    (folder / "perf.json").write_text(json.dumps({"results": results}, indent=2) + "\n")
-
-
-def result(name: str, values: list[float], goal: float, unit: str) -> dict[str, Any]:
-    """One line of the report."""
-    return {
-        "name": name,
-        "ratio": statistics.median(values),
-        "goal": goal,
-        "low": min(values),
-        "high": max(values),
-        "unit": unit,
-    }
-
-
-if __name__ == "__main__":
-    main()

@@ -239,10 +239,11 @@ class _Poller:
             # The batch comes again while its first invocation may still be at work.
             world.after(world.random.uniform(0.0, 0.1), give_up)
             given_up = True
-        if world.strikes("poller ended amid its invocation", 0.3):
-            # What it invoked goes on beside what its successor invokes, which may have read more.
-            world.after(world.random.uniform(0.0, 0.1), self._end)
-        world.begin(run)
+        orphaned = world.strikes("poller ended amid its invocation", 0.3)
+        if orphaned:
+            # What it invoked goes on, slowly, beside what its successor invokes, which may have read more.
+            world.after(world.random.uniform(0.0, 0.3), self._end)
+        world.begin(run, stalls=orphaned)
 
     def _end(self) -> None:
         if self.alive:

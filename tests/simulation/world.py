@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
@@ -46,6 +47,7 @@ class World:
         self._calendar: list[tuple[float, int, Callable[[], None]]] = []
         self._planned = 0
         self._hub = getcurrent()
+        self._stalling: WeakSet[greenlet] = WeakSet()
 
     # ── The calendar ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -72,9 +74,15 @@ class World:
             happen()
         return until()
 
-    def begin(self, work: Callable[[], None]) -> None:
-        """Run code that makes calls, until its first call; then as the calendar has it."""
-        greenlet(work, self._hub).switch()
+    def begin(self, work: Callable[[], None], stalls: bool = False) -> None:
+        """Run code that makes calls, until its first call; then as the calendar has it.
+
+        What stalls has its calls' answers late, so that it acts on what others have changed meanwhile.
+        """
+        begun = greenlet(work, self._hub)
+        if stalls:
+            self._stalling.add(begun)
+        begun.switch()
 
     def sleep(self, seconds: float) -> None:
         """In such code: let time pass, and others act."""
@@ -115,6 +123,8 @@ class World:
             self.after(self.random.uniform(0.0, 3.0), lambda: _ignoring(act))
             raise ReadTimeoutError(endpoint_url=service)
         result = act()
+        if getcurrent() in self._stalling and self.strikes("stalled after a call", 4.0):
+            self.sleep(self.random.uniform(0.1, 1.0))
         if self.strikes(f"{service}'s answer lost", 0.3):
             raise ReadTimeoutError(endpoint_url=service)
         if self.strikes(f"crash after {service}", 0.15):

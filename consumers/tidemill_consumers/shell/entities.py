@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,17 +97,24 @@ class Entities:
         assert write.becomes is not None, "only writes that change something are saved"  # noqa: S101
         item = to_item(write.becomes)
         if write.expects == 0:
-            names = ", ".join(f"'{name}': ?" for name in item)
-            return {
-                "Statement": f'INSERT INTO "{self._table}" VALUE {{{names}}}',
-                "Parameters": list(item.values()),
-            }
+            return {"Statement": _insert(self._table, tuple(item)), "Parameters": list(item.values())}
         key = item.pop("pk")
-        names = " ".join(f"SET {name} = ?" for name in item)
         return {
-            "Statement": f'UPDATE "{self._table}" {names} WHERE pk = ? AND ver = ?',
+            "Statement": _update(self._table, tuple(item)),
             "Parameters": [*item.values(), key, {"N": str(write.expects)}],
         }
+
+
+@cache
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    values = ", ".join(f"'{name}': ?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{values}}}'
+
+
+@cache
+def _update(table: str, names: tuple[str, ...]) -> str:
+    values = " ".join(f"SET {name} = ?" for name in names)
+    return f'UPDATE "{table}" {values} WHERE pk = ? AND ver = ?'
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -1,0 +1,352 @@
+"""`tidemill bench`: the same workload through the same rules in several modes, measured.
+
+Room: command line. Says what is to be sent, has it sent on this machine, on AWS or on a simulated clock, and reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, get_args
+
+from rich.table import Table
+
+from tidemill_cli.result_file import check_writable
+from tidemill_cli.showing import console
+from tidemill_cli.units import count, number, rate, seconds, size
+from tidemill_load.assumptions import MAX_WINDOW
+from tidemill_load.limits import InvalidLimit, Limit, parse, violations
+from tidemill_load.result import MODES, Measurement, Mode, Result, Target, Workload, to_json
+from tidemill_load.synthetic import Kind, Shape, generate
+
+if TYPE_CHECKING:
+    from tidemill_load.planned import Planned
+    from tidemill_local.bench.session import Course
+
+SECONDS, TRACE_SECONDS, SIMULATED_SECONDS = 20.0, 60.0, 3600.0
+"""How long each mode sends at each rate, if --seconds does not say."""
+
+RATES, SIMULATED_RATES = (20.0,), (10_000.0,)
+
+DEFAULT = Shape()
+
+TRACE_SPEED = 60.0
+"""A minute in a second."""
+
+PROGRESS_SECONDS = 2.0
+"""Between two lines of progress."""
+
+ALWAYS = ("lost>0", "duplicates>0", "reordered>0")
+"""What has failed whatever --fail-if says."""
+
+ENOUGH = 20
+"""Requests of which it can be said whether a sender kept up."""
+
+INTERRUPTED = 130
+
+EXAMPLE = """\
+examples:
+  tidemill bench --rates 20,50 --json out.json --html report.html
+  tidemill bench --trace access.log --speed 100 --modes direct,aggregated --fail-if 'aggregated.p99>10s'
+  tidemill bench --simulate --rates 100,10k --seconds 4h --window 60
+  tidemill bench --target aws --stack tidemill --rates 100 --seconds 2min
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    _add_workload(parser.add_argument_group("what is sent"))
+    _add_place(parser.add_argument_group("where to"))
+    results = parser.add_argument_group("what comes of it")
+    results.add_argument("--json", type=Path, metavar="PATH", help="write the result to PATH")
+    results.add_argument("--html", type=Path, metavar="PATH", help="write the report to PATH, one page")
+    results.add_argument(
+        "--fail-if",
+        type=_limit,
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="fail when that holds: 'p99>2s', 'direct.errors>0'; may be given several times",
+    )
+    parser.epilog = EXAMPLE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _add_workload(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--modes", type=_modes, default=MODES, metavar="A,B", help=f"of {', '.join(MODES)}; all")
+    group.add_argument("--rates", type=_rates, metavar="N,N", help="requests a second, one after the other (20)")
+    group.add_argument("--seconds", type=seconds, metavar="TIME", help="of sending, of each mode at each rate (20s)")
+    group.add_argument("--slices", type=count, default=2, metavar="N", help="turns that the modes take at it (2)")
+    group.add_argument("--workload", choices=get_args(Kind), default="poisson", help="how requests arrive (poisson)")
+    group.add_argument("--keys", type=count, default=DEFAULT.keys, metavar="N", help="entities asked for (1k)")
+    group.add_argument("--skew", type=number, default=DEFAULT.zipf, help="Zipf's exponent of them; 0 is even (1)")
+    group.add_argument("--clients", type=count, default=DEFAULT.clients, metavar="N", help="who are answered (100)")
+    group.add_argument("--size", type=size, default=DEFAULT.request_bytes, help="of a request's JSON (250B)")
+    group.add_argument("--trace", type=Path, metavar="FILE", help="instead, an access log (CLF, Combined, TSV)")
+    group.add_argument("--speed", type=_speed, default=TRACE_SPEED, metavar="N", help="of it, times real time (60)")
+    group.add_argument("--seed", type=int, default=1, help="of the workload (1)")
+
+
+def _add_place(group: argparse._ArgumentGroup) -> None:
+    place = group.add_mutually_exclusive_group()
+    place.add_argument("--target", choices=("local", "aws"), default="local", help="this machine, or a stack (local)")
+    place.add_argument("--simulate", action="store_true", help="on a simulated clock: hours in minutes, for scale")
+    group.add_argument("--stack", default="tidemill", metavar="NAME", help="of the stack on AWS (tidemill)")
+    group.add_argument("--window", type=_window, default=5, metavar="TIME", help="a request waits for its batch (5s)")
+    group.add_argument("--batch", type=count, default=1_000, metavar="N", help="records of a batch at most (1k)")
+    group.add_argument("--shards", type=count, metavar="N", help="of the stream (1; simulated: as many as needed)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the load test; 0 when nothing was lost, double or out of order, and every limit was kept."""
+    _say("tidemill: the same workload through the same rules, one way after the other")
+    # Imported here: the line above must not wait for them.
+    from tidemill_cli.bench_runs import NotPossible
+    from tidemill_cli.stack import NoStack
+    from tidemill_load.trace import TraceError
+    from tidemill_local.deployment import DeploymentFailed
+    from tidemill_local.emulator import EmulatorError
+
+    try:
+        for path in filter(None, (args.json, args.html)):
+            check_writable(path)
+        result = _result(args)
+        _write(result, args)
+    except BrokenPipeError:
+        raise  # of those who read what we say
+    except (TraceError, DeploymentFailed, EmulatorError, NoStack, NotPossible, OSError) as error:
+        print(f"tidemill bench: {error}", file=sys.stderr)
+        return 1
+    return _judge(result, args)
+
+
+def _result(args: argparse.Namespace) -> Result:
+    from tidemill_cli.bench_runs import local, on_aws, simulated
+    from tidemill_load.prices import list_prices
+
+    started, prices = datetime.now(UTC), list_prices()
+    course, workload = _trace(args) if args.trace else _synthetic(args)
+    place = simulated if args.simulate else {"local": local, "aws": on_aws}[args.target]
+    outcome = place(course, args, _Progress(), prices)
+    target: Target = "simulated" if args.simulate else args.target
+    return Result(
+        started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        target=target,
+        workload=workload,
+        seed=args.seed,
+        seconds=_seconds(args),
+        window=outcome.window,
+        batch=outcome.batch,
+        config_hash=outcome.config_hash,
+        price_date=prices.date,
+        versions=_versions(),
+        measurements=(*outcome.measurements, *_skipped(args.modes, course.rates)),
+        notes=(*outcome.notes, *_slow(outcome.measurements)),
+        stopped=outcome.stopped,
+    )
+
+
+# ---- what is sent
+
+
+def _seconds(args: argparse.Namespace) -> float:
+    usual = SIMULATED_SECONDS if args.simulate else TRACE_SECONDS if args.trace else SECONDS
+    return float(args.seconds or usual)
+
+
+def _running(args: argparse.Namespace) -> tuple[Mode, ...]:
+    return tuple(mode for mode in args.modes if mode != "analytics")
+
+
+def _synthetic(args: argparse.Namespace) -> tuple[Course, Workload]:
+    from tidemill_local.bench.session import Course
+
+    shape = Shape(args.workload, args.keys, args.skew, args.clients, args.size)
+    slices = 1 if args.simulate else args.slices
+    length = _seconds(args) / slices
+
+    def planned(rate: float, turn: int) -> Iterable[Planned]:
+        return generate(shape, rate, length, args.seed + turn)
+
+    rates = args.rates or (SIMULATED_RATES if args.simulate else RATES)
+    parameters = {"keys": args.keys, "zipf": args.skew, "clients": args.clients, "request_bytes": args.size}
+    return Course(_running(args), rates, slices, planned), Workload(kind=args.workload, parameters=parameters)
+
+
+def _trace(args: argparse.Namespace) -> tuple[Course, Workload]:
+    from tidemill_load.excerpt import excerpt
+    from tidemill_load.trace import read_trace
+    from tidemill_local.bench.session import Course
+
+    slices = 1 if args.simulate else args.slices
+    turns = excerpt(read_trace(args.trace), args.speed, _seconds(args), slices)
+    requests = sum(map(len, turns))
+    parameters = {"file": args.trace.name, "speed": args.speed, "requests": requests}
+    mean = round(requests / _seconds(args), 3)
+    return (
+        Course(_running(args), (mean,), slices, lambda _, turn: turns[turn]),
+        Workload(kind="trace", parameters=parameters),
+    )
+
+
+# ---- what comes of it
+
+
+def _skipped(modes: Sequence[Mode], rates: Sequence[float]) -> list[Measurement]:
+    """Those that were asked for and cannot run, with the reason."""
+    if "analytics" not in modes:
+        return []
+    why = "this version has no Flink stage" if which("java") else "there is no Java, which Flink needs"
+    return [Measurement(mode="analytics", rate=rate, skipped=why) for rate in rates]
+
+
+def _slow(measurements: Sequence[Measurement]) -> list[str]:
+    return [
+        f"{one.mode} did not keep up with {one.rate:g} requests/s: {one.sent_rate:.1f} left, the others waited longer "
+        "and longer, and so its latency is that of a queue"
+        for one in measurements
+        if one.requests > ENOUGH and one.sent_rate < 0.9 * one.requests / one.seconds
+    ]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "tidemill": version("tidemill"),
+        "python": platform.python_version(),
+        "platform": f"{platform.platform()}, {os.cpu_count()} processors",
+    }
+
+
+def _write(result: Result, args: argparse.Namespace) -> None:
+    if args.json:
+        args.json.write_bytes(to_json(result))
+        _say(f"the result is in {args.json}")
+    if args.html:
+        from tidemill_load.report import render
+
+        args.html.write_text(render(result), "utf-8")
+        _say(f"the report is in {args.html}")
+
+
+def _judge(result: Result, args: argparse.Namespace) -> int:
+    """Show it and say what it is worth."""
+    out = console()
+    out.print(_table(result))
+    for mode, why in dict.fromkeys((one.mode, one.skipped) for one in result.measurements if one.skipped):
+        out.print(f"{mode} was skipped: {why}", markup=False)
+    for note in result.notes:
+        out.print(f"note: {note}", markup=False)
+    sys.stdout.flush()
+    limits = [*args.fail_if, *([] if args.simulate else map(parse, ALWAYS))]
+    if result.stopped:
+        out.print("stopped: this is what was measured by then")
+        return INTERRUPTED
+    failed = violations(limits, result)
+    for reason in failed:
+        print(f"FAILED: {reason}", file=sys.stderr)
+    if not args.html:
+        _say("next: the same with --html report.html, and open that")
+    return 1 if failed else 0
+
+
+def _table(result: Result) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("mode")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for one in result.measurements:
+        if not one.skipped:
+            table.add_row(one.mode, *(read(one) for read in COLUMNS.values()))
+    return table
+
+
+def _seconds_of(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def _known(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+COLUMNS: dict[str, Callable[[Measurement], str]] = {
+    "req/s": lambda one: f"{one.rate:g}",
+    "requests": lambda one: f"{one.requests:,}",
+    "invocations": lambda one: _known(one.invocations),
+    "write units": lambda one: _known(one.write_units),
+    "puts": lambda one: f"{one.put_units:,}",
+    "messages": lambda one: _known(one.reply_messages),
+    "p50": lambda one: _seconds_of(one.latency.p50),
+    "p95": lambda one: _seconds_of(one.latency.p95),
+    "p99": lambda one: _seconds_of(one.latency.p99),
+    "lost": lambda one: _known(one.lost),
+    "double": lambda one: _known(one.duplicates),
+    "disordered": lambda one: _known(one.reordered),
+    "$/million": lambda one: f"{sum(one.bill.values()) * 1e6 / one.requests:.2f}" if one.requests else "",
+}
+
+
+class _Progress:
+    """Says how far it is, now and then; what begins is said at once."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+
+    def begin(self, what: str) -> None:
+        """Something begins."""
+        self._said = time.monotonic()
+        _say(what)
+
+    def __call__(self, text: str) -> None:
+        """It goes on."""
+        if time.monotonic() - self._said >= PROGRESS_SECONDS:
+            self._said = time.monotonic()
+            _say(f"  {text}")
+
+
+# ---- arguments
+
+
+def _modes(text: str) -> tuple[Mode, ...]:
+    names = [name.strip() for name in text.split(",")]
+    if wrong := [name for name in names if name not in MODES]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is no mode; there are {', '.join(MODES)}")
+    return tuple(mode for mode in MODES if mode in names)
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    found = tuple(sorted({rate(one) for one in text.split(",")}))
+    if found[0] <= 0:
+        raise argparse.ArgumentTypeError("a rate is more than 0")
+    return found
+
+
+def _speed(text: str) -> float:
+    if (found := number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; use more than 0")
+    return found
+
+
+def _window(text: str) -> int:
+    found = seconds(text)
+    if found != int(found) or found > MAX_WINDOW:
+        raise argparse.ArgumentTypeError(f"{text!r} is no window; it has whole seconds, 0 to {MAX_WINDOW}")
+    return int(found)
+
+
+def _limit(text: str) -> Limit:
+    try:
+        return parse(text)
+    except InvalidLimit as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,99 @@
+"""The local platform as a load test needs it: with the direct function, a witness among the rules, meters, and counts.
+
+Room: local platform, I/O.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from botocore.credentials import Credentials
+
+from tidemill_consumers.shell.capacity import LINE
+from tidemill_load.result import Mode
+from tidemill_load.tally import Spent
+from tidemill_local.bench.counting import read_log, spent
+from tidemill_local.bench.driver import Stack
+from tidemill_local.emulator import REGION, ROOT_KEY, Emulator
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
+
+    from tidemill_local.platform import Platform
+
+WITNESS: Final = "tidemill_load.witness"
+"""The rules that a load test needs, for it to see that nothing is lost, double or out of order."""
+
+HANDLERS: Final = {
+    "ApplyFunctionName": "tidemill_consumers.metered.apply_handler",
+    "DirectFunctionName": "tidemill_consumers.metered.direct_handler",
+}
+
+ENVIRONMENTS: Final = 4
+"""Of the direct function, for each processor."""
+
+PATIENCE: Final = 5.0
+"""Seconds to wait for the last lines of a log."""
+
+
+def parameters(window: int, batch: int, shards: int) -> dict[str, str]:
+    """The template's parameters for a load test. The archive is left out of it as far as that goes."""
+    return {
+        "DirectEndpoint": "on",
+        "Rules": WITNESS,
+        "BatchingWindowSeconds": str(window),
+        "BatchSize": str(batch),
+        "ShardCount": str(shards),
+        "ArchiveIntervalSeconds": "900",
+    }
+
+
+def stack_of(platform: Platform, window: float) -> Stack:
+    """The platform's stack, with meters in its functions."""
+    emulator = platform.emulator
+    functions = emulator.client("lambda")
+    for output, handler in HANDLERS.items():
+        functions.update_function_configuration(FunctionName=platform.outputs[output], Handler=handler)
+    root = emulator.session(ROOT_KEY, ROOT_KEY)
+    # As many of a function's environments run as requests are under way, and here all share the processors.
+    connections = ENVIRONMENTS * (os.cpu_count() or 1)
+    return Stack(root.client, platform.outputs, Credentials(ROOT_KEY, ROOT_KEY), REGION, window, connections)
+
+
+class LogCounting:
+    """Counts by the functions' logs.
+
+    Args:
+        emulator: where.
+        outputs: the stack's.
+    """
+
+    def __init__(self, emulator: Emulator, outputs: Mapping[str, str]) -> None:
+        self._logs: CloudWatchLogsClient = emulator.client("logs")
+        self._functions = [outputs[output] for output in HANDLERS]
+        self._since = 0
+
+    def begin(self) -> None:
+        """Note the time."""
+        self._since = int(time.time() * 1000)
+
+    def end(self, mode: Mode) -> Spent:
+        """What all functions used since: what rules emit is applied by another than what was asked."""
+        deadline = time.monotonic() + PATIENCE
+        lines = self._read()
+        while not _is_whole(lines) and time.monotonic() < deadline:
+            time.sleep(0.1)
+            lines = self._read()
+        return spent(lines)
+
+    def _read(self) -> list[str]:
+        return [line for function in self._functions for line in read_log(self._logs, function, self._since)]
+
+
+def _is_whole(lines: Sequence[str]) -> bool:
+    """Whether each invocation has both its lines."""
+    reports = sum(line.startswith("REPORT ") for line in lines)
+    return 0 < reports == sum(line.startswith(LINE) for line in lines)

@@ -1,0 +1,85 @@
+"""A load test's course: which mode sends what, when; and what there is to say of it at any moment.
+
+Room: local platform. Modes take turns, and each turn the other way round, so that whatever else the machine does falls
+on all alike: A B C, C B A. Only one sends at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from tidemill_load.planned import Planned
+from tidemill_load.prices import Prices
+from tidemill_load.result import MODES, Measurement, Mode
+from tidemill_load.tally import Part, bill, measurement
+from tidemill_local.bench.driver import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is to be run.
+
+    Attributes:
+        modes: in this order.
+        rates: requests a second.
+        slices: in how many turns each mode sends.
+        planned: what is sent at a rate in a turn; the same for each mode.
+    """
+
+    modes: Sequence[Mode]
+    rates: Sequence[float]
+    slices: int
+    planned: Callable[[float, int], Iterable[Planned]]
+
+    def turns(self) -> Iterator[tuple[float, int, Mode]]:
+        """Rate, turn and mode, one after the other."""
+        for rate in self.rates:
+            for turn in range(self.slices):
+                for mode in self.modes if turn % 2 == 0 else reversed(self.modes):
+                    yield rate, turn, mode
+
+
+@dataclass(slots=True)
+class Session:
+    """A course under way.
+
+    Args:
+        driver: runs its parts.
+        tag: what all keys begin with.
+        begins: told of each part before it begins.
+    """
+
+    driver: Driver
+    tag: str
+    begins: Callable[[str], None]
+    _parts: dict[tuple[float, Mode], list[Part]] = field(default_factory=dict)
+    _memory: dict[Mode, int] = field(default_factory=dict)
+    _shards: int = 0
+
+    def run(self, course: Course) -> None:
+        """Run it to its end, or until Ctrl-C; what was measured by then stays."""
+        self._shards = self.driver.shards
+        self._memory = {mode: self.driver.memory_mb(mode) for mode in course.modes}
+        for rate, turn, mode in course.turns():
+            if self.driver.stopped:
+                return
+            self.begins(f"{mode} at {rate:g} requests/s, {turn + 1} of {course.slices}")
+            part = self.driver.run(mode, course.planned(rate, turn), f"{self.tag}-{rate:g}-{turn}-{mode}")
+            if part.requests:
+                self._parts.setdefault((rate, mode), []).append(part)
+
+    def measurements(self) -> list[Measurement]:
+        """What was measured so far."""
+        return [
+            measurement(mode, rate, parts, self._memory[mode], 0 if mode == "direct" else self._shards)
+            for (rate, mode), parts in self._parts.items()
+        ]
+
+
+def priced(measurements: Iterable[Measurement], prices: Prices) -> tuple[Measurement, ...]:
+    """By rate and mode, each with what it would cost."""
+    ordered = sorted(measurements, key=lambda one: (one.rate, MODES.index(one.mode)))
+    return tuple(replace(one, bill=bill(one, prices)) for one in ordered)

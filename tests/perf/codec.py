@@ -1,0 +1,61 @@
+"""The KPL format against aws-kinesis-agg: requests into records, as the producer fills them, and back."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+from aws_kinesis_agg import aggregator, deaggregator
+
+from perf.measure import Result, faster
+from perf.workload import aggregated_event, payloads
+from tidemill import kpl
+from tidemill.buffer import MAX_RECORD_BYTES, RECORD_BYTES
+from tidemill.kpl import Aggregate, UserRecord
+from tidemill.lane import hash_key
+
+REQUESTS = 20_000
+
+
+def pack(pairs: int) -> list[Result]:
+    """Keys and bytes into full records, as they come: of 25 KiB and of 1 MiB."""
+    return [_pack("pack", RECORD_BYTES, pairs), _pack("pack_1mib", MAX_RECORD_BYTES, pairs)]
+
+
+def _pack(name: str, size: int, pairs: int) -> Result:
+    items = payloads(REQUESTS)
+
+    def theirs() -> list[bytes]:
+        packer = aggregator.RecordAggregator(size)
+        full = (packer.add_user_record(key, data) for key, data in items)
+        return [record.get_contents()[2] for record in full if record] + [packer.clear_and_get().get_contents()[2]]
+
+    def ours() -> list[bytes]:
+        packed = []
+        aggregate = Aggregate(hash_key(0))
+        for item in items:
+            if not aggregate.add(item, size):
+                packed.append(aggregate.pack())
+                aggregate = Aggregate(hash_key(0))
+                aggregate.add(item, size)
+        return [*packed, aggregate.pack()]
+
+    return faster(name, theirs, ours, 4.0, "aws-kinesis-agg's requests/s", pairs)
+
+
+def unpack(pairs: int) -> list[Result]:
+    """An event's base64 into keys and bytes."""
+    event = aggregated_event(payloads(REQUESTS))
+    records: list[Any] = list(event["Records"])
+    texts = [record["kinesis"]["data"] for record in event["Records"]]
+
+    def theirs() -> list[tuple[str, bytes]]:
+        found = (one["kinesis"] for one in deaggregator.deaggregate_records(records))
+        return [(one["partitionKey"], base64.b64decode(one["data"])) for one in found]
+
+    def ours() -> list[UserRecord]:
+        return [one for text in texts for one in kpl.unpack(msgspec.convert(text, bytes))]
+
+    assert theirs() == [(one.key, one.data) for one in ours()]
+    return [faster("unpack", theirs, ours, 3.0, "aws-kinesis-agg's requests/s", pairs)]

@@ -1,0 +1,201 @@
+"""The apply function, exactly once, through real boto3 with the network cut off, against AWS Lambda Powertools.
+
+Rows A and B are as its documentation has them: a handler of one record that reads it with pydantic and updates an item,
+and the same made idempotent. https://docs.aws.amazon.com/powertools/python/latest/utilities/batch/ and …/idempotency/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import boto3
+import msgspec
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+
+from perf import wire
+from perf.decoding import Model
+from perf.measure import AT_MOST, Result, faster, result
+from perf.workload import ARRIVED, KEYS, aggregated_event, key_of, payloads, plain_event
+from tidemill_consumers.apply import Response, application, handler
+from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+from tidemill_consumers.shell.attributes import to_item
+from tidemill_consumers.shell.intake import KinesisEvent
+
+TABLE = "perf"
+A_BATCH, B_BATCH = 500, 200
+BATCH = 10_000
+AGGREGATED_BATCH = 21_000
+"""As many requests as 6 MB of aggregates hold."""
+
+
+# ── Against Powertools ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def consumer(pairs: int) -> list[Result]:
+    """Plain records."""
+    event = plain_event(payloads(BATCH))
+    return [
+        _against("consumer_vs_powertools", row_a(), A_BATCH, event, BATCH, 20.0, pairs),
+        _against("consumer_vs_powertools_idempotent", row_b(), B_BATCH, event, BATCH, 70.0, pairs),
+    ]
+
+
+def consumer_aggregated(pairs: int) -> list[Result]:
+    """Aggregates; what is compared with still has plain records."""
+    event, requests = aggregated_event(payloads(AGGREGATED_BATCH)), AGGREGATED_BATCH
+    return [
+        _against("consumer_aggregated_vs_powertools", row_a(), A_BATCH, event, requests, 28.0, pairs),
+        _against("consumer_aggregated_vs_powertools_idempotent", row_b(), B_BATCH, event, requests, 100.0, pairs),
+    ]
+
+
+def consumer_write_calls(_: int) -> list[Result]:
+    """Write calls for each request of a full batch."""
+    applied = ours(plain_event(payloads(BATCH)))["applied"]
+    assert applied["requests"] == BATCH
+    calls = applied["write_calls"] / applied["requests"]
+    return [result("consumer_write_calls", [calls], 0.02, f"DynamoDB write calls a request, {AT_MOST}")]
+
+
+def _against(
+    name: str, row: Callable[[Any], Any], batch: int, event: KinesisEvent, requests: int, goal: float, pairs: int
+) -> Result:
+    theirs = plain_event(payloads(batch))
+    assert row(theirs) == {"batchItemFailures": []}
+    response = ours(event)
+    assert (response["batchItemFailures"], response["applied"]["requests"]) == ([], requests)
+    unit = "Powertools' requests/s"
+    return faster(name, lambda: row(theirs), lambda: ours(event), goal, unit, pairs, times=requests / batch)
+
+
+# ── Rows A and B ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Context:
+    """What is asked of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Plenty."""
+        return 60_000
+
+
+def row_a() -> Callable[[Any], Any]:
+    """An item's update for each record."""
+    return _handler(_count_view())
+
+
+def row_b() -> Callable[[Any], Any]:
+    """The same, but for what was done before."""
+    count_view = _count_view()
+    layer = DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=boto3.client("dynamodb"))
+    config = IdempotencyConfig(event_key_jmespath="eventID")
+    config.register_lambda_context(Context())  # type: ignore[arg-type]
+    once: Any = idempotent_function(count_view, data_keyword_argument="record", config=config, persistence_store=layer)
+    return _handler(lambda record: once(record=record))
+
+
+def _count_view() -> Callable[[KinesisStreamRecord], None]:
+    wire.cut(dynamodb=answer)
+    dynamodb = boto3.client("dynamodb")
+
+    def count_view(record: KinesisStreamRecord) -> None:
+        request = Model.model_validate(record.kinesis.data_as_json())
+        dynamodb.update_item(
+            TableName=TABLE,
+            Key={"pk": {"S": request.key or ""}},
+            UpdateExpression="ADD #views :one",
+            ExpressionAttributeNames={"#views": "views"},
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+
+    return count_view
+
+
+def _handler(record_handler: Callable[[KinesisStreamRecord], None]) -> Callable[[Any], Any]:
+    processor = BatchProcessor(event_type=EventType.KinesisDataStreams)
+
+    def handler(event: Any) -> Any:
+        return process_partial_response(event=event, record_handler=record_handler, processor=processor)
+
+    return handler
+
+
+# ── The apply function ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def ours(event: KinesisEvent) -> Response:
+    """What Lambda calls, with the media application's rules."""
+    _prepare()
+    return handler(event, None)
+
+
+@cache
+def _prepare() -> None:
+    wire.cut(dynamodb=answer)
+    os.environ.update(
+        TIDEMILL_RULES="tidemill_consumers.rules",
+        TIDEMILL_RETENTION_HOURS="24",
+        TIDEMILL_TABLE=TABLE,
+        TIDEMILL_DEVICES_TABLE="devices",
+        TIDEMILL_QUARANTINE_BUCKET="quarantine",
+        TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",
+        TIDEMILL_STREAM="perf",
+        TIDEMILL_APPLICATION_SECRET="",
+    )
+    application()
+
+
+class _Key(msgspec.Struct):
+    S: str
+
+
+class _Item(msgspec.Struct):
+    pk: _Key
+
+
+class _Keys(msgspec.Struct):
+    Keys: list[_Item]
+
+
+class _Read(msgspec.Struct):
+    RequestItems: dict[str, _Keys]
+
+
+_read = msgspec.json.Decoder(_Read)
+
+
+def answer(operation: str, body: bytes) -> bytes:
+    """What DynamoDB says: every item is there, as an earlier batch left it, and every write succeeds."""
+    if operation == "BatchGetItem":
+        items = [_items()[one.pk.S] for one in _read.decode(body).RequestItems[TABLE].Keys]
+        return b'{"Responses":{"%s":[%s]},"UnprocessedKeys":{}}' % (TABLE.encode(), b",".join(items))
+    if operation == "BatchExecuteStatement":
+        return b'{"Responses":[%s]}' % b",".join([b'{"TableName":"%s"}' % TABLE.encode()] * body.count(b'"Statement"'))
+    return b"{}"
+
+
+@cache
+def _items() -> dict[str, bytes]:
+    return {entity.key: msgspec.json.encode(to_item(entity)) for entity in map(_entity, range(KEYS))}
+
+
+def _entity(rank: int) -> Entity:
+    """A content with some views, which came from another shard and two writers."""
+    place = Position(49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_580_000 + rank, 3)
+    return Entity(
+        key=key_of(rank),
+        version=7,
+        document={"title": f"Content {rank}", "owner": f"user-{rank % 97}", "views": 1_000_000 // (rank + 1)},
+        marks={"shardId-000000000001": Mark(place, ARRIVED - 60, place)},
+        writers={f"writer-{n}-{rank:04}": Writer(rank + n, ARRIVED - 60, 1_234_567_890 + n) for n in range(2)},
+        recent={},
+    )

@@ -1,0 +1,84 @@
+"""The producer, through real boto3 with the network cut off, against put_record and put_records by hand.
+
+Each side begins with a command, a key and data and ends with an answer: the request's JSON is part of it, and so are
+the producer's thread, lanes and handles.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import boto3
+
+from perf import wire
+from perf.measure import Result, faster
+from perf.workload import COMMAND, keys
+from tidemill import Producer
+
+SINGLE, MANY = 2_000, 20_000
+CALL_RECORDS = 500
+
+
+def producer_vs_put_record(pairs: int) -> list[Result]:
+    """A call for each request."""
+    wire.cut(kinesis=answer)
+    kinesis = boto3.client("kinesis")
+    few, many = keys(SINGLE), keys(MANY)
+
+    def theirs() -> None:
+        for key in few:
+            kinesis.put_record(StreamName="perf", Data=to_json(key), PartitionKey=key)
+
+    name, times = "producer_vs_put_record", MANY / SINGLE
+    return [faster(name, theirs, lambda: produce(many), 100.0, "put_record's requests/s", pairs, times=times)]
+
+
+def producer_vs_put_records(pairs: int) -> list[Result]:
+    """Calls of 500."""
+    wire.cut(kinesis=answer)
+    kinesis = boto3.client("kinesis")
+    many = keys(MANY)
+
+    def theirs() -> None:
+        for first in range(0, MANY, CALL_RECORDS):
+            some = many[first : first + CALL_RECORDS]
+            records: list[Any] = [{"Data": to_json(key), "PartitionKey": key} for key in some]
+            assert kinesis.put_records(StreamName="perf", Records=records)["FailedRecordCount"] == 0
+
+    unit = "put_records x500's requests/s"
+    return [faster("producer_vs_put_records", theirs, lambda: produce(many), 3.0, unit, pairs)]
+
+
+def to_json(key: str) -> bytes:
+    """A request, made by hand."""
+    request = {"v": 1, "id": str(uuid4()), "cmd": COMMAND, "key": key, "at": time.time_ns() // 1_000_000, "data": {}}
+    return json.dumps(request).encode()
+
+
+def produce(names: list[str]) -> None:
+    """The same by the SDK."""
+    with Producer("perf") as producer:
+        for key in names:
+            producer.send(COMMAND, key=key)
+
+
+def answer(operation: str, body: bytes) -> bytes:
+    """What Kinesis says when all goes well."""
+    if operation == "PutRecords":
+        return _stored(body.count(b'"Data"'))
+    return _STORED if operation == "PutRecord" else _STREAM
+
+
+_STREAM = b'{"StreamDescriptionSummary":{"StreamName":"perf","StreamStatus":"ACTIVE","OpenShardCount":1}}'
+_STORED = (
+    b'{"SequenceNumber":"49590338271490256608559692538361571095921575989136588898","ShardId":"shardId-000000000000"}'
+)
+
+
+@cache
+def _stored(count: int) -> bytes:
+    return b'{"FailedRecordCount":0,"Records":[' + b",".join([_STORED] * count) + b"]}"

@@ -1,0 +1,44 @@
+"""boto3 with the network cut off: a call goes through all of botocore and is answered where it would be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
+
+import boto3
+from botocore.awsrequest import AWSResponse
+
+Answer: TypeAlias = Callable[[str, bytes], bytes]
+"""From a call's operation and body to the body of its answer."""
+
+
+class Body:
+    """The body of an answer, as urllib3 would give it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        """All of it."""
+        yield self._body
+
+
+def cut(**answers: Answer) -> None:
+    """Has every boto3 client that is made from now on answered from here, by its service; these speak JSON."""
+    boto3.setup_default_session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    session: Any = boto3.DEFAULT_SESSION
+    for service, answer in answers.items():
+        session.events.register(f"before-send.{service}", partial(_send, answer))
+
+
+def _send(answer: Answer, request: Any, **_: Any) -> AWSResponse:
+    target = request.headers["X-Amz-Target"]
+    operation = (target if isinstance(target, str) else target.decode()).rpartition(".")[2]
+    body = answer(operation, request.body)
+    headers: Any = {
+        "x-amzn-RequestId": "0",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Content-Length": str(len(body)),
+    }
+    return AWSResponse(request.url, 200, headers, Body(body))

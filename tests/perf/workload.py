@@ -1,0 +1,102 @@
+"""What all benchmarks run on: requests of about 184 bytes, with keys of 46 bytes that are as popular as Zipf says."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from tidemill.buffer import RECORD_BYTES
+from tidemill.kpl import Aggregate
+from tidemill.lane import hash_key, lane_of
+from tidemill.request import Request, encode
+from tidemill.sendable import uuid7
+from tidemill_consumers.shell.intake import KinesisEvent
+
+KEYS = 10_000
+SEED = 20_251_124
+SHARD = "shardId-000000000000"
+FIRST_SEQUENCE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
+ARRIVED = 1_764_000_000.123
+COMMAND = "content.view"
+
+
+def keys(count: int) -> list[str]:
+    """Keys of 46 bytes, Zipf with s = 1.0."""
+    weights = list(accumulate(1 / rank for rank in range(1, KEYS + 1)))
+    names = [key_of(rank) for rank in range(KEYS)]
+    return Random(SEED).choices(names, cum_weights=weights, k=count)
+
+
+def key_of(rank: int) -> str:
+    """The key of that rank, 0 being the most popular."""
+    return f"content/{rank:038d}"
+
+
+def requests(count: int) -> list[Request]:
+    """Requests as the SDK makes them: one writer, whose counter rises."""
+    random = Random(SEED)
+    at = round(ARRIVED * 1000)
+    return [
+        Request(
+            id=uuid7(at, random.getrandbits(74)),
+            cmd=COMMAND,
+            key=key,
+            writer="Zr8kQ2mWx0aB",
+            counter=counter,
+            at=at,
+            data={},
+        )
+        for counter, key in enumerate(keys(count), 1)
+    ]
+
+
+def payloads(count: int) -> list[tuple[str, bytes]]:
+    """Keys, and the requests' bytes."""
+    return [(request.key or "", encode(request)) for request in requests(count)]
+
+
+def plain_event(items: Iterable[tuple[str, bytes]]) -> KinesisEvent:
+    """Lambda's event of records that are one request each."""
+    return event_of(items)
+
+
+def aggregated_event(items: Sequence[tuple[str, bytes]]) -> KinesisEvent:
+    """Lambda's event of aggregates as the SDK's producers fill them, of any lane."""
+    records: list[tuple[str, bytes]] = []
+    open_records: dict[int, Aggregate] = {}
+    for key, data in items:
+        lane = lane_of(key)
+        aggregate = open_records.setdefault(lane, Aggregate(hash_key(lane)))
+        if not aggregate.add((key, data), RECORD_BYTES):
+            records.append((f"lane-{lane}", aggregate.pack()))
+            open_records[lane] = Aggregate(hash_key(lane))
+            open_records[lane].add((key, data), RECORD_BYTES)
+    records += [(f"lane-{lane}", aggregate.pack()) for lane, aggregate in open_records.items()]
+    return event_of(records)
+
+
+def event_of(records: Iterable[tuple[str, bytes]]) -> KinesisEvent:
+    """Lambda's event of partition keys and data."""
+    return {"Records": [_event_record(FIRST_SEQUENCE + place, *record) for place, record in enumerate(records)]}
+
+
+def _event_record(sequence: int, key: str, data: bytes) -> Any:
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": key,
+            "sequenceNumber": str(sequence),
+            "data": base64.b64encode(data).decode(),
+            "approximateArrivalTimestamp": ARRIVED,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{SHARD}:{sequence}",
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::000000000000:role/apply",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/perf",
+    }
