@@ -11,10 +11,10 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel simulate mutants kills test-browser perf lock clean
+.PHONY: help demo test check lint types wheel simulate mutants kills kills-spool fuzz test-browser perf lock clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FILE --speed max")
 	@exec .venv/bin/tidemill demo $(ARGS)
@@ -46,11 +46,17 @@ mutants: $(READY) ## bugs of the protocol, put in one by one: the simulation mus
 kills: $(READY) ## real processes killed 200 times while requests stream (ARGS="--kills 20")
 	@.venv/bin/python tests/faults/kills.py $(ARGS)
 
+kills-spool: $(READY) ## a sending process killed 1,000 times: what its spool accepted is applied once (ARGS="--kills 50")
+	@.venv/bin/python tests/faults/spool_kills.py $(ARGS)
+
+fuzz: $(READY) ## a million mutations of aggregates: none accepted shortened, none crashing (options: ARGS="--mutants 50000")
+	@.venv/bin/python tests/fuzz/kpl.py $(ARGS)
+
 test-browser: $(READY) ## the load test's report in Chromium, on a phone and a desk, light and dark (CHROMIUM=path)
 	@.venv/bin/pytest tests/browser/report.py $(ARGS)
 
-perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--pairs 9")
-	@.venv/bin/python tests/perf/event_source.py $(ARGS)
+perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--help")
+	@.venv/bin/python tests/perf/run.py $(ARGS)
 
 lock: ## resolve requirements.lock again from pyproject.toml
 	@test -x $(UV) || $(MAKE) --no-print-directory $(UV)

@@ -10,17 +10,15 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, get_args
 
-from rich.table import Table
-
+from tidemill_cli.bench_table import show
 from tidemill_cli.result_file import check_writable
-from tidemill_cli.showing import console
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.assumptions import MAX_WINDOW
 from tidemill_load.limits import InvalidLimit, Limit, parse, violations
@@ -68,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     results = parser.add_argument_group("what comes of it")
     results.add_argument("--json", type=Path, metavar="PATH", help="write the result to PATH")
     results.add_argument("--html", type=Path, metavar="PATH", help="write the report to PATH, one page")
+    results.add_argument("--prices", type=Path, metavar="FILE", help="other prices: TOML, as prices.toml, what differs")
     results.add_argument(
         "--fail-if",
         type=_limit,
@@ -111,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     # Imported here: the line above must not wait for them.
     from tidemill_cli.bench_runs import NotPossible
     from tidemill_cli.stack import NoStack
+    from tidemill_load.prices import PriceError
     from tidemill_load.trace import TraceError
     from tidemill_local.deployment import DeploymentFailed
     from tidemill_local.emulator import EmulatorError
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         _write(result, args)
     except BrokenPipeError:
         raise  # of those who read what we say
-    except (TraceError, DeploymentFailed, EmulatorError, NoStack, NotPossible, OSError) as error:
+    except (TraceError, PriceError, DeploymentFailed, EmulatorError, NoStack, NotPossible, OSError) as error:
         print(f"tidemill bench: {error}", file=sys.stderr)
         return 1
     return _judge(result, args)
@@ -130,9 +130,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _result(args: argparse.Namespace) -> Result:
     from tidemill_cli.bench_runs import local, on_aws, simulated
-    from tidemill_load.prices import list_prices
+    from tidemill_load.prices import list_prices, read_prices
 
-    started, prices = datetime.now(UTC), list_prices()
+    started = datetime.now(UTC)
+    prices = read_prices(args.prices) if args.prices else list_prices()
     course, workload = _trace(args) if args.trace else _synthetic(args)
     place = simulated if args.simulate else {"local": local, "aws": on_aws}[args.target]
     outcome = place(course, args, _Progress(), prices)
@@ -187,9 +188,10 @@ def _trace(args: argparse.Namespace) -> tuple[Course, Workload]:
     from tidemill_local.bench.session import Course
 
     slices = 1 if args.simulate else args.slices
-    turns = excerpt(read_trace(args.trace), args.speed, _seconds(args), slices)
+    trace = read_trace(args.trace)
+    turns = excerpt(trace, args.speed, _seconds(args), slices)
     requests = sum(map(len, turns))
-    parameters = {"file": args.trace.name, "speed": args.speed, "requests": requests}
+    parameters = {"file": args.trace.name, "speed": args.speed, "requests": requests, "unreadable": trace.unreadable}
     mean = round(requests / _seconds(args), 3)
     return (
         Course(_running(args), (mean,), slices, lambda _, turn: turns[turn]),
@@ -238,59 +240,15 @@ def _write(result: Result, args: argparse.Namespace) -> None:
 
 def _judge(result: Result, args: argparse.Namespace) -> int:
     """Show it and say what it is worth."""
-    out = console()
-    out.print(_table(result))
-    for mode, why in dict.fromkeys((one.mode, one.skipped) for one in result.measurements if one.skipped):
-        out.print(f"{mode} was skipped: {why}", markup=False)
-    for note in result.notes:
-        out.print(f"note: {note}", markup=False)
-    sys.stdout.flush()
-    limits = [*args.fail_if, *([] if args.simulate else map(parse, ALWAYS))]
+    show(result)
     if result.stopped:
-        out.print("stopped: this is what was measured by then")
         return INTERRUPTED
-    failed = violations(limits, result)
+    failed = violations([*args.fail_if, *([] if args.simulate else map(parse, ALWAYS))], result)
     for reason in failed:
         print(f"FAILED: {reason}", file=sys.stderr)
     if not args.html:
         _say("next: the same with --html report.html, and open that")
     return 1 if failed else 0
-
-
-def _table(result: Result) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("mode")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
-    for one in result.measurements:
-        if not one.skipped:
-            table.add_row(one.mode, *(read(one) for read in COLUMNS.values()))
-    return table
-
-
-def _seconds_of(value: float) -> str:
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
-
-
-def _known(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.0f}"
-
-
-COLUMNS: dict[str, Callable[[Measurement], str]] = {
-    "req/s": lambda one: f"{one.rate:g}",
-    "requests": lambda one: f"{one.requests:,}",
-    "invocations": lambda one: _known(one.invocations),
-    "write units": lambda one: _known(one.write_units),
-    "puts": lambda one: f"{one.put_units:,}",
-    "messages": lambda one: _known(one.reply_messages),
-    "p50": lambda one: _seconds_of(one.latency.p50),
-    "p95": lambda one: _seconds_of(one.latency.p95),
-    "p99": lambda one: _seconds_of(one.latency.p99),
-    "lost": lambda one: _known(one.lost),
-    "double": lambda one: _known(one.duplicates),
-    "disordered": lambda one: _known(one.reordered),
-    "$/million": lambda one: f"{sum(one.bill.values()) * 1e6 / one.requests:.2f}" if one.requests else "",
-}
 
 
 class _Progress:

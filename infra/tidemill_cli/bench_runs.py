@@ -10,7 +10,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import Protocol
 
@@ -30,6 +30,8 @@ from tidemill_local.bench.session import Course, Session, priced
 from tidemill_local.bench.simulated import Run, Settings, direct
 from tidemill_local.platform import Platform
 from tidemill_local.template import template_path
+
+CONNECTED = "At most {} direct requests were under way at a time, for they share this machine's processors."
 
 STOPPED = "The run was stopped before its end."
 
@@ -74,7 +76,8 @@ def local(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) 
     try:
         with Platform(0, settings, say=tell.begin) as platform:
             stack = stack_of(platform, args.window)
-            measured.run(stack, LogCounting(platform.emulator, platform.outputs), course, tell)
+            measured.notes.append(CONNECTED.format(stack.connections))
+            measured.run(stack, LogCounting(platform), course, tell)
     except KeyboardInterrupt:
         measured.stopped = True
     return measured.outcome(args.window, args.batch, config_hash(template_path().read_bytes(), settings), prices)
@@ -113,7 +116,7 @@ class Measured:
 
     tag: str
     session: Session | None = None
-    notes: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
     stopped: bool = False
 
     def run(self, stack: Stack, counting: Counting, course: Course, tell: Tell) -> None:
@@ -122,7 +125,7 @@ class Measured:
             reply_queue(stack.client, stack.outputs["RepliesTopicArn"]) as queue,
             Driver(stack, queue, counting, tell) as driver,
         ):
-            self.notes = driver.notes
+            driver.notes = self.notes
             tell.begin("warming up")
             for mode in course.modes:
                 driver.warm_up(mode, f"{self.tag}-warm-{mode}")

@@ -95,7 +95,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         reordered: requests applied after a later one of their key.
         errors: requests given up by the sender, or answered with an error that is no outcome.
         retries: times that the sender had to send again: HTTP 503 and broken connections, records refused.
-        bill: dollars that the measured seconds would cost on AWS at list price, by item; empty where not priced.
+        bill: dollars that the measured seconds would cost on AWS at list price, by item as `tidemill_load.bill.Counts`
+            names them; empty where not priced. Neither the archive nor the clients' own listening is in it.
     """
 
     mode: Mode
@@ -143,7 +144,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: "poisson", "bursty" or "trace".
         parameters: what makes it that workload, such as `keys`, `zipf`, `request_bytes`; of a trace, `file` (its name
-            alone), `speed` and `requests`.
+            alone), `speed`, `requests` and `unreadable` (lines that are none).
     """
 
     kind: str

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import msgspec
 import pytest
 
 from tidemill.kpl import unpack
@@ -137,6 +138,13 @@ def test_what_is_no_request_is_refused_and_nothing_is_kept(app: Application, emu
 
 def test_a_command_for_verified_clients_is_quarantined_unsigned(app: Application) -> None:
     assert direct(event(request(1, "pay")), app)["statusCode"] == 422
+
+
+def test_a_signature_that_proves_nothing_is_quarantined(app: Application) -> None:
+    signed = msgspec.structs.replace(request(1, client="ann"), sig="A" * 86)
+    status, body = said(direct(event(signed), app))
+    assert (status, body["status"]) == (422, "quarantined")
+    assert "signed" in body["error"]
 
 
 def test_no_body_is_no_request(app: Application) -> None:

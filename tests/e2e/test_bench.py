@@ -79,7 +79,7 @@ def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
     found, by_mode = result(tmp_path)
     assert all(map(is_whole, by_mode.values()))
     assert found.workload.kind == "trace"
-    parameters = {"file": TRACE.name, "speed": 20.0, "requests": by_mode["direct"].requests}
+    parameters = {"file": TRACE.name, "speed": 20.0, "requests": by_mode["direct"].requests, "unreadable": 0}
     assert found.workload.parameters == parameters
 
 

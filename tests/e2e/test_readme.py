@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import boto3
 import pytest
@@ -79,7 +80,8 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
 def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with reply_queue(boto3.client, environment["RepliesTopicArn"], "phone-1") as queue:
+    session: Any = boto3.Session()
+    with reply_queue(session.client, environment["RepliesTopicArn"], "phone-1") as queue:
         [client, *_] = blocks("The producer")
         client = client.replace("tidemill-requests-…", environment["StreamName"])
         client = re.sub(r"https://sqs\S+(?=\",)", queue, client)

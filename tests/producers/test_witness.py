@@ -63,6 +63,7 @@ def test_every_rule_does_what_it_does_without_a_witness() -> None:
         ((1, 2, 3, 1, 2), Faults(duplicates=2)),
         ((2, 1, 3), Faults(reordered=1)),
         ((3, 2, 1), Faults(reordered=2)),
+        ((1, 1, 3, 2), Faults(duplicates=1, reordered=1)),
         ((1, 2, 2), Faults(lost=1, duplicates=1)),
     ],
 )

@@ -112,9 +112,7 @@ class World:
             self.sleep(self.random.uniform(0.1, 2.0))
         if self.strikes(f"{service} throttled", 0.3):
             raise error("ThrottlingException")
-        if self.strikes(f"{service} goes down", 0.02):
-            self.down[service] = self.now + self.random.uniform(0.5, 5.0)
-        if self.down.get(service, 0.0) > self.now:
+        if self._is_down(service):
             self.faults[f"{service} is down"] += 1
             raise error("InternalServerError")
         if self.strikes(f"{service} unreachable", 0.2):
@@ -130,6 +128,11 @@ class World:
         if self.strikes(f"crash after {service}", 0.15):
             raise Crash
         return result
+
+    def _is_down(self, service: str) -> bool:
+        if self.strikes(f"{service} goes down", 0.1):
+            self.down[service] = self.now + self.random.uniform(0.5, 5.0)
+        return self.down.get(service, 0.0) > self.now
 
 
 def error(code: str) -> ClientError:

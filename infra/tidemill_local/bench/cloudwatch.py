@@ -84,7 +84,7 @@ class CloudWatchCounting:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cloudwatch = cloudwatch
-        self._functions = functions
+        self.functions = functions
         self._table = table
         self._stream = stream
         self._tell = tell
@@ -125,7 +125,7 @@ class CloudWatchCounting:
                 "AWS/DynamoDB", latency, table | {"Operation": "BatchExecuteStatement"}, "SampleCount"
             ),
         }
-        for function in self._functions:
+        for function in self.functions:
             its = {"FunctionName": function}
             found[f"{INVOCATIONS}{function}"] = Metric("AWS/Lambda", "Invocations", its)
             found[f"{DURATION}{function}"] = Metric("AWS/Lambda", "Duration", its)
@@ -147,11 +147,11 @@ class CloudWatchCounting:
         return sums
 
     def _spent(self, sums: Mapping[str, float]) -> Spent:
-        durations = {function: sums[f"{DURATION}{function}"] for function in self._functions}
+        durations = {function: sums[f"{DURATION}{function}"] for function in self.functions}
         return Spent(
-            invocations=round(sum(sums[f"{INVOCATIONS}{function}"] for function in self._functions)),
+            invocations=round(sum(sums[f"{INVOCATIONS}{function}"] for function in self.functions)),
             billed_ms=sum(durations.values()),
-            gb_seconds=sum(ms / 1000 * self._functions[function] / 1024 for function, ms in durations.items()),
+            gb_seconds=sum(ms / 1000 * self.functions[function] / 1024 for function, ms in durations.items()),
             records=round(sums["records"]),
             read_calls=round(sums["read_calls"]),
             write_calls=round(sums["write_calls"]),

@@ -91,7 +91,8 @@ class Feed:
             self.ended = True
             return
         self.last = one.at
-        self._turn(one.at)
+        if self._outbox.due <= one.at or (self._acknowledging and self._acknowledging[0][0] <= one.at):
+            self._turn(one.at)
         size = self._size(one)
         self.requests += 1
         self.bytes += size

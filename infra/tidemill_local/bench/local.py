@@ -17,7 +17,7 @@ from tidemill_load.result import Mode
 from tidemill_load.tally import Spent
 from tidemill_local.bench.counting import read_log, spent
 from tidemill_local.bench.driver import Stack
-from tidemill_local.emulator import REGION, ROOT_KEY, Emulator
+from tidemill_local.emulator import REGION, ROOT_KEY
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
@@ -64,36 +64,42 @@ def stack_of(platform: Platform, window: float) -> Stack:
 
 
 class LogCounting:
-    """Counts by the functions' logs.
+    """Counts by the functions' logs, and holds them against what the event source mappings count themselves.
 
     Args:
-        emulator: where.
-        outputs: the stack's.
+        platform: where.
     """
 
-    def __init__(self, emulator: Emulator, outputs: Mapping[str, str]) -> None:
-        self._logs: CloudWatchLogsClient = emulator.client("logs")
-        self._functions = [outputs[output] for output in HANDLERS]
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._logs: CloudWatchLogsClient = platform.emulator.client("logs")
         self._since = 0
+        self._before = 0
 
     def begin(self) -> None:
-        """Note the time."""
+        """Note the time, and the count."""
         self._since = int(time.time() * 1000)
+        self._before = self._mapped()
 
     def end(self, mode: Mode) -> Spent:
         """What all functions used since: what rules emit is applied by another than what was asked."""
         deadline = time.monotonic() + PATIENCE
         lines = self._read()
-        while not _is_whole(lines) and time.monotonic() < deadline:
+        while not self._is_whole(lines) and time.monotonic() < deadline:
             time.sleep(0.1)
             lines = self._read()
-        return spent(lines)
+        return spent(line for of_function in lines.values() for line in of_function)
 
-    def _read(self) -> list[str]:
-        return [line for function in self._functions for line in read_log(self._logs, function, self._since)]
+    def _read(self) -> dict[str, list[str]]:
+        outputs = self._platform.outputs
+        return {output: read_log(self._logs, outputs[output], self._since) for output in HANDLERS}
 
+    def _mapped(self) -> int:
+        """Invocations by mappings so far."""
+        return sum(source.counts.invocations for source in self._platform.event_sources)
 
-def _is_whole(lines: Sequence[str]) -> bool:
-    """Whether each invocation has both its lines."""
-    reports = sum(line.startswith("REPORT ") for line in lines)
-    return 0 < reports == sum(line.startswith(LINE) for line in lines)
+    def _is_whole(self, lines: Mapping[str, Sequence[str]]) -> bool:
+        """Whether each invocation has both its lines, and those by mappings are all there."""
+        reports = {output: sum(line.startswith("REPORT ") for line in its) for output, its in lines.items()}
+        meters = {output: sum(line.startswith(LINE) for line in its) for output, its in lines.items()}
+        return reports == meters and reports["ApplyFunctionName"] == self._mapped() - self._before

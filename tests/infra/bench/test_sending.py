@@ -54,7 +54,7 @@ def url(api: Api) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             status, answer = api.take(self.headers, self.rfile.read(int(self.headers["content-length"])))
             self.send_response(status)
             self.send_header("content-length", str(len(answer)))
