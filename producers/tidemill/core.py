@@ -187,7 +187,12 @@ class Core:
         number = None
         if self._spool is not None:
             own = request.writer == self.outbox.writer
-            number = self._spool.append(payload, request.counter or 0 if own else self.outbox.counter)
+            try:
+                number = self._spool.append(payload, request.counter or 0 if own else self.outbox.counter)
+            except OSError:
+                # What could not be written may come back after a power failure: its counter is used up.
+                self.outbox.counter = max(self.outbox.counter, self._spool.counter)
+                raise
         lasts = self._options.ttl if ttl is None else ttl
         return self._buffer(request, payload, number, now, now + lasts)
 
@@ -283,7 +288,6 @@ class Core:
             spool.sync()
         except OSError as error:
             _log.warning("%s; what was accepted is safe from a kill, and not from a power failure", error)
-            spool.due = inf
 
     def _recover(self, now: float) -> None:
         if self._spool is None:

@@ -85,7 +85,7 @@ def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
 
 def test_ctrl_c_writes_what_was_measured_so_far(tmp_path: Path) -> None:
     # The direct turn is done when it is stopped; the aggregated one is under way.
-    shape = ["--rates", "5", "--seconds", "3s", "--slices", "1", "--window", "60", "--modes", "direct,aggregated"]
+    shape = ["--rates", "5", "--seconds", "3s", "--slices", "1", "--window", "10", "--modes", "direct,aggregated"]
     with subprocess.Popen(
         command(*shape, "--json", "out.json"),
         stdout=subprocess.PIPE,

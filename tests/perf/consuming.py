@@ -190,12 +190,13 @@ def _items() -> dict[str, bytes]:
 
 def _entity(rank: int) -> Entity:
     """A content with some views, which came from another shard and two writers."""
+    arrived = round(ARRIVED - 60 - rank / 1000, 3)
     place = Position(49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_580_000 + rank, 3)
     return Entity(
         key=key_of(rank),
         version=7,
         document={"title": f"Content {rank}", "owner": f"user-{rank % 97}", "views": 1_000_000 // (rank + 1)},
-        marks={"shardId-000000000001": Mark(place, ARRIVED - 60, place)},
-        writers={f"writer-{n}-{rank:04}": Writer(rank + n, ARRIVED - 60, 1_234_567_890 + n) for n in range(2)},
+        marks={"shardId-000000000001": Mark(place, arrived, place)},
+        writers={f"writer-{n}-{rank:04}": Writer(rank + n, round(arrived - n, 3), 1_234_567_890 + n) for n in range(2)},
         recent={},
     )

@@ -24,7 +24,10 @@ def to_attribute(value: Json) -> Attribute:
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, dict):
-        return {"M": {name: to_attribute(child) for name, child in value.items()}}
+        # Texts, which are most of it, without a call for each.
+        return {
+            "M": {name: {"S": child} if type(child) is str else to_attribute(child) for name, child in value.items()}
+        }
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
@@ -43,7 +46,7 @@ def from_attribute(attribute: Attribute) -> Json:
         case "N":
             return _number(value)
         case "M":
-            return {name: from_attribute(child) for name, child in value.items()}
+            return {name: child["S"] if "S" in child else from_attribute(child) for name, child in value.items()}
         case "L":
             return [from_attribute(child) for child in value]
         case "NULL":
