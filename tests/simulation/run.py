@@ -150,7 +150,7 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     world.at(moments.pop(), send)
     for _ in range(chance.randrange(5)):
         world.after(chance.uniform(0.0, 30.0), pipeline.stream.reshard)
-    for _ in range(3):
+    for _ in range(10):
         world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
     operator = Operator(world, pipeline.stream, pipeline.bucket, lanes)
     for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
