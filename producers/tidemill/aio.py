@@ -12,9 +12,9 @@ from math import inf
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
-from tidemill.buffer import Call, Refused
+from tidemill.buffer import Call
 from tidemill.core import Core
-from tidemill.failures import GivenUp, ProducerClosed, StillPending, failure
+from tidemill.failures import GivenUp, ProducerClosed, StillPending
 from tidemill.listener import Listener
 from tidemill.metrics import call_made, tell
 from tidemill.wire import Wire
@@ -64,12 +64,7 @@ class AsyncHandle:
             OutcomeUnknown: likewise, and it may be stored all the same.
         """
         await self._news.wait_for(self.done)
-        outcome = self._ticket.outcome
-        if isinstance(outcome, Refused):
-            self._ticket.record.reported = True
-            raise failure(outcome)
-        assert outcome is not None, "it was waited for"  # noqa: S101
-        return outcome
+        return self._ticket.result()
 
     async def reply(self) -> Reply:
         """Waits until the request has been applied, or not: what became of it.
@@ -83,16 +78,12 @@ class AsyncHandle:
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
         while True:
-            await self._news.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost())
+            await self._news.wait_for(lambda: listener.has_news_of(self.id) or self._ticket.is_lost)
             reply = listener.reply_to(self.id)
             if reply is not None:
                 return reply
-            if self._is_lost():
-                await self.result()
-
-    def _is_lost(self) -> bool:
-        outcome = self._ticket.outcome
-        return isinstance(outcome, Refused) and not outcome.lost
+            if self._ticket.is_lost:
+                self._ticket.result()
 
 
 class AsyncProducer:

@@ -14,7 +14,7 @@ from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, Unpack
 
 from tidemill.buffer import RECORD_BYTES, Call, Refused
-from tidemill.failures import BufferFull, failure
+from tidemill.failures import BufferFull, StillPending, failure
 from tidemill.frames import OVERHEAD
 from tidemill.outbox import LINGER, Outbox
 from tidemill.request import decode
@@ -23,7 +23,7 @@ from tidemill.sendable import UnsendableRequest, to_payload
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tidemill.buffer import Outcome, Record
+    from tidemill.buffer import Acknowledged, Outcome, Record
     from tidemill.failures import GivenUp
     from tidemill.outbox import Stats
     from tidemill.request import Document, Request
@@ -56,6 +56,27 @@ class Ticket(NamedTuple):
     def outcome(self) -> Outcome | None:
         """What has become of it."""
         return self.record.outcome_of(self.place)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is certain that it never reaches the stream."""
+        outcome = self.outcome
+        return isinstance(outcome, Refused) and not outcome.lost
+
+    def result(self) -> Acknowledged:
+        """Where it is stored.
+
+        Raises:
+            StillPending: nothing has become of it yet.
+            NotAccepted, OutcomeUnknown: it was given up.
+        """
+        outcome = self.outcome
+        if outcome is None:
+            raise StillPending(1)
+        if isinstance(outcome, Refused):
+            self.record.reported = True
+            raise failure(outcome)
+        return outcome
 
 
 class Settings(TypedDict, total=False):

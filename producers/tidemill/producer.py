@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.buffer import Call, Refused
 from tidemill.core import Core
-from tidemill.failures import GivenUp, ProducerClosed, StillPending, failure
+from tidemill.failures import GivenUp, ProducerClosed, StillPending
 from tidemill.listener import Listener
 from tidemill.metrics import call_made, tell
 from tidemill.wire import Wire
@@ -69,13 +69,7 @@ class Handle:
         if self._ticket.outcome is None:
             with self._done:
                 self._done.wait_for(self.done, timeout)
-        outcome = self._ticket.outcome
-        if outcome is None:
-            raise StillPending(1)
-        if isinstance(outcome, Refused):
-            self._ticket.record.reported = True
-            raise failure(outcome)
-        return outcome
+        return self._ticket.result()
 
     def reply(self, timeout: float | None = None) -> Reply:
         """Waits until the request has been applied, or not: what became of it.
@@ -93,17 +87,13 @@ class Handle:
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
         with self._done:
-            self._done.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost(), timeout)
+            self._done.wait_for(lambda: listener.has_news_of(self.id) or self._ticket.is_lost, timeout)
             reply = listener.reply_to(self.id)
-        if reply is None and self._is_lost():
-            self.result(0)
+        if reply is None and self._ticket.is_lost:
+            self._ticket.result()
         if reply is None:
             raise StillPending(1, "answered")
         return reply
-
-    def _is_lost(self) -> bool:
-        outcome = self._ticket.outcome
-        return isinstance(outcome, Refused) and not outcome.lost
 
 
 class Producer:
