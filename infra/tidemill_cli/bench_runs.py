@@ -16,7 +16,7 @@ from typing import Protocol
 
 from botocore.credentials import Credentials
 
-from tidemill_cli.reply_queue import reply_queue
+from tidemill.reply_queue import reply_queue
 from tidemill_cli.stack import access, outputs
 from tidemill_load.assumptions import Assumptions
 from tidemill_load.keys import Keys

@@ -135,7 +135,7 @@ class _Demo:
         self._applied = 0
 
     def run(self) -> Result:
-        from tidemill_cli.reply_queue import reply_queue
+        from tidemill.reply_queue import reply_queue
         from tidemill_local.platform import Platform
 
         begun = time.monotonic()

@@ -30,8 +30,8 @@ from tidemill import (
     StillPending,
     UnsendableRequest,
 )
+from tidemill.reply_queue import reply_queue
 from tidemill.request import decode_json
-from tidemill_cli.reply_queue import reply_queue
 from tidemill_cli.result_file import check_writable
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, NoStack, access, outputs

@@ -5,18 +5,17 @@ Room: load, optional: imported by locustfile.py alone. Talks to the stack by pub
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count, islice
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from tidemill import Producer, Replies, Request, StillPending
 from tidemill.failures import GivenUp
+from tidemill.reply_queue import reply_queue
 from tidemill_load.planned import Planned
 from tidemill_load.workload import generate
 
@@ -81,9 +81,12 @@ class Answers:
 
     def __init__(self, environment: Environment, topic_arn: str, clients: str) -> None:
         self._environment = environment
-        self._sns, self._sqs = boto3.client("sns"), boto3.client("sqs")
-        self._url = self._sqs.create_queue(QueueName=f"tidemill-locust-{uuid4().hex[:8]}")["QueueUrl"]
-        self._subscription = self._subscribe(topic_arn, clients)
+        session: Any = boto3.Session()
+        self._open = ExitStack()
+        self._url = self._open.enter_context(
+            reply_queue(session.client, topic_arn, {"prefix": clients}, name="tidemill-locust")
+        )
+        self._sqs = session.client("sqs")
         self._expected: dict[str, tuple[str, float]] = {}
         self._stopping = False
         self._listener = Thread(target=self._listen, name="answers", daemon=True)
@@ -113,24 +116,7 @@ class Answers:
         self._listener.join()
         for one in list(self._expected):
             self._tell(one, NoAnswer(f"none {patience:g} s after the last request"))
-        self._sns.unsubscribe(SubscriptionArn=self._subscription)
-        self._sqs.delete_queue(QueueUrl=self._url)
-
-    def _subscribe(self, topic_arn: str, clients: str) -> str:
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        allow = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
-        attributes = {"RawMessageDelivery": "true", "FilterPolicy": json.dumps({"client": [{"prefix": clients}]})}
-        return self._sns.subscribe(
-            TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes, ReturnSubscriptionArn=True
-        )["SubscriptionArn"]
+        self._open.close()
 
     def _listen(self) -> None:
         replies = Replies(self._url, sqs=self._sqs)

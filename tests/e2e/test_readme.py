@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from tidemill import Producer
-from tidemill_cli.reply_queue import reply_queue
+from tidemill.reply_queue import reply_queue
 from tidemill_local.emulator import REGION, ROOT_KEY
 
 README = Path(__file__).resolve().parents[2] / "README.md"

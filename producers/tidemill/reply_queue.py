@@ -1,12 +1,12 @@
 """A queue of one's own that hears the replies, for as long as one listens.
 
-Room: command line.
+Room: SDK, I/O. It takes permissions that a client need not have: whoever operates the stack makes queues.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -16,17 +16,24 @@ RETENTION_SECONDS = 3600
 
 
 @contextmanager
-def reply_queue(client_of: Callable[[str], Any], topic_arn: str, hears: str | None = None) -> Iterator[str]:
+def reply_queue(
+    client_of: Callable[[str], Any],
+    topic_arn: str,
+    hears: str | Mapping[str, str] | None = None,
+    name: str = "tidemill-client",
+) -> Iterator[str]:
     """A queue that is subscribed to the topic of replies: its URL. At the end both are gone.
 
     Args:
         client_of: makes a boto3 client of a service.
         topic_arn: the topic.
-        hears: the client whose replies it hears; None hears all.
+        hears: the client whose replies it hears, or a condition of a filter policy, such as {"prefix": "phone-"}; None
+            hears all.
+        name: how the queue's name begins.
     """
     sqs, sns = client_of("sqs"), client_of("sns")
     queue = sqs.create_queue(
-        QueueName=f"tidemill-client-{uuid4()}",
+        QueueName=f"{name}-{uuid4()}",
         Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)},
     )["QueueUrl"]
     subscription = None
