@@ -20,7 +20,6 @@ from __future__ import annotations
 import logging
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from secrets import randbits
 from typing import Any, NotRequired, TypedDict
@@ -115,14 +114,14 @@ def _apply(arrival: Arrival, caller: str, app: Application) -> HttpResponse:
     """The answer once the write is saved and what it emits has left."""
     (arrival,) = app.trust.verified([arrival])
     if arrival.request.client is None:
-        arrival = replace(arrival, request=msgspec.structs.replace(arrival.request, client=caller))
+        arrival = msgspec.structs.replace(arrival, request=msgspec.structs.replace(arrival.request, client=caller))
     for _ in range(ROUNDS):
         entity = app.entities.load([arrival.key]).get(arrival.key) or Entity(arrival.key)
         # What the key's last request emitted may not have left: its sender may be gone, and those to come must not
         # overtake it. Whoever has it already knows the repeat.
         if app.emits.send([one for one in entity.emits if one.shard == SHARD]):
             break
-        arrival = replace(arrival, position=_place(arrival.position, entity))
+        arrival = msgspec.structs.replace(arrival, position=_place(arrival.position, entity))
         (write,) = plan([arrival], {arrival.key: entity}, app.rules, app.retention).writes
         if app.quarantine.store(write.quarantine):
             break

@@ -8,7 +8,7 @@ document how many it has seen, their sum, the last, and how often one came behin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -105,7 +105,7 @@ def _witnessed(rule: Rule) -> Rule:
         before = testimony(state)
         seen = before.of(serial) if isinstance(serial, int) else before
         document: Document = outcome.state or {}
-        return replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)})
+        return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)})
 
     return witnessed
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
@@ -237,7 +238,8 @@ class Intruder:
             self.times -= 1
             key = request.key or ""
             now = self._entities.load([key]).get(key, Entity(key))
-            theirs = replace(now, version=now.version + 1, document=append(now.document, replace_id(request)).state)
+            document = append(now.document, replace_id(request)).state
+            theirs = msgspec.structs.replace(now, version=now.version + 1, document=document)
             assert self._entities.save([Write(key, now.version, theirs, 0, (), (), None)]) == set()
         return append(state, request)
 

@@ -6,8 +6,10 @@ Room: core. Pure: values only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from tidemill.request import Document, Json, Reply, Request
 
@@ -15,8 +17,7 @@ State: TypeAlias = Document | None
 """An entity's document as a rule sees it; None where there is none (yet, or any more)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True, gc=False):
     """A follow-up request that a rule asks for: it goes onto the stream once its cause is stored.
 
     It is applied once, and in order with all else that the same entity emits to that key. All that one request emits
@@ -32,12 +33,11 @@ class Emit:
 
     cmd: str
     key: str
-    data: Document = field(default_factory=dict)
+    data: Document = msgspec.field(default_factory=dict)
     client: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The rule's yes: the document it leaves behind, the reply's data, if any, and the follow-up requests."""
 
     state: State
@@ -45,8 +45,7 @@ class Accepted:
     emits: tuple[Emit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """The rule's no; the entity stays as it is."""
 
     reason: str
@@ -82,7 +81,7 @@ class Proof(NamedTuple):
     """Why it proves nothing, so that the request is quarantined; None when it proves whose the request is."""
 
 
-class Position(NamedTuple):
+class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in a shard. Numbers, not text: sequence numbers differ in length, and "9" > "10"."""
 
     sequence: int
@@ -90,8 +89,7 @@ class Position(NamedTuple):
     """The place within an aggregated record; 0 in a plain one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A request and where it stands in the stream."""
 
     shard: str
@@ -106,8 +104,7 @@ class Arrival:
     """None: unsigned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
     """Bytes that are no request: they name no entity and nobody to answer."""
 
     shard: str
@@ -119,7 +116,7 @@ class Unreadable:
     reason: str
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """The last position applied from one shard, when its record arrived, and where its delivery began.
 
     What stands before `since` was answered before, and what it emitted has left. What stands from there on and is not
@@ -132,7 +129,7 @@ class Mark(NamedTuple):
     known: bool = True
 
 
-class Writer(NamedTuple):
+class Writer(msgspec.Struct, frozen=True, gc=False):
     """The highest counter applied from one writer, when it arrived, and a checksum of that request."""
 
     counter: int
@@ -148,16 +145,15 @@ class Emitted(NamedTuple):
     requests: tuple[Request, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(msgspec.Struct, frozen=True, gc=False):
     """What the table holds for one key. `version` 0: no item yet."""
 
     key: str
     version: int = 0
     document: State = None
-    marks: Mapping[str, Mark] = field(default_factory=dict)
-    writers: Mapping[str, Writer] = field(default_factory=dict)
-    recent: Mapping[str, Reply | None] = field(default_factory=dict)
+    marks: Mapping[str, Mark] = msgspec.field(default_factory=dict)
+    writers: Mapping[str, Writer] = msgspec.field(default_factory=dict)
+    recent: Mapping[str, Reply | None] = msgspec.field(default_factory=dict)
     """Outcomes by request id, oldest first: what a repeat is answered with; None where it is not known any more."""
     emitted: int = 0
     """Follow-up requests so far: the counter of the last."""
@@ -165,8 +161,7 @@ class Entity:
     """Those that may not have left, in their order: the state has moved on, so they cannot be computed again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """A reply and where it goes; `sequence` is delivered again if it cannot be sent."""
 
     client: str
@@ -174,16 +169,14 @@ class Receipt:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
     """A request that can never be applied, with its reason. Kept whole."""
 
     arrival: Arrival | Unreadable
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, gc=False):
     """One entity's share of the batch.
 
     Attributes:

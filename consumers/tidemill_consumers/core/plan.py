@@ -6,7 +6,10 @@ Room: core. Pure: the same arrivals over the same entities give the same plan.
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from tidemill.request import REDRIVE, Reply, Request, encode
 from tidemill_consumers.core.batch import (
@@ -73,9 +76,9 @@ def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rul
         rules: command to rule.
         retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
     """
-    by_key: dict[str, list[Arrival]] = {}
+    by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
-        by_key.setdefault(arrival.key, []).append(arrival)
+        by_key[arrival.key].append(arrival)
     return Plan(
         tuple(_fold(entities.get(key) or Entity(key), of_key, rules, retention) for key, of_key in by_key.items())
     )
@@ -112,6 +115,7 @@ class _Folding:
         self._document: State = entity.document
         self._marks = dict(entity.marks)
         self.writers = dict(entity.writers)
+        self._unsummed: dict[str, Request] = {}  # of these writers the checksum is still to be made
         self._outcomes: dict[str, Reply | None] = {}
         self._outcome_bytes = 0  # those of what is emitted among them
         self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
@@ -145,6 +149,9 @@ class _Folding:
         if proof is not None and proof.problem is not None:
             # Before anything is made of its writer: whoever forged it must not use up the counters of another.
             self._answer(arrival, self._to_quarantine(arrival, proof.problem))
+        elif self._is_surely_new(request):
+            self._remember_writer(arrival)
+            self._answer(arrival, self._apply(arrival))
         elif self._is_producers_duplicate(request) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
@@ -156,6 +163,8 @@ class _Folding:
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
         marks = _forget_old_shards(self._marks, retention)
+        for name, request in self._unsummed.items():
+            self.writers[name] = replace(self.writers[name], checksum=_checksum(request))
         emits = (*self._of_other_shards(marks), *self.emits)
         recent = _latest(self._before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
         return Entity(
@@ -175,7 +184,7 @@ class _Folding:
             return marks
         all_of_these = self._outcomes.keys() <= recent.keys()
         return {
-            shard: mark._replace(known=mark.known and all_of_these and shard in self._since)
+            shard: replace(mark, known=mark.known and all_of_these and shard in self._since)
             for shard, mark in marks.items()
         }
 
@@ -234,6 +243,14 @@ class _Folding:
         self.quarantine.append(Quarantined(arrival, brief))
         return Reply(arrival.request.id, "quarantined", error=brief)
 
+    def _is_surely_new(self, request: Request) -> bool:
+        """Whether its counter says so: most requests' does, so it is looked at first."""
+        writer, counter = request.writer, request.counter
+        if writer is None or counter is None or writer.startswith(REDRIVE):
+            return False
+        last = self.writers.get(writer)
+        return last is None or counter > last.counter
+
     def _is_producers_duplicate(self, request: Request) -> bool:
         # With one record in flight per lane a writer's counters reach a key in rising order, so what is at or
         # below the highest came before. Only the highest itself can be told from another body.
@@ -242,7 +259,7 @@ class _Folding:
         last = self.writers.get(request.writer)
         if last is None or request.counter > last.counter:
             return False
-        return request.counter < last.counter or _checksum(request) == last.checksum
+        return request.counter < last.counter or _checksum(request) == self._checksum_of(request.writer, last)
 
     def _is_known_by_id(self, request: Request) -> bool:
         if not _is_counted(request):
@@ -260,7 +277,13 @@ class _Folding:
     def _remember_writer(self, arrival: Arrival) -> None:
         request = arrival.request
         if request.writer is not None and request.counter is not None:
-            self.writers[request.writer] = Writer(request.counter, arrival.arrived, _checksum(request))
+            # The checksum only matters of the last request, and takes time.
+            self.writers[request.writer] = Writer(request.counter, arrival.arrived, 0)
+            self._unsummed[request.writer] = request
+
+    def _checksum_of(self, writer: str, last: Writer) -> int:
+        unsummed = self._unsummed.get(writer)
+        return last.checksum if unsummed is None else _checksum(unsummed)
 
     def _take_redelivery(self, arrival: Arrival, mark: Mark) -> None:
         request_id = arrival.request.id
@@ -345,7 +368,7 @@ def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
 
 def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str, Mark]:
     # By the stream's own clock: what arrived longer ago than the stream keeps cannot be delivered again.
-    horizon = max(mark.arrived for mark in marks.values()) - retention
+    horizon = max([mark.arrived for mark in marks.values()]) - retention
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 

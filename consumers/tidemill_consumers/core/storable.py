@@ -19,6 +19,8 @@ MAX_NAME_BYTES = 64 * 1024 - 1
 MAX_DIGITS = 38
 LARGEST, SMALLEST = 9.9e125, 1e-130
 TOO_LARGE, TOO_LONG = 10**126, 10**MAX_DIGITS
+NUMBER = 21
+"""Bytes of any number, at most."""
 
 
 def unstorable(value: Json, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> str | None:
@@ -53,12 +55,14 @@ class _TooDeep(_Unstorable):
     pass
 
 
-def _size(value: Json, levels: int) -> int:
+def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of a document without a call for each
     # Exactly these types: of their subclasses, such as IntEnum, not all are written as JSON. The most frequent come
     # first, and there are no generators: each batch measures all that its entities hold.
     kind = type(value)
     if kind is str:
         return len(value) if value.isascii() else text_bytes(value)
+    if kind is int and -TOO_LONG < value < TOO_LONG:
+        return NUMBER
     if kind is int or kind is float:
         return _number(value)
     if value is None or kind is bool:
@@ -67,8 +71,16 @@ def _size(value: Json, levels: int) -> int:
         raise _TooDeep
     if isinstance(value, dict):
         size = 3 + len(value)
+        levels -= 1
         for name, child in value.items():
-            size += _name(name) + _size(child, levels - 1)
+            size += len(name) if type(name) is str and name.isascii() and 0 < len(name) < 256 else _name(name)
+            kind = type(child)
+            if kind is str and child.isascii():
+                size += len(child)
+            elif kind is int and -TOO_LONG < child < TOO_LONG:
+                size += NUMBER
+            else:
+                size += _size(child, levels)
         return size
     if isinstance(value, list):
         size = 3 + len(value)
@@ -91,12 +103,10 @@ def _name(name: object) -> int:
 
 def _number(value: float) -> int:
     if isinstance(value, int):
-        if -TOO_LONG < value < TOO_LONG:
-            return 21
         if abs(value) >= TOO_LARGE:
             raise _Unstorable("a number is out of range")
         if len(str(abs(value)).rstrip("0")) > MAX_DIGITS:
             raise _Unstorable(f"a number has more than {MAX_DIGITS} digits")
     elif value and not SMALLEST <= abs(value) <= LARGEST:
         raise _Unstorable(f"the number {value} is out of range")
-    return 21
+    return NUMBER

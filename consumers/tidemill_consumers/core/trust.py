@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256, sha512
 from typing import TYPE_CHECKING
 
@@ -141,7 +141,7 @@ def settle(claim: Claim, keys: Sequence[Ed25519PublicKey]) -> Arrival:
 
 def unproven(arrival: Arrival, problem: str) -> Arrival:
     """The arrival of a request that is to be quarantined."""
-    return replace(arrival, proof=Proof(problem))
+    return msgspec.structs.replace(arrival, proof=Proof(problem))
 
 
 def what_it_was(request: Request, payload: bytes, seals: Seals | None) -> Was | None:
@@ -183,7 +183,7 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     if was is None:
         # An emitted one is the application's word. One that was redriven unsigned is no more than it was.
         bare = msgspec.structs.replace(request, sig=None)
-        return replace(arrival, request=bare, proof=Proof() if _is_emitted(request) else None)
+        return msgspec.structs.replace(arrival, request=bare, proof=Proof() if _is_emitted(request) else None)
     # Known by what it was: of two copies that were quarantined, one is applied.
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
     if _is_emitted(was):
@@ -206,7 +206,7 @@ def _claim(
 
 def _proven(arrival: Arrival, writer: str) -> Arrival:
     request = msgspec.structs.replace(arrival.request, writer=writer, was=None, sig=None)
-    return replace(arrival, request=request, proof=Proof())
+    return msgspec.structs.replace(arrival, request=request, proof=Proof())
 
 
 def _is_emitted(request: Request) -> bool:

@@ -89,8 +89,9 @@ def _number(text: str) -> int | float:
 
 
 def _mark(mark: Mark) -> str:
-    (sequence, sub), arrived, since, known = mark
-    return f"{sequence}/{sub}/{arrived!r}/{since.sequence}/{since.sub}{'' if known else '/unknown'}"
+    position, since = mark.position, mark.since
+    unknown = "" if mark.known else "/unknown"
+    return f"{position.sequence}/{position.sub}/{mark.arrived!r}/{since.sequence}/{since.sub}{unknown}"
 
 
 def _read_mark(text: str) -> Mark:
@@ -117,8 +118,8 @@ def _emits(entity: Entity) -> dict[str, Attribute]:
 
 def _emitted(emitted: Emitted) -> list[str]:
     # As text: DynamoDB writes 1.0 as 1, and what is sent again must be the same bytes.
-    shard, (sequence, sub), requests = emitted
-    return [f"{sequence}/{sub}/{shard}", *(encode(request).decode() for request in requests)]
+    shard, position, requests = emitted
+    return [f"{position.sequence}/{position.sub}/{shard}", *(encode(request).decode() for request in requests)]
 
 
 def _read_emitted(attributes: list[Attribute]) -> Emitted:

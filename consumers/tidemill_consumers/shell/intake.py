@@ -5,20 +5,31 @@ Room: shell. No I/O of its own; the event's bytes come in, typed arrivals go out
 
 from __future__ import annotations
 
-from binascii import a2b_base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TypedDict
 
 import msgspec
 
-from tidemill.kpl import CorruptAggregate, UserRecord, is_aggregate, unpack
-from tidemill.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Document, RefusedRequest, Request, decode_json
+from tidemill.kpl import CorruptAggregate, is_aggregate, unpack
+from tidemill.request import (
+    MAX_KEY_CHARACTERS,
+    MAX_REQUEST_BYTES,
+    Document,
+    RefusedRequest,
+    Request,
+    decode_all,
+    decode_json,
+)
 from tidemill.request import decode as decode_request
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
 
 TRACK = "event.track"
 """The command that the bytes of clients unaware of the contract become."""
+
+TOGETHER = 128
+"""User records that are read at once; where one of them is odd, one by one."""
 
 
 class KinesisData(TypedDict):
@@ -53,33 +64,74 @@ class Intake:
 
 
 def intake(event: KinesisEvent) -> Intake:
-    """All that the event holds, in stream order."""
-    arrivals: list[Arrival] = []
-    unreadable: list[Unreadable] = []
+    """All that the event holds, arrivals in stream order."""
+    found = _Found()
     for record in event["Records"]:
-        kinesis = record["kinesis"]
-        shard = record["eventID"].partition(":")[0]
-        sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
-        data, key = a2b_base64(kinesis["data"]), kinesis["partitionKey"]
+        _take(record, found)
+    arrivals: list[Arrival] = []
+    for first in range(0, len(found.payloads), TOGETHER):
+        arrivals += _read(found, slice(first, first + TOGETHER))
+    return Intake(tuple(arrivals), tuple(found.unreadable), len(event["Records"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """User records, one in the same place of each list, and what is none."""
+
+    shards: list[str] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
+    arrived: list[float] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+def _take(record: EventRecord, found: _Found) -> None:
+    kinesis = record["kinesis"]
+    shard = record["eventID"].partition(":")[0]
+    sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
+    data, key = msgspec.convert(kinesis["data"], bytes), kinesis["partitionKey"]  # base64, a third of binascii's time
+    if not is_aggregate(data):
+        found.shards.append(shard)
+        found.positions.append(Position(sequence, 0))
+        found.arrived.append(arrived)
+        found.keys.append(key)
+        found.payloads.append(data)
+        return
+    try:
+        user_records = unpack(data)
+    except CorruptAggregate as error:
+        reason = f"corrupt aggregate: {error}"
+        found.unreadable.append(Unreadable(shard, Position(sequence, 0), arrived, key, data, reason))
+        return
+    count = len(user_records)
+    found.shards.extend(repeat(shard, count))
+    found.positions.extend([Position(sequence, sub) for sub in range(count)])
+    found.arrived.extend(repeat(arrived, count))
+    found.keys.extend([one.key for one in user_records])
+    found.payloads.extend([one.data for one in user_records])
+
+
+def _read(found: _Found, some: slice) -> Iterable[Arrival]:
+    """The arrivals among some user records; what is none is found unreadable."""
+    shards, positions, arrived = found.shards[some], found.positions[some], found.arrived[some]
+    keys, payloads = found.keys[some], found.payloads[some]
+    requests = decode_all(payloads)
+    if requests is not None and [request.key for request in requests] == keys:
+        return map(Arrival, shards, positions, arrived, keys, requests, payloads)
+    return _read_each(zip(shards, positions, arrived, keys, payloads, strict=True), found.unreadable)
+
+
+def _read_each(
+    user_records: Iterable[tuple[str, Position, float, str, bytes]], unreadable: list[Unreadable]
+) -> Iterator[Arrival]:
+    for shard, position, arrived, key, payload in user_records:
         try:
-            user_records = _user_records(data, key)
-        except CorruptAggregate as error:
-            reason = f"corrupt aggregate: {error}"
-            unreadable.append(Unreadable(shard, Position(sequence, 0), arrived, key, data, reason))
-            continue
-        for sub, one in enumerate(user_records):
-            position = Position(sequence, sub)
-            try:
-                request = read_request(one.data, one.key, shard, position)
-            except RefusedRequest as error:
-                unreadable.append(Unreadable(shard, position, arrived, one.key, one.data, str(error)))
-            else:
-                arrivals.append(Arrival(shard, position, arrived, one.key, request, one.data))
-    return Intake(tuple(arrivals), tuple(unreadable), len(event["Records"]))
-
-
-def _user_records(data: bytes, key: str) -> Sequence[UserRecord]:
-    return unpack(data) if is_aggregate(data) else (UserRecord(key, data),)
+            request = read_request(payload, key, shard, position)
+        except RefusedRequest as error:
+            unreadable.append(Unreadable(shard, position, arrived, key, payload, str(error)))
+        else:
+            yield Arrival(shard, position, arrived, key, request, payload)
 
 
 def place_of(shard: str, position: Position) -> str:

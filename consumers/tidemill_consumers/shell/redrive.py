@@ -186,8 +186,10 @@ def oldest_first(found: Iterable[Found]) -> list[Found]:
     """By arrival and place in the stream; those that cannot be read come first."""
 
     def when(one: Found) -> tuple[float, str, int, int]:
-        kept = one.kept
-        return (kept.arrived, kept.shard, *kept.position) if kept else (0.0, one.object_key, 0, 0)
+        if one.kept is None:
+            return 0.0, one.object_key, 0, 0
+        position = one.kept.position
+        return one.kept.arrived, one.kept.shard, position.sequence, position.sub
 
     return sorted(found, key=when)
 

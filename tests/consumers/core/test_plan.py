@@ -1,13 +1,13 @@
 """What a fold does with redeliveries, repeats, poison and order. Values only."""
 
 import json
-from dataclasses import replace
 from typing import cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tidemill.request import REDRIVE, Json, Request
 from tidemill_consumers.core.batch import (

@@ -1,6 +1,6 @@
 """From saved and failed keys to a verdict. Values only."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tidemill.request import Reply, Request
 from tidemill_consumers.core.batch import Arrival, Emitted, Entity, Plan, Position, Receipt, Verdict, Write

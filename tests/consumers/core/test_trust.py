@@ -1,6 +1,5 @@
 """What signatures and seals prove, and what does not pass for one. Values only."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from tidemill.request import REDRIVE, Request, Was, encode
 from tidemill.sendable import to_payload

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from tidemill.request import Json, Reply
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
