@@ -16,6 +16,7 @@ from typing import TypedDict
 import boto3
 from botocore.config import Config
 
+from tidemill.transport import BATCHES, quicken
 from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import lowest, settle, waiting
@@ -27,7 +28,6 @@ from tidemill_consumers.shell.intake import KinesisEvent, intake
 from tidemill_consumers.shell.metrics import put_metric
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
-from tidemill_consumers.shell.transport import quicken
 from tidemill_consumers.shell.trust import Trust
 
 ROUNDS = 5
@@ -152,7 +152,7 @@ def application() -> Application:
     once = quick.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     env = os.environ
     rules = import_module(env["TIDEMILL_RULES"]).RULES
-    stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config))
+    stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config), BATCHES)
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     return Application(
         rules=rules,

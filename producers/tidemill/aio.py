@@ -178,16 +178,14 @@ class AsyncProducer:
         """
         listener = self._listens() if reply else None
         at = time_ns() // 1_000_000 if at is None else at
-        ticket = await self._take(
-            lambda now: self._core.send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, now=now)
-        )
+        ticket = await self._take(partial(self._core.send, cmd, key, data, client, id, at, ttl))
         if listener is not None:
             listener.expect(ticket.id)
         return AsyncHandle(ticket, self._news, listener)
 
     async def put(self, request: Request) -> AsyncHandle:
         """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
-        return AsyncHandle(await self._take(lambda now: self._core.put(request, None, now)), self._news, None)
+        return AsyncHandle(await self._take(partial(self._core.put, request, None)), self._news, None)
 
     async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.

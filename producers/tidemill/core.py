@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from math import inf
 from random import Random
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack
+
+import msgspec
 
 from tidemill.buffer import RECORD_BYTES, Call, Refused
 from tidemill.failures import BufferFull, StillPending, failure
@@ -45,7 +47,7 @@ class Signs(Protocol):
         """The request, signed."""
 
 
-class Ticket(NamedTuple):
+class Ticket(msgspec.Struct, frozen=True, eq=False):
     """A request that was taken: its id, and its place in the record that it travels in."""
 
     id: str
@@ -167,7 +169,6 @@ class Core:
     def send(
         self,
         cmd: str,
-        *,
         key: str,
         data: Document | None,
         client: str | None,
@@ -185,37 +186,49 @@ class Core:
         """
         if ttl is not None and not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
-        request = self.outbox.request(
-            cmd,
-            key=key,
-            data={} if data is None else data,
-            client=self._options.client if client is None else client,
-            id=id,
-            at=at,
-        )
-        if self._signer is not None:
-            request = self._signer.sign(request)
-        ticket = self.put(request, ttl, now)
+        outbox = self.outbox
+        if client is None:
+            client = self._options.client
+        if data is None:
+            data = {}
+        if self._signer is None:
+            id, payload = outbox.write(cmd, key, data, client, id, at)  # noqa: A001
+        else:
+            request = outbox.request(cmd, key=key, data=data, client=client, id=id, at=at)
+            id, payload = request.id, to_payload(self._signer.sign(request))  # noqa: A001
+        ticket = self._take(id, key, payload, outbox.counter + 1, ttl, now)
         if ticket is not None:
-            self.outbox.counter += 1
+            outbox.counter += 1
         return ticket
 
     def put(self, request: Request, ttl: float | None, now: float) -> Ticket | None:
         """Takes a request as it is; None and errors as `send` has them."""
         payload = to_payload(request)
+        own = request.writer == self.outbox.writer
+        counter = request.counter or 0 if own else self.outbox.counter
+        return self._take(request.id, request.key or "", payload, counter, ttl, now)
+
+    def _take(
+        self,
+        id: str,  # noqa: A002 - the contract's own name
+        key: str,
+        payload: bytes,
+        counter: int,
+        ttl: float | None,
+        now: float,
+    ) -> Ticket | None:
         if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
         number = None
         if self._spool is not None:
-            own = request.writer == self.outbox.writer
             try:
-                number = self._spool.append(payload, request.counter or 0 if own else self.outbox.counter)
+                number = self._spool.append(payload, counter)
             except OSError:
                 # What could not be written may come back after a power failure: its counter is used up.
                 self.outbox.counter = max(self.outbox.counter, self._spool.counter)
                 raise
         lasts = self._options.ttl if ttl is None else ttl
-        return self._buffer(request, payload, number, now, now + lasts)
+        return self._buffer(id, key, payload, number, now + lasts, now)
 
     # ---- calls out
 
@@ -297,12 +310,20 @@ class Core:
             self.take_news()
         return True
 
-    def _buffer(self, request: Request, payload: bytes, number: int | None, now: float, deadline: float) -> Ticket:
-        record = self.outbox.buffer(request.key or "", payload, now, deadline)
+    def _buffer(
+        self,
+        id: str,  # noqa: A002 - the contract's own name
+        key: str,
+        payload: bytes,
+        number: int | None,
+        deadline: float,
+        now: float,
+    ) -> Ticket:
+        record = self.outbox.buffer(key, payload, now, deadline)
         place = record.total - 1
         if number is not None:
             record.spooled[place] = number
-        return Ticket(request.id, record, place)
+        return Ticket(id, record, place)
 
     def _sync(self, spool: Spool) -> None:
         try:
@@ -315,7 +336,8 @@ class Core:
             return
         count = 0
         for number, payload in self._spool.recover():
-            self._buffer(decode(payload), payload, number, now, now + self._options.ttl)
+            request = decode(payload)
+            self._buffer(request.id, request.key or "", payload, number, now + self._options.ttl, now)
             count += 1
         if count:
             _log.info("%d requests of the spool are sent now", count)

@@ -6,6 +6,7 @@ Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s.
 from __future__ import annotations
 
 import atexit
+from functools import partial
 from math import inf
 from threading import Condition, Lock, Thread
 from time import monotonic, time_ns
@@ -210,9 +211,7 @@ class Producer:
         listener = self._listens() if reply else None
         at = time_ns() // 1_000_000 if at is None else at
         with self._lock:
-            ticket = self._take(
-                lambda now: self._core.send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, now=now)
-            )
+            ticket = self._take(partial(self._core.send, cmd, key, data, client, id, at, ttl))
             if listener is not None:
                 listener.expect(ticket.id)
         return Handle(ticket, self._done, listener)
@@ -224,7 +223,7 @@ class Producer:
             UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` does.
         """
         with self._lock:
-            return Handle(self._take(lambda now: self._core.put(request, None, now)), self._done, None)
+            return Handle(self._take(partial(self._core.put, request, None)), self._done, None)
 
     def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.

@@ -130,7 +130,7 @@ def decode(payload: bytes) -> Request:
         raise RefusedRequest(str(error)) from None
     # Neither duplicate keys nor depth bother the decoder. A payload that encodes to itself has no duplicates: that is
     # every request of the SDK, so the slow look is for the others.
-    if _encoder.encode(request) != payload or _may_be_deep(request, payload):
+    if _encoder.encode(request) != payload or may_be_deep(request.data, payload):
         decode_json(payload)
     return request
 
@@ -152,7 +152,7 @@ def decode_all(payloads: Sequence[bytes]) -> list[Request] | None:
     if len(lines) > MAX_REQUEST_BYTES and max(map(len, payloads)) > MAX_REQUEST_BYTES:
         return None
     for request, payload in zip(requests, payloads, strict=True):
-        if request.data and _may_be_deep(request, payload):
+        if request.data and may_be_deep(request.data, payload):
             return None
     return requests
 
@@ -167,6 +167,14 @@ def decode_receipts(payload: bytes | str) -> Receipts:
         return _receipts_decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedRequest(f"not a receipts message: {error}") from None
+
+
+def may_be_deep(data: Document, payload: bytes) -> bool:
+    """Whether a request's levels have to be counted: not if its data is flat, or its brackets are few."""
+    for value in data.values():
+        if type(value) is dict or type(value) is list:
+            return payload.count(b"{") + payload.count(b"[") > MAX_DEPTH
+    return False
 
 
 def decode_json(payload: bytes) -> Json:
@@ -189,14 +197,6 @@ def decode_json(payload: bytes) -> Json:
     except ValueError as error:
         raise RefusedRequest(f"not JSON: {error}") from None
     return value
-
-
-def _may_be_deep(request: Request, payload: bytes) -> bool:
-    """Whether its levels have to be counted: not if its data is flat, or its brackets are few."""
-    for value in request.data.values():
-        if type(value) is dict or type(value) is list:
-            return payload.count(b"{") + payload.count(b"[") > MAX_DEPTH
-    return False
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> Document:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.buffer import THROTTLED, Acknowledged, Refused
 from tidemill.failures import REMEDIES, Misconfigured, failure
+from tidemill.transport import PUTS, quicken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +138,7 @@ def _make_kinesis() -> KinesisClient:
         tcp_keepalive=True,
     )
     try:
-        return boto3.client("kinesis", config=config)
+        return quicken(boto3.client("kinesis", config=config), PUTS)
     except NoRegionError as error:
         raise Misconfigured("region", str(error), "set AWS_REGION, such as eu-west-1") from None
     except ProfileNotFound as error:

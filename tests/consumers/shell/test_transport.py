@@ -10,12 +10,12 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tidemill import transport
+from tidemill.transport import BATCHES, PUTS, quicken
 from tidemill_consumers.core.batch import Entity, Write
-from tidemill_consumers.shell import transport
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.capacity import Meter, Usage
 from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.transport import quicken
 from tidemill_local.emulator import Emulator, EmulatorSession
 
 Answer: TypeAlias = tuple[int, bytes, dict[str, str]]
@@ -46,7 +46,7 @@ class Body:
 
 @pytest.fixture
 def quick(session: EmulatorSession) -> Iterator[Any]:
-    client = quicken(session.client("dynamodb", config=CONFIG))
+    client = quicken(session.client("dynamodb", config=CONFIG), BATCHES)
     yield client
     client.close()
 
@@ -58,7 +58,7 @@ def wire(session: EmulatorSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     made: list[Any] = []
 
     def make(*answers: Answer) -> tuple[Any, list[Any]]:
-        client: Any = quicken(session.client("dynamodb", config=CONFIG))
+        client: Any = quicken(session.client("dynamodb", config=CONFIG), BATCHES)
         made.append(client)
         sent: list[Any] = []
         left = iter(answers)
@@ -124,6 +124,30 @@ def test_a_statement_that_fails_tells_so_and_no_other(emulator: Emulator, quick:
     assert entities.load("abc") == {write.key: write.becomes for write in writes}
 
 
+def test_records_are_stored_as_the_usual_client_stores_them(emulator: Emulator, session: EmulatorSession) -> None:
+    usual = emulator.client("kinesis")
+    usual.create_stream(StreamName="puts", ShardCount=1)
+    usual.get_waiter("stream_exists").wait(StreamName="puts", WaiterConfig={"Delay": 0})
+    kinesis = quicken(session.client("kinesis", config=CONFIG), PUTS)
+    records: list[Any] = [
+        {"Data": b"\x00\xff", "PartitionKey": 'a "key" \N{WATER WAVE}'},
+        {"Data": b"null", "PartitionKey": "b", "ExplicitHashKey": "1"},
+    ]
+    answers = [client.put_records(StreamName="puts", Records=records) for client in (usual, kinesis)]
+    kinesis.close()
+    (shard,) = usual.list_shards(StreamName="puts")["Shards"]
+    start = usual.get_shard_iterator(StreamName="puts", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
+        "ShardIterator"
+    ]
+    found = usual.get_records(ShardIterator=start)["Records"]
+    assert [one["SequenceNumber"] for one in found] == [
+        one["SequenceNumber"] for answer in answers for one in answer["Records"]
+    ]
+    assert [(one["Data"], one["PartitionKey"]) for one in found] == 2 * [
+        (one["Data"], one["PartitionKey"]) for one in records
+    ]
+
+
 def test_an_error_is_the_usual_one(emulator: Emulator, quick: Any) -> None:
     asked = {"nowhere": {"Keys": [{"pk": {"S": "k"}}]}}
     with pytest.raises(ClientError) as usual:
@@ -140,7 +164,7 @@ def test_other_calls_are_left_alone(emulator: Emulator, quick: Any, table: str) 
 
 def test_a_meter_finds_the_parameters_whole(session: EmulatorSession, table: str) -> None:
     used: list[Usage] = []
-    for client in (session.client("dynamodb"), quicken(session.client("dynamodb", config=CONFIG))):
+    for client in (session.client("dynamodb"), quicken(session.client("dynamodb", config=CONFIG), BATCHES)):
         meter = Meter(client.meta.events)
         entities = Entities(client, table)
         key = f"k{len(used)}"
@@ -214,7 +238,7 @@ def test_an_error_within_is_not_overlooked_and_a_null_is_none(wire: Wire) -> Non
 def test_other_bytes_are_botocores_to_judge(wire: Wire, session: EmulatorSession, body: bytes) -> None:
     client, _ = wire((200, body, {}))
     usual, _ = wire((200, body, {}))
-    for operation in transport.CONTENTS:
+    for operation in BATCHES:
         usual.meta.events.unregister(f"before-parse.dynamodb.{operation}", transport._read)
 
     def outcome(of: Any) -> str:
@@ -228,7 +252,7 @@ def test_other_bytes_are_botocores_to_judge(wire: Wire, session: EmulatorSession
 
 def test_botocore_parses_where_it_does_not_ask(quick: Any, table: str) -> None:
     """As it would in a version without `before-parse`."""
-    for operation in transport.CONTENTS:
+    for operation in BATCHES:
         quick.meta.events.unregister(f"before-parse.dynamodb.{operation}", transport._read)
     entities = Entities(quick, table)
     new = Entity("k", 1, {"a": [None, 1.5, "x"]})

@@ -1,6 +1,6 @@
-"""DynamoDB's batch calls with their JSON written and read by msgspec: botocore would take most of a batch's time.
+"""Large calls with their JSON written and read by msgspec: botocore would take most of a batch's time.
 
-Room: shell, no I/O. Endpoints, signing, sending, checksums, retries and errors stay botocore's. It is given an empty
+Room: SDK, no I/O. Endpoints, signing, sending, checksums, retries and errors stay botocore's. It is given an empty
 list to serialise and an empty object to parse, in place of the contents.
 
     before-parameter-build   the parameters become JSON, and are put aside
@@ -14,18 +14,25 @@ answer itself. https://docs.aws.amazon.com/boto3/latest/guide/events.html
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
+    from collections.abc import Mapping
+
+    from botocore.client import BaseClient
+
+Client = TypeVar("Client", bound="BaseClient")
 
 UNUSUAL = (b'"B"', b'"BS"', b"null")
 """What botocore does not hand on as it stands in the answer: it decodes binary values and leaves out nulls."""
 
-CONTENTS = {"BatchGetItem": "RequestItems", "BatchExecuteStatement": "Statements"}
-"""The calls, each with the parameter that has their contents."""
+PUTS = {"PutRecords": "Records"}
+"""The call of Kinesis, with the parameter that has its contents."""
+
+BATCHES = {"BatchGetItem": "RequestItems", "BatchExecuteStatement": "Statements"}
+"""Those of DynamoDB."""
 
 _CALL = "tidemill.call"
 
@@ -41,14 +48,19 @@ class _Call(NamedTuple):
     contents: Any
 
 
-def quicken(dynamodb: DynamoDBClient) -> DynamoDBClient:
-    """The client, whose batch calls take a fraction of the time from now on. It must not validate parameters."""
-    events = dynamodb.meta.events
-    for operation, name in CONTENTS.items():
-        events.register_last(f"before-parameter-build.dynamodb.{operation}", partial(_put_aside, name))
-        events.register_first(f"before-call.dynamodb.{operation}", partial(_put_back, name))
-        events.register(f"before-parse.dynamodb.{operation}", _read)
-    return dynamodb
+def quicken(client: Client, calls: Mapping[str, str]) -> Client:
+    """The client, whose calls take a fraction of the time from now on. It must not validate parameters.
+
+    Args:
+        client: a boto3 client of Kinesis or DynamoDB.
+        calls: the operations, each with the parameter that has its contents: `PUTS` or `BATCHES`.
+    """
+    events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
+    for operation, name in calls.items():
+        events.register_last(f"before-parameter-build.{service}.{operation}", partial(_put_aside, name))
+        events.register_first(f"before-call.{service}.{operation}", partial(_put_back, name))
+        events.register(f"before-parse.{service}.{operation}", _read)
+    return client
 
 
 def _put_aside(name: str, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
