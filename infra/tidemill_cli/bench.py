@@ -118,6 +118,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         for path in filter(None, (args.json, args.html)):
             check_writable(path)
+        if args.html:
+            import tidemill_load.report  # noqa: F401 - what it lacks is told now, not after the run
         result = _result(args)
         _write(result, args)
     except BrokenPipeError:

@@ -42,6 +42,10 @@ class UserRecord(msgspec.Struct, frozen=True, gc=False):
     hash_key: str | None = None
 
 
+Columns: TypeAlias = tuple[list[str], list[bytes], list[str | None]]
+"""Of user records: their keys, their data and their hash keys."""
+
+
 class CorruptAggregate(ValueError):
     """Bytes that begin with the magic and are no sound aggregate; says why in one sentence."""
 
@@ -134,18 +138,28 @@ def unpack(data: bytes) -> list[UserRecord]:
     Raises:
         CorruptAggregate: anything else, such as a wrong MD5, an index outside its table, no records.
     """
+    return list(map(UserRecord, *unpack_columns(data)))
+
+
+def unpack_columns(data: bytes) -> Columns:
+    """The same, as the keys, the data and the hash keys of the records: for many, in less time.
+
+    Raises:
+        CorruptAggregate: as `unpack` does.
+    """
     body = _verified(data)
     try:
-        records = _read_usual(body) or _read_any(body)
+        columns = _read_usual(body) or _read_any(body)
     except IndexError:
         raise CorruptAggregate("an index or a length points outside") from None
     except UnicodeDecodeError:
         raise CorruptAggregate("a text is not UTF-8") from None
-    if not records:
+    _, payloads, _ = columns
+    if not payloads:
         raise CorruptAggregate("no records")
-    if MAGIC[:1] in body and any(is_aggregate(record.data) for record in records):
+    if MAGIC[:1] in body and any(map(is_aggregate, payloads)):
         raise CorruptAggregate("an aggregate inside an aggregate")
-    return records
+    return columns
 
 
 # ---- writing
@@ -240,7 +254,7 @@ def _verified(data: bytes) -> bytes:
     return body
 
 
-def _read_usual(body: bytes) -> list[UserRecord] | None:  # noqa: C901 - one loop, unrolled: 3x as fast
+def _read_usual(body: bytes) -> Columns | None:  # noqa: C901 - one loop, unrolled: 3x as fast
     """The records, if the body is as the known writers write it, byte for byte; None if it is not.
 
     That is: tables first, then records of key index, hash key index if any, data, in numbers of at most two
@@ -253,8 +267,8 @@ def _read_usual(body: bytes) -> list[UserRecord] | None:  # noqa: C901 - one loo
             text, position = _read_bytes(body, position + 1)
             table.append(text.decode())
     keys, hash_keys = tables
-    records: list[UserRecord] = []
-    append = records.append
+    found: Columns = ([], [], [])
+    add_key, add_data, add_hash_key = found[0].append, found[1].append, found[2].append
     try:
         while position < end:
             if body[position] != _RECORD:
@@ -297,14 +311,16 @@ def _read_usual(body: bytes) -> list[UserRecord] | None:  # noqa: C901 - one loo
                 position += 1
             if position + size != stop:
                 return None
-            append(UserRecord(keys[key], body[position:stop], hash_key))
+            add_key(keys[key])
+            add_data(body[position:stop])
+            add_hash_key(hash_key)
             position = stop
     except IndexError:
         return None
-    return records if position == end else None
+    return found if position == end else None
 
 
-def _read_any(body: bytes) -> list[UserRecord]:
+def _read_any(body: bytes) -> Columns:
     keys: list[str] = []
     hash_keys: list[str] = []
     found: list[_Found] = []
@@ -319,9 +335,11 @@ def _read_any(body: bytes) -> list[UserRecord]:
                 (keys if tag == _KEY_ENTRY else hash_keys).append(field.decode())
         else:
             position = _skip(body, position, tag, known=3)
-    return [
-        UserRecord(keys[key], data, None if hash_key is None else hash_keys[hash_key]) for key, hash_key, data in found
-    ]
+    return (
+        [keys[key] for key, _, _ in found],
+        [data for _, _, data in found],
+        [None if hash_key is None else hash_keys[hash_key] for _, hash_key, _ in found],
+    )
 
 
 def _read_record(record: bytes) -> _Found:

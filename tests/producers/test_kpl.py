@@ -120,16 +120,20 @@ def test_aws_kinesis_agg_finds_the_explicit_hash_keys(records: list[UserRecord])
     assert [one["kinesis"]["explicitHashKey"] for one in found] == [record.hash_key for record in records]
 
 
+def columns(records: list[UserRecord]) -> kpl.Columns:
+    return [one.key for one in records], [one.data for one in records], [one.hash_key for one in records]
+
+
 @given(batches)
 def test_the_quick_way_of_reading_agrees_with_the_thorough_one(records: list[UserRecord]) -> None:
     body = pack(records)[len(MAGIC) : -16]
-    assert kpl._read_any(body) == records
-    assert kpl._read_usual(body) in (records, None)
+    assert kpl._read_any(body) == columns(records)
+    assert kpl._read_usual(body) in (columns(records), None)
 
 
 def test_the_quick_way_is_taken_for_usual_records() -> None:
     records = [UserRecord(f"key-{n}", b"x" * n, "7" if n % 2 else None) for n in range(400)]
-    assert kpl._read_usual(pack(records)[len(MAGIC) : -16]) == records
+    assert kpl._read_usual(pack(records)[len(MAGIC) : -16]) == columns(records)
 
 
 def test_many_keys_large_data() -> None:

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import msgspec
 
-from tidemill.kpl import CorruptAggregate, is_aggregate, unpack
+from tidemill.kpl import CorruptAggregate, is_aggregate, unpack_columns
 from tidemill.request import (
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
@@ -99,17 +99,17 @@ def _take(record: EventRecord, found: _Found) -> None:
         found.payloads.append(data)
         return
     try:
-        user_records = unpack(data)
+        keys, payloads, _ = unpack_columns(data)
     except CorruptAggregate as error:
         reason = f"corrupt aggregate: {error}"
         found.unreadable.append(Unreadable(shard, Position(sequence, 0), arrived, key, data, reason))
         return
-    count = len(user_records)
+    count = len(keys)
     found.shards.extend(repeat(shard, count))
     found.positions.extend([Position(sequence, sub) for sub in range(count)])
     found.arrived.extend(repeat(arrived, count))
-    found.keys.extend([one.key for one in user_records])
-    found.payloads.extend([one.data for one in user_records])
+    found.keys.extend(keys)
+    found.payloads.extend(payloads)
 
 
 def _read(found: _Found, some: slice) -> Iterable[Arrival]:
