@@ -192,11 +192,11 @@ class Core:
         if data is None:
             data = {}
         if self._signer is None:
-            id, payload = outbox.write(cmd, key, data, client, id, at)  # noqa: A001
+            request_id, payload = outbox.write(cmd, key, data, client, id, at)
         else:
             request = outbox.request(cmd, key=key, data=data, client=client, id=id, at=at)
-            id, payload = request.id, to_payload(self._signer.sign(request))  # noqa: A001
-        ticket = self._take(id, key, payload, outbox.counter + 1, ttl, now)
+            request_id, payload = request.id, to_payload(self._signer.sign(request))
+        ticket = self._take(request_id, key, payload, outbox.counter + 1, ttl, now)
         if ticket is not None:
             outbox.counter += 1
         return ticket

@@ -213,10 +213,10 @@ class Outbox:
         Raises:
             UnsendableRequest: the contract does not allow it.
         """
-        id, payload = self.write(cmd, key, data, client, id, at)  # noqa: A001
+        request_id, payload = self.write(cmd, key, data, client, id, at)
         record = self.buffer(key, payload, now)
         self.counter += 1
-        return id, record
+        return request_id, record
 
     def write(
         self,
@@ -232,12 +232,13 @@ class Outbox:
         Raises:
             UnsendableRequest: the contract does not allow it.
         """
-        if id is None:
-            id = uuid7(at, self._chance.getrandbits(74))  # noqa: A001
-            payload = self._form.fill(cmd, key, data, client, id, self.counter + 1, at)
-            if payload is not None:
-                return id, payload
-        return id, to_payload(self.request(cmd, key=key, data=data, client=client, id=id, at=at))
+        request_id, payload = id, None
+        if request_id is None:
+            request_id = self._new_id(at)
+            payload = self._form.fill(cmd, key, data, client, request_id, self.counter + 1, at)
+        if payload is None:
+            payload = to_payload(self.request(cmd, key=key, data=data, client=client, id=request_id, at=at))
+        return request_id, payload
 
     def request(
         self,
@@ -260,7 +261,7 @@ class Outbox:
             at: the client's clock, milliseconds since 1970.
         """
         return Request(
-            id=uuid7(at, self._chance.getrandbits(74)) if id is None else id,
+            id=self._new_id(at) if id is None else id,
             cmd=cmd,
             key=key,
             client=client,
@@ -416,6 +417,9 @@ class Outbox:
     def pending(self) -> int:
         """Requests that are neither acknowledged nor given up."""
         return self._requests - self._acknowledged - self._refused
+
+    def _new_id(self, at: int) -> str:
+        return uuid7(at, self._chance.getrandbits(74))
 
     # ---- lanes
 

@@ -14,6 +14,7 @@ from tidemill.request import (
     MAX_REQUEST_BYTES,
     Document,
     Json,
+    Key,
     RefusedRequest,
     Request,
     decode_json,
@@ -81,7 +82,8 @@ def to_payload(request: Request) -> bytes:
     return payload
 
 
-_SURELY_READ = 2**53
+_LARGEST = 2**63 - 1
+"""What a counter may be; a clock beyond it, or before 1970, is left to `to_payload`."""
 
 
 class Form:
@@ -108,14 +110,16 @@ class Form:
         """What `to_payload` makes of the request, for an id of `uuid7`; None where it has to look itself."""
         if type(data) is not dict or type(at) is not int:
             return None
-        if not (0 <= at <= _SURELY_READ and 0 <= counter <= _SURELY_READ):
+        if not (0 <= at <= _LARGEST and 0 <= counter <= _LARGEST):
             return None
         try:
             before, behind_id, behind_key = self._around(cmd, client)
             key_text = _key_text(key)
-            body = _encoder.encode(data) if data else b"{}"
-            if data and _json_decoder.decode(body) != data:
-                return None
+            body = b"{}"
+            if data:
+                body = _encoder.encode(data)
+                if _json_decoder.decode(body) != data:
+                    return None
         except (ValueError, TypeError, RecursionError):
             return None
         payload = b'%b%b%b%b%b%d,"at":%d,"data":%b}' % (
@@ -142,9 +146,7 @@ class Form:
 
 @lru_cache(maxsize=16_384)
 def _key_text(key: str) -> bytes:
-    if type(key) is not str or not 0 < len(key) <= MAX_KEY_CHARACTERS:
-        raise ValueError
-    return _encoder.encode(key)
+    return _encoder.encode(msgspec.convert(key, Key))
 
 
 def _check_depth(payload: bytes) -> None:

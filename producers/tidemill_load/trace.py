@@ -159,7 +159,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes | str]]:
 def _opened(file: IO[bytes]) -> IO[bytes]:
     head = file.read(2)
     file.seek(0)
-    return gzip.GzipFile(fileobj=file) if head == _GZIP_MAGIC else file  # type: ignore[return-value]
+    return gzip.GzipFile(fileobj=file) if head == _GZIP_MAGIC else file  # type: ignore[return-value] # it reads as any file does
 
 
 def _whole(line: bytes, stream: IO[bytes]) -> bool:

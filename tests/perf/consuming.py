@@ -98,7 +98,7 @@ def row_b() -> Callable[[Any], Any]:
     count_view = _count_view()
     layer = DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=boto3.client("dynamodb"))
     config = IdempotencyConfig(event_key_jmespath="eventID")
-    config.register_lambda_context(Context())  # type: ignore[arg-type]
+    config.register_lambda_context(Context())  # type: ignore[arg-type] # all that is read of one
     once: Any = idempotent_function(count_view, data_keyword_argument="record", config=config, persistence_store=layer)
     return _handler(lambda record: once(record=record))
 

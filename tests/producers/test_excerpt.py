@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tidemill_load.excerpt import excerpt
@@ -23,9 +25,9 @@ def test_a_trace_that_ends_early_leaves_turns_empty() -> None:
 
 
 def test_what_comes_later_is_not_read() -> None:
-    def trace() -> object:
+    def trace() -> Iterator[Planned]:
         yield planned(0.0)
         yield planned(5.0)
         raise AssertionError("it was read on")
 
-    assert len(excerpt(trace(), speed=1, seconds=5, turns=1)[0]) == 1  # type: ignore[arg-type]
+    assert len(excerpt(trace(), speed=1, seconds=5, turns=1)[0]) == 1

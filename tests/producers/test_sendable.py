@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, decode
+from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, decode, may_be_deep
 from tidemill.sendable import Form, UnsendableRequest, to_payload, uuid7
 
 texts = st.text(max_size=20)
@@ -55,12 +55,13 @@ def filled(**changes: Any) -> tuple[bytes | None, Request]:
 names = st.text(min_size=1, max_size=20) | st.sampled_from(["?", '"?"', "??", '"', "7,", "\\", "\n", "\N{WATER WAVE}"])
 
 
-@given(names, names, names, st.none() | names, st.integers(0, 2**53 - 1), st.dictionaries(texts, values, max_size=5))
+@given(names, names, names, st.none() | names, st.integers(0, 2**63 - 1), st.dictionaries(texts, values, max_size=5))
 def test_a_form_makes_the_same_bytes(
     cmd: str, key: str, writer: str, client: str | None, number: int, data: dict[str, Any]
 ) -> None:
     payload, request = filled(cmd=cmd, key=key, writer=writer, client=client, counter=number, at=number, data=data)
-    assert payload == to_payload(request)
+    same = to_payload(request)
+    assert payload == (None if may_be_deep(data, same) else same), "what has many brackets is looked at"
 
 
 def test_a_form_leaves_what_is_large_or_deep_to_be_looked_at() -> None:

@@ -428,7 +428,7 @@ class Durability:
 
 def end_with(error: OSError) -> NoReturn:
     """End the emulator's process for that reason."""
-    print(error, file=sys.stderr, flush=True)  # noqa: T201
+    print(error, file=sys.stderr, flush=True)  # noqa: T201 - the next line flushes no logger
     os._exit(1)
 
 

@@ -66,7 +66,7 @@ def changed(request: Request, **changes: Any) -> Request:
 
 def redriven(request: Request, *, place: str = "s-1-0", seals: Seals = SEALS, **changes: Any) -> Request:
     """As an operator puts it back."""
-    was = Was(request.writer, request.counter, request.sig) if request.sig else None  # type: ignore[arg-type]
+    was = Was(request.writer, request.counter, request.sig) if request.sig else None  # type: ignore[arg-type] # signed
     return seals.seal(changed(request, writer=REDRIVE + place, counter=1, was=was, sig=None, **changes))
 
 

@@ -66,7 +66,7 @@ def wire(session: EmulatorSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         def send(request: Any, **_: Any) -> AWSResponse:
             sent.append(request)
             status, body, headers = next(left)
-            return AWSResponse(request.url, status, headers, Body(body))  # type: ignore[arg-type]
+            return AWSResponse(request.url, status, headers, Body(body))  # type: ignore[arg-type] # all that is asked of it
 
         client.meta.events.register("before-send.dynamodb", send)
         return client, sent

@@ -28,7 +28,7 @@ class Registry(Devices):
         return dict(self.remembered)
 
     def read(self, clients: object) -> dict[str, tuple[Ed25519PublicKey, ...]]:
-        asked = list(clients)  # type: ignore[call-overload]
+        asked = list(clients)  # type: ignore[call-overload] # names of clients
         if asked:
             self.reads.append(asked)
         found = {client: self.table[client] for client in asked if client in self.table}

@@ -211,7 +211,7 @@ def test_an_entry_that_does_not_fit_leaves_the_journal_whole(tmp_path: Path) -> 
         def write(self, data: bytes) -> Any:
             return journal.write(data[:3])
 
-    kept._journal = Full()  # type: ignore[assignment]
+    kept._journal = Full()  # type: ignore[assignment] # a full disk
     with pytest.raises(OSError, match="the journal took 3 bytes"):
         kept._append({"n": 2})
     kept._journal = journal
