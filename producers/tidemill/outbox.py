@@ -32,7 +32,7 @@ from tidemill.buffer import (
 )
 from tidemill.lane import LANES, PLAIN_LANES, hash_key, lane_bits, lane_of, partition_key
 from tidemill.request import Document, Request
-from tidemill.sendable import Form, to_payload, uuid7
+from tidemill.sendable import quick_payload, to_payload, uuid7
 
 LINGER = 0.1
 """Seconds that a request may wait for company."""
@@ -179,7 +179,6 @@ class Outbox:
         self.due = inf
         """No call is to be had before this time, unless something happens."""
         self._chance = chance
-        self._form = Form(writer)
         self._linger = linger
         self._aggregate = aggregate
         self._patient = patient
@@ -235,7 +234,7 @@ class Outbox:
         request_id, payload = id, None
         if request_id is None:
             request_id = self._new_id(at)
-            payload = self._form.fill(cmd, key, data, client, request_id, self.counter + 1, at)
+            payload = quick_payload(self.writer, cmd, key, data, client, request_id, self.counter + 1, at)
         if payload is None:
             payload = to_payload(self.request(cmd, key=key, data=data, client=client, id=request_id, at=at))
         return request_id, payload

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, decode, may_be_deep
-from tidemill.sendable import Form, UnsendableRequest, to_payload, uuid7
+from tidemill.sendable import UnsendableRequest, quick_payload, to_payload, uuid7
 
 texts = st.text(max_size=20)
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -45,18 +45,19 @@ def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
 
 
 def filled(**changes: Any) -> tuple[bytes | None, Request]:
-    """What the form makes of a request, and the request."""
+    """What `quick_payload` makes of a request, and the request."""
     request = made(**{"id": uuid7(1, 1), "client": None, "writer": "w", "counter": 1, "at": 5} | changes)
-    form = Form(request.writer or "")
-    given: Any = {name: getattr(request, name) for name in ("cmd", "key", "data", "client", "id", "counter", "at")}
-    return form.fill(**given), request
+    given: Any = {
+        name: getattr(request, name) for name in ("writer", "cmd", "key", "data", "client", "id", "counter", "at")
+    }
+    return quick_payload(**given), request
 
 
 names = st.text(min_size=1, max_size=20) | st.sampled_from(["?", '"?"', "??", '"', "7,", "\\", "\n", "\N{WATER WAVE}"])
 
 
 @given(names, names, names, st.none() | names, st.integers(0, 2**63 - 1), st.dictionaries(texts, values, max_size=5))
-def test_a_form_makes_the_same_bytes(
+def test_the_quick_way_makes_the_same_bytes(
     cmd: str, key: str, writer: str, client: str | None, number: int, data: dict[str, Any]
 ) -> None:
     payload, request = filled(cmd=cmd, key=key, writer=writer, client=client, counter=number, at=number, data=data)
@@ -64,7 +65,7 @@ def test_a_form_makes_the_same_bytes(
     assert payload == (None if may_be_deep(data, same) else same), "what has many brackets is looked at"
 
 
-def test_a_form_leaves_what_is_large_or_deep_to_be_looked_at() -> None:
+def test_the_quick_way_leaves_what_is_large_or_deep_to_be_looked_at() -> None:
     for data in ({"a": "x" * MAX_REQUEST_BYTES}, nested(31)):
         assert filled(data=data)[0] is None
 
@@ -108,7 +109,7 @@ def test_a_form_leaves_what_is_large_or_deep_to_be_looked_at() -> None:
     ],
 )
 def test_what_is_refused_names_field_and_remedy(changes: dict[str, Any], field: str, remedy: str) -> None:
-    if "id" not in changes:  # a form is given those of the SDK
+    if "id" not in changes:  # these are the SDK's own
         assert filled(**changes)[0] is None
     with pytest.raises(UnsendableRequest) as refused:
         to_payload(made(**changes))
