@@ -13,7 +13,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from tidemill.buffer import Call
-from tidemill.core import Core
+from tidemill.core import Core, Ticket
 from tidemill.failures import GivenUp, ProducerClosed, StillPending
 from tidemill.listener import Listener
 from tidemill.metrics import call_made, tell
@@ -27,31 +27,22 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
     from tidemill.buffer import Acknowledged
-    from tidemill.core import Settings, Ticket
+    from tidemill.core import Settings
     from tidemill.listener import Hears
     from tidemill.metrics import Observer
     from tidemill.outbox import Stats
     from tidemill.request import Document, Reply, Request
 
 
-class AsyncHandle:
+class AsyncHandle(Ticket, frozen=True, eq=False):
     """A request on its way. Awaiting it waits until the request is stored.
 
     Attributes:
         id: the request's id.
     """
 
-    __slots__ = ("_listener", "_news", "_ticket", "id")
-
-    def __init__(self, ticket: Ticket, news: _News, listener: Listener | None) -> None:
-        self.id = ticket.id
-        self._ticket = ticket
-        self._news = news
-        self._listener = listener
-
-    def done(self) -> bool:
-        """Whether it has been acknowledged or given up."""
-        return self._ticket.outcome is not None
+    _news: _News
+    _listener: Listener | None
 
     def __await__(self) -> Generator[None, None, Acknowledged]:
         return self.result().__await__()
@@ -64,7 +55,7 @@ class AsyncHandle:
             OutcomeUnknown: likewise, and it may be stored all the same.
         """
         await self._news.wait_for(self.done)
-        return self._ticket.result()
+        return self._acknowledged()
 
     async def reply(self) -> Reply:
         """Waits until the request has been applied, or not: what became of it.
@@ -78,12 +69,12 @@ class AsyncHandle:
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
         while True:
-            await self._news.wait_for(lambda: listener.has_news_of(self.id) or self._ticket.is_lost)
+            await self._news.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost)
             reply = listener.reply_to(self.id)
             if reply is not None:
                 return reply
-            if self._ticket.is_lost:
-                self._ticket.result()
+            if self._is_lost:
+                self._acknowledged()
 
 
 class AsyncProducer:
@@ -177,15 +168,26 @@ class AsyncProducer:
         Args and errors are those of `Producer.send`.
         """
         listener = self._listens() if reply else None
-        at = time_ns() // 1_000_000 if at is None else at
-        ticket = await self._take(partial(self._core.send, cmd, key, data, client, id, at, ttl))
+        if at is None:
+            at = time_ns() // 1_000_000
+        core = self._core
+        self._check_open()
+        while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
+            await self._wait_for_room()
+        if core.due < self._sleeps_until:
+            self._wake()
         if listener is not None:
-            listener.expect(ticket.id)
-        return AsyncHandle(ticket, self._news, listener)
+            listener.expect(taken[0])
+        return AsyncHandle(*taken, self._news, listener)
 
     async def put(self, request: Request) -> AsyncHandle:
         """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
-        return AsyncHandle(await self._take(partial(self._core.put, request, None)), self._news, None)
+        self._check_open()
+        while (taken := self._core.put(request, None, monotonic())) is None:
+            await self._wait_for_room()
+        if self._core.due < self._sleeps_until:
+            self._wake()
+        return AsyncHandle(*taken, self._news, None)
 
     async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
@@ -237,19 +239,17 @@ class AsyncProducer:
             raise RuntimeError("the producer hears no replies; give it the URL of the client's queue as replies=")
         return self._listener
 
-    async def _take(self, take: Callable[[float], Ticket | None]) -> Ticket:
-        """Has the core take a request, as soon as it has room."""
-        while True:
-            if self._closed:
-                raise ProducerClosed("the producer is closed; make a new one")
-            if self._sender is None:
-                raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
-            ticket = take(monotonic())
-            if self._core.due < self._sleeps_until:
-                self._wake()
-            if ticket is not None:
-                return ticket
-            await self._news.wait()
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ProducerClosed("the producer is closed; make a new one")
+        if self._sender is None:
+            raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
+
+    async def _wait_for_room(self) -> None:
+        if self._core.due < self._sleeps_until:
+            self._wake()
+        await self._news.wait()
+        self._check_open()
 
     def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tells all who wait, from another thread."""

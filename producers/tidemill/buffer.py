@@ -138,34 +138,7 @@ EXPIRED = "Expired"
 """The code of a request whose time was over before it was acknowledged."""
 
 
-class Single:
-    """A record's content that is one request as it is, under its own key: what needs no unpacking."""
-
-    __slots__ = ("_data", "size")
-
-    def __init__(self) -> None:
-        self._data = b""
-        self.size = 0
-
-    def add(self, item: tuple[str, bytes], limit: int) -> bool:
-        """Takes the request unless there is one, or it has more than `limit` bytes; says whether it did."""
-        _, data = item
-        if self._data or len(data) > limit:
-            return False
-        self._data = data
-        self.size = len(data)
-        return True
-
-    def pack(self) -> bytes:
-        """The request."""
-        return self._data
-
-
-_NOTHING = Single()
-"""The content of records that take no more requests."""
-
-
-class Record:
+class Record(Aggregate):
     """A lane's record, from its first request to its outcome.
 
     Its requests share its outcome, but for those that end before it because their time is over.
@@ -173,13 +146,12 @@ class Record:
     Args:
         lane: its lane.
         hash_key: its explicit hash key, which its user records carry too: KCL drops a user record whose own
-            hash lies outside the shard (AggregatorUtil.deaggregate). None makes a plain record of one request,
-            which lies where its own key says.
+            hash lies outside the shard (AggregatorUtil.deaggregate).
 
     Attributes:
         count: requests in it.
         size: bytes of its data.
-        total: requests that have ever been in it: the place of the next.
+        partition_key: its partition key.
         born: when its first request came.
         due: when that has waited long enough.
         deadline: when the time of one of its requests is over.
@@ -191,63 +163,44 @@ class Record:
     """
 
     __slots__ = (
-        "_content",
         "_data",
         "_deadlines",
         "_early",
-        "_places",
         "aboard",
         "born",
-        "count",
         "deadline",
         "doubtful",
         "due",
-        "hash_key",
         "lane",
         "outcome",
         "partition_key",
         "reported",
-        "size",
         "spooled",
-        "total",
     )
 
     def __init__(self, lane: int, hash_key: str | None) -> None:
+        super().__init__(hash_key)
         self.lane = lane
-        self.hash_key = hash_key
         self.partition_key = partition_key(lane)
         self.born = self.due = self.deadline = inf
         self.aboard = self.doubtful = self.reported = False
         self.outcome: Outcome | None = None
         self.spooled: dict[int, int] = {}
-        self.total = self.count = 0
-        self._content = self._new_content()
-        self.size = self._content.size
         self._data = b""
         self._deadlines: dict[int, float] = {}
         self._early: dict[int, Outcome] = {}
-        self._places: list[int] = []  # of the requests in it, once some have left; else all
 
-    def add(self, item: tuple[str, bytes], limit: int) -> bool:
-        """Adds an ordering key and its request's bytes unless the data would pass `limit` bytes; says whether."""
-        content = self._content
-        if not content.add(item, limit):
-            return False
-        if self.hash_key is None:
-            self.partition_key = item[0]
-        if self._places:
-            self._places.append(self.total)
-        self.size = content.size
-        self.count += 1
-        self.total += 1
-        return True
+    @property
+    def total(self) -> int:
+        """Requests that have ever been in it: the place of the next."""
+        return self.count + len(self._early)
 
     @property
     def data(self) -> bytes:
         """Its bytes: the same at every retry. Asked for only when no request can join any more."""
         if not self._data:
-            self._data = self._content.pack()
-            self._content = _NOTHING
+            self._data = self.pack()
+            self.release()
         return self._data
 
     @property
@@ -273,14 +226,13 @@ class Record:
 
     def expire(self, now: float) -> int:
         """Ends the requests whose time is over, and says how many. The others stay in their order."""
-        places = self._places or list(range(self.total))
+        places = [place for place in range(self.total) if place not in self._early]
         kept = [place for place in places if self._deadlines.get(place, inf) > now]
+        if kept and len(kept) < len(places):
+            self._keep(kept, places)
         outcome = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=self.doubtful)
         self._early |= {place: outcome for place in places if self._deadlines.get(place, inf) <= now}
         self.deadline = min((self._deadlines.get(place, inf) for place in kept), default=inf)
-        if kept and len(kept) < len(places):
-            self._keep(kept, places)
-        self._places = kept
         self.count = len(kept)
         return len(places) - len(kept)
 
@@ -288,7 +240,7 @@ class Record:
         """Ends its way, and frees its bytes: handles keep the record."""
         self.outcome = outcome
         self._data = b""
-        self._content = _NOTHING
+        self.release()
         self._deadlines.clear()
 
     def take_ended(self) -> list[int]:
@@ -296,16 +248,37 @@ class Record:
         ended = [place for place in self.spooled if self.outcome is not None or place in self._early]
         return [self.spooled.pop(place) for place in ended]
 
-    def _new_content(self) -> Aggregate | Single:
-        return Single() if self.hash_key is None else Aggregate(self.hash_key)
-
     def _keep(self, kept: list[int], places: list[int]) -> None:
         items = dict(zip(places, unpack(self.data), strict=True))
         self._data = b""
-        self._content = self._new_content()
+        self.clear()
         for place in kept:
-            self._content.add((items[place].key, items[place].data), maxsize)
-        self.size = self._content.size
+            self.add((items[place].key, items[place].data), maxsize)
+
+
+class PlainRecord(Record):
+    """A record of one request as it is, which lies where its own key says: what needs no unpacking."""
+
+    __slots__ = ()
+
+    def __init__(self, lane: int) -> None:
+        super().__init__(lane, None)
+        self.size = 0
+
+    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+        """Takes an ordering key and its request unless it has one, or `limit` is less; says whether it did."""
+        key, data = item
+        if self.count or len(data) > limit:
+            return False
+        self.partition_key = key
+        self._parts = [data]
+        self.size = len(data)
+        self.count = 1
+        return True
+
+    def pack(self) -> bytes:
+        """The request."""
+        return self._parts[0]
 
 
 class Call:

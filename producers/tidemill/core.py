@@ -47,36 +47,47 @@ class Signs(Protocol):
         """The request, signed."""
 
 
+Taken: TypeAlias = "tuple[str, Record, int]"
+"""A request that was taken: its id, the record that it travels in, and its place there."""
+
+
 class Ticket(msgspec.Struct, frozen=True, eq=False):
-    """A request that was taken: its id, and its place in the record that it travels in."""
+    """What its sender holds of a request that was taken.
+
+    Attributes:
+        id: the request's id.
+    """
 
     id: str
-    record: Record
-    place: int
+    _record: Record
+    _place: int
+
+    def done(self) -> bool:
+        """Whether it has been acknowledged or given up."""
+        return self._outcome is not None
 
     @property
-    def outcome(self) -> Outcome | None:
-        """What has become of it."""
-        return self.record.outcome_of(self.place)
+    def _outcome(self) -> Outcome | None:
+        return self._record.outcome_of(self._place)
 
     @property
-    def is_lost(self) -> bool:
+    def _is_lost(self) -> bool:
         """Whether it is certain that it never reaches the stream."""
-        outcome = self.outcome
+        outcome = self._outcome
         return isinstance(outcome, Refused) and not outcome.lost
 
-    def result(self) -> Acknowledged:
+    def _acknowledged(self) -> Acknowledged:
         """Where it is stored.
 
         Raises:
             StillPending: nothing has become of it yet.
             NotAccepted, OutcomeUnknown: it was given up.
         """
-        outcome = self.outcome
+        outcome = self._outcome
         if outcome is None:
             raise StillPending(1)
         if isinstance(outcome, Refused):
-            self.record.reported = True
+            self._record.reported = True
             raise failure(outcome)
         return outcome
 
@@ -176,7 +187,7 @@ class Core:
         at: int,
         ttl: float | None,
         now: float,
-    ) -> Ticket | None:
+    ) -> Taken | None:
         """Takes a request; None when there is no room and its sender is to wait.
 
         Raises:
@@ -196,12 +207,12 @@ class Core:
         else:
             request = outbox.request(cmd, key=key, data=data, client=client, id=id, at=at)
             request_id, payload = request.id, to_payload(self._signer.sign(request))
-        ticket = self._take(request_id, key, payload, outbox.counter + 1, ttl, now)
-        if ticket is not None:
+        taken = self._take(request_id, key, payload, outbox.counter + 1, ttl, now)
+        if taken is not None:
             outbox.counter += 1
-        return ticket
+        return taken
 
-    def put(self, request: Request, ttl: float | None, now: float) -> Ticket | None:
+    def put(self, request: Request, ttl: float | None, now: float) -> Taken | None:
         """Takes a request as it is; None and errors as `send` has them."""
         payload = to_payload(request)
         own = request.writer == self.outbox.writer
@@ -216,19 +227,23 @@ class Core:
         counter: int,
         ttl: float | None,
         now: float,
-    ) -> Ticket | None:
-        if not self._has_room(len(payload)) and not self._make_room(len(payload)):
+    ) -> Taken | None:
+        outbox, spool = self.outbox, self._spool
+        may_be_full = spool is not None or outbox.pending_bytes >= self._options.max_pending_bytes
+        if may_be_full and not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
-        number = None
-        if self._spool is not None:
+        if spool is not None:
             try:
-                number = self._spool.append(payload, counter)
+                number = spool.append(payload, counter)
             except OSError:
                 # What could not be written may come back after a power failure: its counter is used up.
-                self.outbox.counter = max(self.outbox.counter, self._spool.counter)
+                outbox.counter = max(outbox.counter, spool.counter)
                 raise
-        lasts = self._options.ttl if ttl is None else ttl
-        return self._buffer(id, key, payload, number, now + lasts, now)
+        record = outbox.buffer(key, payload, now, now + (self._options.ttl if ttl is None else ttl))
+        place = record.total - 1
+        if spool is not None:
+            record.spooled[place] = number
+        return id, record, place
 
     # ---- calls out
 
@@ -310,21 +325,6 @@ class Core:
             self.take_news()
         return True
 
-    def _buffer(
-        self,
-        id: str,  # noqa: A002 - the contract's own name
-        key: str,
-        payload: bytes,
-        number: int | None,
-        deadline: float,
-        now: float,
-    ) -> Ticket:
-        record = self.outbox.buffer(key, payload, now, deadline)
-        place = record.total - 1
-        if number is not None:
-            record.spooled[place] = number
-        return Ticket(id, record, place)
-
     def _sync(self, spool: Spool) -> None:
         try:
             spool.sync()
@@ -337,7 +337,8 @@ class Core:
         count = 0
         for number, payload in self._spool.recover():
             request = decode(payload)
-            self._buffer(request.id, request.key or "", payload, number, now + self._options.ttl, now)
+            record = self.outbox.buffer(request.key or "", payload, now, now + self._options.ttl)
+            record.spooled[record.total - 1] = number
             count += 1
         if count:
             _log.info("%d requests of the spool are sent now", count)

@@ -85,13 +85,18 @@ class Aggregate:
         hash_key: the explicit hash key that all its records share, or None for none.
     """
 
-    __slots__ = ("_entries", "_parts", "_places", "_used", "count", "size")
+    __slots__ = ("_entries", "_parts", "_places", "_used", "count", "hash_key", "size")
 
     def __init__(self, hash_key: str | None = None) -> None:
+        self.hash_key = hash_key
         self._places = _key_places if hash_key is None else _hashed_key_places
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins again, without records."""
         self._used: dict[str, _Place] = {}
         self._entries: list[bytes] = []
-        self._parts: list[bytes] = [] if hash_key is None else [_hash_key_entry(hash_key)]
+        self._parts: list[bytes] = [] if self.hash_key is None else [_hash_key_entry(self.hash_key)]
         self.count = 0
         self.size = EMPTY_BYTES + sum(map(len, self._parts))
 
@@ -126,6 +131,10 @@ class Aggregate:
     def pack(self) -> bytes:
         """The aggregate, `size` bytes: what `pack` makes of the same records."""
         return _sealed([*self._entries, *self._parts])
+
+    def release(self) -> None:
+        """Lets go of the records' bytes; what they were, in number and size, stays."""
+        self._used, self._entries, self._parts = {}, [], []
 
 
 def unpack(data: bytes) -> list[UserRecord]:

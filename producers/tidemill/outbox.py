@@ -11,11 +11,13 @@ whose time is over. A lane that is throttled rests between its records, and the 
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import Protocol
 
 import msgspec
 
+from tidemill import sendable
 from tidemill.buffer import (
     CALL_BYTES,
     CALL_RECORDS,
@@ -27,12 +29,13 @@ from tidemill.buffer import (
     Buffer,
     Call,
     Outcome,
+    PlainRecord,
     Record,
     Refused,
 )
 from tidemill.lane import LANES, PLAIN_LANES, hash_key, lane_bits, lane_of, partition_key
 from tidemill.request import Document, Request
-from tidemill.sendable import quick_payload, to_payload, uuid7
+from tidemill.sendable import Ids, quick_payload, to_payload
 
 LINGER = 0.1
 """Seconds that a request may wait for company."""
@@ -59,14 +62,11 @@ DROPPED = "Dropped"
 """The code of requests that made room for newer ones."""
 
 
-class Chance(Protocol):
+class Chance(sendable.Chance, Protocol):
     """The part of `random.Random` that is needed; given, so that a run can be repeated."""
 
     def random(self) -> float:
         """A number from 0 up to 1."""
-
-    def getrandbits(self, k: int, /) -> int:
-        """A number of `k` bits."""
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -109,8 +109,9 @@ class _Lane:
     __slots__ = ("attempts", "buffer", "full", "out", "ready_at", "rest")
 
     def __init__(self, number: int, lanes: int, size: int, aggregate: bool) -> None:
-        key = hash_key(number, lanes) if aggregate else None
-        self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(lambda: Record(number, key), size, RECORD_REQUESTS)
+        key = hash_key(number, lanes)
+        empty = partial(Record, number, key) if aggregate else partial(PlainRecord, number)
+        self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(empty, size, RECORD_REQUESTS)
         self.full: deque[Record] = deque()
         self.out: Record | None = None
         self.ready_at: float | None = None
@@ -179,6 +180,7 @@ class Outbox:
         self.due = inf
         """No call is to be had before this time, unless something happens."""
         self._chance = chance
+        self._ids = Ids(chance)
         self._linger = linger
         self._aggregate = aggregate
         self._patient = patient
@@ -231,13 +233,12 @@ class Outbox:
         Raises:
             UnsendableRequest: the contract does not allow it.
         """
-        request_id, payload = id, None
-        if request_id is None:
-            request_id = self._new_id(at)
-            payload = quick_payload(self.writer, cmd, key, data, client, request_id, self.counter + 1, at)
-        if payload is None:
-            payload = to_payload(self.request(cmd, key=key, data=data, client=client, id=request_id, at=at))
-        return request_id, payload
+        if id is None:
+            id = self._ids.next(at)  # noqa: A001
+            payload = quick_payload(self.writer, cmd, key, data, client, id, self.counter + 1, at)
+            if payload is not None:
+                return id, payload
+        return id, to_payload(self.request(cmd, key=key, data=data, client=client, id=id, at=at))
 
     def request(
         self,
@@ -260,7 +261,7 @@ class Outbox:
             at: the client's clock, milliseconds since 1970.
         """
         return Request(
-            id=self._new_id(at) if id is None else id,
+            id=self._ids.next(at) if id is None else id,
             cmd=cmd,
             key=key,
             client=client,
@@ -288,7 +289,8 @@ class Outbox:
             now: the time in seconds, on the clock of all the other calls.
             deadline: when it is given up, on the same clock.
         """
-        lane = self._lanes[lane_of(key, len(self._lanes))]
+        lanes = self._lanes
+        lane = lanes[lane_of(key, len(lanes))]
         buffer = lane.buffer
         before = buffer.load.size
         full = buffer.add((key, payload), now + self._linger)
@@ -314,6 +316,8 @@ class Outbox:
 
     def next_call(self, now: float) -> Call | float:
         """The next call to make, or the time until which there is none (`inf`: until something happens)."""
+        if now < self.due:
+            return self.due
         if self._deadline <= now:
             self._expire(now)
         self._end_rests(now)
@@ -417,9 +421,6 @@ class Outbox:
         """Requests that are neither acknowledged nor given up."""
         return self._requests - self._acknowledged - self._refused
 
-    def _new_id(self, at: int) -> str:
-        return uuid7(at, self._chance.getrandbits(74))
-
     # ---- lanes
 
     def _seal(self, lane: _Lane) -> None:
@@ -431,7 +432,6 @@ class Outbox:
     def _queue(self, lane: _Lane, record: Record) -> None:
         lane.full.append(record)
         self._board(lane)
-        self.due = min(self.due, self._calls.load.due)
 
     def _board(self, lane: _Lane) -> None:
         """Puts the lane's next record into the call, if none is on its way and it need not rest."""
@@ -441,6 +441,7 @@ class Outbox:
         if self._aggregate and lane.full and lane.out is not None and lane.out.aboard:
             # One waits behind another: better a call that is not full than a lane that stands still.
             self._calls.hurry()
+        self.due = min(self.due, self._calls.load.due)
 
     def _put_aboard(self, record: Record) -> None:
         record.aboard = True

@@ -6,28 +6,27 @@ Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s.
 from __future__ import annotations
 
 import atexit
-from functools import partial
 from math import inf
 from threading import Condition, Lock, Thread
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from tidemill.buffer import Call, Refused
-from tidemill.core import Core
+from tidemill.core import Core, Ticket
 from tidemill.failures import GivenUp, ProducerClosed, StillPending
 from tidemill.listener import Listener
 from tidemill.metrics import call_made, tell
 from tidemill.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
     from types_boto3_kinesis import KinesisClient
 
     from tidemill.buffer import Acknowledged, Outcome
-    from tidemill.core import Settings, Ticket
+    from tidemill.core import Settings
     from tidemill.listener import Hears
     from tidemill.metrics import Observer
     from tidemill.outbox import Stats
@@ -37,24 +36,15 @@ LONGEST_SLEEP = 3600.0
 """Longest sleep in seconds of the sender's thread: locks cannot wait forever."""
 
 
-class Handle:
+class Handle(Ticket, frozen=True, eq=False):
     """A request on its way.
 
     Attributes:
         id: the request's id.
     """
 
-    __slots__ = ("_done", "_listener", "_ticket", "id")
-
-    def __init__(self, ticket: Ticket, done: Condition, listener: Listener | None) -> None:
-        self.id = ticket.id
-        self._ticket = ticket
-        self._done = done
-        self._listener = listener
-
-    def done(self) -> bool:
-        """Whether it has been acknowledged or given up."""
-        return self._ticket.outcome is not None
+    _done: Condition
+    _listener: Listener | None
 
     def result(self, timeout: float | None = None) -> Acknowledged:
         """Waits until the request is stored: the shard and the sequence number of its record.
@@ -67,10 +57,10 @@ class Handle:
             NotAccepted: it was given up.
             OutcomeUnknown: likewise, and it may be stored all the same.
         """
-        if self._ticket.outcome is None:
+        if self._outcome is None:
             with self._done:
                 self._done.wait_for(self.done, timeout)
-        return self._ticket.result()
+        return self._acknowledged()
 
     def reply(self, timeout: float | None = None) -> Reply:
         """Waits until the request has been applied, or not: what became of it.
@@ -88,10 +78,10 @@ class Handle:
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
         with self._done:
-            self._done.wait_for(lambda: listener.has_news_of(self.id) or self._ticket.is_lost, timeout)
+            self._done.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost, timeout)
             reply = listener.reply_to(self.id)
-        if reply is None and self._ticket.is_lost:
-            self._ticket.result()
+        if reply is None and self._is_lost:
+            self._acknowledged()
         if reply is None:
             raise StillPending(1, "answered")
         return reply
@@ -162,7 +152,7 @@ class Producer:
         self._listener = Listener(replies, self._heard) if replies is not None else None
         self._thread: Thread | None = None
         self._sleeps_until = -inf
-        self._closed = self._stopping = False
+        self._is_open = self._closed = self._stopping = False
         if self._core.outbox.pending:
             with self._lock:
                 self._start()
@@ -209,12 +199,19 @@ class Producer:
             SpoolBroken: the spool cannot be written; the request is not accepted.
         """
         listener = self._listens() if reply else None
-        at = time_ns() // 1_000_000 if at is None else at
+        if at is None:
+            at = time_ns() // 1_000_000
+        core = self._core
         with self._lock:
-            ticket = self._take(partial(self._core.send, cmd, key, data, client, id, at, ttl))
+            if not self._is_open:
+                self._open()
+            while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
+                self._wait_for_room()
+            if core.due < self._sleeps_until:
+                self._wake()
             if listener is not None:
-                listener.expect(ticket.id)
-        return Handle(ticket, self._done, listener)
+                listener.expect(taken[0])
+        return Handle(*taken, self._done, listener)
 
     def put(self, request: Request) -> Handle:
         """Sends a request as it is, with its own id, writer and counter: a replay.
@@ -223,7 +220,13 @@ class Producer:
             UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` does.
         """
         with self._lock:
-            return Handle(self._take(partial(self._core.put, request, None)), self._done, None)
+            if not self._is_open:
+                self._open()
+            while (taken := self._core.put(request, None, monotonic())) is None:
+                self._wait_for_room()
+            if self._core.due < self._sleeps_until:
+                self._wake()
+        return Handle(*taken, self._done, None)
 
     def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
@@ -264,6 +267,7 @@ class Producer:
             if self._closed:
                 return
             self._closed = True
+            self._is_open = False
             self._done.notify_all()
         try:
             self.flush(timeout)
@@ -293,19 +297,24 @@ class Producer:
 
     # ---- with the lock held
 
-    def _take(self, take: Callable[[float], Ticket | None]) -> Ticket:
-        """Has the core take a request, as soon as it has room."""
-        while True:
-            if self._closed:
-                raise ProducerClosed("the producer is closed; make a new one")
-            if self._thread is None:
-                self._start()
-            ticket = take(monotonic())
-            if self._core.due < self._sleeps_until:
-                self._wake()
-            if ticket is not None:
-                return ticket
-            self._done.wait()
+    def _open(self) -> None:
+        """Starts, at the first request.
+
+        Raises:
+            ProducerClosed: it has ended.
+        """
+        if self._closed:
+            raise ProducerClosed("the producer is closed; make a new one")
+        if self._thread is None:
+            self._start()
+        self._is_open = True
+
+    def _wait_for_room(self) -> None:
+        if self._core.due < self._sleeps_until:
+            self._wake()
+        self._done.wait()
+        if not self._is_open:
+            self._open()
 
     def _start(self) -> None:
         self._thread = Thread(target=self._run, name="tidemill-producer", daemon=True)

@@ -5,6 +5,7 @@ Room: SDK core. No I/O; time and chance are arguments.
 
 from functools import lru_cache
 from math import isfinite
+from typing import Protocol
 
 import msgspec
 
@@ -44,10 +45,52 @@ def uuid7(at: int, bits: int) -> str:
     return f"{_time_and_version(at)}{text[16:]}-{text[:4]}-{text[4:16]}"
 
 
-@lru_cache(maxsize=16)
 def _time_and_version(at: int) -> str:
     text = f"{at & (1 << 48) - 1:012x}"
     return f"{text[:8]}-{text[8:]}-7"
+
+
+class Chance(Protocol):
+    """The part of `random.Random` that ids need."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """A number of `k` bits."""
+
+
+class Ids:
+    """UUIDv7s of one maker. Those of a millisecond count up from a random one (RFC 9562, section 6.2, method 2).
+
+    Args:
+        chance: where the random ones come from.
+    """
+
+    __slots__ = ("_at", "_chance", "_last", "_stem")
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._at: int | None = None
+        self._stem = ""
+        self._last = 0
+
+    def next(self, at: int) -> str:
+        """An id of `at` milliseconds since 1970.
+
+        Raises:
+            UnsendableRequest: that is no number of milliseconds.
+        """
+        if at != self._at:
+            self._begin(at)
+        self._last += 1
+        return self._stem + hex(self._last)[2:]
+
+    def _begin(self, at: int) -> None:
+        if not isinstance(at, int):
+            raise UnsendableRequest("at", f"use a whole number, not {type(at).__name__}")
+        # Its last 48 bits count: the first of these is set, so that they have twelve digits, and the next is not, so
+        # that no number of ids takes them beyond.
+        bits = self._chance.getrandbits(74) | 1 << 47
+        text = uuid7(at, bits & ~(1 << 46))
+        self._at, self._stem, self._last = at, text[:24], int(text[24:], 16)
 
 
 _encoder = msgspec.json.Encoder()
@@ -100,31 +143,30 @@ def quick_payload(
 
     What the requests of one writer have in common is written once.
     """
-    if type(data) is not dict or type(at) is not int:
-        return None
-    if not (0 <= at <= _LARGEST and 0 <= counter <= _LARGEST):
+    if type(data) is not dict or type(at) is not int or not (0 <= at <= _LARGEST and 0 <= counter <= _LARGEST):
         return None
     try:
         before, behind_id, behind_key = _around(writer, cmd, client)
-        key_text = _key_text(key)
         body = b"{}"
         if data:
             body = _encoder.encode(data)
             if _json_decoder.decode(body) != data:
                 return None
+        payload = b'%b%b%b%b%b%d,"at":%d,"data":%b}' % (
+            before,
+            id.encode(),
+            behind_id,
+            _key_text(key),
+            behind_key,
+            counter,
+            at,
+            body,
+        )
     except (ValueError, TypeError, RecursionError):
         return None
-    payload = b'%b%b%b%b%b%d,"at":%d,"data":%b}' % (
-        before,
-        id.encode(),
-        behind_id,
-        key_text,
-        behind_key,
-        counter,
-        at,
-        body,
-    )
-    return None if len(payload) > MAX_REQUEST_BYTES or may_be_deep(data, payload) else payload
+    if data and (len(payload) > MAX_REQUEST_BYTES or may_be_deep(data, payload)):
+        return None
+    return payload
 
 
 @lru_cache(maxsize=1024)
