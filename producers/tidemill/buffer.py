@@ -150,6 +150,7 @@ class Record(Aggregate):
 
     Attributes:
         count: requests in it.
+        gone: requests that have left it before its outcome.
         size: bytes of its data.
         partition_key: its partition key.
         born: when its first request came.
@@ -171,6 +172,7 @@ class Record(Aggregate):
         "deadline",
         "doubtful",
         "due",
+        "gone",
         "lane",
         "outcome",
         "partition_key",
@@ -181,6 +183,7 @@ class Record(Aggregate):
     def __init__(self, lane: int, hash_key: str | None) -> None:
         super().__init__(hash_key)
         self.lane = lane
+        self.gone = 0
         self.partition_key = partition_key(lane)
         self.born = self.due = self.deadline = inf
         self.aboard = self.doubtful = self.reported = False
@@ -191,9 +194,9 @@ class Record(Aggregate):
         self._early: dict[int, Outcome] = {}
 
     @property
-    def total(self) -> int:
-        """Requests that have ever been in it: the place of the next."""
-        return self.count + len(self._early)
+    def last(self) -> int:
+        """The place of the request added last: how many came before it."""
+        return self.count + self.gone - 1
 
     @property
     def data(self) -> bytes:
@@ -221,19 +224,19 @@ class Record(Aggregate):
 
     def limit(self, deadline: float) -> None:
         """Says when the time of the request added last is over."""
-        self._deadlines[self.total - 1] = deadline
+        self._deadlines[self.last] = deadline
         self.deadline = min(self.deadline, deadline)
 
     def expire(self, now: float) -> int:
         """Ends the requests whose time is over, and says how many. The others stay in their order."""
-        places = [place for place in range(self.total) if place not in self._early]
+        places = [place for place in range(self.last + 1) if place not in self._early]
         kept = [place for place in places if self._deadlines.get(place, inf) > now]
         if kept and len(kept) < len(places):
             self._keep(kept, places)
         outcome = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=self.doubtful)
         self._early |= {place: outcome for place in places if self._deadlines.get(place, inf) <= now}
         self.deadline = min((self._deadlines.get(place, inf) for place in kept), default=inf)
-        self.count = len(kept)
+        self.count, self.gone = len(kept), len(self._early)
         return len(places) - len(kept)
 
     def settle(self, outcome: Outcome) -> None:

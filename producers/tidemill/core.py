@@ -197,17 +197,23 @@ class Core:
         """
         if ttl is not None and not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
-        outbox = self.outbox
+        outbox, options = self.outbox, self._options
         if client is None:
-            client = self._options.client
+            client = options.client
         if data is None:
             data = {}
+        if self._signer is None and self._spool is None:  # most often so
+            if outbox.pending_bytes >= options.max_pending_bytes and not self._make_room(0):
+                return None
+            deadline = now + (options.ttl if ttl is None else ttl)
+            id, record = outbox.send(cmd, key, data, client, id, at, now, deadline)  # noqa: A001
+            return id, record, record.last
         if self._signer is None:
-            request_id, payload = outbox.write(cmd, key, data, client, id, at)
+            id, payload = outbox.write(cmd, key, data, client, id, at)  # noqa: A001
         else:
             request = outbox.request(cmd, key=key, data=data, client=client, id=id, at=at)
-            request_id, payload = request.id, to_payload(self._signer.sign(request))
-        taken = self._take(request_id, key, payload, outbox.counter + 1, ttl, now)
+            id, payload = request.id, to_payload(self._signer.sign(request))  # noqa: A001
+        taken = self._take(id, key, payload, outbox.counter + 1, ttl, now)
         if taken is not None:
             outbox.counter += 1
         return taken
@@ -229,8 +235,7 @@ class Core:
         now: float,
     ) -> Taken | None:
         outbox, spool = self.outbox, self._spool
-        may_be_full = spool is not None or outbox.pending_bytes >= self._options.max_pending_bytes
-        if may_be_full and not self._has_room(len(payload)) and not self._make_room(len(payload)):
+        if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
         if spool is not None:
             try:
@@ -240,7 +245,7 @@ class Core:
                 outbox.counter = max(outbox.counter, spool.counter)
                 raise
         record = outbox.buffer(key, payload, now, now + (self._options.ttl if ttl is None else ttl))
-        place = record.total - 1
+        place = record.last
         if spool is not None:
             record.spooled[place] = number
         return id, record, place
@@ -338,7 +343,7 @@ class Core:
         for number, payload in self._spool.recover():
             request = decode(payload)
             record = self.outbox.buffer(request.key or "", payload, now, now + self._options.ttl)
-            record.spooled[record.total - 1] = number
+            record.spooled[record.last] = number
             count += 1
         if count:
             _log.info("%d requests of the spool are sent now", count)

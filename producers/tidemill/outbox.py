@@ -201,23 +201,23 @@ class Outbox:
     def send(
         self,
         cmd: str,
-        *,
         key: str,
         data: Document,
         client: str | None,
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
         now: float,
+        deadline: float = inf,
     ) -> tuple[str, Record]:
-        """Makes a request of this writer and buffers it: its id, and the record that it travels in.
+        """Makes a request of this writer and buffers it: its id, and the record that it travels in as the last.
 
         Raises:
             UnsendableRequest: the contract does not allow it.
         """
-        request_id, payload = self.write(cmd, key, data, client, id, at)
-        record = self.buffer(key, payload, now)
+        id, payload = self.write(cmd, key, data, client, id, at)  # noqa: A001
+        record = self.buffer(key, payload, now, deadline)
         self.counter += 1
-        return request_id, record
+        return id, record
 
     def write(
         self,

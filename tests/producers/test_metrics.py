@@ -22,7 +22,7 @@ THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again
 def call() -> Call:
     outbox = Outbox("writer", Random(1), lanes=2, linger=0.0)
     for number in range(4):
-        outbox.send("c", key=f"k-{number}", data={}, client=None, id=None, at=0, now=0.0)
+        outbox.send("c", f"k-{number}", {}, None, None, 0, 0.0)
     found = outbox.next_call(0.0)
     assert isinstance(found, Call)
     assert found.count == 2

@@ -27,7 +27,7 @@ def made(**options: Any) -> Outbox:
 
 
 def send(outbox: Outbox, key: str, now: float = 0.0, data: dict[str, Any] | None = None) -> Record:
-    return outbox.send("c", key=key, data=data or {}, client=None, id=None, at=int(now * 1000), now=now)[1]
+    return outbox.send("c", key, data or {}, None, None, int(now * 1000), now)[1]
 
 
 def call_at(outbox: Outbox, now: float) -> Call:
@@ -184,8 +184,8 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
         deadline = world.now + chance.choice([0.5, 2.0, 20.0, inf])
         record = outbox.buffer(key, to_payload(request), world.now, deadline)
         outbox.counter += 1
-        sent[number] = record, record.total - 1
-        record.spooled[record.total - 1] = number
+        sent[number] = record, record.last
+        record.spooled[record.last] = number
         spooled.add(number)
         if chance.random() < 0.4:
             world.step()

@@ -54,9 +54,7 @@ class Client:
     def send(self, cmd: str, key: str, data: dict[str, Any]) -> str:
         """Send a request; its id."""
         at = int((self._world.now + self._clock_error) * 1000)
-        sent, _ = self.outbox.send(
-            cmd, key=key, data=data, client=self.outbox.writer, id=None, at=at, now=self._world.now
-        )
+        sent, _ = self.outbox.send(cmd, key, data, self.outbox.writer, None, at, self._world.now)
         self.sent[sent] = key, self.outbox.counter
         if self.outbox.due < self._due:  # as the producer's thread is woken
             self.pump()

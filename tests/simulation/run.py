@@ -356,7 +356,7 @@ def main() -> int:
     workers = ProcessPoolExecutor(2, initializer=_spare_collections)
     shown = begun
     try:
-        for result in workers.map(partial(simulate, requests=args.size), range(first, first + count), chunksize=5):
+        for result in workers.map(partial(_simulate, args.size), range(first, first + count), chunksize=5):
             total.add(result)
             for seed in result.failed_seeds:
                 size = shrink(seed)
@@ -376,9 +376,16 @@ def main() -> int:
 
 
 def _spare_collections() -> None:
-    """Have a worker's garbage collector look at what seeds leave behind, and rarely."""
+    """Have a worker's garbage collector look at what seeds leave behind, and only between them."""
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+    gc.disable()
+
+
+def _simulate(requests: int, seed: int) -> Result:
+    """Run one seed in a worker."""
+    result = simulate(seed, requests)
+    gc.collect()
+    return result
 
 
 def shrink(seed: int) -> int:
