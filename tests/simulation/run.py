@@ -57,8 +57,14 @@ def step(state: State, request: Request) -> Accepted | Rejected:
         return Rejected("as it asks for")
     chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before["chain"])
     answer = {"chain": chain} if data["ask"] else None
-    emits = tuple([Emit("step", key, {"refuse": False, "ask": False, "then": then}) for key, then in data["then"]])
-    return Accepted({"n": before["n"] + 1, "chain": chain}, answer, emits)
+    emits = [Emit("step", key, _data(then=then)) for key, then in data.get("then", ())]
+    return Accepted({"n": before["n"] + 1, "chain": chain}, answer, tuple(emits))
+
+
+def _data(refuse: bool = False, ask: bool = False, then: list[Any] | None = None) -> dict[str, Any]:
+    """A request's: whether it is to be rejected, whether it wants an answer, what it is to emit."""
+    flags = {"refuse": refuse, "ask": ask}
+    return flags | {"then": then} if then else flags
 
 
 def poison(state: State, request: Request) -> Accepted | Rejected:
@@ -183,8 +189,8 @@ def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> 
     key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
     fate = chance.random()
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
-    then = _follow_ups(world, keys) if 0.02 < fate < 0.1 else []
-    sent.ids.append(client.send(cmd, key, {"refuse": fate > 0.95, "ask": fate > 0.8 or fate < 0.005, "then": then}))
+    then = _follow_ups(world, keys) if 0.02 < fate < 0.06 else []
+    sent.ids.append(client.send(cmd, key, _data(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
 
 
 def _follow_ups(world: World, keys: list[str]) -> list[Any]:
