@@ -21,8 +21,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 HERE = Path(__file__).resolve()
-REQUESTS = 60_000
-"""Thirty seeds: a bug that thirty seeds do not show is not caught."""
+REQUESTS = 200_000
+"""A hundred seeds: a bug that a hundred seeds do not show is not caught."""
 
 PLAN = "tidemill_consumers.core.plan"
 ENTITIES = "tidemill_consumers.shell.entities"
