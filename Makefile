@@ -20,7 +20,7 @@ demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FIL
 	@exec .venv/bin/tidemill demo $(ARGS)
 
 test: $(READY) ## run the tests (options: ARGS="-k lane")
-	@exec .venv/bin/pytest $(ARGS)
+	@exec .venv/bin/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: lint types wheel test ## everything that must hold before a change lands
 

@@ -62,6 +62,9 @@ class Ticket(msgspec.Struct, frozen=True, eq=False):
     _record: Record
     _place: int
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
     def done(self) -> bool:
         """Whether it has been acknowledged or given up."""
         return self._outcome is not None

@@ -86,11 +86,10 @@ class Ids:
     def _begin(self, at: int) -> None:
         if not isinstance(at, int):
             raise UnsendableRequest("at", f"use a whole number, not {type(at).__name__}")
-        # Its last 48 bits count: the first of these is set, so that they have twelve digits, and the next is not, so
+        text = uuid7(at, self._chance.getrandbits(74))
+        # The last 48 bits count. Of these the first is set, so that they have twelve digits, and the next is not, so
         # that no number of ids takes them beyond.
-        bits = self._chance.getrandbits(74) | 1 << 47
-        text = uuid7(at, bits & ~(1 << 46))
-        self._at, self._stem, self._last = at, text[:24], int(text[24:], 16)
+        self._at, self._stem, self._last = at, text[:24], int(text[24:], 16) & ~(1 << 46) | 1 << 47
 
 
 _encoder = msgspec.json.Encoder()

@@ -161,6 +161,17 @@ def assert_in_order(world: World) -> None:
             assert counters == sorted(counters)
 
 
+def test_what_waits_behind_a_dropped_record_goes_at_once() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    send(outbox, "a")
+    outbox.failed(call_at(outbox, 0.0), Refused("InternalFailure", "", again=True), 0.0)
+    later = send(outbox, "b")
+    outbox.flush(0.0)
+    assert outbox.drop_oldest()
+    assert outbox.due <= 0.0
+    assert call_at(outbox, 0.0).records == [later]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([1, 4, 64]), st.sampled_from([300, 2_000]), st.booleans())
 def test_each_outcome_is_true_when_requests_expire_and_are_dropped(

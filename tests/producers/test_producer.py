@@ -403,8 +403,18 @@ def test_what_the_contract_does_not_allow_is_refused_at_once() -> None:
         assert unsendable.value.field == "data.when[0]"
         with pytest.raises(UnsendableRequest, match="key"):
             producer.put(Request(id="1", cmd="c", data={}))
+        clock: Any = "now"
+        with pytest.raises(UnsendableRequest, match="at: use a whole number"):
+            producer.send("c", key="k", at=clock)
         producer.send("c", key="k")
     assert [request.counter for request in kinesis.requests] == [1]
+
+
+def test_a_handle_says_which_request_it_is_of() -> None:
+    with made(Kinesis()) as producer:
+        handle = producer.send("c", key="k", id="7")
+    assert repr(handle) == "Handle('7')"
+    assert handle.done()
 
 
 def test_a_client_in_place_of_a_name_is_an_error_that_helps() -> None:

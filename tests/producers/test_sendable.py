@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from math import inf, nan
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, decode, may_be_deep
-from tidemill.sendable import UnsendableRequest, quick_payload, to_payload, uuid7
+from tidemill.sendable import Ids, UnsendableRequest, quick_payload, to_payload, uuid7
 
 texts = st.text(max_size=20)
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -146,3 +147,26 @@ def test_uuids_of_other_bits_are_others(bits: list[int]) -> None:
 def test_uuids_of_later_times_are_greater() -> None:
     ids = [uuid7(at, 2**74 - 1 - at) for at in (0, 1, 2**40, 2**48 - 1)]
     assert ids == sorted(ids)
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 2**48 - 1), min_size=1, max_size=4))
+def test_ids_are_uuid7s_and_rise_within_a_millisecond(seed: int, times: list[int]) -> None:
+    ids = Ids(Random(seed))
+    made = [[ids.next(at) for _ in range(3)] for at in times]
+    for at, some in zip(times, made, strict=True):
+        for one in some:
+            found = UUID(one)
+            assert (str(found), found.version, found.variant) == (one, 7, "specified in RFC 4122")
+            assert found.int >> 80 == at
+        assert some == sorted(set(some))
+
+
+def test_ids_of_two_makers_differ() -> None:
+    one, other = Ids(Random(1)), Ids(Random(2))
+    assert not {one.next(5) for _ in range(1000)} & {other.next(5) for _ in range(1000)}
+
+
+def test_an_id_of_no_time_is_refused() -> None:
+    clock: Any = "now"
+    with pytest.raises(UnsendableRequest, match="at: use a whole number, not str"):
+        Ids(Random(1)).next(clock)
