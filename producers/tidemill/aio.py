@@ -174,7 +174,7 @@ class AsyncProducer:
         self._check_open()
         while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
             await self._wait_for_room()
-        if core.due < self._sleeps_until:
+        if core.outbox.due < self._sleeps_until:
             self._wake()
         if listener is not None:
             listener.expect(taken[0])
@@ -185,7 +185,7 @@ class AsyncProducer:
         self._check_open()
         while (taken := self._core.put(request, None, monotonic())) is None:
             await self._wait_for_room()
-        if self._core.due < self._sleeps_until:
+        if self._core.outbox.due < self._sleeps_until:
             self._wake()
         return AsyncHandle(*taken, self._news, None)
 
@@ -246,7 +246,7 @@ class AsyncProducer:
             raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
 
     async def _wait_for_room(self) -> None:
-        if self._core.due < self._sleeps_until:
+        if self._core.outbox.due < self._sleeps_until:
             self._wake()
         await self._news.wait()
         self._check_open()

@@ -251,14 +251,10 @@ class Core:
         place = record.last
         if spool is not None:
             record.spooled[place] = number
+            outbox.due = min(outbox.due, spool.due)  # by then it is to be synced
         return id, record, place
 
     # ---- calls out
-
-    @property
-    def due(self) -> float:
-        """There is nothing to do before this time, unless something happens."""
-        return self.outbox.due if self._spool is None else min(self.outbox.due, self._spool.due)
 
     def next_call(self, now: float) -> Call | float:
         """The next call to make, or the time until which there is nothing to do."""

@@ -207,7 +207,7 @@ class Producer:
                 self._open()
             while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
                 self._wait_for_room()
-            if core.due < self._sleeps_until:
+            if core.outbox.due < self._sleeps_until:
                 self._wake()
             if listener is not None:
                 listener.expect(taken[0])
@@ -224,7 +224,7 @@ class Producer:
                 self._open()
             while (taken := self._core.put(request, None, monotonic())) is None:
                 self._wait_for_room()
-            if self._core.due < self._sleeps_until:
+            if self._core.outbox.due < self._sleeps_until:
                 self._wake()
         return Handle(*taken, self._done, None)
 
@@ -310,7 +310,7 @@ class Producer:
         self._is_open = True
 
     def _wait_for_room(self) -> None:
-        if self._core.due < self._sleeps_until:
+        if self._core.outbox.due < self._sleeps_until:
             self._wake()
         self._done.wait()
         if not self._is_open:
