@@ -316,10 +316,10 @@ _decoder = msgspec.json.Decoder(Request)
 
 def _requests(data: bytes) -> list[Request]:
     try:
-        payloads = [one.data for one in kpl.unpack(data)] if kpl.is_aggregate(data) else []
+        payloads = kpl.unpack_columns(data)[1] if kpl.is_aggregate(data) else []
     except kpl.CorruptAggregate:
         return []
-    return [_decoder.decode(payload) for payload in payloads]
+    return _decoder.decode_lines(b"\n".join(payloads))
 
 
 def _apply(expected: _Expected, key: str, request: Request) -> str:
