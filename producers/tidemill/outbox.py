@@ -109,8 +109,7 @@ class _Lane:
     __slots__ = ("attempts", "buffer", "full", "out", "ready_at", "rest")
 
     def __init__(self, number: int, lanes: int, size: int, aggregate: bool) -> None:
-        key = hash_key(number, lanes)
-        empty = partial(Record, number, key) if aggregate else partial(PlainRecord, number)
+        empty = partial(Record, number, hash_key(number, lanes)) if aggregate else partial(PlainRecord, number)
         self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(empty, size, RECORD_REQUESTS)
         self.full: deque[Record] = deque()
         self.out: Record | None = None
