@@ -19,7 +19,7 @@ from botocore.config import Config
 from tidemill.transport import BATCHES, quicken
 from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
 from tidemill_consumers.core.plan import plan
-from tidemill_consumers.core.settle import lowest, settle, waiting
+from tidemill_consumers.core.settle import is_proven_when_saved, lowest, settle, waiting
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
@@ -27,6 +27,7 @@ from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent, intake
 from tidemill_consumers.shell.metrics import put_metric
 from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_consumers.shell.trust import Trust
 
@@ -121,21 +122,22 @@ def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[st
     pending = arrivals
     failed: set[str] = set()
     for _ in range(ROUNDS):
-        entities = app.entities.load(arrival.key for arrival in pending)
+        entities, unread = app.entities.recall(arrival.key for arrival in pending)
         planned = plan(pending, entities, app.rules, app.retention)
         writes |= {write.key: write for write in planned.writes}
-        failed = _save(planned, app)
+        doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
+        failed = doubtful | _save([write for write in planned.writes if write.key not in doubtful], app)
         pending = [arrival for arrival in pending if arrival.key in failed]
         if not pending:
             break
     return Plan(tuple(writes.values())), failed
 
 
-def _save(planned: Plan, app: Application) -> set[str]:
+def _save(writes: Sequence[Write], app: Application) -> set[str]:
     """The keys that were not saved. The quarantine comes first: a mark must not pass what is not stored."""
-    quarantined = [one for write in planned.writes for one in write.quarantine]
+    quarantined = [one for write in writes for one in write.quarantine]
     failed = {one.arrival.key for one in app.quarantine.store(quarantined)}
-    changed = [write for write in planned.writes if write.becomes and write.key not in failed]
+    changed = [write for write in writes if write.becomes and write.key not in failed]
     return failed | app.entities.save(changed)
 
 
@@ -153,11 +155,12 @@ def application() -> Application:
     env = os.environ
     rules = import_module(env["TIDEMILL_RULES"]).RULES
     stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config), BATCHES)
+    remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     return Application(
         rules=rules,
         retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
-        entities=Entities(dynamodb, env["TIDEMILL_TABLE"]),
+        entities=Entities(dynamodb, env["TIDEMILL_TABLE"], remembered=Remembered(remembered) if remembered else None),
         quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
         replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),

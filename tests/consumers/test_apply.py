@@ -21,6 +21,7 @@ from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
 from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_local.emulator import Emulator
 
@@ -285,6 +286,62 @@ def test_a_key_in_endless_conflict_is_delivered_again_and_no_other(
     assert document(app, "other") == {"ids": ["i1"]}
 
 
+@pytest.fixture
+def environments(app: Application, emulator: Emulator, table: str) -> tuple[Application, Application]:
+    """Two of the function, which remember what they saved and take it for current."""
+
+    def environment() -> Application:
+        entities = Entities(emulator.client("dynamodb"), table, remembered=Remembered(10**6, samples=0))
+        return replace(app, entities=entities)
+
+    return environment(), environment()
+
+
+def test_what_another_environment_applied_is_not_lost(
+    environments: tuple[Application, Application], app: Application, heard: Heard
+) -> None:
+    one, other = environments
+    apply(batch(request(1), request(2, key="other")), one)
+    apply(batch(request(3), request(4)), other)
+    heard()
+    assert apply(batch(request(5), request(6, key="other")), one) == done(records=2, requests=2, keys=2, write_calls=2)
+    assert document(app) == {"ids": ["i1", "i3", "i4", "i5"]}
+    assert document(app, "other") == {"ids": ["i2", "i6"]}
+    assert statuses(heard()) == {"i5": "accepted", "i6": "accepted"}
+
+
+def test_what_another_environment_applied_is_not_applied_again_nor_quarantined(
+    environments: tuple[Application, Application],
+    app: Application,
+    heard: Heard,
+    quarantined: Callable[[], dict[str, str]],
+) -> None:
+    one, other = environments
+    apply(batch(request(1)), one)
+    heard()
+    mended = replace(other, rules={**app.rules, "explode": append})
+    apply(batch(request(2, "explode"), request(3)), mended)
+    assert apply(batch(request(2, "explode"), request(3)), one) == done(records=2, requests=2, keys=0, write_calls=0)
+    assert document(app) == {"ids": ["i1", "i2", "i3"]}
+    assert quarantined() == {}
+    (first, second) = heard()
+    assert first == second, "it is answered as it was"
+
+
+def test_a_redelivery_is_answered_from_the_table(
+    environments: tuple[Application, Application], app: Application, emulator: Emulator, heard: Heard
+) -> None:
+    one, other = environments
+    event = batch(request(1), request(2))
+    assert retry_from(event, replace(one, replies=Replies(emulator.client("sns"), NOWHERE))) == 1
+    apply(event, other)
+    apply(batch(request(3)), other)
+    heard()
+    apply(event, one)
+    assert heard() == [], "both were answered before the third came"
+    assert document(app) == {"ids": ["i1", "i2", "i3"]}
+
+
 def test_a_save_whose_answer_is_lost_is_not_repeated(
     app: Application, table: str, new_client: Clients, heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -427,6 +484,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         **emulator.environment,
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_REMEMBERED_MIB": "16",
         "TIDEMILL_STREAM": "requests",
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,

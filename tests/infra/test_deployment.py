@@ -199,6 +199,7 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_QUARANTINE_BUCKET": deployment.outputs["QuarantineBucketName"],
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_REMEMBERED_MIB": "16",
         "TIDEMILL_DEVICES_TABLE": deployment.outputs["DevicesTableName"],
         "TIDEMILL_APPLICATION_SECRET": "",
     }

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: pairs of runs, one after the other, in one process; the CPU time of all its threads.
+"""How the benchmarks measure: pairs of runs, one after the other, on one core; the CPU time of all the process.
 
 Absolute figures move with the machine and with what else it does; the ratio within a pair hardly does.
 """
@@ -6,14 +6,20 @@ Absolute figures move with the machine and with what else it does; the ratio wit
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-Work: TypeAlias = Callable[[], object]
+Work: TypeAlias = Callable[..., object]
 """What is measured; what it gives back is dropped."""
+
+Make: TypeAlias = Callable[[], tuple[Any, ...]]
+"""Makes the arguments of what is measured, before its time is taken."""
 
 AT_LEAST, AT_MOST = "at least", "at most"
 
@@ -52,7 +58,17 @@ def result(name: str, values: Sequence[float], goal: float, unit: str) -> Result
     return Result(name, median(values), goal, min(values), max(values), unit)
 
 
-def faster(name: str, theirs: Work, ours: Work, goal: float, unit: str, pairs: int, *, times: float = 1) -> Result:
+def faster(
+    name: str,
+    theirs: Work,
+    ours: Work,
+    goal: float,
+    unit: str,
+    pairs: int,
+    *,
+    times: float = 1,
+    make: Make = tuple,
+) -> Result:
     """How many times the speed of theirs ours has.
 
     Args:
@@ -63,19 +79,38 @@ def faster(name: str, theirs: Work, ours: Work, goal: float, unit: str, pairs: i
         unit: what theirs is.
         pairs: how many ratios are measured, after one run of each that does not count.
         times: how many times the requests of theirs ours has.
+        make: makes ours' arguments, anew for each run.
     """
-    theirs()
-    ours()
     ratios = []
-    for _ in range(pairs):
-        turns = [(cpu_seconds(theirs), cpu_seconds(ours)) for _ in range(TURNS)]
-        ratios.append(times * sum(before for before, _ in turns) / sum(after for _, after in turns))
+    with one_core():
+        theirs()
+        ours(*make())
+        for _ in range(pairs):
+            turns = [(cpu_seconds(theirs), cpu_seconds(ours, *make())) for _ in range(TURNS)]
+            ratios.append(times * sum(before for before, _ in turns) / sum(after for _, after in turns))
     return result(name, ratios, goal, f"x {unit}, {AT_LEAST}")
 
 
-def cpu_seconds(work: Work) -> float:
+@contextmanager
+def one_core() -> Iterator[None]:
+    """This thread, and those that it starts, stay on one core, as in a function that has one.
+
+    Threads that hand the interpreter to each other across cores find nothing in the other's caches.
+    """
+    if sys.platform != "linux":
+        yield  # the others have no such call
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def cpu_seconds(work: Work, *arguments: object) -> float:
     """CPU seconds of this process that the work takes."""
     gc.collect()
     start = time.process_time()
-    work()
+    work(*arguments)
     return time.process_time() - start

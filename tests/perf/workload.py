@@ -19,15 +19,18 @@ KEYS = 10_000
 SEED = 20_251_124
 SHARD = "shardId-000000000000"
 FIRST_SEQUENCE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
+BATCH_SEQUENCES = 1_000_000
+"""Sequence numbers from a batch's first to the next one's."""
+
 ARRIVED = 1_764_000_000.123
 COMMAND = "content.view"
 
 
-def keys(count: int) -> list[str]:
-    """Keys of 46 bytes, Zipf with s = 1.0."""
+def keys(count: int, batch: int = 0) -> list[str]:
+    """Keys of 46 bytes, Zipf with s = 1.0; another batch draws others."""
     weights = list(accumulate(1 / rank for rank in range(1, KEYS + 1)))
     names = [key_of(rank) for rank in range(KEYS)]
-    return Random(SEED).choices(names, cum_weights=weights, k=count)
+    return Random(SEED + batch).choices(names, cum_weights=weights, k=count)
 
 
 def key_of(rank: int) -> str:
@@ -35,9 +38,9 @@ def key_of(rank: int) -> str:
     return f"content/{rank:038d}"
 
 
-def requests(count: int) -> list[Request]:
-    """Requests as the SDK makes them: one writer, whose counter rises."""
-    random = Random(SEED)
+def requests(count: int, batch: int = 0) -> list[Request]:
+    """Requests as the SDK makes them: one writer, whose counter rises, from batch to batch too."""
+    random = Random(SEED + batch)
     at = round(ARRIVED * 1000)
     return [
         Request(
@@ -49,21 +52,21 @@ def requests(count: int) -> list[Request]:
             at=at,
             data={},
         )
-        for counter, key in enumerate(keys(count), 1)
+        for counter, key in enumerate(keys(count, batch), 1 + batch * count)
     ]
 
 
-def payloads(count: int) -> list[tuple[str, bytes]]:
+def payloads(count: int, batch: int = 0) -> list[tuple[str, bytes]]:
     """Keys, and the requests' bytes."""
-    return [(request.key or "", encode(request)) for request in requests(count)]
+    return [(request.key or "", encode(request)) for request in requests(count, batch)]
 
 
-def plain_event(items: Iterable[tuple[str, bytes]]) -> KinesisEvent:
+def plain_event(items: Iterable[tuple[str, bytes]], batch: int = 0) -> KinesisEvent:
     """Lambda's event of records that are one request each."""
-    return event_of(items)
+    return event_of(items, batch)
 
 
-def aggregated_event(items: Sequence[tuple[str, bytes]]) -> KinesisEvent:
+def aggregated_event(items: Sequence[tuple[str, bytes]], batch: int = 0) -> KinesisEvent:
     """Lambda's event of aggregates as the SDK's producers fill them, of any lane."""
     records: list[tuple[str, bytes]] = []
     open_records: dict[int, Aggregate] = {}
@@ -75,12 +78,13 @@ def aggregated_event(items: Sequence[tuple[str, bytes]]) -> KinesisEvent:
             open_records[lane] = Aggregate(hash_key(lane))
             open_records[lane].add((key, data), RECORD_BYTES)
     records += [(f"lane-{lane}", aggregate.pack()) for lane, aggregate in open_records.items()]
-    return event_of(records)
+    return event_of(records, batch)
 
 
-def event_of(records: Iterable[tuple[str, bytes]]) -> KinesisEvent:
+def event_of(records: Iterable[tuple[str, bytes]], batch: int = 0) -> KinesisEvent:
     """Lambda's event of partition keys and data."""
-    return {"Records": [_event_record(FIRST_SEQUENCE + place, *record) for place, record in enumerate(records)]}
+    first = FIRST_SEQUENCE + batch * BATCH_SEQUENCES
+    return {"Records": [_event_record(place, *record) for place, record in enumerate(records, first)]}
 
 
 def _event_record(sequence: int, key: str, data: bytes) -> Any:

@@ -26,6 +26,7 @@ REQUESTS = 200_000
 
 PLAN = "tidemill_consumers.core.plan"
 ENTITIES = "tidemill_consumers.shell.entities"
+REMEMBERED = "tidemill_consumers.shell.remembered"
 EMITS = "tidemill_consumers.shell.emits"
 APPLY = "tidemill_consumers.apply"
 SETTLE = "tidemill_consumers.core.settle"
@@ -113,8 +114,8 @@ MUTANTS = [
     Mutant(
         "outcomes of the delivery at hand are not kept",
         PLAN,
-        "recent = _latest(self._before.recent, self._outcomes,",
-        "recent = _latest(self._before.recent, {},",
+        "recent = _latest(before.recent, self._outcomes,",
+        "recent = _latest(before.recent, {},",
     ),
     Mutant(
         "quarantine does not advance the mark",
@@ -159,11 +160,23 @@ MUTANTS = [
     Mutant(
         "a conflict is planned again without loading again",
         APPLY,
-        "        entities = app.entities.load(arrival.key for arrival in pending)\n",
+        "        entities, unread = app.entities.recall(arrival.key for arrival in pending)\n",
         "        stale = locals().get('entities', {})\n"
-        "        entities = app.entities.load(arrival.key for arrival in pending)\n"
+        "        entities, unread = app.entities.recall(arrival.key for arrival in pending)\n"
         "        renew = __import__('dataclasses').replace\n"
         "        entities = {key: renew(stale.get(key, one), version=one.version) for key, one in entities.items()}\n",
+    ),
+    Mutant(
+        "what is remembered sends to the quarantine, though no write proves it",
+        SETTLE,
+        "return write.becomes is not None and not write.quarantine",
+        "return write.becomes is not None",
+    ),
+    Mutant(
+        "what was recalled is not forgotten",
+        REMEMBERED,
+        "taken = {key: held.pop(key) for key in keys if key in held}",
+        "taken = {key: held[key] for key in keys if key in held}",
     ),
     Mutant(
         "follow-up requests that were not acknowledged are not reported",

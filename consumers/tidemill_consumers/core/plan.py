@@ -42,6 +42,8 @@ MAX_REDRIVEN = 64
 MAX_EMITTERS = 64
 """Likewise of entities that emit to this one."""
 
+FEW_WRITERS = min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS)
+
 MAX_RECENT = 32
 """Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
 
@@ -88,7 +90,7 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
     folding = _Folding(entity, rules)
     stopped = None
     for arrival in arrivals:
-        if folding.is_full() and not folding.has_passed(arrival):
+        if folding.is_full and not folding.has_passed(arrival):
             stopped = arrival.position
             break
         folding.take(arrival)
@@ -115,26 +117,24 @@ class _Folding:
         self._document: State = entity.document
         self._marks = dict(entity.marks)
         self.writers = dict(entity.writers)
-        self._unsummed: dict[str, Request] = {}  # of these writers the checksum is still to be made
+        self._newest: dict[str, Arrival] = {}  # by writer; they become its counter and checksum in the end
         self._outcomes: dict[str, Reply | None] = {}
         self._outcome_bytes = 0  # those of what is emitted among them
         self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
         self._since: dict[str, Position] = {}
         self._emitted = entity.emitted
-        self._kept = {(one.shard, one.position): one for one in entity.emits}
+        self._kept = {(one.shard, one.position): one for one in entity.emits} if entity.emits else {}
         self.emits: list[Emitted] = []
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
         self.applied = 0
+        self.is_full = False
+        """Whether there are as many outcomes and follow-up requests as may be."""
 
     def has_passed(self, arrival: Arrival) -> bool:
         """Whether this is a redelivery: at or below its shard's mark."""
         mark = self._marks.get(arrival.shard)
         return mark is not None and arrival.position <= mark.position
-
-    def is_full(self) -> bool:
-        """Whether there are as many outcomes and follow-up requests as may be."""
-        return len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= MAX_OUTCOME_BYTES
 
     def take(self, arrival: Arrival) -> None:
         request = arrival.request
@@ -150,28 +150,34 @@ class _Folding:
             # Before anything is made of its writer: whoever forged it must not use up the counters of another.
             self._answer(arrival, self._to_quarantine(arrival, proof.problem))
         elif self._is_surely_new(request):
-            self._remember_writer(arrival)
+            self._newest[request.writer or ""] = arrival
             self._answer(arrival, self._apply(arrival))
         elif self._is_producers_duplicate(request) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
         else:
-            self._remember_writer(arrival)
+            if _is_counted(request):
+                self._newest[request.writer or ""] = arrival
             self._answer(arrival, self._apply(arrival))
 
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
+        before = self._before
         marks = _forget_old_shards(self._marks, retention)
-        for name, request in self._unsummed.items():
-            self.writers[name] = replace(self.writers[name], checksum=_checksum(request))
-        emits = (*self._of_other_shards(marks), *self.emits)
-        recent = _latest(self._before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
+        for name, arrival in self._newest.items():
+            request = arrival.request
+            self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(request))
+        emits = (*self._of_other_shards(marks), *self.emits) if before.emits or self.emits else ()
+        recent: dict[str, Reply | None] = {}
+        if before.recent or self._outcomes:  # most entities keep none
+            recent = _latest(before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
+            marks = self._with_what_is_known(marks, recent)
         return Entity(
-            key=self._before.key,
-            version=self._before.version + 1,
+            key=before.key,
+            version=before.version + 1,
             document=self._document,
-            marks=self._with_what_is_known(marks, recent),
+            marks=marks,
             writers=_latest_writers(self.writers),
             recent=recent,
             emitted=self._emitted,
@@ -236,7 +242,7 @@ class _Folding:
 
     def _emit(self, emitted: Emitted) -> None:
         self.emits.append(emitted)
-        self._outcome_bytes += kept_bytes(emitted)
+        self._add_bytes(kept_bytes(emitted))
 
     def _to_quarantine(self, arrival: Arrival, reason: str) -> Reply:
         brief = _brief(reason)
@@ -248,18 +254,26 @@ class _Folding:
         writer, counter = request.writer, request.counter
         if writer is None or counter is None or writer.startswith(REDRIVE):
             return False
+        last = self._counter_of(writer)
+        return last is None or counter > last
+
+    def _counter_of(self, writer: str) -> int | None:
+        """The highest so far."""
+        newest = self._newest.get(writer)
+        if newest is not None:
+            return newest.request.counter
         last = self.writers.get(writer)
-        return last is None or counter > last.counter
+        return None if last is None else last.counter
 
     def _is_producers_duplicate(self, request: Request) -> bool:
         # With one record in flight per lane a writer's counters reach a key in rising order, so what is at or
         # below the highest came before. Only the highest itself can be told from another body.
         if request.writer is None or request.counter is None:
             return False
-        last = self.writers.get(request.writer)
-        if last is None or request.counter > last.counter:
+        last = self._counter_of(request.writer)
+        if last is None or request.counter > last:
             return False
-        return request.counter < last.counter or _checksum(request) == self._checksum_of(request.writer, last)
+        return request.counter < last or _checksum(request) == self._checksum_of(request.writer)
 
     def _is_known_by_id(self, request: Request) -> bool:
         if not _is_counted(request):
@@ -271,19 +285,11 @@ class _Folding:
         return request.id in self._accepted or (outcome is not None and outcome.status != "quarantined")
 
     def _reuses_counter(self, request: Request) -> bool:
-        last = self.writers.get(request.writer or "")
-        return last is not None and request.counter == last.counter
+        return _is_counted(request) and request.counter == self._counter_of(request.writer or "")
 
-    def _remember_writer(self, arrival: Arrival) -> None:
-        request = arrival.request
-        if request.writer is not None and request.counter is not None:
-            # The checksum only matters of the last request, and takes time.
-            self.writers[request.writer] = Writer(request.counter, arrival.arrived, 0)
-            self._unsummed[request.writer] = request
-
-    def _checksum_of(self, writer: str, last: Writer) -> int:
-        unsummed = self._unsummed.get(writer)
-        return last.checksum if unsummed is None else _checksum(unsummed)
+    def _checksum_of(self, writer: str) -> int:
+        newest = self._newest.get(writer)
+        return self.writers[writer].checksum if newest is None else _checksum(newest.request)
 
     def _take_redelivery(self, arrival: Arrival, mark: Mark) -> None:
         request_id = arrival.request.id
@@ -320,13 +326,19 @@ class _Folding:
             self._keep(reply.id, reply)
         else:
             self._accepted.add(reply.id)
-        self._receipt(arrival, reply)
+        if arrival.request.client is not None:
+            self._receipt(arrival, reply)
 
     def _keep(self, request_id: str, outcome: Reply | None) -> None:
+        size = outcome_bytes(request_id, outcome)
         if request_id in self._outcomes:
-            self._outcome_bytes -= _bytes_of(request_id, self._outcomes[request_id])
-        self._outcome_bytes += _bytes_of(request_id, outcome)
+            size -= outcome_bytes(request_id, self._outcomes[request_id])
         self._outcomes[request_id] = outcome
+        self._add_bytes(size)
+
+    def _add_bytes(self, size: int) -> None:
+        self._outcome_bytes += size
+        self.is_full = len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= MAX_OUTCOME_BYTES
 
     def _receipt(self, arrival: Arrival, reply: Reply) -> None:
         if arrival.request.client is not None:
@@ -341,7 +353,7 @@ def _brief(reason: str) -> str:
     return reason[:MAX_REASON].encode(errors="replace").decode()
 
 
-def _bytes_of(request_id: str, outcome: Reply | None) -> int:
+def outcome_bytes(request_id: str, outcome: Reply | None) -> int:
     """As of the list [id, status, data, error] or [id]. Each write measures all outcomes, and most have no data."""
     if outcome is None:
         return 4 + text_bytes(request_id)
@@ -355,7 +367,7 @@ def _checksum(request: Request) -> int:
 
 
 def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
-    if len(writers) <= min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS):
+    if len(writers) <= FEW_WRITERS:
         return dict(writers)
     latest = sorted(writers.items(), key=lambda item: item[1].arrived)
     redriven = [item for item in latest if item[0].startswith(REDRIVE)]
@@ -368,7 +380,10 @@ def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
 
 def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str, Mark]:
     # By the stream's own clock: what arrived longer ago than the stream keeps cannot be delivered again.
-    horizon = max([mark.arrived for mark in marks.values()]) - retention
+    arrivals = [mark.arrived for mark in marks.values()]
+    horizon = max(arrivals) - retention
+    if min(arrivals) >= horizon:
+        return dict(marks)
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 
@@ -377,9 +392,9 @@ def _latest(
 ) -> dict[str, Reply | None]:
     earlier = [one for one in before.items() if one[0] not in now]
     kept = [*earlier[-MAX_RECENT:], *now.items()]
-    room = max_bytes - sum([_bytes_of(*one) for one in kept])
+    room = max_bytes - sum([outcome_bytes(*one) for one in kept])
     oldest = 0
     while room < 0:
-        room += _bytes_of(*kept[oldest])
+        room += outcome_bytes(*kept[oldest])
         oldest += 1
     return dict(kept[oldest:])

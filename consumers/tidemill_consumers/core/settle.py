@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from tidemill_consumers.core.batch import Arrival, Plan, Verdict
+from tidemill_consumers.core.batch import Arrival, Plan, Verdict, Write
+
+
+def is_proven_when_saved(write: Write) -> bool:
+    """Whether nothing comes of the write unless the entity is as it was planned from: the table compares versions.
+
+    What writes nothing is not compared, and what is quarantined is stored before.
+    """
+    return write.becomes is not None and not write.quarantine
 
 
 def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:

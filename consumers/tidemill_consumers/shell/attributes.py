@@ -24,10 +24,17 @@ def to_attribute(value: Json) -> Attribute:
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, dict):
-        # Texts, which are most of it, without a call for each.
-        return {
-            "M": {name: {"S": child} if type(child) is str else to_attribute(child) for name, child in value.items()}
-        }
+        # Texts and counts, which are most of it, without a call for each.
+        children: dict[str, Attribute] = {}
+        for name, child in value.items():
+            kind = type(child)
+            if kind is str:
+                children[name] = {"S": child}
+            elif kind is int:
+                children[name] = {"N": str(child)}
+            else:
+                children[name] = to_attribute(child)
+        return {"M": children}
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
@@ -56,7 +63,7 @@ def from_attribute(attribute: Attribute) -> Json:
 
 def to_item(entity: Entity) -> dict[str, Attribute]:
     """The entity as an item."""
-    return {
+    item: dict[str, Attribute] = {
         "pk": {"S": entity.key},
         "ver": {"N": str(entity.version)},
         "doc": to_attribute(entity.document),
@@ -64,7 +71,8 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
         # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
         "recent": {"L": [_outcome(*one) for one in entity.recent.items()]},
-    } | (_emits(entity) if entity.emitted else {})
+    }
+    return item | _emits(entity) if entity.emitted else item
 
 
 def from_item(item: Mapping[str, Attribute]) -> Entity:

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill_consumers.core.batch import Entity, Write
 from tidemill_consumers.shell.attributes import from_item, to_item
 from tidemill_consumers.shell.calls import MapCalls, at_once
+from tidemill_consumers.shell.remembered import Remembered
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -47,12 +48,20 @@ class Entities:
         dynamodb: a boto3 DynamoDB client.
         table: the table's name, with a string partition key `pk`.
         calls: makes several calls; by default some at once.
+        remembered: where saved entities are kept for `recall`; by default none are.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str, calls: MapCalls | None = None) -> None:
+    def __init__(
+        self,
+        dynamodb: DynamoDBClient,
+        table: str,
+        calls: MapCalls | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._map = calls or at_once(CALLS_AT_ONCE, "dynamodb")
+        self._remembered = remembered
         self.write_calls = 0
         """BatchExecuteStatement calls made."""
 
@@ -66,10 +75,32 @@ class Entities:
         pages = self._map(self._load_page, chunks(dict.fromkeys(keys), KEYS_PER_READ))
         return {entity.key: entity for page in pages for entity in page}
 
+    def recall(self, keys: Iterable[str]) -> tuple[dict[str, Entity], set[str]]:
+        """The same, but some as they were saved last, and the keys of those: nobody looked whether they still are so.
+
+        Raises:
+            Unloadable, ClientError, BotoCoreError: as `load`.
+        """
+        wanted = list(dict.fromkeys(keys))
+        if self._remembered is None:
+            return self.load(wanted), set()
+        held = self._remembered.take(wanted)
+        # The first: a batch meets its busiest keys soon, and those are what another environment has changed if any.
+        sample = list(islice(held, self._remembered.samples))
+        found = self.load([*sample, *[key for key in wanted if key not in held]])
+        versions = {key: held.pop(key).version for key in sample}
+        if any(key not in found or found[key].version != version for key, version in versions.items()):
+            self._remembered.forget()
+            return found | self.load(held), set()
+        return found | held, set(held)
+
     def save(self, writes: Sequence[Write]) -> set[str]:
         """Save each entity if its version is still the expected one; the keys that were not saved."""
         pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
-        return {key for page in pages for key in page}
+        failed = {key for page in pages for key in page}
+        if self._remembered is not None:
+            self._remembered.keep([write.becomes for write in writes if write.becomes and write.key not in failed])
+        return failed
 
     def _load_page(self, keys: list[str]) -> list[Entity]:
         request: Any = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}

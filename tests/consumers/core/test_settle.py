@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from tidemill.request import Reply, Request
-from tidemill_consumers.core.batch import Arrival, Emitted, Entity, Plan, Position, Receipt, Verdict, Write
-from tidemill_consumers.core.settle import lowest, settle, waiting
+from tidemill_consumers.core.batch import Arrival, Emitted, Entity, Plan, Position, Quarantined, Receipt, Verdict, Write
+from tidemill_consumers.core.settle import is_proven_when_saved, lowest, settle, waiting
 
 
 def write(key: str, first: int, stopped: Position | None = None) -> Write:
@@ -50,6 +50,13 @@ def test_what_was_emitted_leaves_once_its_entity_is_saved() -> None:
     kept, lost = (Emitted("s", Position(n, 0), ()) for n in (1, 2))
     planned = Plan((replace(write("a", 1), emits=(kept,)), replace(write("b", 2), emits=(lost,))))
     assert settle(planned, {"b"}).emits == (kept,)
+
+
+def test_a_save_proves_what_comes_of_it_only() -> None:
+    assert is_proven_when_saved(write("a", 1))
+    assert not is_proven_when_saved(replace(write("a", 1), becomes=None))
+    poison = Quarantined(arrival("a", 1, 0), "no")
+    assert not is_proven_when_saved(replace(write("a", 1), quarantine=(poison,)))
 
 
 def test_an_empty_batch_is_done() -> None:
