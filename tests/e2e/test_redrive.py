@@ -13,6 +13,7 @@ import pytest
 
 from tidemill import Producer, Replies, Reply
 from tidemill_cli import redrive
+from tidemill_consumers.core.outcomes import reply_of
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_consumers.shell.redrive import DONE_PREFIX
 from tidemill_local.platform import Platform
@@ -212,6 +213,6 @@ def test_the_client_that_repeats_it_hears_of_the_new_outcome(mended: Shop, poiso
     item = mended.platform.emulator.client("dynamodb").get_item(
         TableName=mended.platform.outputs["TableName"], Key={"pk": {"S": "item/1"}}
     )["Item"]
-    recent = from_item(item).recent
-    outcomes = {name: reply and reply.status for name, reply in recent.items()}
+    replies = {name: reply_of(text) for name, text in from_item(item).recent.items()}
+    outcomes = {name: reply and reply.status for name, reply in replies.items()}
     assert outcomes[poisoned["raises"]] == outcomes[poisoned["unknown"]] == "accepted"

@@ -273,12 +273,14 @@ class Pipeline:
             size = world.random.choice([400, 25_600])
             return Outbox("", world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
 
+        remembers = world.random.random() < 0.5
+
         def environment() -> Application:
-            samples = world.random.choice([0, 0, 2, 50])
+            remembered = Remembered(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None
             return Application(
                 rules=rules,
                 retention=RETENTION,
-                entities=Entities(clients[0], "entities", map, Remembered(REMEMBERED_BYTES, samples)),
+                entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
                 replies=Replies(clients[2], "replies", map),
                 emits=Emits(clients[3], "requests", outbox, world.sleep),

@@ -153,8 +153,8 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     document: State = None
     marks: Mapping[str, Mark] = msgspec.field(default_factory=dict)
     writers: Mapping[str, Writer] = msgspec.field(default_factory=dict)
-    recent: Mapping[str, Reply | None] = msgspec.field(default_factory=dict)
-    """Outcomes by request id, oldest first: what a repeat is answered with; None where it is not known any more."""
+    recent: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Outcomes by request id, oldest first, as `core.outcomes` writes them: what a repeat is answered with."""
     emitted: int = 0
     """Follow-up requests so far: the counter of the last."""
     emits: tuple[Emitted, ...] = ()

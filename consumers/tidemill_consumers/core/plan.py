@@ -9,9 +9,10 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from msgspec.json import encode as to_json
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Reply, Request, encode
+from tidemill.request import REDRIVE, Json, Reply, Request, encode
 from tidemill_consumers.core.batch import (
     Accepted,
     Arrival,
@@ -30,7 +31,8 @@ from tidemill_consumers.core.batch import (
     Writer,
 )
 from tidemill_consumers.core.emits import EMITTER, follow_ups, kept_bytes
-from tidemill_consumers.core.storable import MAX_DEPTH, bytes_of, text_bytes, unstorable
+from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of
+from tidemill_consumers.core.storable import unstorable
 from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
@@ -60,10 +62,7 @@ MAX_RECENT_BYTES = 74 * 1024
 """
 
 MAX_ANSWER_BYTES = 16 * 1024
-"""Of a reply's data, roughly, for it is kept as an outcome."""
-
-MAX_ANSWER_DEPTH = MAX_DEPTH - 2
-"""Levels; the list of outcomes and the outcome take two."""
+"""Of a reply's data, as JSON, for it is kept as an outcome."""
 
 MAX_REASON = 1000
 """Characters that are kept of why a request was rejected or quarantined."""
@@ -118,7 +117,7 @@ class _Folding:
         self._marks = dict(entity.marks)
         self.writers = dict(entity.writers)
         self._newest: dict[str, Arrival] = {}  # by writer; they become its counter and checksum in the end
-        self._outcomes: dict[str, Reply | None] = {}
+        self._outcomes: dict[str, str] = {}
         self._outcome_bytes = 0  # those of what is emitted among them
         self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
         self._since: dict[str, Position] = {}
@@ -169,7 +168,7 @@ class _Folding:
             request = arrival.request
             self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(request))
         emits = (*self._of_other_shards(marks), *self.emits) if before.emits or self.emits else ()
-        recent: dict[str, Reply | None] = {}
+        recent: dict[str, str] = {}
         if before.recent or self._outcomes:  # most entities keep none
             recent = _latest(before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
             marks = self._with_what_is_known(marks, recent)
@@ -184,7 +183,7 @@ class _Folding:
             emits=emits,
         )
 
-    def _with_what_is_known(self, marks: dict[str, Mark], recent: Mapping[str, Reply | None]) -> dict[str, Mark]:
+    def _with_what_is_known(self, marks: dict[str, Mark], recent: Mapping[str, str]) -> dict[str, Mark]:
         """The marks, of which those are marked whose outcomes may have been among the ones that had to go."""
         if self._before.recent.keys() <= recent.keys() and self._outcomes.keys() <= recent.keys():
             return marks
@@ -228,7 +227,7 @@ class _Folding:
         problem = unstorable(outcome.state) if outcome.state is not self._document else None
         if problem:
             return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
-        problem = unstorable(outcome.answer, MAX_ANSWER_BYTES, MAX_ANSWER_DEPTH) if outcome.answer is not None else None
+        problem = _unkeepable(outcome.answer) if outcome.answer is not None else None
         if problem:
             return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
         if outcome.emits:
@@ -281,7 +280,7 @@ class _Folding:
         if not (request.writer or "").startswith(REDRIVE):
             return False
         # Redriven, and settled all the same: rules that were mended took it, or another copy of it was redriven.
-        outcome = self._outcomes.get(request.id) or self._before.recent.get(request.id)
+        outcome = self._outcome_of(request.id)
         return request.id in self._accepted or (outcome is not None and outcome.status != "quarantined")
 
     def _reuses_counter(self, request: Request) -> bool:
@@ -313,7 +312,7 @@ class _Folding:
         if request_id in self._accepted:
             self._receipt(arrival, Reply(request_id, "accepted"))
             return
-        known = self._outcomes.get(request_id) or self._before.recent.get(request_id)
+        known = self._outcome_of(request_id)
         self._keep(request_id, known)
         if known:
             self._receipt(arrival, known)
@@ -329,11 +328,16 @@ class _Folding:
         if arrival.request.client is not None:
             self._receipt(arrival, reply)
 
+    def _outcome_of(self, request_id: str) -> Reply | None:
+        text = self._outcomes.get(request_id) or self._before.recent.get(request_id)
+        return None if text is None else reply_of(text)
+
     def _keep(self, request_id: str, outcome: Reply | None) -> None:
-        size = outcome_bytes(request_id, outcome)
+        text = kept(request_id, outcome)
+        size = outcome_bytes(text)
         if request_id in self._outcomes:
-            size -= outcome_bytes(request_id, self._outcomes[request_id])
-        self._outcomes[request_id] = outcome
+            size -= outcome_bytes(self._outcomes[request_id])
+        self._outcomes[request_id] = text
         self._add_bytes(size)
 
     def _add_bytes(self, size: int) -> None:
@@ -353,13 +357,11 @@ def _brief(reason: str) -> str:
     return reason[:MAX_REASON].encode(errors="replace").decode()
 
 
-def outcome_bytes(request_id: str, outcome: Reply | None) -> int:
-    """As of the list [id, status, data, error] or [id]. Each write measures all outcomes, and most have no data."""
-    if outcome is None:
-        return 4 + text_bytes(request_id)
-    data = 1 if outcome.data is None else bytes_of(outcome.data)
-    error = 1 if outcome.error is None else text_bytes(outcome.error)
-    return 7 + text_bytes(request_id) + len(outcome.status) + data + error
+def _unkeepable(answer: Json) -> str | None:
+    problem = unstorable(answer)
+    if problem is None and (size := len(to_json(answer))) > MAX_ANSWER_BYTES:
+        return f"{size} bytes; {MAX_ANSWER_BYTES} are the most"
+    return problem
 
 
 def _checksum(request: Request) -> int:
@@ -387,14 +389,12 @@ def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str,
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 
-def _latest(
-    before: Mapping[str, Reply | None], now: Mapping[str, Reply | None], max_bytes: int
-) -> dict[str, Reply | None]:
+def _latest(before: Mapping[str, str], now: Mapping[str, str], max_bytes: int) -> dict[str, str]:
     earlier = [one for one in before.items() if one[0] not in now]
-    kept = [*earlier[-MAX_RECENT:], *now.items()]
-    room = max_bytes - sum([outcome_bytes(*one) for one in kept])
+    latest = [*earlier[-MAX_RECENT:], *now.items()]
+    room = max_bytes - sum([outcome_bytes(text) for _, text in latest])
     oldest = 0
     while room < 0:
-        room += outcome_bytes(*kept[oldest])
+        room += outcome_bytes(latest[oldest][1])
         oldest += 1
-    return dict(kept[oldest:])
+    return dict(latest[oldest:])

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from tidemill.request import Json, Reply, decode, encode
+from tidemill.request import Json, decode, encode
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Writer
+from tidemill_consumers.core.outcomes import id_of
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
@@ -70,7 +71,7 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "marks": {"M": {shard: {"S": _mark(mark)} for shard, mark in entity.marks.items()}},
         "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
         # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
-        "recent": {"L": [_outcome(*one) for one in entity.recent.items()]},
+        "recent": {"L": [{"S": text} for text in entity.recent.values()]},
     }
     return item | _emits(entity) if entity.emitted else item
 
@@ -83,7 +84,7 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
         document=from_attribute(item["doc"]),
         marks={shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()},
         writers={name: _read_writer(writer["S"]) for name, writer in item["writers"]["M"].items()},
-        recent=dict([_read_outcome(*one["L"]) for one in item["recent"]["L"]]),
+        recent={id_of(one["S"]): one["S"] for one in item["recent"]["L"]},
         emitted=int(item["emitted"]["N"]) if "emitted" in item else 0,
         emits=tuple(_read_emitted(one["L"]) for one in item["emits"]["L"]) if "emits" in item else (),
     )
@@ -134,17 +135,3 @@ def _read_emitted(attributes: list[Attribute]) -> Emitted:
     place, *requests = (attribute["S"] for attribute in attributes)
     sequence, sub, shard = place.split("/", 2)
     return Emitted(shard, Position(int(sequence), int(sub)), tuple(decode(request.encode()) for request in requests))
-
-
-def _outcome(request_id: str, reply: Reply | None) -> Attribute:
-    if reply is None:
-        return {"L": [{"S": request_id}]}
-    error = {"NULL": True} if reply.error is None else {"S": reply.error}
-    return {"L": [{"S": request_id}, {"S": reply.status}, to_attribute(reply.data), error]}
-
-
-def _read_outcome(request_id: Attribute, *outcome: Attribute) -> tuple[str, Reply | None]:
-    if not outcome:
-        return request_id["S"], None
-    status, data, error = outcome
-    return request_id["S"], Reply(request_id["S"], status["S"], from_attribute(data), error.get("S"))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tidemill_consumers.core.batch import Entity
 from tidemill_consumers.core.emits import kept_bytes
-from tidemill_consumers.core.plan import outcome_bytes
+from tidemill_consumers.core.outcomes import outcome_bytes
 from tidemill_consumers.core.storable import bytes_of
 
 SAMPLES = 50
@@ -64,7 +64,7 @@ class Remembered:
 def _bytes_of(entity: Entity) -> int:
     size = BYTES_OF_ANY + BYTES_OF_PLACE * (len(entity.marks) + len(entity.writers)) + bytes_of(entity.document)
     if entity.recent:
-        size += sum([outcome_bytes(*one) for one in entity.recent.items()])
+        size += sum(map(outcome_bytes, entity.recent.values()))
     if entity.emits:
         size += sum(map(kept_bytes, entity.emits))
     return size

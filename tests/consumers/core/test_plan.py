@@ -35,7 +35,6 @@ from tidemill_consumers.core.plan import (
     MAX_WRITERS,
     plan,
 )
-from tidemill_consumers.core.storable import bytes_of
 
 DAY = 86_400.0
 
@@ -196,7 +195,8 @@ def test_a_key_that_stopped_keeps_every_outcome_that_may_be_asked_for_again() ->
         ("x" * 50_000, "bytes; 16384 are the most"),
         (float("nan"), "out of range"),
         ({1, 2}, "set is not JSON"),
-        (json.loads("[" * 29 + "]" * 29), "nested deeper than 28 levels"),
+        (json.loads("[" * 31 + "]" * 31), "nested deeper than 30 levels"),
+        ("\0" * 4_000, "24002 bytes; 16384 are the most"),
     ],
 )
 def test_an_answer_that_cannot_be_kept_is_its_requests_fault(answer: Json, reason: str) -> None:
@@ -237,7 +237,7 @@ def test_long_outcomes_stop_the_key_before_they_are_many() -> None:
     while batch:
         write = fold(batch, entity)
         entity = saved(write)
-        assert sum(bytes_of([reply.id, reply.error]) for reply in entity.recent.values() if reply) < MAX_RECENT_BYTES
+        assert sum(len(text.encode()) for text in entity.recent.values()) < MAX_RECENT_BYTES
         batch = batch[len(write.receipts) :]
         passes += 1
     assert 2 < passes < 20

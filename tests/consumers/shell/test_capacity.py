@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tidemill.request import Json, Reply
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
+from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.capacity import Meter, Usage, item_size
 from tidemill_consumers.shell.entities import Entities
@@ -96,7 +97,7 @@ def test_a_statement_is_as_large_as_the_item_that_it_makes(
         entity("a", 700, version),
         marks={"shardId-000000000000": Mark(PLACE, 1.5, PLACE)},
         writers={"w": Writer(1, 1.5, 2)},
-        recent={"id": Reply("id", "rejected", error="x" * 300)},
+        recent={"id": kept("id", Reply("id", "rejected", error="x" * 300))},
         emitted=1,
         emits=(Emitted("s", PLACE, ()),),
     )

@@ -12,8 +12,8 @@ from botocore.stub import ANY, Stubber
 from tidemill.request import REDRIVE, Json, Reply, Request
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
 from tidemill_consumers.core.emits import emitter, kept_bytes
+from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.core.plan import (
-    MAX_ANSWER_DEPTH,
     MAX_EMITTERS,
     MAX_OUTCOME_BYTES,
     MAX_RECENT_BYTES,
@@ -44,7 +44,7 @@ def entity(key: str, version: int = 1, value: Json = None) -> Entity:
         {"v": version, "value": value},
         {"shard": Mark(Position(SEQUENCE + version, version), 1000.5 + version, Position(SEQUENCE, 0))},
         {"w": Writer(version, 1000.5, 2**32 - version)},
-        {f"i{version}": Reply(f"i{version}", "rejected", error="no")},
+        {f"i{version}": kept(f"i{version}", Reply(f"i{version}", "rejected", error="no"))},
     )
 
 
@@ -110,9 +110,8 @@ def nested(levels: int) -> Json:
 def test_what_is_storable_is_stored(entities: Entities) -> None:
     """The deepest and the longest; what makes an item large comes next."""
     document = {"v": nested(MAX_DEPTH - 1), "x" * MAX_NAME_BYTES: [int("9" * 38), 99 * 10**124, 1e-130]}
-    answer = nested(MAX_ANSWER_DEPTH)
     assert unstorable(document) is None
-    new = Entity("k", 1, document, recent={"i": Reply("i", "accepted", answer)})
+    new = Entity("k", 1, document)
     assert entities.save([write(new)]) == set()
     assert entities.load(["k"]) == {"k": new}
 
@@ -123,6 +122,7 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
         Emitted("shardId-000000000000", Position(SEQUENCE, n), (Request(id="i", cmd="c", key="k", data={}),) * 7)
         for n in range((MAX_RECENT_BYTES - MAX_OUTCOME_BYTES) // 400)
     )
+    outcomes = [f"{n:03}" for n in range(MAX_OUTCOME_BYTES // 1024)]
     new = Entity(
         key=wave * 256,
         version=1,
@@ -140,7 +140,7 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
             )
             for name in names
         },
-        recent={f"{n:03}": Reply(f"{n:03}", "rejected", error="x" * 1000) for n in range(MAX_OUTCOME_BYTES // 1024)},
+        recent={name: kept(name, Reply(name, "rejected", error="x" * 1000)) for name in outcomes},
         emitted=10**9,
         emits=emits,
     )

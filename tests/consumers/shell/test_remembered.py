@@ -7,6 +7,7 @@ import pytest
 
 from tidemill.request import Reply, Request
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
+from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_local.emulator import Emulator
@@ -53,7 +54,9 @@ SHARD, PLACE = "shardId-000000000000", Position(10**55, 0)
         Entity("a", 1, {"v": "x" * 20_000}),
         Entity("a", 1, marks={f"shard {n}": Mark(PLACE, 1.0, PLACE) for n in range(100)}),
         Entity("a", 1, writers={f"writer {n}": Writer(n, 1.0, 1) for n in range(100)}),
-        Entity("a", 1, recent={f"id {n}": Reply(f"id {n}", "rejected", error="x" * 1_000) for n in range(20)}),
+        Entity(
+            "a", 1, recent={f"id {n}": kept(f"id {n}", Reply("", "rejected", error="x" * 1_000)) for n in range(20)}
+        ),
         Entity("a", 1, emits=(Emitted(SHARD, PLACE, (Request(id="i", cmd="c", key="k", data={"v": "x" * 16_000}),)),)),
     ],
     ids=["document", "marks", "writers", "outcomes", "emits"],

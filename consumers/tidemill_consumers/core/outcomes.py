@@ -1,0 +1,51 @@
+"""Outcomes as an entity keeps them: as text, for most are kept for a while and dropped without being read.
+
+Room: core. Pure.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidemill.request import Json, Reply, Status
+from tidemill_consumers.core.storable import text_bytes
+
+
+class _Outcome(msgspec.Struct, frozen=True, array_like=True):
+    id: str
+    status: Status | None = None
+    data: Json = None
+    error: str | None = None
+
+
+class _Id(msgspec.Struct, frozen=True, array_like=True):
+    id: str
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Outcome)
+_id_decoder = msgspec.json.Decoder(_Id)
+
+
+def kept(request_id: str, reply: Reply | None) -> str:
+    """The outcome as JSON: id, status, data and error; of one that is not known any more the id alone."""
+    parts: list[Json] = [request_id] if reply is None else [request_id, reply.status, reply.data, reply.error]
+    while parts[-1] is None:
+        parts.pop()
+    return _encoder.encode(parts).decode()
+
+
+def reply_of(text: str) -> Reply | None:
+    """The outcome again; None where it is not known any more."""
+    outcome = _decoder.decode(text)
+    return None if outcome.status is None else Reply(outcome.id, outcome.status, outcome.data, outcome.error)
+
+
+def id_of(text: str) -> str:
+    """Whose outcome it is."""
+    return _id_decoder.decode(text).id
+
+
+def outcome_bytes(text: str) -> int:
+    """The bytes that it takes in the item."""
+    return 1 + text_bytes(text)
