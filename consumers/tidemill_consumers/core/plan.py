@@ -325,8 +325,7 @@ class _Folding:
             self._keep(reply.id, reply)
         else:
             self._accepted.add(reply.id)
-        if arrival.request.client is not None:
-            self._receipt(arrival, reply)
+        self._receipt(arrival, reply)
 
     def _outcome_of(self, request_id: str) -> Reply | None:
         text = self._outcomes.get(request_id) or self._before.recent.get(request_id)

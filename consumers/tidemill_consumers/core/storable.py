@@ -23,15 +23,15 @@ NUMBER = 21
 """Bytes of any number, at most."""
 
 
-def unstorable(value: Json, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> str | None:
-    """Why the table cannot hold the value, by default a document; None when it can."""
+def unstorable(document: Json) -> str | None:
+    """Why the table cannot hold the document; None when it can."""
     try:
-        size = _size(value, max_depth)
+        size = bytes_of(document)
     except _TooDeep:
-        return f"nested deeper than {max_depth} levels"
+        return f"nested deeper than {MAX_DEPTH} levels"
     except _Unstorable as problem:
         return str(problem)
-    return f"{size} bytes; {max_bytes} are the most" if size > max_bytes else None
+    return f"{size} bytes; {MAX_BYTES} are the most" if size > MAX_BYTES else None
 
 
 def bytes_of(storable: Json) -> int:
