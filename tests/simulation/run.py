@@ -190,7 +190,7 @@ def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> 
     fate = chance.random()
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
     then = _follow_ups(world, keys) if 0.02 < fate < 0.06 else []
-    sent.ids.append(client.send(cmd, key, _data(fate > 0.95, fate > 0.9 or fate < 0.005, then)))
+    sent.ids.append(client.send(cmd, key, _data(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
 
 
 def _follow_ups(world: World, keys: list[str]) -> list[Any]:

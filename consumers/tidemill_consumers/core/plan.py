@@ -45,6 +45,7 @@ MAX_EMITTERS = 64
 """Likewise of entities that emit to this one."""
 
 FEW_WRITERS = min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS)
+"""So many may be there of whatever kind."""
 
 MAX_RECENT = 32
 """Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
