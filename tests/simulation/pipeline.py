@@ -273,7 +273,7 @@ class Pipeline:
             size = world.random.choice([400, 25_600])
             return Outbox("", world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
 
-        remembers = world.random.random() < 0.5
+        remembers = world.random.random() < 0.3
 
         def environment() -> Application:
             remembered = Remembered(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None

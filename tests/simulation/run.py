@@ -97,6 +97,8 @@ class Result:
     distinct_keys_written: int = 0
     dynamodb_write_calls: int = 0
     write_units: int = 0
+    saved_units: int = 0
+    """Those of writes that saved a key; the rest were refused, and cost as much."""
     seeds: int = 0
     failed_seeds: list[int] = field(default_factory=list)
     seconds: float = 0.0
@@ -256,7 +258,7 @@ def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
     result.invocations = pipeline.pollers.invocations
     result.distinct_keys_written = pipeline.table.written
     result.dynamodb_write_calls = pipeline.write_calls
-    result.write_units = pipeline.table.units
+    result.write_units, result.saved_units = pipeline.table.units, pipeline.table.saved_units
     return result
 
 
@@ -405,8 +407,12 @@ def shrink(seed: int) -> int:
 def as_json(total: Result) -> dict[str, Any]:
     """The result, machine-readable."""
     figures = asdict(total)
-    units = figures.pop("write_units")
-    return figures | {"faults": dict(total.faults), "wcu_per_request": round(units / max(1, total.requests), 4)}
+    units, saved = figures.pop("write_units"), figures.pop("saved_units")
+    return figures | {
+        "faults": dict(total.faults),
+        "wcu_per_request": round(units / max(1, total.requests), 4),
+        "wcu_per_saved_wcu": round(units / max(1, saved), 4),
+    }
 
 
 def report(total: Result) -> None:
@@ -421,6 +427,8 @@ def report(total: Result) -> None:
     )
     units = total.write_units / max(1, total.requests)
     print(f"{total.invocations:,} invocations, {total.dynamodb_write_calls:,} write calls, {units:.3f} WCU per request")
+    wasted = total.write_units / max(1, total.saved_units) - 1
+    print(f"{total.distinct_keys_written:,} keys saved; {wasted:.1%} more WCU for writes that were refused")
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ class Table:
         self._world = world
         self.items: dict[str, dict[str, Any]] = {}
         self.written = 0
-        self.units = 0
+        self.units = self.saved_units = 0
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         (name, wanted), *_ = RequestItems.items()
@@ -182,13 +182,15 @@ class Table:
 
     def _store(self, item: dict[str, Any], problem: str | None) -> dict[str, Any]:
         size = len(msgspec.json.encode(item))
-        self.units += max(1, -(-size // 1024))
+        units = max(1, -(-size // 1024))
+        self.units += units
         if problem:
             return _failed(problem)
         if size > ITEM_BYTES:
             return _failed("ItemCollectionSizeLimitExceeded")
         self.items[item["pk"]["S"]] = item
         self.written += 1
+        self.saved_units += units
         return {}
 
 
