@@ -163,7 +163,7 @@ MUTANTS = [
         "        entities, unread = app.entities.recall(arrival.key for arrival in pending)\n",
         "        stale = locals().get('entities', {})\n"
         "        entities, unread = app.entities.recall(arrival.key for arrival in pending)\n"
-        "        renew = __import__('dataclasses').replace\n"
+        "        renew = __import__('msgspec').structs.replace\n"
         "        entities = {key: renew(stale.get(key, one), version=one.version) for key, one in entities.items()}\n",
     ),
     Mutant(

@@ -288,10 +288,10 @@ class Pipeline:
 
         self._world = world
         self._environment = environment
+        self._environments: list[Application] = []
+        """The function's, those that crashed included; each remembers what it saved."""
         self._idle: list[Application] = []
-        """The function's environments that wait for an invocation; each remembers what it saved."""
-        self.keys_written = 0
-        self.write_calls = 0
+        """Those that wait for an invocation."""
         config = MappingConfig(
             STREAM_ARN,
             batch_size=batch_size,
@@ -300,6 +300,11 @@ class Pipeline:
             report_batch_item_failures=True,
         )
         self.pollers = Pollers(world, self.stream, config, self._handle)
+
+    @property
+    def write_calls(self) -> int:
+        """Those of all environments."""
+        return sum(one.entities.write_calls for one in self._environments)
 
     def _is_stored(self, client: str, request_id: str) -> bool:
         """Whether the entity holds what became of a client's request."""
@@ -312,12 +317,8 @@ class Pipeline:
         idle, fate = self._idle, self._world.random.random()
         if not idle or fate < 0.02:
             idle.append(self._environment())
+            self._environments.append(idle[-1])
         environment = idle.pop(-1 if fate < 0.75 else 0)
-        calls_before = environment.entities.write_calls
-        try:
-            answer = apply(_event_decoder.decode(batch.event), environment)
-        finally:
-            self.write_calls += environment.entities.write_calls - calls_before
+        answer = apply(_event_decoder.decode(batch.event), environment)
         idle.append(environment)
-        self.keys_written += answer["applied"]["keys"]
         return msgspec.json.encode(answer)
