@@ -142,8 +142,11 @@ def _save(writes: Sequence[Write], app: Application) -> set[str]:
 
 
 @cache
-def application() -> Application:
+def application(remembers: bool = True) -> Application:
     """What the function's environment says, once per environment of the function.
+
+    Args:
+        remembers: whether entities are remembered once they are saved, for those that recall them.
 
     Raises:
         KeyError: a variable is missing.
@@ -155,7 +158,7 @@ def application() -> Application:
     env = os.environ
     rules = import_module(env["TIDEMILL_RULES"]).RULES
     stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config), BATCHES)
-    remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024
+    remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if remembers else 0
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     return Application(
         rules=rules,

@@ -164,4 +164,4 @@ def _response(status: HTTPStatus, body: Reply | Document) -> HttpResponse:
 
 def handler(event: HttpEvent, context: object) -> HttpResponse:
     """Lambda's entry."""
-    return direct(event, application())
+    return direct(event, application(remembers=False))  # one request, one key, and many environments

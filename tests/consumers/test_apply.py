@@ -21,7 +21,7 @@ from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
 from tidemill_consumers.shell.quarantine import Quarantine
-from tidemill_consumers.shell.remembered import Remembered
+from tidemill_consumers.shell.remembered import SAMPLES, Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_local.emulator import Emulator
 
@@ -496,13 +496,21 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     application.cache_clear()
+    keys = [f"k{n}" for n in range(SAMPLES + 1)]
+    views = batch(*(request(n, "content.view", key) for n, key in enumerate(keys, 1)))
     try:
         assert handler(batch(request(1, "content.view")), None)["batchItemFailures"] == []
         assert application().retention == 86_400
         assert application() is application()
+        assert handler(views, None)["batchItemFailures"] == []
+        assert application().entities.recall(keys)[1] == {keys[-1]}, "the others are read all the same"
+        forgetful = application(remembers=False)
+        assert apply(batch(*(request(n + 100, "content.view", key) for n, key in enumerate(keys, 1))), forgetful)
+        assert forgetful.entities.recall(keys)[1] == set()
     finally:
         application.cache_clear()
     assert document(app) == {"views": 1}
+    assert document(app, keys[-1]) == {"views": 2}
 
 
 def test_a_variable_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,6 @@ json_values = st.recursive(
     max_leaves=8,
 )
 positions = st.builds(Position, st.integers(0, 10**57), st.integers(0, 10_000))
-replies = st.builds(
-    Reply, text, st.sampled_from(["accepted", "rejected", "quarantined"]), json_values, st.none() | text
-)
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 requests = st.builds(
     Request, id=names, cmd=names, key=names, writer=names, counter=st.integers(1, 10**18), data=st.just({"x": 1.0})
@@ -39,7 +36,9 @@ entities = st.builds(
     writers=st.dictionaries(
         text, st.builds(Writer, st.integers(0, 2**63 - 1), times, st.integers(0, 2**32 - 1)), max_size=2
     ),
-    recent=st.lists(replies, max_size=3).map(lambda found: {reply.id: kept(reply.id, reply) for reply in found}),
+    recent=st.lists(text, max_size=3).map(
+        lambda ids: {one: kept(one, Reply(one, "rejected", None, one)) for one in ids}
+    ),
     emitted=st.integers(1, 10**18),
     emits=st.lists(st.builds(Emitted, text, positions, st.lists(requests, max_size=3).map(tuple)), max_size=3).map(
         tuple
