@@ -29,7 +29,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import Document, RefusedRequest, Reply, Request, decode
-from tidemill.sendable import uuid7
+from tidemill.writer import uuid7
 from tidemill_consumers.apply import ROUNDS, Application, application
 from tidemill_consumers.core.batch import Arrival, Entity, Position, Write
 from tidemill_consumers.core.plan import plan

@@ -117,7 +117,7 @@ class AsyncProducer:
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._core.outbox.writer
+        return self._core.writer.id
 
     def stats(self) -> Stats:
         """What it has done so far."""

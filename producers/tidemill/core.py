@@ -21,6 +21,7 @@ from tidemill.frames import OVERHEAD
 from tidemill.outbox import LINGER, Outbox
 from tidemill.request import decode
 from tidemill.sendable import UnsendableRequest, to_payload
+from tidemill.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -160,13 +161,13 @@ class Core:
         writer, counter = options.writer, options.counter
         if spool is not None:
             writer, counter = spool.writer, max(counter, spool.counter)
+        chance = Random()
+        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
         self.outbox = Outbox(
-            writer or token_urlsafe(9),
-            Random(),
+            chance,
             lanes=options.lanes,
             record_bytes=options.record_bytes,
             linger=options.linger,
-            counter=counter,
             aggregate=options.aggregate,
             patient=spool is not None,
         )
@@ -201,39 +202,29 @@ class Core:
         if ttl is not None and not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
         outbox, options = self.outbox, self._options
-        if client is None:
-            client = options.client
-        if data is None:
-            data = {}
-        if self._signer is None and self._spool is None:  # most often so
+        if self._spool is None and self._signer is None:  # most often so
             if outbox.pending_bytes >= options.max_pending_bytes and not self._make_room(0):
                 return None
-            deadline = now + (options.ttl if ttl is None else ttl)
-            id, record = outbox.send(cmd, key, data, client, id, at, now, deadline)  # noqa: A001
-            return id, record, record.last
-        if self._signer is None:
-            id, payload = outbox.write(cmd, key, data, client, id, at)  # noqa: A001
-        else:
-            request = outbox.request(cmd, key=key, data=data, client=client, id=id, at=at)
-            id, payload = request.id, to_payload(self._signer.sign(request))  # noqa: A001
-        taken = self._take(id, key, payload, outbox.counter + 1, ttl, now)
-        if taken is not None:
-            outbox.counter += 1
-        return taken
+            id, payload = self.writer.write(cmd, key, data, client, id, at)  # noqa: A001
+            record = outbox.buffer(key, payload, now, now + (options.ttl if ttl is None else ttl))
+            return id, record, record.count + record.gone - 1  # its `last`, in less time
+        id, payload = self.writer.write(cmd, key, data, client, id, at)  # noqa: A001
+        if self._signer is not None:
+            payload = to_payload(self._signer.sign(decode(payload)))
+        return self._take(id, key, payload, ttl, now)
 
     def put(self, request: Request, ttl: float | None, now: float) -> Taken | None:
         """Takes a request as it is; None and errors as `send` has them."""
         payload = to_payload(request)
-        own = request.writer == self.outbox.writer
-        counter = request.counter or 0 if own else self.outbox.counter
-        return self._take(request.id, request.key or "", payload, counter, ttl, now)
+        if request.writer == self.writer.id:
+            self.writer.skip_to(request.counter or 0)
+        return self._take(request.id, request.key or "", payload, ttl, now)
 
     def _take(
         self,
         id: str,  # noqa: A002 - the contract's own name
         key: str,
         payload: bytes,
-        counter: int,
         ttl: float | None,
         now: float,
     ) -> Taken | None:
@@ -241,12 +232,7 @@ class Core:
         if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
         if spool is not None:
-            try:
-                number = spool.append(payload, counter)
-            except OSError:
-                # What could not be written may come back after a power failure: its counter is used up.
-                outbox.counter = max(outbox.counter, spool.counter)
-                raise
+            number = spool.append(payload, self.writer.counter)
         record = outbox.buffer(key, payload, now, now + (self._options.ttl if ttl is None else ttl))
         place = record.last
         if spool is not None:

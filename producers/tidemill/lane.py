@@ -15,6 +15,8 @@ PLAIN_LANES = 512
 MAX_LANES = 1024
 """Most lanes: each is looked at before every call."""
 
+MAX_BITS = MAX_LANES.bit_length() - 1
+
 HASH_BITS = 128
 """Kinesis places a record by a number of 128 bits: the MD5 of its partition key, or its explicit hash key.
 
@@ -22,7 +24,6 @@ https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecordsRequestEnt
 """
 
 
-@lru_cache(maxsize=16_384)
 def lane_of(key: str, lanes: int = LANES) -> int:
     """The lane of an ordering key, 0 to `lanes` - 1: the top bits of the key's MD5.
 
@@ -32,8 +33,14 @@ def lane_of(key: str, lanes: int = LANES) -> int:
     Raises:
         ValueError: `lanes` is not a power of two from 1 to 1024.
     """
+    return finest_lane_of(key) >> (MAX_BITS - lane_bits(lanes))
+
+
+@lru_cache(maxsize=16_384)
+def finest_lane_of(key: str) -> int:
+    """The lane of an ordering key if there are as many as there may be."""
     top = int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[:4], "big")
-    return top >> (32 - lane_bits(lanes))
+    return top >> (32 - MAX_BITS)
 
 
 def partition_key(lane: int) -> str:

@@ -17,7 +17,6 @@ from typing import Protocol
 
 import msgspec
 
-from tidemill import sendable
 from tidemill.buffer import (
     CALL_BYTES,
     CALL_RECORDS,
@@ -33,9 +32,9 @@ from tidemill.buffer import (
     Record,
     Refused,
 )
-from tidemill.lane import LANES, PLAIN_LANES, hash_key, lane_bits, lane_of, partition_key
-from tidemill.request import Document, Request
-from tidemill.sendable import Ids, quick_payload, to_payload
+from tidemill.lane import LANES, MAX_BITS, PLAIN_LANES, finest_lane_of, hash_key, lane_bits, partition_key
+from tidemill.request import Request
+from tidemill.sendable import to_payload
 
 LINGER = 0.1
 """Seconds that a request may wait for company."""
@@ -62,7 +61,7 @@ DROPPED = "Dropped"
 """The code of requests that made room for newer ones."""
 
 
-class Chance(sendable.Chance, Protocol):
+class Chance(Protocol):
     """The part of `random.Random` that is needed; given, so that a run can be repeated."""
 
     def random(self) -> float:
@@ -137,13 +136,11 @@ class Outbox:
     every call by `acknowledged` or `failed`. Any number of calls may be on their way at once.
 
     Args:
-        writer: the writer id of the requests made here.
-        chance: where ids and back-offs come from.
+        chance: where back-offs come from.
         lanes: number of lanes, a power of two. None: 64, and 512 without aggregation, for then a call takes one
             request of each.
         record_bytes: size of a full record. A larger request makes a record of its own.
         linger: seconds that a request may wait for company.
-        counter: the highest counter that the writer has used.
         aggregate: whether requests share records; else each is a record of its own, as it is.
         patient: whether calls that fail for good are made again all the same, for someone may mend what is wrong.
         paced: whether a lane that was throttled rests between its records.
@@ -154,33 +151,29 @@ class Outbox:
 
     def __init__(
         self,
-        writer: str,
         chance: Chance,
         *,
         lanes: int | None = None,
         record_bytes: int = RECORD_BYTES,
         linger: float = LINGER,
-        counter: int = 0,
         aggregate: bool = True,
         patient: bool = False,
         paced: bool = True,
     ) -> None:
         lanes = lanes or (LANES if aggregate else PLAIN_LANES)
-        lane_bits(lanes)
+        self._lane_shift = MAX_BITS - lane_bits(lanes)
         longest = MAX_RECORD_BYTES - len(partition_key(lanes - 1))
         if not 1 <= record_bytes <= longest:
             raise ValueError(f"record_bytes={record_bytes}: use 1 to {longest}")
         if not 0 <= linger < inf:
             raise ValueError(f"linger={linger}: use seconds, 0 or more")
-        self.writer = writer
-        self.counter = counter
         self.pending_bytes = 0
         """Bytes of the records that are neither acknowledged nor given up."""
         self.due = inf
         """No call is to be had before this time, unless something happens."""
         self._chance = chance
-        self._ids = Ids(chance)
         self._linger = linger
+        self._record_bytes = record_bytes
         self._aggregate = aggregate
         self._patient = patient
         self._paced = paced
@@ -196,79 +189,6 @@ class Outbox:
         self._retried_entries = self._throttled_entries = 0
 
     # ---- requests in
-
-    def send(
-        self,
-        cmd: str,
-        key: str,
-        data: Document,
-        client: str | None,
-        id: str | None,  # noqa: A002 - the contract's own name
-        at: int,
-        now: float,
-        deadline: float = inf,
-    ) -> tuple[str, Record]:
-        """Makes a request of this writer and buffers it: its id, and the record that it travels in as the last.
-
-        Raises:
-            UnsendableRequest: the contract does not allow it.
-        """
-        id, payload = self.write(cmd, key, data, client, id, at)  # noqa: A001
-        record = self.buffer(key, payload, now, deadline)
-        self.counter += 1
-        return id, record
-
-    def write(
-        self,
-        cmd: str,
-        key: str,
-        data: Document,
-        client: str | None,
-        id: str | None,  # noqa: A002 - the contract's own name
-        at: int,
-    ) -> tuple[str, bytes]:
-        """The id and the bytes of `request`, in less time.
-
-        Raises:
-            UnsendableRequest: the contract does not allow it.
-        """
-        if id is None:
-            id = self._ids.next(at)  # noqa: A001
-            payload = quick_payload(self.writer, cmd, key, data, client, id, self.counter + 1, at)
-            if payload is not None:
-                return id, payload
-        return id, to_payload(self.request(cmd, key=key, data=data, client=client, id=id, at=at))
-
-    def request(
-        self,
-        cmd: str,
-        *,
-        key: str,
-        data: Document,
-        client: str | None,
-        id: str | None,  # noqa: A002 - the contract's own name
-        at: int,
-    ) -> Request:
-        """The next request of this writer; its counter is used up once it has been added.
-
-        Args:
-            cmd: the command.
-            key: the ordering key.
-            data: the command's data.
-            client: who sends it.
-            id: its id; None makes a UUIDv7.
-            at: the client's clock, milliseconds since 1970.
-        """
-        return Request(
-            id=self._ids.next(at) if id is None else id,
-            cmd=cmd,
-            key=key,
-            client=client,
-            writer=self.writer,
-            counter=self.counter + 1,
-            at=at,
-            data=data,
-        )
 
     def add(self, request: Request, now: float) -> Record:
         """Buffers a request as it is: the record that it travels in.
@@ -288,22 +208,13 @@ class Outbox:
             now: the time in seconds, on the clock of all the other calls.
             deadline: when it is given up, on the same clock.
         """
-        lanes = self._lanes
-        lane = lanes[lane_of(key, len(lanes))]
-        buffer = lane.buffer
-        before = buffer.load.size
-        full = buffer.add((key, payload), now + self._linger)
-        record = buffer.load
-        if record.count == 1:
-            record.born = now
-            before = 0
-        self.pending_bytes += record.size - before
-        if full is not None:
-            self._queue(lane, full)
-        if lane.out is None:
-            due = record.due if lane.ready_at is None else lane.ready_at
-            if due < self.due:
-                self.due = due
+        lane = self._lanes[finest_lane_of(key) >> self._lane_shift]
+        record = lane.buffer.load
+        before = record.size
+        if 0 < record.count < RECORD_REQUESTS - 1 and record.add((key, payload), self._record_bytes):
+            self.pending_bytes += record.size - before  # most often so, and nothing else changes
+        else:
+            record = self._add(lane, (key, payload), now)
         if deadline < inf:
             record.limit(deadline)
             self._deadline = min(self._deadline, deadline)
@@ -421,6 +332,22 @@ class Outbox:
         return self._requests - self._acknowledged - self._refused
 
     # ---- lanes
+
+    def _add(self, lane: _Lane, item: tuple[str, bytes], now: float) -> Record:
+        """Adds a request that begins a record, or ends it: the record that it travels in."""
+        buffer = lane.buffer
+        before = buffer.load.size
+        full = buffer.add(item, now + self._linger)
+        record = buffer.load
+        if record.count == 1:
+            record.born = now
+            before = 0
+        self.pending_bytes += record.size - before
+        if full is not None:
+            self._queue(lane, full)
+        if lane.out is None:
+            self.due = min(self.due, record.due if lane.ready_at is None else lane.ready_at)
+        return record
 
     def _seal(self, lane: _Lane) -> None:
         """Ends the lane's open record."""

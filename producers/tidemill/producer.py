@@ -160,7 +160,7 @@ class Producer:
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._core.outbox.writer
+        return self._core.writer.id
 
     def stats(self) -> Stats:
         """What it has done so far."""
@@ -202,16 +202,20 @@ class Producer:
         if at is None:
             at = time_ns() // 1_000_000
         core = self._core
-        with self._lock:
+        self._lock.acquire()  # `with` would make two bound methods each time
+        try:
             if not self._is_open:
                 self._open()
             while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
                 self._wait_for_room()
+            id, record, place = taken  # noqa: A001
             if core.outbox.due < self._sleeps_until:
                 self._wake()
             if listener is not None:
-                listener.expect(taken[0])
-        return Handle(*taken, self._done, listener)
+                listener.expect(id)
+        finally:
+            self._lock.release()
+        return Handle(id, record, place, self._done, listener)
 
     def put(self, request: Request) -> Handle:
         """Sends a request as it is, with its own id, writer and counter: a replay.

@@ -12,7 +12,7 @@ from tidemill.buffer import RECORD_BYTES
 from tidemill.kpl import Aggregate
 from tidemill.lane import hash_key, lane_of
 from tidemill.request import Request, encode
-from tidemill.sendable import uuid7
+from tidemill.writer import uuid7
 from tidemill_consumers.shell.intake import KinesisEvent
 
 KEYS = 10_000

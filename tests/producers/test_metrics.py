@@ -20,9 +20,9 @@ THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again
 
 
 def call() -> Call:
-    outbox = Outbox("writer", Random(1), lanes=2, linger=0.0)
+    outbox = Outbox(Random(1), lanes=2, linger=0.0)
     for number in range(4):
-        outbox.send("c", f"k-{number}", {}, None, None, 0, 0.0)
+        outbox.buffer(f"k-{number}", b"{}", 0.0)
     found = outbox.next_call(0.0)
     assert isinstance(found, Call)
     assert found.count == 2

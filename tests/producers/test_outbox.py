@@ -23,11 +23,11 @@ DENIED = Refused("AccessDeniedException", "no", again=False)
 
 
 def made(**options: Any) -> Outbox:
-    return Outbox("writer", Random(7), **{"linger": 1.0} | options)
+    return Outbox(Random(7), **{"linger": 1.0} | options)
 
 
 def send(outbox: Outbox, key: str, now: float = 0.0, data: dict[str, Any] | None = None) -> Record:
-    return outbox.send("c", key, data or {}, None, None, int(now * 1000), now)[1]
+    return outbox.add(Request(id="1", cmd="c", key=key, data=data or {}), now)
 
 
 def call_at(outbox: Outbox, now: float) -> Call:
@@ -114,7 +114,6 @@ class World:
 def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_bytes: int, aggregate: bool) -> None:
     chance = Random(seed)
     outbox = Outbox(
-        "writer",
         Random(seed),
         lanes=lanes,
         record_bytes=record_bytes,
@@ -126,7 +125,8 @@ def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_byt
     for number in range(1, 301):
         key = f"key-{int(chance.paretovariate(0.5)) % 50}"
         sent[key].append(number)
-        send(outbox, key, world.now, {"number": number, "pad": "x" * chance.randrange(200)})
+        data: Any = {"pad": "x" * chance.randrange(200)}
+        outbox.add(Request(id=f"{number}", cmd="c", key=key, counter=number, data=data), world.now)
         if chance.random() < 0.3:
             world.step()
     unsettled = outbox.flush(world.now)
@@ -143,8 +143,7 @@ def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_byt
             assert request == copies[request.id]  # a repeat is an exact copy, counter and all
             continue
         copies[request.id] = request
-        assert request.counter == request.data["number"]
-        first[request.key or ""].append(request.data["number"])
+        first[request.key or ""].append(request.counter or 0)
     assert first == sent
     stats = outbox.stats(0.0)
     assert (stats.requests, stats.pending, stats.refused) == (300, 0, 0)
@@ -179,7 +178,6 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
 ) -> None:
     chance = Random(seed)
     outbox = Outbox(
-        "writer",
         Random(seed),
         lanes=lanes,
         record_bytes=record_bytes,
@@ -191,10 +189,9 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
     spooled: set[int] = set()
     for number in range(1, 201):
         key = f"key-{int(chance.paretovariate(0.5)) % 20}"
-        request = outbox.request("c", key=key, data={"number": number}, client=None, id=None, at=0)
+        payload = to_payload(Request(id=f"{number}", cmd="c", key=key, counter=number, data={}))
         deadline = world.now + chance.choice([0.5, 2.0, 20.0, inf])
-        record = outbox.buffer(key, to_payload(request), world.now, deadline)
-        outbox.counter += 1
+        record = outbox.buffer(key, payload, world.now, deadline)
         sent[number] = record, record.last
         record.spooled[record.last] = number
         spooled.add(number)
@@ -209,7 +206,7 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
         world.step()
     for record in outbox.take_news():
         spooled.difference_update(record.take_ended())
-    stored = {request.data["number"] for log in world.log.values() for request in log}
+    stored = {request.counter or 0 for log in world.log.values() for request in log}
     outcomes = {number: record.outcome_of(place) for number, (record, place) in sent.items()}
     assert None not in outcomes.values()
     assert {number for number, outcome in outcomes.items() if outcome == STORED} <= stored
@@ -253,7 +250,7 @@ def test_plain_records_wait_for_company_even_if_a_key_has_two() -> None:
 @pytest.mark.parametrize("lanes", [16, 64])
 def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
     chance = Random(5)
-    outbox = Outbox("writer", Random(5), lanes=lanes)
+    outbox = Outbox(Random(5), lanes=lanes)
     shards, limit, now, seconds = 2, 1_000_000.0, 0.0, 60
     room = [0.0] * shards
     taken = throttled = number = 0
@@ -282,7 +279,7 @@ def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
 @given(st.integers(0, 2**32))
 def test_the_same_chance_gives_the_same_calls(seed: int) -> None:
     def run() -> list[bytes]:
-        outbox = Outbox("writer", Random(seed), linger=0.0)
+        outbox = Outbox(Random(seed), linger=0.0)
         for number in range(20):
             send(outbox, f"key-{number % 3}")
         sent: list[bytes] = []
@@ -296,37 +293,19 @@ def test_the_same_chance_gives_the_same_calls(seed: int) -> None:
 # ---- requests
 
 
-def test_counters_rise_from_one_in_the_order_sent() -> None:
-    outbox = made()
-    for _ in range(3):
-        send(outbox, "a")
-    [record] = outbox.flush(0.0)
-    requests = requests_in(record)
-    assert [request.counter for request in requests] == [1, 2, 3]
-    assert {request.writer for request in requests} == {"writer"}
-
-
-def test_counters_go_on_where_the_writer_was() -> None:
-    outbox = made(counter=41)
-    record = send(outbox, "a")
-    assert [request.counter for request in requests_in(record)] == [42]
-    assert outbox.counter == 42
-
-
 def test_a_refused_request_leaves_no_trace() -> None:
     outbox = made()
     send(outbox, "a")
-    before = (outbox.stats(0.0), outbox.pending_bytes, outbox.counter)
+    before = (outbox.stats(0.0), outbox.pending_bytes)
     with pytest.raises(UnsendableRequest, match=r"data\.x"):
         send(outbox, "a", data={"x": b""})
-    assert (outbox.stats(0.0), outbox.pending_bytes, outbox.counter) == before
+    assert (outbox.stats(0.0), outbox.pending_bytes) == before
 
 
 def test_a_ready_request_goes_as_it_is() -> None:
     outbox = made()
     request = Request(id="1", cmd="c", key="k", writer="another", counter=9, at=5, data={"a": 1})
     assert requests_in(outbox.add(request, 0.0)) == [request]
-    assert outbox.counter == 0
 
 
 def test_a_record_goes_to_its_lane() -> None:

@@ -28,7 +28,7 @@ def sent(rate: float, given: Assumptions, requests: int) -> Record:
     """What the outbox makes of requests that come at random, each call acknowledged after a round trip."""
     random = Random(1)
     shares = list(accumulate(rank**-given.keys.skew for rank in range(1, given.keys.count + 1)))
-    outbox = Outbox("w", random, lanes=given.lanes, linger=given.linger, record_bytes=given.record_bytes)
+    outbox = Outbox(random, lanes=given.lanes, linger=given.linger, record_bytes=given.record_bytes)
     answers: list[tuple[float, int, Call]] = []
     counts, sizes = [], []
     arrives = 0.0

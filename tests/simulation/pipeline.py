@@ -15,6 +15,7 @@ from simulation.services import Bucket, Kinesis, Stream, Table, Topic
 from simulation.world import Crash, World
 from tidemill.buffer import Acknowledged, Call, Outcome, Refused
 from tidemill.outbox import Outbox
+from tidemill.writer import Writer
 from tidemill_consumers.apply import Application, apply
 from tidemill_consumers.core.batch import Rules
 from tidemill_consumers.shell.emits import Emits
@@ -47,7 +48,8 @@ class Client:
         self._due = math.inf
         # Small records, so that lanes have some that wait behind the one on its way.
         size = world.random.choice([400, 2_000, 25_600])
-        self.outbox = Outbox(writer, world.random, lanes=lanes, linger=0.05, record_bytes=size)
+        self.writer = Writer(writer, world.random)
+        self.outbox = Outbox(world.random, lanes=lanes, linger=0.05, record_bytes=size)
         self.sent: dict[str, tuple[str, int]] = {}
         """Ids -> key and counter."""
         # A phone's clock may be a day off; nothing may depend on it.
@@ -56,8 +58,9 @@ class Client:
     def send(self, cmd: str, key: str, data: dict[str, Any]) -> str:
         """Send a request; its id."""
         at = int((self._world.now + self._clock_error) * 1000)
-        sent, _ = self.outbox.send(cmd, key, data, self.outbox.writer, None, at, self._world.now)
-        self.sent[sent] = key, self.outbox.counter
+        sent, payload = self.writer.write(cmd, key, data, self.writer.id, None, at)
+        self.outbox.buffer(key, payload, self._world.now)
+        self.sent[sent] = key, self.writer.counter
         if self.outbox.due < self._due:  # as the producer's thread is woken
             self.pump()
         return sent
@@ -271,7 +274,7 @@ class Pipeline:
 
         def outbox() -> Outbox:
             size = world.random.choice([400, 25_600])
-            return Outbox("", world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
+            return Outbox(world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
 
         remembers = world.random.random() < 0.3
 

@@ -144,7 +144,7 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     clients = [
         Client(world, pipeline.stream, f"writer-{seed}-{number}", lanes) for number in range(chance.randint(1, 4))
     ]
-    pipeline.clients = {client.outbox.writer: client for client in clients}
+    pipeline.clients = {client.writer.id: client for client in clients}
     keys = [f"key/{number}" for number in range(chance.choice([1, 10, 60]))]
     sent = _Sent()
     pipeline.pollers.watch()

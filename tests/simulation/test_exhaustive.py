@@ -144,7 +144,7 @@ def run(faults: Mapping[int, str]) -> Script:
         entities=Entities(clients[0], "entities", map),
         quarantine=Quarantine(clients[1], "quarantine", map),
         replies=Replies(clients[2], "replies", map),
-        emits=Emits(clients[3], "requests", lambda: Outbox("", Random(1), linger=0, paced=False), lambda seconds: None),
+        emits=Emits(clients[3], "requests", lambda: Outbox(Random(1), linger=0, paced=False), lambda seconds: None),
     )
     left = events()
     for _ in range(12):

@@ -43,7 +43,7 @@ class Emits:
         self,
         kinesis: KinesisClient,
         stream: str,
-        outbox: Callable[[], Outbox] = lambda: Outbox("", Random(), linger=0, paced=False),
+        outbox: Callable[[], Outbox] = lambda: Outbox(Random(), linger=0, paced=False),
         pause: Callable[[float], None] = sleep,
         seals: Seals | None = None,
     ) -> None:

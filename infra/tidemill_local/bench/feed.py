@@ -55,7 +55,7 @@ class Feed:
         self._planned = iter(planned)
         self._aggregate = aggregate
         self._begin = begin
-        self._outbox = Outbox("w" * 12, Random(seed))
+        self._outbox = Outbox(Random(seed))
         self._open: dict[Record, Content] = {}
         self._acknowledging: deque[tuple[float, Call]] = deque()
         self._arrivals: tuple[deque[Arrival], ...] = tuple(deque() for _ in range(shards))

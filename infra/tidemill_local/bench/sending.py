@@ -26,7 +26,7 @@ from botocore.credentials import Credentials
 from tidemill import Producer
 from tidemill.failures import GivenUp, StillPending
 from tidemill.request import Reply, Request, encode
-from tidemill.sendable import uuid7
+from tidemill.writer import uuid7
 from tidemill_load.ledger import Item, Ledger
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def emits(kinesis: Any, pauses: list[float], lanes: int = 64) -> Emits:
     return Emits(
         kinesis,
         "requests",
-        lambda: Outbox("", Random(1), lanes=lanes, linger=0, record_bytes=1, paced=False),
+        lambda: Outbox(Random(1), lanes=lanes, linger=0, record_bytes=1, paced=False),
         pauses.append,
     )
 

@@ -1,0 +1,204 @@
+"""The writer: who gives a producer's requests their ids and counters, and writes them.
+
+Room: SDK core. No I/O; time and chance are arguments.
+"""
+
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+
+from tidemill.request import MAX_REQUEST_BYTES, Document, Key, Request, may_be_deep
+from tidemill.sendable import UnsendableRequest, to_payload
+
+MAX_COUNTER = 2**62
+"""The highest counter that a writer may begin with; the contract's is twice that."""
+
+
+class Chance(Protocol):
+    """The part of `random.Random` that ids need."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """A number of `k` bits."""
+
+
+class Writer:
+    """Makes the requests of one writer: ids that rise, counters that rise by one.
+
+    The ids are UUIDv7s; those of a millisecond count up from a random one (RFC 9562, section 6.2, method 2).
+
+    Args:
+        id: the writer id.
+        chance: where the random ids come from.
+        counter: the highest counter that it has used.
+        client: who sends what names no other.
+
+    Attributes:
+        id: as given.
+        counter: the highest counter that it has used.
+
+    Raises:
+        ValueError: the counter is out of its range.
+    """
+
+    __slots__ = (
+        "_around",
+        "_at",
+        "_behind_counter",
+        "_chance",
+        "_client",
+        "_cmd",
+        "_last",
+        "_own_client",
+        "_stem",
+        "counter",
+        "id",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the contract's own name
+        chance: Chance,
+        counter: int = 0,
+        client: str | None = None,
+    ) -> None:
+        if not 0 <= counter <= MAX_COUNTER:
+            raise ValueError(f"counter={counter}: use 0 to {MAX_COUNTER}")
+        self.id = id
+        self.counter = counter
+        self._chance = chance
+        self._own_client = client
+        self._at: int | None = None
+        self._behind_counter = self._stem = ""
+        self._last = 0
+        self._cmd = self._client = _NOBODY
+        self._around = ("", "", "")
+        """What `_around` made of the last command and client, which often are the next ones too."""
+
+    def write(
+        self,
+        cmd: str,
+        key: str,
+        data: Document | None,
+        client: str | None,
+        id: str | None,  # noqa: A002 - the contract's own name
+        at: int,
+    ) -> tuple[str, bytes]:
+        """The id and the bytes of its next request: what `to_payload` makes of it, in less time.
+
+        Args:
+            cmd: the command.
+            key: the ordering key.
+            data: the command's data; None for none.
+            client: who sends it, if not the writer's.
+            id: its id; None makes a UUIDv7.
+            at: the client's clock, milliseconds since 1970.
+
+        Raises:
+            UnsendableRequest: the contract does not allow it; its counter is not used up.
+        """
+        counter = self.counter + 1
+        if id is None:
+            if type(at) is not int or at != self._at:
+                self._begin(at)
+            self._last += 1
+            id = f"{self._stem}{self._last:x}"  # noqa: A001
+            try:
+                # What requests have in common is written once.
+                if cmd is not self._cmd or client is not self._client:
+                    self._around = _around(self.id, cmd, self._own_client if client is None else client)
+                    self._cmd, self._client = cmd, client
+                before, behind_id, behind_key = self._around
+                body = "{}" if data is None else _body(data)
+                payload = (
+                    f"{before}{id}{behind_id}{_key_text(key)}{behind_key}{counter}{self._behind_counter}{body}}}"
+                ).encode()
+                if data is None or (len(payload) <= MAX_REQUEST_BYTES and not may_be_deep(data, payload)):
+                    self.counter = counter
+                    return id, payload
+            except (ValueError, TypeError, RecursionError):
+                pass  # what is wrong is said below
+        payload = to_payload(
+            Request(
+                id=id,
+                cmd=cmd,
+                key=key,
+                client=self._own_client if client is None else client,
+                writer=self.id,
+                counter=counter,
+                at=at,
+                data={} if data is None else data,
+            )
+        )
+        self.counter = counter
+        return id, payload
+
+    def skip_to(self, counter: int) -> None:
+        """Takes note that a request with this counter has been made elsewhere.
+
+        Raises:
+            UnsendableRequest: there would be none left.
+        """
+        if counter > MAX_COUNTER:
+            raise UnsendableRequest("counter", f"use 0 to {MAX_COUNTER}, for its writer goes on from there")
+        self.counter = max(self.counter, counter)
+
+    def _begin(self, at: int) -> None:
+        """Begins another millisecond."""
+        if type(at) is not int:
+            raise UnsendableRequest("at", f"use a whole number, not {type(at).__name__}")
+        if not -(2**63) <= at < 2**63:
+            raise UnsendableRequest("at", "use milliseconds since 1970")
+        text = uuid7(at, self._chance.getrandbits(74))
+        # The last 48 bits count. Of these the first is set, so that they have twelve digits, and the next is not, so
+        # that no number of ids takes them beyond.
+        self._at, self._stem, self._last = at, text[:24], int(text[24:], 16) & ~(1 << 46) | 1 << 47
+        self._behind_counter = f',"at":{at},"data":'
+
+
+def uuid7(at: int, bits: int) -> str:
+    """A UUIDv7 of `at` milliseconds since 1970 and 74 random bits (RFC 9562, section 5.7).
+
+    Not by a library: those read the clock and the system's randomness, and a run that is to be repeated
+    exactly has to give both.
+    """
+    time = f"{at & (1 << 48) - 1:012x}"
+    text = f"{bits | 1 << 75:019x}"  # the variant's two bits, 10, before the random ones
+    return f"{time[:8]}-{time[8:]}-7{text[16:]}-{text[:4]}-{text[4:16]}"
+
+
+_NOBODY: Any = object()
+"""Is no command and no client."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+@lru_cache(maxsize=1024)
+def _around(writer: str, cmd: str, client: str | None) -> tuple[str, str, str]:
+    """What stands before the id, between it and the key, and between that and the counter."""
+    blank = Request(id="?", cmd=cmd, key="?", client=client, writer=writer, counter=0, at=0, data={})
+    # Quotes within texts are escaped, so these are names and values of the request.
+    before, _, rest = to_payload(blank).decode().partition('?"')
+    behind_id, key, rest = rest.partition(',"key":')
+    behind_key, counter, _ = rest.removeprefix('"?"').partition(',"n":')
+    return before, '"' + behind_id + key, behind_key + counter
+
+
+def _body(data: Document) -> str:
+    """The data's JSON.
+
+    Raises:
+        ValueError, TypeError, RecursionError: it is no JSON object, or does not read back as itself.
+    """
+    if type(data) is not dict:
+        raise TypeError("no dict")
+    body = _encoder.encode(data)
+    if _decoder.decode(body) != data:
+        raise ValueError("it does not read back as itself")
+    return body.decode()
+
+
+@lru_cache(maxsize=16_384)
+def _key_text(key: str) -> str:
+    return _encoder.encode(msgspec.convert(key, Key)).decode()

@@ -1,0 +1,155 @@
+"""The writer of a producer: what it writes in less time is what the contract's own way makes."""
+
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.request import Request, decode
+from tidemill.sendable import UnsendableRequest, to_payload
+from tidemill.writer import MAX_COUNTER, Writer, uuid7
+
+texts = st.text(max_size=20)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+names = st.text(min_size=1, max_size=20) | st.sampled_from(["?", '"?"', "??", '"', "7,", "\\", "\n", "\N{WATER WAVE}"])
+
+
+def written(writer: Writer, at: int, **given: Any) -> tuple[str, bytes]:
+    """The id and the bytes of its next request."""
+    return writer.write(**{"cmd": "c", "key": "k", "data": {}, "client": None, "id": None} | given, at=at)
+
+
+@given(
+    names,
+    names,
+    names,
+    st.none() | names,
+    st.integers(0, MAX_COUNTER),
+    st.integers(-(2**63), 2**63 - 1),
+    st.none() | names,
+    st.none() | st.dictionaries(texts, values, max_size=5),
+)
+def test_what_it_writes_is_its_request(
+    cmd: str,
+    key: str,
+    name: str,
+    client: str | None,
+    counter: int,
+    at: int,
+    own: str | None,
+    data: dict[str, Any] | None,
+) -> None:
+    made, payload = written(Writer(name, Random(1), counter), at, cmd=cmd, key=key, client=client, id=own, data=data)
+    assert made == own or (own is None and UUID(made).version == 7)
+    request = Request(
+        id=made, cmd=cmd, key=key, client=client, writer=name, counter=counter + 1, at=at, data=data or {}
+    )
+    assert payload == to_payload(request)
+    assert decode(payload) == request
+
+
+def test_what_has_many_brackets_is_looked_at_and_sent() -> None:
+    data: dict[str, Any] = {"many": [[[]] for _ in range(100)]}
+    assert decode(written(Writer("w", Random(1)), 5, data=data)[1]).data == data
+
+
+def test_counters_rise_by_one() -> None:
+    writer = Writer("w", Random(1))
+    requests = [decode(written(writer, 5, id=own)[1]) for own in (None, "mine", None)]
+    assert [request.counter for request in requests] == [1, 2, 3]
+    assert {request.writer for request in requests} == {"w"}
+
+
+def test_counters_go_on_where_the_writer_was() -> None:
+    writer = Writer("w", Random(1), 41)
+    assert decode(written(writer, 5)[1]).counter == 42
+    assert writer.counter == 42
+
+
+@pytest.mark.parametrize("counter", [-1, MAX_COUNTER + 1])
+def test_a_counter_out_of_range_is_refused(counter: int) -> None:
+    with pytest.raises(ValueError, match=f"counter={counter}: use 0 to"):
+        Writer("w", Random(1), counter)
+
+
+def test_the_writers_client_sends_what_names_no_other() -> None:
+    writer = Writer("w", Random(1), client="alice")
+    given = [(None, None), ("bob", None), (None, "mine"), ("bob", "mine")]
+    requests = [decode(written(writer, 5, client=client, id=own)[1]) for client, own in given]
+    assert [request.client for request in requests] == ["alice", "bob", "alice", "bob"]
+    with pytest.raises(UnsendableRequest, match="client: use text"):
+        written(writer, 5, client="")
+
+
+@pytest.mark.parametrize("own", [None, "mine"])
+def test_what_is_refused_is_not_counted(own: str | None) -> None:
+    writer = Writer("w", Random(1))
+    with pytest.raises(UnsendableRequest, match="key"):
+        written(writer, 5, key="", id=own)
+    assert writer.counter == 0
+
+
+def test_counters_go_on_behind_what_was_made_elsewhere() -> None:
+    writer = Writer("w", Random(1), 41)
+    for elsewhere in (7, 99):
+        writer.skip_to(elsewhere)
+    assert decode(written(writer, 5)[1]).counter == 100
+    with pytest.raises(UnsendableRequest, match="counter: use 0 to"):
+        writer.skip_to(MAX_COUNTER + 1)
+
+
+@given(st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
+def test_a_uuid7_is_one(at: int, bits: int) -> None:
+    text = uuid7(at, bits)
+    found = UUID(text)
+    assert str(found) == text
+    assert found.version == 7
+    assert found.variant == "specified in RFC 4122"
+    assert found.int >> 80 == at
+
+
+@given(st.lists(st.integers(0, 2**74 - 1), min_size=2, max_size=2, unique=True))
+def test_uuids_of_other_bits_are_others(bits: list[int]) -> None:
+    assert uuid7(1, bits[0]) != uuid7(1, bits[1])
+
+
+def test_uuids_of_later_times_are_greater() -> None:
+    ids = [uuid7(at, 2**74 - 1 - at) for at in (0, 1, 2**40, 2**48 - 1)]
+    assert ids == sorted(ids)
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 2**48 - 1), min_size=1, max_size=4))
+def test_ids_are_uuid7s_and_rise_within_a_millisecond(seed: int, times: list[int]) -> None:
+    writer = Writer("w", Random(seed))
+    made = [[written(writer, at)[0] for _ in range(3)] for at in times]
+    for at, some in zip(times, made, strict=True):
+        for one in some:
+            found = UUID(one)
+            assert (str(found), found.version, found.variant) == (one, 7, "specified in RFC 4122")
+            assert found.int >> 80 == at
+        assert some == sorted(set(some))
+
+
+def test_ids_of_two_writers_differ() -> None:
+    one, other = Writer("w", Random(1)), Writer("w", Random(2))
+    assert not {written(one, 5)[0] for _ in range(1000)} & {written(other, 5)[0] for _ in range(1000)}
+
+
+@pytest.mark.parametrize("clock", ["now", 5.0, True, None])
+def test_an_id_of_no_time_is_refused(clock: Any) -> None:
+    writer = Writer("w", Random(1))
+    written(writer, 5)
+    written(writer, 1)
+    for _ in range(2):
+        with pytest.raises(UnsendableRequest, match=f"at: use a whole number, not {type(clock).__name__}"):
+            written(writer, clock)
+    with pytest.raises(UnsendableRequest, match="at: use milliseconds since 1970"):
+        written(writer, 10**5_000)
