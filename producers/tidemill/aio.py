@@ -183,7 +183,7 @@ class AsyncProducer:
     async def put(self, request: Request) -> AsyncHandle:
         """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
         self._check_open()
-        while (taken := self._core.put(request, None, monotonic())) is None:
+        while (taken := self._core.put(request, monotonic())) is None:
             await self._wait_for_room()
         if self._core.outbox.due < self._sleeps_until:
             self._wake()

@@ -193,6 +193,10 @@ class Record(Aggregate):
         self._deadlines: dict[int, float] = {}
         self._early: dict[int, Outcome] = {}
 
+    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+        """Adds an ordering key and its request unless the size would pass `limit` bytes; says whether it did."""
+        return self.append(*item, limit)
+
     @property
     def last(self) -> int:
         """The place of the request added last: how many came before it."""
@@ -256,7 +260,7 @@ class Record(Aggregate):
         self._data = b""
         self.clear()
         for place in kept:
-            self.add((items[place].key, items[place].data), maxsize)
+            self.append(items[place].key, items[place].data, maxsize)
 
 
 class PlainRecord(Record):
@@ -268,9 +272,8 @@ class PlainRecord(Record):
         super().__init__(lane, None)
         self.size = 0
 
-    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+    def append(self, key: str, data: bytes, limit: int) -> bool:
         """Takes an ordering key and its request unless it has one, or `limit` is less; says whether it did."""
-        key, data = item
         if self.count or len(data) > limit:
             return False
         self.partition_key = key

@@ -199,41 +199,44 @@ class Core:
             BufferFull: there is no room, and its sender is not to wait.
             SpoolBroken: the spool cannot be written.
         """
-        if ttl is not None and not ttl > 0:
+        options = self._options
+        if ttl is None:
+            ttl = options.ttl
+        elif not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
-        outbox, options = self.outbox, self._options
         if self._spool is None and self._signer is None:  # most often so
+            outbox = self.outbox
             if outbox.pending_bytes >= options.max_pending_bytes and not self._make_room(0):
                 return None
             id, payload = self.writer.write(cmd, key, data, client, id, at)  # noqa: A001
-            record = outbox.buffer(key, payload, now, now + (options.ttl if ttl is None else ttl))
+            record = outbox.buffer(key, payload, now, now + ttl)
             return id, record, record.count + record.gone - 1  # its `last`, in less time
         id, payload = self.writer.write(cmd, key, data, client, id, at)  # noqa: A001
         if self._signer is not None:
             payload = to_payload(self._signer.sign(decode(payload)))
-        return self._take(id, key, payload, ttl, now)
+        return self._take(id, key, payload, now, now + ttl)
 
-    def put(self, request: Request, ttl: float | None, now: float) -> Taken | None:
+    def put(self, request: Request, now: float) -> Taken | None:
         """Takes a request as it is; None and errors as `send` has them."""
         payload = to_payload(request)
         if request.writer == self.writer.id:
             self.writer.skip_to(request.counter or 0)
-        return self._take(request.id, request.key or "", payload, ttl, now)
+        return self._take(request.id, request.key or "", payload, now, now + self._options.ttl)
 
     def _take(
         self,
         id: str,  # noqa: A002 - the contract's own name
         key: str,
         payload: bytes,
-        ttl: float | None,
         now: float,
+        deadline: float,
     ) -> Taken | None:
         outbox, spool = self.outbox, self._spool
         if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
         if spool is not None:
             number = spool.append(payload, self.writer.counter)
-        record = outbox.buffer(key, payload, now, now + (self._options.ttl if ttl is None else ttl))
+        record = outbox.buffer(key, payload, now, deadline)
         place = record.last
         if spool is not None:
             record.spooled[place] = number

@@ -100,12 +100,11 @@ class Aggregate:
         self.count = 0
         self.size = EMPTY_BYTES + sum(map(len, self._parts))
 
-    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+    def append(self, key: str, data: bytes, limit: int) -> bool:
         """Adds a partition key and its data unless the packed size would pass `limit` bytes; says whether.
 
         The data is none that `pack` refuses: no aggregate itself.
         """
-        key, data = item
         place = self._used.get(key)
         if place is not None:
             index, frames = place

@@ -32,7 +32,7 @@ from tidemill.buffer import (
     Record,
     Refused,
 )
-from tidemill.lane import LANES, MAX_BITS, PLAIN_LANES, finest_lane_of, hash_key, lane_bits, partition_key
+from tidemill.lane import LANES, MAX_BITS, PLAIN_LANES, finest_lanes, hash_key, lane_bits, partition_key
 from tidemill.request import Request
 from tidemill.sendable import to_payload
 
@@ -56,6 +56,9 @@ REST_AFTER_SUCCESS = 0.85
 
 EXPIRY_STEP = 0.1
 """Seconds that a request may outlive its deadline: looking for such requests costs more than they do."""
+
+_LAST_REQUEST = RECORD_REQUESTS - 1
+"""The place of the last request that a record may have."""
 
 DROPPED = "Dropped"
 """The code of requests that made room for newer ones."""
@@ -208,10 +211,10 @@ class Outbox:
             now: the time in seconds, on the clock of all the other calls.
             deadline: when it is given up, on the same clock.
         """
-        lane = self._lanes[finest_lane_of(key) >> self._lane_shift]
+        lane = self._lanes[finest_lanes[key] >> self._lane_shift]
         record = lane.buffer.load
         before = record.size
-        if 0 < record.count < RECORD_REQUESTS - 1 and record.add((key, payload), self._record_bytes):
+        if 0 < record.count < _LAST_REQUEST and record.append(key, payload, self._record_bytes):
             self.pending_bytes += record.size - before  # most often so, and nothing else changes
         else:
             record = self._add(lane, (key, payload), now)

@@ -226,7 +226,7 @@ class Producer:
         with self._lock:
             if not self._is_open:
                 self._open()
-            while (taken := self._core.put(request, None, monotonic())) is None:
+            while (taken := self._core.put(request, monotonic())) is None:
                 self._wait_for_room()
             if self._core.outbox.due < self._sleeps_until:
                 self._wake()

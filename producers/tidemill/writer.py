@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tidemill.lane import OfKeys
 from tidemill.request import MAX_REQUEST_BYTES, Document, Key, Request, may_be_deep
 from tidemill.sendable import UnsendableRequest, to_payload
 
@@ -48,7 +49,7 @@ class Writer:
         "_chance",
         "_client",
         "_cmd",
-        "_last",
+        "_first",
         "_own_client",
         "_stem",
         "counter",
@@ -70,7 +71,7 @@ class Writer:
         self._own_client = client
         self._at: int | None = None
         self._behind_counter = self._stem = ""
-        self._last = 0
+        self._first = 0
         self._cmd = self._client = _NOBODY
         self._around = ("", "", "")
         """What `_around` made of the last command and client, which often are the next ones too."""
@@ -101,8 +102,7 @@ class Writer:
         if id is None:
             if type(at) is not int or at != self._at:
                 self._begin(at)
-            self._last += 1
-            id = f"{self._stem}{self._last:x}"  # noqa: A001
+            id = f"{self._stem}{self._first + counter:x}"  # noqa: A001
             try:
                 # What requests have in common is written once.
                 if cmd is not self._cmd or client is not self._client:
@@ -111,7 +111,7 @@ class Writer:
                 before, behind_id, behind_key = self._around
                 body = "{}" if data is None else _body(data)
                 payload = (
-                    f"{before}{id}{behind_id}{_key_text(key)}{behind_key}{counter}{self._behind_counter}{body}}}"
+                    f"{before}{id}{behind_id}{_key_texts[key]}{behind_key}{counter}{self._behind_counter}{body}}}"
                 ).encode()
                 if data is None or (len(payload) <= MAX_REQUEST_BYTES and not may_be_deep(data, payload)):
                     self.counter = counter
@@ -141,7 +141,9 @@ class Writer:
         """
         if counter > MAX_COUNTER:
             raise UnsendableRequest("counter", f"use 0 to {MAX_COUNTER}, for its writer goes on from there")
-        self.counter = max(self.counter, counter)
+        if counter > self.counter:
+            self.counter = counter
+            self._at = None  # ids count with it
 
     def _begin(self, at: int) -> None:
         """Begins another millisecond."""
@@ -152,7 +154,8 @@ class Writer:
         text = uuid7(at, self._chance.getrandbits(74))
         # The last 48 bits count. Of these the first is set, so that they have twelve digits, and the next is not, so
         # that no number of ids takes them beyond.
-        self._at, self._stem, self._last = at, text[:24], int(text[24:], 16) & ~(1 << 46) | 1 << 47
+        self._at, self._stem = at, text[:24]
+        self._first = (int(text[24:], 16) & ~(1 << 46) | 1 << 47) - self.counter
         self._behind_counter = f',"at":{at},"data":'
 
 
@@ -199,6 +202,9 @@ def _body(data: Document) -> str:
     return body.decode()
 
 
-@lru_cache(maxsize=16_384)
 def _key_text(key: str) -> str:
     return _encoder.encode(msgspec.convert(key, Key)).decode()
+
+
+_key_texts = OfKeys(_key_text)
+"""Ordering key -> its JSON."""

@@ -42,11 +42,11 @@ def _packed_by_theirs(items: Sequence[tuple[str, bytes]], size: int) -> list[byt
 def _packed(items: Sequence[tuple[str, bytes]], size: int) -> list[bytes]:
     packed = []
     aggregate = Aggregate(hash_key(0))
-    for item in items:
-        if not aggregate.add(item, size):
+    for key, data in items:
+        if not aggregate.append(key, data, size):
             packed.append(aggregate.pack())
             aggregate = Aggregate(hash_key(0))
-            aggregate.add(item, size)
+            aggregate.append(key, data, size)
     return [*packed, aggregate.pack()]
 
 

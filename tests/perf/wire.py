@@ -12,6 +12,9 @@ from botocore.awsrequest import AWSResponse
 Answer: TypeAlias = Callable[[str, bytes], bytes]
 """From a call's operation and body to the body of its answer."""
 
+Look: TypeAlias = Callable[[Any], object]
+"""Sees a call's parameters before it is made."""
+
 
 class Body:
     """The body of an answer, as urllib3 would give it."""
@@ -30,6 +33,15 @@ def cut(**answers: Answer) -> None:
     session: Any = boto3.DEFAULT_SESSION
     for service, answer in answers.items():
         session.events.register(f"before-send.{service}", partial(_send, answer))
+
+
+def look(event: str, see: Look) -> None:
+    """Shows the parameters of every call, of clients made from now on: such as `kinesis.PutRecords`.
+
+    Looking for something in the body instead would take its time, and be measured.
+    """
+    session: Any = boto3.DEFAULT_SESSION
+    session.events.register(f"provide-client-params.{event}", lambda params, **_: see(params))
 
 
 def _send(answer: Answer, request: Any, **_: Any) -> AWSResponse:

@@ -73,10 +73,10 @@ def aggregated_event(items: Sequence[tuple[str, bytes]], batch: int = 0) -> Kine
     for key, data in items:
         lane = lane_of(key)
         aggregate = open_records.setdefault(lane, Aggregate(hash_key(lane)))
-        if not aggregate.add((key, data), RECORD_BYTES):
+        if not aggregate.append(key, data, RECORD_BYTES):
             records.append((f"lane-{lane}", aggregate.pack()))
             open_records[lane] = Aggregate(hash_key(lane))
-            open_records[lane].add((key, data), RECORD_BYTES)
+            open_records[lane].append(key, data, RECORD_BYTES)
     records += [(f"lane-{lane}", aggregate.pack()) for lane, aggregate in open_records.items()]
     return event_of(records, batch)
 

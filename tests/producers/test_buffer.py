@@ -117,7 +117,7 @@ def test_a_records_requests_carry_its_hash_key(items: list[tuple[str, bytes]]) -
 
 def test_a_records_bytes_stay_the_same_until_it_is_settled() -> None:
     record = Record(5, "12345")
-    record.add(("a", b"x"), 1000)
+    record.append("a", b"x", 1000)
     first = record.data
     assert record.data == first
     record.settle(Acknowledged("shard", "1"))
@@ -126,7 +126,7 @@ def test_a_records_bytes_stay_the_same_until_it_is_settled() -> None:
 
 def test_a_call_counts_data_and_partition_keys() -> None:
     record = Record(63, "1")
-    record.add(("a", b"x"), 1000)
+    record.append("a", b"x", 1000)
     call = Call()
     assert not call.add(record, record.size + len("lane-63") - 1)
     assert call.add(record, record.size + len("lane-63"))
@@ -140,7 +140,7 @@ def test_a_call_stays_below_its_bytes(size: int) -> None:
     full = None
     while full is None:
         record = Record(0, "1")
-        record.add(("a", bytes(size)), CALL_BYTES)
+        record.append("a", bytes(size), CALL_BYTES)
         full = calls.add(record, 0.0)
     assert full.count == 3
     assert full.size <= CALL_BYTES

@@ -151,7 +151,7 @@ def test_a_growing_aggregate_knows_its_size_and_keeps_its_limit(
     for key, data in items:
         before = growing.size
         added = [*taken, UserRecord(key, data, hash_key)]
-        if growing.add((key, data), limit):
+        if growing.append(key, data, limit):
             taken = added
             assert growing.size <= limit
         else:
@@ -165,28 +165,28 @@ def test_a_growing_aggregate_knows_its_size_and_keeps_its_limit(
 
 def test_a_key_is_stored_once() -> None:
     growing = Aggregate()
-    growing.add(("key" * 50, b"x"), 1000)
+    growing.append("key" * 50, b"x", 1000)
     before = growing.size
-    growing.add(("key" * 50, b"x"), 1000)
+    growing.append("key" * 50, b"x", 1000)
     assert growing.size - before == 7
 
 
 def test_fills_to_the_limit() -> None:
     growing = Aggregate()
-    while growing.add((f"content/{growing.count % 50:038d}", b"x" * 184), 1024 * 1024):
+    while growing.append(f"content/{growing.count % 50:038d}", b"x" * 184, 1024 * 1024):
         pass
     assert growing.size >= 0.995 * 1024 * 1024
 
 
 def test_leaves_room_for_the_outer_key_where_aws_kinesis_agg_does_not() -> None:
-    item = ("content/" + "0" * 240, b"x" * 100)
+    key, data = "content/" + "0" * 240, b"x" * 100
     outer = partition_key(63)
     growing = Aggregate(hash_key(63))
-    while growing.add(item, MAX_RECORD_BYTES - len(outer)):
+    while growing.append(key, data, MAX_RECORD_BYTES - len(outer)):
         pass
     assert 0.995 * MAX_RECORD_BYTES < len(growing.pack()) + len(outer) <= MAX_RECORD_BYTES
     theirs = aggregator.AggRecord()
-    while theirs.add_user_record(item[0].encode(), item[1]):
+    while theirs.add_user_record(key.encode(), data):
         pass
     assert len(theirs.get_contents()[2]) + len(theirs.get_partition_key()) > MAX_RECORD_BYTES
 

@@ -82,10 +82,10 @@ def test_producers_do_not_fill_each_others_records() -> None:
 def test_the_formats_own_bytes() -> None:
     aggregate = Aggregate(hash_key(5, 64))
     assert aggregate.size == pytest.approx(AGGREGATE_HEAD, abs=2)
-    aggregate.add(("k" * 46, bytes(184)), 10**6)
+    aggregate.append("k" * 46, bytes(184), 10**6)
     first = aggregate.size
     assert first == pytest.approx(AGGREGATE_HEAD + 184 + 46 + AGGREGATE_REQUEST + AGGREGATE_KEY, abs=2)
-    aggregate.add(("k" * 46, bytes(184)), 10**6)
+    aggregate.append("k" * 46, bytes(184), 10**6)
     assert aggregate.size - first == pytest.approx(184 + AGGREGATE_REQUEST, abs=2)
 
 

@@ -149,6 +149,17 @@ def test_a_ready_request_goes_as_it_is() -> None:
     assert kinesis.requests == [request]
 
 
+def test_counters_go_on_behind_those_of_its_own_ready_requests() -> None:
+    kinesis = Kinesis()
+    with made(kinesis, writer="w") as producer:
+        producer.put(Request(id="1", cmd="c", key="k", writer="w", counter=7, data={}))
+        producer.put(Request(id="2", cmd="c", key="k", writer="another", counter=9, data={}))
+        producer.send("c", key="k")
+        with pytest.raises(UnsendableRequest, match="counter"):
+            producer.put(Request(id="3", cmd="c", key="k", writer="w", counter=2**63 - 1, data={}))
+    assert [request.counter for request in kinesis.requests] == [7, 9, 8]
+
+
 def test_a_stream_may_be_an_arn() -> None:
     kinesis = Kinesis()
     arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/requests"

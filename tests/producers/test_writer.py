@@ -99,9 +99,12 @@ def test_what_is_refused_is_not_counted(own: str | None) -> None:
 
 def test_counters_go_on_behind_what_was_made_elsewhere() -> None:
     writer = Writer("w", Random(1), 41)
-    for elsewhere in (7, 99):
+    written(writer, 5)
+    for elsewhere in (7, 2**60):
         writer.skip_to(elsewhere)
-    assert decode(written(writer, 5)[1]).counter == 100
+    made, payload = written(writer, 5)
+    assert decode(payload).counter == 2**60 + 1
+    assert str(UUID(made)) == made
     with pytest.raises(UnsendableRequest, match="counter: use 0 to"):
         writer.skip_to(MAX_COUNTER + 1)
 

@@ -127,7 +127,7 @@ def data_of(requests: list[Request]) -> bytes:
         return encode(requests[0])
     aggregate = kpl.Aggregate("0")
     for one in requests:
-        aggregate.add((str(one.key), encode(one)), 1_000_000)
+        aggregate.append(str(one.key), encode(one), 1_000_000)
     return aggregate.pack()
 
 
