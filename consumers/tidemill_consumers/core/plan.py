@@ -32,7 +32,7 @@ from tidemill_consumers.core.batch import (
 )
 from tidemill_consumers.core.emits import EMITTER, follow_ups, kept_bytes
 from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of
-from tidemill_consumers.core.storable import unstorable
+from tidemill_consumers.core.storable import differs_in_numbers, unstorable
 from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
@@ -94,7 +94,7 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
             stopped = arrival.position
             break
         folding.take(arrival)
-    becomes = folding.entity(retention) if folding.applied else None
+    becomes = folding.entity(retention) if folding.latest else None
     return Write(
         key=entity.key,
         expects=entity.version,
@@ -115,7 +115,8 @@ class _Folding:
         self._before = entity
         self._rules = rules
         self._document: State = entity.document
-        self._marks = dict(entity.marks)
+        self.latest: dict[str, Arrival] = {}
+        """Shard -> the last that was taken and is no redelivery; its mark in the end."""
         self.writers = dict(entity.writers)
         self._newest: dict[str, Arrival] = {}  # by writer; they become its counter and checksum in the end
         self._outcomes: dict[str, str] = {}
@@ -127,24 +128,30 @@ class _Folding:
         self.emits: list[Emitted] = []
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
-        self.applied = 0
         self.is_full = False
         """Whether there are as many outcomes and follow-up requests as may be."""
 
     def has_passed(self, arrival: Arrival) -> bool:
         """Whether this is a redelivery: at or below its shard's mark."""
-        mark = self._marks.get(arrival.shard)
+        mark = self._mark(arrival.shard)
         return mark is not None and arrival.position <= mark.position
 
+    def _mark(self, shard: str) -> Mark | None:
+        latest = self.latest.get(shard)
+        if latest is None:
+            return self._before.marks.get(shard)
+        return Mark(latest.position, latest.arrived, self._since[shard])
+
     def take(self, arrival: Arrival) -> None:
-        request = arrival.request
-        mark = self._marks.get(arrival.shard)
-        if mark and arrival.position <= mark.position:
-            self._take_redelivery(arrival, mark)
-            return
-        self.applied += 1
-        since = self._since.setdefault(arrival.shard, arrival.position)
-        self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)
+        request, shard = arrival.request, arrival.shard
+        latest = self.latest.get(shard)
+        if latest is None or arrival.position <= latest.position:
+            mark = self._mark(shard)
+            if mark and arrival.position <= mark.position:
+                self._take_redelivery(arrival, mark)
+                return
+            self._since.setdefault(shard, arrival.position)
+        self.latest[shard] = arrival
         proof = arrival.proof
         if proof is not None and proof.problem is not None:
             # Before anything is made of its writer: whoever forged it must not use up the counters of another.
@@ -164,7 +171,10 @@ class _Folding:
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
         before = self._before
-        marks = _forget_old_shards(self._marks, retention)
+        marks = dict(before.marks)
+        for shard, arrival in self.latest.items():
+            marks[shard] = Mark(arrival.position, arrival.arrived, self._since[shard])
+        marks = _forget_old_shards(marks, retention)
         for name, arrival in self._newest.items():
             request = arrival.request
             self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(request))
@@ -225,11 +235,10 @@ class _Folding:
             return self._to_quarantine(arrival, f"the rule raised {type(error).__name__}: {error}")
 
     def _accept(self, arrival: Arrival, outcome: Accepted) -> Reply:
-        problem = unstorable(outcome.state) if outcome.state is not self._document else None
-        if problem:
+        state, before = outcome.state, self._document
+        if state is not before and not differs_in_numbers(state, before) and (problem := unstorable(state)):
             return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
-        problem = _unkeepable(outcome.answer) if outcome.answer is not None else None
-        if problem:
+        if outcome.answer is not None and (problem := _unkeepable(outcome.answer)):
             return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
         if outcome.emits:
             requests = follow_ups(arrival.key, arrival.request, outcome.emits, self._emitted)
@@ -237,7 +246,7 @@ class _Folding:
                 return self._to_quarantine(arrival, f"the rule emits what cannot be sent: {requests}")
             self._emitted += len(requests)
             self._emit(Emitted(arrival.shard, arrival.position, requests))
-        self._document = outcome.state
+        self._document = state
         return Reply(arrival.request.id, "accepted", data=outcome.answer)
 
     def _emit(self, emitted: Emitted) -> None:
@@ -254,8 +263,11 @@ class _Folding:
         writer, counter = request.writer, request.counter
         if writer is None or counter is None or writer.startswith(REDRIVE):
             return False
-        last = self._counter_of(writer)
-        return last is None or counter > last
+        newest = self._newest.get(writer)
+        if newest is not None:
+            return counter > (newest.request.counter or 0)
+        last = self.writers.get(writer)
+        return last is None or counter > last.counter
 
     def _counter_of(self, writer: str) -> int | None:
         """The highest so far."""
@@ -321,12 +333,15 @@ class _Folding:
     def _answer(self, arrival: Arrival, reply: Reply) -> None:
         # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
         # One that was redriven may have an earlier outcome, which must not be told again.
-        is_usual = _is_counted(arrival.request) and reply.status == "accepted" and reply.data is None
-        if not is_usual or self._is_known(reply.id):
+        request = arrival.request
+        is_counted = request.writer is not None and request.counter is not None
+        is_usual = is_counted and reply.status == "accepted" and reply.data is None
+        if not is_usual or reply.id in self._outcomes or reply.id in self._before.recent:
             self._keep(reply.id, reply)
         else:
             self._accepted.add(reply.id)
-        self._receipt(arrival, reply)
+        if request.client is not None:
+            self._receipt(arrival, reply)
 
     def _outcome_of(self, request_id: str) -> Reply | None:
         text = self._outcomes.get(request_id) or self._before.recent.get(request_id)
@@ -380,12 +395,12 @@ def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
     return dict([*others[-MAX_WRITERS:], *redriven[-MAX_REDRIVEN:], *emitters[-MAX_EMITTERS:]])
 
 
-def _forget_old_shards(marks: Mapping[str, Mark], retention: float) -> dict[str, Mark]:
+def _forget_old_shards(marks: dict[str, Mark], retention: float) -> dict[str, Mark]:
     # By the stream's own clock: what arrived longer ago than the stream keeps cannot be delivered again.
     arrivals = [mark.arrived for mark in marks.values()]
     horizon = max(arrivals) - retention
     if min(arrivals) >= horizon:
-        return dict(marks)
+        return marks
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 

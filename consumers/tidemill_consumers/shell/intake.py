@@ -5,14 +5,14 @@ Room: shell. No I/O of its own; the event's bytes come in, typed arrivals go out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import msgspec
 
-from tidemill.kpl import CorruptAggregate, is_aggregate, unpack_columns
+from tidemill.kpl import MAGIC, CorruptAggregate, unpack_columns
 from tidemill.request import (
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
@@ -65,66 +65,46 @@ class Intake:
 
 def intake(event: KinesisEvent) -> Intake:
     """All that the event holds, arrivals in stream order."""
-    found = _Found()
-    for record in event["Records"]:
-        _take(record, found)
+    found: list[_UserRecord] = []
+    unreadable: list[Unreadable] = []
+    records = event["Records"]
+    # Base64, in a third of binascii's time.
+    contents = msgspec.convert([record["kinesis"]["data"] for record in records], list[bytes])
+    for record, data in zip(records, contents, strict=True):
+        kinesis = record["kinesis"]
+        shard = record["eventID"].partition(":")[0]
+        sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
+        if not data.startswith(MAGIC):
+            found.append((shard, Position(sequence, 0), arrived, kinesis["partitionKey"], data))
+            continue
+        try:
+            keys, payloads, _ = unpack_columns(data)
+        except CorruptAggregate as error:
+            place, reason = Position(sequence, 0), f"corrupt aggregate: {error}"
+            unreadable.append(Unreadable(shard, place, arrived, kinesis["partitionKey"], data, reason))
+            continue
+        positions = [Position(sequence, sub) for sub in range(len(keys))]
+        found += zip(repeat(shard), positions, repeat(arrived), keys, payloads)
     arrivals: list[Arrival] = []
-    for first in range(0, len(found.payloads), TOGETHER):
-        arrivals += _read(found, slice(first, first + TOGETHER))
-    return Intake(tuple(arrivals), tuple(found.unreadable), len(event["Records"]))
+    for first in range(0, len(found), TOGETHER):
+        arrivals += _read(found[first : first + TOGETHER], unreadable)
+    return Intake(tuple(arrivals), tuple(unreadable), len(records))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """User records, one in the same place of each list, and what is none."""
-
-    shards: list[str] = field(default_factory=list)
-    positions: list[Position] = field(default_factory=list)
-    arrived: list[float] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
+_UserRecord: TypeAlias = tuple[str, Position, float, str, bytes]
+"""Its shard, position, arrival, partition key and data."""
 
 
-def _take(record: EventRecord, found: _Found) -> None:
-    kinesis = record["kinesis"]
-    shard = record["eventID"].partition(":")[0]
-    sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
-    data, key = msgspec.convert(kinesis["data"], bytes), kinesis["partitionKey"]  # base64, a third of binascii's time
-    if not is_aggregate(data):
-        found.shards.append(shard)
-        found.positions.append(Position(sequence, 0))
-        found.arrived.append(arrived)
-        found.keys.append(key)
-        found.payloads.append(data)
-        return
-    try:
-        keys, payloads, _ = unpack_columns(data)
-    except CorruptAggregate as error:
-        reason = f"corrupt aggregate: {error}"
-        found.unreadable.append(Unreadable(shard, Position(sequence, 0), arrived, key, data, reason))
-        return
-    count = len(keys)
-    found.shards.extend(repeat(shard, count))
-    found.positions.extend([Position(sequence, sub) for sub in range(count)])
-    found.arrived.extend(repeat(arrived, count))
-    found.keys.extend(keys)
-    found.payloads.extend(payloads)
-
-
-def _read(found: _Found, some: slice) -> Iterable[Arrival]:
+def _read(found: Sequence[_UserRecord], unreadable: list[Unreadable]) -> Iterable[Arrival]:
     """The arrivals among some user records; what is none is found unreadable."""
-    shards, positions, arrived = found.shards[some], found.positions[some], found.arrived[some]
-    keys, payloads = found.keys[some], found.payloads[some]
+    shards, positions, arrived, keys, payloads = zip(*found, strict=True)
     requests = decode_all(payloads)
-    if requests is not None and [request.key for request in requests] == keys:
+    if requests is not None and tuple([request.key for request in requests]) == keys:
         return map(Arrival, shards, positions, arrived, keys, requests, payloads)
-    return _read_each(zip(shards, positions, arrived, keys, payloads, strict=True), found.unreadable)
+    return _read_each(found, unreadable)
 
 
-def _read_each(
-    user_records: Iterable[tuple[str, Position, float, str, bytes]], unreadable: list[Unreadable]
-) -> Iterator[Arrival]:
+def _read_each(user_records: Iterable[_UserRecord], unreadable: list[Unreadable]) -> Iterator[Arrival]:
     for shard, position, arrived, key, payload in user_records:
         try:
             request = read_request(payload, key, shard, position)

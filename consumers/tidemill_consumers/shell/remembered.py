@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.json import encode as to_json
+
 from tidemill_consumers.core.batch import Entity
 from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.outcomes import outcome_bytes
-from tidemill_consumers.core.storable import bytes_of
 
 SAMPLES = 50
 """Entities that are read all the same, to learn whether another environment was at work: a conflict costs more than
@@ -28,7 +29,7 @@ class Remembered:
     """The latest entities that fit.
 
     Args:
-        max_bytes: of all of them, roughly as the table counts; in memory they take some five times that.
+        max_bytes: of all of them, as JSON, roughly; in memory they take some five times that.
         samples: how many of those that are wanted are read all the same.
     """
 
@@ -62,7 +63,7 @@ class Remembered:
 
 
 def _bytes_of(entity: Entity) -> int:
-    size = BYTES_OF_ANY + BYTES_OF_PLACE * (len(entity.marks) + len(entity.writers)) + bytes_of(entity.document)
+    size = BYTES_OF_ANY + BYTES_OF_PLACE * (len(entity.marks) + len(entity.writers)) + len(to_json(entity.document))
     if entity.recent:
         size += sum(map(outcome_bytes, entity.recent.values()))
     if entity.emits:
