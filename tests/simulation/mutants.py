@@ -36,6 +36,14 @@ OUTBOX = "tidemill.outbox"
 SEQUENCER = "tidemill_local.event_source.sequencer"
 SHARD = "tidemill_local.event_source.shard"
 
+LOOKED = "if latest is None or arrival.position <= latest.position:"
+MARKED = (
+    f"        {LOOKED}\n"
+    "            mark = self._mark(shard)\n"
+    "            if mark and arrival.position <= mark.position:\n"
+)
+"""Where it is seen whether an arrival is a redelivery. Most are not, and that is seen at once."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -64,21 +72,30 @@ MUTANTS = [
     Mutant(
         "sequences are compared as text",
         PLAN,
-        "if mark and arrival.position <= mark.position:",
-        "if mark and (str(arrival.position.sequence), arrival.position.sub) "
-        "<= (str(mark.position.sequence), mark.position.sub):",
+        MARKED,
+        MARKED.replace(
+            "arrival.position <= mark.position",
+            "(str(arrival.position.sequence), arrival.position.sub)"
+            " <= (str(mark.position.sequence), mark.position.sub)",
+        ).replace(LOOKED, "if True:"),
     ),
     Mutant(
         "marks are kept per key and not per shard",
         PLAN,
-        "mark = self._marks.get(arrival.shard)\n        if mark and",
-        "mark = max(self._marks.values(), default=None)\n        if mark and",
+        MARKED,
+        MARKED.replace(
+            "self._mark(shard)",
+            "max([*self._before.marks.values(), *map(self._mark, self.latest)],"
+            " key=lambda mark: mark.position, default=None)",
+        ).replace(LOOKED, "if True:"),
     ),
     Mutant(
         "the place within an aggregate is ignored",
         PLAN,
-        "if mark and arrival.position <= mark.position:",
-        "if mark and arrival.position.sequence <= mark.position.sequence:",
+        MARKED,
+        MARKED.replace(
+            "arrival.position <= mark.position", "arrival.position.sequence <= mark.position.sequence"
+        ).replace(LOOKED, "if True:"),
     ),
     Mutant("redeliveries are applied", PLAN, "if mark and arrival.position <= mark.position:", "if mark and False:"),
     Mutant(
@@ -120,11 +137,8 @@ MUTANTS = [
     Mutant(
         "quarantine does not advance the mark",
         PLAN,
-        "        since = self._since.setdefault(arrival.shard, arrival.position)\n"
-        "        self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)\n",
-        "        since = self._since.setdefault(arrival.shard, arrival.position)\n"
-        "        if request.cmd in self._rules:\n"
-        "            self._marks[arrival.shard] = Mark(arrival.position, arrival.arrived, since)\n",
+        "        self.latest[shard] = arrival\n",
+        "        if request.cmd in self._rules:\n            self.latest[shard] = arrival\n",
     ),
     Mutant(
         "the mark passes what could not be quarantined",
@@ -213,7 +227,7 @@ MUTANTS = [
     Mutant(
         "a redriven request's first outcome is told again",
         PLAN,
-        "if not is_usual or self._is_known(reply.id):",
+        "if not is_usual or reply.id in self._outcomes or reply.id in self._before.recent:",
         "if not is_usual:",
     ),
     Mutant(

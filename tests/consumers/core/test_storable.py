@@ -1,11 +1,12 @@
 """What the table can hold, to the limit and one beyond. Values only."""
 
 from enum import IntEnum
+from typing import Any
 
 import pytest
 
 from tidemill.request import Json
-from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, unstorable
+from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, differs_in_numbers, unstorable
 
 
 class Level(IntEnum):
@@ -93,3 +94,46 @@ def test_small_things_add_up(item: Json, size: int) -> None:
     """Within a list each takes a byte more than for itself."""
     assert unstorable([item] * 1000) is None
     assert unstorable([item] * (MAX_BYTES // size)) is not None
+
+
+TALLY: dict[str, Any] = {"views": 7, "likes": 1, "title": "Tide"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**TALLY},
+        {**TALLY, "views": int("9" * 38)},
+        {**TALLY, "views": -int("9" * 38), "likes": 0},
+    ],
+)
+def test_what_is_counted_needs_no_closer_look(document: dict[str, Any]) -> None:
+    assert differs_in_numbers(document, TALLY)
+    assert unstorable(document) is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        7,
+        {},
+        {**TALLY, "more": 1},
+        {"views": 1, "title": TALLY["title"], "dislikes": 1},
+        {**TALLY, "views": int("9" * 39)},
+        {**TALLY, "views": True},
+        {**TALLY, "views": Level.HIGH},
+        {**TALLY, "views": 7.5},
+        {**TALLY, "views": None},
+        {**TALLY, "title": "another"},
+        {**TALLY, "title": 7},
+        {**TALLY, "likes": "many"},
+    ],
+)
+def test_what_is_changed_otherwise_is_looked_at(document: Json) -> None:
+    assert not differs_in_numbers(document, TALLY)
+
+
+@pytest.mark.parametrize("before", [None, {"v": [1]}, {"v": 0.5}, {"v": None}, {"v": {"w": 1}}])
+def test_what_holds_more_than_texts_and_numbers_is_looked_at(before: Json) -> None:
+    assert not differs_in_numbers(before, before)
