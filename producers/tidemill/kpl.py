@@ -4,11 +4,13 @@ Room: contract. No I/O: values in, bytes out, and back. An aggregate is read who
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import md5
 from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
+
+from tidemill.memo import Memo
 
 T = TypeVar("T")
 
@@ -288,7 +290,7 @@ def _read_usual(body: bytes) -> Columns | None:
                 table.append(body[position:stop].decode())
                 position = stop
         while position < end:
-            head = _read_head(body[position : position + _HEAD_BYTES])
+            head = _heads[body[position : position + _HEAD_BYTES]]
             if head is None:
                 return None
             key, hash_key, start, stop = head
@@ -305,11 +307,10 @@ _HEAD_BYTES = 11
 """What stands before the data of a record, if its numbers have two bytes each and that of its hash key one."""
 
 
-@lru_cache(maxsize=16_384)
 def _read_head(head: bytes) -> tuple[int, int | None, int, int] | None:
     """A record's indexes of its key and hash key, and where its data begins and ends, from its first bytes.
 
-    None if it is not as usual. Heads repeat, and so does what stands behind a short one: JSON begins alike.
+    None if it is not as usual.
     """
     try:
         if head[0] != _RECORD:
@@ -328,6 +329,10 @@ def _read_head(head: bytes) -> tuple[int, int | None, int, int] | None:
     except (IndexError, CorruptAggregate):
         return None
     return (key, hash_key, position, end) if position + size == end else None
+
+
+_heads = Memo(_read_head)
+"""Heads repeat, and so does what stands behind a short one: JSON begins alike."""
 
 
 def _read_any(body: bytes) -> Columns:

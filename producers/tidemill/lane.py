@@ -3,11 +3,9 @@
 Room: contract. No I/O. A lane is known from the key alone, so no shard map is read, cached or outdated.
 """
 
-from collections.abc import Callable
 from hashlib import md5
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from tidemill.memo import Memo
 
 LANES = 64
 """Lanes of a producer that is not told otherwise: fits any power of two of up to 64 shards exactly."""
@@ -20,34 +18,11 @@ MAX_LANES = 1024
 
 MAX_BITS = MAX_LANES.bit_length() - 1
 
-MAX_KEYS = 16_384
-"""Most keys that are remembered."""
-
 HASH_BITS = 128
 """Kinesis places a record by a number of 128 bits: the MD5 of its partition key, or its explicit hash key.
 
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecordsRequestEntry.html
 """
-
-
-class OfKeys(dict[str, T], Generic[T]):
-    """What is made of ordering keys, which come again: looked up in half the time of `lru_cache`.
-
-    Args:
-        make: makes it.
-    """
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[[str], T]) -> None:
-        self._make = make
-
-    def __missing__(self, key: str) -> T:
-        made = self._make(key)
-        if len(self) >= MAX_KEYS:
-            self.clear()
-        self[key] = made
-        return made
 
 
 def lane_of(key: str, lanes: int = LANES) -> int:
@@ -67,7 +42,7 @@ def _finest_lane_of(key: str) -> int:
     return top >> (32 - MAX_BITS)
 
 
-finest_lanes = OfKeys(_finest_lane_of)
+finest_lanes = Memo(_finest_lane_of)
 """Ordering key -> its lane if there are as many as there may be."""
 
 

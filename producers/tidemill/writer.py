@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tidemill.lane import OfKeys
+from tidemill.memo import Memo
 from tidemill.request import MAX_REQUEST_BYTES, Document, Key, Request, may_be_deep
 from tidemill.sendable import UnsendableRequest, to_payload
 
@@ -206,5 +206,5 @@ def _key_text(key: str) -> str:
     return _encoder.encode(msgspec.convert(key, Key)).decode()
 
 
-_key_texts = OfKeys(_key_text)
+_key_texts = Memo(_key_text)
 """Ordering key -> its JSON."""

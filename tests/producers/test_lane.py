@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.lane import HASH_BITS, LANES, MAX_KEYS, MAX_LANES, OfKeys, hash_key, lane_of, partition_key
+from tidemill.lane import HASH_BITS, LANES, MAX_LANES, hash_key, lane_of, partition_key
 
 SPACE = 2**HASH_BITS
 
@@ -73,22 +73,6 @@ def test_known_places() -> None:
     assert [lane_of(key) for key in ("a", "content/42", "ключ")] == [3, 38, 48]
     assert hash_key(0) == str(2**121)
     assert partition_key(7) == "lane-7"
-
-
-def test_more_keys_than_are_remembered() -> None:
-    made: list[str] = []
-
-    def length(key: str) -> int:
-        made.append(key)
-        return len(key)
-
-    lengths = OfKeys(length)
-    keys = [f"{number}" for number in range(MAX_KEYS + 10)]
-    assert [lengths[key] for key in keys] == [len(key) for key in keys]
-    assert made == keys
-    assert len(lengths) == 10
-    assert lengths[keys[-1]] == 5
-    assert len(made) == len(keys)
 
 
 @pytest.mark.parametrize("lanes", [0, -1, 3, 63, 65, 2 * MAX_LANES])

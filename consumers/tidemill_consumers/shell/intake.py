@@ -5,10 +5,10 @@ Room: shell. No I/O of its own; the event's bytes come in, typed arrivals go out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TypeAlias, TypedDict
+from typing import TypedDict
 
 import msgspec
 
@@ -65,7 +65,11 @@ class Intake:
 
 def intake(event: KinesisEvent) -> Intake:
     """All that the event holds, arrivals in stream order."""
-    found: list[_UserRecord] = []
+    shards: list[str] = []
+    positions: list[Position] = []
+    times: list[float] = []
+    keys: list[str] = []
+    payloads: list[bytes] = []
     unreadable: list[Unreadable] = []
     records = event["Records"]
     # Base64, in a third of binascii's time.
@@ -75,36 +79,49 @@ def intake(event: KinesisEvent) -> Intake:
         shard = record["eventID"].partition(":")[0]
         sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
         if not data.startswith(MAGIC):
-            found.append((shard, Position(sequence, 0), arrived, kinesis["partitionKey"], data))
+            shards.append(shard)
+            positions.append(Position(sequence, 0))
+            times.append(arrived)
+            keys.append(kinesis["partitionKey"])
+            payloads.append(data)
             continue
         try:
-            keys, payloads, _ = unpack_columns(data)
+            user_keys, user_payloads, _ = unpack_columns(data)
         except CorruptAggregate as error:
             place, reason = Position(sequence, 0), f"corrupt aggregate: {error}"
             unreadable.append(Unreadable(shard, place, arrived, kinesis["partitionKey"], data, reason))
             continue
-        positions = [Position(sequence, sub) for sub in range(len(keys))]
-        found += zip(repeat(shard), positions, repeat(arrived), keys, payloads)
+        count = len(user_keys)
+        shards += repeat(shard, count)
+        positions += map(Position, repeat(sequence, count), range(count))
+        times += repeat(arrived, count)
+        keys += user_keys
+        payloads += user_payloads
     arrivals: list[Arrival] = []
-    for first in range(0, len(found), TOGETHER):
-        arrivals += _read(found[first : first + TOGETHER], unreadable)
+    for first in range(0, len(keys), TOGETHER):
+        some = slice(first, first + TOGETHER)
+        arrivals += _read(shards[some], positions[some], times[some], keys[some], payloads[some], unreadable)
     return Intake(tuple(arrivals), tuple(unreadable), len(records))
 
 
-_UserRecord: TypeAlias = tuple[str, Position, float, str, bytes]
-"""Its shard, position, arrival, partition key and data."""
-
-
-def _read(found: Sequence[_UserRecord], unreadable: list[Unreadable]) -> Iterable[Arrival]:
-    """The arrivals among some user records; what is none is found unreadable."""
-    shards, positions, arrived, keys, payloads = zip(*found, strict=True)
+def _read(
+    shards: list[str],
+    positions: list[Position],
+    times: list[float],
+    keys: list[str],
+    payloads: list[bytes],
+    unreadable: list[Unreadable],
+) -> Iterable[Arrival]:
+    """The arrivals among some user records, which are given by column; what is none is found unreadable."""
     requests = decode_all(payloads)
-    if requests is not None and tuple([request.key for request in requests]) == keys:
-        return map(Arrival, shards, positions, arrived, keys, requests, payloads)
-    return _read_each(found, unreadable)
+    if requests is not None and [request.key for request in requests] == keys:
+        return map(Arrival, shards, positions, times, keys, requests, payloads)
+    return _read_each(zip(shards, positions, times, keys, payloads, strict=True), unreadable)
 
 
-def _read_each(user_records: Iterable[_UserRecord], unreadable: list[Unreadable]) -> Iterator[Arrival]:
+def _read_each(
+    user_records: Iterable[tuple[str, Position, float, str, bytes]], unreadable: list[Unreadable]
+) -> Iterator[Arrival]:
     for shard, position, arrived, key, payload in user_records:
         try:
             request = read_request(payload, key, shard, position)
