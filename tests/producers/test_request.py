@@ -20,17 +20,10 @@ from tidemill.request import (
     decode_receipts,
     encode,
 )
+from values import documents, texts, values
 
-texts = st.text(max_size=20)
 names = st.text(min_size=1, max_size=128)
 keys = st.text(min_size=1, max_size=256)
-numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
-    max_leaves=20,
-)
-documents = st.dictionaries(texts, values, max_size=5)
 requests = st.builds(
     Request,
     id=names,

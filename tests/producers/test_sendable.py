@@ -9,19 +9,11 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.writer import Writer
-
-texts = st.text(max_size=20)
-numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
-    max_leaves=20,
-)
+from values import documents
 
 
 def made(**changes: Any) -> Request:
@@ -47,7 +39,7 @@ def within_itself() -> dict[str, Any]:
     return data
 
 
-@given(st.dictionaries(texts, values, max_size=5))
+@given(documents)
 def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
     request = made(data=data, client="alice", writer="w", counter=1, at=5)
     assert decode(to_payload(request)) == request

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from tidemill.request import Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.writer import MAX_COUNTER, Writer, uuid7
+from values import documents
 
-texts = st.text(max_size=20)
-numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
-    max_leaves=20,
-)
 names = st.text(min_size=1, max_size=20) | st.sampled_from(["?", '"?"', "??", '"', "7,", "\\", "\n", "\N{WATER WAVE}"])
 
 
@@ -35,7 +29,7 @@ def written(writer: Writer, at: int, **given: Any) -> tuple[str, bytes]:
     st.integers(0, MAX_COUNTER),
     st.integers(-(2**63), 2**63 - 1),
     st.none() | names,
-    st.none() | st.dictionaries(texts, values, max_size=5),
+    st.none() | documents,
 )
 def test_what_it_writes_is_its_request(
     cmd: str,

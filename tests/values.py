@@ -1,0 +1,23 @@
+"""JSON for tests to try: what a request may hold, and what the table may."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+texts = st.text(max_size=20)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+documents = st.dictionaries(texts, values, max_size=5)
+"""A request's data."""
+
+storable_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+storable_numbers = st.integers(-(10**38) + 1, 10**38 - 1) | st.floats(-1e125, 1e125, allow_nan=False)
+storable_values = st.recursive(
+    st.none() | st.booleans() | storable_numbers | storable_texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(storable_texts, inner, max_size=3),
+    max_leaves=8,
+)
