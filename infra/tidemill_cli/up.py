@@ -25,8 +25,16 @@ from tidemill_local.files import write_whole
 from tidemill_local.function_code import RulesNotFound
 from tidemill_local.hooks import state_files
 from tidemill_local.platform import Platform
+from tidemill_local.template import TemplateError
 
 MAX_PORT = 65_535
+
+FILLED_IN = {
+    "Rules": "use --rules",
+    "CodeBucket": "the functions' code is put there",
+    "CodeKey": "the functions' code is put there",
+}
+"""Parameters of the template that are not given by name -> why."""
 
 POLL_SECONDS = 1.0
 
@@ -42,7 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", type=Path, metavar="FOLDER", help="keep everything in FOLDER and go on from there, even after a kill"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="keep endpoint, outputs and mappings' state in PATH")
-    parser.epilog = "example: tidemill up --rules shop.rules"
+    parser.add_argument(
+        "--parameter",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the template, such as BatchingWindowSeconds=1 or DirectEndpoint=on; may be repeated",
+    )
+    parser.epilog = "example: tidemill up --rules shop.rules --parameter BatchingWindowSeconds=1"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
             check_writable(args.json)
         if args.state:
             state_files.check(args.state)
-        with Platform(args.port, {"Rules": args.rules}, say=_say, state=args.state) as platform:
+        parameters = {**dict(args.parameter), "Rules": args.rules}
+        with Platform(args.port, parameters, say=_say, state=args.state) as platform:
             for name, value in platform.emulator.environment.items():
                 _say(f"export {name}={value}")
             for name, value in sorted(platform.outputs.items()):
@@ -66,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
                     if args.json:
                         _write(args.json, platform, mappings)
                     time.sleep(POLL_SECONDS)
-    except (EmulatorError, DeploymentFailed, RulesNotFound, OSError) as error:
+    except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, OSError) as error:
         print(f"tidemill up: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -78,6 +95,15 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {MAX_PORT}")
     return int(text)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    if name in FILLED_IN:
+        raise argparse.ArgumentTypeError(f"{name} is filled in: {FILLED_IN[name]}")
+    return name, value
 
 
 def _mappings(platform: Platform) -> Iterator[dict[str, Any]]:

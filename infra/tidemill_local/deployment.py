@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -108,7 +109,8 @@ def _upload(clients: Clients, place: Place, code: bytes) -> dict[str, str]:
     s3 = clients.client("s3")
     bucket = f"{place.stack}-code-{place.account}-{place.region}"
     key = f"{hashlib.sha256(code).hexdigest()}.zip"
-    s3.create_bucket(Bucket=bucket)
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # by an earlier deployment
+        s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key=key, Body=code)
     return {"CodeBucket": bucket, "CodeKey": key}
 

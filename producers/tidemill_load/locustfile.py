@@ -3,7 +3,7 @@
 Room: load, optional: needs `pip install locust`. The command line is Locust's. CloudFormation is asked for the stack's
 outputs, so that the same file drives the local platform and AWS:
 
-    tidemill up                      # and in another shell, with the lines that it prints to export:
+    tidemill up --parameter DirectEndpoint=on    # and in another shell, with the lines that it prints to export:
     locust -f producers/tidemill_load/locustfile.py --headless -u 10 -t 60s
     locust -f … --headless -u 50 -t 60s Aggregated    # one way only
 

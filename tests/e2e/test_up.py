@@ -71,6 +71,47 @@ def test_the_mappings_state_is_shown_and_a_folder_keeps_everything(tmp_path: Pat
     assert item["doc"]["M"]["views"] == {"N": "2"}
 
 
+def test_a_parameter_of_the_template_is_taken_and_may_change(tmp_path: Path) -> None:
+    window = ["--parameter", "BatchingWindowSeconds=1"]
+    with up(tmp_path, "--state", "kept", *window) as process:
+        found = state(tmp_path, lambda one: bool(one["mappings"]))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert "DirectUrl" not in found["outputs"]
+    (tmp_path / "up.json").unlink()
+    with up(tmp_path, "--state", "kept", *window, "--parameter", "DirectEndpoint=on"):
+        again = state(tmp_path, lambda one: bool(one["mappings"]))
+        mappings = EmulatorSession(again["endpoint"], "test", "test").client("lambda").list_event_source_mappings()
+    assert again["outputs"].items() > found["outputs"].items()
+    assert again["outputs"]["DirectUrl"].endswith("/requests")
+    assert [one["MaximumBatchingWindowInSeconds"] for one in mappings["EventSourceMappings"]] == [1]
+
+
+def test_one_that_is_killed_as_soon_as_it_stands_starts_again(tmp_path: Path) -> None:
+    for _ in range(2):  # what S3 holds is on disk by then, and what else there is may not be
+        with up(tmp_path, "--state", "kept"):
+            send(state(tmp_path, lambda one: bool(one["mappings"])))
+        (tmp_path / "up.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "status", "complaint"),
+    [
+        ("DirectEndpoint", 2, "'DirectEndpoint' is not NAME=VALUE"),
+        ("Rules=shop", 2, "Rules is filled in: use --rules"),
+        ("CodeKey=a.zip", 2, "CodeKey is filled in"),
+        ("DirectEndpoint=yes", 1, "'DirectEndpoint' value 'yes' is not in AllowedValues: ['on', 'off']"),
+        ("BatchSize=0", 1, "'BatchSize' must be a number not less than 1"),
+        ("Window=1", 1, "tidemill up: the template has no parameter Window; it has "),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_named(tmp_path: Path, parameter: str, status: int, complaint: str) -> None:
+    command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port=0", "--parameter", parameter]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == status
+    assert complaint in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
 def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
     command = [str(Path(sys.executable).with_name("tidemill")), "up", f"--port={port}"]
