@@ -208,13 +208,13 @@ class Core:
             outbox = self.outbox
             if outbox.pending_bytes >= options.max_pending_bytes and not self._make_room(0):
                 return None
-            id, payload = self.writer.write(cmd, key, data, client, id, at)  # noqa: A001
+            made, payload = self.writer.write(cmd, key, data, client, id, at)
             record = outbox.buffer(key, payload, now, now + ttl)
-            return id, record, record.count + record.gone - 1  # its `last`, in less time
-        id, payload = self.writer.write(cmd, key, data, client, id, at)  # noqa: A001
+            return made, record, record.count + record.gone - 1  # its `last`, in less time
+        made, payload = self.writer.write(cmd, key, data, client, id, at)
         if self._signer is not None:
             payload = to_payload(self._signer.sign(decode(payload)))
-        return self._take(id, key, payload, now, now + ttl)
+        return self._take(made, key, payload, now, now + ttl)
 
     def put(self, request: Request, now: float) -> Taken | None:
         """Takes a request as it is; None and errors as `send` has them."""

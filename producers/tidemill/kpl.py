@@ -3,16 +3,14 @@
 Room: contract. No I/O: values in, bytes out, and back. An aggregate is read whole or refused.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from hashlib import md5
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 
 from tidemill.memo import Memo
-
-T = TypeVar("T")
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 """The first four bytes of every aggregated record."""
@@ -175,21 +173,6 @@ def unpack_columns(data: bytes) -> Columns:
 # ---- writing
 
 
-class _Made(dict[int, T], Generic[T]):
-    """What is made of a number. Small numbers repeat: looking up is four times as fast as making."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[[int], T]) -> None:
-        self._make = make
-
-    def __missing__(self, number: int) -> T:
-        made = self._make(number)
-        if number < 4096:
-            self[number] = made
-        return made
-
-
 def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:
@@ -203,15 +186,15 @@ def _head(tag: int, number: int) -> bytes:
     return bytes([tag]) + _varint(number)
 
 
-_key_entry_head = _Made(partial(_head, _KEY_ENTRY))
-_hash_key_entry_head = _Made(partial(_head, _HASH_KEY_ENTRY))
-_key_index = _Made(partial(_head, _KEY_INDEX))
-_hash_key_index = _Made(partial(_head, _HASH_KEY_INDEX))
+_key_entry_head = Memo(partial(_head, _KEY_ENTRY))
+_hash_key_entry_head = Memo(partial(_head, _HASH_KEY_ENTRY))
+_key_index = Memo(partial(_head, _KEY_INDEX))
+_hash_key_index = Memo(partial(_head, _HASH_KEY_INDEX))
 
 _Frame: TypeAlias = tuple[bytes, bytes, int]
 """What stands before a record's indexes and behind them, and the size of all of it, indexes and data included."""
 
-_Place: TypeAlias = tuple[bytes, _Made[_Frame]]
+_Place: TypeAlias = tuple[bytes, Memo[int, _Frame]]
 """A record's indexes, and the frames around indexes of that length, by the size of the data."""
 
 
@@ -227,9 +210,9 @@ def _place(hash_key_index: bytes, key: int) -> _Place:
     return index, _frames[len(index)]
 
 
-_frames = _Made(lambda indexes: _Made(partial(_frame, indexes)))
-_key_places = _Made(partial(_place, b""))
-_hashed_key_places = _Made(partial(_place, _hash_key_index[0]))
+_frames: Memo[int, Memo[int, _Frame]] = Memo(lambda indexes: Memo(partial(_frame, indexes)))
+_key_places = Memo(partial(_place, b""))
+_hashed_key_places = Memo(partial(_place, _hash_key_index[0]))
 
 
 def _key_entry(key: str) -> bytes:

@@ -208,14 +208,14 @@ class Producer:
                 self._open()
             while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
                 self._wait_for_room()
-            id, record, place = taken  # noqa: A001
+            made, record, place = taken
             if core.outbox.due < self._sleeps_until:
                 self._wake()
             if listener is not None:
-                listener.expect(id)
+                listener.expect(made)
         finally:
             self._lock.release()
-        return Handle(id, record, place, self._done, listener)
+        return Handle(made, record, place, self._done, listener)
 
     def put(self, request: Request) -> Handle:
         """Sends a request as it is, with its own id, writer and counter: a replay.

@@ -102,7 +102,7 @@ class Writer:
         if id is None:
             if type(at) is not int or at != self._at:
                 self._begin(at)
-            id = f"{self._stem}{self._first + counter:x}"  # noqa: A001
+            id = f"{self._stem}{self._first + counter:x}"  # noqa: A001 - likewise
             try:
                 # What requests have in common is written once.
                 if cmd is not self._cmd or client is not self._client:

@@ -27,6 +27,12 @@ def up(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One that does not come to stand."""
+    command = [str(Path(sys.executable).with_name("tidemill")), "up", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
 def state(folder: Path, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """What stands in the file once something holds."""
     deadline = time.monotonic() + 60
@@ -106,16 +112,14 @@ def test_one_that_is_killed_as_soon_as_it_stands_starts_again(tmp_path: Path) ->
     ],
 )
 def test_a_parameter_that_does_not_fit_is_named(tmp_path: Path, parameter: str, status: int, complaint: str) -> None:
-    command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port=0", "--parameter", parameter]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = tried(tmp_path, "--port=0", "--parameter", parameter)
     assert done.returncode == status
     assert complaint in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
 def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
-    command = [str(Path(sys.executable).with_name("tidemill")), "up", f"--port={port}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = tried(tmp_path, f"--port={port}")
     assert done.returncode == 2
     assert f"'{port}' is not a port" in done.stderr
 
@@ -124,8 +128,7 @@ def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
 def test_a_folder_that_cannot_hold_the_state_is_named_in_one_line(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
     with state_files.lock(tmp_path / "taken"):
-        command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port=0", "--state", folder]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+        done = tried(tmp_path, "--port=0", "--state", folder)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert folder in line

@@ -227,7 +227,7 @@ MUTANTS = [
     Mutant(
         "a redriven request's first outcome is told again",
         PLAN,
-        "if not is_usual or reply.id in self._outcomes or reply.id in self._before.recent:",
+        "if not is_usual or self._is_known(reply.id):",
         "if not is_usual:",
     ),
     Mutant(

@@ -137,6 +137,7 @@ class _Folding:
         return mark is not None and arrival.position <= mark.position
 
     def _mark(self, shard: str) -> Mark | None:
+        """The shard's mark so far."""
         latest = self.latest.get(shard)
         if latest is None:
             return self._before.marks.get(shard)
@@ -171,9 +172,7 @@ class _Folding:
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
         before = self._before
-        marks = dict(before.marks)
-        for shard, arrival in self.latest.items():
-            marks[shard] = Mark(arrival.position, arrival.arrived, self._since[shard])
+        marks = {shard: mark for shard in {**before.marks, **self.latest} if (mark := self._mark(shard))}
         marks = _forget_old_shards(marks, retention)
         for name, arrival in self._newest.items():
             request = arrival.request
@@ -263,11 +262,8 @@ class _Folding:
         writer, counter = request.writer, request.counter
         if writer is None or counter is None or writer.startswith(REDRIVE):
             return False
-        newest = self._newest.get(writer)
-        if newest is not None:
-            return counter > (newest.request.counter or 0)
-        last = self.writers.get(writer)
-        return last is None or counter > last.counter
+        last = self._counter_of(writer)
+        return last is None or counter > last
 
     def _counter_of(self, writer: str) -> int | None:
         """The highest so far."""
@@ -333,15 +329,12 @@ class _Folding:
     def _answer(self, arrival: Arrival, reply: Reply) -> None:
         # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
         # One that was redriven may have an earlier outcome, which must not be told again.
-        request = arrival.request
-        is_counted = request.writer is not None and request.counter is not None
-        is_usual = is_counted and reply.status == "accepted" and reply.data is None
-        if not is_usual or reply.id in self._outcomes or reply.id in self._before.recent:
+        is_usual = _is_counted(arrival.request) and reply.status == "accepted" and reply.data is None
+        if not is_usual or self._is_known(reply.id):
             self._keep(reply.id, reply)
         else:
             self._accepted.add(reply.id)
-        if request.client is not None:
-            self._receipt(arrival, reply)
+        self._receipt(arrival, reply)
 
     def _outcome_of(self, request_id: str) -> Reply | None:
         text = self._outcomes.get(request_id) or self._before.recent.get(request_id)

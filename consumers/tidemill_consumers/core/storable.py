@@ -26,7 +26,7 @@ NUMBER = 21
 def unstorable(document: Json) -> str | None:
     """Why the table cannot hold the document; None when it can."""
     try:
-        size = bytes_of(document)
+        size = _size(document, MAX_DEPTH)
     except _TooDeep:
         return f"nested deeper than {MAX_DEPTH} levels"
     except _Unstorable as problem:
@@ -50,11 +50,6 @@ def differs_in_numbers(document: Json, storable: Json) -> bool:
     return True
 
 
-def bytes_of(storable: Json) -> int:
-    """An upper estimate of the bytes that DynamoDB counts for what the table can hold."""
-    return _size(storable, MAX_DEPTH)
-
-
 def text_bytes(value: str) -> int:
     """The bytes of a text."""
     try:
@@ -73,7 +68,7 @@ class _TooDeep(_Unstorable):
 
 def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of a document without a call for each
     # Exactly these types: of their subclasses, such as IntEnum, not all are written as JSON. The most frequent come
-    # first, and there are no generators: each batch measures all that its entities hold.
+    # first, and there are no generators: a batch measures all documents that its rules changed, but for numbers.
     kind = type(value)
     if kind is str:
         return len(value) if value.isascii() else text_bytes(value)

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import msgspec
 
-from tidemill.kpl import MAGIC, CorruptAggregate, unpack_columns
+from tidemill.kpl import CorruptAggregate, is_aggregate, unpack_columns
 from tidemill.request import (
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
@@ -78,7 +78,7 @@ def intake(event: KinesisEvent) -> Intake:
         kinesis = record["kinesis"]
         shard = record["eventID"].partition(":")[0]
         sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
-        if not data.startswith(MAGIC):
+        if not is_aggregate(data):
             shards.append(shard)
             positions.append(Position(sequence, 0))
             times.append(arrived)
