@@ -77,7 +77,9 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
     not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
 
-    keys, evicted, failed = _apply(app.trust.verified(batch.arrivals), not_stored, app)
+    arrivals = app.trust.verified(batch.arrivals)
+    not_looked_at = [one.position.sequence for one in batch.arrivals[len(arrivals) :][:1]]
+    keys, evicted, failed = _apply(arrivals, [*not_stored, *not_looked_at], app)
     if evicted:
         put_metric("EvictedWriters", evicted)
 

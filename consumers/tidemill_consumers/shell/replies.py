@@ -1,20 +1,29 @@
 """Receipts to clients through SNS: one message per client and batch.
 
-Room: shell. The only SNS here.
+Room: shell. The only SNS here. A message that SNS can never take is given up and counted, for its client's name or its
+request made it so; whatever else goes wrong is tried again with its records, for it is the operator's to mend.
+
+| what is refused | then |
+|---|---|
+| a client whose name no message attribute can carry | not sent |
+| an entry by its sender's fault, or a whole call for what its messages are | split until it is alone, and given up |
+| the topic (deleted, denied, malformed), the caller, a throttled or failed call | its records are delivered again |
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import Receipts, encode
 from tidemill_consumers.core.batch import Receipt
 from tidemill_consumers.shell.calls import MapCalls, at_once
+from tidemill_consumers.shell.metrics import put_metric
 
 if TYPE_CHECKING:
     from types_boto3_sns import SNSClient
@@ -28,6 +37,28 @@ MAX_CALL_BYTES = 250 * 1024
 """PublishBatch takes 256 KiB, message attributes included."""
 
 CALLS_AT_ONCE = 4
+
+UNANSWERED = "UnansweredRequests"
+"""The metric of requests whose replies were given up."""
+
+NOT_SAYABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]").search
+"""What a message attribute may not have: SNS refuses some of it, and what it takes no queue gets, tabs included.
+
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html ("printable") and what queues take:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+"""
+
+NONCHARACTERS = (("\ufffe", "\\ufffe"), ("\uffff", "\\uffff"))
+"""The only characters of msgspec's JSON that a queue does not take, and how JSON has them otherwise."""
+
+OF_MESSAGES = frozenset(
+    {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException", "ValidationError"}
+    | {"BatchRequestTooLong", "InvalidMessageContents"}
+)
+"""Codes that may be about a call's messages: https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html."""
+
+OF_THE_TOPIC = ("Invalid parameter: TopicArn", "Invalid parameter: The MessageGroupId", "Invalid parameter: TargetArn")
+"""How the same codes begin to say that it is not the messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +86,65 @@ class Replies:
         self._map = calls or at_once(CALLS_AT_ONCE, "sns")
 
     def send(self, receipts: Sequence[Receipt]) -> list[int]:
-        """Send them; the sequences of those that could not be sent."""
-        failed = self._map(self._publish, calls(messages(receipts)))
-        return [sequence for sequences in failed for sequence in sequences]
+        """Send them; the sequences of those that could not be sent and are to be tried again."""
+        sayable = list(messages(receipts))
+        sent = list(self._map(self._publish, calls(sayable)))
+        given_up = len(receipts) - sum([len(one.sequences) for one in sayable]) + sum([one.given_up for one in sent])
+        if given_up:
+            log.warning("%d replies can never be sent: their clients' names or their texts are none for SNS", given_up)
+            put_metric(UNANSWERED, given_up)
+        return [sequence for one in sent for sequence in one.failed]
 
-    def _publish(self, batch: list[Message]) -> list[int]:
+    def _publish(self, batch: list[Message]) -> _Sent:
         try:
             answer = self._sns.publish_batch(
                 TopicArn=self._topic_arn,
                 PublishBatchRequestEntries=[_entry(str(i), message) for i, message in enumerate(batch)],
             )
         except (ClientError, BotoCoreError) as error:
+            return self._refused(batch, error)
+        failed: list[int] = []
+        given_up = 0
+        for failure in answer.get("Failed", []):
+            message = batch[int(failure["Id"])]
+            if failure.get("SenderFault") and _is_of_messages(failure):
+                log.warning("SNS takes no such message: %s", failure)
+                given_up += len(message.sequences)
+            else:
+                failed += message.sequences
+        return _Sent(failed, given_up)
+
+    def _refused(self, batch: list[Message], error: ClientError | BotoCoreError) -> _Sent:
+        """Of a call that was refused as a whole: the one message for which it was is found by halves."""
+        if not isinstance(error, ClientError) or not _is_of_messages(error.response["Error"]):
             log.warning("cannot send %d messages: %s", len(batch), error)
-            return [sequence for message in batch for sequence in message.sequences]
-        failed = (batch[int(failure["Id"])] for failure in answer.get("Failed", []))
-        return [sequence for message in failed for sequence in message.sequences]
+            return _Sent([sequence for message in batch for sequence in message.sequences], 0)
+        if len(batch) == 1:
+            log.warning("SNS takes no such message: %s", error)
+            return _Sent([], len(batch[0].sequences))
+        half = len(batch) // 2
+        first, second = self._publish(batch[:half]), self._publish(batch[half:])
+        return _Sent(first.failed + second.failed, first.given_up + second.given_up)
+
+
+class _Sent(NamedTuple):
+    failed: list[int]
+    """Sequences to be delivered again."""
+    given_up: int
+
+
+def _is_of_messages(error: Mapping[str, Any]) -> bool:
+    return error.get("Code") in OF_MESSAGES and not str(error.get("Message", "")).startswith(OF_THE_TOPIC)
 
 
 def messages(receipts: Iterable[Receipt]) -> Iterator[Message]:
-    """One message per client, or several where one would be too large."""
+    """One message per client that SNS can name, or several where one would be too large."""
     by_client: dict[str, list[Receipt]] = {}
     for receipt in receipts:
         by_client.setdefault(receipt.client, []).append(receipt)
     for client, its in by_client.items():
-        yield from _split(client, its)
+        if client and not NOT_SAYABLE(client):
+            yield from _split(client, its)
 
 
 def calls(pending: Iterable[Message]) -> Iterator[list[Message]]:
@@ -98,8 +164,13 @@ def calls(pending: Iterable[Message]) -> Iterator[list[Message]]:
 
 def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[Message]:
     body = encode(Receipts(client, tuple([receipt.reply for receipt in receipts])))
+    text = body.decode()
+    if any(character in text for character, _ in NONCHARACTERS):
+        for character, escape in NONCHARACTERS:
+            text = text.replace(character, escape)
+        body = text.encode()
     if len(body) + 4 * len(client) + 32 <= MAX_CALL_BYTES or len(receipts) == 1:
-        yield Message(client, body.decode(), tuple([receipt.sequence for receipt in receipts]))
+        yield Message(client, text, tuple([receipt.sequence for receipt in receipts]))
         return
     half = len(receipts) // 2
     yield from _split(client, receipts[:half])

@@ -5,13 +5,16 @@ Room: shell. What is proven by what is core/trust.py's; this reads the keys that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidemill.signature import SigningUnavailable
 from tidemill_consumers.core.batch import Arrival
-from tidemill_consumers.core.trust import Claim, Seals, examine, is_marked, settle, unproven
-from tidemill_consumers.shell.devices import Devices
+from tidemill_consumers.core.trust import Claim, Seals, disproven, examine, is_marked, is_proven, unproven
+from tidemill_consumers.shell.devices import Devices, Keys
+
+MAX_TRIED = 20_000
+"""Keys that a batch's signatures are tried with, and those of one record more: some two seconds' work."""
 
 NO_REGISTRY = "signed, but this application has no registry of devices"
 
@@ -33,6 +36,10 @@ class Trust:
     def verified(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """The arrivals, those that are signed or sealed with what that proves.
 
+        Of the first of them only, where looking at all is more work than one delivery can do: the others must be
+        delivered again, and then are fewer. So no record takes more than its own signatures, and reading the registry
+        goes on where it ended.
+
         Raises:
             Unloadable, ClientError, BotoCoreError: the registry cannot be read; the batch must be delivered again.
         """
@@ -52,9 +59,11 @@ class Trust:
                 claims[place] = examined
             else:
                 looked_at[place] = examined
-        for place, arrival in self._settled(claims).items():
+        settled = self._settled(claims)
+        for place, arrival in settled.items():
             looked_at[place] = arrival
-        return looked_at
+        until = next((place for place in claims if place not in settled), len(looked_at))
+        return looked_at[:until]
 
     def _settled(self, claims: Mapping[int, Claim]) -> dict[int, Arrival]:
         if self.devices is None:
@@ -67,15 +76,41 @@ class Trust:
 
 
 def _settled(claims: Mapping[int, Claim], devices: Devices) -> dict[int, Arrival]:
+    """By place, those that could be looked at: all up to a place."""
     clients = dict.fromkeys(claim.client for claim in claims.values())
     remembered = devices.known(clients)
-    keys = remembered | devices.read(client for client in clients if client not in remembered)
-    settled = {place: settle(claim, keys.get(claim.client, ())) for place, claim in claims.items()}
-    # A key may have been registered after its client's others were read.
-    doubted = {
-        place: claim
-        for place, claim in claims.items()
-        if claim.client in remembered and settled[place] is not claim.proven
-    }
+    known = remembered | devices.read(client for client in clients if client not in remembered)
+    settled: dict[int, Arrival] = {}
+    doubted: dict[int, Claim] = {}
+    for place, claim in _affordable(claims, known):
+        keys = known[claim.client]
+        if is_proven(claim, keys.keys):
+            settled[place] = claim.proven
+        elif claim.client in remembered and not keys.overfull:
+            doubted[place] = claim
+        else:
+            settled[place] = disproven(claim, *keys)
+    return settled | _settled_anew(doubted, known, devices)
+
+
+def _affordable(claims: Mapping[int, Claim], known: Mapping[str, Keys]) -> Iterator[tuple[int, Claim]]:
+    tried = 0
+    record = None
+    for place, claim in claims.items():
+        of = claim.arrival.position.sequence
+        if claim.client not in known or (tried > MAX_TRIED and of != record):
+            return
+        record = of
+        tried += len(known[claim.client].keys)
+        yield place, claim
+
+
+def _settled_anew(doubted: Mapping[int, Claim], known: Mapping[str, Keys], devices: Devices) -> dict[int, Arrival]:
+    """Those that remembered keys did not prove: a key may have been registered since."""
     fresh = devices.read(claim.client for claim in doubted.values())
-    return settled | {place: settle(claim, fresh.get(claim.client, ())) for place, claim in doubted.items()}
+    settled: dict[int, Arrival] = {}
+    for place, claim in doubted.items():
+        if (keys := fresh.get(claim.client)) is not None:
+            new = [key for key in keys.keys if key not in known[claim.client].keys]
+            settled[place] = claim.proven if is_proven(claim, new) else disproven(claim, *keys)
+    return settled

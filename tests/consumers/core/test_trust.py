@@ -21,10 +21,11 @@ from tidemill_consumers.core.trust import (
     NOT_SEALED,
     Claim,
     Seals,
+    disproven,
     examine,
     is_marked,
     is_of_verified,
-    settle,
+    is_proven,
 )
 
 STREAM = "requests"
@@ -49,7 +50,12 @@ def outcome(request: Request, *, payload: bytes | None = None, seals: Seals | No
     if not (is_marked(request) if seals else request.sig):
         return arrived
     examined = examine(arrived, STREAM, seals)
-    return settle(examined, [KEY.public_key()]) if isinstance(examined, Claim) else examined
+    return settled(examined, KEY) if isinstance(examined, Claim) else examined
+
+
+def settled(claim: Claim, *keys: Ed25519PrivateKey, overfull: bool = False) -> Arrival:
+    registered = [key.public_key() for key in keys]
+    return claim.proven if is_proven(claim, registered) else disproven(claim, registered, overfull)
 
 
 def problem(request: Request, **given: Any) -> str:
@@ -118,13 +124,20 @@ def test_the_partition_key_counts() -> None:
 def test_a_client_without_keys_is_told_so() -> None:
     examined = examine(arrival(SIGNED), STREAM, None)
     assert isinstance(examined, Claim)
-    assert settle(examined, []).proof == Proof("signed, but no key is registered for 'ada'")
+    assert settled(examined).proof == Proof("signed, but no key is registered for 'ada'")
+
+
+def test_a_client_of_whom_nothing_counts_is_told_so() -> None:
+    examined = examine(arrival(SIGNED), STREAM, None)
+    assert isinstance(examined, Claim)
+    problem = "signed, but more is registered for 'ada' than keys of devices: none counts"
+    assert settled(examined, overfull=True).proof == Proof(problem)
 
 
 def test_any_of_a_clients_keys_will_do() -> None:
     examined = examine(arrival(SIGNED), STREAM, None)
     assert isinstance(examined, Claim)
-    assert settle(examined, [EVES.public_key(), KEY.public_key()]).proof == Proof()
+    assert settled(examined, EVES, KEY).proof == Proof()
 
 
 @pytest.mark.parametrize("sig", ["", "A", "A" * 85, "A" * 87, "A" * 85 + "=", "é" * 86, "A" * 85 + "B"])

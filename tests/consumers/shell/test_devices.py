@@ -6,10 +6,18 @@ from typing import Any, TypeAlias
 
 import pytest
 from botocore.exceptions import ClientError
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tidemill.signature import Signer, deregistration, new_key, registration
-from tidemill_consumers.shell.devices import KEPT_SECONDS, MAX_CLIENTS, MAX_KEYS, Devices
+from tidemill.signature import MAX_KEYS, Signer, deregistration, new_key, registration
+from tidemill_consumers.shell.devices import (
+    CLIENTS_PER_READ,
+    KEPT_SECONDS,
+    MAX_CLIENTS,
+    MAX_ITEM_BYTES,
+    OVERFULL_SECONDS,
+    Devices,
+    Keys,
+)
 from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Unloadable
 from tidemill_local.emulator import Emulator
 
@@ -59,8 +67,8 @@ def text(number: int) -> str:
     return Signer(Ed25519PrivateKey.from_private_bytes(number.to_bytes(32, "big")), stream="s").public_key
 
 
-def texts(keys: tuple[Ed25519PublicKey, ...]) -> set[str]:
-    return {base64.urlsafe_b64encode(key.public_bytes_raw()).rstrip(b"=").decode() for key in keys}
+def texts(keys: Keys) -> set[str]:
+    return {base64.urlsafe_b64encode(key.public_bytes_raw()).rstrip(b"=").decode() for key in keys.keys}
 
 
 def test_keys_are_registered_and_removed(registry: Registry) -> None:
@@ -73,11 +81,12 @@ def test_keys_are_registered_and_removed(registry: Registry) -> None:
     assert {client: texts(keys) for client, keys in found.items()} == {
         "ada": {signer.public_key, text(1)},
         "bob": {text(2)},
+        "eve": set(),
     }
     registry.remove("ada", text(1))
     registry.remove("bob", text(2))
     assert texts(registry.devices.read(["ada", "bob"])["ada"]) == {signer.public_key}
-    assert registry.devices.known(["bob"]) == {"bob": ()}
+    assert registry.devices.known(["bob"]) == {"bob": Keys()}
 
 
 def test_they_are_remembered_for_a_while(registry: Registry) -> None:
@@ -85,7 +94,7 @@ def test_they_are_remembered_for_a_while(registry: Registry) -> None:
     assert registry.devices.known(["ada"]) == {}
     read = registry.devices.read(["ada", "eve"])
     registry.clock.now += KEPT_SECONDS - 1
-    assert registry.devices.known(["ada", "eve"]) == read, "whom there is nothing of is asked for again"
+    assert registry.devices.known(["ada", "eve"]) == {"ada": read["ada"]}, "whom there is nothing of is asked for again"
     registry.clock.now += 1
     assert registry.devices.known(["ada"]) == {}
 
@@ -94,17 +103,19 @@ def test_a_client_that_is_gone_is_forgotten_once_it_is_read(registry: Registry, 
     registry.add("ada", text(1))
     registry.devices.read(["ada"])
     emulator.client("dynamodb").delete_item(TableName=table, Key={"pk": {"S": "ada"}})
-    assert registry.devices.read(["ada"]) == {}
+    assert registry.devices.read(["ada"]) == {"ada": Keys()}
     assert registry.devices.known(["ada"]) == {}
 
 
 def test_many_are_read_with_few_calls_and_each_once(registry: Registry) -> None:
     registry.add("c7", text(7))
     clients = [f"c{number}" for number in range(101)]
-    assert list(registry.devices.read([*clients, *clients])) == ["c7"]
-    assert registry.reads == [100, 1]
+    read = registry.devices.read([*clients, *clients])
+    assert list(read) == clients
+    assert [client for client, keys in read.items() if keys.keys] == ["c7"]
+    assert registry.reads == [CLIENTS_PER_READ] * 5 + [1]
     assert registry.devices.read([]) == {}
-    assert registry.reads == [100, 1]
+    assert len(registry.reads) == 6
 
 
 def test_what_is_no_key_is_passed_over(registry: Registry) -> None:
@@ -115,9 +126,62 @@ def test_what_is_no_key_is_passed_over(registry: Registry) -> None:
     assert {client: texts(keys) for client, keys in found.items()} == {"ada": {text(1)}, "bob": set(), "eve": set()}
 
 
-def test_no_more_than_some_keys_of_a_client_count(registry: Registry) -> None:
-    registry.put("ada", public_keys={"SS": [text(number) for number in range(100)]})
-    assert len(registry.devices.read(["ada"])["ada"]) == MAX_KEYS
+def test_no_more_than_some_keys_of_a_client_count_the_first_by_their_text(registry: Registry) -> None:
+    registered = sorted(text(number) for number in range(20))
+    registry.put("ada", public_keys={"SS": ["", "-" * 43, *registered][1:]})
+    assert texts(registry.devices.read(["ada"])["ada"]) == set(registered[:MAX_KEYS]), "no place is lost to nonsense"
+
+
+def test_no_more_than_some_keys_are_registered(registry: Registry) -> None:
+    for number in range(MAX_KEYS):
+        registry.add("ada", text(number))
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        registry.add("ada", text(MAX_KEYS))
+    registry.add("ada", text(0))
+    registry.remove("ada", text(1))
+    registry.add("ada", text(MAX_KEYS))
+    assert texts(registry.devices.read(["ada"])["ada"]) == {text(0), *map(text, range(2, MAX_KEYS + 1))}
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [
+        pytest.param([str(number) for number in range(10_000)], id="many short texts"),
+        pytest.param([f"{number:043}" for number in range(1_000)], id="many that look like keys"),
+        pytest.param(["x" * MAX_ITEM_BYTES], id="a long text"),
+    ],
+)
+def test_an_item_with_more_than_keys_holds_none_and_is_not_read_again_for_a_while(
+    registry: Registry, filling: list[str]
+) -> None:
+    registry.put("ada", public_keys={"SS": [text(1), *filling]})
+    overfull = {"ada": Keys((), overfull=True)}
+    assert registry.devices.read(["ada"]) == overfull
+    registry.clock.now += OVERFULL_SECONDS - 1
+    assert registry.devices.known(["ada"]) == overfull
+    registry.clock.now += 1
+    assert registry.devices.known(["ada"]) == {}
+
+
+def test_an_item_is_full_at_its_last_byte(registry: Registry) -> None:
+    registry.put("ada", public_keys={"SS": [text(1), "x" * (MAX_ITEM_BYTES - 43)]})
+    assert texts(registry.devices.read(["ada"])["ada"]) == {text(1)}
+
+
+def test_one_read_takes_only_so_much_and_the_next_goes_on(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill_consumers.shell.devices.CLIENTS_PER_READ", 2)
+    monkeypatch.setattr("tidemill_consumers.shell.devices.MAX_READ_BYTES", 30_000)
+    clients = [f"c{number}" for number in range(11)]
+    for client in clients[:10]:
+        registry.put(client, public_keys={"SS": ["x" * 10_000]})
+    registry.add("c10", text(1))
+    read = registry.devices.read(clients)
+    assert list(read) == clients[:4], "a wave of two calls, which went beyond"
+    known = registry.devices.known(clients)
+    assert known == read
+    rest = [client for client in clients if client not in known]
+    assert [list(registry.devices.read(rest)), list(registry.devices.read(clients[8:]))] == [clients[4:8], clients[8:]]
+    assert registry.reads == [2, 2, 2, 2, 2, 1]
 
 
 def test_no_more_than_some_clients_are_remembered(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,17 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from tidemill.request import Receipts, Reply, decode_receipts
 from tidemill_consumers.core.batch import Receipt
-from tidemill_consumers.shell.replies import Message, Replies, calls, messages
+from tidemill_consumers.shell.replies import UNANSWERED, Message, Replies, calls, messages
 from tidemill_local.emulator import Emulator
 
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
@@ -21,6 +22,8 @@ Listen: TypeAlias = Callable[..., Heard]
 
 MOST_BYTES = 256 * 1024
 """Of all messages of a call and their attributes: https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html."""
+
+ENTRIES = "PublishBatchRequestEntries"
 
 ARN = "arn:aws:sns:us-east-1:000000000000:replies"
 
@@ -121,6 +124,121 @@ def test_a_call_that_fails_does_not_keep_the_others_back(topic: str, heard: Hear
     assert len(heard()) == 15
 
 
+def metrics(text: str) -> int:
+    """Requests whose replies were given up, as the function's log has them."""
+    return sum(json.loads(line)[UNANSWERED] for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        *("a\x00b", "\t", "ann\n", "a\x7f", "\x85", "\ufffe", "ann\uffff"),
+        pytest.param("\ud800", id="a surrogate"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_a_client_that_no_attribute_can_name_is_not_answered_and_that_is_counted(
+    stub: Stub, client: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sns, answers = stub("sns")
+    answers.add_response("publish_batch", {"Successful": [{"Id": "0"}]}, {"TopicArn": ARN, ENTRIES: [ANY]})
+    assert Replies(sns, ARN).send([receipt(1, client), receipt(2, client), receipt(3, "b\u00f6b")]) == []
+    assert metrics(capsys.readouterr().out) == 2
+
+
+def test_whom_sns_can_name_is_answered(emulator: Emulator, topic: str, heard: Heard) -> None:
+    clients = ["b\u00f6b", " ", "\N{WATER WAVE}" * 256, "us-east-1:6a4c3", "\U0001fffe", '"\\<&>', "\xa0\ufffd"]
+    assert Replies(emulator.client("sns"), topic).send([receipt(n, client) for n, client in enumerate(clients)]) == []
+    assert sorted(one.client for one in heard()) == sorted(clients)
+
+
+def test_what_a_queue_does_not_take_is_written_as_json_can(emulator: Emulator, topic: str, heard: Heard) -> None:
+    data = "".join(map(chr, [*range(0x20), 0x7F, 0x85, 0xFFFD, 0xFFFE, 0xFFFF, 0x1FFFE])) + '\\uffff"'
+    (message,) = messages([Receipt("ann", Reply("i1", "accepted", data=data), 1)])
+    allowed = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+    assert allowed.fullmatch(message.body)
+    Replies(emulator.client("sns"), topic).send([Receipt("ann", Reply("i1", "accepted", data=data), 1)])
+    assert [reply.data for one in heard() for reply in one.replies] == [data]
+
+
+def failure(place: int, code: str, *, sender_fault: bool = True, message: str = "Invalid parameter: Message") -> Any:
+    return {"Id": str(place), "Code": code, "SenderFault": sender_fault, "Message": message}
+
+
+def test_an_entry_that_is_refused_for_what_it_is_is_given_up_and_counted(
+    stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sns, answers = stub("sns")
+    refused = [
+        failure(0, "InvalidParameter"),
+        failure(1, "InvalidParameter", sender_fault=False),
+        failure(2, "AuthorizationError"),
+        failure(3, "Throttling"),
+        failure(4, "KMSAccessDenied"),
+        failure(5, "InvalidParameter", message="Invalid parameter: The MessageGroupId parameter is required"),
+        failure(6, "InvalidParameterValue"),
+    ]
+    answers.add_response("publish_batch", {"Failed": refused}, {"TopicArn": ARN, ENTRIES: ANY})
+    sent = [receipt(n, f"client-{n}") for n in range(8)]
+    assert Replies(sns, ARN).send([*sent, receipt(8, "client-0")]) == [1, 2, 3, 4, 5]
+    assert metrics(capsys.readouterr().out) == 3
+
+
+class Topic:
+    """SNS that refuses a whole call for some clients, by the call's code; what it took."""
+
+    def __init__(self, code: str, *refused: str, message: str = "Invalid parameter: Message Reason: no") -> None:
+        self.taken: list[str] = []
+        self.calls = 0
+        self._refused = refused
+        self._error = ClientError({"Error": {"Code": code, "Message": message}}, "PublishBatch")
+
+    def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: list[Any]) -> dict[str, Any]:
+        self.calls += 1
+        clients = [one["MessageAttributes"]["client"]["StringValue"] for one in PublishBatchRequestEntries]
+        if set(self._refused) & set(clients):
+            raise self._error
+        self.taken += clients
+        return {"Successful": [{"Id": one["Id"]} for one in PublishBatchRequestEntries]}
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "ParameterValueInvalid", "ValidationError"])
+def test_a_call_that_is_refused_for_one_message_is_split_until_that_is_alone(
+    code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic: Any = Topic(code, "client-3", "client-17")
+    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(25)]) == []
+    assert topic.taken == [f"client-{n}" for n in range(25) if n not in (3, 17)]
+    assert metrics(capsys.readouterr().out) == 2
+    assert topic.calls < 25
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("NotFound", "Topic does not exist"),
+        ("AuthorizationError", "User is not authorized to perform: SNS:Publish"),
+        ("ExpiredToken", "The security token included in the request is expired"),
+        ("Throttling", "Rate exceeded"),
+        ("InvalidParameter", "Invalid parameter: TopicArn"),
+        ("KMSDisabled", "disabled"),
+    ],
+)
+def test_what_is_the_operators_to_mend_is_tried_again(
+    code: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic: Any = Topic(code, "client-3", message=message)
+    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(12)]) == list(range(10))
+    assert (topic.calls, topic.taken) == (2, ["client-10", "client-11"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_topic_that_is_deleted_is_the_operators_to_mend(emulator: Emulator, topic: str) -> None:
+    sns = emulator.client("sns")
+    sns.delete_topic(TopicArn=topic)
+    assert Replies(sns, topic).send([receipt(1), receipt(2, "bob")]) == [1, 2]
+
+
 def test_a_client_is_told_in_the_streams_order() -> None:
     (message,) = messages([receipt(n) for n in (3, 1, 2)])
     assert (read(message), message.sequences) == (["i3", "i1", "i2"], (3, 1, 2))
@@ -136,7 +254,7 @@ def test_too_much_for_a_message_is_split() -> None:
     assert [one for message in found for one in message.sequences] == [*range(30), 99]
 
 
-@pytest.mark.parametrize(("character", "size"), [("x", 1), ("\N{WATER WAVE}", 4), ("\x01", 6)])
+@pytest.mark.parametrize(("character", "size"), [("x", 1), ("\N{WATER WAVE}", 4), ('"', 2)])
 def test_messages_fit_a_call_to_the_last_byte(character: str, size: int) -> None:
     client = character * 256
     for half in range(125_000, 131_000, 100):

@@ -1,5 +1,7 @@
 """Whose requests a batch holds: which keys are read for it, how often, and what stands when none can be."""
 
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -8,8 +10,8 @@ from tidemill.request import Request, encode
 from tidemill.signature import Signer, SigningUnavailable
 from tidemill_consumers.core.batch import Arrival, Position, Proof
 from tidemill_consumers.core.emits import EMITTER
-from tidemill_consumers.core.trust import NOT_SEALED, Seals
-from tidemill_consumers.shell.devices import Devices
+from tidemill_consumers.core.trust import NOT_SEALED, Claim, Seals, is_proven
+from tidemill_consumers.shell.devices import Devices, Keys
 from tidemill_consumers.shell.trust import NO_REGISTRY, Trust
 
 STREAM = "requests"
@@ -20,20 +22,22 @@ class Registry(Devices):
     """A table in memory, and what has been read of it."""
 
     def __init__(self, **keys: list[Ed25519PrivateKey]) -> None:
-        self.table = {client: tuple(key.public_key() for key in of_client) for client, of_client in keys.items()}
-        self.remembered: dict[str, tuple[Ed25519PublicKey, ...]] = {}
+        self.table = {client: Keys(tuple(key.public_key() for key in of_client)) for client, of_client in keys.items()}
+        self.remembered: dict[str, Keys] = {}
         self.reads: list[list[str]] = []
+        self.most = 1000
+        """Clients of one read."""
 
-    def known(self, clients: object) -> dict[str, tuple[Ed25519PublicKey, ...]]:
+    def known(self, clients: object) -> dict[str, Keys]:
         return dict(self.remembered)
 
-    def read(self, clients: object) -> dict[str, tuple[Ed25519PublicKey, ...]]:
+    def read(self, clients: object) -> dict[str, Keys]:
         asked = list(clients)  # type: ignore[call-overload] # names of clients
         if asked:
             self.reads.append(asked)
-        found = {client: self.table[client] for client in asked if client in self.table}
-        self.remembered |= found
-        return found
+        asked = asked[: self.most]
+        self.remembered |= {client: self.table[client] for client in asked if client in self.table}
+        return {client: self.table.get(client, Keys()) for client in asked}
 
 
 def key(number: int) -> Ed25519PrivateKey:
@@ -92,10 +96,69 @@ def test_what_remembered_keys_do_not_prove_is_looked_up_once_more() -> None:
     registry = Registry(ada=[key(1)], bob=[key(2)])
     trust = Trust(STREAM, registry)
     trust.verified([arrival(1, "ada", key(1)), arrival(2, "bob", key(2))])
-    registry.table["ada"] = (key(1).public_key(), key(3).public_key())
+    registry.table["ada"] = Keys((key(1).public_key(), key(3).public_key()))
     batch = [arrival(3, "ada", key(3)), arrival(4, "ada", key(1)), arrival(5, "ada", key(4)), arrival(6, "bob", key(2))]
     assert problems(trust.verified(batch)) == [None, None, "signed, by none of the keys registered for 'ada'", None]
     assert registry.reads[1:] == [["ada", "ada"]]
+
+
+def test_a_client_with_an_overfull_item_is_not_read_again() -> None:
+    registry = Registry(bob=[key(2)])
+    registry.table["ada"] = Keys((), overfull=True)
+    trust = Trust(STREAM, registry)
+    batch = [arrival(1, "ada", key(1)), arrival(2, "bob", key(2))]
+    overfull = "signed, but more is registered for 'ada' than keys of devices: none counts"
+    assert [problems(trust.verified(batch)) for _ in range(2)] == [[overfull, None]] * 2
+    assert registry.reads == [["ada", "bob"]]
+
+
+def test_what_the_registry_does_not_tell_yet_is_left_with_all_that_follows() -> None:
+    registry = Registry(ada=[key(1)], bob=[key(2)], cid=[key(3)])
+    registry.most = 2
+    trust = Trust(STREAM, registry)
+    batch = [arrival(1, "ada", key(1)), arrival(2, "bob", key(2)), arrival(3, "ada")]
+    batch += [arrival(4, "cid", key(3)), arrival(5, "ada", key(1)), arrival(6, "ada")]
+    assert problems(trust.verified(batch)) == [None, None, "unsigned"]
+    assert problems(trust.verified(batch)) == [None, None, "unsigned", None, None, "unsigned"]
+    assert registry.reads == [["ada", "bob", "cid"], ["cid"]]
+
+
+def test_what_is_not_told_anew_is_left_too() -> None:
+    registry = Registry(ada=[key(1)], bob=[key(2)])
+    trust = Trust(STREAM, registry)
+    trust.verified([arrival(1, "ada", key(1)), arrival(2, "bob", key(2))])
+    registry.most = 1
+    batch = [arrival(3, "ada", key(9)), arrival(4, "ada", key(1)), arrival(5, "bob", key(9)), arrival(6, "ada", key(1))]
+    assert problems(trust.verified(batch)) == ["signed, by none of the keys registered for 'ada'", None]
+
+
+def test_signatures_of_one_delivery_are_tried_up_to_the_end_of_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill_consumers.shell.trust.MAX_TRIED", 3)
+    registry = Registry(ada=[key(1), key(2)])
+    trust = Trust(STREAM, registry)
+    aggregate = [
+        msgspec.structs.replace(arrival(number, "ada", key(2)), position=Position(1, number)) for number in range(1, 5)
+    ]
+    batch = [*aggregate, arrival(5, "bob"), arrival(6, "ada", key(2)), arrival(7, "bob")]
+    assert len(trust.verified(batch)) == 5, "the record's own are never too many"
+    assert problems(trust.verified(batch[4:])) == ["unsigned", None, "unsigned"]
+
+
+def test_a_key_that_was_tried_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    real = is_proven
+
+    def counted(claim: Claim, keys: Iterable[Ed25519PublicKey]) -> bool:
+        keys = list(keys)
+        tried.append(len(keys))
+        return real(claim, keys)
+
+    monkeypatch.setattr("tidemill_consumers.shell.trust.is_proven", counted)
+    registry = Registry(ada=[key(1), key(2)])
+    trust = Trust(STREAM, registry)
+    trust.verified([arrival(1, "ada", key(1))])
+    trust.verified([arrival(2, "ada", key(9))])
+    assert tried == [2, 2, 0]
 
 
 def test_without_a_registry_nothing_signed_is_believed() -> None:
@@ -104,7 +167,7 @@ def test_without_a_registry_nothing_signed_is_believed() -> None:
 
 def test_without_the_library_neither_and_the_batch_goes_on() -> None:
     class Unable(Registry):
-        def read(self, clients: object) -> dict[str, tuple[Ed25519PublicKey, ...]]:
+        def read(self, clients: object) -> dict[str, Keys]:
             raise SigningUnavailable
 
     found = Trust(STREAM, Unable()).verified([arrival(1, "ada", key(1)), arrival(2, "ada")])
@@ -113,7 +176,7 @@ def test_without_the_library_neither_and_the_batch_goes_on() -> None:
 
 def test_a_table_that_cannot_be_read_fails_the_batch() -> None:
     class Broken(Registry):
-        def read(self, clients: object) -> dict[str, tuple[Ed25519PublicKey, ...]]:
+        def read(self, clients: object) -> dict[str, Keys]:
             raise ConnectionError("no table")
 
     with pytest.raises(ConnectionError):
