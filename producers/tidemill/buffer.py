@@ -304,7 +304,7 @@ class Call:
 
     def add(self, record: Record, limit: int) -> bool:
         """Adds the record unless data and partition keys would pass `limit` bytes; says whether it did."""
-        grown = self.size + record.size + len(record.partition_key.encode())
+        grown = self.size + _carried(record)
         if grown > limit:
             return False
         self.records.append(record)
@@ -312,7 +312,20 @@ class Call:
         return True
 
     def remove(self, record: Record) -> None:
-        """Takes a record out that has become empty."""
+        """Takes a record out that has ended."""
         self.records.remove(record)
+        self.size = sum(map(_carried, self.records))
         if not self.records:
             self.due = inf
+
+    def cut(self, count: int) -> list[Record]:
+        """Takes all records out but the first so many, and gives them back."""
+        rest = self.records[count:]
+        del self.records[count:]
+        self.size = sum(map(_carried, self.records))
+        return rest
+
+
+def _carried(record: Record) -> int:
+    """Bytes that it adds to a call."""
+    return record.size + len(record.partition_key.encode())

@@ -6,7 +6,8 @@ Room: SDK core. No I/O; time and chance are arguments. `producer.py` gives it a 
 
 What keeps the order: a key has one lane, a lane has one record on its way, and its next record leaves only
 when that one is acknowledged or given up. A record that fails is sent again as the same bytes, less the requests
-whose time is over. A lane that is throttled rests between its records, and the longer the more often.
+whose time is over. A lane that is throttled rests between its records, and the longer the more often. All lanes
+wait together while the endpoint does not answer (`endpoint.py`).
 """
 
 from collections import deque
@@ -32,6 +33,7 @@ from tidemill.buffer import (
     Record,
     Refused,
 )
+from tidemill.endpoint import Endpoint
 from tidemill.lane import LANES, MAX_BITS, PLAIN_LANES, finest_lanes, hash_key, lane_bits, partition_key
 from tidemill.request import Request
 from tidemill.sendable import to_payload
@@ -185,6 +187,9 @@ class Outbox:
         self._calls: Buffer[Record, Call] = Buffer(Call, CALL_BYTES, min(CALL_RECORDS, lanes))
         self._full_calls: deque[Call] = deque()
         self._deadline = inf
+        self._endpoint = Endpoint()
+        self._failing: set[int] = set()
+        """The lanes of which a record is sent again, other than for being too fast."""
         self._news: list[Record] = []
         self._requests = self._acknowledged = self._refused = 0
         self._expired = self._dropped = self._unknown = 0
@@ -239,16 +244,14 @@ class Outbox:
             # One lane's deadline takes all lanes along: a call costs more than a record that is not full.
             for lane in idle:
                 self._seal(lane)
-        call = self._full_calls.popleft() if self._full_calls else None
-        if call is None and self._calls.load.due <= now:
-            call = self._calls.take()
+        call = self._take_call(now) if self._endpoint.until <= now else None
+        if call is not None:
+            for record in call.records:
+                record.aboard = False
+            self._endpoint.left()
+            self._put_calls += 1
         self.due = self._next_due()
-        if call is None:
-            return self.due
-        for record in call.records:
-            record.aboard = False
-        self._put_calls += 1
-        return call
+        return self.due if call is None else call
 
     def flush(self, now: float) -> list[Record]:
         """Makes everything buffered due at once: the records to be settled until all of it has been sent."""
@@ -269,6 +272,7 @@ class Outbox:
             message = f"{len(outcomes)} results for {len(call.records)} records"
             self.failed(call, Refused("MalformedResponse", message, again=True, lost=True), now)
             return
+        self._endpoint.answered()
         for record, outcome in zip(call.records, outcomes, strict=True):
             self._take_outcome(record, outcome, now)
         self.due = self._next_due()
@@ -277,13 +281,25 @@ class Outbox:
         """Takes note that a call failed as a whole. Its records may have been stored if its answer was lost."""
         if self._patient:
             error = error._replace(again=True)
+        until = None
+        if error.again and error.code not in THROTTLED:
+            until = now + backoff(self._endpoint.failures, self._chance.random())
+            self._endpoint.failed(call.count, until)
+        else:
+            self._endpoint.answered()
         for record in call.records:
-            self._take_outcome(record, error, now)
+            self._take_outcome(record, error, now, until)
         self.due = self._next_due()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether something has failed, other than for being too fast, and has not been stored since or given up."""
+        return bool(self._failing)
 
     def drop_oldest(self) -> bool:
         """Gives up the oldest record that has not been handed out; False when all have."""
-        waiting = [(record, lane) for lane in self._lanes for record in lane.waiting[:1] if not record.aboard]
+        leaving = self._leaving()
+        waiting = [(one, lane) for lane in self._lanes for one in lane.waiting[:1] if one not in leaving]
         if not waiting:
             return False
         record, lane = min(waiting, key=lambda one: one[0].born)
@@ -303,6 +319,8 @@ class Outbox:
             lane.out = lane.ready_at = None
         self._calls.take()
         self._full_calls.clear()
+        self._failing.clear()
+        self._endpoint = Endpoint()
         self.due = self._deadline = inf
 
     def take_news(self) -> list[Record]:
@@ -379,6 +397,16 @@ class Outbox:
             self._full_calls.append(full)
             self.due = -inf
 
+    def _take_call(self, now: float) -> Call | None:
+        """The next call, if one is due: no larger than the endpoint takes."""
+        call = self._full_calls.popleft() if self._full_calls else None
+        if call is None and self._calls.load.due <= now:
+            call = self._calls.take()
+        if call is not None and call.count > self._endpoint.limit:
+            for record in call.cut(self._endpoint.limit):
+                self._put_aboard(record)
+        return call
+
     def _end_rests(self, now: float) -> None:
         for lane in self._lanes:
             if lane.ready_at is not None and lane.ready_at <= now:
@@ -388,7 +416,8 @@ class Outbox:
                 else:
                     self._board(lane)
 
-    def _take_outcome(self, record: Record, outcome: Outcome, now: float) -> None:
+    def _take_outcome(self, record: Record, outcome: Outcome, now: float, until: float | None = None) -> None:
+        """Takes what became of a record. `until`: when all of its call may be sent again, if that failed as a whole."""
         lane = self._lanes[record.lane]
         if lane.out is not record:
             return  # abandoned meanwhile
@@ -399,11 +428,16 @@ class Outbox:
             self._retried_entries += 1
             self._throttled_entries += throttled
             record.doubtful |= outcome.lost
-            lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest
-            lane.attempts += 1
+            if not throttled:
+                self._failing.add(record.lane)
+            lane.ready_at = until
+            if until is None:
+                lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest
+                lane.attempts += 1
             self._deadline = min(self._deadline, record.deadline)
             return
         self._settle(record, outcome)
+        self._failing.discard(record.lane)
         lane.out = None
         lane.attempts = 0
         if lane.rest >= FIRST_REST / 2:
@@ -425,13 +459,17 @@ class Outbox:
 
     def _expire(self, now: float) -> None:
         """Gives up what is not in flight and whose time is over."""
-        leaving = [record for call in self._full_calls for record in call.records]
+        leaving = self._leaving()
         for lane in self._lanes:
             for record in lane.waiting:
                 if record.deadline <= now and record not in leaving:
                     self._expire_in(lane, record, now)
         left = min((one.deadline for lane in self._lanes for one in lane.waiting), default=inf)
         self._deadline = max(left, now + EXPIRY_STEP)
+
+    def _leaving(self) -> list[Record]:
+        """The records of full calls: they stay whatever happens."""
+        return [record for call in self._full_calls for record in call.records]
 
     def _expire_in(self, lane: _Lane, record: Record, now: float) -> None:
         before = record.size
@@ -456,6 +494,7 @@ class Outbox:
         else:
             if record.aboard:
                 self._calls.load.remove(record)
+            self._failing.discard(record.lane)
             lane.out = lane.ready_at = None
             self._board(lane)
 
@@ -467,16 +506,14 @@ class Outbox:
         ]
 
     def _next_due(self) -> float:
-        if self._full_calls:
-            return -inf
-        due = min(self._calls.load.due, self._deadline)
+        due = -inf if self._full_calls else self._calls.load.due
         for lane in self._lanes:
             if lane.ready_at is not None:
                 if lane.out is not None or lane.full or lane.buffer.load.count:
                     due = min(due, lane.ready_at)
             elif lane.out is None:
                 due = min(due, lane.buffer.load.due)
-        return due
+        return min(max(due, self._endpoint.until), self._deadline)
 
 
 def longer_rest(rest: float) -> float:

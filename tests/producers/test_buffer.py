@@ -134,6 +134,18 @@ def test_a_call_counts_data_and_partition_keys() -> None:
     assert call.count == 1
 
 
+def test_a_call_knows_its_size_when_records_leave_it() -> None:
+    records = [Record(lane, "1") for lane in range(10, 15)]
+    call = Call()
+    for record in records:
+        record.append("a", bytes(record.lane), 1000)
+        call.add(record, CALL_BYTES)
+    call.remove(records[1])
+    assert call.cut(2) == records[3:]
+    assert call.records == [records[0], records[2]]
+    assert call.size == sum(len(record.data) + len("lane-00") for record in call.records)
+
+
 @pytest.mark.parametrize("size", [CALL_BYTES // 4])
 def test_a_call_stays_below_its_bytes(size: int) -> None:
     calls: Buffer[Record, Call] = Buffer(Call, CALL_BYTES, 500)

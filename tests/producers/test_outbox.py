@@ -1,6 +1,7 @@
 """The outbox: what leaves, when, and in which order, whatever fails."""
 
 from collections import defaultdict
+from itertools import pairwise
 from math import inf
 from random import Random
 from typing import Any
@@ -163,7 +164,7 @@ def assert_in_order(world: World) -> None:
 def test_what_waits_behind_a_dropped_record_goes_at_once() -> None:
     outbox = made(lanes=1, linger=0.0)
     send(outbox, "a")
-    outbox.failed(call_at(outbox, 0.0), Refused("InternalFailure", "", again=True), 0.0)
+    outbox.acknowledged(call_at(outbox, 0.0), [Refused("InternalFailure", "", again=True)], 0.0)
     later = send(outbox, "b")
     outbox.flush(0.0)
     assert outbox.drop_oldest()
@@ -443,6 +444,122 @@ def test_a_failed_call_is_tried_again_after_a_back_off() -> None:
     assert call_at(outbox, until).records == call.records
 
 
+UNREACHED = Refused("EndpointConnectionError", "nobody there", again=True)
+
+
+def calls_until(outbox: Outbox, now: float, end: float, error: Refused = UNREACHED) -> list[tuple[float, int]]:
+    """When calls leave, and with how many records, if each fails at once with an error."""
+    made = []
+    while isinstance(call := outbox.next_call(now), Call) or call <= end:
+        if isinstance(call, Call):
+            made.append((now, call.count))
+            outbox.failed(call, error, now)
+        else:
+            now = call
+    return made
+
+
+def test_an_endpoint_that_does_not_answer_has_one_back_off_for_all_lanes() -> None:
+    outbox = made(linger=0.0)
+    for key in keys_in_other_lanes(64):
+        send(outbox, key)
+    made_calls = calls_until(outbox, 0.0, 3600.0)
+    waits = [later - before for (before, _), (later, _) in pairwise(made_calls)]
+    assert all(wait <= min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**n) for n, wait in enumerate(waits))
+    assert 3600 / 6 < len(made_calls) < 3600 / 4  # one each 5 s, which is the mean of a full jitter up to 10
+    assert [count for _, count in made_calls[:8]] == [64, 32, 16, 8, 4, 2, 1, 1]
+    assert outbox.pending == 64
+
+
+def test_while_nobody_answers_what_comes_waits_too_and_one_call_finds_out() -> None:
+    outbox = made(linger=0.0)
+    one, *others = keys_in_other_lanes(64)
+    outbox.failed(one_call(outbox, one), UNREACHED, 100.0)
+    for key in others:
+        send(outbox, key, 100.0)
+    until = outbox.next_call(100.0)
+    assert isinstance(until, float)
+    assert until > 100.0
+    probe = call_at(outbox, until)
+    assert probe.count == 1
+    assert outbox.next_call(1e9) == inf  # until that is answered
+    outbox.acknowledged(probe, [STORED], until)
+    counts = []
+    while isinstance(call := outbox.next_call(until), Call):
+        counts.append(call.count)
+        outbox.acknowledged(call, [STORED] * call.count, until)
+    assert counts == [2, 4, 8, 16, 32, 1]
+    assert outbox.pending == 0
+    for key in others:
+        send(outbox, key, until)
+    assert call_at(outbox, until).count == 63
+    assert outbox.next_call(until) == inf
+
+
+def test_a_record_that_no_call_with_it_survives_does_not_hold_the_others() -> None:
+    outbox = made(linger=0.0)
+    bad, *good = [send(outbox, key) for key in keys_in_other_lanes(64)]
+    now = 0.0
+    for _ in range(200):
+        call = outbox.next_call(now)
+        if not isinstance(call, Call):
+            now = call
+        elif bad in call.records:
+            outbox.failed(call, LOST, now)
+        else:
+            outbox.acknowledged(call, [STORED] * call.count, now)
+    assert {record.outcome for record in good} == {STORED}
+    assert bad.outcome is None
+
+
+def test_a_throttled_call_is_no_sign_that_nobody_answers() -> None:
+    outbox = made(linger=0.0)
+    one, other = keys_in_other_lanes(2)
+    outbox.failed(one_call(outbox, one), Refused("ThrottlingException", "slow down", again=True), 0.0)
+    assert not outbox.is_failing
+    send(outbox, other)
+    assert call_at(outbox, 0.0).count == 1
+
+
+def test_time_is_over_while_nobody_answers() -> None:
+    outbox = made(linger=0.0)
+    payload = to_payload(Request(id="1", cmd="c", key="k", data={}))
+    records = [outbox.buffer(key, payload, 0.0, 50.0) for key in keys_in_other_lanes(64)]
+    made_calls = calls_until(outbox, 0.0, 100.0)
+    assert {record.outcome.code for record in records if isinstance(record.outcome, Refused)} == {"Expired"}
+    assert len(made_calls) < 40
+    assert (outbox.pending, outbox.pending_bytes, outbox.is_failing) == (0, 0, False)
+
+
+def test_the_oldest_makes_room_while_nobody_answers() -> None:
+    outbox = made(linger=0.0)
+    records = [send(outbox, key) for key in keys_in_other_lanes(64)]
+    calls_until(outbox, 0.0, 60.0)
+    while outbox.drop_oldest():
+        pass
+    assert {record.outcome.code for record in records if isinstance(record.outcome, Refused)} == {"Dropped"}
+    assert (outbox.pending, outbox.pending_bytes, outbox.is_failing) == (0, 0, False)
+    later = send(outbox, "later", 1000.0)
+    assert call_at(outbox, 1000.0).records == [later]
+
+
+def test_something_fails_until_all_that_failed_is_stored() -> None:
+    outbox = made(linger=0.0)
+    call = one_call(outbox, *keys_in_other_lanes(3))
+    failing = [outbox.is_failing]
+    internal = Refused("InternalFailure", "", again=True, lost=True)
+    outbox.acknowledged(call, [STORED, internal, internal], 0.0)
+    failing.append(outbox.is_failing)
+    for now in range(1, 20):
+        call_or_time = outbox.next_call(now)
+        if isinstance(call_or_time, Call):
+            outbox.acknowledged(call_or_time, [STORED if now > 3 else THROTTLED] * call_or_time.count, now)
+            failing.append(outbox.is_failing)
+    assert failing[:3] == [False, True, True]
+    assert not failing[-1]
+    assert outbox.pending == 0
+
+
 def test_an_answer_of_another_length_says_nothing() -> None:
     outbox = made()
     call = one_call(outbox, *keys_in_other_lanes(2))
@@ -491,6 +608,15 @@ def test_what_is_abandoned_is_settled_wherever_it_is() -> None:
     outbox.acknowledged(call, [STORED], 0.0)
     assert outbox.stats(0.0).records == 0
     assert outbox.next_call(1e9) == inf
+
+
+def test_trouble_is_abandoned_too() -> None:
+    outbox = made(linger=0.0)
+    outbox.failed(one_call(outbox, "a"), UNREACHED, 0.0)
+    outbox.abandon(DENIED)
+    assert not outbox.is_failing
+    send(outbox, "a")
+    assert call_at(outbox, 0.0).count == 1
 
 
 def test_pending_bytes_are_the_records_bytes() -> None:
