@@ -17,9 +17,9 @@ import boto3
 from botocore.config import Config
 
 from tidemill.transport import BATCHES, quicken
-from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Write
+from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Unreadable, Write
 from tidemill_consumers.core.plan import plan
-from tidemill_consumers.core.settle import is_proven_when_saved, lowest, settle, waiting
+from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
@@ -74,24 +74,30 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     """Apply a batch."""
     calls_before = app.entities.write_calls
     batch = intake(event)
-    unreadable = [Quarantined(one, one.reason) for one in batch.unreadable]
-    not_stored = [one.arrival.position.sequence for one in app.quarantine.store(unreadable)]
-
+    not_refused = _refuse(batch.unreadable, app)
     arrivals = app.trust.verified(batch.arrivals)
     not_looked_at = [one.position.sequence for one in batch.arrivals[len(arrivals) :][:1]]
-    keys, evicted, failed = _apply(arrivals, [*not_stored, *not_looked_at], app)
+    keys, evicted, failed = _apply(arrivals, [*not_refused, *not_looked_at], app)
     if evicted:
         put_metric("EvictedWriters", evicted)
 
     applied: Applied = {
         "records": batch.records,
-        "requests": len(batch.arrivals) + len(unreadable),
+        "requests": len(batch.arrivals) + len(batch.unreadable),
         "keys": keys,
         "write_calls": app.entities.write_calls - calls_before,
     }
     again = lowest(failed)
     failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again)}]
     return {"batchItemFailures": failures, "applied": applied}
+
+
+def _refuse(unreadable: Sequence[Unreadable], app: Application) -> list[int]:
+    """Have what is no request in the quarantine, and answer where it names somebody; the sequences that failed."""
+    not_stored = app.quarantine.store([Quarantined(one, one.reason) for one in unreadable])
+    failed = {one.arrival.position.sequence for one in not_stored}
+    stored = [one for one in unreadable if one.position.sequence not in failed]
+    return [*failed, *app.replies.send(refusals(stored))]
 
 
 def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application) -> tuple[int, int, list[int]]:

@@ -354,13 +354,13 @@ def _documents(platform: Platform) -> dict[str, State]:
 
 
 def _quarantined(platform: Platform) -> set[bytes]:
-    from base64 import b64decode
+    from tidemill_consumers.shell.quarantine import read
 
     s3, bucket = platform.emulator.client("s3"), platform.outputs["QuarantineBucketName"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    bodies = (json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys)
-    return {b64decode(body["payload"]) for body in bodies}
+    every = (read(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys)
+    return {part.payload for kept in every for part in kept.all_parts}
 
 
 def _positive(text: str) -> int:

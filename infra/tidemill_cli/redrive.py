@@ -123,7 +123,8 @@ class _Command:
         if not self._args.apply:
             self._write(found, [])
             return 0
-        left = f"; {len(found) - len(put_back):,} cannot be and stay" if len(put_back) < len(found) else ""
+        staying = sum(one.count for one in found if one.problem is not None)
+        left = f"; {staying:,} cannot be and stay" if staying else ""
         self._out.print(f"{len(put_back):,} to be put back on the stream {self._stream}{left}")
         if put_back and not self._args.yes:
             _ask()
@@ -228,11 +229,14 @@ class _Command:
             "key": kept.key,
             "id": kept.id or "none",
             "place": f"{kept.shard} {kept.sequence}, {kept.sub} in its record",
-            "payload": f"{len(kept.payload):,} bytes",
+            "payload": f"{sum(len(part.payload) for part in kept.all_parts):,} bytes",
         }
         for name, value in lines.items():
             self._out.print(Text(f"{name:<8} {printable(value)}"), soft_wrap=True)
-        self._out.print(Text(printable(_decoded(kept.payload)) + "\n"), soft_wrap=True)
+        for part in kept.all_parts:
+            if kept.parts:
+                self._out.print(Text(f"part {part.sub}, key {printable(part.key)}: {printable(part.reason)}"))
+            self._out.print(Text(printable(_decoded(part.payload)) + "\n"), soft_wrap=True)
 
     # ---- putting back
 
@@ -312,7 +316,7 @@ def _ask() -> None:
 
 def _entry(one: Found) -> dict[str, Any]:
     kept = one.kept
-    entry: dict[str, Any] = {"object": one.object_key, "problem": one.problem}
+    entry: dict[str, Any] = {"object": one.object_key, "problem": one.problem, "parts": one.count}
     if kept:
         entry |= {
             "arrived": _iso(kept.arrived),

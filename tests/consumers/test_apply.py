@@ -215,6 +215,26 @@ def test_bytes_that_cannot_be_quarantined_are_delivered_again(app: Application, 
     assert document(app) == {"ids": ["i1"]}
 
 
+def test_what_is_no_request_and_names_a_client_is_answered_once_it_is_quarantined(
+    app: Application, emulator: Emulator, heard: Heard
+) -> None:
+    newer = b'{"v":9,"cmd":"x","id":"i3","client":"bob"}'
+    wrong = [UserRecord("elsewhere", encode(request(2))), UserRecord("k", newer)]
+    event: KinesisEvent = {"Records": [*batch(request(1))["Records"], record(2, pack(wrong), "k")]}
+    assert retry_from(event, replace(app, quarantine=Quarantine(emulator.client("s3"), "nowhere"))) == 2
+    assert statuses(heard()) == {"i1": "accepted"}
+    assert retry_from(event, replace(app, replies=Replies(emulator.client("sns"), NOWHERE))) == 1
+    assert heard() == []
+    assert retry_from(event, app) is None
+    found = {reply.id: (message.client, reply) for message in heard() for reply in message.replies}
+    assert found["i2"][0] == "ann"
+    assert (found["i2"][1].status, found["i2"][1].error) == (
+        "quarantined",
+        "misrouted: its key is 'k', its partition key 'elsewhere'",
+    )
+    assert (found["i3"][0], found["i3"][1].status) == ("bob", "quarantined")
+
+
 def test_replies_that_cannot_be_sent_are_delivered_again(app: Application, emulator: Emulator, heard: Heard) -> None:
     broken = replace(app, replies=Replies(emulator.client("sns"), NOWHERE))
     event = batch(request(3, client=None), request(4), request(5))

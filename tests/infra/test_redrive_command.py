@@ -11,7 +11,7 @@ import pytest
 
 from tidemill.request import Request, encode
 from tidemill_cli import redrive
-from tidemill_consumers.core.batch import Arrival, Position, Quarantined
+from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
 from tidemill_consumers.shell.quarantine import Quarantine, object_key
 
 if TYPE_CHECKING:
@@ -87,6 +87,21 @@ def test_one_is_shown_whole(bucket: str, capsys: pytest.CaptureFixture[str], nam
     assert object_key(poison(2)) in shown
     assert '"n": 1' in shown
     assert "id-1" not in shown
+
+
+def test_parts_of_a_record_are_shown_and_counted(
+    bucket: str, emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [Unreadable("s", Position(9, n), NOON, f"k{n}", b"\xffpart %d" % n, "not UTF-8") for n in range(3)]
+    Quarantine(emulator.client("s3"), bucket).store([Quarantined(one, one.reason) for one in wrong])
+    out = tmp_path / "out.json"
+    assert run("--bucket", bucket, "--stream", "nowhere", "--reason", "UTF-8", "--json", out, "--apply", "--yes") == 0
+    assert "0 to be put back on the stream nowhere; 3 cannot be and stay" in capsys.readouterr().out
+    assert [(one["parts"], one["id"]) for one in json.loads(out.read_text())["objects"]] == [(3, None)]
+    name = object_key(Quarantined(wrong[0], ""))
+    assert run("--bucket", bucket, "--show", name) == 0
+    shown = capsys.readouterr().out
+    assert all(f"part {n}, key k{n}: not UTF-8" in shown and f"xffpart {n}" in shown for n in range(3))
 
 
 def test_a_stream_that_is_not_there_leaves_all_as_it_was(

@@ -149,8 +149,20 @@ MUTANTS = [
     Mutant(
         "bytes that could not be quarantined are not reported",
         APPLY,
-        ", not_stored, app)",
-        ", [], app)",
+        "return [*failed, *app.replies",
+        "return [*app.replies",
+    ),
+    Mutant(
+        "what is no request is answered before it is in the quarantine",
+        APPLY,
+        "if one.position.sequence not in failed]",
+        "]",
+    ),
+    Mutant(
+        "what is no request is not answered",
+        SETTLE,
+        "        if one.asker is not None\n",
+        "        if one.asker is not None and one.asker.id is None\n",
     ),
     Mutant(
         "replies that could not be sent are not reported",

@@ -21,7 +21,7 @@ from tidemill_consumers.core.batch import Rules
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent
-from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.quarantine import Quarantine, read
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_local.event_source.batches import Batch
@@ -267,6 +267,8 @@ class Pipeline:
 
     def __init__(self, world: World, rules: Rules, shards: int, batch_size: int, window: float, lanes: int) -> None:
         self.stream = Stream(world, shards)
+        self.refused: dict[str, bytes] = {}
+        """Payloads that are no requests, though they name a client and an id; by the id."""
         self.clients: dict[str, Client] = {}
         """By writer, which is also the name that they are answered under."""
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
@@ -309,8 +311,15 @@ class Pipeline:
         """Those of all environments."""
         return sum(one.entities.write_calls for one in self._environments)
 
+    @property
+    def quarantined(self) -> list[bytes]:
+        """The payloads that lie in the quarantine, or lay there."""
+        return [part.payload for body in self.bucket.objects.values() for part in read(body).all_parts]
+
     def _is_stored(self, client: str, request_id: str) -> bool:
-        """Whether the entity holds what became of a client's request."""
+        """Whether the entity holds what became of a client's request, or the quarantine what was none."""
+        if request_id in self.refused:
+            return self.refused[request_id] in self.quarantined
         key, counter = self.clients[client].sent[request_id]
         writers = self.table.items.get(key, NO_WRITERS)["writers"]["M"]
         return client in writers and int(writers[client]["S"].partition("/")[0]) >= counter

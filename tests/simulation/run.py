@@ -8,7 +8,6 @@ Each seed is a run of its own; `--seed N` replays one.
 from __future__ import annotations
 
 import argparse
-import base64
 import gc
 import json
 import logging
@@ -31,10 +30,11 @@ from simulation.pipeline import Client, Pipeline
 from simulation.redriving import Operator
 from simulation.world import START, World
 from tidemill import kpl
-from tidemill.request import REDRIVE, Request
+from tidemill.request import REDRIVE, Request, encode
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
 from tidemill_consumers.core.emits import EMITTER, IDS
 from tidemill_consumers.shell.attributes import from_item
+from tidemill_consumers.shell.quarantine import read
 from tidemill_consumers.shell.redrive import Wanted
 
 REQUESTS_PER_SEED = 2_000
@@ -125,6 +125,8 @@ class _Sent:
 
     ids: list[str] = field(default_factory=list)
     junk: list[bytes] = field(default_factory=list)
+    refused: set[bytes] = field(default_factory=set)
+    """Records of which no part is a request."""
 
 
 MENDED = Wanted(reason="poison")
@@ -208,10 +210,26 @@ def _follow_ups(world: World, keys: list[str]) -> list[Any]:
 def _put_junk(world: World, pipeline: Pipeline, sent: _Sent) -> None:
     """What no request is: bytes, broken JSON, an aggregate whose checksum is wrong."""
     chance = world.random
+    if chance.random() < 0.3:
+        return _put_refused(world, pipeline, sent)
     junk = chance.choice([b'{"cmd":', bytes([0xF3, 0x89, 0x9A, 0xC2, 1, 2, 3]) + chance.randbytes(30), b"\xff\xfe"])
     junk += chance.randbytes(4)
     pipeline.stream.put(f"key/{chance.randrange(5)}", junk)
     sent.junk.append(junk)
+    return None
+
+
+def _put_refused(world: World, pipeline: Pipeline, sent: _Sent) -> None:
+    """An aggregate of what is no request: misrouted, of another version, bytes. The first two ask for an answer."""
+    chance = world.random
+    client = chance.choice(list(pipeline.clients))
+    wrong = [Request(id=f"{chance.random()}", cmd="step", key="elsewhere", client=client, data={}) for _ in range(2)]
+    payloads = [encode(wrong[0]), encode(wrong[1]).replace(b'"v":1', b'"v":9'), b"\xff" + chance.randbytes(4)]
+    pipeline.refused |= {one.id: payload for one, payload in zip(wrong, payloads, strict=False)}
+    sent.junk += payloads
+    record = kpl.pack([kpl.UserRecord(f"key/{place}", payload) for place, payload in enumerate(payloads)])
+    sent.refused.add(record)
+    pipeline.stream.put(f"key/{chance.randrange(5)}", record)
 
 
 def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -> bool:
@@ -224,7 +242,7 @@ def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -
 def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
     """What went wrong. `early`: ids redriven while things failed, whose first outcome may be told late, or never."""
     result = Result(requests=len(sent.ids) + len(sent.junk))
-    expected = _expected(pipeline)
+    expected = _expected(pipeline, sent)
     statuses = expected.statuses
     result.emitted, result.reordered, result.wrong = len(expected.emits), expected.reordered, expected.foreign
     result.lost = sum(one not in statuses for one in expected.emits)
@@ -250,7 +268,11 @@ def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
         else:
             result.wrong += heard != outcomes or pipeline.topic.last[one] != statuses.get(one)
     objects = {name.partition("/")[2]: body for name, body in pipeline.bucket.objects.items()}
-    kept = [base64.b64decode(json.loads(body)["payload"]) for body in objects.values()]
+    kept = [part.payload for body in objects.values() for part in read(body).all_parts]
+    for one in pipeline.refused:
+        heard = pipeline.topic.heard.get(one)
+        result.unanswered += not heard
+        result.wrong += bool(heard) and heard != {"quarantined"}
     result.lost += sum(junk not in kept for junk in sent.junk)
     quarantined = expected.quarantined
     result.double += max(0, len(kept) - quarantined - len(sent.junk))
@@ -285,15 +307,15 @@ class _Expected:
     """Follow-up requests on the stream that no rule asked for so."""
 
 
-def _expected(pipeline: Pipeline) -> _Expected:
+def _expected(pipeline: Pipeline, sent: _Sent) -> _Expected:
     expected = _Expected()
     last: dict[tuple[str, str], int] = {}
     redriven: set[str] = set()
-    read: dict[bytes, list[Request]] = {}  # what a producer put again need not be read again
+    requests: dict[bytes, list[Request]] = {}  # what a producer put again need not be read again
     for record in pipeline.stream.log:
-        if record.data not in read:
-            read[record.data] = _requests(record.data)
-        for request in read[record.data]:
+        if record.data not in requests:
+            requests[record.data] = [] if record.data in sent.refused else _requests(record.data)
+        for request in requests[record.data]:
             key, writer, counter = request.key or "", request.writer or "", request.counter or 0
             if writer.startswith(EMITTER):
                 expected.foreign += expected.emits.get(request.id) != request

@@ -1,7 +1,6 @@
 """Every single and every double fault at the calls that one batch makes, its redeliveries included."""
 
 import base64
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -20,7 +19,7 @@ from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.quarantine import Quarantine
+from tidemill_consumers.shell.quarantine import Quarantine, read
 from tidemill_consumers.shell.replies import Replies
 
 T = TypeVar("T")
@@ -100,14 +99,16 @@ RECORDS = [
     [request(8, "b")],
 ]
 JUNK = b"\xff\xfe"
-STATUSES = {f"r{n}": "accepted" for n in range(1, 9)} | {"r4": "rejected", "r5": "quarantined"}
+MISROUTED = encode(request(9, "elsewhere"))
+STATUSES = {f"r{n}": "accepted" for n in range(1, 9)} | dict.fromkeys(["r5", "r9"], "quarantined") | {"r4": "rejected"}
 EMITTED = [("emit/a", 1, "r1", 0), ("emit/a", 2, "r1", 1), ("emit/a", 3, "r6", 0)]
 DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"]}, "b": {"ids": ["r2", "r3", "r8"]}}
 
 
 def events() -> list[dict[str, Any]]:
-    """The batch's records, and one that is no request."""
-    payloads = [data_of(requests) for requests in RECORDS] + [JUNK]
+    """The batch's records, and one of which no part is a request."""
+    payloads = [data_of(requests) for requests in RECORDS]
+    payloads.append(kpl.pack([kpl.UserRecord("junk", JUNK), kpl.UserRecord("junk", MISROUTED)]))
     return [
         {
             "eventID": f"{SHARD}:{10**20 + n}",
@@ -136,7 +137,7 @@ def run(faults: Mapping[int, str]) -> Script:
     script = Script(faults)
     world: Any = script
     table, bucket, stream = Table(world), Bucket(world), Log()
-    topic = Topic(world, lambda client, request_id: is_stored(table, request_id))
+    topic = Topic(world, lambda client, request_id: is_stored(table, bucket, request_id))
     clients: Any = table, bucket, topic, Kinesis(world, stream)  # type: ignore[arg-type] # all that it needs of one
     application = Application(
         rules={"append": append, "raise": raising},
@@ -159,8 +160,7 @@ def run(faults: Mapping[int, str]) -> Script:
     assert {one: set(heard) for one, heard in topic.heard.items()} == {one: {s} for one, s in STATUSES.items()}
     assert topic.too_early == 0
     assert [(one.writer, one.counter, one.data["of"], one.data["place"]) for one in stream.requests] == EMITTED
-    kept = [base64.b64decode(json.loads(body)["payload"]) for body in bucket.objects.values()]
-    assert sorted(kept) == sorted([JUNK, encode(RECORDS[2][0])])
+    assert sorted(kept(bucket)) == sorted([JUNK, MISROUTED, encode(RECORDS[2][0])])
     return script
 
 
@@ -175,14 +175,20 @@ def deliver(records: list[dict[str, Any]], application: Application) -> list[dic
     return [one for one in records if failures and int(one["kinesis"]["sequenceNumber"]) >= min(failures)]
 
 
-def is_stored(table: Table, request_id: str) -> bool:
+def kept(bucket: Bucket) -> list[bytes]:
+    return [part.payload for body in bucket.objects.values() for part in read(body).all_parts]
+
+
+def is_stored(table: Table, bucket: Bucket, request_id: str) -> bool:
+    if request_id == "r9":
+        return MISROUTED in kept(bucket)
     item = table.items.get("a" if request_id in ("r1", "r5", "r6", "r7") else "b")
     held = item["writers"]["M"]["w"]["S"] if item else "0"
     return int(held.partition("/")[0]) >= int(request_id[1:])
 
 
-CALLS = 6
-"""A read, two objects, a write, a message, follow-up requests."""
+CALLS = 7
+"""A read, two objects, a write, two messages, follow-up requests."""
 
 
 def test_the_batch_makes_as_many_calls_as_are_struck() -> None:

@@ -104,8 +104,15 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """None: unsigned."""
 
 
+class Asker(NamedTuple):
+    """Who is to be answered, and for which request."""
+
+    client: str
+    id: str
+
+
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
-    """Bytes that are no request: they name no entity and nobody to answer."""
+    """Bytes that are no request: they name no entity, though perhaps somebody to answer."""
 
     shard: str
     position: Position
@@ -114,6 +121,8 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
     """The partition key."""
     payload: bytes
     reason: str
+    asker: Asker | None = None
+    """None where no client and id can be read from the bytes."""
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from tidemill_consumers.core.batch import Arrival, Plan, Verdict, Write
+from tidemill.request import Reply
+from tidemill_consumers.core.batch import Arrival, Plan, Receipt, Unreadable, Verdict, Write
 
 
 def is_proven_when_saved(write: Write) -> bool:
@@ -30,6 +31,15 @@ def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
         stopped={write.key: write.stopped for write in done if write.stopped is not None},
         emits=tuple([emitted for write in done for emitted in write.emits]),
     )
+
+
+def refusals(unreadable: Iterable[Unreadable]) -> list[Receipt]:
+    """The answers to those that name somebody to answer, to be sent once they are in the quarantine."""
+    return [
+        Receipt(one.asker.client, Reply(one.asker.id, "quarantined", error=one.reason), one.position.sequence)
+        for one in unreadable
+        if one.asker is not None
+    ]
 
 
 def waiting(arrivals: Iterable[Arrival], verdict: Verdict) -> list[Arrival]:

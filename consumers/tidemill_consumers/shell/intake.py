@@ -17,19 +17,25 @@ from tidemill.request import (
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
     Document,
+    Key,
+    Name,
     RefusedRequest,
     Request,
     decode_all,
     decode_json,
 )
 from tidemill.request import decode as decode_request
-from tidemill_consumers.core.batch import Arrival, Position, Unreadable
+from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable
 
 TRACK = "event.track"
 """The command that the bytes of clients unaware of the contract become."""
 
 TOGETHER = 128
 """User records that are read at once; where one of them is odd, one by one."""
+
+
+MAX_SHOWN = 80
+"""Characters of a key that a reason shows, of what `repr` makes of it too: a record has thousands of reasons."""
 
 
 class KinesisData(TypedDict):
@@ -126,7 +132,8 @@ def _read_each(
         try:
             request = read_request(payload, key, shard, position)
         except RefusedRequest as error:
-            unreadable.append(Unreadable(shard, position, arrived, key, payload, str(error)))
+            reason = str(error)
+            unreadable.append(Unreadable(shard, position, arrived, key, payload, reason, asker_of(payload)))
         else:
             yield Arrival(shard, position, arrived, key, request, payload)
 
@@ -157,8 +164,32 @@ def read_request(payload: bytes, key: str, shard: str, position: Position) -> Re
     if request.key is None:
         return msgspec.structs.replace(request, key=key)
     if request.key != key:
-        raise RefusedRequest(f"misrouted: its key is {request.key[:80]!r}, its partition key {key[:80]!r}")
+        raise RefusedRequest(f"misrouted: its key is {_shown(request.key)}, its partition key {_shown(key)}")
     return request
+
+
+def _shown(key: str) -> str:
+    return repr(key[:MAX_SHOWN])[: MAX_SHOWN + 2]
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    id: Name
+    client: Key
+
+
+_named_decoder = msgspec.json.Decoder(_Named)
+
+
+def asker_of(payload: bytes) -> Asker | None:
+    """Who is to be answered that this is no request: well-formed JSON with a client and an id as the contract has them.
+
+    It may be wrong in all else: misrouted, too large, of another version, without a command.
+    """
+    try:
+        named = _named_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return Asker(named.client, named.id)
 
 
 def _event(payload: bytes) -> Document | None:

@@ -6,7 +6,7 @@ Room: shell. What is stored and its form; redrive.py reads it and puts it back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import REDRIVE, RefusedRequest, Request
 from tidemill.sendable import to_payload
-from tidemill_consumers.core.batch import Arrival, Position, Quarantined
+from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
 from tidemill_consumers.core.trust import Seals, what_it_was
 from tidemill_consumers.shell.calls import MapCalls, at_once
 from tidemill_consumers.shell.intake import place_of, read_request
+from tidemill_consumers.shell.parts import Part, Parts, gathered, summary
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -37,14 +38,18 @@ PREFIX = "quarantine/"
 class Kept(msgspec.Struct, frozen=True):
     """What is kept of a request, as JSON; `payload` is base64 there.
 
+    Several parts of one record that are no requests are one object: `parts` holds them, `payload` is empty, and
+    `reason`, `key` and `sub` are a summary, the first part's key and its place.
+
     Attributes:
         reason: why it is here.
         id: the request's, where it has one: bytes that are no request have none.
-        cmd: likewise.
+        cmd: the request's, where it has one.
         key: the ordering key.
         shard: where it stood; with `sequence` (digits) and `sub` its place in the stream.
         arrived: when, in seconds since 1970, by the stream's clock.
         payload: the user record as it came.
+        parts: of a record's parts that are no requests, where there are several; the field is left out elsewhere.
     """
 
     reason: str
@@ -56,6 +61,14 @@ class Kept(msgspec.Struct, frozen=True):
     sub: int
     arrived: float
     payload: bytes
+    parts: Parts | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def all_parts(self) -> Sequence[Part]:
+        """What it holds, part by part: usually one."""
+        if self.parts is msgspec.UNSET:
+            return (Part(self.sub, self.key, self.reason, self.payload),)
+        return tuple(self.parts)
 
     @property
     def position(self) -> Position:
@@ -66,7 +79,8 @@ class Kept(msgspec.Struct, frozen=True):
 class Quarantine:
     """The quarantine bucket.
 
-    An object is named by its request's place in the stream, so that storing it again changes nothing.
+    An object is named by its request's place in the stream, so that storing it again changes nothing. The parts of one
+    record that are no requests are one object, named by the first's place.
 
     Args:
         s3: a boto3 S3 client.
@@ -81,19 +95,35 @@ class Quarantine:
 
     def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
         """Store each; those that could not be stored."""
-        every = tuple(quarantined)
-        stored = self._map(self._stored, every)
-        return tuple(one for one, is_stored in zip(every, stored, strict=True) if not is_stored)
+        objects = together(quarantined)
+        stored = self._map(self._stored, objects)
+        return tuple(one for of, is_stored in zip(objects, stored, strict=True) if not is_stored for one in of)
 
-    def _stored(self, one: Quarantined) -> bool:
+    def _stored(self, of: Sequence[Quarantined]) -> bool:
+        name = object_key(of[0])
         try:
-            self._s3.put_object(
-                Bucket=self._bucket, Key=object_key(one), Body=body(one), ContentType="application/json"
-            )
+            self._s3.put_object(Bucket=self._bucket, Key=name, Body=body(*of), ContentType="application/json")
         except (ClientError, BotoCoreError) as error:
-            log.warning("cannot quarantine %s: %s", object_key(one), error)
+            log.warning("cannot quarantine %s: %s", name, error)
             return False
         return True
+
+
+def together(quarantined: Iterable[Quarantined]) -> list[list[Quarantined]]:
+    """Those that become one object: each request, and all of a record that is none."""
+    objects: list[list[Quarantined]] = []
+    of_record: dict[tuple[str, int], list[Quarantined]] = {}
+    for one in quarantined:
+        at = one.arrival
+        if isinstance(at, Arrival):
+            objects.append([one])
+            continue
+        record = at.shard, at.position.sequence
+        if record not in of_record:
+            of_record[record] = []
+            objects.append(of_record[record])
+        of_record[record].append(one)
+    return objects
 
 
 def object_key(one: Quarantined) -> str:
@@ -107,22 +137,29 @@ def day_of(arrived: float) -> str:
     return datetime.fromtimestamp(arrived, UTC).strftime("%Y-%m-%d")
 
 
-def body(one: Quarantined) -> bytes:
-    """What is kept of it."""
+def body(one: Quarantined, *others: Quarantined) -> bytes:
+    """What is kept of it, and of the others of its record where there are any."""
+    at = one.arrival
+    if others:
+        parts = gathered([each.arrival for each in (one, *others) if isinstance(each.arrival, Unreadable)])
+        first = Quarantined(msgspec.structs.replace(at, payload=b""), summary(parts))
+        return msgspec.json.encode(msgspec.structs.replace(_kept(first), parts=parts))
+    return msgspec.json.encode(_kept(one))
+
+
+def _kept(one: Quarantined) -> Kept:
     at = one.arrival
     request = at.request if isinstance(at, Arrival) else None
-    return msgspec.json.encode(
-        Kept(
-            reason=one.reason,
-            id=request.id if request else None,
-            cmd=request.cmd if request else None,
-            key=at.key,
-            shard=at.shard,
-            sequence=str(at.position.sequence),
-            sub=at.position.sub,
-            arrived=at.arrived,
-            payload=at.payload,
-        )
+    return Kept(
+        reason=one.reason,
+        id=request.id if request else None,
+        cmd=request.cmd if request else None,
+        key=at.key,
+        shard=at.shard,
+        sequence=str(at.position.sequence),
+        sub=at.position.sub,
+        arrived=at.arrived,
+        payload=at.payload,
     )
 
 
@@ -138,7 +175,9 @@ def read(stored: bytes) -> Kept:
     try:
         kept = _kept_decoder.decode(stored)
         int(kept.sequence)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        if not kept.all_parts:
+            raise ValueError("it has no parts")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, IndexError) as error:
         raise RefusedRequest(f"not an object of the quarantine: {error}") from None
     return kept
 
@@ -152,6 +191,8 @@ def redriven(kept: Kept, seals: Seals | None = None) -> Request:
     Raises:
         RefusedRequest: it never was a request, or is none that may be sent. Says why.
     """
+    if kept.parts is not msgspec.UNSET:
+        raise RefusedRequest(f"no request: {kept.reason}")
     try:
         request = read_request(kept.payload, kept.key, kept.shard, kept.position)
     except RefusedRequest as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -63,8 +63,7 @@ class Wanted:
         if kept is None:
             return self == Wanted()
         return (
-            self.reason in kept.reason
-            and self.key in (None, kept.key)
+            any(self.reason in one.reason and self.key in (None, one.key) for one in kept.all_parts)
             and (self.since is None or kept.arrived >= self.since)
             and (self.until is None or kept.arrived < self.until)
         )
@@ -76,13 +75,15 @@ class Found:
 
     Attributes:
         object_key: where it lies.
-        kept: what it holds, but for the payload; None when it cannot be read.
+        kept: what it holds, but for the payloads; None when it cannot be read.
         problem: why it cannot be redriven; None when it can.
+        count: the parts that it holds, of which each would have been a request.
     """
 
     object_key: str
     kept: Kept | None
     problem: str | None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Objects:
         while some := list(islice(keys, READ_AT_ONCE)):
             for key, stored in zip(some, self.map(self.read, some), strict=True):
                 found = _found(key, stored, self.seals) if stored is not None else None
-                yield found if found and wanted.takes(found.kept) else None
+                yield _lean(found) if found and wanted.takes(found.kept) else None
 
     def read(self, object_key: str) -> bytes | None:
         """An object; None when there is none."""
@@ -202,7 +203,13 @@ def _found(object_key: str, stored: bytes, seals: Seals | None) -> Found:
         redriven(kept, seals)
     except RefusedRequest as error:
         problem = str(error)
-    return Found(object_key, kept and msgspec.structs.replace(kept, payload=b""), problem)
+    return Found(object_key, kept, problem, len(kept.all_parts) if kept else 1)
+
+
+def _lean(found: Found) -> Found:
+    """Without what takes room: there may be many."""
+    kept = found.kept and msgspec.structs.replace(found.kept, payload=b"", parts=msgspec.UNSET)
+    return replace(found, kept=kept)
 
 
 def _redrive(objects: Objects, keys: Sequence[str], put: Put) -> Iterator[Redriven]:

@@ -3,8 +3,20 @@
 from msgspec.structs import replace
 
 from tidemill.request import Reply, Request
-from tidemill_consumers.core.batch import Arrival, Emitted, Entity, Plan, Position, Quarantined, Receipt, Verdict, Write
-from tidemill_consumers.core.settle import is_proven_when_saved, lowest, settle, waiting
+from tidemill_consumers.core.batch import (
+    Arrival,
+    Asker,
+    Emitted,
+    Entity,
+    Plan,
+    Position,
+    Quarantined,
+    Receipt,
+    Unreadable,
+    Verdict,
+    Write,
+)
+from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 
 
 def write(key: str, first: int, stopped: Position | None = None) -> Write:
@@ -57,6 +69,14 @@ def test_a_save_proves_what_comes_of_it_only() -> None:
     assert not is_proven_when_saved(replace(write("a", 1), becomes=None))
     poison = Quarantined(arrival("a", 1, 0), "no")
     assert not is_proven_when_saved(replace(write("a", 1), quarantine=(poison,)))
+
+
+def test_what_is_no_request_is_answered_where_it_names_somebody() -> None:
+    named, other = (
+        Unreadable("s", Position(7, n), 1.0, "k", b"", "misrouted", asker)
+        for n, asker in enumerate((Asker("c", "i"), None))
+    )
+    assert refusals([named, other]) == [Receipt("c", Reply("i", "quarantined", error="misrouted"), 7)]
 
 
 def test_an_empty_batch_is_done() -> None:

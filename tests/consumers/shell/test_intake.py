@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tidemill.kpl import MAGIC, UserRecord, pack
 from tidemill.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Json, Request, encode
-from tidemill_consumers.core.batch import Arrival, Position, Unreadable
+from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable
 from tidemill_consumers.shell.intake import TRACK, EventRecord, Intake, intake
 from tidemill_load.hostile import HostileRecord, hostile_records
 
@@ -197,6 +197,53 @@ def test_what_means_to_be_a_request_and_is_none_is_unreadable(payload: bytes, re
     assert found.payload == payload
     with pytest.raises(ValueError, match=reason):
         raise ValueError(found.reason)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        encode(request(key="mine")),
+        b'{"v":2,"cmd":"x","id":"i1","client":"c"}',
+        b'{"v":1,"id":"i1","cmd":7,"client":"c","data":{}}',
+        b'{"v":1,"id":"i1","cmd":"b","client":"c","data":{},"cmd":"c"}',
+        b'{"v":1,"id":"i1","cmd":"b","client":"c","data":{"x":' + b"[" * 40 + b"]" * 40 + b"}}",
+        b'{"id":"i1","client":"c","x":"' + b"x" * MAX_REQUEST_BYTES + b'"}',
+    ],
+    ids=["misrouted", "version", "type", "twice", "deep", "large"],
+)
+def test_what_is_none_and_names_a_client_tells_whom_to_answer(payload: bytes) -> None:
+    assert unreadable(payload, key="yours").asker == Asker("c", "i1")
+
+
+@pytest.mark.parametrize("key", ["", "k" * (MAX_KEY_CHARACTERS + 1)])
+def test_a_request_under_a_key_that_no_item_can_have_tells_whom_to_answer(key: str) -> None:
+    (found,) = read(record(pack([UserRecord(key, encode(request(key=None)))]), key="a lane")).unreadable
+    assert found.asker == Asker("c", "i1")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"v":9,"cmd":"x","id":"i1"}',
+        b'{"v":9,"cmd":"x","client":"c"}',
+        b'{"v":9,"cmd":"x","id":"i1","client":""}',
+        b'{"v":9,"cmd":"x","id":"i1","client":"' + b"c" * 257 + b'"}',
+        b'{"v":9,"cmd":"x","id":"' + b"i" * 129 + b'","client":"c"}',
+        b'{"v":9,"cmd":"x","id":"i1","client":["c"]}',
+        b'{"v":9,"cmd":"x","id":"i1","client":"c"',
+        b'{"v":9,"cmd":"x","id":"i1","client":"\xff"}',
+        b'{"cmd":"x","id":"i1","client":"c","x":' + b"[" * 100_000,
+        b"\xff",
+        b"",
+    ],
+)
+def test_what_names_nobody_asks_for_no_answer(payload: bytes) -> None:
+    assert unreadable(payload).asker is None
+
+
+def test_a_reason_shows_as_much_of_keys_as_it_may() -> None:
+    found = unreadable(encode(request(key="\x00" * 256)), key="\U000e0001" * 256)
+    assert len(found.reason) < 250
 
 
 @pytest.mark.parametrize("hostile", hostile_records(seed=1), ids=lambda hostile: hostile.name)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 
 from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, encode
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
+from tidemill_consumers.shell.parts import Part
 from tidemill_consumers.shell.quarantine import Quarantine, body, object_key, read, redriven
 from tidemill_local.emulator import Emulator
 
@@ -119,7 +120,7 @@ def test_a_refusal_of_s3_is_told(stub: Stub) -> None:
     s3, answers = stub("s3")
     answers.add_client_error("put_object", "SlowDown")
     answers.add_response("put_object", {})
-    assert Quarantine(s3, "quarantine").store([rubbish(), poison()]) == (rubbish(),)
+    assert Quarantine(s3, "quarantine", map).store([rubbish(), poison()]) == (rubbish(),)
 
 
 # ── Read back ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,8 +138,85 @@ def test_what_is_read_back_is_what_was_kept() -> None:
     assert (kept.arrived, kept.payload) == (one.arrival.arrived, one.arrival.payload)
 
 
+def parts(*subs: int, sequence: int = 7) -> list[Quarantined]:
+    """Of one record: each has the first key or the second, and its own bytes."""
+    reasons = "not UTF-8", "misrouted"
+    every = [
+        Unreadable(
+            "shardId-000000000006", Position(sequence, sub), 1545084650.5, f"k{sub % 2}", b"\xff%d" % sub, reason
+        )
+        for sub in subs
+        for reason in [reasons[sub % 2]]
+    ]
+    return [Quarantined(one, one.reason) for one in every]
+
+
+def test_a_records_parts_that_are_no_requests_lie_there_together(
+    quarantine: Quarantine, stored: Callable[[], dict[str, Any]]
+) -> None:
+    assert quarantine.store([*parts(2, 3, 9), poison(7, sub=4), *parts(0, sequence=8)]) == ()
+    found = stored()
+    day = "quarantine/dt=2018-12-17/shardId-000000000006"
+    assert set(found) == {f"{day}/7-2.json", f"{day}/7-4.json", f"{day}/8-0.json"}
+    assert found[f"{day}/7-2.json"] == {
+        "reason": "3 parts that are no requests: not UTF-8; misrouted",
+        "id": None,
+        "cmd": None,
+        "key": "k0",
+        "shard": "shardId-000000000006",
+        "sequence": "7",
+        "sub": 2,
+        "arrived": 1545084650.5,
+        "payload": "",
+        "parts": {
+            "sub": [2, 3, 9],
+            "keys": ["k0", "k1"],
+            "key": [0, 1, 1],
+            "reasons": ["not UTF-8", "misrouted"],
+            "reason": [0, 1, 1],
+            "payload": [b64encode(b"\xff%d" % sub).decode() for sub in (2, 3, 9)],
+        },
+    }
+    assert "parts" not in found[f"{day}/8-0.json"], "one part alone is kept as ever"
+
+
+def test_parts_are_read_back_whole_and_are_no_request() -> None:
+    several = parts(2, 3)
+    kept = read(body(*several))
+    assert kept.all_parts == (
+        Part(2, "k0", "not UTF-8", b"\xff2"),
+        Part(3, "k1", "misrouted", b"\xff3"),
+    )
+    with pytest.raises(RefusedRequest, match="no request: 2 parts"):
+        redriven(kept)
+    assert read(body(several[0])).all_parts == (Part(2, "k0", "not UTF-8", b"\xff2"),)
+
+
+def test_as_many_parts_as_a_record_holds_are_little_more_than_the_record() -> None:
+    wave, reason = "\N{WATER WAVE}" * 256, "x" * 200
+    every = [Unreadable("s", Position(7, sub), 1.0, wave, b"", reason) for sub in range(174_747)]
+    assert len(body(*[Quarantined(one, one.reason) for one in every])) < 3 * 1024 * 1024
+
+
+def test_parts_that_could_not_be_stored_are_told_each(stub: Stub) -> None:
+    s3, answers = stub("s3")
+    answers.add_client_error("put_object", "SlowDown")
+    answers.add_response("put_object", {})
+    several = parts(2, 3)
+    assert Quarantine(s3, "quarantine", map).store([*several, poison()]) == tuple(several)
+
+
 @pytest.mark.parametrize(
-    "stored", [b"", b"{}", b"\xff", b"[" * 9999, body(poison()).replace(b'"sequence":"', b'"sequence":"x')]
+    "stored",
+    [
+        b"",
+        b"{}",
+        b"\xff",
+        b"[" * 9999,
+        body(poison()).replace(b'"sequence":"', b'"sequence":"x'),
+        body(*parts(2, 3)).replace(b'"key":[0,1]', b'"key":[0,7]'),
+        body(*parts(2, 3)).replace(b'"key":[0,1]', b'"key":[0]'),
+    ],
 )
 def test_what_the_quarantine_did_not_write_is_refused(stored: bytes) -> None:
     with pytest.raises(RefusedRequest, match="not an object of the quarantine"):

@@ -121,6 +121,18 @@ def test_what_cannot_be_redriven_is_found_with_the_reason(
     assert ids(found_in(objects, Wanted(reason="UTF-8"))) == [None]
 
 
+def test_a_records_parts_are_found_by_each_of_them_and_counted(store: Callable[..., Objects]) -> None:
+    wrong = [Unreadable("s", Position(7, n), NOON, f"k{n}", b"\xff", f"reason {n}") for n in range(5)]
+    objects = store(*[Quarantined(one, one.reason) for one in wrong])
+    (found,) = found_in(objects, Wanted(reason="reason 4", key="k4"))
+    assert (found.count, found.problem) == (
+        5,
+        "no request: 5 parts that are no requests: reason 0; reason 1; reason 2; …",
+    )
+    assert found_in(objects, Wanted(reason="reason 4", key="k3")) == [], "both of one part"
+    assert found_in(objects, Wanted(reason="reason 5")) == []
+
+
 def test_what_is_put_back_is_moved_and_the_rest_stays(
     store: Callable[..., Objects], lying: Callable[[], list[str]]
 ) -> None:
