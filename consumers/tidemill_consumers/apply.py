@@ -29,6 +29,7 @@ from tidemill_consumers.shell.metrics import put_metric
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.streams import Streams
 from tidemill_consumers.shell.trust import Trust
 
 ROUNDS = 5
@@ -67,13 +68,14 @@ class Application:
     quarantine: Quarantine
     replies: Replies
     emits: Emits
+    streams: Streams
     trust: Trust = field(default_factory=Trust)
 
 
 def apply(event: KinesisEvent, app: Application) -> Response:
     """Apply a batch."""
     calls_before = app.entities.write_calls
-    batch = intake(event)
+    batch = intake(event, app.streams.of(event["Records"]))
     not_refused = _refuse(batch.unreadable, app)
     arrivals = app.trust.verified(batch.arrivals)
     not_looked_at = [one.position.sequence for one in batch.arrivals[len(arrivals) :][:1]]
@@ -168,13 +170,20 @@ def application(remembers: bool = True) -> Application:
     stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config), BATCHES)
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if remembers else 0
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
+    streams = Streams(boto3.client("kinesis", config=config), stream)
     return Application(
         rules=rules,
         retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
-        entities=Entities(dynamodb, env["TIDEMILL_TABLE"], remembered=Remembered(remembered) if remembered else None),
+        entities=Entities(
+            dynamodb,
+            env["TIDEMILL_TABLE"],
+            remembered=Remembered(remembered) if remembered else None,
+            own=streams.own if remembers else None,
+        ),
         quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
         replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
+        streams=streams,
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
     )
 

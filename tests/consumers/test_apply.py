@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from described import STREAM_ARN, Described
 from tidemill.kpl import UserRecord, pack, unpack
 from tidemill.request import Document, Receipts, Request, decode, encode
 from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, handler
@@ -23,6 +24,7 @@ from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.remembered import SAMPLES, Remembered
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.streams import Streams
 from tidemill_local.emulator import Emulator
 
 Clients: TypeAlias = Callable[[str], Any]
@@ -59,6 +61,7 @@ def app(emulator: Emulator, table: str, bucket: str, topic: str, stream: str) ->
         quarantine=Quarantine(emulator.client("s3"), bucket),
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None),
+        streams=Streams(cast("Any", Described()), "requests"),
     )
 
 
@@ -95,9 +98,10 @@ def request(n: int, cmd: str = "append", key: str = "k", client: str | None = "a
     return Request(id=f"i{n}", cmd=cmd, key=key, client=client, writer="w", counter=n, data={})
 
 
-def record(sequence: int, data: bytes, key: str) -> EventRecord:
+def record(sequence: int, data: bytes, key: str, arn: str = STREAM_ARN) -> EventRecord:
     return {
         "eventID": f"{SHARD}:{sequence}",
+        "eventSourceARN": arn,
         "kinesis": {
             "partitionKey": key,
             "sequenceNumber": str(sequence),
@@ -107,9 +111,9 @@ def record(sequence: int, data: bytes, key: str) -> EventRecord:
     }
 
 
-def batch(*requests: Request) -> KinesisEvent:
+def batch(*requests: Request, arn: str = STREAM_ARN) -> KinesisEvent:
     """One record each; the sequence numbers are the counters."""
-    return {"Records": [record(one.counter or 0, encode(one), one.key or "") for one in requests]}
+    return {"Records": [record(one.counter or 0, encode(one), one.key or "", arn) for one in requests]}
 
 
 def aggregate(sequence: int, requests: list[Request]) -> EventRecord:
@@ -498,14 +502,20 @@ def test_a_key_that_emits_more_than_its_entity_can_keep_is_finished_at_once(
 
 
 def test_lambda_finds_what_it_needs_in_its_environment(
-    app: Application, emulator: Emulator, table: str, bucket: str, topic: str, monkeypatch: pytest.MonkeyPatch
+    app: Application,
+    emulator: Emulator,
+    table: str,
+    bucket: str,
+    topic: str,
+    stream: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = {
         **emulator.environment,
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
         "TIDEMILL_REMEMBERED_MIB": "16",
-        "TIDEMILL_STREAM": "requests",
+        "TIDEMILL_STREAM": stream,
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
@@ -517,15 +527,17 @@ def test_lambda_finds_what_it_needs_in_its_environment(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     application.cache_clear()
     keys = [f"k{n}" for n in range(SAMPLES + 1)]
-    views = batch(*(request(n, "content.view", key) for n, key in enumerate(keys, 1)))
+    arn = STREAM_ARN.replace("/requests", f"/{stream}")
+    views = batch(*(request(n, "content.view", key) for n, key in enumerate(keys, 1)), arn=arn)
     try:
-        assert handler(batch(request(1, "content.view")), None)["batchItemFailures"] == []
+        assert handler(batch(request(1, "content.view"), arn=arn), None)["batchItemFailures"] == []
         assert application().retention == 86_400
         assert application() is application()
         assert handler(views, None)["batchItemFailures"] == []
         assert application().entities.recall(keys)[1] == {keys[-1]}, "the others are read all the same"
         forgetful = application(remembers=False)
-        assert apply(batch(*(request(n + 100, "content.view", key) for n, key in enumerate(keys, 1))), forgetful)
+        again = batch(*(request(n + 100, "content.view", key) for n, key in enumerate(keys, 1)), arn=arn)
+        assert apply(again, forgetful)["batchItemFailures"] == []
         assert forgetful.entities.recall(keys)[1] == set()
     finally:
         application.cache_clear()

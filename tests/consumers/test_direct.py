@@ -20,6 +20,7 @@ from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities, Unloadable
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.streams import Streams
 from tidemill_local.emulator import Emulator
 
 Heard: TypeAlias = Callable[[], list[Receipts]]
@@ -54,6 +55,7 @@ def app(emulator: Emulator, table: str, bucket: str, topic: str, stream: str) ->
         quarantine=Quarantine(emulator.client("s3"), bucket),
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None),
+        streams=Streams(emulator.client("kinesis"), stream),
     )
 
 

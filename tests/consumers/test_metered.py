@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from described import STREAM_ARN
 from tidemill.request import Request, encode
 from tidemill_consumers import apply, metered
 from tidemill_consumers.shell.capacity import LINE
@@ -52,10 +53,11 @@ def used(said: str) -> dict[str, float]:
     return found
 
 
-def test_a_batch_says_what_it_used(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_says_what_it_used(stream: str, capsys: pytest.CaptureFixture[str]) -> None:
     records: Any = [
         {
             "eventID": f"shardId-000000000000:{number}",
+            "eventSourceARN": STREAM_ARN.replace("/requests", f"/{stream}"),
             "kinesis": {
                 "partitionKey": key,
                 "sequenceNumber": str(number),

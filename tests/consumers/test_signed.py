@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from described import STREAM_ARN
 from tidemill.kpl import unpack
 from tidemill.request import REDRIVE, Document, Receipts, Request, Was, decode, encode
 from tidemill.signature import Signer, deregistration, registration
@@ -24,6 +25,7 @@ from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.redrive import Objects, Wait, Wanted, oldest_first, redrive
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.streams import Streams
 from tidemill_consumers.shell.trust import Trust
 from tidemill_local.emulator import Emulator
 
@@ -72,6 +74,7 @@ class Stack:
         sequence = next(self.numbers)
         return {
             "eventID": f"shardId-000000000000:{sequence}",
+            "eventSourceARN": STREAM_ARN.replace("/requests", f"/{self.stream}"),
             "kinesis": {
                 "partitionKey": key,
                 "sequenceNumber": str(sequence),
@@ -149,6 +152,7 @@ def stack(
         quarantine=Quarantine(emulator.client("s3"), bucket),
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None, seals=seals),
+        streams=Streams(emulator.client("kinesis"), stream),
         trust=Trust(stream, Devices(dynamodb, registry), seals),
     )
     made = Stack(emulator, app, stream, bucket, registry, heard)

@@ -27,9 +27,10 @@ from aws_lambda_powertools.utilities.idempotency import (
 from perf import wire
 from perf.decoding import Model
 from perf.measure import AT_MOST, Result, faster, result
-from perf.workload import ARRIVED, KEYS, aggregated_event, key_of, payloads, plain_event
+from perf.workload import ARRIVED, CREATED, KEYS, STREAM, aggregated_event, key_of, payloads, plain_event
 from tidemill_consumers.apply import Response, application, handler
 from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+from tidemill_consumers.core.streams import shard_of
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.intake import KinesisEvent
 
@@ -177,7 +178,7 @@ def forget() -> None:
 
 @cache
 def _prepare() -> None:
-    wire.cut(dynamodb=answer)
+    wire.cut(dynamodb=answer, kinesis=describe)
     wire.look("dynamodb.BatchExecuteStatement", _count)
     os.environ.update(
         TIDEMILL_RULES="tidemill_consumers.rules",
@@ -240,6 +241,14 @@ def answer(operation: str, body: bytes) -> bytes:
     return b"{}"
 
 
+def describe(operation: str, body: bytes) -> bytes:
+    """What Kinesis says of the stream."""
+    return b'{"StreamDescriptionSummary":{"StreamARN":"%s","StreamCreationTimestamp":%.1f}}' % (
+        STREAM.arn.encode(),
+        CREATED,
+    )
+
+
 def show_written() -> None:
     """Have the items show what was written. Each write was of the version that it expected: nobody else writes."""
     items = _items()
@@ -269,7 +278,7 @@ def _entity(rank: int) -> Entity:
         key=key_of(rank),
         version=7,
         document={"title": f"Content {rank}", "owner": f"user-{rank % 97}", "views": 1_000_000 // (rank + 1)},
-        marks={"shardId-000000000001": Mark(place, arrived, place)},
+        marks={shard_of(STREAM.lives[0].name, "shardId-000000000001"): Mark(place, arrived, place)},
         writers={f"writer-{n}-{rank:04}": Writer(rank + n, round(arrived - n, 3), 1_234_567_890 + n) for n in range(2)},
         recent={},
     )

@@ -10,7 +10,7 @@ from aws_kinesis_agg import deaggregator
 from pydantic import BaseModel, Field
 
 from perf.measure import Result, faster
-from perf.workload import aggregated_event, payloads, plain_event
+from perf.workload import STREAM, aggregated_event, payloads, plain_event
 from tidemill_consumers.shell.intake import intake
 
 PLAIN, AGGREGATED = 10_000, 21_000
@@ -39,8 +39,8 @@ def decode_plain(pairs: int) -> list[Result]:
     def theirs() -> list[Model]:
         return [Model.model_validate(json.loads(base64.b64decode(one["kinesis"]["data"]))) for one in records]
 
-    assert [one.id for one in theirs()] == [one.request.id for one in intake(event).arrivals]
-    return [faster("decode_plain", theirs, lambda: intake(event), 2.2, "json and pydantic's requests/s", pairs)]
+    assert [one.id for one in theirs()] == [one.request.id for one in intake(event, STREAM).arrivals]
+    return [faster("decode_plain", theirs, lambda: intake(event, STREAM), 2.2, "json and pydantic's requests/s", pairs)]
 
 
 def decode_aggregated(pairs: int) -> list[Result]:
@@ -52,6 +52,6 @@ def decode_aggregated(pairs: int) -> list[Result]:
         found = deaggregator.deaggregate_records(records)
         return [Model.model_validate(json.loads(base64.b64decode(one["kinesis"]["data"]))) for one in found]
 
-    assert [one.id for one in theirs()] == [one.request.id for one in intake(event).arrivals]
+    assert [one.id for one in theirs()] == [one.request.id for one in intake(event, STREAM).arrivals]
     unit = "aws-kinesis-agg and pydantic's requests/s"
-    return [faster("decode_aggregated", theirs, lambda: intake(event), 6.0, unit, pairs)]
+    return [faster("decode_aggregated", theirs, lambda: intake(event, STREAM), 6.0, unit, pairs)]

@@ -13,6 +13,7 @@ from tidemill.kpl import Aggregate
 from tidemill.lane import hash_key, lane_of
 from tidemill.request import Request, encode
 from tidemill.writer import uuid7
+from tidemill_consumers.core.streams import Stream, life_of
 from tidemill_consumers.shell.intake import KinesisEvent
 
 KEYS = 10_000
@@ -23,6 +24,9 @@ BATCH_SEQUENCES = 1_000_000
 """Sequence numbers from a batch's first to the next one's."""
 
 ARRIVED = 1_764_000_000.123
+CREATED = 1_763_000_000.0
+_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/perf"
+STREAM = Stream(_ARN, (life_of(_ARN, CREATED),))
 COMMAND = "content.view"
 
 
@@ -102,5 +106,5 @@ def _event_record(sequence: int, key: str, data: bytes) -> Any:
         "eventName": "aws:kinesis:record",
         "invokeIdentityArn": "arn:aws:iam::000000000000:role/apply",
         "awsRegion": "us-east-1",
-        "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/perf",
+        "eventSourceARN": STREAM.arn,
     }

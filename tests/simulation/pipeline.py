@@ -24,6 +24,7 @@ from tidemill_consumers.shell.intake import KinesisEvent
 from tidemill_consumers.shell.quarantine import Quarantine, read
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.streams import Streams
 from tidemill_local.event_source.batches import Batch
 from tidemill_local.event_source.batches import Outcome as Invoked
 from tidemill_local.event_source.config import MappingConfig
@@ -289,6 +290,7 @@ class Pipeline:
                 quarantine=Quarantine(clients[1], "quarantine", map),
                 replies=Replies(clients[2], "replies", map),
                 emits=Emits(clients[3], "requests", outbox, world.sleep),
+                streams=Streams(clients[3], "requests"),
             )
 
         self._world = world

@@ -43,6 +43,7 @@ class Stream:
 
     def __init__(self, world: World, shards: int) -> None:
         self._world = world
+        self.created = world.now
         self._made = 0
         self.shards: dict[str, StreamShard] = {}
         self._homes: dict[str, str] = {}
@@ -107,7 +108,7 @@ class Stream:
 
 
 class Kinesis:
-    """The stream, as PutRecords."""
+    """The stream, as PutRecords and DescribeStreamSummary."""
 
     def __init__(self, world: World, stream: Stream) -> None:
         self._world = world
@@ -116,6 +117,13 @@ class Kinesis:
     def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         assert 0 < len(Records) <= 500
         return self._world.call("stream", lambda: {"Records": [self._entry(**one) for one in Records]})
+
+    def describe_stream_summary(self, StreamARN: str) -> dict[str, Any]:
+        def act() -> dict[str, Any]:
+            created = datetime.fromtimestamp(self._stream.created, UTC)
+            return {"StreamDescriptionSummary": {"StreamARN": StreamARN, "StreamCreationTimestamp": created}}
+
+        return self._world.call("streams", act)
 
     def _entry(self, Data: bytes, PartitionKey: str, ExplicitHashKey: str) -> dict[str, str]:
         if self._world.strikes("emits' entry refused", 0.3):

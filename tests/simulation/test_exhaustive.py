@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from described import STREAM_ARN
 from simulation.services import Bucket, Kinesis, Table, Topic
 from simulation.world import Crash, error
 from tidemill import kpl
@@ -21,6 +22,7 @@ from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.quarantine import Quarantine, read
 from tidemill_consumers.shell.replies import Replies
+from tidemill_consumers.shell.streams import Streams
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Log:
     """A stream that is only written to."""
 
     data: list[bytes] = field(default_factory=list)
+    created: float = 0.0
 
     def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
         self.data.append(data)
@@ -112,6 +115,7 @@ def events() -> list[dict[str, Any]]:
     return [
         {
             "eventID": f"{SHARD}:{10**20 + n}",
+            "eventSourceARN": STREAM_ARN,
             "kinesis": {
                 "partitionKey": RECORDS[n][0].key if n < len(RECORDS) else "junk",
                 "sequenceNumber": str(10**20 + n),
@@ -146,6 +150,7 @@ def run(faults: Mapping[int, str]) -> Script:
         quarantine=Quarantine(clients[1], "quarantine", map),
         replies=Replies(clients[2], "replies", map),
         emits=Emits(clients[3], "requests", lambda: Outbox(Random(1), linger=0, paced=False), lambda seconds: None),
+        streams=Streams(clients[3], "requests"),
     )
     left = events()
     for _ in range(12):
@@ -187,8 +192,8 @@ def is_stored(table: Table, bucket: Bucket, request_id: str) -> bool:
     return int(held.partition("/")[0]) >= int(request_id[1:])
 
 
-CALLS = 7
-"""A read, two objects, a write, two messages, follow-up requests."""
+CALLS = 8
+"""Which stream it is, a read, two objects, a write, two messages, follow-up requests."""
 
 
 def test_the_batch_makes_as_many_calls_as_are_struck() -> None:

@@ -93,6 +93,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A request and where it stands in the stream."""
 
     shard: str
+    """The shard, by its stream and its id (core.streams); `direct` of what came by HTTP."""
     position: Position
     arrived: float
     """Approximate arrival, seconds since 1970, by the stream's clock."""
@@ -102,6 +103,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """As it came, for the quarantine."""
     proof: Proof | None = None
     """None: unsigned."""
+    stream: str = ""
+    """What the stream is called; empty of what came by HTTP."""
 
 
 class Asker(NamedTuple):
@@ -123,6 +126,7 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
     reason: str
     asker: Asker | None = None
     """None where no client and id can be read from the bytes."""
+    stream: str = ""
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):

@@ -56,7 +56,7 @@ MAX_OUTCOMES = 512
 MAX_OUTCOME_BYTES = 40 * 1024
 """Likewise, of them all and of the follow-up requests; those of the last may go beyond."""
 
-MAX_RECENT_BYTES = 74 * 1024
+MAX_RECENT_BYTES = 72 * 1024
 """Of all outcomes and follow-up requests kept per entity.
 
 400 KB hold them, the largest document, 64 writers of each kind and the marks of 100 shards.

@@ -6,7 +6,7 @@ Room: shell. The only DynamoDB here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_consumers.core.batch import Entity, Write
+from tidemill_consumers.core.streams import Stream, adopted, is_alone
 from tidemill_consumers.shell.attributes import from_item, to_item
 from tidemill_consumers.shell.calls import MapCalls, at_once
 from tidemill_consumers.shell.remembered import Remembered
@@ -49,6 +50,7 @@ class Entities:
         table: the table's name, with a string partition key `pk`.
         calls: makes several calls; by default some at once.
         remembered: where saved entities are kept for `recall`; by default none are.
+        own: gives the application's own stream, which marks belong to that name none; without it they stay as they are.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Entities:
         table: str,
         calls: MapCalls | None = None,
         remembered: Remembered | None = None,
+        own: Callable[[], Stream] | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._map = calls or at_once(CALLS_AT_ONCE, "dynamodb")
         self._remembered = remembered
+        self._own = own
         self.write_calls = 0
         """BatchExecuteStatement calls made."""
 
@@ -107,11 +111,17 @@ class Entities:
         found: list[Entity] = []
         for _ in range(READS_OF_UNPROCESSED):
             answer = self._dynamodb.batch_get_item(RequestItems=request)
-            found += [from_item(item) for item in answer["Responses"].get(self._table, [])]
+            found += [self._read(item) for item in answer["Responses"].get(self._table, [])]
             request = answer.get("UnprocessedKeys")
             if not request:
                 return found
         raise Unloadable(f"{self._table}: items stay unprocessed")
+
+    def _read(self, item: Any) -> Entity:
+        entity = from_item(item)
+        if self._own is None or not any(map(is_alone, entity.marks)):
+            return entity
+        return adopted(entity, self._own())
 
     def _save_page(self, writes: list[Write]) -> list[str]:
         self.write_calls += 1

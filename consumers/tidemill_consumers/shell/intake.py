@@ -26,6 +26,7 @@ from tidemill.request import (
 )
 from tidemill.request import decode as decode_request
 from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable
+from tidemill_consumers.core.streams import Stream, shard_of
 
 TRACK = "event.track"
 """The command that the bytes of clients unaware of the contract become."""
@@ -51,6 +52,7 @@ class EventRecord(TypedDict):
     """A record in Lambda's event: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html."""
 
     eventID: str
+    eventSourceARN: str
     kinesis: KinesisData
 
 
@@ -69,8 +71,9 @@ class Intake:
     records: int
 
 
-def intake(event: KinesisEvent) -> Intake:
-    """All that the event holds, arrivals in stream order."""
+def intake(event: KinesisEvent, stream: Stream) -> Intake:
+    """All that the event holds, records of that stream, arrivals in stream order."""
+    name = stream.name
     shards: list[str] = []
     positions: list[Position] = []
     times: list[float] = []
@@ -82,8 +85,8 @@ def intake(event: KinesisEvent) -> Intake:
     contents = msgspec.convert([record["kinesis"]["data"] for record in records], list[bytes])
     for record, data in zip(records, contents, strict=True):
         kinesis = record["kinesis"]
-        shard = record["eventID"].partition(":")[0]
         sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
+        shard = shard_of(stream.named(arrived), record["eventID"].partition(":")[0])
         if not is_aggregate(data):
             shards.append(shard)
             positions.append(Position(sequence, 0))
@@ -95,7 +98,7 @@ def intake(event: KinesisEvent) -> Intake:
             user_keys, user_payloads, _ = unpack_columns(data)
         except CorruptAggregate as error:
             place, reason = Position(sequence, 0), f"corrupt aggregate: {error}"
-            unreadable.append(Unreadable(shard, place, arrived, kinesis["partitionKey"], data, reason))
+            unreadable.append(Unreadable(shard, place, arrived, kinesis["partitionKey"], data, reason, None, name))
             continue
         count = len(user_keys)
         shards += repeat(shard, count)
@@ -106,7 +109,7 @@ def intake(event: KinesisEvent) -> Intake:
     arrivals: list[Arrival] = []
     for first in range(0, len(keys), TOGETHER):
         some = slice(first, first + TOGETHER)
-        arrivals += _read(shards[some], positions[some], times[some], keys[some], payloads[some], unreadable)
+        arrivals += _read(shards[some], positions[some], times[some], keys[some], payloads[some], name, unreadable)
     return Intake(tuple(arrivals), tuple(unreadable), len(records))
 
 
@@ -116,26 +119,27 @@ def _read(
     times: list[float],
     keys: list[str],
     payloads: list[bytes],
+    stream: str,
     unreadable: list[Unreadable],
 ) -> Iterable[Arrival]:
     """The arrivals among some user records, which are given by column; what is none is found unreadable."""
     requests = decode_all(payloads)
     if requests is not None and [request.key for request in requests] == keys:
-        return map(Arrival, shards, positions, times, keys, requests, payloads)
-    return _read_each(zip(shards, positions, times, keys, payloads, strict=True), unreadable)
+        return map(Arrival, shards, positions, times, keys, requests, payloads, repeat(None), repeat(stream))
+    return _read_each(zip(shards, positions, times, keys, payloads, strict=True), stream, unreadable)
 
 
 def _read_each(
-    user_records: Iterable[tuple[str, Position, float, str, bytes]], unreadable: list[Unreadable]
+    user_records: Iterable[tuple[str, Position, float, str, bytes]], stream: str, unreadable: list[Unreadable]
 ) -> Iterator[Arrival]:
     for shard, position, arrived, key, payload in user_records:
         try:
             request = read_request(payload, key, shard, position)
         except RefusedRequest as error:
             reason = str(error)
-            unreadable.append(Unreadable(shard, position, arrived, key, payload, reason, asker_of(payload)))
+            unreadable.append(Unreadable(shard, position, arrived, key, payload, reason, asker_of(payload), stream))
         else:
-            yield Arrival(shard, position, arrived, key, request, payload)
+            yield Arrival(shard, position, arrived, key, request, payload, None, stream)
 
 
 def place_of(shard: str, position: Position) -> str:

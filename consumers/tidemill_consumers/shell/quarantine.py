@@ -46,10 +46,12 @@ class Kept(msgspec.Struct, frozen=True):
         id: the request's, where it has one: bytes that are no request have none.
         cmd: the request's, where it has one.
         key: the ordering key.
-        shard: where it stood; with `sequence` (digits) and `sub` its place in the stream.
+        shard: where it stood, by its stream's name (core.streams) and its id, or in older objects by its id alone; with
+            `sequence` (digits) and `sub` its place in the stream.
         arrived: when, in seconds since 1970, by the stream's clock.
         payload: the user record as it came.
         parts: of a record's parts that are no requests, where there are several; the field is left out elsewhere.
+        stream: what the stream is called; empty in objects that do not say, which are of the application's own.
     """
 
     reason: str
@@ -61,6 +63,7 @@ class Kept(msgspec.Struct, frozen=True):
     sub: int
     arrived: float
     payload: bytes
+    stream: str = ""
     parts: Parts | msgspec.UnsetType = msgspec.UNSET
 
     @property
@@ -160,6 +163,7 @@ def _kept(one: Quarantined) -> Kept:
         sub=at.position.sub,
         arrived=at.arrived,
         payload=at.payload,
+        stream=at.stream,
     )
 
 

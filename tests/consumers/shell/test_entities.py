@@ -21,6 +21,7 @@ from tidemill_consumers.core.plan import (
     MAX_WRITERS,
 )
 from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
+from tidemill_consumers.core.streams import NAME_CHARACTERS
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Entities, Unloadable
 from tidemill_local.emulator import Emulator
@@ -28,6 +29,7 @@ from tidemill_local.emulator import Emulator
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 Clients: TypeAlias = Callable[[str], Any]
 
+STREAM = "_" * NAME_CHARACTERS
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
 
 
@@ -119,7 +121,11 @@ def test_what_is_storable_is_stored(entities: Entities) -> None:
 def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> None:
     wave = "\N{WATER WAVE}"
     emits = tuple(
-        Emitted("shardId-000000000000", Position(SEQUENCE, n), (Request(id="i", cmd="c", key="k", data={}),) * 7)
+        Emitted(
+            f"{STREAM}/shardId-000000000000",
+            Position(SEQUENCE, n),
+            (Request(id="i", cmd="c", key="k", data={}),) * 7,
+        )
         for n in range((MAX_RECENT_BYTES - MAX_OUTCOME_BYTES) // 400)
     )
     outcomes = [f"{n:03}" for n in range(MAX_OUTCOME_BYTES // 1024)]
@@ -128,14 +134,14 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
         version=1,
         document={"v": "x" * (MAX_BYTES - 5)},
         marks={
-            f"shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987, Position(SEQUENCE, 0))
+            f"{STREAM}/shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987, Position(SEQUENCE, 0))
             for n in range(100)
         },
         writers={
             name: Writer(2**63 - 1, 1545084650.987, 2**32 - 1)
             for names in (
                 [wave * 126 + f"{n:02}" for n in range(MAX_WRITERS)],
-                [f"{REDRIVE}shardId-000000000000-{SEQUENCE}-{n:05}" for n in range(MAX_REDRIVEN)],
+                [f"{REDRIVE}{STREAM}/shardId-000000000000-{SEQUENCE}-{n:05}" for n in range(MAX_REDRIVEN)],
                 [emitter("k" * 300 + f"{n}") for n in range(MAX_EMITTERS)],
             )
             for name in names

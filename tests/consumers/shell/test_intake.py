@@ -8,19 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from described import STREAM_ARN
 from tidemill.kpl import MAGIC, UserRecord, pack
 from tidemill.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Json, Request, encode
 from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable
+from tidemill_consumers.core.streams import Stream, life_of
 from tidemill_consumers.shell.intake import TRACK, EventRecord, Intake, intake
 from tidemill_load.hostile import HostileRecord, hostile_records
 
-SHARD = "shardId-000000000006"
+ID = "shardId-000000000006"
+STREAM = Stream(STREAM_ARN, (life_of(STREAM_ARN, 1545000000.0),))
+SHARD = f"{STREAM.lives[0].name}/{ID}"
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
 
 
 def record(data: bytes, key: str = "k", sequence: int = SEQUENCE, arrived: float = 1545084650.987) -> EventRecord:
     return {
-        "eventID": f"{SHARD}:{sequence}",
+        "eventID": f"{ID}:{sequence}",
+        "eventSourceARN": STREAM_ARN,
         "kinesis": {
             "partitionKey": key,
             "sequenceNumber": str(sequence),
@@ -31,7 +36,7 @@ def record(data: bytes, key: str = "k", sequence: int = SEQUENCE, arrived: float
 
 
 def read(*records: EventRecord) -> Intake:
-    return intake({"Records": list(records)})
+    return intake({"Records": list(records)}, STREAM)
 
 
 def arrival(data: bytes, key: str = "k") -> Arrival:
@@ -54,7 +59,8 @@ def request(n: int = 1, key: str | None = "k") -> Request:
 
 def test_a_request_arrives_with_its_place_in_the_stream() -> None:
     payload = encode(request())
-    assert arrival(payload) == Arrival(SHARD, Position(SEQUENCE, 0), 1545084650.987, "k", request(), payload)
+    place = Position(SEQUENCE, 0)
+    assert arrival(payload) == Arrival(SHARD, place, 1545084650.987, "k", request(), payload, None, "requests")
 
 
 def test_lambdas_own_example_arrives_as_text() -> None:
@@ -74,12 +80,13 @@ def test_lambdas_own_example_arrives_as_text() -> None:
             "invokeIdentityArn": "arn:aws:iam::123456789012:role/lambda-role",
             "awsRegion": "us-east-2",
             "eventSourceARN": "arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"
-        }]}""")
+        }]}"""),
+        STREAM,
     )
     place = f"{SHARD}-{SEQUENCE}-0"
     told = Request(id=place, cmd=TRACK, key="1", data={"text": "Hello, this is a test."})
     assert batch.arrivals == (
-        Arrival(SHARD, Position(SEQUENCE, 0), 1545084650.987, "1", told, b"Hello, this is a test."),
+        Arrival(SHARD, Position(SEQUENCE, 0), 1545084650.987, "1", told, b"Hello, this is a test.", None, "requests"),
     )
 
 
@@ -132,6 +139,8 @@ def test_a_corrupt_aggregate_is_unreadable_as_a_whole() -> None:
         "a lane",
         bytes(data),
         "corrupt aggregate: the MD5 does not match",
+        None,
+        "requests",
     )
 
 

@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 
 from tidemill.request import MAX_REQUEST_BYTES, RefusedRequest, Request, encode
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
+from tidemill_consumers.core.streams import NAME_CHARACTERS
 from tidemill_consumers.shell.parts import Part
 from tidemill_consumers.shell.quarantine import Quarantine, body, object_key, read, redriven
 from tidemill_local.emulator import Emulator
@@ -19,6 +20,7 @@ from tidemill_local.emulator import Emulator
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 Clients: TypeAlias = Callable[[str], Any]
 
+SHARD = "nXuWoVu5zZs/shardId-000000000006"
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
 
 
@@ -41,12 +43,13 @@ def stored(emulator: Emulator, bucket: str) -> Callable[[], dict[str, Any]]:
 
 def poison(sequence: int = SEQUENCE, sub: int = 0, arrived: float = 1545084650.987) -> Quarantined:
     request = Request(id="i", cmd="content.explode", key="content/1", client="c", data={"title": "Ebb & flow"})
-    at = Arrival("shardId-000000000006", Position(sequence, sub), arrived, "content/1", request, encode(request))
+    place, payload = Position(sequence, sub), encode(request)
+    at = Arrival(SHARD, place, arrived, "content/1", request, payload, None, "requests")
     return Quarantined(at, "unknown command content.explode")
 
 
 def rubbish() -> Quarantined:
-    at = Unreadable("shardId-000000000006", Position(7, 0), 1545084650.987, "\N{WATER WAVE}", b"\xff\x00", "malformed")
+    at = Unreadable(SHARD, Position(7, 0), 1545084650.987, "\N{WATER WAVE}", b"\xff\x00", "malformed")
     return Quarantined(at, at.reason)
 
 
@@ -54,17 +57,18 @@ def test_a_request_lies_there_whole(quarantine: Quarantine, stored: Callable[[],
     one = poison(sub=3)
     assert quarantine.store([one]) == ()
     ((key, found),) = stored().items()
-    assert key == f"quarantine/dt=2018-12-17/shardId-000000000006/{SEQUENCE}-3.json"
+    assert key == f"quarantine/dt=2018-12-17/{SHARD}/{SEQUENCE}-3.json"
     assert b64decode(found.pop("payload")) == one.arrival.payload
     assert found == {
         "reason": "unknown command content.explode",
         "id": "i",
         "cmd": "content.explode",
         "key": "content/1",
-        "shard": "shardId-000000000006",
+        "shard": SHARD,
         "sequence": str(SEQUENCE),
         "sub": 3,
         "arrived": 1545084650.987,
+        "stream": "requests",
     }
 
 
@@ -127,7 +131,7 @@ def test_a_refusal_of_s3_is_told(stub: Stub) -> None:
 
 
 def kept_as(payload: bytes, key: str = "content/1", reason: str = "no request") -> Quarantined:
-    return Quarantined(Unreadable("shardId-000000000006", Position(7, 2), 1545084650.5, key, payload, reason), reason)
+    return Quarantined(Unreadable(SHARD, Position(7, 2), 1545084650.5, key, payload, reason), reason)
 
 
 def test_what_is_read_back_is_what_was_kept() -> None:
@@ -230,7 +234,7 @@ def test_a_request_is_put_back_under_its_place_in_the_stream() -> None:
         cmd="content.explode",
         key="content/1",
         client="c",
-        writer=f"redrive/shardId-000000000006-{SEQUENCE}-3",
+        writer=f"redrive/{SHARD}-{SEQUENCE}-3",
         counter=1,
         data={"title": "Ebb & flow"},
     )
@@ -238,7 +242,22 @@ def test_a_request_is_put_back_under_its_place_in_the_stream() -> None:
 
 def test_an_event_is_put_back_as_the_request_that_it_became() -> None:
     request = redriven(read(body(kept_as(b"hello"))))
-    assert (request.cmd, request.id, request.data) == ("event.track", "shardId-000000000006-7-2", {"text": "hello"})
+    assert (request.cmd, request.id, request.data) == ("event.track", f"{SHARD}-7-2", {"text": "hello"})
+
+
+def test_an_object_from_before_shards_were_known_by_their_stream_is_put_back_as_it_was_then() -> None:
+    """So that doing so before and after is a repeat."""
+    stored = body(poison(sub=3)).replace(b',"stream":"requests"', b"").replace(SHARD.encode(), b"shardId-000000000006")
+    kept = read(stored)
+    assert (kept.shard, kept.stream) == ("shardId-000000000006", "")
+    assert redriven(kept).writer == f"redrive/shardId-000000000006-{SEQUENCE}-3"
+
+
+def test_a_redriven_request_s_writer_has_room_for_the_longest_place() -> None:
+    """The contract allows a writer 128 characters."""
+    shard = f"{'_' * NAME_CHARACTERS}/shardId-{'9' * 12}"
+    at = Unreadable(shard, Position(10**57 - 1, 10**6 - 1), 0.0, "k", b"x", "no")
+    assert len(redriven(read(body(Quarantined(at, at.reason)))).writer or "") <= 128
 
 
 @pytest.mark.parametrize(
