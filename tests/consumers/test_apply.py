@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 import boto3
 import msgspec
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from described import STREAM_ARN, Described
 from tidemill.kpl import UserRecord, pack, unpack
@@ -96,6 +96,10 @@ def quarantined(emulator: Emulator, bucket: str) -> Callable[[], dict[str, str]]
 
 def request(n: int, cmd: str = "append", key: str = "k", client: str | None = "ann") -> Request:
     return Request(id=f"i{n}", cmd=cmd, key=key, client=client, writer="w", counter=n, data={})
+
+
+def replace_request(one: Request, **changes: Any) -> Request:
+    return msgspec.structs.replace(one, **changes)
 
 
 def record(sequence: int, data: bytes, key: str, arn: str = STREAM_ARN) -> EventRecord:
@@ -499,6 +503,92 @@ def test_a_key_that_emits_more_than_its_entity_can_keep_is_finished_at_once(
     assert retry_from({"Records": [aggregate(1, requests)]}, loud) is None
     assert [one.counter for one in emitted()] == list(range(1, 41))
     assert 0 < len(app.entities.load(["k"])["k"].emits) < 20
+
+
+# ── Several streams ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+OTHER_ARN = STREAM_ARN.replace("requests", "others")
+CREATED = 1545084650.0
+
+
+def from_stream(arn: str, sequence: int, one: Request, arrived: float = CREATED + 50) -> KinesisEvent:
+    found = record(sequence, encode(one), one.key or "", arn)
+    found["kinesis"]["approximateArrivalTimestamp"] = arrived
+    return {"Records": [found]}
+
+
+def by(writer: str, n: int = 1) -> Request:
+    return Request(id=f"{writer}{n}", cmd="append", key="k", client=writer, writer=writer, counter=n, data={})
+
+
+def test_two_streams_with_shards_of_the_same_ids_over_one_table(app: Application, heard: Heard) -> None:
+    events = [
+        from_stream(STREAM_ARN, 30, by("a")),
+        from_stream(OTHER_ARN, 20, by("b")),
+        from_stream(STREAM_ARN, 31, by("c")),
+        from_stream(OTHER_ARN, 21, by("d")),
+    ]
+    for event in events:
+        assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["a1", "b1", "c1", "d1"]}
+    assert statuses(heard()) == {"a1": "accepted", "b1": "accepted", "c1": "accepted", "d1": "accepted"}
+    for event in events:
+        retry_from(event, app)
+    assert document(app) == {"ids": ["a1", "b1", "c1", "d1"]}, "each is a redelivery of its own stream"
+
+
+def test_two_streams_whose_requests_are_quarantined_at_the_same_place(
+    app: Application, quarantined: Callable[[], dict[str, str]], emulator: Emulator, bucket: str
+) -> None:
+    explode = replace_request(by("a"), cmd="explode")
+    for arn in (STREAM_ARN, OTHER_ARN):
+        assert retry_from(from_stream(arn, 30, explode), app) is None
+    assert len(emulator.client("s3").list_objects_v2(Bucket=bucket)["Contents"]) == 1, "the same request twice"
+    assert retry_from(from_stream(OTHER_ARN, 31, replace_request(by("b"), cmd="explode")), app) is None
+    assert retry_from(from_stream(STREAM_ARN, 31, replace_request(by("c"), cmd="explode")), app) is None
+    names = [one["Key"] for one in emulator.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+    assert len([name for name in names if name.endswith(f"/{SHARD}/31-0.json")]) == 2
+
+
+def test_a_stream_that_was_made_again_is_not_what_it_was(app: Application) -> None:
+    kinesis = Described({"requests": CREATED})
+    warm = replace(app, streams=Streams(cast("Any", kinesis), "requests"))
+    assert retry_from(from_stream(STREAM_ARN, 30, by("a")), warm) is None
+    kinesis.created["requests"] = CREATED + 80
+    assert retry_from(from_stream(STREAM_ARN, 7, by("b"), CREATED + 100), warm) is None
+    cold = replace(app, streams=Streams(cast("Any", kinesis), "requests"))
+    assert retry_from(from_stream(STREAM_ARN, 8, by("c"), CREATED + 101), cold) is None
+    assert retry_from(from_stream(STREAM_ARN, 7, by("b"), CREATED + 100), cold) is None
+    assert document(app) == {"ids": ["a1", "b1", "c1"]}
+
+
+def test_a_stream_that_kinesis_does_not_describe_fails_its_batch(app: Application, emulator: Emulator) -> None:
+    real = replace(app, streams=Streams(emulator.client("kinesis"), "requests"))
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        apply(from_stream(STREAM_ARN.replace("requests", "nowhere"), 30, by("a")), real)
+    assert document(app) is None
+
+
+@pytest.mark.parametrize(("created", "ids"), [(CREATED, ["a1", "c2"]), (CREATED + 60, ["a1", "b1", "c2"])])
+def test_marks_from_before_are_the_own_streams_unless_it_is_younger(
+    app: Application, table: str, emulator: Emulator, created: float, ids: list[str]
+) -> None:
+    assert retry_from(from_stream(STREAM_ARN, 30, by("a")), app) is None
+    (old,) = app.entities.load(["k"]).values()
+    (mark,) = old.marks.values()
+    alone = msgspec.structs.replace(old, version=old.version + 1, marks={SHARD: mark})
+    assert app.entities.save([Write("k", old.version, alone, 0, (), (), None)]) == set()
+
+    streams = Streams(cast("Any", Described({"requests": created})), "requests")
+    entities = Entities(emulator.client("dynamodb"), table, own=streams.own)
+    now = replace(app, entities=entities, streams=streams)
+    for arn, sequence, one in [(OTHER_ARN, 5, None), (STREAM_ARN, 30, "b"), (STREAM_ARN, 40, "c")]:
+        event = from_stream(arn, sequence, by(one, 2 if one == "c" else 1) if one else by("a"), CREATED + 70)
+        assert retry_from(event, now) is None
+    assert document(app) == {"ids": ids}
+    (found,) = entities.load(["k"]).values()
+    assert (SHARD in found.marks) == (created > CREATED)
 
 
 def test_lambda_finds_what_it_needs_in_its_environment(
