@@ -146,9 +146,7 @@ def parts(*subs: int, sequence: int = 7) -> list[Quarantined]:
     """Of one record: each has the first key or the second, and its own bytes."""
     reasons = "not UTF-8", "misrouted"
     every = [
-        Unreadable(
-            "shardId-000000000006", Position(sequence, sub), 1545084650.5, f"k{sub % 2}", b"\xff%d" % sub, reason
-        )
+        Unreadable(SHARD, Position(sequence, sub), 1545084650.5, f"k{sub % 2}", b"\xff%d" % sub, reason)
         for sub in subs
         for reason in [reasons[sub % 2]]
     ]
@@ -160,7 +158,7 @@ def test_a_records_parts_that_are_no_requests_lie_there_together(
 ) -> None:
     assert quarantine.store([*parts(2, 3, 9), poison(7, sub=4), *parts(0, sequence=8)]) == ()
     found = stored()
-    day = "quarantine/dt=2018-12-17/shardId-000000000006"
+    day = f"quarantine/dt=2018-12-17/{SHARD}"
     assert set(found) == {f"{day}/7-2.json", f"{day}/7-4.json", f"{day}/8-0.json"}
     assert found[f"{day}/7-2.json"] == {
         "reason": "3 parts that are no requests: not UTF-8; misrouted",
