@@ -165,10 +165,11 @@ def test_a_records_parts_that_are_no_requests_lie_there_together(
         "id": None,
         "cmd": None,
         "key": "k0",
-        "shard": "shardId-000000000006",
+        "shard": SHARD,
         "sequence": "7",
         "sub": 2,
         "arrived": 1545084650.5,
+        "stream": "",
         "payload": "",
         "parts": {
             "sub": [2, 3, 9],
