@@ -110,9 +110,8 @@ class Entities:
         request: Any = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
         found: list[Entity] = []
         for _ in range(READS_OF_UNPROCESSED):
-            answer = self._dynamodb.batch_get_item(RequestItems=request)
-            found += [self._read(item) for item in answer["Responses"].get(self._table, [])]
-            request = answer.get("UnprocessedKeys")
+            items, request = read_items(self._dynamodb, self._table, request)
+            found += map(self._read, items)
             if not request:
                 return found
         raise Unloadable(f"{self._table}: items stay unprocessed")
@@ -127,12 +126,14 @@ class Entities:
         self.write_calls += 1
         try:
             answer = self._dynamodb.batch_execute_statement(Statements=[self._statement(write) for write in writes])
-        except (ClientError, BotoCoreError) as error:
-            log.warning("cannot save %d entities: %s", len(writes), error)
+            outcomes = list(answer["Responses"])
+            if len(outcomes) != len(writes):
+                raise ValueError(f"{len(outcomes)} results for {len(writes)} statements")
+        except Exception as error:  # no answer, or one that cannot be read
+            log.warning("cannot save %d entities: %r", len(writes), error)
             # Whether some were saved is unknown: loading again tells.
             return [write.key for write in writes]
-        outcomes = zip(writes, answer["Responses"], strict=True)
-        return [write.key for write, outcome in outcomes if "Error" in outcome]
+        return [write.key for write, outcome in zip(writes, outcomes, strict=True) if not _is_saved(outcome)]
 
     def _statement(self, write: Write) -> Any:
         assert write.becomes is not None, "only writes that change something are saved"  # noqa: S101
@@ -144,6 +145,27 @@ class Entities:
             "Statement": _update(self._table, tuple(item)),
             "Parameters": [*item.values(), key, {"N": str(write.expects)}],
         }
+
+
+def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> tuple[Sequence[Any], Any]:
+    """The items that BatchGetItem found in the table, and what is still to be asked for.
+
+    Raises:
+        Unloadable: the answer cannot be read. It must not pass for one that found nothing.
+        ClientError, BotoCoreError: the read failed.
+    """
+    try:
+        answer: Any = dynamodb.batch_get_item(RequestItems=request)
+        return list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys")
+    except (ClientError, BotoCoreError):
+        raise
+    except Exception as error:
+        raise Unloadable(f"{table}: the answer cannot be read: {error!r}") from error
+
+
+def _is_saved(outcome: object) -> bool:
+    """Whether a statement's result says so; one that cannot be read does not."""
+    return isinstance(outcome, dict) and "Error" not in outcome
 
 
 @cache
