@@ -80,10 +80,10 @@ class LosesAnswers(Entities):
 
     losses = 1
 
-    def save(self, writes: Any) -> set[str]:
+    def save(self, writes: Any) -> dict[str, str | None]:
         failed = super().save(writes)
         self.losses -= 1
-        return failed if self.losses < 0 else {write.key for write in writes}
+        return failed if self.losses < 0 else {write.key: None for write in writes}
 
 
 def request(number: int, cmd: str = "append", *, writer: str = "w", client: str | None = None) -> Request:
@@ -204,7 +204,7 @@ def test_two_at_a_time_are_both_applied(app: Application, emulator: Emulator, ta
     class Overtaken(Entities):
         """Another request of the key is saved between this one's load and save."""
 
-        def save(self, writes: Any) -> set[str]:
+        def save(self, writes: Any) -> dict[str, str | None]:
             if others:
                 direct(event(others.pop()), app)
             return super().save(writes)
@@ -218,8 +218,8 @@ def test_two_at_a_time_are_both_applied(app: Application, emulator: Emulator, ta
 
 def test_a_key_that_stays_contended_is_for_later(app: Application, emulator: Emulator, table: str) -> None:
     class Refuses(Entities):
-        def save(self, writes: Any) -> set[str]:
-            return {write.key for write in writes}
+        def save(self, writes: Any) -> dict[str, str | None]:
+            return {write.key: None for write in writes}
 
     refuses = replace(app, entities=Refuses(emulator.client("dynamodb"), table))
     response = direct(event(request(1)), refuses)

@@ -60,14 +60,14 @@ MUTANTS = [
     Mutant(
         "a failed key is taken for saved",
         ENTITIES,
-        'if "Error" in outcome]',
-        'if "Error" in outcome and write.expects < 0]',
+        '["Error"]) for write, outcome in outcomes if "Error" in outcome]',
+        '["Error"]) for write, outcome in outcomes if "Error" in outcome and write.expects < 0]',
     ),
     Mutant(
         "a call whose fate is unknown is taken for saved",
         ENTITIES,
-        "            return [write.key for write in writes]\n",
-        "            return []\n",
+        "return {write.key: reason for write in writes}\n",
+        "return {}\n",
     ),
     Mutant(
         "sequences are compared as text",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from uuid import UUID, uuid5
 
-from tidemill.request import Request, decode, encode
+from tidemill.request import Request, encode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill_consumers.core.batch import Emit, Emitted
 
@@ -56,13 +56,12 @@ def follow_ups(key: str, cause: Request, emits: Iterable[Emit], emitted: int) ->
             data=emit.data,
         )
         try:
-            payload = to_payload(request)
+            size += len(to_payload(request))
         except UnsendableRequest as problem:
             return f"follow-up request {place + 1}: {problem}"
-        size += len(payload)
         if size > MAX_EMIT_BYTES:
             return f"follow-up requests of more than {MAX_EMIT_BYTES} bytes"
-        requests.append(decode(payload))  # the rule may change later what it put into `data`
+        requests.append(request)
     return tuple(requests)
 
 

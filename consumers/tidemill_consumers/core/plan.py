@@ -9,11 +9,12 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from msgspec.json import encode as to_json
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Reply, Request
-from tidemill_consumers.core.asking import Taken, Watch, ask
+from tidemill.request import REDRIVE, Json, Reply, Request, encode
 from tidemill_consumers.core.batch import (
+    Accepted,
     Arrival,
     Emitted,
     Entity,
@@ -29,8 +30,16 @@ from tidemill_consumers.core.batch import (
     Write,
     Writer,
 )
-from tidemill_consumers.core.emits import EMITTER, kept_bytes
+from tidemill_consumers.core.emits import EMITTER, follow_ups, kept_bytes
+from tidemill_consumers.core.fitting import (
+    BYTES_OF_WRITER,
+    MAX_RECENT_BYTES,
+    MAX_WRITER_BYTES,
+    fitting_marks,
+    latest_that_fit,
+)
 from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of
+from tidemill_consumers.core.storable import differs_in_numbers, unstorable
 from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
@@ -54,23 +63,14 @@ MAX_OUTCOMES = 512
 MAX_OUTCOME_BYTES = 40 * 1024
 """Likewise, of them all and of the follow-up requests; those of the last may go beyond."""
 
-MAX_RECENT_BYTES = 72 * 1024
-"""Of all outcomes and follow-up requests kept per entity.
-
-400 KB hold them, the largest document, 64 writers of each kind and the marks of 100 shards.
-"""
+MAX_ANSWER_BYTES = 16 * 1024
+"""Of a reply's data, as JSON, for it is kept as an outcome."""
 
 MAX_REASON = 1000
 """Characters that are kept of why a request was rejected or quarantined."""
 
 
-def plan(
-    arrivals: Sequence[Arrival],
-    entities: Mapping[str, Entity],
-    rules: Rules,
-    retention: float,
-    watch: Watch | None = None,
-) -> Plan:
+def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rules, retention: float) -> Plan:
     """What the arrivals, in stream order and all of one shard, want done.
 
     Args:
@@ -78,21 +78,17 @@ def plan(
         entities: by key; a key that is missing has no item yet.
         rules: command to rule.
         retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
-        watch: is told which arrival a rule is at work on; by default nobody looks.
     """
-    watch = watch or Watch()
     by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_key[arrival.key].append(arrival)
     return Plan(
-        tuple(
-            [_fold(entities.get(key) or Entity(key), of_key, rules, retention, watch) for key, of_key in by_key.items()]
-        )
+        tuple(_fold(entities.get(key) or Entity(key), of_key, rules, retention) for key, of_key in by_key.items())
     )
 
 
-def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch) -> Write:
-    folding = _Folding(entity, rules, watch)
+def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float) -> Write:
+    folding = _Folding(entity, rules)
     stopped = None
     for arrival in arrivals:
         if folding.is_full and not folding.has_passed(arrival):
@@ -109,19 +105,17 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
         emits=tuple(folding.emits),
-        evicted=len(folding.writers) - len(becomes.writers) if becomes else 0,
+        evicted=len(folding.writers) - len(becomes.writers) + folding.evicted_marks if becomes else 0,
     )
 
 
 class _Folding:
     """One key's fold in progress. Lives within `_fold` only, for the sake of speed on hot keys."""
 
-    def __init__(self, entity: Entity, rules: Rules, watch: Watch) -> None:
+    def __init__(self, entity: Entity, rules: Rules) -> None:
         self._before = entity
         self._rules = rules
-        self._watch = watch
         self._document: State = entity.document
-        self._is_flat = False  # as far as is known
         self.latest: dict[str, Arrival] = {}
         """Shard -> the last that was taken and is no redelivery; its mark in the end."""
         self.writers = dict(entity.writers)
@@ -135,6 +129,8 @@ class _Folding:
         self.emits: list[Emitted] = []
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
+        self.evicted_marks = 0
+        """Of shards whose records the stream may still hold."""
         self.is_full = False
         """Whether there are as many outcomes and follow-up requests as may be."""
 
@@ -167,7 +163,7 @@ class _Folding:
         elif self._is_surely_new(request):
             self._newest[request.writer or ""] = arrival
             self._answer(arrival, self._apply(arrival))
-        elif self._is_producers_duplicate(arrival) or self._is_known_by_id(request):
+        elif self._is_producers_duplicate(request) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
@@ -180,10 +176,12 @@ class _Folding:
         """The entity after the fold."""
         before = self._before
         marks = {shard: mark for shard in {**before.marks, **self.latest} if (mark := self._mark(shard))}
-        marks = _forget_old_shards(marks, retention)
+        in_retention = _forget_old_shards(marks, retention)
+        marks = fitting_marks(in_retention)
+        self.evicted_marks = len(in_retention) - len(marks)
         for name, arrival in self._newest.items():
             request = arrival.request
-            self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(arrival))
+            self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(request))
         emits = (*self._of_other_shards(marks), *self.emits) if before.emits or self.emits else ()
         recent: dict[str, str] = {}
         if before.recent or self._outcomes:  # most entities keep none
@@ -232,19 +230,28 @@ class _Folding:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
         if arrival.proof is None and isinstance(rule, Verified):
             return self._to_quarantine(arrival, f"unsigned, and {request.cmd} takes requests of verified clients only")
-        outcome = ask(rule, self._document, self._is_flat, arrival, self._emitted, self._watch)
-        if isinstance(outcome, Taken):
+        try:
+            outcome = rule(self._document, request)
+            if isinstance(outcome, Rejected):
+                return Reply(request.id, "rejected", error=_brief(outcome.reason))
             return self._accept(arrival, outcome)
-        if isinstance(outcome, Rejected):
-            return Reply(request.id, "rejected", error=_brief(outcome.reason))
-        return self._to_quarantine(arrival, outcome)
+        except Exception as error:  # a rule's fault is its request's fate, never the shard's
+            return self._to_quarantine(arrival, f"the rule raised {type(error).__name__}: {error}")
 
-    def _accept(self, arrival: Arrival, taken: Taken) -> Reply:
-        if taken.requests:
-            self._emitted += len(taken.requests)
-            self._emit(Emitted(arrival.shard, arrival.position, taken.requests))
-        self._document, self._is_flat = taken.state, taken.is_flat
-        return Reply(arrival.request.id, "accepted", data=taken.answer)
+    def _accept(self, arrival: Arrival, outcome: Accepted) -> Reply:
+        state, before = outcome.state, self._document
+        if state is not before and not differs_in_numbers(state, before) and (problem := unstorable(state)):
+            return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
+        if outcome.answer is not None and (problem := _unkeepable(outcome.answer)):
+            return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
+        if outcome.emits:
+            requests = follow_ups(arrival.key, arrival.request, outcome.emits, self._emitted)
+            if isinstance(requests, str):
+                return self._to_quarantine(arrival, f"the rule emits what cannot be sent: {requests}")
+            self._emitted += len(requests)
+            self._emit(Emitted(arrival.shard, arrival.position, requests))
+        self._document = state
+        return Reply(arrival.request.id, "accepted", data=outcome.answer)
 
     def _emit(self, emitted: Emitted) -> None:
         self.emits.append(emitted)
@@ -271,16 +278,15 @@ class _Folding:
         last = self.writers.get(writer)
         return None if last is None else last.counter
 
-    def _is_producers_duplicate(self, arrival: Arrival) -> bool:
+    def _is_producers_duplicate(self, request: Request) -> bool:
         # With one record in flight per lane a writer's counters reach a key in rising order, so what is at or
         # below the highest came before. Only the highest itself can be told from another body.
-        request = arrival.request
         if request.writer is None or request.counter is None:
             return False
         last = self._counter_of(request.writer)
         if last is None or request.counter > last:
             return False
-        return request.counter < last or _checksum(arrival) == self._checksum_of(request.writer)
+        return request.counter < last or _checksum(request) == self._checksum_of(request.writer)
 
     def _is_known_by_id(self, request: Request) -> bool:
         if not _is_counted(request):
@@ -296,7 +302,7 @@ class _Folding:
 
     def _checksum_of(self, writer: str) -> int:
         newest = self._newest.get(writer)
-        return self.writers[writer].checksum if newest is None else _checksum(newest)
+        return self.writers[writer].checksum if newest is None else _checksum(newest.request)
 
     def _take_redelivery(self, arrival: Arrival, mark: Mark) -> None:
         request_id = arrival.request.id
@@ -364,8 +370,15 @@ def _brief(reason: str) -> str:
     return reason[:MAX_REASON].encode(errors="replace").decode()
 
 
-def _checksum(arrival: Arrival) -> int:
-    return zlib.crc32(arrival.encoded)
+def _unkeepable(answer: Json) -> str | None:
+    problem = unstorable(answer)
+    if problem is None and (size := len(to_json(answer))) > MAX_ANSWER_BYTES:
+        return f"{size} bytes; {MAX_ANSWER_BYTES} are the most"
+    return problem
+
+
+def _checksum(request: Request) -> int:
+    return zlib.crc32(encode(request))
 
 
 def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
@@ -377,7 +390,8 @@ def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
     others = [item for item in latest if not item[0].startswith((REDRIVE, EMITTER))]
     # Last, so that nobody else's push out those of verified clients.
     others.sort(key=lambda item: is_of_verified(item[0]))
-    return dict([*others[-MAX_WRITERS:], *redriven[-MAX_REDRIVEN:], *emitters[-MAX_EMITTERS:]])
+    kinds = others[-MAX_WRITERS:], redriven[-MAX_REDRIVEN:], emitters[-MAX_EMITTERS:]
+    return dict([one for kind in kinds for one in latest_that_fit(kind, BYTES_OF_WRITER, MAX_WRITER_BYTES)])
 
 
 def _forget_old_shards(marks: dict[str, Mark], retention: float) -> dict[str, Mark]:

@@ -19,7 +19,7 @@ import msgspec
 
 from tidemill.request import REDRIVE, RefusedRequest, Request, Was, encode
 from tidemill.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
-from tidemill_consumers.core.batch import Arrival, Proof, with_request
+from tidemill_consumers.core.batch import Arrival, Proof
 from tidemill_consumers.core.emits import EMITTER
 
 if TYPE_CHECKING:
@@ -195,8 +195,7 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     if was is None:
         # An emitted one is the application's word. One that was redriven unsigned is no more than it was.
         bare = msgspec.structs.replace(request, sig=None)
-        proof = Proof() if _is_emitted(request) else None
-        return msgspec.structs.replace(with_request(arrival, bare), proof=proof)
+        return msgspec.structs.replace(arrival, request=bare, proof=Proof() if _is_emitted(request) else None)
     # Known by what it was: of two copies that were quarantined, one is applied.
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
     if _is_emitted(was):
@@ -219,7 +218,7 @@ def _claim(
 
 def _proven(arrival: Arrival, writer: str) -> Arrival:
     request = msgspec.structs.replace(arrival.request, writer=writer, was=None, sig=None)
-    return msgspec.structs.replace(with_request(arrival, request), proof=Proof())
+    return msgspec.structs.replace(arrival, request=request, proof=Proof())
 
 
 def _is_emitted(request: Request) -> bool:

@@ -6,7 +6,7 @@ Room: shell. The only DynamoDB here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,9 +33,29 @@ STATEMENTS_PER_CALL = 25
 """BatchExecuteStatement's limit."""
 
 READS_OF_UNPROCESSED = 8
-"""Tries to get what BatchGetItem leaves unprocessed before the batch is given back."""
+"""Reads in a row that BatchGetItem answers with no item and no key less before the batch is given back.
+
+One answer has 16 MB at most, and 100 items may have 40: those are told by keys left unprocessed, too.
+"""
 
 CALLS_AT_ONCE = 4
+
+CONFLICTS = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+"""What a statement fails with whose entity was saved by somebody else meanwhile."""
+
+NEVER_TAKEN = frozenset(
+    {"ValidationError", "ValidationException", "ItemCollectionSizeLimitExceeded"}
+    | {"ItemCollectionSizeLimitExceededException", "SerializationException", "RequestEntityTooLarge", "413"}
+)
+"""Errors of a statement for its own sake, or of a call for one of its statements, or for all that they are together.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
+"""
+
+MAX_SHOWN = 300
+"""Characters of an error that are kept and logged."""
+
+SHOWN_OF_KEY = 40
 
 
 class Unloadable(RuntimeError):
@@ -98,10 +118,14 @@ class Entities:
             return found | self.load(held), set()
         return found | held, set(held)
 
-    def save(self, writes: Sequence[Write]) -> set[str]:
-        """Save each entity if its version is still the expected one; the keys that were not saved."""
+    def save(self, writes: Sequence[Write]) -> dict[str, str | None]:
+        """Save each entity if its version is still the expected one; the keys that were not saved.
+
+        Each with why the table never takes the entity as it is, or None where trying again may help: it was changed
+        meanwhile, a call failed, the table throttled.
+        """
         pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
-        failed = {key for page in pages for key in page}
+        failed = {key: reason for page in pages for key, reason in page.items()}
         if self._remembered is not None:
             self._remembered.keep([write.becomes for write in writes if write.becomes and write.key not in failed])
         return failed
@@ -109,11 +133,15 @@ class Entities:
     def _load_page(self, keys: list[str]) -> list[Entity]:
         request: Any = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
         found: list[Entity] = []
-        for _ in range(READS_OF_UNPROCESSED):
-            items, request = read_items(self._dynamodb, self._table, request)
-            found += map(self._read, items)
+        left, tries = len(keys), 0
+        while tries < READS_OF_UNPROCESSED:
+            answer = self._dynamodb.batch_get_item(RequestItems=request)
+            found += [self._read(item) for item in answer["Responses"].get(self._table, [])]
+            request = answer.get("UnprocessedKeys")
             if not request:
                 return found
+            before, left = left, len(request[self._table]["Keys"])
+            tries = 0 if left < before else tries + 1
         raise Unloadable(f"{self._table}: items stay unprocessed")
 
     def _read(self, item: Any) -> Entity:
@@ -122,18 +150,27 @@ class Entities:
             return entity
         return adopted(entity, self._own())
 
-    def _save_page(self, writes: list[Write]) -> list[str]:
+    def _save_page(self, writes: list[Write]) -> dict[str, str | None]:
         self.write_calls += 1
         try:
             answer = self._dynamodb.batch_execute_statement(Statements=[self._statement(write) for write in writes])
-            outcomes = list(answer["Responses"])
-            if len(outcomes) != len(writes):
-                raise ValueError(f"{len(outcomes)} results for {len(writes)} statements")
-        except Exception as error:  # no answer, or one that cannot be read
-            log.warning("cannot save %d entities: %r", len(writes), error)
-            # Whether some were saved is unknown: loading again tells.
-            return [write.key for write in writes]
-        return [write.key for write, outcome in zip(writes, outcomes, strict=True) if not _is_saved(outcome)]
+        except (ClientError, BotoCoreError) as error:
+            return self._not_saved(writes, error)
+        outcomes = zip(writes, answer["Responses"], strict=True)
+        failed = [(write, outcome["Error"]) for write, outcome in outcomes if "Error" in outcome]
+        if failed:
+            _log(failed)
+        return {write.key: _why_never(error) for write, error in failed}
+
+    def _not_saved(self, writes: list[Write], error: ClientError | BotoCoreError) -> dict[str, str | None]:
+        """Of a call that failed: the statement for which it was refused, if that is why, is found by halves."""
+        reason = _why_never(error.response["Error"]) if isinstance(error, ClientError) else None
+        if reason is not None and len(writes) > 1:
+            half = len(writes) // 2
+            return self._save_page(writes[:half]) | self._save_page(writes[half:])
+        log.warning("cannot save %d entities, first %s: %s", len(writes), shown(writes[0].key), error)
+        # Whether some were saved is unknown where no reason is: loading again tells.
+        return {write.key: reason for write in writes}
 
     def _statement(self, write: Write) -> Any:
         assert write.becomes is not None, "only writes that change something are saved"  # noqa: S101
@@ -147,25 +184,35 @@ class Entities:
         }
 
 
-def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> tuple[Sequence[Any], Any]:
-    """The items that BatchGetItem found in the table, and what is still to be asked for.
-
-    Raises:
-        Unloadable: the answer cannot be read. It must not pass for one that found nothing.
-        ClientError, BotoCoreError: the read failed.
-    """
-    try:
-        answer: Any = dynamodb.batch_get_item(RequestItems=request)
-        return list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys")
-    except (ClientError, BotoCoreError):
-        raise
-    except Exception as error:
-        raise Unloadable(f"{table}: the answer cannot be read: {error!r}") from error
+def _why_never(error: Mapping[str, Any]) -> str | None:
+    """Why the table never takes a statement; None for an error that has another cause than the statement itself."""
+    code = error.get("Code", "")
+    return f"{code}: {str(error.get('Message', ''))[:MAX_SHOWN]}" if code in NEVER_TAKEN else None
 
 
-def _is_saved(outcome: object) -> bool:
-    """Whether a statement's result says so; one that cannot be read does not."""
-    return isinstance(outcome, dict) and "Error" not in outcome
+def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
+    """Say of each kind of error how often it was, and one of the statements. Conflicts are nothing to warn of."""
+    kinds: dict[str, list[tuple[Write, Mapping[str, Any]]]] = {}
+    for write, error in failed:
+        kinds.setdefault(error.get("Code", ""), []).append((write, error))
+    for code, several in kinds.items():
+        write, error = several[0]
+        verb = "INSERT" if write.expects == 0 else "UPDATE"
+        log.log(
+            logging.DEBUG if code in CONFLICTS else logging.WARNING,
+            "cannot save %d entities: %s: %s; the first is %s of key %s, version %d",
+            len(several),
+            code,
+            str(error.get("Message", ""))[:MAX_SHOWN],
+            verb,
+            shown(write.key),
+            write.expects + 1,
+        )
+
+
+def shown(key: str) -> str:
+    """A key for the log: shortened, and in ASCII, so that it cannot pass for another line."""
+    return ascii(key[:SHOWN_OF_KEY]) + ("…" if len(key) > SHOWN_OF_KEY else "")
 
 
 @cache

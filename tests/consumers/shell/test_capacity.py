@@ -68,7 +68,7 @@ def test_a_read_costs_a_unit_for_four_kilobytes_begun_and_for_what_is_not_there(
 def test_a_refused_condition_costs_what_it_would_have(entities: Entities, meter: Meter) -> None:
     entities.save([write(entity("a"))])
     meter.take()
-    assert entities.save([write(entity("a", 1_500))]) == {"a"}
+    assert entities.save([write(entity("a", 1_500))]) == {"a": None}
     assert meter.take() == Usage(write_calls=1, write_units=2)
 
 
@@ -81,7 +81,7 @@ def test_calls_that_are_split_are_counted_each(entities: Entities, meter: Meter)
 
 def test_a_call_that_fails_uses_nothing(entities: Entities, dynamodb: Any, meter: Meter) -> None:
     nowhere = Entities(dynamodb, "nowhere")
-    assert nowhere.save([write(entity("a"))]) == {"a"}
+    assert nowhere.save([write(entity("a"))]) == {"a": None}
     assert meter.take().write_calls == 1
     with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
         nowhere.load(["a"])
@@ -106,7 +106,7 @@ def test_a_statement_is_as_large_as_the_item_that_it_makes(
         for n in range(2, version):
             entities.save([write(replace(full, version=n, recent={}))])
     meter.take()
-    assert entities.save([write(full)]) == set()
+    assert entities.save([write(full)]) == {}
     (stored,) = dynamodb.scan(TableName=table)["Items"]
     assert 1_024 < item_size(stored) == item_size(to_item(full)) < 2_048
     assert meter.take().write_units == 2

@@ -12,11 +12,11 @@ from botocore.stub import ANY, Stubber
 from tidemill.request import REDRIVE, Json, Reply, Request
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
 from tidemill_consumers.core.emits import emitter, kept_bytes
+from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
 from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.core.plan import (
     MAX_EMITTERS,
     MAX_OUTCOME_BYTES,
-    MAX_RECENT_BYTES,
     MAX_REDRIVEN,
     MAX_WRITERS,
 )
@@ -57,13 +57,13 @@ def write(becomes: Entity, expects: int | None = None) -> Write:
 
 def test_a_new_entity_is_inserted(entities: Entities) -> None:
     new = entity("k")
-    assert entities.save([write(new)]) == set()
+    assert entities.save([write(new)]) == {}
     assert entities.load(["k"]) == {"k": new}
 
 
 def test_an_entity_that_is_there_is_updated_as_a_whole(entities: Entities) -> None:
     entities.save([write(entity("k", 1)), write(entity("other", 1))])
-    assert entities.save([write(entity("k", 2))]) == set()
+    assert entities.save([write(entity("k", 2))]) == {}
     assert entities.load(["k", "other"]) == {"k": entity("k", 2), "other": entity("other", 1)}
 
 
@@ -75,7 +75,7 @@ def test_what_is_not_there_is_left_out(entities: Entities) -> None:
 def test_nothing_costs_no_call(stub: Stub) -> None:
     entities = Entities(stub("dynamodb")[0], "entities")
     assert entities.load([]) == {}
-    assert entities.save([]) == set()
+    assert entities.save([]) == {}
     assert entities.write_calls == 0
 
 
@@ -114,7 +114,7 @@ def test_what_is_storable_is_stored(entities: Entities) -> None:
     document = {"v": nested(MAX_DEPTH - 1), "x" * MAX_NAME_BYTES: [int("9" * 38), 99 * 10**124, 1e-130]}
     assert unstorable(document) is None
     new = Entity("k", 1, document)
-    assert entities.save([write(new)]) == set()
+    assert entities.save([write(new)]) == {}
     assert entities.load(["k"]) == {"k": new}
 
 
@@ -152,7 +152,7 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
     )
     assert MAX_OUTCOME_BYTES + sum(map(kept_bytes, emits)) > MAX_RECENT_BYTES
     assert unstorable(new.document) is None
-    assert entities.save([write(new)]) == set()
+    assert entities.save([write(new)]) == {}
     assert entities.load([new.key]) == {new.key: new}
 
 
@@ -168,7 +168,7 @@ def test_a_conflict_reports_just_its_key(entities: Entities) -> None:
             write(entity("same", 2)),
         ]
     )
-    assert failed == {"there", "ahead", "gone"}
+    assert failed == dict.fromkeys(["there", "ahead", "gone"])
     assert entities.load(["new", "there", "ahead", "gone", "same"]) == {
         "new": entity("new"),
         "there": entity("there"),
@@ -179,7 +179,7 @@ def test_a_conflict_reports_just_its_key(entities: Entities) -> None:
 
 def test_25_entities_are_saved_a_call_and_100_loaded(entities: Entities) -> None:
     keys = [f"k{n}" for n in range(230)]
-    assert entities.save([write(entity(key)) for key in keys]) == set()
+    assert entities.save([write(entity(key)) for key in keys]) == {}
     assert entities.write_calls == 10
     assert entities.load(iter(keys)) == {key: entity(key) for key in keys}
 
@@ -196,15 +196,26 @@ def test_a_call_that_fails_reports_its_keys_and_no_others(
     keys = [f"k{n}" for n in range(60)]
     with caplog.at_level(logging.WARNING):
         failed = Entities(client, table).save([write(entity(key)) for key in keys])
-    assert failed == set(keys[25:50])
-    assert set(entities.load(keys)) == set(keys) - failed
-    assert "cannot save 25 entities" in caplog.text
+    assert failed == dict.fromkeys(keys[25:50])
+    assert set(entities.load(keys)) == set(keys) - failed.keys()
+    assert "cannot save 25 entities, first 'k25'" in caplog.text
 
 
 def test_a_call_that_is_refused_reports_all_its_keys(stub: Stub) -> None:
     dynamodb, answers = stub("dynamodb")
     answers.add_client_error("batch_execute_statement", "ThrottlingException")
-    assert Entities(dynamodb, "entities").save([write(entity("a")), write(entity("b"))]) == {"a", "b"}
+    assert Entities(dynamodb, "entities").save([write(entity("a")), write(entity("b"))]) == {"a": None, "b": None}
+
+
+def test_a_call_that_is_refused_for_a_statement_is_split_until_that_is_alone(stub: Stub) -> None:
+    dynamodb, answers = stub("dynamodb")
+    answers.add_client_error("batch_execute_statement", "ValidationException", "too large")
+    answers.add_response("batch_execute_statement", {"Responses": [{}]})
+    answers.add_client_error("batch_execute_statement", "ValidationException", "too large")
+    answers.add_response("batch_execute_statement", {"Responses": [{}]})
+    answers.add_client_error("batch_execute_statement", "ValidationException", "Item size has exceeded")
+    failed = Entities(dynamodb, "entities").save([write(entity(key)) for key in "abc"])
+    assert failed == {"c": "ValidationException: Item size has exceeded"}
 
 
 def test_each_statement_has_an_error_of_its_own(stub: Stub) -> None:
@@ -222,7 +233,35 @@ def test_each_statement_has_an_error_of_its_own(stub: Stub) -> None:
         {"Statements": ANY},
     )
     entities = Entities(dynamodb, "entities")
-    assert entities.save([write(entity(key)) for key in "abcd"]) == {"b", "d"}
+    assert entities.save([write(entity(key)) for key in "abcd"]) == {"b": None, "d": None}
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("ValidationError", "ValidationError: Item size to update has exceeded"),
+        ("ItemCollectionSizeLimitExceeded", "ItemCollectionSizeLimitExceeded: Item size to update has exceeded"),
+        ("ThrottlingError", None),
+        ("ResourceNotFound", None),
+        ("AccessDenied", None),
+    ],
+)
+def test_a_statement_that_the_table_never_takes_is_told_and_logged(
+    stub: Stub, caplog: pytest.LogCaptureFixture, code: str, why: str | None
+) -> None:
+    dynamodb, answers = stub("dynamodb")
+    error = {"Code": code, "Message": "Item size to update has exceeded"}
+    answers.add_response("batch_execute_statement", {"Responses": [{}, {"Error": error}, {"Error": error}, {}]})
+    keys = ["a", "b\n" + "x" * 60, "c", "d"]
+    with caplog.at_level(logging.WARNING):
+        failed = Entities(dynamodb, "entities").save([write(entity(key, 7)) for key in keys])
+    assert failed == {keys[1]: why, "c": why}
+    shown = "b\\n" + "x" * 38
+    (line,) = caplog.messages
+    assert line == (
+        f"cannot save 2 entities: {code}: Item size to update has exceeded; "
+        f"the first is UPDATE of key '{shown}'…, version 7"
+    )
 
 
 def test_a_statement_changes_an_item_on_condition_of_its_version(stub: Stub) -> None:
@@ -247,7 +286,7 @@ def test_a_statement_changes_an_item_on_condition_of_its_version(stub: Stub) -> 
             ]
         },
     )
-    assert Entities(dynamodb, "entities").save([write(entity("old", 8)), write(entity("new"))]) == set()
+    assert Entities(dynamodb, "entities").save([write(entity("old", 8)), write(entity("new"))]) == {}
 
 
 def asked(*keys: str) -> dict[str, Any]:
@@ -278,6 +317,16 @@ def test_keys_that_stay_unprocessed_give_the_batch_back(stub: Stub) -> None:
         answers.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": asked("a")})
     with pytest.raises(Unloadable, match="entities: items stay unprocessed"):
         Entities(dynamodb, "entities").load(["a"])
+
+
+def test_reading_goes_on_as_long_as_keys_become_fewer(stub: Stub) -> None:
+    """100 items of 400 KB are 40 MB, and an answer has 16 at most; a table that throttles gives fewer."""
+    dynamodb, answers = stub("dynamodb")
+    keys = [f"k{n}" for n in range(4 * READS_OF_UNPROCESSED)]
+    for n, key in enumerate(keys, 1):
+        rest = {"UnprocessedKeys": asked(*keys[n:])} if n < len(keys) else {}
+        answers.add_response("batch_get_item", {"Responses": {"entities": [to_item(entity(key))]}, **rest})
+    assert list(Entities(dynamodb, "entities").load(keys)) == keys
 
 
 def test_a_read_that_is_refused_gives_the_batch_back(stub: Stub) -> None:

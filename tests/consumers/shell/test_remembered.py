@@ -84,7 +84,7 @@ class Environment:
     def _note(self, params: dict[str, Any], **_: object) -> None:
         self.read += [key["pk"]["S"] for key in params["RequestItems"][self._table]["Keys"]]
 
-    def save(self, *entities: Entity) -> set[str]:
+    def save(self, *entities: Entity) -> dict[str, str | None]:
         return self.entities.save([Write(one.key, one.version - 1, one, 1, (), (), None) for one in entities])
 
 
@@ -113,7 +113,7 @@ def test_what_was_recalled_is_read_the_next_time_unless_it_is_saved(environment:
 def test_what_was_not_saved_is_not_remembered(environment: Callable[[int], Environment]) -> None:
     one, other = environment(0), environment(0)
     other.save(small("a"))
-    assert one.save(small("a"), small("b")) == {"a"}
+    assert one.save(small("a"), small("b")) == {"a": None}
     assert one.entities.recall("ab")[1] == {"b"}
 
 
