@@ -270,6 +270,7 @@ class FakeKinesis:
         self.closed: set[str] = set()
         self.children: dict[str, list[bytes]] = {}
         self.failures: list[Exception] = []
+        self.list_failures: list[Exception] = []
 
     class exceptions:  # noqa: N801 # as boto3 spells it
         class ExpiredIteratorException(Exception):
@@ -281,7 +282,10 @@ class FakeKinesis:
     def get_paginator(self, _: str) -> FakeKinesis:
         return self
 
-    def paginate(self, **_: object) -> Iterator[dict[str, Any]]:
+    def paginate(self, StreamARN: str) -> Iterator[dict[str, Any]]:
+        assert StreamARN == STREAM
+        if self.list_failures:
+            raise self.list_failures.pop(0)
         for shard in tuple(self.shards):
             yield {"Shards": [{"ShardId": shard}]}
 
@@ -447,6 +451,49 @@ def test_the_children_of_a_closed_shard_are_read() -> None:
     stream.stop()
 
     assert sorted(s3.lines()) == [b"left", b"parent", b"right"]
+
+
+def test_a_list_of_shards_that_fails_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
+    limited = {"Error": {"Code": "LimitExceededException", "Message": "5 a second"}}
+    nowhere = EndpointConnectionError(endpoint_url="http://nowhere")
+    kinesis.list_failures = [ClientError(cast("Any", limited), "ListShards"), nowhere, nowhere]
+    stream = delivery(kinesis, s3)
+    stream.start()
+    stream.stop()
+
+    assert s3.lines() == [b"a"]
+    assert stream.trouble is None
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2, "the same trouble is told once"
+    assert "LimitExceededException" in told[0]
+    assert told[1] == f"archive: {nowhere}; trying again"
+
+
+def test_a_list_of_children_that_fails_is_asked_for_again() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"parent"]), FakeS3()
+    kinesis.closed, kinesis.children = {"shard-0"}, {"shard-1": [b"child"]}
+    stream = delivery(kinesis, s3)
+    stream.start()
+    wait_until(lambda: stream.buffered == 1)
+    kinesis.list_failures = [EndpointConnectionError(endpoint_url="http://nowhere")] * 2
+    stream.stop()
+
+    assert sorted(s3.lines()) == [b"child", b"parent"]
+    assert (stream.positions, stream.trouble) == ({"shard-0": "1", "shard-1": "1"}, None)
+
+
+def test_its_trouble_is_told_while_it_lasts() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
+    kinesis.list_failures = [EndpointConnectionError(endpoint_url="http://nowhere")] * 10**6
+    stream = delivery(kinesis, s3)
+    stream.start()
+    wait_until(lambda: stream.trouble is not None)
+    trouble = stream.trouble
+    kinesis.list_failures = []
+    stream.stop()
+    assert trouble == 'Could not connect to the endpoint URL: "http://nowhere"'
+    assert (s3.lines(), stream.trouble) == ([b"a"], None)
 
 
 def test_stopping_what_never_started_does_nothing() -> None:

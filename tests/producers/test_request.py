@@ -179,6 +179,50 @@ def test_brackets_inside_text_are_not_depth() -> None:
     assert decode(wire(data={"a": "[{" * 100})).data == {"a": "[{" * 100}
 
 
+def levels_of(data: int, kind: type) -> Any:
+    """Data of so many levels, its own and those of its parts included."""
+    value: Any = 1
+    for _ in range(data - 1):
+        value = {"a": value} if kind is dict else [value]
+    return {"a": value}
+
+
+@pytest.mark.parametrize("kind", [dict, list])
+@pytest.mark.parametrize("beside", [{}, {"b": [[]] * 100}, {"b": [{"c": []}] * 100, "d": "[{" * 100}])
+def test_the_depth_counts_and_not_how_many_brackets_there_are(kind: type, beside: dict[str, Any]) -> None:
+    """As the SDK encodes it, so that no difference of form makes the slow look happen."""
+    deepest = encode(Request(id="1", cmd="c", data=beside | levels_of(MAX_DEPTH - 1, kind)))
+    assert decode(deepest).id == "1"
+    if not beside:
+        assert decode_all([deepest] * 3) == [decode(deepest)] * 3
+    deeper = encode(Request(id="1", cmd="c", data=beside | levels_of(MAX_DEPTH, kind)))
+    with pytest.raises(RefusedRequest, match=f"nested deeper than {MAX_DEPTH} levels"):
+        decode(deeper)
+    assert decode_all([deeper]) is None
+    assert decode_all([deepest, deeper, deepest]) is None
+
+
+def test_a_flat_request_beside_an_empty_list_is_read_with_others() -> None:
+    many = [Request(id="1", cmd="c", data={"a": []}), Request(id="2", cmd="c", data={"a": {"b": 1}})]
+    assert decode_all([encode(one) for one in many]) == many
+
+
+@pytest.mark.parametrize("at", [2**62, 2**63 - 1, 2**63, 2**64 - 1, -(2**63)])
+def test_a_clocks_time_of_any_64_bits_is_kept(at: int) -> None:
+    request = Request(id="1", cmd="c", at=at, data={})
+    assert decode(encode(request)).at == at
+
+
+def test_one_byte_too_many_is_refused_together_as_alone() -> None:
+    spare = MAX_REQUEST_BYTES - len(encode(Request(id="1", cmd="c", data={"a": ""})))
+    full, over = (encode(Request(id="1", cmd="c", data={"a": "x" * size})) for size in (spare, spare + 1))
+    assert (len(full), decode_all([full])) == (MAX_REQUEST_BYTES, [decode(full)])
+    assert decode_all([full, full]) == [decode(full)] * 2
+    assert decode_all([over]) is None
+    with pytest.raises(RefusedRequest, match=f"^{MAX_REQUEST_BYTES + 1} bytes; a request may have "):
+        decode(over)
+
+
 @given(st.binary(max_size=100))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     try:

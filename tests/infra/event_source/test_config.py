@@ -277,6 +277,29 @@ def test_a_destination_may_be_none(config: Any) -> None:
     assert mapping(DestinationConfig=config).on_failure is None
 
 
+@pytest.mark.parametrize("service", ["sqs", "sns", "s3"])
+def test_a_destination_is_a_queue_a_topic_or_a_bucket(service: str) -> None:
+    arn = f"arn:aws:{service}:us-east-1:111122223333:failed"
+    assert mapping(DestinationConfig={"OnFailure": {"Destination": arn}}).on_failure == arn
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:lambda:us-east-1:111122223333:function:failed",
+        "arn:aws:kafka:us-east-1:111122223333:cluster/c",
+        "https://sqs.us-east-1.amazonaws.com/111122223333/failed",
+        "arn:aws:sqs",
+        "arn:aws:sqs:us-east-1:111122223333",
+        "a:b:sqs:c:d:e",
+        "failed",
+    ],
+)
+def test_another_destination_is_refused_by_name(arn: str) -> None:
+    with pytest.raises(InvalidMapping, match=rf"^DestinationConfig: '{arn}' is neither an SQS queue nor an SNS topic"):
+        mapping(DestinationConfig={"OnFailure": {"Destination": arn}})
+
+
 @pytest.mark.parametrize("criteria", [{}, {"Filters": []}, {"Filters": None}])
 def test_criteria_may_be_none(criteria: Any) -> None:
     assert mapping(FilterCriteria=criteria).filters == ()
