@@ -37,12 +37,14 @@ class RefusedRequest(ValueError):
     """A payload that is not a request within the contract; says why in one sentence."""
 
 
-class Was(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
+class Was(msgspec.Struct, frozen=True, omit_defaults=True, rename={"writer": "w", "counter": "n"}):
     """What a signed request was before it was redriven, for its signature is of that."""
 
     writer: Name
     counter: Count
     sig: str
+    stream: str | None = None
+    """The name of the stream that it came by, if it is another than the one that it is redriven to."""
 
 
 class Request(

@@ -17,7 +17,9 @@ from tidemill.kpl import UserRecord, pack, unpack
 from tidemill.request import Document, Receipts, Request, decode, encode
 from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, handler
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Rejected, State, Write
+from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.plan import MAX_OUTCOMES
+from tidemill_consumers.core.streams import Stream, life_of, shard_of
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
@@ -31,6 +33,7 @@ Clients: TypeAlias = Callable[[str], Any]
 Heard: TypeAlias = Callable[[], list[Receipts]]
 
 SHARD = "shardId-000000000000"
+NAMED = shard_of(Stream(STREAM_ARN, (life_of(STREAM_ARN, 0.0),)).named(1545084650.0), SHARD)
 NOWHERE = "arn:aws:sns:us-east-1:000000000000:nowhere"
 
 
@@ -463,7 +466,7 @@ def test_what_a_rule_emits_goes_onto_the_stream_and_is_applied_in_order(
     assert retry_from(batch(request(1, "tell"), request(2, "explode"), request(3, "tell")), app) is None
     found = emitted()
     assert [one.data for one in found if one.key == "ear"] == [{"n": 1}, {"n": 2}]
-    assert {(one.writer, one.client) for one in found} == {("emit/k", None)}
+    assert {(one.writer, one.client) for one in found} == {(emitter("k", NAMED), None)}
     event: KinesisEvent = {"Records": [aggregate(10, found), aggregate(11, found)]}
     assert retry_from(event, app) is None
     assert document(app, "ear") == {"ids": [one.id for one in found if one.key == "ear"]}

@@ -254,6 +254,78 @@ def test_what_it_emits_is_its_word(stack: Stack) -> None:
     assert stack.document == {"ids": [decode(emitted).id]}
 
 
+def emitting_for(stack: Stack, client: Callable[[Request], str | None], cmd: str = "pay", depth: int = 1) -> Stack:
+    """Whose rule emits a request for a client, through others that emit in their turn."""
+
+    def emit(state: State, request: Request) -> Accepted:
+        left = request.data.get("left", depth)
+        data = {"from": request.id, "left": left - 1}
+        return Accepted(state, emits=(Emit("emit" if left > 1 else cmd, "k", data, client(request)),))
+
+    return replace(stack, app=replace(stack.app, rules={**RULES, "emit": emit}))
+
+
+def follow(stack: Stack) -> None:
+    """Deliver what is emitted, until nothing new is."""
+    seen: list[bytes] = []
+    while left := [one for one in stack.emitted() if one not in seen]:
+        seen += left
+        stack.deliver(*left)
+
+
+UNPROVEN = "sealed, but nobody has proven its client, and pay takes requests of verified clients only"
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_an_emit_for_a_client_that_nobody_proved_proves_nothing(stack: Stack, depth: int) -> None:
+    chain = emitting_for(stack, lambda request: request.client, depth=depth)
+    chain.deliver(request(1, "emit", client="ada"))
+    follow(chain)
+    assert (chain.document, chain.reasons) == (None, [UNPROVEN])
+    # Redriving changes nothing of that.
+    chain.deliver(*chain.redriven())
+    assert (chain.document, chain.reasons) == (None, [UNPROVEN])
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_an_emit_for_the_client_that_its_cause_proved_is_proven(stack: Stack, depth: int) -> None:
+    chain = emitting_for(stack, lambda request: request.client, depth=depth)
+    chain.deliver(stack.signer().sign(request(1, "emit")))
+    follow(chain)
+    assert (len((chain.document or {"ids": []})["ids"]), chain.reasons) == (1, [])
+
+
+def test_an_emit_for_another_than_its_cause_s_client_proves_nothing(stack: Stack) -> None:
+    other = emitting_for(stack, lambda request: "eve")
+    other.deliver(stack.signer().sign(request(1, "emit")))
+    follow(other)
+    assert (other.document, other.reasons) == (None, [UNPROVEN])
+
+
+def test_an_emit_for_nobody_is_the_application_s_word_whatever_its_cause(stack: Stack) -> None:
+    word = emitting_for(stack, lambda request: None)
+    word.deliver(request(1, "emit"), stack.signer().sign(request(2, "emit")))
+    follow(word)
+    assert (len((word.document or {"ids": []})["ids"]), word.reasons) == (2, [])
+
+
+def test_other_rules_take_an_emit_for_a_client_that_nobody_proved(stack: Stack) -> None:
+    plain = emitting_for(stack, lambda request: request.client, cmd="append")
+    plain.deliver(request(1, "emit"))
+    follow(plain)
+    assert (len((plain.document or {"ids": []})["ids"]), plain.reasons) == (1, [])
+
+
+def test_a_proven_emit_that_its_rule_could_not_take_is_proven_when_it_is_redriven(stack: Stack) -> None:
+    chain = emitting_for(stack, lambda request: request.client, cmd="explode")
+    chain.deliver(stack.signer().sign(request(1, "emit")))
+    follow(chain)
+    assert len(chain.reasons) == 1
+    mended = replace(chain, app=replace(chain.app, rules={**RULES, "explode": Verified(append)}))
+    mended.deliver(*mended.redriven())
+    assert (len((mended.document or {"ids": []})["ids"]), mended.reasons) == (1, [])
+
+
 def test_nobody_emits_in_its_name(stack: Stack) -> None:
     stack.deliver(changed(request(1, "tell"), key="other"), key="other")
     (emitted,) = stack.emitted()

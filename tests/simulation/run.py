@@ -26,13 +26,14 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from simulation.pipeline import Client, Pipeline
+from simulation.pipeline import STREAM_ARN, Client, Pipeline
 from simulation.redriving import Operator
 from simulation.world import START, World
 from tidemill import kpl
 from tidemill.request import REDRIVE, Request, encode
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
-from tidemill_consumers.core.emits import EMITTER, IDS
+from tidemill_consumers.core.emits import EMITTER, IDS, emitter
+from tidemill_consumers.core.streams import life_of
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_consumers.shell.quarantine import read
 from tidemill_consumers.shell.redrive import Wanted
@@ -288,6 +289,7 @@ def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
 class _Expected:
     """What the stream's log says must be, folded."""
 
+    stream: str
     documents: dict[str, State] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     """The last outcome, by id."""
@@ -308,7 +310,7 @@ class _Expected:
 
 
 def _expected(pipeline: Pipeline, sent: _Sent) -> _Expected:
-    expected = _Expected()
+    expected = _Expected(life_of(STREAM_ARN, pipeline.stream.created).name)
     last: dict[tuple[str, str], int] = {}
     redriven: set[str] = set()
     requests: dict[bytes, list[Request]] = {}  # what a producer put again need not be read again
@@ -359,7 +361,7 @@ def _apply(expected: _Expected, key: str, request: Request) -> str:
             id=str(uuid5(IDS, f"{request.id}/{place}")),
             cmd=emit.cmd,
             key=emit.key,
-            writer=f"{EMITTER}{key}",
+            writer=emitter(key, expected.stream),
             counter=expected.emitted[key],
             at=request.at,
             data=emit.data,

@@ -17,6 +17,8 @@ from tidemill.outbox import Outbox
 from tidemill.request import Request, decode, encode
 from tidemill_consumers.apply import Application, apply
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
+from tidemill_consumers.core.emits import emitter
+from tidemill_consumers.core.streams import life_of, shard_of
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
@@ -104,7 +106,8 @@ RECORDS = [
 JUNK = b"\xff\xfe"
 MISROUTED = encode(request(9, "elsewhere"))
 STATUSES = {f"r{n}": "accepted" for n in range(1, 9)} | dict.fromkeys(["r5", "r9"], "quarantined") | {"r4": "rejected"}
-EMITTED = [("emit/a", 1, "r1", 0), ("emit/a", 2, "r1", 1), ("emit/a", 3, "r6", 0)]
+EMITTER_A = emitter("a", shard_of(life_of(STREAM_ARN, 0.0).name, SHARD))
+EMITTED = [(EMITTER_A, 1, "r1", 0), (EMITTER_A, 2, "r1", 1), (EMITTER_A, 3, "r6", 0)]
 DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"]}, "b": {"ids": ["r2", "r3", "r8"]}}
 
 

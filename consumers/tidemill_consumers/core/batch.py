@@ -20,15 +20,17 @@ State: TypeAlias = Document | None
 class Emit(msgspec.Struct, frozen=True, gc=False):
     """A follow-up request that a rule asks for: it goes onto the stream once its cause is stored.
 
-    It is applied once, and in order with all else that the same entity emits to that key. All that one request emits
-    has at most 16 KiB of JSON: if a rule emits more, or what the contract does not allow, its request is quarantined.
+    It is applied once, and in order with all else that the same entity emits to that key for requests of one stream.
+    All that one request emits has at most 16 KiB of JSON: if a rule emits more, or what the contract does not allow,
+    its request is quarantined.
 
     Attributes:
         cmd: the command.
         key: the ordering key, which may be the cause's own.
         data: the command's data.
         client: who is answered when it is applied. Nobody is by default, for the cause's client hears of the cause;
-            a rule that wants it to hear of this one too gives `request.client`.
+            a rule that wants it to hear of this one too gives `request.client`. The rule that takes this one sees that
+            client as proven only if the cause proved the same.
     """
 
     cmd: str
@@ -62,9 +64,12 @@ Rules: TypeAlias = Mapping[str, Rule]
 class Verified:
     """A rule whose requests must prove which client they come from: `"wallet.pay": Verified(pay)`.
 
-    They are signed by a key registered for `request.client`, or emitted by the application itself and sealed; others
-    are quarantined. A rule that stands in the table as it is must be safe from anyone who may put records on the
-    stream: what it finds in `request.client` is what the sender claims.
+    Either a key signs them that is registered for `request.client`. Or the application emitted and sealed them: then
+    they name no client, and are the application's own word, or their client was proven by what they were emitted for,
+    through any number of emits. Others are quarantined, among them what is emitted for a client merely claimed.
+
+    A rule that stands in the table as it is must be safe from anyone who may put records on the stream: what it finds
+    in `request.client` is what the sender claims.
     """
 
     rule: Rule
@@ -79,6 +84,8 @@ class Proof(NamedTuple):
 
     problem: str | None = None
     """Why it proves nothing, so that the request is quarantined; None when it proves whose the request is."""
+    client: str | None = None
+    """Who is proven to have sent the request, or what it was emitted for; None of the application's own word."""
 
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):

@@ -11,13 +11,19 @@ from uuid import UUID, uuid5
 
 from tidemill.request import Request, encode
 from tidemill.sendable import UnsendableRequest, to_payload
-from tidemill_consumers.core.batch import Emit, Emitted
+from tidemill_consumers.core.batch import Arrival, Emit, Emitted
 
 MAX_EMIT_BYTES = 16 * 1024
 """Of all follow-up requests of one request, for they are kept in the item until they have left."""
 
 EMITTER = "emit/"
-"""How the writer of follow-up requests begins; the emitting entity's key follows."""
+"""How the writer of follow-up requests begins; the stream of their causes and the emitting entity's key follow."""
+
+PROVEN_EMITTER = "emit-proven/"
+"""The same of those whose client their cause has proven. It stands in the writer, and so under the application's seal:
+without that it means nothing."""
+
+EMITTERS = (EMITTER, PROVEN_EMITTER)
 
 LONGEST_PLAIN_KEY = 63
 """Bytes of a key that stands in a writer's name as it is; the hash of a longer one has more, so none is another's."""
@@ -26,31 +32,52 @@ IDS = UUID("e23ff1a1-6a5f-4a0c-8f0c-6a1d7f3b5a52")
 """The namespace of the ids (RFC 9562, section 5.5)."""
 
 
-def emitter(key: str) -> str:
-    """The writer of what the key's entity emits."""
+def emitter(key: str, shard: str, is_proven: bool = False) -> str:
+    """The writer of what the key's entity emits for causes on a shard.
+
+    It names the shard's stream, for two streams' batches change an entity at the same time: what they emit is in order
+    within each of them, and one writer's counters must arrive in order.
+    """
     encoded = key.encode()
-    return EMITTER + (key if len(encoded) <= LONGEST_PLAIN_KEY else sha256(encoded).hexdigest())
+    name = key if len(encoded) <= LONGEST_PLAIN_KEY else sha256(encoded).hexdigest()
+    return f"{PROVEN_EMITTER if is_proven else EMITTER}{shard.partition('/')[0]}/{name}"
 
 
-def follow_ups(key: str, cause: Request, emits: Iterable[Emit], emitted: int) -> tuple[Request, ...] | str:
+def is_emitted(request: Request) -> bool:
+    """Whether its writer is an entity that emits."""
+    return request.writer is not None and request.writer.startswith(EMITTERS)
+
+
+def is_of_proven(request: Request) -> bool:
+    """Whether a request that is emitted says that its cause has proven its client."""
+    return request.client is not None and request.writer is not None and request.writer.startswith(PROVEN_EMITTER)
+
+
+def without_proof(writer: str) -> str:
+    """The writer of an entity that emits, whatever was proven: its counters are the same."""
+    return EMITTER + writer.removeprefix(PROVEN_EMITTER) if writer.startswith(PROVEN_EMITTER) else writer
+
+
+def follow_ups(arrival: Arrival, emits: Iterable[Emit], emitted: int) -> tuple[Request, ...] | str:
     """The requests that a request emits, or why they cannot be sent.
 
     Args:
-        key: the emitting entity's.
-        cause: the request.
+        arrival: the request, of the emitting entity's key.
         emits: what its rule asks for.
         emitted: how many its entity has emitted before: their counters go on from there.
     """
-    writer = emitter(key)
+    cause, proof = arrival.request, arrival.proof
+    proven = proof.client if proof else None
     requests: list[Request] = []
     size = 0
     for place, emit in enumerate(emits):
+        is_proven = proven is not None and emit.client == proven
         request = Request(
             id=str(uuid5(IDS, f"{cause.id}/{place}")),
             cmd=emit.cmd,
             key=emit.key,
             client=emit.client,
-            writer=writer,
+            writer=emitter(arrival.key, arrival.shard, is_proven),
             counter=emitted + place + 1,
             at=cause.at,
             data=emit.data,

@@ -30,7 +30,7 @@ from tidemill_consumers.core.batch import (
     Write,
     Writer,
 )
-from tidemill_consumers.core.emits import EMITTER, follow_ups, kept_bytes
+from tidemill_consumers.core.emits import EMITTERS, follow_ups, kept_bytes
 from tidemill_consumers.core.fitting import (
     BYTES_OF_WRITER,
     MAX_RECENT_BYTES,
@@ -228,8 +228,8 @@ class _Folding:
         rule = self._rules.get(request.cmd)
         if rule is None:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
-        if arrival.proof is None and isinstance(rule, Verified):
-            return self._to_quarantine(arrival, f"unsigned, and {request.cmd} takes requests of verified clients only")
+        if isinstance(rule, Verified) and (problem := _unverified(arrival)):
+            return self._to_quarantine(arrival, problem)
         try:
             outcome = rule(self._document, request)
             if isinstance(outcome, Rejected):
@@ -245,7 +245,7 @@ class _Folding:
         if outcome.answer is not None and (problem := _unkeepable(outcome.answer)):
             return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
         if outcome.emits:
-            requests = follow_ups(arrival.key, arrival.request, outcome.emits, self._emitted)
+            requests = follow_ups(arrival, outcome.emits, self._emitted)
             if isinstance(requests, str):
                 return self._to_quarantine(arrival, f"the rule emits what cannot be sent: {requests}")
             self._emitted += len(requests)
@@ -362,6 +362,15 @@ class _Folding:
             self.receipts.append(Receipt(arrival.request.client, reply, arrival.position.sequence))
 
 
+def _unverified(arrival: Arrival) -> str | None:
+    """Why a rule that takes requests of verified clients does not take this one."""
+    proof, request = arrival.proof, arrival.request
+    if proof is not None and proof.client == request.client:
+        return None
+    why = "unsigned" if proof is None else "sealed, but nobody has proven its client"
+    return f"{why}, and {request.cmd} takes requests of verified clients only"
+
+
 def _is_counted(request: Request) -> bool:
     return request.writer is not None and request.counter is not None
 
@@ -386,8 +395,8 @@ def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:
         return dict(writers)
     latest = sorted(writers.items(), key=lambda item: item[1].arrived)
     redriven = [item for item in latest if item[0].startswith(REDRIVE)]
-    emitters = [item for item in latest if item[0].startswith(EMITTER)]
-    others = [item for item in latest if not item[0].startswith((REDRIVE, EMITTER))]
+    emitters = [item for item in latest if item[0].startswith(EMITTERS)]
+    others = [item for item in latest if not item[0].startswith((REDRIVE, *EMITTERS))]
     # Last, so that nobody else's push out those of verified clients.
     others.sort(key=lambda item: is_of_verified(item[0]))
     kinds = others[-MAX_WRITERS:], redriven[-MAX_REDRIVEN:], emitters[-MAX_EMITTERS:]

@@ -20,14 +20,14 @@ import msgspec
 from tidemill.request import REDRIVE, RefusedRequest, Request, Was, encode
 from tidemill.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
 from tidemill_consumers.core.batch import Arrival, Proof
-from tidemill_consumers.core.emits import EMITTER
+from tidemill_consumers.core.emits import EMITTERS, is_emitted, is_of_proven, without_proof
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-OWN = (EMITTER, REDRIVE)
+OWN = (*EMITTERS, REDRIVE)
 """How the writers of what the application puts on the stream begin."""
 
 LEAST_SECRET = 43
@@ -68,13 +68,19 @@ class Seals:
         """Those in a setting: secrets with commas between; None where it is empty."""
         return cls(stream, setting.split(",")) if setting else None
 
+    def is_of(self, stream: str) -> bool:
+        """Whether that is the name of the application's own stream, which is meant by none too."""
+        return stream in ("", self._stream)
+
     def seal(self, request: Request) -> Request:
         """The request with the application's seal. It has a key, a writer and a counter."""
         bare = msgspec.structs.replace(request, sig=None)
         return msgspec.structs.replace(bare, sig=signature_text(_seal(self._secrets[0], self._message(bare))))
 
-    def hold(self, request: Request) -> bool:
-        """Whether its `sig` is the application's seal."""
+    def hold(self, request: Request, stream: str = "") -> bool:
+        """Whether its `sig` is the application's seal, on the stream of that name; without one, on its own."""
+        if not self.is_of(stream):
+            return False
         seal = signature_of(request.sig or "")
         message = self._message(msgspec.structs.replace(request, sig=None))
         return seal is not None and any(hmac.compare_digest(seal, _seal(one, message)) for one in self._secrets)
@@ -123,7 +129,7 @@ def examine(arrival: Arrival, stream: str, seals: Seals | None) -> Arrival | Cla
     if is_own(request):
         if seals is None:
             return unproven(arrival, NO_SECRET)
-        return _examine_own(arrival, stream, seals) if seals.hold(request) else unproven(arrival, NOT_SEALED)
+        return _examine_own(arrival, stream, seals) if seals.hold(request, stream) else unproven(arrival, NOT_SEALED)
     parts = split(arrival.payload)
     if parts is None or request.was is not None:
         return unproven(arrival, MALFORMED)
@@ -156,8 +162,14 @@ def unproven(arrival: Arrival, problem: str) -> Arrival:
     return msgspec.structs.replace(arrival, proof=Proof(problem))
 
 
-def what_it_was(request: Request, payload: bytes, seals: Seals | None) -> Was | None:
+def what_it_was(request: Request, payload: bytes, seals: Seals | None, stream: str = "") -> Was | None:
     """What a signed request takes along when it is redriven, so that it proves then what it proved before.
+
+    Args:
+        request: what was quarantined.
+        payload: its bytes.
+        seals: the application's own.
+        stream: what the stream was called that it came by; empty where that is not known, and the own is meant.
 
     Raises:
         RefusedRequest: it would prove nothing any more. Says why.
@@ -167,18 +179,18 @@ def what_it_was(request: Request, payload: bytes, seals: Seals | None) -> Was | 
     if seals is None:
         raise RefusedRequest("signed: give the application's secret, for only with its seal a signature holds again")
     if is_own(request):
-        if not seals.hold(request):
+        if not seals.hold(request, stream):
             raise RefusedRequest("its seal is made up, or made with a secret that is not given")
-        return _as_was(request) if _is_emitted(request) else request.was
+        return _as_was(request) if is_emitted(request) else request.was
     if request.was is not None or encode(request) != payload:
         raise RefusedRequest("signed, but not written as the SDK writes it: its signature would not hold again")
-    return _as_was(request)
+    return _as_was(request, None if seals.is_of(stream) else stream)
 
 
-def _as_was(request: Request) -> Was:
+def _as_was(request: Request, stream: str | None = None) -> Was:
     if request.writer is None or request.counter is None or request.sig is None:
         raise RefusedRequest(INCOMPLETE)
-    return Was(request.writer, request.counter, request.sig)
+    return Was(request.writer, request.counter, request.sig, stream)
 
 
 def _as_it_was(request: Request) -> Request | None:
@@ -193,18 +205,23 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     request = arrival.request
     was = _as_it_was(request)
     if was is None:
-        # An emitted one is the application's word. One that was redriven unsigned is no more than it was.
-        bare = msgspec.structs.replace(request, sig=None)
-        return msgspec.structs.replace(arrival, request=bare, proof=Proof() if _is_emitted(request) else None)
+        # One that was redriven unsigned is no more than it was.
+        return _proven(arrival, _word_of(request)) if is_emitted(request) else _bare(arrival)
     # Known by what it was: of two copies that were quarantined, one is applied.
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
-    if _is_emitted(was):
-        return _proven(arrival, writer) if seals.hold(was) else unproven(arrival, NOT_SEALED)
+    if is_emitted(was):
+        return _proven(arrival, _word_of(was), writer) if seals.hold(was) else unproven(arrival, NOT_SEALED)
     signature = signature_of(was.sig or "")
     if signature is None:
         return unproven(arrival, MALFORMED)
     body = encode(msgspec.structs.replace(was, sig=None))
-    return _claim(arrival, was, signed_body=body, signature=signature, stream=stream, writer=writer)
+    signed_for = (request.was and request.was.stream) or stream
+    return _claim(arrival, was, signed_body=body, signature=signature, stream=signed_for, writer=writer)
+
+
+def _word_of(emitted: Request) -> Proof:
+    """What the seal of an emitted request proves: a client only if its cause has proven that."""
+    return Proof(client=emitted.client if is_of_proven(emitted) else None)
 
 
 def _claim(
@@ -213,16 +230,17 @@ def _claim(
     if request.client is None or request.writer is None or request.counter is None:
         return unproven(arrival, INCOMPLETE)
     message = signed_bytes(stream, arrival.key, request.writer, request.counter, signed_body)
-    return Claim(request.client, message, signature, arrival, _proven(arrival, writer))
+    return Claim(request.client, message, signature, arrival, _proven(arrival, Proof(client=request.client), writer))
 
 
-def _proven(arrival: Arrival, writer: str) -> Arrival:
+def _proven(arrival: Arrival, proof: Proof, writer: str | None = None) -> Arrival:
+    writer = writer or without_proof(arrival.request.writer or "")
     request = msgspec.structs.replace(arrival.request, writer=writer, was=None, sig=None)
-    return msgspec.structs.replace(arrival, request=request, proof=Proof())
+    return msgspec.structs.replace(arrival, request=request, proof=proof)
 
 
-def _is_emitted(request: Request) -> bool:
-    return request.writer is not None and request.writer.startswith(EMITTER)
+def _bare(arrival: Arrival) -> Arrival:
+    return msgspec.structs.replace(arrival, request=msgspec.structs.replace(arrival.request, sig=None))
 
 
 def _of_verified(request: Request) -> str:

@@ -201,7 +201,7 @@ def redriven(kept: Kept, seals: Seals | None = None) -> Request:
         request = read_request(kept.payload, kept.key, kept.shard, kept.position)
     except RefusedRequest as error:
         raise RefusedRequest(f"no request: {error if kept.id else kept.reason}") from None
-    was = what_it_was(request, kept.payload, seals)
+    was = what_it_was(request, kept.payload, seals, kept.stream)
     writer = REDRIVE + place_of(kept.shard, kept.position)
     request = msgspec.structs.replace(request, writer=writer, counter=1, was=was, sig=None)
     request = seals.seal(request) if seals else request

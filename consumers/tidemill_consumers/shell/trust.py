@@ -24,7 +24,8 @@ class Trust:
     """Whom the application trusts: nobody by default, so that signed requests are quarantined.
 
     Attributes:
-        stream: the stream's name, which signatures are for.
+        stream: the name of the application's own stream. A signature is for the stream that its request came by, and
+            for this one where it came by HTTP.
         devices: the registry.
         seals: the application's own, if it has a secret.
     """
@@ -54,7 +55,7 @@ class Trust:
         looked_at = list(arrivals)
         claims: dict[int, Claim] = {}
         for place in marked:
-            examined = examine(arrivals[place], self.stream, seals)
+            examined = examine(arrivals[place], arrivals[place].stream or self.stream, seals)
             if isinstance(examined, Claim):
                 claims[place] = examined
             else:

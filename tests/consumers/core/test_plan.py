@@ -23,7 +23,7 @@ from tidemill_consumers.core.batch import (
     Verified,
     Write,
 )
-from tidemill_consumers.core.emits import EMITTER, MAX_EMIT_BYTES, emitter, kept_bytes
+from tidemill_consumers.core.emits import EMITTERS, MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
 from tidemill_consumers.core.plan import (
     MAX_EMITTERS,
@@ -35,6 +35,7 @@ from tidemill_consumers.core.plan import (
     MAX_WRITERS,
     plan,
 )
+from tidemill_consumers.core.streams import NAME_CHARACTERS
 
 DAY = 86_400.0
 
@@ -362,7 +363,7 @@ def test_follow_up_requests_have_a_writer_of_their_own_and_rising_counters() -> 
         ("hear", "ear", None, {"n": 2}),
         ("hear", "other", "c", {"n": 2}),
     ]
-    assert {one.writer for one in found} == {"emit/k"}
+    assert {one.writer for one in found} == {"emit/s/k"}
     assert counters(write) == [1, 2, 3, 4]
     assert len({one.id for one in found}) == 4
     assert saved(write).emitted == 4
@@ -475,15 +476,29 @@ def test_follow_up_requests_of_shards_that_are_gone_do_not_fill_an_item() -> Non
 @pytest.mark.parametrize("key", ["k", "k" * 63, "k" * 64, "k" * 256, "\N{WATER WAVE}" * 256])
 def test_a_writers_name_fits_the_contract_whatever_the_key(key: str) -> None:
     write = fold([arrival(1, "tell", key=key)])
-    assert {one.writer for one in requests_of(write)} == {emitter(key)}
-    assert (emitter(key) == EMITTER + key) == (len(key.encode()) < 64)
-    assert len(emitter(key)) < 128
+    assert {one.writer for one in requests_of(write)} == {emitter(key, "s")}
+    shard = f"{'_' * NAME_CHARACTERS}/shardId-000000000000"
+    for is_proven in (False, True):
+        name = emitter(key, shard, is_proven)
+        assert name.endswith(f"/{'_' * NAME_CHARACTERS}/{key}") == (len(key.encode()) < 64)
+        assert len(name) < 128
+
+
+def test_what_two_streams_cause_an_entity_to_emit_has_a_writer_each_and_what_two_shards_cause_has_one() -> None:
+    """The batches of two streams leave when they like: one writer's counters could be overtaken by higher ones."""
+    entity, writers = Entity("k"), list[set[str | None]]()
+    for n, shard in enumerate(["a/shardId-0", "a/shardId-1", "b/shardId-0", "direct"], 1):
+        write = fold([arrival(n, "tell", shard=shard)], entity)
+        entity = saved(write)
+        writers.append({one.writer for one in requests_of(write)})
+        assert counters(write) == [2 * n - 1, 2 * n]
+    assert writers == [{"emit/a/k"}, {"emit/a/k"}, {"emit/b/k"}, {"emit/direct/k"}]
 
 
 def test_many_that_emit_to_an_entity_do_not_push_out_its_clients_writers() -> None:
     entity = saved(fold([arrival(1, writer="phone")]))
     for n in range(2, 200):
-        entity = saved(fold([arrival(n, writer=f"{EMITTER}{n}")], entity))
+        entity = saved(fold([arrival(n, writer=f"{EMITTERS[n % 2]}{n}")], entity))
     assert len(entity.writers) == 1 + MAX_EMITTERS
     assert "phone" in entity.writers
 
@@ -522,7 +537,8 @@ def test_what_another_shard_s_outcomes_displaced_is_not_answered_wrongly() -> No
 # ---- who it is from
 
 
-FORGED, PROVEN = Proof("signed, by none of the keys registered for 'c'"), Proof()
+FORGED, PROVEN = Proof("signed, by none of the keys registered for 'c'"), Proof(client="c")
+WORD = Proof()
 
 
 def test_a_rule_for_verified_clients_takes_no_others() -> None:
@@ -533,6 +549,50 @@ def test_a_rule_for_verified_clients_takes_no_others() -> None:
         (1, "unsigned, and pay takes requests of verified clients only")
     ]
     assert [one.reply.status for one in write.receipts] == ["quarantined", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("client", "proof", "is_taken"),
+    [
+        ("c", Proof(client="c"), True),
+        ("c", WORD, False),
+        ("c", Proof(client="d"), False),
+        (None, WORD, True),
+        (None, Proof(client="c"), False),
+        (None, None, False),
+    ],
+)
+def test_what_is_proven_is_the_very_client(client: str | None, proof: Proof | None, is_taken: bool) -> None:
+    one = arrival(1, "pay")
+    write = fold([replace(one, request=msgspec.structs.replace(one.request, client=client), proof=proof)])
+    why = "unsigned" if proof is None else "sealed, but nobody has proven its client"
+    reason = f"{why}, and pay takes requests of verified clients only"
+    assert [one.reason for one in write.quarantine] == ([] if is_taken else [reason])
+    assert saved(write).document == ({"ids": ["w-1"]} if is_taken else None)
+
+
+@pytest.mark.parametrize(
+    ("proof", "client", "emitted_for", "is_proven"),
+    [
+        (Proof(client="c"), "c", "c", True),
+        (Proof(client="c"), "c", "d", False),
+        (Proof(client="c"), "c", None, False),
+        (None, "c", "c", False),
+        (WORD, "c", "c", False),
+        (WORD, None, "c", False),
+        (WORD, None, None, False),
+    ],
+)
+def test_an_emit_carries_the_proof_of_its_cause_and_no_more(
+    proof: Proof | None, client: str | None, emitted_for: str | None, is_proven: bool
+) -> None:
+    rules: Rules = {"emit": lambda state, request: Accepted(state, emits=(Emit("pay", "a", client=emitted_for),))}
+    one = arrival(1, "emit")
+    cause = replace(one, request=msgspec.structs.replace(one.request, client=client), proof=proof)
+    (write,) = plan([cause], {}, rules, DAY).writes
+    (sent,) = requests_of(write)
+    assert sent.writer == ("emit-proven/s/k" if is_proven else "emit/s/k")
+    assert (sent.client, sent.counter) == (emitted_for, 1)
 
 
 def test_other_rules_take_both() -> None:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Request, Was, encode
+from tidemill.request import REDRIVE, RefusedRequest, Request, Was, encode
 from tidemill.sendable import to_payload
 from tidemill.signature import Signer
 from tidemill_consumers.core.batch import Arrival, Position, Proof
-from tidemill_consumers.core.emits import EMITTER
+from tidemill_consumers.core.emits import EMITTER, PROVEN_EMITTER
 from tidemill_consumers.core.trust import (
     INCOMPLETE,
     MALFORMED,
@@ -26,6 +26,7 @@ from tidemill_consumers.core.trust import (
     is_marked,
     is_of_verified,
     is_proven,
+    what_it_was,
 )
 
 STREAM = "requests"
@@ -82,7 +83,7 @@ def redriven(request: Request, *, place: str = "s-1-0", seals: Seals = SEALS, **
 @pytest.mark.parametrize("seals", [None, SEALS])
 def test_a_signature_proves_its_client(seals: Seals | None) -> None:
     found = outcome(SIGNED, seals=seals)
-    assert found.proof == Proof()
+    assert found.proof == Proof(client="ada")
     assert changed(found.request, writer="w") == REQUEST
     assert replace(found, request=SIGNED, proof=None) == arrival(SIGNED)
 
@@ -137,7 +138,7 @@ def test_a_client_of_whom_nothing_counts_is_told_so() -> None:
 def test_any_of_a_clients_keys_will_do() -> None:
     examined = examine(arrival(SIGNED), STREAM, None)
     assert isinstance(examined, Claim)
-    assert settled(examined, EVES, KEY).proof == Proof()
+    assert settled(examined, EVES, KEY).proof == Proof(client="ada")
 
 
 @pytest.mark.parametrize("sig", ["", "A", "A" * 85, "A" * 87, "A" * 85 + "=", "é" * 86, "A" * 85 + "B"])
@@ -190,6 +191,31 @@ def test_a_sealed_emit_is_the_applications_word() -> None:
     found = outcome(SEALS.seal(EMITTED))
     assert found.proof == Proof()
     assert found.request == EMITTED
+
+
+EMITTED_FOR = changed(EMITTED, client="ada")
+PROVEN_FOR = changed(EMITTED_FOR, writer=PROVEN_EMITTER + "other")
+
+
+def test_a_seal_proves_a_client_only_if_the_cause_did() -> None:
+    """A rule may emit for a client that nobody has proven, and so may one from before emits told."""
+    assert outcome(SEALS.seal(EMITTED_FOR)).proof == Proof()
+    assert outcome(SEALS.seal(PROVEN_FOR)).proof == Proof(client="ada")
+    assert outcome(SEALS.seal(changed(PROVEN_FOR, client=None))).proof == Proof()
+    # An entity's counters are the same, proven or not: so is its writer.
+    assert outcome(SEALS.seal(PROVEN_FOR)).request == EMITTED_FOR
+    assert outcome(redriven(SEALS.seal(EMITTED_FOR))).proof == Proof()
+    assert outcome(redriven(SEALS.seal(PROVEN_FOR))).proof == Proof(client="ada")
+
+
+def test_nobody_but_the_application_says_that_a_client_is_proven() -> None:
+    sealed = SEALS.seal(EMITTED_FOR)
+    assert problem(PROVEN_FOR) == NOT_SEALED
+    assert problem(changed(sealed, writer=PROVEN_FOR.writer)) == NOT_SEALED
+    assert problem(changed(SEALS.seal(PROVEN_FOR), client="eve")) == NOT_SEALED
+    assert problem(redriven(changed(sealed, writer=PROVEN_FOR.writer))) == NOT_SEALED
+    assert problem(SIGNER.sign(PROVEN_FOR)) == NOT_SEALED
+    assert outcome(PROVEN_FOR, seals=None).proof is None
 
 
 def test_an_unsealed_one_is_believed_only_without_a_secret() -> None:
@@ -250,7 +276,7 @@ def test_a_setting_names_them() -> None:
 
 def test_a_redriven_request_proves_its_client_still() -> None:
     found = outcome(redriven(SIGNED))
-    assert found.proof == Proof()
+    assert found.proof == Proof(client="ada")
     assert found.request.writer
     assert found.request.writer.startswith(REDRIVE)
     assert not is_of_verified(found.request.writer)
@@ -276,6 +302,43 @@ def test_an_emit_that_was_sealed_is_the_applications_word_still() -> None:
     assert outcome(redriven(EMITTED)).proof is None
     forged = Seals(STREAM, [OLD_SECRET]).seal(EMITTED)
     assert problem(redriven(forged)) == NOT_SEALED
+
+
+# ---- another stream over the same table
+
+
+def from_other(request: Request) -> Arrival | Claim:
+    return examine(arrival(request), "other", SEALS)
+
+
+def test_a_signature_is_for_the_stream_that_it_came_by() -> None:
+    here, there = from_other(SIGNED), from_other(Signer(KEY, stream="other").sign(REQUEST))
+    assert isinstance(here, Claim)
+    assert isinstance(there, Claim)
+    assert (is_proven(here, [KEY.public_key()]), is_proven(there, [KEY.public_key()])) == (False, True)
+
+
+def test_the_application_seals_for_its_own_stream_only() -> None:
+    """What stands there may be copied onto another by whoever reads the one and may put on the other."""
+    for sealed in (SEALS.seal(EMITTED), redriven(SIGNED)):
+        found = from_other(sealed)
+        assert isinstance(found, Arrival)
+        assert found.proof == Proof(NOT_SEALED)
+        with pytest.raises(RefusedRequest, match="made up"):
+            what_it_was(sealed, encode(sealed), SEALS, "other")
+        what_it_was(sealed, encode(sealed), SEALS, STREAM)
+
+
+def test_what_was_signed_for_another_stream_is_redriven_to_the_own_and_proves_its_client_still() -> None:
+    signed = Signer(KEY, stream="other").sign(REQUEST)
+    was = what_it_was(signed, encode(signed), SEALS, "other")
+    assert was == Was("w", 5, signed.sig or "", "other")
+    put_back = SEALS.seal(changed(signed, writer=REDRIVE + "s-1-0", counter=1, was=was, sig=None))
+    assert outcome(put_back).proof == Proof(client="ada")
+    assert b"stream" not in encode(redriven(SIGNED)), "the usual one does not say"
+    assert what_it_was(SIGNED, encode(SIGNED), SEALS, STREAM) == what_it_was(SIGNED, encode(SIGNED), SEALS)
+    elsewhere = SEALS.seal(changed(put_back, was=replace(was, stream=None), sig=None))
+    assert "by none of the keys" in problem(elsewhere)
 
 
 @pytest.mark.parametrize(

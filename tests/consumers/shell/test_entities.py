@@ -142,7 +142,7 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
             for names in (
                 [wave * 126 + f"{n:02}" for n in range(MAX_WRITERS)],
                 [f"{REDRIVE}{STREAM}/shardId-000000000000-{SEQUENCE}-{n:05}" for n in range(MAX_REDRIVEN)],
-                [emitter("k" * 300 + f"{n}") for n in range(MAX_EMITTERS)],
+                [emitter("k" * 300 + f"{n}", f"{STREAM}/") for n in range(MAX_EMITTERS)],
             )
             for name in names
         },
