@@ -438,3 +438,12 @@ def test_the_quarantine_keeps_what_was_signed(stack: Stack) -> None:
     (entry,) = s3.list_objects_v2(Bucket=stack.bucket)["Contents"]
     kept = json.load(s3.get_object(Bucket=stack.bucket, Key=entry["Key"])["Body"])
     assert kept["payload"] == b64encode(encode(signed)).decode()
+
+
+def test_what_one_delivery_cannot_look_at_is_delivered_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill_consumers.shell.trust.MAX_TRIED", 0)
+    records: Any = [stack._record(encode(stack.signer().sign(request(n))), "k") for n in range(1, 4)]
+    for begun in range(3):
+        again = apply({"Records": records[begun:]}, stack.app)["batchItemFailures"]
+        assert again == [{"itemIdentifier": str(n)} for n in range(begun + 2, 4)][:1]
+        assert stack.document == {"ids": [f"i{n}" for n in range(1, begun + 2)]}

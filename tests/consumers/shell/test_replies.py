@@ -213,6 +213,17 @@ def test_a_call_that_is_refused_for_one_message_is_split_until_that_is_alone(
     assert topic.calls < 25
 
 
+def test_what_fails_in_any_part_of_a_split_call_is_told() -> None:
+    class Failing(Topic):
+        def publish_batch(self, TopicArn: str, PublishBatchRequestEntries: list[Any]) -> dict[str, Any]:
+            answer = super().publish_batch(TopicArn, PublishBatchRequestEntries)
+            return answer | {"Failed": [failure(0, "InternalError", sender_fault=False)]}
+
+    topic: Any = Failing("InvalidParameter", "client-1")
+    # Calls of 0 to 3 and of 1 are refused; of 0, and of 2 and 3 together, the first fails.
+    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(4)]) == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -262,6 +273,11 @@ def test_messages_fit_a_call_to_the_last_byte(character: str, size: int) -> None
         found = list(calls(messages(sent)))
         assert all(sum(map(billed, call)) <= MOST_BYTES for call in found)
         assert [name for call in found for message in call for name in read(message)] == ["i0", "i1"]
+
+
+def test_messages_are_counted_as_they_are_written() -> None:
+    sent = [Receipt("ann", Reply(f"i{n}", "accepted", data="\uffff" * 20_000), n) for n in range(3)]
+    assert [len(read(message)) for message in messages(sent)] == [1, 2]
 
 
 def test_a_call_takes_ten_messages() -> None:
