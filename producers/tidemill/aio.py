@@ -69,8 +69,8 @@ class AsyncHandle(Ticket, frozen=True, eq=False):
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
         while True:
-            await self._news.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost)
-            reply = listener.reply_to(self.id)
+            await self._news.wait_for(lambda: listener.has_news_of(self) or self._is_lost)
+            reply = listener.reply_to(self)
             if reply is not None:
                 return reply
             if self._is_lost:
@@ -174,11 +174,12 @@ class AsyncProducer:
         self._check_open()
         while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
             await self._wait_for_room()
+        handle = AsyncHandle(*taken, self._news, listener)
+        if listener is not None:
+            listener.expect(handle)
         if core.outbox.due < self._sleeps_until:
             self._wake()
-        if listener is not None:
-            listener.expect(taken[0])
-        return AsyncHandle(*taken, self._news, listener)
+        return handle
 
     async def put(self, request: Request) -> AsyncHandle:
         """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
@@ -198,7 +199,11 @@ class AsyncProducer:
         """
         async with asyncio.timeout(timeout):
             handle = await self.send(cmd, key=key, data=data, ttl=timeout, reply=True)
-            return await handle.reply()
+            try:
+                return await handle.reply()
+            except asyncio.CancelledError:
+                self._listens().give_up(handle)
+                raise
 
     async def flush(self, timeout: float | None = None) -> None:
         """Sends what has been buffered and waits until it is acknowledged.

@@ -52,7 +52,7 @@ Taken: TypeAlias = "tuple[str, Record, int]"
 """A request that was taken: its id, the record that it travels in, and its place there."""
 
 
-class Ticket(msgspec.Struct, frozen=True, eq=False):
+class Ticket(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """What its sender holds of a request that was taken.
 
     Attributes:

@@ -1,29 +1,41 @@
 """Who waits for which reply: a thread that hears them, as long as somebody waits.
 
 Room: SDK, I/O by what it listens to.
+
+    expect ─▶ inbox ─▶ thread: whom it awaits ─ poll ─▶ replies, by handle ─▶ heard
+
+The thread alone knows whom it awaits, and it takes note of them by one step of a queue: no lock is held that a signal
+handler could find. Handles are held weakly: a handle that is gone, or whose request was given up, is awaited no more.
 """
 
 from __future__ import annotations
 
 import logging
-from threading import Condition, Thread
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from random import random
+from threading import Thread, current_thread
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary, WeakSet, ref
 
-from tidemill.replies import Replies
+from tidemill.replies import Replies, may_pass
+from tidemill.trouble import Trouble, pause, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tidemill.core import Ticket
     from tidemill.request import Reply
 
 WAIT_SECONDS = 1
 """Of one poll: how long closing may have to wait."""
 
-REMEMBERED = 10_000
-"""Replies that nobody has asked for yet."""
+AFTER_NOTHING = 0.05
+"""Seconds that a poll takes at least if it brings nothing: some sources do not wait."""
 
-AFTER_FAILURE = 1.0
-"""Seconds before replies are asked for again after that failed."""
+MANY = 1_000
+"""Awaited replies below which nobody looks through all of them for handles that are gone."""
 
 _log = logging.getLogger("tidemill")
 
@@ -38,100 +50,160 @@ class Hears(Protocol):
         """Lets go of what it holds."""
 
 
+class Unheard(RuntimeError):
+    """Replies cannot be heard, for the source ended in something that is no error of its own, such as SystemExit."""
+
+
 class Listener:
     """Hears replies for those who wait for them. Replies to others are passed over.
 
     Args:
         source: the URL of an SQS queue, or what hears replies otherwise.
-        heard: is told, from the thread, when there is news.
+        heard: is told, from the thread, when there is news. It raises nothing.
     """
 
     def __init__(self, source: str | Hears, heard: Callable[[], None]) -> None:
         self._source: Hears = Replies(source) if isinstance(source, str) else source
         self._heard = heard
-        self._expected: set[str] = set()
-        self._replies: dict[str, Reply] = {}
+        self._inbox: SimpleQueue[ref[Ticket] | None] = SimpleQueue()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Rings when it is closed."""
+        self._expected: dict[str, list[ref[Ticket]]] = {}
+        """Id -> the handles whose reply is to come. The thread's alone."""
+        self._replies: WeakKeyDictionary[Ticket, Reply] = WeakKeyDictionary()
+        self._given_up: WeakSet[Ticket] = WeakSet()
+        self._many = MANY
         self._failure: Exception | None = None
-        self._work = Condition()
+        self._failures = 0
+        self._trouble = Trouble()
         self._thread: Thread | None = None
+        self._claim: dict[str, Thread] = {}
+        """Has the one thread: `setdefault` is one step, so that there is never a second."""
         self._closing = False
 
-    def expect(self, request_id: str) -> None:
-        """Somebody will ask for the reply to that request."""
-        with self._work:
-            self._expected.add(request_id)
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="tidemill-replies", daemon=True)
-                self._thread.start()
-            self._work.notify()
+    def expect(self, ticket: Ticket) -> None:
+        """Somebody may ask for the reply to that request. To be called before it is sent."""
+        self._inbox.put(ref(ticket))
+        if self._thread is None:
+            Thread(target=self._run, name="tidemill-replies", daemon=True).start()
 
-    def has_news_of(self, request_id: str) -> bool:
-        """Whether its reply has come, or will never come."""
-        return request_id in self._replies or self._failure is not None
+    def give_up(self, ticket: Ticket) -> None:
+        """Nobody will ask for the reply to that request any more, whoever may hold its handle still."""
+        self._given_up.add(ticket)
 
-    def reply_to(self, request_id: str) -> Reply | None:
+    def has_news_of(self, ticket: Ticket) -> bool:
+        """Whether its reply has come, or cannot be heard."""
+        return ticket in self._replies or self._failure is not None
+
+    def reply_to(self, ticket: Ticket) -> Reply | None:
         """Its reply, if that has come.
 
         Raises:
-            botocore.exceptions.ClientError: replies cannot be heard.
+            botocore.exceptions.ClientError: replies cannot be heard; or whatever else their source raised.
         """
-        reply = self._replies.get(request_id)
+        reply = self._replies.get(ticket)
         if reply is None and self._failure is not None:
             raise self._failure
         return reply
 
-    def close(self) -> None:
-        """Ends the thread, and lets go of the source."""
-        with self._work:
-            self._closing = True
-            self._work.notify()
+    def close(self, timeout: float | None = None) -> None:
+        """Ends the thread and lets go of the source; after `timeout` seconds at most, and then without that."""
+        self._closing = True
+        self._inbox.put(None)
+        self._bell.put(None)
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                self._say("the source of replies is not closed: %s", "it does not come back from a poll")
+                return
         self._source.close()
 
-    def _run(self) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
+    # ---- the thread
 
+    def _run(self) -> None:
+        self._thread = self._claim.setdefault("thread", current_thread())
+        if self._thread is not current_thread():
+            return  # two asked for it at once
         while self._is_awaited():
+            began = monotonic()
             try:
-                replies = self._source.poll(WAIT_SECONDS)
-            except (ClientError, BotoCoreError, OSError) as error:
+                heard = self._take(self._source.poll(WAIT_SECONDS))
+            except BaseException as error:  # whatever it is: others wait for replies, and hear of it
                 self._failed(error)
             else:
-                self._take(replies)
+                self._succeeded()
+                if not heard:
+                    self._pause(began + AFTER_NOTHING - monotonic())
 
     def _is_awaited(self) -> bool:
         """Whether somebody waits; False to end. Nobody is asked while nobody waits."""
-        with self._work:
-            self._work.wait_for(lambda: self._closing or self._expected)
-            return not self._closing
+        self._note_all()
+        while not self._closing:
+            self._forget()
+            if self._expected:
+                return True
+            self._note(self._inbox.get())
+            self._note_all()
+        return False
 
-    def _take(self, replies: list[Reply]) -> None:
-        with self._work:
-            self._failure = None
-            for reply in replies:
-                if reply.id in self._expected:
-                    self._expected.remove(reply.id)
-                    self._replies[reply.id] = reply
-            while len(self._replies) > REMEMBERED:
-                del self._replies[next(iter(self._replies))]
+    def _forget(self) -> None:
+        """Drops those whose reply nobody will ask for: the oldest at once, and all of them at times."""
+        if len(self._expected) > self._many:
+            self._expected = {
+                name: left for name, of in self._expected.items() if (left := list(filter(self._waits, of)))
+            }
+            self._many = 2 * len(self._expected) + MANY
+        while self._expected and not any(map(self._waits, self._expected[next(iter(self._expected))])):
+            del self._expected[next(iter(self._expected))]
+
+    def _note_all(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._note(self._inbox.get_nowait())
+
+    def _note(self, expected: ref[Ticket] | None) -> None:
+        ticket = None if expected is None else expected()
+        if expected is not None and ticket is not None:
+            self._expected.setdefault(ticket.id, []).append(expected)
+
+    def _waits(self, expected: ref[Ticket]) -> bool:
+        """Whether somebody holds the handle, and its request may be answered."""
+        ticket = expected()
+        return ticket is not None and not ticket._is_lost and ticket not in self._given_up
+
+    def _take(self, replies: list[Reply]) -> int:
+        """Hands replies to those who wait for them: how many there were."""
+        self._note_all()
+        for reply in replies:
+            for waits in self._expected.pop(reply.id, ()):
+                ticket = waits()
+                if ticket is not None:
+                    self._replies[ticket] = reply
         if replies:
             self._heard()
+        return len(replies)
 
-    def _failed(self, error: Exception) -> None:
-        _log.warning("cannot hear replies: %s", error)
-        with self._work:
-            if _is_final(error):
-                self._failure = error
-            self._work.wait_for(lambda: self._closing, AFTER_FAILURE)
-        self._heard()
+    def _succeeded(self) -> None:
+        self._failure = None
+        self._failures = 0
+        self._say("replies are heard again: %s", self._trouble.over(monotonic()))
 
+    def _failed(self, error: BaseException) -> None:
+        problem = text_of(error)
+        if not may_pass(error):
+            self._failure = error if isinstance(error, Exception) else Unheard(f"replies cannot be heard: {problem}")
+            self._heard()
+        self._say("cannot hear replies: %s", self._trouble.failed(type(error).__name__, problem, monotonic()))
+        self._pause(pause(self._failures, random()))
+        self._failures += 1
 
-def _is_final(error: Exception) -> bool:
-    """Whether asking again is in vain: a queue that is not there, or not ours."""
-    from botocore.exceptions import ClientError
+    def _pause(self, seconds: float) -> None:
+        """Waits, unless it is closed meanwhile."""
+        if seconds > 0:
+            with suppress(Empty):
+                self._bell.get(timeout=seconds)
 
-    if not isinstance(error, ClientError):
-        return False
-    status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-    return 400 <= status < 500 and status != 429 and "Throttl" not in error.response["Error"].get("Code", "")
+    def _say(self, message: str, line: str | None) -> None:
+        if line is not None:
+            with suppress(BaseException):  # a log's filters and handlers are others' code, too
+                _log.warning(message, line)

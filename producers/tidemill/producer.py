@@ -78,8 +78,8 @@ class Handle(Ticket, frozen=True, eq=False):
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
         with self._done:
-            self._done.wait_for(lambda: listener.has_news_of(self.id) or self._is_lost, timeout)
-            reply = listener.reply_to(self.id)
+            self._done.wait_for(lambda: listener.has_news_of(self) or self._is_lost, timeout)
+            reply = listener.reply_to(self)
         if reply is None and self._is_lost:
             self._acknowledged()
         if reply is None:
@@ -209,13 +209,14 @@ class Producer:
             while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
                 self._wait_for_room()
             made, record, place = taken
+            handle = Handle(made, record, place, self._done, listener)
+            if listener is not None:
+                listener.expect(handle)
             if core.outbox.due < self._sleeps_until:
                 self._wake()
-            if listener is not None:
-                listener.expect(made)
         finally:
             self._lock.release()
-        return Handle(made, record, place, self._done, listener)
+        return handle
 
     def put(self, request: Request) -> Handle:
         """Sends a request as it is, with its own id, writer and counter: a replay.
@@ -239,7 +240,12 @@ class Producer:
             StillPending: it took longer.
             UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `Handle.reply` do.
         """
-        return self.send(cmd, key=key, data=data, ttl=timeout, reply=True).reply(timeout)
+        handle = self.send(cmd, key=key, data=data, ttl=timeout, reply=True)
+        try:
+            return handle.reply(timeout)
+        except StillPending:
+            self._listens().give_up(handle)
+            raise
 
     def flush(self, timeout: float | None = None) -> None:
         """Sends what has been buffered and waits until it is acknowledged.

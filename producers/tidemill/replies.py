@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from random import random
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tidemill.request import Receipts, RefusedRequest, Reply, Status, decode_receipts
+from tidemill.trouble import Trouble, pause, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from types_boto3_sqs import SQSClient
@@ -47,18 +50,26 @@ class Replies:
     A message is deleted when its replies have been handed over and the next are asked for: a listener that
     dies in between hears them again.
 
+    A call takes 35 s at most where nobody answers, unless the client is given: so does the end of the block, and
+    messages that could not be deleted by then come again.
+
     Args:
         queue_url: the queue's URL.
         sqs: a boto3 SQS client. None makes one, so AWS_ENDPOINT_URL and AWS_REGION hold.
+        wait: waits so many seconds, between the tries of an iteration.
     """
 
-    def __init__(self, queue_url: str, *, sqs: SQSClient | None = None) -> None:
+    def __init__(
+        self, queue_url: str, *, sqs: SQSClient | None = None, wait: Callable[[float], object] = sleep
+    ) -> None:
         self._queue_url = queue_url
         self._owns_sqs = sqs is None
         self._sqs = sqs or _make_sqs()
         self._seen: dict[str, Status] = {}
         self._handed_over: list[str] = []
         self._waiting: deque[Reply] = deque()
+        self._wait = wait
+        self._asking, self._deleting = Trouble(), Trouble()
         self.malformed = 0
         """Messages that were no receipts. They are deleted: nobody could ever read them."""
         self.repeats = 0
@@ -80,24 +91,48 @@ class Replies:
         return replies
 
     def __iter__(self) -> Iterator[Reply]:
-        """All replies, as they arrive, without end."""
+        """All replies, as they arrive, without end. Failures that may pass are waited out, and are in the log.
+
+        Raises:
+            botocore.exceptions.ClientError: asking again would be in vain.
+        """
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
-            self._waiting.extend(self.poll())
+            self._waiting.extend(self._poll_until_answered())
 
     def close(self) -> None:
-        """Deletes the messages that have been handed over, whole."""
-        if not self._waiting:
-            self._delete_handed_over()
-        if self._owns_sqs:
-            self._sqs.close()
+        """Deletes the messages that have been handed over, whole. Those that it cannot delete come again."""
+        count = len(self._handed_over)
+        try:
+            if not self._waiting:
+                self._delete_handed_over()
+        except Exception as error:
+            _log.warning("%d messages stay on the replies queue and come again: %s", count, text_of(error))
+        finally:
+            if self._owns_sqs:
+                self._sqs.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _poll_until_answered(self) -> list[Reply]:
+        tries = 0
+        while True:
+            try:
+                replies = self.poll()
+            except Exception as error:
+                if not may_pass(error):
+                    raise
+                _say("cannot hear replies: %s", self._asking.failed(type(error).__name__, text_of(error), monotonic()))
+                self._wait(pause(tries, random()))
+                tries += 1
+            else:
+                _say("replies are heard again: %s", self._asking.over(monotonic()))
+                return replies
 
     def _read(self, message: MessageTypeDef) -> list[Reply]:
         try:
@@ -125,7 +160,16 @@ class Replies:
                 QueueUrl=self._queue_url,
                 Entries=[{"Id": str(index), "ReceiptHandle": handle} for index, handle in enumerate(handles)],
             )
-            _report(answer.get("Failed", []))
+            self._report(answer.get("Failed", []))
+
+    def _report(self, failed: Sequence[object]) -> None:
+        """A message that could not be deleted comes again, and its replies are dropped as repeats."""
+        now, count = monotonic(), len(failed)
+        if failed:
+            problem = f"{count} messages on the replies queue could not be deleted"
+            _say("%s", self._deleting.failed("", problem, now))
+        else:
+            _say("messages on the replies queue are deleted again: %s", self._deleting.over(now))
 
 
 class _Notification(msgspec.Struct, tag_field="Type", tag="Notification"):
@@ -148,13 +192,28 @@ def _unwrap(body: str) -> Receipts:
     return decode_receipts(message)
 
 
-def _report(failed: Sequence[object]) -> None:
-    """A message that could not be deleted comes again, and its replies are dropped as repeats."""
-    if failed:
-        _log.warning("%d messages on the replies queue could not be deleted", len(failed))
+def may_pass(error: BaseException) -> bool:
+    """Whether asking again may help, without anybody's doing: not for a queue that is not there, or not ours."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if not isinstance(error, ClientError):
+        return isinstance(error, BotoCoreError | OSError)
+    metadata, problem = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
+    status = metadata.get("HTTPStatusCode", 0)
+    return not 400 <= status < 500 or status in (408, 429) or "Throttl" in problem.get("Code", "")
+
+
+def _say(message: str, line: str | None) -> None:
+    if line is not None:
+        _log.warning(message, line)
 
 
 def _make_sqs() -> SQSClient:
     import boto3  # here, for `import tidemill` to be quick
+    from botocore.config import Config
 
-    return boto3.client("sqs")
+    # Whoever asks does so again, with a back-off; and the end of a block must not wait for many tries.
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=LONGEST_WAIT + 10
+    )
+    return boto3.client("sqs", config=config)

@@ -1,9 +1,15 @@
-"""What a log says of something that fails again and again: one line when it begins, and one when it is over.
+"""Something that fails again and again: how long to wait, and what a log says of it, at its begin and at its end.
 
-Room: SDK core. No I/O; time is an argument, and a line is a value.
+Room: SDK core. No I/O; time and chance are arguments, and a line is a value.
 """
 
 from math import inf
+
+FIRST_PAUSE = 1.0
+"""Longest pause in seconds before replies are asked for again; it doubles with each further failure."""
+
+LONGEST_PAUSE = 60.0
+"""Longest such pause in seconds."""
 
 SAID_SECONDS = 60.0
 """Seconds from one line that says that something began to fail to the next, at least: it may come and go."""
@@ -50,3 +56,18 @@ class Trouble:
             return None
         self._said.clear()
         return f"{failures:,} {'try' if failures == 1 else 'tries'} failed in {seconds:,.1f} s"
+
+
+def pause(failures: int, chance: float) -> float:
+    """Seconds before something is asked again that failed, after `failures` earlier ones. `chance`: from 0 up to 1."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 30)) * (1 + chance) / 2
+
+
+def text_of(error: BaseException) -> str:
+    """An exception's kind and what it says, whatever asking it raises."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException as another:  # foreign code: SystemExit too
+        return f"{name}, which says nothing ({type(another).__name__})"
+    return f"{name}: {text}" if text else name

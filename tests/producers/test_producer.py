@@ -4,8 +4,10 @@ import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
+from time import monotonic, sleep
 from typing import Any, cast
 
 import boto3
@@ -97,6 +99,13 @@ class Kinesis:
             for record in call["Records"]
             for user_record in unpack(record["Data"])
         ]
+
+
+def until(holds: Callable[[], object]) -> None:
+    end = monotonic() + PATIENCE
+    while not holds():
+        assert monotonic() < end
+        sleep(0.005)
 
 
 def made(kinesis: Kinesis, **options: Any) -> Producer:
@@ -627,6 +636,19 @@ def test_a_reply_that_takes_too_long_is_pending() -> None:
     with made(kinesis, replies=Answers(kinesis)) as producer:
         with pytest.raises(StillPending, match="answered"):
             producer.send("c", key="k", reply=True).reply(0.01)
+        kinesis.gate.set()
+
+
+def test_a_reply_that_was_given_up_is_awaited_no_more() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+    with suppress(NotAccepted), made(kinesis, replies=Answers(Kinesis())) as producer:
+        listener = producer._listener
+        assert listener is not None
+        with pytest.raises(StillPending, match="answered") as kept:  # and with it the frames that had the handle
+            producer.request("c", key="k", timeout=0.01)
+        assert kept.value.pending == 1
+        until(lambda: not listener._expected)
         kinesis.gate.set()
 
 

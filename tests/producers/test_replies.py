@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any, cast
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from types_boto3_sqs import SQSClient
 
@@ -13,6 +15,11 @@ from tidemill import Receipts, Replies, Reply
 from tidemill.request import encode
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/replies"
+
+MISSING = ClientError(
+    {"Error": {"Code": "NonExistentQueue", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}},  # type: ignore[typeddict-item] # the rest is not looked at
+    "ReceiveMessage",
+)
 
 ONE = Reply("1", "accepted", data={"views": 3})
 TWO = Reply("2", "rejected", error="no such content")
@@ -34,13 +41,19 @@ class Queue:
         self.received: list[dict[str, Any]] = []
         self.batches: list[list[dict[str, str]]] = []
         self.failing: list[str] = []
+        self.troubles: list[Exception] = []
+        """Raised by the next calls."""
 
     def receive_message(self, **call: Any) -> dict[str, Any]:
+        if self.troubles:
+            raise self.troubles.pop(0)
         self.received.append(call)
         found = list(self.messages.items())[:10]
         return {"Messages": [{"ReceiptHandle": handle, "Body": body} for handle, body in found]} if found else {}
 
     def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        if self.troubles:
+            raise self.troubles.pop(0)
         assert QueueUrl == URL
         assert 1 <= len(Entries) <= 10
         assert len({entry["Id"] for entry in Entries}) == len(Entries)
@@ -52,8 +65,8 @@ class Queue:
         return {"Failed": failed} if failed else {}
 
 
-def listening(queue: Queue) -> Replies:
-    return Replies(URL, sqs=cast("SQSClient", queue))
+def listening(queue: Queue, wait: Callable[[float], object] = print) -> Replies:
+    return Replies(URL, sqs=cast("SQSClient", queue), wait=wait)
 
 
 @pytest.mark.parametrize("body", [raw(ONE, TWO), enveloped(ONE, TWO)])
@@ -137,6 +150,55 @@ def test_it_can_be_iterated() -> None:
         found = iter(replies)
         assert [next(found), next(found)] == [ONE, TWO]
     assert queue.messages == {}
+
+
+def test_an_iteration_outlasts_an_hour_without_answers_and_says_so_twice(caplog: pytest.LogCaptureFixture) -> None:
+    queue = Queue(raw(ONE))
+    queue.troubles = [EndpointConnectionError(endpoint_url=URL) for _ in range(100)]
+    waits: list[float] = []
+    with listening(queue, waits.append) as replies:
+        assert next(iter(replies)) == ONE
+    assert len(waits) == 100
+    assert 0.5 <= waits[0] <= 1.0
+    assert 30.0 <= min(waits[10:]) <= max(waits) <= 60.0
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith("cannot hear replies: EndpointConnectionError: Could not connect")
+    assert last.startswith("replies are heard again: 100 tries failed in ")
+
+
+def test_an_iteration_ends_where_asking_again_is_in_vain() -> None:
+    queue = Queue(raw(ONE))
+    queue.troubles = [MISSING]
+    with listening(queue) as replies, pytest.raises(ClientError, match="NonExistentQueue"):
+        next(iter(replies))
+
+
+def test_the_end_says_how_many_messages_come_again_and_the_blocks_own_error_is_seen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    queue = Queue(raw(ONE), raw(TWO))
+    with pytest.raises(ZeroDivisionError), listening(queue) as replies:  # noqa: PT012 - a block, and what ends it
+        assert replies.poll(0) == [ONE, TWO]
+        queue.troubles = [EndpointConnectionError(endpoint_url=URL)]
+        raise ZeroDivisionError
+    assert "2 messages stay on the replies queue and come again: EndpointConnectionError" in caplog.text
+    with listening(queue) as replies:
+        assert replies.poll(0) == [ONE, TWO]
+        queue.troubles = [MISSING]
+    assert caplog.text.count("2 messages stay on the replies queue") == 2
+
+
+def test_deleting_that_fails_for_an_hour_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    queue = Queue(raw(ONE))
+    queue.failing = ["handle-0"]
+    with listening(queue) as replies:
+        for _ in range(100):
+            replies.poll(0)
+        queue.failing = []
+        replies.poll(0)
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith("1 messages on the replies queue could not be deleted")
+    assert last.startswith("messages on the replies queue are deleted again: 99 tries failed in ")
 
 
 def test_what_has_not_been_handed_over_stays_on_the_queue() -> None:

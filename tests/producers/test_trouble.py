@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidemill.trouble import SAID_SECONDS, Trouble
+from tidemill.trouble import SAID_SECONDS, Trouble, pause, text_of
 
 BEGUN = "no route; trying again until it works"
 
@@ -55,3 +55,19 @@ def test_a_trouble_that_begins_soon_after_another_and_lasts_is_said_within_a_min
     lines = [trouble.failed("NoRoute", "no route", 2.0 + n) for n in range(100)]
     assert lines.index(BEGUN) == SAID_SECONDS - 2
     assert trouble.over(102.0) == "100 tries failed in 100.0 s"
+
+
+def test_pauses_grow_up_to_a_minute_and_are_no_shorter_than_half() -> None:
+    assert [pause(failures, 1.0) for failures in (0, 1, 2, 6, 10_000)] == [1.0, 2.0, 4.0, 60.0, 60.0]
+    assert [pause(failures, 0.0) for failures in (0, 1, 10_000)] == [0.5, 1.0, 30.0]
+
+
+class Strange(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+def test_whatever_an_exception_says_of_itself_it_has_a_text() -> None:
+    assert text_of(ValueError("no")) == "ValueError: no"
+    assert text_of(ValueError()) == "ValueError"
+    assert text_of(Strange()) == "Strange, which says nothing (SystemExit)"
