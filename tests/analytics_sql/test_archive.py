@@ -62,6 +62,21 @@ def test_a_request_is_a_row_with_typed_columns(tmp_path: Path) -> None:
     }
 
 
+TYPES = dict.fromkeys(("id", "cmd", "key", "client", "writer", "data", "raw", "error", "dt", "hour", "file"), "VARCHAR")
+
+
+@pytest.mark.parametrize("first", [[b"no request"], [b"no request"] * 100, [request(1)]])
+def test_a_column_has_its_type_though_a_files_are_all_null(tmp_path: Path, first: list[bytes]) -> None:
+    land(tmp_path, first)
+    archive = land(tmp_path, [request(2, w="w", n=2**63 - 1, at=-(2**62))], LANDING.replace("a.nd", "b.nd"))
+    types = {**TYPES, "counter": "BIGINT", "at": "BIGINT"}
+    columns = ", ".join(f'list(DISTINCT typeof("{name}")) AS "{name}"' for name in types)
+    found = archive.sql(f"SELECT {columns} FROM interactions").iloc[0]
+    assert {name: list(found[name]) for name in types} == {name: [kind] for name, kind in types.items()}
+    sql = "SELECT counter, \"at\", writer FROM interactions WHERE id = 'r2'"
+    assert rows(archive, sql) == [(2**63 - 1, -(2**62), "w")]
+
+
 @pytest.mark.parametrize(
     ("line", "raw", "reason"),
     [
