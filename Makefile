@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel simulate mutants kills kills-spool fuzz test-browser perf lock clean
+.PHONY: help demo test check lint types wheel simulate mutants kills kills-spool fuzz mutation test-browser perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ kills-spool: $(READY) ## a sending process killed 1,000 times: what its spool ac
 
 fuzz: $(READY) ## a million mutations of aggregates: none accepted shortened, none crashing (options: ARGS="--mutants 50000")
 	@.venv/bin/python tests/fuzz/kpl.py $(ARGS)
+
+mutation: $(READY) ## small changes of what decides, at random: a test notices 95 of 100 (ARGS="--seed 7 --only wire")
+	@.venv/bin/python tests/mutation/run.py $(ARGS)
 
 test-browser: $(READY) ## the load test's report in Chromium, on a phone and a desk, light and dark (CHROMIUM=path)
 	@.venv/bin/pytest tests/browser/report.py $(ARGS)

@@ -12,6 +12,8 @@ import pytest
 
 from tidemill_load.result import Measurement, Result, from_json
 
+pytestmark = pytest.mark.timeout(600)
+
 TRACE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "trace" / "nasa_19950801.tsv"
 
 

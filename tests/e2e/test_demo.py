@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)
+
 TRACE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "trace" / "nasa_19950801.tsv"
 
 

@@ -25,7 +25,10 @@ SIDE_BY_SIDE = 6
 LONGEST_WAIT = 60.0
 """Seconds after which something is taken not to come; it usually comes at once."""
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc to look into")
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc to look into"),
+]
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,10 @@ def test_a_demo_that_is_stopped_says_so_and_no_more(case: Case, endings: dict[Ca
     else:
         assert (end.code, end.errors) == (130, "stopped\n") or end.completed, end.output
     assert "Traceback" not in end.errors
+
+
+def test_most_demos_were_stopped_before_their_end(endings: dict[Case, Ending]) -> None:
+    assert sum(endings[case].completed for case in DEMO_CASES) <= len(DEMO_CASES) / 4
 
 
 @by_case(argvalues=EMULATOR_CASES)

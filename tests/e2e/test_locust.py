@@ -18,7 +18,10 @@ import pytest
 from tidemill_local.emulator import REGION, ROOT_KEY
 from tidemill_local.platform import Platform
 
-pytestmark = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed")
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed"),
+]
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "producers" / "tidemill_load" / "locustfile.py"
 BATCH = 20

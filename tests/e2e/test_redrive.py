@@ -27,6 +27,8 @@ LONGEST_WAIT = 60.0
 RULES = """
 from tidemill_consumers.core.batch import Accepted
 
+pytestmark = pytest.mark.timeout(600)
+
 def restock(state, request):
     stock = (state or {}).get("stock", 0) + request.data["count"]
     return Accepted({"stock": stock}, {"stock": stock})

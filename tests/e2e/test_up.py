@@ -17,6 +17,8 @@ from tidemill import Producer
 from tidemill_local.emulator import EmulatorSession
 from tidemill_local.hooks import state_files
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @contextmanager
 def up(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tidemill import kpl
 from tidemill_local.delivery_config import UnsupportedDeliveryError, evaluate, object_name, parse
-from tidemill_local.delivery_stream import Buffering, DeliveryStream, objects
+from tidemill_local.delivery_stream import Buffering, Delivered, DeliveryStream, objects
 from tidemill_local.emulator import Emulator
 from tidemill_local.shard_reader import StreamRecord
 
@@ -497,9 +497,11 @@ def test_its_trouble_is_told_while_it_lasts() -> None:
 
 
 def test_stopping_what_never_started_does_nothing() -> None:
-    stream = delivery(FakeKinesis(), FakeS3())
+    kinesis, s3 = FakeKinesis(), FakeS3()
+    stream = delivery(kinesis, s3)
     stream.stop()
     stream.stop()
+    assert (s3.lines(), stream.delivered, stream.positions) == ([], Delivered(), {})
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

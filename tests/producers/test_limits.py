@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tidemill_load.latency import latency
-from tidemill_load.limits import COUNTS, TIMES, InvalidLimit, parse, violations
+from tidemill_load.limits import COUNTS, PER_MILLION, TIMES, InvalidLimit, parse, violations
 from tidemill_load.result import Measurement, Result, Workload
 
 DIRECT = Measurement(
@@ -98,7 +98,16 @@ def test_what_is_no_limit_is_named(text: str, problem: str) -> None:
         parse(text)
 
 
-def test_every_metric_is_measured() -> None:
-    for metric in TIMES + COUNTS:
-        limit = parse(f"{metric}>1{'s' if metric in TIMES else ''}")
-        assert len(limit.violations(RESULT)) <= 2
+@pytest.mark.parametrize("metric", [one for one in COUNTS if one != PER_MILLION])
+def test_every_count_is_what_was_measured(metric: str) -> None:
+    result = msgspec.structs.replace(RESULT, measurements=(msgspec.structs.replace(DIRECT, **{metric: 7}),))
+    assert violations([parse(f"{metric}>6")], result) == [f"{metric}>6: direct at 50 requests/s has {metric} 7"]
+    assert violations([parse(f"{metric}>7")], result) == []
+
+
+@pytest.mark.parametrize("metric", TIMES)
+def test_every_time_is_the_latencys(metric: str) -> None:
+    measured = msgspec.structs.replace(DIRECT.latency, **{metric: 7.0})
+    result = msgspec.structs.replace(RESULT, measurements=(msgspec.structs.replace(DIRECT, latency=measured),))
+    assert violations([parse(f"{metric}>6s")], result) == [f"{metric}>6s: direct at 50 requests/s has {metric} 7 s"]
+    assert violations([parse(f"{metric}>7s")], result) == []

@@ -123,6 +123,9 @@ def test_a_key_that_no_shard_takes_is_told_with_the_most_that_go() -> None:
 
 def test_there_are_lanes_for_all_shards() -> None:
     found = stream("aggregated", 10**6, Assumptions(keys=Keys(10**7, 0.0), size=500))
-    assert 64 < found.shards <= found.lanes == 512 or found.lanes == 1024
+    assert (found.lanes, found.problems) == (1024, ())
+    assert 512 < found.shards <= 1024
+    fewer = stream("aggregated", 10**6, Assumptions(keys=Keys(10**7, 0.0), size=100))
+    assert 128 < fewer.shards <= fewer.lanes == 256, "no more than are needed, in powers of two"
     (problem,) = stream("aggregated", 10**6, Assumptions(keys=Keys(10**7, 0.0), size=5_000)).problems
     assert "a producer has 1,024 lanes at most" in problem

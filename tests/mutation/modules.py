@@ -1,0 +1,55 @@
+"""The modules that decide, and for each the tests that must notice a change of it, the quickest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_SDK = "tests/producers/"
+_CORE = "tests/consumers/core/"
+_SOURCE = "tests/infra/event_source/"
+
+TESTS: dict[str, tuple[str, ...]] = {
+    "producers/tidemill/request.py": (_SDK + "test_request.py",),
+    "producers/tidemill/kpl.py": (_SDK + "test_kpl.py", "tests/fuzz/test_fuzz.py"),
+    "producers/tidemill/lane.py": (_SDK + "test_lane.py",),
+    "producers/tidemill/buffer.py": (_SDK + "test_buffer.py", _SDK + "test_outbox.py"),
+    "producers/tidemill/outbox.py": (_SDK + "test_outbox.py",),
+    "producers/tidemill/sendable.py": (_SDK + "test_sendable.py",),
+    "producers/tidemill/writer.py": (_SDK + "test_writer.py",),
+    "producers/tidemill/failures.py": (_SDK + "test_failures.py", _SDK + "test_outbox.py"),
+    "producers/tidemill/frames.py": (_SDK + "test_frames.py",),
+    "producers/tidemill/wire.py": (_SDK + "test_wire.py", "tests/consumers/shell/test_transport.py"),
+    "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
+    "consumers/tidemill_consumers/core/batch.py": (_CORE + "test_batch.py", _CORE + "test_plan.py"),
+    "consumers/tidemill_consumers/core/emits.py": (_CORE + "test_emits.py", _CORE + "test_plan.py"),
+    "consumers/tidemill_consumers/core/outcomes.py": (_CORE + "test_outcomes.py", _CORE + "test_plan.py"),
+    "consumers/tidemill_consumers/core/plan.py": (_CORE + "test_plan.py",),
+    "consumers/tidemill_consumers/core/settle.py": (_CORE + "test_settle.py",),
+    "consumers/tidemill_consumers/core/storable.py": (_CORE + "test_storable.py",),
+    "consumers/tidemill_consumers/core/trust.py": (_CORE + "test_trust.py",),
+    "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),
+    "infra/tidemill_local/event_source/batches.py": (_SOURCE + "test_sequencer.py", _SOURCE + "test_records.py"),
+    "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
+    "infra/tidemill_local/event_source/failures.py": (
+        _SOURCE + "test_sequencer.py",
+        _SOURCE + "test_validated_cases.py",
+    ),
+    "infra/tidemill_local/event_source/pattern.py": (_SOURCE + "test_pattern.py",),
+    "infra/tidemill_local/event_source/records.py": (_SOURCE + "test_records.py", _SOURCE + "test_validated_cases.py"),
+    "infra/tidemill_local/event_source/sequencer.py": (
+        _SOURCE + "test_sequencer.py",
+        _SOURCE + "test_validated_cases.py",
+    ),
+    "infra/tidemill_local/event_source/shard.py": (
+        _SOURCE + "test_shard.py",
+        _SOURCE + "test_sequencer.py",
+        _SOURCE + "test_validated_cases.py",
+    ),
+}
+
+
+def module_name(path: str) -> str:
+    """The name that a module of that path is imported by."""
+    return ".".join(Path(path).with_suffix("").parts[1:])

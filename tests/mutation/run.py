@@ -1,0 +1,148 @@
+"""Changes of the modules that decide, at random: does a test notice?
+
+    python tests/mutation/run.py [--seed 7] [--mutants 400] [--only wire] [--jobs 2]
+
+Each mutant is one small change of one module (changes.py). It is imported in a process of its own, in which the
+module's tests (modules.py) run; no file is touched. Those judged to change nothing that a user could see stand in
+equivalent.toml, each with its reason. Fails when fewer than 95% of the others are noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mutation.changes import Edit, compiles, edits  # after the path is set
+from mutation.equivalent import Equivalents, entry
+from mutation.modules import ROOT, TESTS, module_name
+from mutation.noticing import chosen
+from mutation.trial import Run, each
+
+ENOUGH = 0.95
+PATIENCE = 6.0
+"""How many times as long as the module's tests usually take a mutant's may."""
+LEAST_SECONDS = 20.0
+LOG = ROOT / "build" / "mutation" / "last.log"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One edit of one module."""
+
+    path: str
+    text: bytes
+    edit: Edit
+
+    @property
+    def title(self) -> str:
+        """Where it stands."""
+        return f"{self.path}:{self.edit.lines(self.text)[0]}"
+
+    def diff(self) -> str:
+        """The change, as a patch without context."""
+        before, after = (one.decode().splitlines() for one in (self.text, self.edit.apply(self.text)))
+        patch = list(difflib.unified_diff(before, after, n=0, lineterm=""))[3:]
+        return "\n".join([f"{self.title} ({self.edit.function or 'module'})", *patch])
+
+
+def sample(paths: Sequence[str], number: int, seed: int) -> list[Mutant]:
+    """Mutants at random, each of another place; fewer when there are not so many places."""
+    chance = random.Random(seed)
+    by_place: dict[tuple[str, tuple[int, int, str]], list[Mutant]] = {}
+    for path in paths:
+        text = (ROOT / path).read_bytes()
+        for edit in edits(text):
+            by_place.setdefault((path, edit.place), []).append(Mutant(path, text, edit))
+    found: list[Mutant] = []
+    for place in chance.sample(sorted(by_place), len(by_place)):
+        mutant = chance.choice(by_place[place])
+        if len(found) < number and compiles(mutant.edit.apply(mutant.text)):
+            found.append(mutant)
+    return found
+
+
+def usual(paths: Sequence[str], jobs: int) -> dict[str, float]:
+    """How long the tests of each module take with the module as it is, and which call what; they must pass."""
+    seconds = {}
+    for ran in each([_run(path, (ROOT / path).read_bytes(), 900.0, watch=True) for path in paths], jobs, LOG):
+        path = str(ran.run.path.relative_to(ROOT))
+        if not ran.passed:
+            raise SystemExit(f"{path}: its tests do not pass as it is (pytest: {ran.code}); see {LOG}")
+        seconds[path] = ran.seconds
+    return seconds
+
+
+def attack(mutants: Sequence[Mutant], seconds: dict[str, float], jobs: int) -> Iterator[Mutant]:
+    """Those that live."""
+    by_text = {(one.path, one.edit.apply(one.text)): one for one in mutants}
+    runs = (
+        _run(path, text, max(LEAST_SECONDS, PATIENCE * seconds[path]), chosen(_watched(path), mutant.edit.function))
+        for (path, text), mutant in by_text.items()
+    )
+    for ran in each(runs, jobs, LOG):
+        if ran.passed:
+            yield by_text[str(ran.run.path.relative_to(ROOT)), ran.run.text]
+
+
+def _run(path: str, text: bytes, seconds: float, choice: Sequence[str] = (), watch: bool = False) -> Run:
+    there = tuple(test for test in TESTS[path] if (ROOT / test).exists())
+    return Run(module_name(path), ROOT / path, text, there, seconds, tuple(choice), _watched(path) if watch else None)
+
+
+def _watched(path: str) -> Path:
+    return LOG.parent / f"{module_name(path)}.json"
+
+
+def main() -> int:
+    """Attack, and tell: 0 when enough were noticed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=None, help="of the choice; another one each time by default")
+    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--only", nargs="*", default=[], help="modules whose path has one of these in it")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--entries", type=Path, help="a file for the survivors, in the form of equivalent.toml")
+    given = parser.parse_args()
+    seed = random.randrange(10**6) if given.seed is None else given.seed
+    paths = [path for path in TESTS if not given.only or any(part in path for part in given.only)]
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    os.chdir(ROOT)
+    begun = time.monotonic()
+    equivalents = Equivalents.read()
+    mutants = sample(paths, given.mutants, seed)
+    print(f"seed {seed}: {len(mutants)} mutants of {len(paths)} modules", flush=True)
+    judged = [mutant for mutant in mutants if equivalents.has(mutant.path, mutant.edit, mutant.text)]
+    rest = [mutant for mutant in mutants if mutant not in judged]
+    seconds = usual(sorted({mutant.path for mutant in rest}), given.jobs)
+    survivors: list[Mutant] = []
+    for mutant in attack(rest, seconds, given.jobs):
+        survivors.append(mutant)
+        print(f"SURVIVED {mutant.diff()}", flush=True)
+    if given.entries:
+        given.entries.write_text("".join(entry(one.path, one.edit, one.text) for one in survivors))
+    _tell(rest, judged, survivors)
+    for stale in equivalents.stale(paths):
+        print(f"equivalent.toml: nothing stands in {stale} any more")
+    noticed = 1 - len(survivors) / len(rest) if rest else 1.0
+    print(f"{noticed:.1%} noticed of {len(rest)} that are not equivalent, in {time.monotonic() - begun:.0f} s")
+    return 0 if noticed >= ENOUGH else 1
+
+
+def _tell(rest: Sequence[Mutant], judged: Sequence[Mutant], survivors: Sequence[Mutant]) -> None:
+    total, same, alive = (Counter(one.path for one in group) for group in (rest, judged, survivors))
+    print(f"{'module':<58}{'mutants':>8}{'killed':>8}{'alive':>7}{'equivalent':>12}")
+    for path in sorted(total | same):
+        print(f"{path:<58}{total[path]:>8}{total[path] - alive[path]:>8}{alive[path]:>7}{same[path]:>12}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
