@@ -19,11 +19,12 @@ REMEDIES = {
     "InvalidArgumentException": "compare record_bytes with the stream's record limit",
     "InvalidSignatureException": "compare this machine's clock and the credentials",
     "KMSAccessDeniedException": "allow the caller kms:GenerateDataKey on the stream's key",
+    "MalformedResponse": "look at what answers there: compare AWS_ENDPOINT_URL, and the network's proxy",
     "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "ResourceNotFoundException": "compare the stream's name, AWS_REGION and AWS_ENDPOINT_URL; or create it",
     "UnrecognizedClientException": "compare the credentials and AWS_ENDPOINT_URL",
 }
-"""What to do about an error that no retry can cure."""
+"""What to do about an error that no retry can cure, or that lasts."""
 
 
 class GivenUp(Exception):

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import msgspec
 
+from tidemill.answers import unreadable
 from tidemill.buffer import (
     CALL_BYTES,
     CALL_RECORDS,
@@ -269,8 +270,7 @@ class Outbox:
     def acknowledged(self, call: Call, outcomes: Sequence[Outcome], now: float) -> None:
         """Takes the answer to a call: an outcome for each of its records, in their order."""
         if len(outcomes) != len(call.records):
-            message = f"{len(outcomes)} results for {len(call.records)} records"
-            self.failed(call, Refused("MalformedResponse", message, again=True, lost=True), now)
+            self.failed(call, unreadable(f"{len(outcomes)} results for {len(call.records)} records"), now)
             return
         self._endpoint.answered()
         for record, outcome in zip(call.records, outcomes, strict=True):

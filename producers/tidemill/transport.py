@@ -84,8 +84,8 @@ def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any
         return
     try:
         answer = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return  # damaged on the way: botocore knows it by the checksum, and asks again
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # damaged on the way: botocore knows it by the checksum, if there is one, and asks again
     if isinstance(answer, dict):
         customized_response_dict.update(answer)
         response_dict["body"] = b"{}"

@@ -6,9 +6,12 @@ Room: SDK, I/O. The only Kinesis client on the sending side; it decides nothing 
 from __future__ import annotations
 
 import logging
+from ssl import SSLCertVerificationError
+from threading import local
 from typing import TYPE_CHECKING, Any
 
-from tidemill.buffer import THROTTLED, Acknowledged, Refused
+from tidemill.answers import outcomes, refused
+from tidemill.buffer import THROTTLED, Refused
 from tidemill.failures import REMEDIES, Misconfigured, failure
 from tidemill.transport import PUTS, quicken
 
@@ -16,22 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from types_boto3_kinesis import KinesisClient
-    from types_boto3_kinesis.type_defs import PutRecordsResultEntryTypeDef
 
     from tidemill.buffer import Call, Outcome
-
-AGAIN = THROTTLED | {
-    "InternalFailure",
-    "InternalServerError",
-    "LimitExceededException",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "ServiceUnavailable",
-}
-"""Error codes after which the same bytes may be accepted, besides every answer of HTTP status 500 and above.
-
-https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
-"""
 
 IN_VAIN = frozenset(
     {
@@ -61,6 +50,7 @@ class Wire:
         self.stream = stream
         self._owns_kinesis = kinesis is None
         self.kinesis = kinesis or _make_kinesis()
+        self._counts_sends = _sends.watch(self.kinesis)
         self._where: Any = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
 
     def check(self) -> None:
@@ -69,19 +59,20 @@ class Wire:
         Raises:
             Misconfigured: no credentials, or such as will not do; no such stream, or one without order.
         """
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.exceptions import ClientError, NoCredentialsError
 
         try:
-            answer = self.kinesis.describe_stream_summary(**self._where)
+            answer: Any = self.kinesis.describe_stream_summary(**self._where)
+            strategy = answer["StreamDescriptionSummary"].get("RecordDistributionStrategy")
         except NoCredentialsError as error:
             raise Misconfigured("credentials", str(error), REMEDIES["NoCredentialsError"]) from None
         except ClientError as error:
-            self._check_refusal(error.response["Error"].get("Code", ""), error)
+            self._check_refusal(refused(error.response).code, error)
             return
-        except (BotoCoreError, OSError) as error:
-            _log.warning("cannot look at the stream %s yet: %s", self.stream, error)
+        except Exception as error:  # no answer, or one that cannot be read
+            _log.warning("cannot look at the stream %s yet: %r", self.stream, error)
             return
-        if answer["StreamDescriptionSummary"].get("RecordDistributionStrategy") == "AUTO":
+        if strategy == "AUTO":
             raise Misconfigured(
                 "stream",
                 f"{self.stream} distributes records as it likes, so no order can be kept",
@@ -90,13 +81,16 @@ class Wire:
 
     def put(self, call: Call) -> Sequence[Outcome] | Refused:
         """Makes a call: what became of each record, or why the whole call failed."""
+        _sends.count = 0
+        answer: Sequence[Outcome] | Refused
         try:
             records: Any = [record.entry for record in call.records]
-            answer = self.kinesis.put_records(Records=records, **self._where)
-            outcomes: Sequence[Outcome] = [_outcome(entry) for entry in answer["Records"]]
+            answer = outcomes(self.kinesis.put_records(Records=records, **self._where), call.count)
         except Exception as error:  # whatever it is, the handles have to hear of it
-            return refusal(error)
-        return outcomes
+            answer = refusal(error, _sends.count if self._counts_sends else 1)
+        if _sends.count > 1:  # by a client that retries by itself: the answer to an earlier one may have been lost
+            answer = _in_doubt(answer)
+        return answer
 
     def warn(self, call: Call, answer: Sequence[Outcome] | Refused, patient: bool) -> None:
         """Says what goes wrong, so that waiting is not silent. `patient`: whether no call is given up."""
@@ -147,31 +141,77 @@ def _make_kinesis() -> KinesisClient:
         ) from None
 
 
-def _outcome(entry: PutRecordsResultEntryTypeDef) -> Outcome:
-    code = entry.get("ErrorCode")
-    if code:
-        again = code in AGAIN
-        return Refused(code, entry.get("ErrorMessage", ""), again=again, lost=again and code not in THROTTLED)
-    return Acknowledged(entry["ShardId"], entry["SequenceNumber"])
-
-
 def _is_refused(outcome: Outcome) -> bool:
     return isinstance(outcome, Refused)
 
 
-def refusal(error: Exception) -> Refused:
-    """What an exception of boto3 means for the call."""
-    from botocore import exceptions as boto
-    from botocore.parsers import ResponseParserError
+def _in_doubt(answer: Sequence[Outcome] | Refused) -> Sequence[Outcome] | Refused:
+    if isinstance(answer, Refused):
+        return answer._replace(lost=True)
+    return [one._replace(lost=True) if isinstance(one, Refused) else one for one in answer]
 
-    if isinstance(error, boto.ClientError):
-        code = error.response["Error"].get("Code", "Unknown")
-        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        message = error.response["Error"].get("Message", "")
-        return Refused(code, message, again=status >= 500 or status == 429 or code in AGAIN, lost=status >= 500)
-    # Nothing left this machine.
-    if isinstance(error, boto.ConnectionError | boto.CredentialRetrievalError):
-        return Refused(type(error).__name__, str(error), again=True)
-    # No answer, or half of one: the records may be stored or not.
-    lost = isinstance(error, boto.HTTPClientError | ResponseParserError | OSError)
-    return Refused(type(error).__name__, str(error), again=lost, lost=lost)
+
+class _Sends(local):
+    """How often the thread's call has begun to leave this machine: told by botocore, not guessed from the error.
+
+    Attributes:
+        count: since it was set to 0.
+    """
+
+    count = 0
+
+    def watch(self, client: Any) -> bool:
+        """Has the client count; says whether it can. Several producers may have the same one."""
+        events = getattr(getattr(client, "meta", None), "events", None)
+        if events is None:
+            return False
+        events.register("before-send.kinesis.PutRecords", self._count, unique_id="tidemill-sends")
+        return True
+
+    def _count(self, **_: object) -> None:
+        self.count += 1
+
+
+_sends = _Sends()
+
+
+def refusal(error: Exception, sends: int) -> Refused:
+    """What an exception of boto3 means for the call.
+
+    Args:
+        error: the exception.
+        sends: how often the call has begun to leave this machine.
+    """
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ClientError) and error.operation_name == "PutRecords":
+        return refused(error.response)
+    name = type(error).__name__
+    if sends and not _precedes_sending(error):
+        # No answer, half of one, or one that botocore cannot make sense of.
+        return Refused(name, str(error), again=True, lost=True)
+    if isinstance(error, boto.ClientError):  # of the service that gives credentials
+        its = refused(error.response)
+        return its._replace(lost=False)
+    passing = boto.HTTPClientError | boto.ConnectionError | boto.CredentialRetrievalError | boto.MetadataRetrievalError
+    return Refused(name, str(error), again=isinstance(error, passing | OSError))
+
+
+def _precedes_sending(error: Exception) -> bool:
+    """Whether it is an error that only comes before a request leaves."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.SSLError):  # one amid an answer is one, too
+        return _is_of_certificate(error)
+    return isinstance(
+        error,
+        boto.ConnectionError | boto.CredentialRetrievalError | boto.NoCredentialsError | boto.PartialCredentialsError,
+    )
+
+
+def _is_of_certificate(error: BaseException | None) -> bool:
+    """Whether a certificate that does not hold is behind it."""
+    while error is not None and not isinstance(error, SSLCertVerificationError):
+        within = [one for one in error.args if isinstance(one, BaseException)]
+        error = within[0] if within else error.__cause__ or error.__context__
+    return error is not None

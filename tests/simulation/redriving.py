@@ -40,8 +40,9 @@ class Shelf:
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         return {"Body": BytesIO(self._call(lambda: self._get(Key)))}
 
-    def copy_object(self, Bucket: str, Key: str, CopySource: dict[str, str]) -> None:
+    def copy_object(self, Bucket: str, Key: str, CopySource: dict[str, str]) -> dict[str, Any]:
         self._call(lambda: self._objects.update({Key: self._get(CopySource["Key"])}))
+        return {"CopyObjectResult": {"ETag": "e"}}
 
     def delete_object(self, Bucket: str, Key: str) -> None:
         self._call(lambda: self._objects.pop(Key, None))

@@ -216,8 +216,9 @@ class Bucket:
         self._world = world
         self.objects: dict[str, bytes] = {}
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:
+    def put_object(self, Bucket: str, Key: str, Body: bytes, ContentType: str) -> dict[str, Any]:
         self._world.call("bucket", lambda: self.objects.update({Key: Body}))
+        return {"ETag": '"e"'}
 
 
 _receipts_decoder = msgspec.json.Decoder(Receipts)
@@ -241,7 +242,10 @@ class Topic:
         def act() -> dict[str, Any]:
             failed = [one["Id"] for one in entries if self._world.strikes("message not published", 0.2)]
             self._hear(one["Message"] for one in entries if one["Id"] not in failed)
-            return {"Failed": [{"Id": one, "Code": "InternalError"} for one in failed]}
+            return {
+                "Successful": [{"Id": one["Id"]} for one in entries if one["Id"] not in failed],
+                "Failed": [{"Id": one, "Code": "InternalError"} for one in failed],
+            }
 
         return self._world.call("topic", act)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tidemill.signature import MAX_KEYS, read_public_key
 from tidemill_consumers.shell.calls import MapCalls, at_once
-from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Unloadable, chunks
+from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Unloadable, chunks, read_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,13 +134,12 @@ class Devices:
         found: dict[str, Keys] = {}
         size = 0
         for _ in range(READS_OF_UNPROCESSED):
-            answer = self._dynamodb.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(self._table, []):
+            items, request = read_items(self._dynamodb, self._table, request)
+            for item in items:
                 texts = item.get("public_keys", {}).get("SS", [])
                 of_item = sum(map(len, texts))
                 size += of_item
                 found[item["pk"]["S"]] = Keys(overfull=True) if of_item > MAX_ITEM_BYTES else Keys(_keys(texts))
-            request = answer.get("UnprocessedKeys")
             if not request:
                 return found, size
         raise Unloadable(f"{self._table}: items stay unprocessed")

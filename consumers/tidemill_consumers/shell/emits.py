@@ -11,9 +11,8 @@ from random import Random
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from tidemill.buffer import Acknowledged, Call, Outcome, Refused
+from tidemill.answers import outcomes, unreadable
+from tidemill.buffer import Call, Outcome, Refused
 from tidemill.outbox import Outbox
 from tidemill.request import Request
 from tidemill_consumers.core.batch import Emitted
@@ -77,21 +76,14 @@ class Emits:
             self._pause(due - now)
             now = due
 
-    def _put(self, call: Call) -> list[Outcome]:
+    def _put(self, call: Call) -> Sequence[Outcome]:
         records: Any = [one.entry for one in call.records]
         try:
-            answer = self._kinesis.put_records(StreamName=self._stream, Records=records)
-        except (ClientError, BotoCoreError) as error:
-            log.warning("cannot emit %d records: %s", call.count, error)
-            return [_refused(type(error).__name__)] * call.count
-        return [
-            _refused(entry["ErrorCode"])
-            if entry.get("ErrorCode")
-            else Acknowledged(entry["ShardId"], entry["SequenceNumber"])
-            for entry in answer["Records"]
-        ]
-
-
-def _refused(code: str) -> Refused:
-    # Never given up, whatever it is: a lane that goes on after a record was given up would send the next first.
-    return Refused(code, "", again=True)
+            answer = outcomes(self._kinesis.put_records(StreamName=self._stream, Records=records), call.count)
+        except Exception as error:  # whatever it is: what is not acknowledged is delivered again by its cause
+            answer = unreadable(f"{type(error).__name__}: {error}")
+        if isinstance(answer, Refused):
+            log.warning("cannot emit %d records: %s", call.count, answer.message)
+            answer = [answer] * call.count
+        # Never given up, whatever it is: a lane that goes on after a record was given up would send the next first.
+        return [one._replace(again=True) if isinstance(one, Refused) else one for one in answer]

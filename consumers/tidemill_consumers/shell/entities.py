@@ -135,9 +135,8 @@ class Entities:
         found: list[Entity] = []
         left, tries = len(keys), 0
         while tries < READS_OF_UNPROCESSED:
-            answer = self._dynamodb.batch_get_item(RequestItems=request)
-            found += [self._read(item) for item in answer["Responses"].get(self._table, [])]
-            request = answer.get("UnprocessedKeys")
+            items, request = read_items(self._dynamodb, self._table, request)
+            found += map(self._read, items)
             if not request:
                 return found
             before, left = left, len(request[self._table]["Keys"])
@@ -154,21 +153,27 @@ class Entities:
         self.write_calls += 1
         try:
             answer = self._dynamodb.batch_execute_statement(Statements=[self._statement(write) for write in writes])
-        except (ClientError, BotoCoreError) as error:
+            outcomes = list(answer["Responses"])
+            if len(outcomes) != len(writes):
+                raise ValueError(f"{len(outcomes)} results for {len(writes)} statements")
+        except Exception as error:  # no answer, or one that cannot be read
             return self._not_saved(writes, error)
-        outcomes = zip(writes, answer["Responses"], strict=True)
-        failed = [(write, outcome["Error"]) for write, outcome in outcomes if "Error" in outcome]
+        failed = [
+            (write, _error_of(outcome))
+            for write, outcome in zip(writes, outcomes, strict=True)
+            if not _is_saved(outcome)
+        ]
         if failed:
             _log(failed)
         return {write.key: _why_never(error) for write, error in failed}
 
-    def _not_saved(self, writes: list[Write], error: ClientError | BotoCoreError) -> dict[str, str | None]:
+    def _not_saved(self, writes: list[Write], error: Exception) -> dict[str, str | None]:
         """Of a call that failed: the statement for which it was refused, if that is why, is found by halves."""
-        reason = _why_never(error.response["Error"]) if isinstance(error, ClientError) else None
+        reason = _why_never(_error_of(error.response)) if isinstance(error, ClientError) else None
         if reason is not None and len(writes) > 1:
             half = len(writes) // 2
             return self._save_page(writes[:half]) | self._save_page(writes[half:])
-        log.warning("cannot save %d entities, first %s: %s", len(writes), shown(writes[0].key), error)
+        log.warning("cannot save %d entities, first %s: %r", len(writes), shown(writes[0].key), error)
         # Whether some were saved is unknown where no reason is: loading again tells.
         return {write.key: reason for write in writes}
 
@@ -213,6 +218,33 @@ def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
 def shown(key: str) -> str:
     """A key for the log: shortened, and in ASCII, so that it cannot pass for another line."""
     return ascii(key[:SHOWN_OF_KEY]) + ("…" if len(key) > SHOWN_OF_KEY else "")
+
+
+def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> tuple[Sequence[Any], Any]:
+    """The items that BatchGetItem found in the table, and what is still to be asked for.
+
+    Raises:
+        Unloadable: the answer cannot be read. It must not pass for one that found nothing.
+        ClientError, BotoCoreError: the read failed.
+    """
+    try:
+        answer: Any = dynamodb.batch_get_item(RequestItems=request)
+        return list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys")
+    except (ClientError, BotoCoreError):
+        raise
+    except Exception as error:
+        raise Unloadable(f"{table}: the answer cannot be read: {error!r}") from error
+
+
+def _is_saved(outcome: object) -> bool:
+    """Whether a statement's result says so; one that cannot be read does not."""
+    return isinstance(outcome, dict) and "Error" not in outcome
+
+
+def _error_of(outcome: object) -> Mapping[str, Any]:
+    """The error in a statement's result; empty where that cannot be read."""
+    error = outcome.get("Error") if isinstance(outcome, dict) else None
+    return error if isinstance(error, dict) else {}
 
 
 @cache

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import REDRIVE, RefusedRequest, Request
 from tidemill.sendable import to_payload
@@ -105,11 +104,12 @@ class Quarantine:
     def _stored(self, of: Sequence[Quarantined]) -> bool:
         name = object_key(of[0])
         try:
-            self._s3.put_object(Bucket=self._bucket, Key=name, Body=body(*of), ContentType="application/json")
-        except (ClientError, BotoCoreError) as error:
-            log.warning("cannot quarantine %s: %s", name, error)
+            answer = self._s3.put_object(Bucket=self._bucket, Key=name, Body=body(*of), ContentType="application/json")
+            is_stored = bool(answer["ETag"])  # whoever else answers in S3's place has none
+        except Exception as error:  # no answer, or one that cannot be read
+            log.warning("cannot quarantine %s: %r", name, error)
             return False
-        return True
+        return is_stored
 
 
 def together(quarantined: Iterable[Quarantined]) -> list[list[Quarantined]]:

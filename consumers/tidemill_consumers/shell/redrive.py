@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -95,6 +95,12 @@ class Redriven:
     problem: str | None = None
 
 
+class Unreadable(BotoCoreError):
+    """S3's answer, or what came in its place, does not say what became of the call."""
+
+    fmt = "the answer of S3 cannot be read: {problem}"
+
+
 class Objects:
     """The objects of the quarantine bucket.
 
@@ -126,7 +132,7 @@ class Objects:
         try:
             return self._s3.get_object(Bucket=self._bucket, Key=object_key)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if _is_missing(error):
                 return None
             raise
 
@@ -134,9 +140,13 @@ class Objects:
         """Have it lie under `redriven/` and no longer in the quarantine. Doing so again changes nothing."""
         done = DONE_PREFIX + object_key.removeprefix(PREFIX)
         try:
-            self._s3.copy_object(Bucket=self._bucket, Key=done, CopySource={"Bucket": self._bucket, "Key": object_key})
+            answer: Any = self._s3.copy_object(
+                Bucket=self._bucket, Key=done, CopySource={"Bucket": self._bucket, "Key": object_key}
+            )
+            if not answer.get("CopyObjectResult", {}).get("ETag"):
+                raise Unreadable(problem=f"it does not say that {object_key} was copied")
         except ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+            if not _is_missing(error):
                 raise
         self._s3.delete_object(Bucket=self._bucket, Key=object_key)
 
@@ -146,13 +156,19 @@ class Objects:
         end = f"{PREFIX}dt={day_of(wanted.until)}0" if wanted.until is not None else None  # "0" follows on "/"
         more = True
         while more:
-            page = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, StartAfter=after)
+            page = self._page(after)
             for entry in page.get("Contents", []):
                 after = entry["Key"]
                 if end is not None and after > end:
                     return
                 yield after
             more = page["IsTruncated"]
+
+    def _page(self, after: str) -> Any:
+        page = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, StartAfter=after)
+        if "IsTruncated" not in page:  # an empty list would say that nothing is there
+            raise Unreadable(problem=f"it is no list of {self._bucket}")
+        return page
 
 
 def redrive(objects: Objects, found: Iterable[Found], put: Put) -> Iterator[Redriven]:
@@ -193,6 +209,10 @@ def oldest_first(found: Iterable[Found]) -> list[Found]:
         return one.kept.arrived, one.kept.shard, position.sequence, position.sub
 
     return sorted(found, key=when)
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
 
 
 def _found(object_key: str, stored: bytes, seals: Seals | None) -> Found:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from tidemill.request import Receipts, encode
 from tidemill_consumers.core.batch import Receipt
@@ -101,23 +101,25 @@ class Replies:
                 TopicArn=self._topic_arn,
                 PublishBatchRequestEntries=[_entry(str(i), message) for i, message in enumerate(batch)],
             )
-        except (ClientError, BotoCoreError) as error:
+            sent = {entry["Id"] for entry in answer.get("Successful", [])}
+            failures: dict[str, Any] = {failure["Id"]: failure for failure in answer.get("Failed", [])}
+        except Exception as error:  # no answer, or one that cannot be read
             return self._refused(batch, error)
         failed: list[int] = []
         given_up = 0
-        for failure in answer.get("Failed", []):
-            message = batch[int(failure["Id"])]
+        for i, message in enumerate(batch):
+            failure = failures.get(str(i), {})
             if failure.get("SenderFault") and _is_of_messages(failure):
                 log.warning("SNS takes no such message: %s", failure)
                 given_up += len(message.sequences)
-            else:
+            elif failure or str(i) not in sent:  # one that the answer does not name is not sent
                 failed += message.sequences
         return _Sent(failed, given_up)
 
-    def _refused(self, batch: list[Message], error: ClientError | BotoCoreError) -> _Sent:
+    def _refused(self, batch: list[Message], error: Exception) -> _Sent:
         """Of a call that was refused as a whole: the one message for which it was is found by halves."""
-        if not isinstance(error, ClientError) or not _is_of_messages(error.response["Error"]):
-            log.warning("cannot send %d messages: %s", len(batch), error)
+        if not isinstance(error, ClientError) or not _is_of_messages(error.response.get("Error", {})):
+            log.warning("cannot send %d messages: %r", len(batch), error)
             return _Sent([sequence for message in batch for sequence in message.sequences], 0)
         if len(batch) == 1:
             log.warning("SNS takes no such message: %s", error)

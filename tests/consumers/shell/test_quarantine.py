@@ -123,7 +123,7 @@ def test_those_that_could_not_be_stored_are_told(
 def test_a_refusal_of_s3_is_told(stub: Stub) -> None:
     s3, answers = stub("s3")
     answers.add_client_error("put_object", "SlowDown")
-    answers.add_response("put_object", {})
+    answers.add_response("put_object", {"ETag": "e"})
     assert Quarantine(s3, "quarantine", map).store([rubbish(), poison()]) == (rubbish(),)
 
 
@@ -204,7 +204,7 @@ def test_as_many_parts_as_a_record_holds_are_little_more_than_the_record() -> No
 def test_parts_that_could_not_be_stored_are_told_each(stub: Stub) -> None:
     s3, answers = stub("s3")
     answers.add_client_error("put_object", "SlowDown")
-    answers.add_response("put_object", {})
+    answers.add_response("put_object", {"ETag": "e"})
     several = parts(2, 3)
     assert Quarantine(s3, "quarantine", map).store([*several, poison()]) == tuple(several)
 

@@ -178,7 +178,9 @@ def test_an_entry_that_is_refused_for_what_it_is_is_given_up_and_counted(
         failure(5, "InvalidParameter", message="Invalid parameter: The MessageGroupId parameter is required"),
         failure(6, "InvalidParameterValue"),
     ]
-    answers.add_response("publish_batch", {"Failed": refused}, {"TopicArn": ARN, ENTRIES: ANY})
+    answers.add_response(
+        "publish_batch", {"Successful": [{"Id": "7"}], "Failed": refused}, {"TopicArn": ARN, ENTRIES: ANY}
+    )
     sent = [receipt(n, f"client-{n}") for n in range(8)]
     assert Replies(sns, ARN).send([*sent, receipt(8, "client-0")]) == [1, 2, 3, 4, 5]
     assert metrics(capsys.readouterr().out) == 3
