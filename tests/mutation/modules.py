@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -10,25 +11,22 @@ _SDK = "tests/producers/"
 _CORE = "tests/consumers/core/"
 _SOURCE = "tests/infra/event_source/"
 
-TESTS: dict[str, tuple[str, ...]] = {
-    "producers/tidemill/request.py": (_SDK + "test_request.py",),
+_OTHERS: dict[str, tuple[str, ...]] = {
+    "producers/tidemill/answers.py": (_SDK + "test_answers.py", _SDK + "test_wire.py"),
+    "producers/tidemill/buffer.py": (_SDK + "test_buffer.py", _SDK + "test_outbox.py"),
+    "producers/tidemill/endpoint.py": (_SDK + "test_outbox.py",),
+    "producers/tidemill/failures.py": (_SDK + "test_outbox.py", _SDK + "test_wire.py"),
+    "producers/tidemill/frames.py": (_SDK + "test_frames.py",),
     "producers/tidemill/kpl.py": (_SDK + "test_kpl.py", "tests/fuzz/test_fuzz.py"),
     "producers/tidemill/lane.py": (_SDK + "test_lane.py",),
-    "producers/tidemill/buffer.py": (_SDK + "test_buffer.py", _SDK + "test_outbox.py"),
     "producers/tidemill/outbox.py": (_SDK + "test_outbox.py",),
+    "producers/tidemill/request.py": (_SDK + "test_request.py",),
     "producers/tidemill/sendable.py": (_SDK + "test_sendable.py",),
-    "producers/tidemill/writer.py": (_SDK + "test_writer.py",),
-    "producers/tidemill/failures.py": (_SDK + "test_failures.py", _SDK + "test_outbox.py"),
-    "producers/tidemill/frames.py": (_SDK + "test_frames.py",),
+    "producers/tidemill/signature.py": (_SDK + "test_signature.py",),
+    "producers/tidemill/trouble.py": (_SDK + "test_trouble.py",),
     "producers/tidemill/wire.py": (_SDK + "test_wire.py", "tests/consumers/shell/test_transport.py"),
+    "producers/tidemill/writer.py": (_SDK + "test_writer.py",),
     "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
-    "consumers/tidemill_consumers/core/batch.py": (_CORE + "test_batch.py", _CORE + "test_plan.py"),
-    "consumers/tidemill_consumers/core/emits.py": (_CORE + "test_emits.py", _CORE + "test_plan.py"),
-    "consumers/tidemill_consumers/core/outcomes.py": (_CORE + "test_outcomes.py", _CORE + "test_plan.py"),
-    "consumers/tidemill_consumers/core/plan.py": (_CORE + "test_plan.py",),
-    "consumers/tidemill_consumers/core/settle.py": (_CORE + "test_settle.py",),
-    "consumers/tidemill_consumers/core/storable.py": (_CORE + "test_storable.py",),
-    "consumers/tidemill_consumers/core/trust.py": (_CORE + "test_trust.py",),
     "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),
     "infra/tidemill_local/event_source/batches.py": (_SOURCE + "test_sequencer.py", _SOURCE + "test_records.py"),
     "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
@@ -48,6 +46,17 @@ TESTS: dict[str, tuple[str, ...]] = {
         _SOURCE + "test_validated_cases.py",
     ),
 }
+
+
+def _of_the_core() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each module of the core with the tests of its name, if there are any, and with those of the plan."""
+    for path in sorted((ROOT / "consumers/tidemill_consumers/core").glob("[!_]*.py")):
+        own = _CORE + f"test_{path.name}"
+        mine = (own,) if (ROOT / own).exists() else ()
+        yield str(path.relative_to(ROOT)), tuple(dict.fromkeys((*mine, _CORE + "test_plan.py")))
+
+
+TESTS = {**dict(_of_the_core()), **_OTHERS}
 
 
 def module_name(path: str) -> str:

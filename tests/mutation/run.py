@@ -26,7 +26,7 @@ from mutation.changes import Edit, compiles, edits  # after the path is set
 from mutation.equivalent import Equivalents, entry
 from mutation.modules import ROOT, TESTS, module_name
 from mutation.noticing import chosen
-from mutation.trial import Run, each
+from mutation.trial import Ran, Run, each
 
 ENOUGH = 0.95
 PATIENCE = 6.0
@@ -82,21 +82,20 @@ def usual(paths: Sequence[str], jobs: int) -> dict[str, float]:
     return seconds
 
 
-def attack(mutants: Sequence[Mutant], seconds: dict[str, float], jobs: int) -> Iterator[Mutant]:
-    """Those that live."""
+def attack(mutants: Sequence[Mutant], seconds: dict[str, float], jobs: int) -> Iterator[tuple[Mutant, Ran]]:
+    """Each mutant with how its tests ended."""
     by_text = {(one.path, one.edit.apply(one.text)): one for one in mutants}
     runs = (
         _run(path, text, max(LEAST_SECONDS, PATIENCE * seconds[path]), chosen(_watched(path), mutant.edit.function))
         for (path, text), mutant in by_text.items()
     )
     for ran in each(runs, jobs, LOG):
-        if ran.passed:
-            yield by_text[str(ran.run.path.relative_to(ROOT)), ran.run.text]
+        yield by_text[str(ran.run.path.relative_to(ROOT)), ran.run.text], ran
 
 
 def _run(path: str, text: bytes, seconds: float, choice: Sequence[str] = (), watch: bool = False) -> Run:
-    there = tuple(test for test in TESTS[path] if (ROOT / test).exists())
-    return Run(module_name(path), ROOT / path, text, there, seconds, tuple(choice), _watched(path) if watch else None)
+    watched = _watched(path) if watch else None
+    return Run(module_name(path), ROOT / path, text, TESTS[path], seconds, tuple(choice), watched)
 
 
 def _watched(path: str) -> Path:
@@ -124,12 +123,16 @@ def main() -> int:
     rest = [mutant for mutant in mutants if mutant not in judged]
     seconds = usual(sorted({mutant.path for mutant in rest}), given.jobs)
     survivors: list[Mutant] = []
-    for mutant in attack(rest, seconds, given.jobs):
-        survivors.append(mutant)
-        print(f"SURVIVED {mutant.diff()}", flush=True)
+    ends: Counter[str] = Counter()
+    for mutant, ran in attack(rest, seconds, given.jobs):
+        ends[ran.end] += 1
+        if ran.passed:
+            survivors.append(mutant)
+            print(f"SURVIVED {mutant.diff()}", flush=True)
     if given.entries:
         given.entries.write_text("".join(entry(one.path, one.edit, one.text) for one in survivors))
     _tell(rest, judged, survivors)
+    print(", ".join(f"{number} {end}" for end, number in ends.most_common()))
     for stale in equivalents.stale(paths):
         print(f"equivalent.toml: nothing stands in {stale} any more")
     noticed = 1 - len(survivors) / len(rest) if rest else 1.0

@@ -10,6 +10,7 @@ import pytest
 
 from mutation.changes import compiles, edits
 from mutation.equivalent import Equivalents, entry, key
+from mutation.modules import ROOT, TESTS
 
 TEXT = b'''\
 """What it is about."""
@@ -105,6 +106,10 @@ def test_a_judgement_without_a_reason_is_refused(tmp_path: Path) -> None:
 
 def test_the_projects_judgements_are_readable() -> None:
     assert all(one.line != one.mutated for one in Equivalents.read().keys)
+
+
+def test_the_modules_and_their_tests_are_there() -> None:
+    assert [path for path, tests in TESTS.items() for path in (path, *tests) if not (ROOT / path).exists()] == []
 
 
 TRIAL = """

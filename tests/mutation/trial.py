@@ -66,6 +66,15 @@ class Ran:
         """Whether every test passed: nothing noticed the mutant."""
         return self.code in (PASSED, NO_TESTS)
 
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        if self.code is None:
+            return "took too long"
+        if self.passed:
+            return "survived"
+        return {1: "failed a test", 2: "could not be imported"}.get(self.code, f"ended with {self.code}")
+
 
 def each(runs: Iterable[Run], jobs: int, log: Path) -> Iterator[Ran]:
     """What becomes of each, that many at a time; in the order in which they end.
