@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.buffer import CALL_BYTES, Acknowledged, Buffer, Call, Record
+from tidemill.buffer import CALL_BYTES, EXPIRED, Acknowledged, Buffer, Call, PlainRecord, Record, Refused
 from tidemill.kpl import UserRecord, pack, unpack
 
 
@@ -156,3 +156,104 @@ def test_a_call_stays_below_its_bytes(size: int) -> None:
         full = calls.add(record, 0.0)
     assert full.count == 3
     assert full.size <= CALL_BYTES
+
+
+# ── Requests whose time is over
+
+
+def filled(*deadlines: float | None) -> Record:
+    """A record with a request for each deadline: key "0" has data {0, and so on."""
+    record = Record(5, "12345")
+    for place, deadline in enumerate(deadlines):
+        assert record.add((f"{place}", b"{%d" % place), 1000)
+        assert record.last == place
+        if deadline is not None:
+            record.limit(deadline)
+    return record
+
+
+def keys_in(record: Record) -> list[str]:
+    return [one.key for one in unpack(record.data)]
+
+
+def test_requests_end_at_their_deadline_and_the_earliest_of_the_others_is_next() -> None:
+    record = filled(3.0, None, 1.0, 2.0)
+    assert record.deadline == 1.0
+    assert record.expire(0.9) == 0
+    assert (record.count, record.gone, record.deadline) == (4, 0, 1.0)
+    assert record.expire(1.0) == 1
+    assert (record.count, record.gone, record.deadline, record.last) == (3, 1, 2.0, 3)
+    assert keys_in(record) == ["0", "1", "3"]
+    assert record.expire(2.5) == 1
+    assert (record.count, record.gone, record.deadline) == (2, 2, 3.0)
+    assert record.expire(9.0) == 1
+    assert (record.count, record.gone, record.deadline) == (1, 3, inf)
+    assert keys_in(record) == ["1"]
+    assert record.expire(9.0) == 0
+
+
+def test_each_requests_outcome_is_its_own() -> None:
+    record = filled(1.0, None)
+    assert (record.outcome_of(0), record.refusal) == (None, None)
+    record.expire(1.0)
+    expired = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=False)
+    assert (record.outcome_of(0), record.outcome_of(1), record.refusal) == (expired, None, expired)
+    stored = Acknowledged("shard", "1")
+    record.settle(stored)
+    assert (record.outcome_of(0), record.outcome_of(1), record.refusal) == (expired, stored, expired)
+
+
+@pytest.mark.parametrize("doubtful", [True, False])
+def test_a_request_that_expires_behind_a_lost_answer_may_be_stored(doubtful: bool) -> None:
+    record = filled(1.0)
+    record.doubtful = doubtful
+    record.expire(1.0)
+    outcome = record.outcome_of(0)
+    assert isinstance(outcome, Refused)
+    assert outcome.lost == doubtful
+
+
+def test_the_spool_is_told_of_each_end_once() -> None:
+    record = filled(1.0, None, 1.0)
+    record.spooled = {0: 70, 1: 71}
+    assert record.take_ended() == []
+    record.expire(1.0)
+    assert record.take_ended() == [70]
+    record.settle(Acknowledged("shard", "1"))
+    assert (record.take_ended(), record.take_ended()) == ([71], [])
+
+
+def test_what_was_acknowledged_or_given_up_whole_is_its_records_outcome() -> None:
+    record = filled(None)
+    refused = Refused("InternalFailure", "", again=False)
+    record.settle(refused)
+    assert (record.outcome_of(0), record.refusal) == (refused, refused)
+    stored = filled(None)
+    stored.settle(Acknowledged("shard", "1"))
+    assert stored.refusal is None
+
+
+# ── Plain records
+
+
+def test_a_plain_record_is_one_request_where_its_key_says() -> None:
+    record = PlainRecord(7)
+    assert (record.size, record.count) == (0, 0)
+    assert not record.add(("key", b"{12}"), 3)
+    assert record.add(("key", b"{12}"), 4)
+    assert not record.add(("key", b"{}"), 1000)
+    assert (record.size, record.count, record.lane) == (4, 1, 7)
+    assert record.entry == {"Data": b"{12}", "PartitionKey": "key"}
+
+
+def test_an_aggregated_record_lies_where_its_lane_says() -> None:
+    record = filled(None)
+    assert record.entry == {"Data": record.data, "PartitionKey": "lane-5", "ExplicitHashKey": "12345"}
+
+
+def test_an_emptied_call_is_due_no_more() -> None:
+    record, call = filled(None), Call()
+    call.add(record, CALL_BYTES)
+    call.due = 5.0
+    call.remove(record)
+    assert (call.count, call.size, call.due) == (0, 0, inf)
