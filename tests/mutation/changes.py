@@ -238,7 +238,8 @@ class _Finder:
             self._token(node.target, node.value, old + "=", new + "=", "arithmetic")
 
     def _return(self, node: ast.Return) -> None:
-        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        # Neither None, which it is already, nor False, in whose place it is as good.
+        if node.value is not None and not (isinstance(node.value, ast.Constant) and not node.value.value):
             self._replace(node.value, "None", "result")
 
     def _jump(self, node: ast.Continue | ast.Break) -> None:

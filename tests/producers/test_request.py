@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidemill.request import (
@@ -223,7 +223,14 @@ def test_one_byte_too_many_is_refused_together_as_alone() -> None:
         decode(over)
 
 
-@given(st.binary(max_size=100))
+def damaged(payload: bytes, at: int, byte: int) -> bytes:
+    """With one byte changed: most are refused, and some are other requests."""
+    at %= len(payload)
+    return payload[:at] + bytes([byte]) + payload[at + 1 :]
+
+
+@given(st.binary(max_size=100) | st.builds(damaged, requests.map(encode), st.integers(0, 500), st.integers(32, 126)))
+@example(damaged(wire(), wire().index(b"1"), ord("1")))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     try:
         request = decode(payload)

@@ -41,8 +41,8 @@ class Tumbling:
     window: TimeWindow
     state: bytes
     """JSON."""
-    final: bool = False
-    terminated_early: bool = False
+    final: bool
+    terminated_early: bool
 
     def fields(self) -> bytes:
         """The event's fields behind its records."""

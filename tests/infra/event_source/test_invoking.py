@@ -57,6 +57,6 @@ def test_a_function_that_is_not_there_was_not_invoked(emulator: Emulator) -> Non
 )
 def test_a_state_does_not_grow_on_its_way(text: str, kept: str | None) -> None:
     arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
-    batch = Batch((), Tumbling("shard", arn, TimeWindow(0, 60), b"{}"))
+    batch = Batch((), Tumbling("shard", arn, TimeWindow(0, 60), b"{}", final=False, terminated_early=False))
     answer = Outcome(f'{{"state":{text}}}'.encode())
     assert meaning(batch, answer, MappingConfig(arn, tumbling_window=60)) == Meaning(0, (kept or text).encode())

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidemill_local.event_source.batches import MAX_EVENT_BYTES, MAX_STATE_BYTES, Batch, Outcome
@@ -122,6 +122,9 @@ def size(records: Sequence[Waiting]) -> int:
     st.integers(1, 4),
     st.lists(st.sampled_from([0.0, 0.2, 1.0, 3.0]), min_size=1, max_size=5),
 )
+# So much in a row is rare by chance: batches that are full by the event's bytes.
+@example([Arrival(BEGIN, "a", bytes(1_048_000)) for _ in range(11)], 12, 5, 1, [0.2])
+@example([Arrival(BEGIN + n, "ab"[n % 2], bytes(1_048_000)) for n in range(14)], 12, 5, 2, [3.0, 0.0])
 def test_a_batch_goes_when_it_is_full_or_its_window_has_passed_and_not_before_or_after(
     arrivals: list[Arrival], batch_size: int, window: int, factor: int, durations: list[float]
 ) -> None:
