@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _SDK = "tests/producers/"
 _CORE = "tests/consumers/core/"
 _SOURCE = "tests/infra/event_source/"
+_PLANNING = (_CORE + "test_room.py", _CORE + "test_plan.py")
 
 _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/answers.py": (_SDK + "test_answers.py", _SDK + "test_wire.py"),
@@ -53,7 +54,7 @@ def _of_the_core() -> Iterator[tuple[str, tuple[str, ...]]]:
     for path in sorted((ROOT / "consumers/tidemill_consumers/core").glob("[!_]*.py")):
         own = _CORE + f"test_{path.name}"
         mine = (own,) if (ROOT / own).exists() else ()
-        yield str(path.relative_to(ROOT)), tuple(dict.fromkeys((*mine, _CORE + "test_plan.py")))
+        yield str(path.relative_to(ROOT)), tuple(dict.fromkeys((*mine, *_PLANNING)))
 
 
 TESTS = {**dict(_of_the_core()), **_OTHERS}

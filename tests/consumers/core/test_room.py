@@ -1,0 +1,102 @@
+"""How many outcomes an entity keeps: as many as there is room for, the latest, to the byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidemill.request import Request, encode
+from tidemill_consumers.core.batch import Arrival, Entity, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.outcomes import outcome_bytes
+from tidemill_consumers.core.plan import MAX_OUTCOME_BYTES, MAX_OUTCOMES, MAX_RECENT, plan
+
+
+def balk(state: State, request: Request) -> Rejected:
+    size = request.data["size"]
+    return Rejected("\N{WATER WAVE}" * (size // 4) + "r" * (size % 4))
+
+
+RULES: Rules = {"balk": balk}
+BESIDE = outcome_bytes('["0000","rejected",null,""]')
+"""Bytes of an outcome beside its reason."""
+
+
+def refused(n: int, size: int, shard: str = "s") -> Arrival:
+    """A request whose outcome takes so many bytes."""
+    request = Request(
+        id=f"{n:04}", cmd="balk", key="k", client="c", writer="w", counter=n, data={"size": size - BESIDE}
+    )
+    return Arrival(shard, Position(n, 0), 1000.0 + n, "k", request, encode(request))
+
+
+def fold(arrivals: list[Arrival], entity: Entity | None = None) -> Write:
+    (write,) = plan(arrivals, {"k": entity} if entity else {}, RULES, 86_400.0).writes
+    return write
+
+
+def saved(write: Write) -> Entity:
+    assert write.becomes is not None
+    return write.becomes
+
+
+def bytes_of(entity: Entity) -> int:
+    return sum(map(outcome_bytes, entity.recent.values()))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "dropped"), [(-1, 0), (0, 0), (1, 1), (2000, 1), (2001, 2), (4000, 2), (4001, 3), (6001, 4)]
+)
+def test_only_as_many_of_the_oldest_go_as_there_is_no_room_for(lacking: int, dropped: int) -> None:
+    """Twenty earlier outcomes of 2000 bytes, and a batch whose outcomes lack so much room."""
+    before = saved(fold([refused(n, 2000) for n in range(1, 21)]))
+    assert bytes_of(before) == 40_000
+    needed = MAX_RECENT_BYTES - 40_000 + lacking
+    sizes = [2000] * (needed // 2000 - 1)
+    write = fold([refused(100 + n, size) for n, size in enumerate([*sizes, needed - sum(sizes)])], before)
+    assert write.stopped is None
+    after = saved(write)
+    assert bytes_of(after) == 40_000 + needed - 2000 * dropped
+    assert next(iter(after.recent)) == f"{1 + dropped:04}"
+    assert len(after.recent) == 20 - dropped + len(sizes) + 1
+
+
+def test_thirty_two_earlier_ones_are_kept_and_no_more() -> None:
+    entity = saved(fold([refused(n, 100) for n in range(1, 2 * MAX_RECENT)]))
+    assert len(entity.recent) == 2 * MAX_RECENT - 1, "all of the batch at hand"
+    entity = saved(fold([refused(100, 100)], entity))
+    assert list(entity.recent) == [f"{n:04}" for n in [*range(MAX_RECENT, 2 * MAX_RECENT), 100]]
+
+
+def test_a_key_stops_at_the_outcome_that_fills_its_room() -> None:
+    most = MAX_OUTCOME_BYTES // 1000
+    full = [refused(n, 1000) for n in range(1, most + 1)]
+    last = MAX_OUTCOME_BYTES - 1000 * most
+    short = fold([*full, refused(500, last - 1), refused(501, 100), refused(502, 100)])
+    assert short.stopped == Position(502, 0), "a byte was left"
+    exact = fold([*full, refused(500, last), refused(501, 100)])
+    assert exact.stopped == Position(501, 0)
+    assert [one.reply.id for one in exact.receipts][-1] == "0500"
+
+
+def test_a_key_stops_after_512_outcomes() -> None:
+    write = fold([refused(n, BESIDE) for n in range(1, MAX_OUTCOMES + 2)])
+    assert (len(write.receipts), write.stopped) == (MAX_OUTCOMES, Position(MAX_OUTCOMES + 1, 0))
+
+
+def test_an_outcome_told_again_takes_no_more_room() -> None:
+    batch = [refused(n, 1000) for n in range(1, 41)]
+    write = fold(batch)
+    assert write.stopped is None
+    assert fold(batch, saved(write)).receipts == write.receipts
+
+
+def test_whose_outcomes_were_dropped_is_not_answered_and_others_are() -> None:
+    """Of a delivery that comes again, what is not kept any more is not taken for the plain "accepted"."""
+    first = [refused(n, 2000) for n in range(1, 21)]
+    entity = saved(fold([refused(100 + n, 2000, "child") for n in range(20)], saved(fold(first))))
+    kept = [name for name in entity.recent if name < "0100"]
+    assert kept == [f"{n:04}" for n in range(5, 21)]
+    again = fold(first, entity)
+    assert again.becomes is None
+    assert [one.reply.id for one in again.receipts] == kept
+    assert {one.reply.status for one in again.receipts} == {"rejected"}
