@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tidemill.request import Document, Reply, Request
 
 
-class AsyncHandle(Ticket, frozen=True, eq=False):
+class AsyncHandle(Ticket, eq=False):
     """A request on its way. Awaiting it waits until the request is stored.
 
     Attributes:

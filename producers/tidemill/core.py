@@ -1,11 +1,13 @@
 """What both producers are: what they take in, what is full, what has ended. A thread or an event loop drives it.
 
 Room: SDK. No threads, no network and no clock; the spool's file is all it touches.
+
+One thread at a time, and never again while it is at work: that is for whoever drives it to see to. Its writer's `draft`
+alone may be called by any thread at any time, and its public numbers read.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from math import inf
@@ -18,6 +20,7 @@ import msgspec
 from tidemill.buffer import RECORD_BYTES, Call, Refused
 from tidemill.failures import BufferFull, StillPending, failure
 from tidemill.frames import OVERHEAD
+from tidemill.log import log
 from tidemill.outbox import LINGER, Outbox
 from tidemill.request import decode
 from tidemill.sendable import UnsendableRequest, to_payload
@@ -38,7 +41,9 @@ MAX_PENDING_BYTES = 64 * 1024 * 1024
 WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
 """What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
 
-_log = logging.getLogger("tidemill")
+
+TTL = "use seconds, more than 0"
+"""What is wrong with a time to live that is refused."""
 
 
 class Signs(Protocol):
@@ -52,7 +57,7 @@ Taken: TypeAlias = "tuple[str, Record, int]"
 """A request that was taken: its id, the record that it travels in, and its place there."""
 
 
-class Ticket(msgspec.Struct, frozen=True, eq=False, weakref=True):
+class Ticket(msgspec.Struct, eq=False, weakref=True):
     """What its sender holds of a request that was taken.
 
     Attributes:
@@ -60,7 +65,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """
 
     id: str
-    _record: Record
+    _record: Record | None
+    """None until it has been put into one."""
     _place: int
 
     def __repr__(self) -> str:
@@ -72,7 +78,7 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def _outcome(self) -> Outcome | None:
-        return self._record.outcome_of(self._place)
+        return None if self._record is None else self._record.outcome_of(self._place)
 
     @property
     def _is_lost(self) -> bool:
@@ -91,7 +97,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, weakref=True):
         if outcome is None:
             raise StillPending(1)
         if isinstance(outcome, Refused):
-            self._record.reported = True
+            if self._record is not None:
+                self._record.reported = True
             raise failure(outcome)
         return outcome
 
@@ -172,6 +179,14 @@ class Core:
             patient=spool is not None,
         )
         self._refusals: list[Record] = []
+        self.ended = 0
+        """Rises whenever some requests have ended."""
+        self.is_plain = spool is None and self._signer is None
+        """Whether requests are neither signed nor spooled."""
+        self.max_pending_bytes = options.max_pending_bytes
+        self.ttl = options.ttl
+        self.drops = options.when_full == "drop_oldest"
+        self._drops_at = options.max_pending_bytes if self.drops else inf
         self._recover(now)
 
     @property
@@ -199,38 +214,46 @@ class Core:
             BufferFull: there is no room, and its sender is not to wait.
             SpoolBroken: the spool cannot be written.
         """
-        options = self._options
+        if not self.make_room():
+            return None
+        made, before, behind = self.writer.draft(cmd, key, data, client, id, at)
         if ttl is None:
-            ttl = options.ttl
+            ttl = self.ttl
         elif not ttl > 0:
-            raise UnsendableRequest("ttl", "use seconds, more than 0")
-        if self._spool is None and self._signer is None:  # most often so
-            outbox = self.outbox
-            if outbox.pending_bytes >= options.max_pending_bytes and not self._make_room(0):
-                return None
-            made, payload = self.writer.write(cmd, key, data, client, id, at)
-            record = outbox.buffer(key, payload, now, now + ttl)
-            return made, record, record.count + record.gone - 1  # its `last`, in less time
-        made, payload = self.writer.write(cmd, key, data, client, id, at)
+            raise UnsendableRequest("ttl", TTL)
+        take = self.take if self.is_plain else self.keep
+        taken = take(key, before, behind, now, now + ttl)
+        return taken and (made, *taken)
+
+    def take(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int]:
+        """Takes a draft that is neither signed nor spooled: the record that it travels in, and its place there.
+
+        Whoever calls it has seen to it that there is room; what it dropped for that is the oldest.
+        """
+        outbox = self.outbox
+        if outbox.pending_bytes >= self._drops_at:
+            self._make_room(0)
+        writer = self.writer
+        writer.counter = counter = writer.counter + 1  # its `finish`, in less time
+        record = outbox.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
+        return record, record.count + record.gone - 1  # its `last`, in less time
+
+    def keep(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int] | None:
+        """Takes a draft, signed and spooled: the record and its place there; None and errors as `send` has them."""
+        payload = self.writer.finish(before, behind)
         if self._signer is not None:
             payload = to_payload(self._signer.sign(decode(payload)))
-        return self._take(made, key, payload, now, now + ttl)
+        return self._take(key, payload, now, deadline)
 
-    def put(self, request: Request, now: float) -> Taken | None:
-        """Takes a request as it is; None and errors as `send` has them."""
-        payload = to_payload(request)
+    def put(self, request: Request, now: float, payload: bytes = b"") -> Taken | None:
+        """Takes a request as it is; None and errors as `send` has them. `payload`: its bytes, if they are known."""
+        payload = payload or to_payload(request)
         if request.writer == self.writer.id:
             self.writer.skip_to(request.counter or 0)
-        return self._take(request.id, request.key or "", payload, now, now + self._options.ttl)
+        taken = self._take(request.key or "", payload, now, now + self._options.ttl)
+        return taken and (request.id, *taken)
 
-    def _take(
-        self,
-        id: str,  # noqa: A002 - the contract's own name
-        key: str,
-        payload: bytes,
-        now: float,
-        deadline: float,
-    ) -> Taken | None:
+    def _take(self, key: str, payload: bytes, now: float, deadline: float) -> tuple[Record, int] | None:
         outbox, spool = self.outbox, self._spool
         if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
@@ -241,17 +264,24 @@ class Core:
         if spool is not None:
             record.spooled[place] = number
             outbox.due = min(outbox.due, spool.due)  # by then it is to be synced
-        return id, record, place
+        return record, place
 
     # ---- calls out
 
     def next_call(self, now: float) -> Call | float:
         """The next call to make, or the time until which there is nothing to do."""
-        spool = self._spool
-        if spool is not None and spool.due <= now:
-            self._sync(spool)
+        due = self.tend(now)
         call = self.outbox.next_call(now)
-        return call if spool is None or isinstance(call, Call) else min(call, spool.due)
+        return call if isinstance(call, Call) else min(call, due)
+
+    def tend(self, now: float) -> float:
+        """Does what is due besides calls: the time until which there is no more of that."""
+        spool = self._spool
+        if spool is None:
+            return inf
+        if spool.due <= now:
+            self._sync(spool)
+        return spool.due
 
     # ---- what became of them
 
@@ -265,6 +295,7 @@ class Core:
     def take_news(self) -> list[Record]:
         """The records of which some or all requests have ended; the spool lets go of those."""
         news = self.outbox.take_news()
+        self.ended += len(news)
         if self._spool is not None and news:
             self._spool.settle(number for record in news for number in record.take_ended())
         refused = [record for record in news if record.refusal is not None]
@@ -282,10 +313,11 @@ class Core:
                 return failure(record.refusal)
         return None
 
-    def end(self) -> None:
+    def end(self, why: Refused | None = None) -> None:
         """Gives up what is not acknowledged; the spool keeps it for the next producer."""
         kept = " and stays in the spool for the next producer" if self._spool is not None else ""
-        self.outbox.abandon(Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False))
+        closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
+        self.outbox.abandon(why or closed)
         if self._spool is not None:
             self._spool.close()
 
@@ -294,6 +326,14 @@ class Core:
         return self.outbox.stats(now)
 
     # ---- room
+
+    def make_room(self) -> bool:
+        """Whether a request can be taken now: drops the oldest for that, if it is to.
+
+        Raises:
+            BufferFull: there is no room, and its sender is not to wait.
+        """
+        return self._has_room(0) or self._make_room(0)
 
     def _has_room(self, size: int) -> bool:
         if self.outbox.pending_bytes >= self._options.max_pending_bytes:
@@ -322,7 +362,7 @@ class Core:
         try:
             spool.sync()
         except OSError as error:
-            _log.warning("%s; what was accepted is safe from a kill, and not from a power failure", error)
+            log.warning("%s; what was accepted is safe from a kill, and not from a power failure", error)
 
     def _recover(self, now: float) -> None:
         if self._spool is None:
@@ -334,11 +374,11 @@ class Core:
             record.spooled[record.last] = number
             count += 1
         if count:
-            _log.info("%d requests of the spool are sent now", count)
+            log.info("%d requests of the spool are sent now", count)
 
 
 def _tell(refused: Iterable[Record]) -> None:
     """Says what was given up, so that nothing is lost silently, whoever looks at handles."""
     codes = Counter(str(failure(record.refusal)) for record in refused if record.refusal is not None)
     for problem, records in codes.items():
-        _log.error("the requests of %d records are given up: %s", records, problem)
+        log.error("the requests of %d records are given up: %s", records, problem)

@@ -1,49 +1,63 @@
-"""The producer: its core with a lock, a thread and a wire.
+"""The producer: what its users call. Its core is driven by `keeper.py`.
 
 Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s.
+
+There is no lock here, and none must come: `send`, `flush`, `close` and handles may be called by any thread, and amid
+any of themselves, by signal handlers, log handlers, observers and `__del__`. A request is taken by one step or not at
+all, and whatever else the core has to do, the keeper does. Who waits, waits for a lock of its own (`waiting.py`).
 """
 
 from __future__ import annotations
 
-import atexit
-from math import inf
-from threading import Condition, Lock, Thread
+from contextlib import suppress
+from functools import partial
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from tidemill.buffer import Call, Refused
-from tidemill.core import Core, Ticket
-from tidemill.failures import GivenUp, ProducerClosed, StillPending
+from tidemill import processes
+from tidemill.core import TTL, Core, Ticket
+from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending
+from tidemill.keeper import HEAD, WAKING_SIZE, Keeper
 from tidemill.listener import Listener
-from tidemill.metrics import call_made, tell
+from tidemill.request import decode
+from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self, Unpack
 
     from types_boto3_kinesis import KinesisClient
 
-    from tidemill.buffer import Acknowledged, Outcome
+    from tidemill.buffer import Acknowledged
     from tidemill.core import Settings
     from tidemill.listener import Hears
     from tidemill.metrics import Observer
     from tidemill.outbox import Stats
     from tidemill.request import Document, Reply, Request
 
-LONGEST_SLEEP = 3600.0
-"""Longest sleep in seconds of the sender's thread: locks cannot wait forever."""
+T = TypeVar("T")
+
+SPOOL_ELSEWHERE = (
+    "the producer's spool is that of the process that this one is a copy of; "
+    "make a producer with a spool of its own in each process, after the fork"
+)
+
+REPLIES_ELSEWHERE = (
+    "the producer's replies are heard by the process that this one is a copy of; "
+    "make a producer with a queue of its own in each process, after the fork"
+)
 
 
-class Handle(Ticket, frozen=True, eq=False):
+class Handle(Ticket, eq=False):
     """A request on its way.
 
     Attributes:
         id: the request's id.
     """
 
-    _done: Condition
+    _keeper: Keeper
     _listener: Listener | None
 
     def result(self, timeout: float | None = None) -> Acknowledged:
@@ -56,10 +70,10 @@ class Handle(Ticket, frozen=True, eq=False):
             StillPending: it took longer.
             NotAccepted: it was given up.
             OutcomeUnknown: likewise, and it may be stored all the same.
+            ProducerClosed: it was sent before this process was forked off: its outcome is known there alone.
         """
         if self._outcome is None:
-            with self._done:
-                self._done.wait_for(self.done, timeout)
+            self._wait_for(self.done, timeout)
         return self._acknowledged()
 
     def reply(self, timeout: float | None = None) -> Reply:
@@ -71,20 +85,26 @@ class Handle(Ticket, frozen=True, eq=False):
         Raises:
             StillPending: it took longer.
             NotAccepted: it was given up before it reached the stream.
+            ProducerClosed: it was sent before this process was forked off.
             RuntimeError: it was sent without `reply=True`.
             botocore.exceptions.ClientError: the replies cannot be heard.
         """
         listener = self._listener
         if listener is None:
             raise RuntimeError("send it with reply=True to wait for its reply")
-        with self._done:
-            self._done.wait_for(lambda: listener.has_news_of(self) or self._is_lost, timeout)
-            reply = listener.reply_to(self)
+        self._wait_for(lambda: listener.has_news_of(self) or self._is_lost, timeout)
+        reply = listener.reply_to(self)
         if reply is None and self._is_lost:
             self._acknowledged()
         if reply is None:
             raise StillPending(1, "answered")
         return reply
+
+    def _wait_for(self, holds: Callable[[], object], timeout: float | None) -> None:
+        keeper = self._keeper
+        keeper.news.wait_for(lambda: holds() or keeper.is_gone, timeout)
+        if keeper.is_gone and not holds():
+            raise keeper.closed()
 
 
 class Producer:
@@ -135,37 +155,32 @@ class Producer:
         check: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
-        self._core = Core(monotonic(), **settings)
+        core = Core(monotonic(), **settings)
         try:
             self._wire = Wire(stream, kinesis)
             if check:
                 self._wire.check()
-        except Exception:
-            self._core.end()
+        except BaseException:
+            core.end()
             raise
-        self._lock = Lock()
-        self._work = Condition(self._lock)
-        """There may be a call to make."""
-        self._done = Condition(self._lock)
-        """Some requests have been acknowledged, given up or answered."""
+        self._settings = settings
         self._observer = observer
         self._listener = Listener(replies, self._heard) if replies is not None else None
-        self._thread: Thread | None = None
-        self._sleeps_until = -inf
-        self._is_open = self._closed = self._stopping = False
-        if self._core.outbox.pending:
-            with self._lock:
-                self._start()
+        self._keeper = Keeper(core, self._wire, observer)
+        self._is_open = self._closed = self._has_ended = self._is_joining = False
+        self._is_copy = False
+        processes.look_after(self)
+        if core.outbox.pending:
+            self._open()
 
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._core.writer.id
+        return self._keeper.core.writer.id
 
     def stats(self) -> Stats:
         """What it has done so far."""
-        with self._lock:
-            return self._core.stats(monotonic())
+        return self._ask(lambda: self._keeper.core.stats(monotonic()))
 
     def send(
         self,
@@ -198,24 +213,33 @@ class Producer:
             RuntimeError: a reply is wanted and the producer hears none.
             SpoolBroken: the spool cannot be written; the request is not accepted.
         """
+        if not self._is_open:
+            self._open()
         listener = self._listens() if reply else None
         if at is None:
             at = time_ns() // 1_000_000
-        core = self._core
-        self._lock.acquire()  # `with` would make two bound methods each time
-        try:
-            if not self._is_open:
-                self._open()
-            while (taken := core.send(cmd, key, data, client, id, at, ttl, monotonic())) is None:
-                self._wait_for_room()
-            made, record, place = taken
-            handle = Handle(made, record, place, self._done, listener)
-            if listener is not None:
-                listener.expect(handle)
-            if core.outbox.due < self._sleeps_until:
-                self._wake()
-        finally:
-            self._lock.release()
+        keeper = self._keeper
+        core = keeper.core
+        made, before, behind = core.writer.draft(cmd, key, data, client, id, at)
+        if type(key) is not str:
+            key = str.__str__(key)
+        now = monotonic()
+        if ttl is None:
+            ttl = core.ttl
+        elif not ttl > 0:
+            raise UnsendableRequest("ttl", TTL)
+        if core.outbox.pending_bytes + keeper.size >= core.max_pending_bytes:
+            self._wait_for_room(keeper)
+        handle = Handle(made, None, 0, keeper, listener)
+        if listener is not None:
+            listener.expect(handle)
+        if core.is_plain or keeper.news.must_not_wait:
+            keeper.inbox.put((handle, key, before, behind, now, now + ttl))  # from here on it is taken
+            keeper.size += HEAD + len(behind)
+            if keeper.end is not None or (keeper.naps and keeper.size > WAKING_SIZE):
+                keeper.look_after(handle)
+        else:
+            self._ask_until(keeper, partial(keeper.keep, (handle, key, before, behind, now, now + ttl)))
         return handle
 
     def put(self, request: Request) -> Handle:
@@ -224,14 +248,13 @@ class Producer:
         Raises:
             UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` does.
         """
-        with self._lock:
-            if not self._is_open:
-                self._open()
-            while (taken := self._core.put(request, monotonic())) is None:
-                self._wait_for_room()
-            if self._core.outbox.due < self._sleeps_until:
-                self._wake()
-        return Handle(*taken, self._done, None)
+        if not self._is_open:
+            self._open()
+        keeper = self._keeper
+        payload = to_payload(request)
+        request = decode(payload)  # plain values alone, for the keeper
+        taken = self._ask_until(keeper, lambda: keeper.core.put(request, monotonic(), payload))
+        return Handle(*taken, keeper, None)
 
     def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
@@ -257,12 +280,13 @@ class Producer:
             StillPending: it took longer; says how many requests are not acknowledged.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        with self._lock:
-            records = self._core.outbox.flush(monotonic())
-            self._wake()
-            if not self._done.wait_for(lambda: all(record.outcome for record in records), timeout):
-                raise StillPending(sum(record.count for record in records if not record.outcome))
-            refusal = self._core.take_refusal()
+        keeper = self._keeper
+        records = self._ask(lambda: keeper.core.outbox.flush(monotonic()))
+        if not keeper.news.wait_for(lambda: all(record.outcome for record in records) or keeper.is_gone, timeout):
+            raise StillPending(sum(record.count for record in records if not record.outcome))
+        if not all(record.outcome for record in records):
+            raise keeper.closed()
+        refusal = self._ask(keeper.core.take_refusal)
         if refusal:
             raise refusal
 
@@ -273,16 +297,18 @@ class Producer:
             StillPending: something was not acknowledged in time.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._is_open = False
-            self._done.notify_all()
+        self._closed = True
+        self._is_open = False
+        if self._has_ended:
+            return
+        keeper = self._keeper
+        self._ask(keeper.news.tell)  # those who wait for room
         try:
             self.flush(timeout)
-        finally:
+        except (GivenUp, StillPending):
             self._stop()
+            raise
+        self._stop()
 
     def __enter__(self) -> Self:
         return self
@@ -297,15 +323,14 @@ class Producer:
                 raise  # else it is in the log, and the block's own error matters more
 
     def _listens(self) -> Listener:
+        if self._is_copy and self._listener is not None:
+            raise RuntimeError(REPLIES_ELSEWHERE)
         if self._listener is None:
             raise RuntimeError("the producer hears no replies; give it the URL of the client's queue as replies=")
         return self._listener
 
     def _heard(self) -> None:
-        with self._lock:
-            self._done.notify_all()
-
-    # ---- with the lock held
+        self._keeper.news.tell()
 
     def _open(self) -> None:
         """Starts, at the first request.
@@ -315,79 +340,65 @@ class Producer:
         """
         if self._closed:
             raise ProducerClosed("the producer is closed; make a new one")
-        if self._thread is None:
-            self._start()
+        if self._is_copy and self._settings.get("spool") is not None:
+            raise ProducerClosed(SPOOL_ELSEWHERE)
+        self._keeper.start()
+        processes.at_exit(self._close_at_exit)  # one that nobody closed still sends what it has
         self._is_open = True
 
-    def _wait_for_room(self) -> None:
-        if self._core.outbox.due < self._sleeps_until:
-            self._wake()
-        self._done.wait()
-        if not self._is_open:
-            self._open()
+    def _ask(self, work: Callable[[], T]) -> T:
+        """What the core gives: by its keeper, while there is one."""
+        keeper = self._keeper
+        if not keeper.is_gone:
+            with suppress(ProducerClosed):
+                return keeper.ask(work)
+        return work()
 
-    def _start(self) -> None:
-        self._thread = Thread(target=self._run, name="tidemill-producer", daemon=True)
-        self._thread.start()
-        atexit.register(self._close_at_exit)  # one that nobody closed still sends what it has
-
-    def _wake(self) -> None:
-        """Wakes the sender's thread, once: it may take a while to get its turn."""
-        self._sleeps_until = -inf
-        self._work.notify()
-
-    def _wait_for_call(self) -> Call | None:
-        """The next call; None to end."""
-        while not self._stopping:
-            now = monotonic()
-            call = self._core.next_call(now)
-            if self._core.take_news():
-                self._done.notify_all()
-            if isinstance(call, Call):
-                return call
-            self._sleeps_until = call
-            self._work.wait(min(call - now, LONGEST_SLEEP))
-            self._sleeps_until = -inf
-        return None
-
-    def _settle(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
-        now = monotonic()
-        made = call_made(call, answer, seconds, self._core.stats(now)) if self._observer else None
-        self._core.settle(call, answer, now)
-        self._core.take_news()
-        self._done.notify_all()
-        if made and self._observer:
-            tell(self._observer, made)
-
-    # ---- the sender's thread
-
-    def _run(self) -> None:
+    def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
+        """What the core gives once it has room."""
         while True:
-            with self._lock:
-                call = self._wait_for_call()
-            if call is None:
-                return
-            began = monotonic()
-            answer = self._wire.put(call)
-            self._wire.warn(call, answer, self._core.is_patient)
-            with self._lock:
-                self._settle(call, answer, monotonic() - began)
+            told = keeper.news.told
+            taken = keeper.ask(work)
+            if taken:
+                return taken
+            keeper.news.wait_for(lambda: keeper.news.told != told)  # noqa: B023
+            if not self._is_open:
+                self._open()
+
+    def _wait_for_room(self, keeper: Keeper) -> None:
+        if not keeper.news.must_not_wait:
+            self._ask_until(keeper, keeper.core.make_room)
+        elif not keeper.core.drops:
+            raise BufferFull("there is no room, and a producer's own threads do not wait for it")
 
     # ---- the end
 
     def _close_at_exit(self) -> None:
-        self.close(0 if self._core.is_patient else None)
+        self.close(0 if self._keeper.core.is_patient else None)
 
     def _stop(self) -> None:
-        with self._lock:
-            self._stopping = True
-            self._wake()
-        if self._thread is not None:
-            self._thread.join()
-            atexit.unregister(self._close_at_exit)
-        with self._lock:
-            self._core.end()
-            self._done.notify_all()
-        if self._listener is not None:
+        """Ends it. Whoever is interrupted here, or comes amid it, may do it again."""
+        self._keeper.stop()
+        if not self._is_joining:  # a thread must not be waited for amid waiting for it
+            self._is_joining = True
+            try:
+                self._keeper.join()
+            finally:
+                self._is_joining = False
+        processes.not_at_exit(self._close_at_exit)
+        if self._listener is not None and not self._is_copy:
             self._listener.close()
         self._wire.close()
+        self._has_ended = True
+
+    # ---- in a copy of the process
+
+    def begin_again(self, *, forked: bool) -> None:
+        """Makes it a producer of its own in a copy of its process: another writer, nothing buffered, no connections."""
+        if forked:
+            self._keeper.leave("it was sent by another process, before this one was forked off; ask there")
+        self._is_copy = True
+        self._is_open = False
+        settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
+        self._wire.begin_again()
+        self._keeper = Keeper(Core(monotonic(), **cast("Settings", settings)), self._wire, self._observer)

@@ -14,7 +14,6 @@ that have been sent may be missing in the log, and their counters must not be us
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from bisect import bisect_right
 from functools import lru_cache
@@ -42,6 +41,7 @@ from tidemill.frames import (
     to_opening,
     to_settled,
 )
+from tidemill.log import log
 from tidemill.spool_files import Identity, Segment, SpoolFiles
 from tidemill.spool_files import SpoolInUse as SpoolInUse
 
@@ -76,8 +76,6 @@ _REMEDIES = {
     errno.ENOSPC: "free some room",
     errno.EROFS: "use a folder that can be written",
 }
-
-_log = logging.getLogger("tidemill")
 
 
 class SpoolFull(Exception):
@@ -205,7 +203,7 @@ class Spool:
             if frame is not None and frame.number == number:
                 yield Spooled(number, frame.payload)
             else:
-                _log.warning("%s: request %d can no longer be read", segment.path, number)
+                log.warning("%s: request %d can no longer be read", segment.path, number)
 
     def append(self, payload: bytes, counter: int) -> int:
         """Takes a request: its number. It is as safe as the policy says when this returns.
@@ -260,7 +258,7 @@ class Spool:
             self._is_troubled = False
         except OSError as error:
             if not self._is_troubled:
-                _log.warning("%s; until then a kill may have settled requests sent again", self._broken(error))
+                log.warning("%s; until then a kill may have settled requests sent again", self._broken(error))
             self._is_troubled = True
 
     def sync(self) -> None:
@@ -286,7 +284,7 @@ class Spool:
             if self._reserved > self.counter:
                 self._reserve(self.counter)
         except OSError as error:
-            _log.warning("%s", self._broken(error))
+            log.warning("%s", self._broken(error))
         finally:
             self._let_go()
 
@@ -312,7 +310,7 @@ class Spool:
             self._mend()
             self._clean()
         except OSError as error:
-            _log.warning("%s; until then damaged segments stay as they are", self._broken(error))
+            log.warning("%s; until then damaged segments stay as they are", self._broken(error))
 
     def _scan(self, segment: Segment) -> Head | None:
         """Takes up what a segment holds: its head, if that can be read."""
@@ -333,10 +331,10 @@ class Spool:
     def _skip(self, segment: Segment, gap: Gap) -> None:
         size = gap.end - gap.start
         if gap.is_torn and segment is self._segments[-1]:
-            _log.warning("%s ends with %d bytes of a write that was cut off; they are removed", segment.path, size)
+            log.warning("%s ends with %d bytes of a write that was cut off; they are removed", segment.path, size)
             segment.cut(gap.start)
         else:
-            _log.warning("%s: %d bytes at %d cannot be read; it is kept beside", segment.path, size, gap.start)
+            log.warning("%s: %d bytes at %d cannot be read; it is kept beside", segment.path, size, gap.start)
             segment.is_suspect = segment.has_gaps = True
 
     def _take_up(self, segment: Segment, frame: Frame) -> None:
@@ -466,7 +464,7 @@ class Spool:
                 left -= frame.end - frame.start
                 yield frame
         if left:
-            _log.warning("%s: %d bytes can no longer be read; it is kept beside", segment.path, left)
+            log.warning("%s: %d bytes can no longer be read; it is kept beside", segment.path, left)
             segment.has_gaps = True
 
     def _is_in(self, segment: Segment, number: int) -> bool:
@@ -516,7 +514,7 @@ def _load(segment: Segment, size: int) -> bytes:
     try:
         return segment.load()[:size]
     except OSError as error:
-        _log.warning("%s cannot be read: %s", segment.path, error)
+        log.warning("%s cannot be read: %s", segment.path, error)
         return b""
 
 

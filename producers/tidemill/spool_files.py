@@ -6,7 +6,6 @@ Room: SDK, I/O. It decides nothing, and raises what the operating system says.
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from tidemill.frames import FORMAT
+from tidemill.log import log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,6 @@ KEPT_DAMAGED = 4
 
 _SEGMENT = re.compile(r"([0-9]{12,})-([0-9a-f]{8})\.spool")
 _DAMAGED = ".damaged"
-
-_log = logging.getLogger("tidemill")
 
 
 class SpoolInUse(OSError):
@@ -159,11 +157,11 @@ class SpoolFiles:
             try:
                 kept = msgspec.json.decode(path.read_bytes(), type=Identity)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                _log.warning("%s cannot be read: %s", path, error)
+                log.warning("%s cannot be read: %s", path, error)
             else:
                 if kept == kept.sealed():
                     return kept
-                _log.warning("%s cannot be read: its checksum is wrong", path)
+                log.warning("%s cannot be read: its checksum is wrong", path)
         return None
 
     def keep_identity(self, identity: Identity) -> None:
@@ -217,7 +215,7 @@ class SpoolFiles:
             else:
                 segment.path.unlink()
         except OSError as error:
-            _log.warning("%s cannot be removed: %s", segment.path, error)
+            log.warning("%s cannot be removed: %s", segment.path, error)
 
     def force(self) -> None:
         """Makes durable which files there are."""

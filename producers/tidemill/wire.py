@@ -5,7 +5,6 @@ Room: SDK, I/O. The only Kinesis client on the sending side; it decides nothing 
 
 from __future__ import annotations
 
-import logging
 from ssl import SSLCertVerificationError
 from threading import local
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tidemill.answers import outcomes, refused
 from tidemill.buffer import THROTTLED, Refused
 from tidemill.failures import REMEDIES, Misconfigured, failure
+from tidemill.log import log
+from tidemill.processes import renew_connections, renew_credentials
 from tidemill.transport import PUTS, quicken
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ IN_VAIN = frozenset(
 )
 """Error codes that say: these credentials will not do."""
 
-_log = logging.getLogger("tidemill")
-
 
 class Wire:
     """A stream, as a Kinesis client sees it.
@@ -51,6 +50,7 @@ class Wire:
         self._owns_kinesis = kinesis is None
         self.kinesis = kinesis or _make_kinesis()
         self._counts_sends = _sends.watch(self.kinesis)
+        self._is_copy = False
         self._where: Any = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
 
     def check(self) -> None:
@@ -70,7 +70,7 @@ class Wire:
             self._check_refusal(refused(error.response).code, error)
             return
         except Exception as error:  # no answer, or one that cannot be read
-            _log.warning("cannot look at the stream %s yet: %r", self.stream, error)
+            log.warning("cannot look at the stream %s yet: %r", self.stream, error)
             return
         if strategy == "AUTO":
             raise Misconfigured(
@@ -84,6 +84,8 @@ class Wire:
         _sends.count = 0
         answer: Sequence[Outcome] | Refused
         try:
+            if self._is_copy:
+                self._reconnect()
             records: Any = [record.entry for record in call.records]
             answer = outcomes(self.kinesis.put_records(Records=records, **self._where), call.count)
         except Exception as error:  # whatever it is, the handles have to hear of it
@@ -98,12 +100,25 @@ class Wire:
         if not isinstance(refused, Refused) or refused.code in THROTTLED:
             return
         if refused.again or (patient and refused is answer):
-            _log.warning("%s; trying %d records again", failure(refused), call.count)
+            log.warning("%s; trying %d records again", failure(refused), call.count)
 
     def close(self) -> None:
         """Closes the client, if it is its own."""
-        if self._owns_kinesis:
+        if self._owns_kinesis and not self._is_copy:
             self.kinesis.close()
+
+    def begin_again(self) -> None:
+        """In a copy of its process: its connections are another's, so that the next call makes some of its own."""
+        self._is_copy = True
+
+    def _reconnect(self) -> None:
+        if self._owns_kinesis:
+            self.kinesis = _make_kinesis()
+            renew_credentials(self.kinesis)
+            self._counts_sends = _sends.watch(self.kinesis)
+        else:
+            renew_connections(self.kinesis)
+        self._is_copy = False
 
     def _check_refusal(self, code: str, error: Exception) -> None:
         if code == "ResourceNotFoundException":
@@ -112,7 +127,7 @@ class Wire:
             remedy = REMEDIES.get(code, REMEDIES["NoCredentialsError"])
             raise Misconfigured("credentials", str(error), remedy) from None
         # Many a client may put and not look.
-        _log.debug("cannot look at the stream %s: %s", self.stream, error)
+        log.debug("cannot look at the stream %s: %s", self.stream, error)
 
 
 def _make_kinesis() -> KinesisClient:

@@ -1,10 +1,14 @@
 """The writer: who gives a producer's requests their ids and counters, and writes them.
 
 Room: SDK core. No I/O; time and chance are arguments.
+
+    draft ─ any thread, at any time, even amid another draft ─▶ all of the request but its counter
+    finish ─ one thread at a time, in the order of the stream ─▶ its bytes
 """
 
 from functools import lru_cache
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -21,6 +25,20 @@ class Chance(Protocol):
 
     def getrandbits(self, k: int, /) -> int:
         """A number of `k` bits."""
+
+
+Draft: TypeAlias = tuple[str, str, str]
+"""A request without its counter: its id, the text before the counter, and that behind it."""
+
+
+class _Millisecond(NamedTuple):
+    """What the ids of one have in common: replaced whole, so that a draft amid another finds no half of it."""
+
+    at: int | None
+    stem: str
+    first: int
+    behind_counter: str
+    without_data: str
 
 
 class Writer:
@@ -42,19 +60,7 @@ class Writer:
         ValueError: the counter is out of its range.
     """
 
-    __slots__ = (
-        "_around",
-        "_at",
-        "_behind_counter",
-        "_chance",
-        "_client",
-        "_cmd",
-        "_first",
-        "_own_client",
-        "_stem",
-        "counter",
-        "id",
-    )
+    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_usual", "counter", "id")
 
     def __init__(
         self,
@@ -69,12 +75,10 @@ class Writer:
         self.counter = counter
         self._chance = chance
         self._own_client = client
-        self._at: int | None = None
-        self._behind_counter = self._stem = ""
-        self._first = 0
-        self._cmd = self._client = _NOBODY
-        self._around = ("", "", "")
-        """What `_around` made of the last command and client, which often are the next ones too."""
+        self._ids = count()
+        self._millisecond = _Millisecond(None, "", 0, "", "")
+        self._usual: tuple[Any, Any, tuple[str, str, str]] = (_NOBODY, _NOBODY, ("", "", ""))
+        """The last command and client, which often are the next ones too, and what `_around` made of them."""
 
     def write(
         self,
@@ -85,7 +89,20 @@ class Writer:
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
     ) -> tuple[str, bytes]:
-        """The id and the bytes of its next request: what `to_payload` makes of it, in less time.
+        """The id and the bytes of its next request: a draft, finished at once."""
+        made, before, behind = self.draft(cmd, key, data, client, id, at)
+        return made, self.finish(before, behind)
+
+    def draft(
+        self,
+        cmd: str,
+        key: str,
+        data: Document | None,
+        client: str | None,
+        id: str | None,  # noqa: A002 - the contract's own name
+        at: int,
+    ) -> Draft:
+        """Its next request but for the counter: what `to_payload` makes of it, in less time.
 
         Args:
             cmd: the command.
@@ -96,29 +113,31 @@ class Writer:
             at: the client's clock, milliseconds since 1970.
 
         Raises:
-            UnsendableRequest: the contract does not allow it; its counter is not used up.
+            UnsendableRequest: the contract does not allow it; no counter is used up.
         """
-        counter = self.counter + 1
         if id is None:
-            if type(at) is not int or at != self._at:
-                self._begin(at)
-            id = f"{self._stem}{self._first + counter:x}"  # noqa: A001 - likewise
+            begun, stem, first, behind_counter, without_data = self._millisecond
+            if type(at) is not int or at != begun:
+                _, stem, first, behind_counter, without_data = self._begin(at)
+            id = f"{stem}{first + next(self._ids):x}"  # noqa: A001 - likewise
             try:
                 # What requests have in common is written once.
-                if cmd is not self._cmd or client is not self._client:
-                    self._around = _around(self.id, cmd, self._own_client if client is None else client)
-                    self._cmd, self._client = cmd, client
-                before, behind_id, behind_key = self._around
-                body = "{}" if data is None else _body(data)
-                payload = (
-                    f"{before}{id}{behind_id}{_key_texts[key]}{behind_key}{counter}{self._behind_counter}{body}}}"
-                ).encode()
-                if data is None or (len(payload) <= MAX_REQUEST_BYTES and not may_be_deep(data, payload)):
-                    self.counter = counter
-                    return id, payload
+                last_cmd, last_client, around = self._usual
+                if cmd is not last_cmd or client is not last_client:
+                    around = _around(self.id, cmd, self._own_client if client is None else client)
+                    self._usual = cmd, client, around
+                start, behind_id, behind_key = around
+                before = f"{start}{id}{behind_id}{_key_texts[key]}{behind_key}"
+                if data is None:
+                    return id, before, without_data
+                body = _body(data)
+                behind = f"{behind_counter}{body.decode()}}}"
+                if len(before) + len(behind) < _SURELY_SHORT and not may_be_deep(data, b"{" + body):
+                    return id, before, behind
             except (ValueError, TypeError, RecursionError):
                 pass  # what is wrong is said below
-        payload = to_payload(
+        counter = self.counter + 1
+        text = to_payload(
             Request(
                 id=id,
                 cmd=cmd,
@@ -129,9 +148,14 @@ class Writer:
                 at=at,
                 data={} if data is None else data,
             )
-        )
-        self.counter = counter
-        return id, payload
+        ).decode()
+        before, name, behind = text.partition(_COUNTER)
+        return id, before + name, behind.removeprefix(str(counter))
+
+    def finish(self, before: str, behind: str) -> bytes:
+        """A draft's bytes, with the next counter: the request is the next of its writer."""
+        self.counter = counter = self.counter + 1
+        return f"{before}{counter}{behind}".encode()
 
     def skip_to(self, counter: int) -> None:
         """Takes note that a request with this counter has been made elsewhere.
@@ -143,9 +167,8 @@ class Writer:
             raise UnsendableRequest("counter", f"use 0 to {MAX_COUNTER}, for its writer goes on from there")
         if counter > self.counter:
             self.counter = counter
-            self._at = None  # ids count with it
 
-    def _begin(self, at: int) -> None:
+    def _begin(self, at: int) -> _Millisecond:
         """Begins another millisecond."""
         if type(at) is not int:
             raise UnsendableRequest("at", f"use a whole number, not {type(at).__name__}")
@@ -154,9 +177,11 @@ class Writer:
         text = uuid7(at, self._chance.getrandbits(74))
         # The last 48 bits count. Of these the first is set, so that they have twelve digits, and the next is not, so
         # that no number of ids takes them beyond.
-        self._at, self._stem = at, text[:24]
-        self._first = (int(text[24:], 16) & ~(1 << 46) | 1 << 47) - self.counter
-        self._behind_counter = f',"at":{at},"data":'
+        first = (int(text[24:], 16) & ~(1 << 46) | 1 << 47) - next(self._ids)
+        self._millisecond = begun = _Millisecond(
+            at, text[:24], first, f',"at":{at},"data":', f',"at":{at},"data":{{}}}}'
+        )
+        return begun
 
 
 def uuid7(at: int, bits: int) -> str:
@@ -173,6 +198,12 @@ def uuid7(at: int, bits: int) -> str:
 _NOBODY: Any = object()
 """Is no command and no client."""
 
+_COUNTER = ',"n":'
+"""Stands before the counter, and nowhere before that: quotes within texts are escaped."""
+
+_SURELY_SHORT = MAX_REQUEST_BYTES // 4 - 20
+"""Characters of a draft that needs no measuring: they take four bytes at most, and counters twenty."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -184,11 +215,11 @@ def _around(writer: str, cmd: str, client: str | None) -> tuple[str, str, str]:
     # Quotes within texts are escaped, so these are names and values of the request.
     before, _, rest = to_payload(blank).decode().partition('?"')
     behind_id, key, rest = rest.partition(',"key":')
-    behind_key, counter, _ = rest.removeprefix('"?"').partition(',"n":')
+    behind_key, counter, _ = rest.removeprefix('"?"').partition(_COUNTER)
     return before, '"' + behind_id + key, behind_key + counter
 
 
-def _body(data: Document) -> str:
+def _body(data: Document) -> bytes:
     """The data's JSON.
 
     Raises:
@@ -199,7 +230,7 @@ def _body(data: Document) -> str:
     body = _encoder.encode(data)
     if _decoder.decode(body) != data:
         raise ValueError("it does not read back as itself")
-    return body.decode()
+    return body
 
 
 def _key_text(key: str) -> str:

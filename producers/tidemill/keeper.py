@@ -1,0 +1,372 @@
+"""The keeper: the thread that alone touches a producer's core, and the caller: the thread that makes its calls.
+
+Room: SDK, I/O by the wire that it is given. Every decision is `core.py`'s.
+
+    any thread ─ inbox ─▶ keeper: core ─ calls ─▶ caller: wire ─ inbox ─▶ keeper: core ─ herald ─▶ observer, log
+
+There is no lock. A request is taken by one step, `SimpleQueue.put`, which signal handlers, `__del__` and other threads
+may make amid another one: an interrupt comes before that or after it. Signals never interrupt the keeper, for Python
+runs their handlers in the main thread, and nothing foreign runs there but a signer. Whatever is not a request is a
+question: a function that the keeper calls, while the one who asks waits for what it gives or raises.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread, current_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, cast
+
+from tidemill.buffer import Call, Record, Refused
+from tidemill.failures import BufferFull, ProducerClosed
+from tidemill.herald import Herald
+from tidemill.log import log
+from tidemill.metrics import call_made, tell
+from tidemill.waiting import LONGEST, News
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tidemill.buffer import Outcome
+    from tidemill.core import Core, Ticket
+    from tidemill.metrics import Observer
+
+NAP = 0.1
+"""Seconds after which it looks for requests that came while it was at work: nobody wakes it for each."""
+
+WAKING_SIZE = 256 * 1024
+"""Characters of such requests for which it is woken."""
+
+HEAD = 200
+"""Characters that the text before a counter has, about."""
+
+CHUNK = 1_000
+"""Most requests that it takes before it looks whether a call is to be made."""
+
+POLL = 0.5
+"""Seconds after which one who asks looks whether the keeper is gone, for it may have left before it was asked."""
+
+T = TypeVar("T")
+
+Draft: TypeAlias = "tuple[Ticket, str, str, str, float, float]"
+"""A request on its way to the core: its handle, its key, the text before its counter and behind, now, its deadline."""
+
+
+class Makes(Protocol):
+    """What makes calls: a `Wire`."""
+
+    def put(self, call: Call) -> Sequence[Outcome] | Refused:
+        """Makes a call: what became of each record, or why the whole call failed."""
+
+    def warn(self, call: Call, answer: Sequence[Outcome] | Refused, patient: bool) -> None:
+        """Says what went wrong. `patient`: whether no call is given up."""
+
+
+class _Question(Generic[T]):
+    """What somebody waits for the keeper to do."""
+
+    __slots__ = ("_answer", "_answered", "_error", "_work")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._answer: list[T] = []
+        self._error: BaseException | None = None
+        self._answered = Lock()
+        self._answered.acquire()
+
+    def answer(self) -> None:
+        """Does it."""
+        try:
+            self._answer.append(self._work())
+        except BaseException as error:  # a signer's, for the one who asks
+            self._error = error
+        self._answered.release()
+
+    def refuse(self, error: BaseException) -> None:
+        """Says why it is not done."""
+        self._error = error
+        self._answered.release()
+
+    def is_answered(self, timeout: float) -> bool:
+        """Whether it has been; waits for that."""
+        return self._answered.acquire(timeout=timeout)
+
+    def take(self) -> T:
+        """What it gave, or raised."""
+        if self._error is not None:
+            raise self._error
+        return self._answer[0]
+
+
+class Keeper:
+    """Drives a core by two threads, from the first request until it is stopped.
+
+    Args:
+        core: the core. Nobody else may touch it, but for its writer's drafts and to read a number.
+        wire: makes the calls.
+        observer: is told of every call.
+
+    Attributes:
+        core: as given.
+        news: tells when requests have been acknowledged or given up, or something has been asked.
+        inbox: what is to be taken.
+        size: characters of the requests in the inbox, about: `HEAD` and what is behind the counter, for each.
+        naps: whether it will look into the inbox soon, and nobody need wake it for a request.
+        end: why it takes nothing any more; None while it does.
+        is_gone: whether it has ended, so that nothing will come of what was put into the inbox since.
+    """
+
+    def __init__(self, core: Core, wire: Makes, observer: Observer | None) -> None:
+        self.core = core
+        self.news = News()
+        self.inbox: SimpleQueue[Draft | _Question[object] | partial[None]] = SimpleQueue()
+        self.size = 0
+        self.is_gone = False
+        self.end: ProducerClosed | None = None
+        self._wire = wire
+        self._observer = observer
+        self._herald = Herald()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self.naps = self._has_taken = self._is_calling = self._is_stopping = False
+        self._threads: dict[str, Thread] = {}
+        self._told = 0
+
+    # ---- any thread
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it is at work, or has been."""
+        return bool(self._threads)
+
+    def start(self) -> None:
+        """Starts it. Two who do so at once, or one who was interrupted and does it again, start it once."""
+        if not self._threads:
+            Thread(target=self._run, name="tidemill-producer", daemon=True).start()
+
+    def look_after(self, handle: Ticket) -> None:
+        """Sees to it that a request that was put into the inbox is taken soon, or given up if nobody is there."""
+        self.wake()
+        if self.end is not None and handle._record is None:
+            _lose(handle, self.end)
+
+    def ask(self, work: Callable[[], T]) -> T:
+        """Has the keeper do something: what it gives, or raises.
+
+        Raises:
+            RuntimeError: this is a thread of the producer's own.
+            ProducerClosed: it has ended.
+        """
+        self.news.check()
+        self.start()
+        question = _Question(work)
+        self.inbox.put(cast("_Question[object]", question))
+        self.wake()
+        while not question.is_answered(POLL):
+            if self.is_gone and not question.is_answered(0):
+                raise self.closed()
+        return question.take()
+
+    def closed(self) -> ProducerClosed:
+        """Why nothing is taken any more."""
+        return ProducerClosed(*(self.end.args if self.end else ("the producer is closed; make a new one",)))
+
+    def stop(self) -> None:
+        """Ends it, once the call on its way has been answered; what is not acknowledged then is given up."""
+        with suppress(ProducerClosed):  # by another one
+            self.ask(self._stop)
+        self.news.wait_for(lambda: self.is_gone)
+
+    def join(self) -> None:
+        """Waits for the ends of its threads, once it is stopped, and for what they had to say."""
+        for thread in tuple(self._threads.values()):
+            thread.join()
+        self._herald.rest()
+
+    def leave(self, reason: str) -> None:
+        """Its threads are another process's: nothing that was sent here will ever be known here."""
+        self.end = ProducerClosed(reason)
+        self.is_gone = True
+
+    def wake(self) -> None:
+        """Has it look into the inbox at once."""
+        self.naps = False
+        self._bell.put(None)
+
+    # ---- its thread
+
+    def _run(self) -> None:
+        if self._threads.setdefault("keeper", current_thread()) is not current_thread():
+            return
+        self._own()
+        try:
+            caller = self._threads["caller"] = Thread(target=self._call, name="tidemill-caller", daemon=True)
+            caller.start()
+            while self.end is None:
+                self._turn()
+        except BaseException as error:
+            self._fail(error)
+        self._calls.put(None)
+        self._refuse_rest()
+        self.is_gone = True
+        self.news.tell()
+
+    def _own(self) -> None:
+        """Makes this thread one of those that nobody and nothing foreign may hold up."""
+        self.news.forbid()
+        log.hand_over(self._herald.tell)
+
+    def _turn(self) -> None:
+        self._drain()
+        now = monotonic()
+        due = self._hand_out(now)
+        self._tell()
+        if self._is_stopping and not self._is_calling:
+            self.core.end()
+            self.end = self.closed()
+        else:
+            self._sleep(due - now)
+
+    def _drain(self) -> None:
+        """Takes what is in the inbox."""
+        while not self._bell.empty():
+            self._bell.get()
+        get = self.inbox.get_nowait
+        for _ in range(min(self.inbox.qsize(), CHUNK)):
+            item = get()
+            if type(item) is tuple and self.core.is_plain:  # most often so
+                handle, key, before, behind, now, deadline = item
+                record, handle._place = self.core.take(key, before, behind, now, deadline)
+                handle._record = record  # last: from here on others see both
+                self.size -= HEAD + len(behind)
+            else:
+                self._take(item)
+        if self.inbox.empty():
+            self.size = 0  # it is not counted by single steps, so it is put right where it is known
+
+    def _take(self, item: Draft | _Question[object] | partial[None]) -> None:
+        self._has_taken = True
+        if isinstance(item, tuple):
+            handle, key, before, behind, now, deadline = item
+            self.size -= HEAD + len(behind)
+            if self.core.is_plain:
+                record, place = self.core.take(key, before, behind, now, deadline)
+                handle._place, handle._record = place, record
+            else:
+                self._keep(item)
+        elif isinstance(item, _Question):
+            item.answer()
+        else:
+            item()
+
+    def _keep(self, draft: Draft) -> None:
+        """Takes a request that nobody waits for: it comes from this very thread, such as from a signer."""
+        try:
+            kept = self.keep(draft)
+        except Exception as error:
+            _lose(draft[0], error)
+        else:
+            if not kept:
+                _lose(draft[0], BufferFull("there is no room, and a producer's own threads do not wait for it"))
+
+    def keep(self, draft: Draft) -> bool:
+        """Takes a request that is signed or spooled; False when there is no room. Only as a question.
+
+        Raises:
+            BufferFull, SpoolBroken, UnsendableRequest, or what a signer raises: it is not taken.
+        """
+        handle, key, before, behind, now, deadline = draft
+        taken = self.core.keep(key, before, behind, now, deadline)
+        if taken is None:
+            return False
+        record, place = taken
+        handle._place, handle._record = place, record
+        return True
+
+    def _hand_out(self, now: float) -> float:
+        """Has the next call made, if there is one and none is on its way: when there is more to do."""
+        if not (self._is_calling or self._is_stopping):
+            call = self.core.next_call(now)
+            if not isinstance(call, Call):
+                return call
+            self._is_calling = True
+            self._calls.put(call)
+        return self.core.tend(now)
+
+    def _tell(self) -> None:
+        """Wakes those who wait, if something has ended."""
+        self.core.take_news()
+        if self._told != self.core.ended:
+            self._told = self.core.ended
+            self.news.tell()
+
+    def _sleep(self, seconds: float) -> None:
+        """Waits for what comes. Where requests come one after the other, it takes a nap, and they do not wake it."""
+        has_taken, self._has_taken = self._has_taken, False
+        if seconds <= 0:
+            return
+        if not has_taken:
+            with suppress(Empty):
+                self._take(self.inbox.get(timeout=min(seconds, LONGEST)))
+            return
+        self.naps = True
+        if self.inbox.empty():
+            with suppress(Empty):
+                self._bell.get(timeout=min(seconds, NAP))
+        self.naps = False
+
+    def _settle(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
+        now = monotonic()
+        made = call_made(call, answer, seconds, self.core.stats(now)) if self._observer else None
+        self._is_calling = False
+        self.core.settle(call, answer, now)
+        self._tell()
+        if made and self._observer:
+            self._herald.tell(partial(tell, self._observer, made))
+
+    # ---- the caller's thread
+
+    def _call(self) -> None:
+        self._own()
+        while (call := self._calls.get()) is not None:
+            began = monotonic()
+            try:
+                answer = self._wire.put(call)
+                self._wire.warn(call, answer, self.core.is_patient)
+            except BaseException as error:  # such as SystemExit of a hook in a client
+                answer = Refused(type(error).__name__, "the client failed", again=False, lost=True)
+            self.inbox.put(partial(self._settle, call, answer, monotonic() - began))
+            self.wake()
+
+    # ---- the end
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+
+    def _fail(self, error: BaseException) -> None:
+        """What cannot be: nobody is to wait for what will not come."""
+        name = type(error).__name__
+        self.end = ProducerClosed(f"the producer failed with {name}; make a new one")
+        log.error("the producer failed: %r", error)
+        with suppress(BaseException):
+            self.core.end(Refused(name, "the producer failed", again=False, lost=True))
+
+    def _refuse_rest(self) -> None:
+        closed = self.closed()
+        with suppress(Empty):
+            while True:
+                item = self.inbox.get_nowait()
+                if isinstance(item, tuple):
+                    _lose(item[0], closed)
+                elif isinstance(item, _Question):
+                    item.refuse(closed)
+
+
+def _lose(handle: Ticket, error: Exception) -> None:
+    """Ends a request that was not taken."""
+    code = "Closed" if isinstance(error, ProducerClosed) else type(error).__name__
+    record = Record(0, None)
+    record.settle(Refused(code, str(error), again=False))
+    handle._record = record
