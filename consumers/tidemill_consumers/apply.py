@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 
 from tidemill.transport import BATCHES, quicken
-from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Unreadable, Write
+from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Unreadable, Write, fresh
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.trust import Seals
@@ -30,6 +30,7 @@ from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_consumers.shell.streams import Streams
+from tidemill_consumers.shell.time_limit import TimeLimit
 from tidemill_consumers.shell.trust import Trust
 
 ROUNDS = 5
@@ -70,6 +71,7 @@ class Application:
     emits: Emits
     streams: Streams
     trust: Trust = field(default_factory=Trust)
+    limit: TimeLimit = field(default_factory=TimeLimit)
 
 
 def apply(event: KinesisEvent, app: Application) -> Response:
@@ -113,34 +115,38 @@ def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application)
     sequences = list(failed)
     pending = arrivals
     while pending:
-        planned, failed_keys = _commit(pending, app)
+        planned, failed_keys, again = _commit(pending, app)
         verdict = settle(planned, failed_keys)
         sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         sequences += app.emits.send(verdict.emits)
         keys += sum(write.becomes is not None for write in planned.writes)
         evicted += sum(write.evicted for write in planned.writes)
-        pending = waiting(pending, verdict)
+        # Rules may have met those that wait, before another wrote their entity and the plan was made again.
+        pending = [fresh(one) if one.key in again else one for one in waiting(pending, verdict)]
         if sequences:
             sequences += [arrival.position.sequence for arrival in pending[:1]]
             break
     return keys, evicted, sequences
 
 
-def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str]]:
-    """The plan as it was saved, and the keys that were not."""
+def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str], set[str]]:
+    """The plan as it was saved, the keys that were not, and those that were planned more than once."""
+    again: set[str] = set()
     writes: dict[str, Write] = {}
     pending = arrivals
     failed: set[str] = set()
     for _ in range(ROUNDS):
         entities, unread = app.entities.recall(arrival.key for arrival in pending)
-        planned = plan(pending, entities, app.rules, app.retention)
+        with app.limit.watching() as watch:
+            planned = plan(pending, entities, app.rules, app.retention, watch)
         writes |= {write.key: write for write in planned.writes}
         doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
         failed = doubtful | _save([write for write in planned.writes if write.key not in doubtful], app)
-        pending = [arrival for arrival in pending if arrival.key in failed]
+        pending = [fresh(arrival) for arrival in pending if arrival.key in failed]
+        again |= failed
         if not pending:
             break
-    return Plan(tuple(writes.values())), failed
+    return Plan(tuple(writes.values())), failed, again
 
 
 def _save(writes: Sequence[Write], app: Application) -> set[str]:
@@ -185,6 +191,7 @@ def application(remembers: bool = True) -> Application:
         emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
         streams=streams,
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
+        limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
     )
 
 

@@ -31,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill.request import Document, RefusedRequest, Reply, Request, decode
 from tidemill.writer import uuid7
 from tidemill_consumers.apply import ROUNDS, Application, application
-from tidemill_consumers.core.batch import Arrival, Entity, Position, Write
+from tidemill_consumers.core.batch import Arrival, Entity, Position, Write, fresh, with_request
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.shell.entities import Unloadable
 from tidemill_consumers.shell.metrics import put_metric
@@ -100,7 +100,8 @@ def _arrival(payload: bytes, now: int) -> Arrival:
     if request.key is None:
         raise RefusedRequest("no key")
     position = Position(UUID(uuid7(now, randbits(74))).int, 0)
-    return Arrival(SHARD, position, now / 1000, request.key, request, payload)
+    arrival = Arrival(SHARD, position, now / 1000, request.key, request, payload)
+    return with_request(arrival, request)
 
 
 def _caller(context: Context) -> str:
@@ -114,7 +115,7 @@ def _apply(arrival: Arrival, caller: str, app: Application) -> HttpResponse:
     """The answer once the write is saved and what it emits has left."""
     (arrival,) = app.trust.verified([arrival])
     if arrival.request.client is None:
-        arrival = msgspec.structs.replace(arrival, request=msgspec.structs.replace(arrival.request, client=caller))
+        arrival = with_request(arrival, msgspec.structs.replace(arrival.request, client=caller))
     for _ in range(ROUNDS):
         entity = app.entities.load([arrival.key]).get(arrival.key) or Entity(arrival.key)
         # What the key's last request emitted may not have left: its sender may be gone, and those to come must not
@@ -122,10 +123,12 @@ def _apply(arrival: Arrival, caller: str, app: Application) -> HttpResponse:
         if app.emits.send([one for one in entity.emits if one.shard == SHARD]):
             break
         arrival = msgspec.structs.replace(arrival, position=_place(arrival.position, entity))
-        (write,) = plan([arrival], {arrival.key: entity}, app.rules, app.retention).writes
+        with app.limit.watching() as watch:
+            (write,) = plan([arrival], {arrival.key: entity}, app.rules, app.retention, watch).writes
         if app.quarantine.store(write.quarantine):
             break
         if write.becomes and app.entities.save([write]):
+            arrival = fresh(arrival)
             continue
         if write.evicted:
             put_metric("EvictedWriters", write.evicted)

@@ -303,6 +303,22 @@ def test_a_conflict_is_planned_again(
     assert [len(message.replies) for message in heard()] == [3]
 
 
+def test_a_conflict_is_planned_again_with_the_data_that_came(
+    intruded: Callable[[int], tuple[Application, Intruder]], heard: Heard
+) -> None:
+    app, intruder = intruded(2)
+
+    def pop(state: State, request: Request) -> Accepted:
+        assert request.data.pop("n") == 1
+        return intruder(state, request)
+
+    app = replace(app, rules={"pop": pop})
+    event = batch(msgspec.structs.replace(request(1, "pop"), data={"n": 1}))
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": ["theirs"] * 2 + ["i1"]}
+    assert statuses(heard()) == {"i1": "accepted"}
+
+
 def test_a_key_in_endless_conflict_is_delivered_again_and_no_other(
     intruded: Callable[[int], tuple[Application, Intruder]], heard: Heard
 ) -> None:
@@ -608,6 +624,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
         "TIDEMILL_REMEMBERED_MIB": "16",
+        "TIDEMILL_RULE_SECONDS": "5",
         "TIDEMILL_STREAM": stream,
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,

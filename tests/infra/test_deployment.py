@@ -200,6 +200,7 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_RULES": "tidemill_consumers.rules",
         "TIDEMILL_RETENTION_HOURS": "24",
         "TIDEMILL_REMEMBERED_MIB": "16",
+        "TIDEMILL_RULE_SECONDS": "5",
         "TIDEMILL_DEVICES_TABLE": deployment.outputs["DevicesTableName"],
         "TIDEMILL_APPLICATION_SECRET": "",
     }

@@ -184,6 +184,7 @@ def _prepare() -> None:
         TIDEMILL_RULES="tidemill_consumers.rules",
         TIDEMILL_RETENTION_HOURS="24",
         TIDEMILL_REMEMBERED_MIB="16",
+        TIDEMILL_RULE_SECONDS="5",
         TIDEMILL_TABLE=TABLE,
         TIDEMILL_DEVICES_TABLE="devices",
         TIDEMILL_QUARANTINE_BUCKET="quarantine",

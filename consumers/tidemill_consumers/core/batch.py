@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from tidemill.request import Document, Json, Reply, Request
+from tidemill.request import Document, Json, Reply, Request, encode
 
 State: TypeAlias = Document | None
 """An entity's document as a rule sees it; None where there is none (yet, or any more)."""
@@ -54,7 +55,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 Rule: TypeAlias = Callable[[State, Request], Accepted | Rejected]
-"""Pure: the same state and request give the same outcome, and the state given is not changed in place."""
+"""Pure: the same state and request give the same outcome. A rule may change what it is given: it is its own."""
 
 Rules: TypeAlias = Mapping[str, Rule]
 """The routing table: command to rule. A rule that stands in `Verified` takes requests of verified clients only."""
@@ -112,6 +113,37 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """None: unsigned."""
     stream: str = ""
     """What the stream is called; empty of what came by HTTP."""
+    rewritten: bytes | None = None
+    """The request encoded, where `payload` is not just that: see `encoded`."""
+
+    @property
+    def encoded(self) -> bytes:
+        """The request as it was before any rule: what a rule is given as `request.data`, it may change."""
+        return self.payload if self.rewritten is None else self.rewritten
+
+
+def with_request(arrival: Arrival, request: Request) -> Arrival:
+    """The arrival, which stands for this request from here on."""
+    return replace(arrival, request=request, rewritten=rewritten(request, arrival.payload))
+
+
+def rewritten(request: Request, payload: bytes) -> bytes | None:
+    """The request encoded; None where that is the payload."""
+    encoded = encode(request)
+    return None if encoded == payload else encoded
+
+
+class _Data(msgspec.Struct, frozen=True):
+    data: Document
+
+
+_data_decoder = msgspec.json.Decoder(_Data)
+
+
+def fresh(arrival: Arrival) -> Arrival:
+    """The arrival as it was before any rule, to be planned again."""
+    data = _data_decoder.decode(arrival.encoded).data
+    return replace(arrival, request=replace(arrival.request, data=data))
 
 
 class Asker(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from uuid import UUID, uuid5
 
-from tidemill.request import Request, encode
+from tidemill.request import Request, decode, encode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill_consumers.core.batch import Arrival, Emit, Emitted
 
@@ -83,12 +83,13 @@ def follow_ups(arrival: Arrival, emits: Iterable[Emit], emitted: int) -> tuple[R
             data=emit.data,
         )
         try:
-            size += len(to_payload(request))
+            payload = to_payload(request)
         except UnsendableRequest as problem:
             return f"follow-up request {place + 1}: {problem}"
+        size += len(payload)
         if size > MAX_EMIT_BYTES:
             return f"follow-up requests of more than {MAX_EMIT_BYTES} bytes"
-        requests.append(request)
+        requests.append(decode(payload))  # the rule may change later what it put into `data`
     return tuple(requests)
 
 

@@ -9,12 +9,11 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from msgspec.json import encode as to_json
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Json, Reply, Request, encode
+from tidemill.request import REDRIVE, Reply, Request
+from tidemill_consumers.core.asking import Taken, Watch, ask
 from tidemill_consumers.core.batch import (
-    Accepted,
     Arrival,
     Emitted,
     Entity,
@@ -30,7 +29,7 @@ from tidemill_consumers.core.batch import (
     Write,
     Writer,
 )
-from tidemill_consumers.core.emits import EMITTERS, follow_ups, kept_bytes
+from tidemill_consumers.core.emits import EMITTERS, kept_bytes
 from tidemill_consumers.core.fitting import (
     BYTES_OF_WRITER,
     MAX_RECENT_BYTES,
@@ -39,7 +38,6 @@ from tidemill_consumers.core.fitting import (
     latest_that_fit,
 )
 from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of
-from tidemill_consumers.core.storable import differs_in_numbers, unstorable
 from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
@@ -63,14 +61,18 @@ MAX_OUTCOMES = 512
 MAX_OUTCOME_BYTES = 40 * 1024
 """Likewise, of them all and of the follow-up requests; those of the last may go beyond."""
 
-MAX_ANSWER_BYTES = 16 * 1024
-"""Of a reply's data, as JSON, for it is kept as an outcome."""
 
 MAX_REASON = 1000
 """Characters that are kept of why a request was rejected or quarantined."""
 
 
-def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rules, retention: float) -> Plan:
+def plan(
+    arrivals: Sequence[Arrival],
+    entities: Mapping[str, Entity],
+    rules: Rules,
+    retention: float,
+    watch: Watch | None = None,
+) -> Plan:
     """What the arrivals, in stream order and all of one shard, want done.
 
     Args:
@@ -78,17 +80,21 @@ def plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rul
         entities: by key; a key that is missing has no item yet.
         rules: command to rule.
         retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
+        watch: is told which arrival a rule is at work on; by default nobody looks.
     """
+    watch = watch or Watch()
     by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_key[arrival.key].append(arrival)
     return Plan(
-        tuple(_fold(entities.get(key) or Entity(key), of_key, rules, retention) for key, of_key in by_key.items())
+        tuple(
+            [_fold(entities.get(key) or Entity(key), of_key, rules, retention, watch) for key, of_key in by_key.items()]
+        )
     )
 
 
-def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float) -> Write:
-    folding = _Folding(entity, rules)
+def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch) -> Write:
+    folding = _Folding(entity, rules, watch)
     stopped = None
     for arrival in arrivals:
         if folding.is_full and not folding.has_passed(arrival):
@@ -112,10 +118,12 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
 class _Folding:
     """One key's fold in progress. Lives within `_fold` only, for the sake of speed on hot keys."""
 
-    def __init__(self, entity: Entity, rules: Rules) -> None:
+    def __init__(self, entity: Entity, rules: Rules, watch: Watch) -> None:
         self._before = entity
         self._rules = rules
+        self._watch = watch
         self._document: State = entity.document
+        self._is_flat = False  # as far as is known
         self.latest: dict[str, Arrival] = {}
         """Shard -> the last that was taken and is no redelivery; its mark in the end."""
         self.writers = dict(entity.writers)
@@ -163,7 +171,7 @@ class _Folding:
         elif self._is_surely_new(request):
             self._newest[request.writer or ""] = arrival
             self._answer(arrival, self._apply(arrival))
-        elif self._is_producers_duplicate(request) or self._is_known_by_id(request):
+        elif self._is_producers_duplicate(arrival) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
             self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
@@ -181,7 +189,7 @@ class _Folding:
         self.evicted_marks = len(in_retention) - len(marks)
         for name, arrival in self._newest.items():
             request = arrival.request
-            self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(request))
+            self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(arrival))
         emits = (*self._of_other_shards(marks), *self.emits) if before.emits or self.emits else ()
         recent: dict[str, str] = {}
         if before.recent or self._outcomes:  # most entities keep none
@@ -230,28 +238,19 @@ class _Folding:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
         if isinstance(rule, Verified) and (problem := _unverified(arrival)):
             return self._to_quarantine(arrival, problem)
-        try:
-            outcome = rule(self._document, request)
-            if isinstance(outcome, Rejected):
-                return Reply(request.id, "rejected", error=_brief(outcome.reason))
+        outcome = ask(rule, self._document, self._is_flat, arrival, self._emitted, self._watch)
+        if isinstance(outcome, Taken):
             return self._accept(arrival, outcome)
-        except Exception as error:  # a rule's fault is its request's fate, never the shard's
-            return self._to_quarantine(arrival, f"the rule raised {type(error).__name__}: {error}")
+        if isinstance(outcome, Rejected):
+            return Reply(request.id, "rejected", error=_brief(outcome.reason))
+        return self._to_quarantine(arrival, outcome)
 
-    def _accept(self, arrival: Arrival, outcome: Accepted) -> Reply:
-        state, before = outcome.state, self._document
-        if state is not before and not differs_in_numbers(state, before) and (problem := unstorable(state)):
-            return self._to_quarantine(arrival, f"the document cannot be stored: {problem}")
-        if outcome.answer is not None and (problem := _unkeepable(outcome.answer)):
-            return self._to_quarantine(arrival, f"the answer cannot be kept: {problem}")
-        if outcome.emits:
-            requests = follow_ups(arrival, outcome.emits, self._emitted)
-            if isinstance(requests, str):
-                return self._to_quarantine(arrival, f"the rule emits what cannot be sent: {requests}")
-            self._emitted += len(requests)
-            self._emit(Emitted(arrival.shard, arrival.position, requests))
-        self._document = state
-        return Reply(arrival.request.id, "accepted", data=outcome.answer)
+    def _accept(self, arrival: Arrival, taken: Taken) -> Reply:
+        if taken.requests:
+            self._emitted += len(taken.requests)
+            self._emit(Emitted(arrival.shard, arrival.position, taken.requests))
+        self._document, self._is_flat = taken.state, taken.is_flat
+        return Reply(arrival.request.id, "accepted", data=taken.answer)
 
     def _emit(self, emitted: Emitted) -> None:
         self.emits.append(emitted)
@@ -278,15 +277,16 @@ class _Folding:
         last = self.writers.get(writer)
         return None if last is None else last.counter
 
-    def _is_producers_duplicate(self, request: Request) -> bool:
+    def _is_producers_duplicate(self, arrival: Arrival) -> bool:
         # With one record in flight per lane a writer's counters reach a key in rising order, so what is at or
         # below the highest came before. Only the highest itself can be told from another body.
+        request = arrival.request
         if request.writer is None or request.counter is None:
             return False
         last = self._counter_of(request.writer)
         if last is None or request.counter > last:
             return False
-        return request.counter < last or _checksum(request) == self._checksum_of(request.writer)
+        return request.counter < last or _checksum(arrival) == self._checksum_of(request.writer)
 
     def _is_known_by_id(self, request: Request) -> bool:
         if not _is_counted(request):
@@ -302,7 +302,7 @@ class _Folding:
 
     def _checksum_of(self, writer: str) -> int:
         newest = self._newest.get(writer)
-        return self.writers[writer].checksum if newest is None else _checksum(newest.request)
+        return self.writers[writer].checksum if newest is None else _checksum(newest)
 
     def _take_redelivery(self, arrival: Arrival, mark: Mark) -> None:
         request_id = arrival.request.id
@@ -379,15 +379,8 @@ def _brief(reason: str) -> str:
     return reason[:MAX_REASON].encode(errors="replace").decode()
 
 
-def _unkeepable(answer: Json) -> str | None:
-    problem = unstorable(answer)
-    if problem is None and (size := len(to_json(answer))) > MAX_ANSWER_BYTES:
-        return f"{size} bytes; {MAX_ANSWER_BYTES} are the most"
-    return problem
-
-
-def _checksum(request: Request) -> int:
-    return zlib.crc32(encode(request))
+def _checksum(arrival: Arrival) -> int:
+    return zlib.crc32(arrival.encoded)
 
 
 def _latest_writers(writers: Mapping[str, Writer]) -> dict[str, Writer]:

@@ -26,12 +26,12 @@ NUMBER = 21
 def unstorable(document: Json) -> str | None:
     """Why the table cannot hold the document; None when it can."""
     try:
-        size = _size(document, MAX_DEPTH)
+        _within(_size(document, MAX_DEPTH))
     except _TooDeep:
         return f"nested deeper than {MAX_DEPTH} levels"
     except _Unstorable as problem:
         return str(problem)
-    return f"{size} bytes; {MAX_BYTES} are the most" if size > MAX_BYTES else None
+    return None
 
 
 def differs_in_numbers(document: Json, storable: Json) -> bool:
@@ -81,9 +81,9 @@ def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of
     if levels == 0:
         raise _TooDeep
     if isinstance(value, dict):
-        size = 3 + len(value)
+        size = 3 + dict.__len__(value)
         levels -= 1
-        for name, child in value.items():
+        for name, child in dict.items(value):  # what a subclass holds, not what it says
             size += len(name) if type(name) is str and name.isascii() and 0 < len(name) < 256 else _name(name)
             kind = type(child)
             if kind is str and child.isascii():
@@ -92,13 +92,20 @@ def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of
                 size += NUMBER
             else:
                 size += _size(child, levels)
-        return size
+        return _within(size)
     if isinstance(value, list):
-        size = 3 + len(value)
-        for child in value:
+        size = 3 + list.__len__(value)
+        for child in list.__iter__(value):
             size += _size(child, levels - 1)
-        return size
+        return _within(size)
     raise _Unstorable(f"{kind.__name__} is not JSON")
+
+
+def _within(size: int) -> int:
+    # Of each part too: what holds one list many times over must not be walked through to its end.
+    if size > MAX_BYTES:
+        raise _Unstorable(f"{size} bytes; {MAX_BYTES} are the most")
+    return size
 
 
 def _name(name: object) -> int:

@@ -19,7 +19,7 @@ import msgspec
 
 from tidemill.request import REDRIVE, RefusedRequest, Request, Was, encode
 from tidemill.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
-from tidemill_consumers.core.batch import Arrival, Proof
+from tidemill_consumers.core.batch import Arrival, Proof, with_request
 from tidemill_consumers.core.emits import EMITTERS, is_emitted, is_of_proven, without_proof
 
 if TYPE_CHECKING:
@@ -236,11 +236,11 @@ def _claim(
 def _proven(arrival: Arrival, proof: Proof, writer: str | None = None) -> Arrival:
     writer = writer or without_proof(arrival.request.writer or "")
     request = msgspec.structs.replace(arrival.request, writer=writer, was=None, sig=None)
-    return msgspec.structs.replace(arrival, request=request, proof=proof)
+    return msgspec.structs.replace(with_request(arrival, request), proof=proof)
 
 
 def _bare(arrival: Arrival) -> Arrival:
-    return msgspec.structs.replace(arrival, request=msgspec.structs.replace(arrival.request, sig=None))
+    return with_request(arrival, msgspec.structs.replace(arrival.request, sig=None))
 
 
 def _of_verified(request: Request) -> str:

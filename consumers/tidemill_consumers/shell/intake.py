@@ -25,7 +25,7 @@ from tidemill.request import (
     decode_json,
 )
 from tidemill.request import decode as decode_request
-from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable
+from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, rewritten
 from tidemill_consumers.core.streams import Stream, shard_of
 
 TRACK = "event.track"
@@ -139,7 +139,8 @@ def _read_each(
             reason = str(error)
             unreadable.append(Unreadable(shard, position, arrived, key, payload, reason, asker_of(payload), stream))
         else:
-            yield Arrival(shard, position, arrived, key, request, payload, None, stream)
+            apart = rewritten(request, payload)
+            yield Arrival(shard, position, arrived, key, request, payload, None, stream, apart)
 
 
 def place_of(shard: str, position: Position) -> str:

@@ -1,6 +1,8 @@
 """What a fold does with redeliveries, repeats, poison and order. Values only."""
 
 import json
+import zlib
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Json, Request
+from tidemill.request import REDRIVE, Document, Json, Request, encode
 from tidemill_consumers.core.batch import (
     Accepted,
     Arrival,
@@ -22,6 +24,9 @@ from tidemill_consumers.core.batch import (
     State,
     Verified,
     Write,
+    Writer,
+    fresh,
+    with_request,
 )
 from tidemill_consumers.core.emits import EMITTERS, MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
@@ -35,6 +40,7 @@ from tidemill_consumers.core.plan import (
     MAX_WRITERS,
     plan,
 )
+from tidemill_consumers.core.storable import unstorable
 from tidemill_consumers.core.streams import NAME_CHARACTERS
 
 DAY = 86_400.0
@@ -64,7 +70,7 @@ def arrival(n: int, cmd: str = "append", *, key: str = "k", writer: str | None =
     request = Request(
         id=f"{writer}-{n}", cmd=cmd, key=key, client="c", writer=writer, counter=n if writer else None, data={}
     )
-    return Arrival(shard, Position(n, 0), 1000.0 + n, key, request, b"{}")
+    return Arrival(shard, Position(n, 0), 1000.0 + n, key, request, encode(request))
 
 
 def fold(arrivals: list[Arrival], entity: Entity | None = None) -> Write:
@@ -143,7 +149,7 @@ def test_a_repeat_on_another_shard_is_not_applied() -> None:
 def test_the_same_counter_with_another_body_is_quarantined() -> None:
     first = fold([arrival(5)])
     forged = arrival(6)
-    forged = replace(forged, request=Request(id="x", cmd="append", key="k", writer="w", counter=5, data={}))
+    forged = with_request(forged, Request(id="x", cmd="append", key="k", writer="w", counter=5, data={}))
     write = fold([forged], saved(first))
     assert saved(write).document == {"ids": ["w-5"]}
     assert [one.arrival for one in write.quarantine] == [forged]
@@ -254,7 +260,7 @@ def test_a_repeat_takes_no_room() -> None:
 
 def test_a_writer_without_a_counter_is_recognised_by_its_id() -> None:
     one = arrival(1)
-    one = replace(one, request=Request(id="i", cmd="append", key="k", client="c", writer="w", data={}))
+    one = with_request(one, Request(id="i", cmd="append", key="k", client="c", writer="w", data={}))
     first = fold([one])
     write = fold([replace(one, position=Position(9, 0))], saved(first))
     assert saved(write).document == {"ids": ["i"]}
@@ -276,7 +282,7 @@ def test_what_an_entity_remembers_is_bounded() -> None:
 
 def redriven(n: int, of: Arrival, cmd: str = "append") -> Arrival:
     place = f"{REDRIVE}{of.shard}-{of.position.sequence}-{of.position.sub}"
-    return replace(arrival(n), request=msgspec.structs.replace(of.request, cmd=cmd, writer=place, counter=1))
+    return with_request(arrival(n), msgspec.structs.replace(of.request, cmd=cmd, writer=place, counter=1))
 
 
 def test_a_redriven_request_is_applied_late_and_answered_with_its_new_outcome() -> None:
@@ -411,7 +417,7 @@ def test_a_producers_repeat_emits_nothing() -> None:
 def test_what_is_emitted_is_applied_once_however_often_it_comes() -> None:
     sent = requests_of(fold([arrival(n, "tell") for n in range(1, 4)]))
     arrivals = [
-        Arrival("s", Position(n, 0), 1000.0 + n, "ear", msgspec.structs.replace(one, cmd="append"), b"{}")
+        with_request(Arrival("s", Position(n, 0), 1000.0 + n, "ear", one, encode(one)), replace(one, cmd="append"))
         for n, one in enumerate([*sent[::2], *sent[::2]])
     ]
     (write,) = plan(arrivals, {}, RULES, DAY).writes
@@ -623,3 +629,118 @@ def test_nobody_pushes_out_the_writers_of_verified_clients() -> None:
     assert verified in write.becomes.writers
     assert len(write.becomes.writers) == MAX_WRITERS
     assert write.evicted == 19
+
+
+# ── A rule that changes what it was given, or keeps what it gave ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("document", [None, {"n": 1}, {"n": 1, "tags": ["a"], "by": {"x": 1.5}}])
+@pytest.mark.parametrize("end", ["reject", "raise"])
+def test_half_a_change_of_a_refused_request_leaves_nothing(document: State, end: str) -> None:
+    def halfway(state: State, request: Request) -> Rejected:
+        state = state if state is not None else {}
+        state["n"] = float("nan")
+        state.setdefault("tags", []).append("x" * 500_000)
+        state.setdefault("by", {})["x"] = object()
+        if end == "raise":
+            raise ValueError("halfway")
+        return Rejected("halfway")
+
+    before = msgspec.to_builtins(document)
+    rules: Rules = {"halfway": halfway, "look": lambda state, request: Accepted(state, {"saw": state})}
+    batch = [arrival(1, "halfway"), arrival(2, "look"), arrival(3, "halfway"), arrival(4, "look")]
+    (write,) = plan(batch, {"k": Entity("k", 1, document)}, rules, DAY).writes
+    assert saved(write).document == before == document
+    assert [one.reply.data for one in write.receipts[1::2]] == [{"saw": before}] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"n": float("nan")}, "the number nan is out of range"),
+        ({"x": "y" * 500_000}, "262144 are the most"),
+        ({"x": {1}}, "set is not JSON"),
+    ],
+)
+@pytest.mark.parametrize("document", [{"n": 1}, {"n": 1, "tags": ["a"]}])
+def test_a_change_in_place_is_measured_as_any_other(document: Document, change: Document, reason: str) -> None:
+    def in_place(state: State, request: Request) -> Accepted:
+        assert state is not None
+        state.update(change)
+        return Accepted(state)
+
+    before = msgspec.to_builtins(document)
+    entity = Entity("k", 1, document)
+    (write,) = plan([arrival(1, "change")], {"k": entity}, {"change": in_place}, DAY).writes
+    assert reason in write.quarantine[0].reason
+    assert saved(write).document == before == entity.document
+
+
+def test_a_change_in_place_is_taken_where_it_can_be_stored() -> None:
+    def in_place(state: State, request: Request) -> Accepted:
+        state = {} if state is None else state
+        state.setdefault("ids", []).append(request.id)
+        return Accepted(state)
+
+    (write,) = plan([arrival(1), arrival(2)], {}, {"append": in_place}, DAY).writes
+    assert saved(write).document == {"ids": ["w-1", "w-2"]}
+
+
+@pytest.mark.parametrize("make", [lambda: {"n": 0}, lambda: {"n": 0, "tags": ["a"], "by": {"x": [1]}}])
+def test_what_a_rule_keeps_and_changes_later_is_not_what_is_saved(make: Callable[[], Document]) -> None:
+    kept = make()
+
+    def careless(state: State, request: Request) -> Accepted:
+        kept["n"] += 1
+        if isinstance(kept.get("tags"), list):
+            kept["tags"].append(float("nan") if request.key == "last" else "b")
+            kept["by"]["x"].append(1)
+        return Accepted(kept, kept, (Emit("hear", "ear", kept),))
+
+    batch = [arrival(1, key="a"), arrival(2, key="a"), arrival(3, key="b"), arrival(4, key="last")]
+    a, b, *_ = plan(batch, {}, {"append": careless}, DAY).writes
+    assert [(saved(one).document or {})["n"] for one in (a, b)] == [2, 3]
+    assert [one.reply.data["n"] for one in a.receipts] == [1, 2]
+    assert [one.data["n"] for one in requests_of(a)] == [1, 2]
+    assert unstorable(saved(b).document) is None
+    assert b"NaN" not in msgspec.json.encode(saved(b).document)
+
+
+def popping(state: State, request: Request) -> Accepted:
+    seen = [*(state or {"seen": []})["seen"], request.data.pop("n")]
+    request.data["more"] = float("nan")
+    return Accepted({"seen": seen}, emits=(Emit("hear", "ear", request.data.get("rest", {})),))
+
+
+def numbered(n: int, position: int | None = None) -> Arrival:
+    one = arrival(n, "pop")
+    request = msgspec.structs.replace(one.request, data={"n": n, "rest": {"of": [n]}})
+    return Arrival(one.shard, Position(position or n, 0), one.arrived, one.key, request, encode(request))
+
+
+def test_a_request_whose_data_a_rule_changed_is_known_by_what_it_was() -> None:
+    rules: Rules = {"pop": popping}
+    (first,) = plan([numbered(1), numbered(1, 2)], {}, rules, DAY).writes
+    assert (saved(first).document, first.quarantine) == ({"seen": [1]}, ())
+    assert saved(first).writers["w"].checksum == zlib.crc32(encode(numbered(1).request))
+    (again,) = plan([numbered(1, 7)], {"k": saved(first)}, rules, DAY).writes
+    assert (saved(again).document, again.quarantine) == ({"seen": [1]}, ())
+
+
+def test_a_conflicts_second_round_plans_what_it_was() -> None:
+    rules: Rules = {"pop": popping}
+    batch = [numbered(1), numbered(2)]
+    (first,) = plan(batch, {}, rules, DAY).writes
+    assert batch[0].request.data != {"n": 1, "rest": {"of": [1]}}
+    (second,) = plan(list(map(fresh, batch)), {}, rules, DAY).writes
+    assert second == first
+
+
+def test_a_writer_that_was_saved_by_an_earlier_version_is_known_by_its_checksum() -> None:
+    one = arrival(1)
+    old = Entity("k", 1, {"ids": ["w-1"]}, {}, {"w": Writer(1, 1001.0, zlib.crc32(encode(one.request)))})
+    write = fold([replace(one, position=Position(7, 0))], old)
+    assert (saved(write).document, write.quarantine) == ({"ids": ["w-1"]}, ())
+    other = with_request(one, replace(one.request, data={"other": 1}))
+    write = fold([replace(other, position=Position(8, 0))], old)
+    assert [one.reason for one in write.quarantine] == ["the writer's counter was used before"]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tidemill.request import REDRIVE, RefusedRequest, Request, Was, encode
 from tidemill.sendable import to_payload
 from tidemill.signature import Signer
-from tidemill_consumers.core.batch import Arrival, Position, Proof
+from tidemill_consumers.core.batch import Arrival, Position, Proof, with_request
 from tidemill_consumers.core.emits import EMITTER, PROVEN_EMITTER
 from tidemill_consumers.core.trust import (
     INCOMPLETE,
@@ -85,7 +85,8 @@ def test_a_signature_proves_its_client(seals: Seals | None) -> None:
     found = outcome(SIGNED, seals=seals)
     assert found.proof == Proof(client="ada")
     assert changed(found.request, writer="w") == REQUEST
-    assert replace(found, request=SIGNED, proof=None) == arrival(SIGNED)
+    assert replace(with_request(found, SIGNED), proof=None) == arrival(SIGNED)
+    assert found.encoded == encode(found.request)
 
 
 def test_without_a_signature_nothing_is_looked_at() -> None:

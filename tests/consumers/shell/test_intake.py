@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from described import STREAM_ARN
 from tidemill.kpl import MAGIC, UserRecord, pack
 from tidemill.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Json, Request, encode
-from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable
+from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, with_request
 from tidemill_consumers.core.streams import Stream, life_of
 from tidemill_consumers.shell.intake import TRACK, EventRecord, Intake, intake
 from tidemill_load.hostile import HostileRecord, hostile_records
@@ -85,9 +85,10 @@ def test_lambdas_own_example_arrives_as_text() -> None:
     )
     place = f"{SHARD}-{SEQUENCE}-0"
     told = Request(id=place, cmd=TRACK, key="1", data={"text": "Hello, this is a test."})
-    assert batch.arrivals == (
-        Arrival(SHARD, Position(SEQUENCE, 0), 1545084650.987, "1", told, b"Hello, this is a test.", None, "requests"),
-    )
+    (found,) = batch.arrivals
+    at, text = Position(SEQUENCE, 0), b"Hello, this is a test."
+    assert found == with_request(Arrival(SHARD, at, 1545084650.987, "1", told, text, None, "requests"), told)
+    assert found.encoded == encode(told)
 
 
 def test_an_aggregates_requests_arrive_one_by_one_in_their_order_under_their_own_keys() -> None:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from tidemill.request import Request, encode
 from tidemill.signature import Signer, SigningUnavailable
-from tidemill_consumers.core.batch import Arrival, Position, Proof
+from tidemill_consumers.core.batch import Arrival, Position, Proof, with_request
 from tidemill_consumers.core.emits import EMITTER
 from tidemill_consumers.core.trust import NOT_SEALED, Claim, Seals, is_proven
 from tidemill_consumers.shell.devices import Devices, Keys
@@ -189,5 +189,5 @@ def test_a_sealed_request_needs_no_keys() -> None:
     emitted = Arrival("s", Position(1, 0), 1000.0, "k", sealed, encode(sealed))
     registry = Registry()
     (found,) = Trust(STREAM, registry, SEALS).verified([emitted])
-    assert found == Arrival("s", Position(1, 0), 1000.0, "k", request, encode(sealed), Proof())
+    assert found == with_request(Arrival("s", Position(1, 0), 1000.0, "k", request, encode(sealed), Proof()), request)
     assert registry.reads == []

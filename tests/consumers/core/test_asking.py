@@ -1,0 +1,268 @@
+"""What a rule may do wrong, and what becomes of its request. Values only."""
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from enum import IntEnum, StrEnum
+from typing import Any, NoReturn, cast
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from tidemill.request import Json, Request, encode
+from tidemill_consumers.core.asking import TICKS, Outcome, Stopped, Taken, Watch, ask
+from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Position, Rejected, Rule, State
+from tidemill_consumers.core.storable import MAX_DEPTH, unstorable
+from values import storable_values
+
+REQUEST = Request(id="1", cmd="c", key="k", client="ann", writer="w", counter=1, data={"n": 1})
+ARRIVAL = Arrival("s", Position(1, 0), 1000.0, "k", REQUEST, encode(REQUEST))
+
+
+def asked(rule: Any, document: State = None, watch: Watch | None = None) -> Outcome:
+    return ask(cast("Rule", rule), document, False, ARRIVAL, 0, watch or Watch())
+
+
+def raising(error: BaseException) -> Callable[[State, Request], NoReturn]:
+    def rule(state: State, request: Request) -> NoReturn:
+        raise error
+
+    return rule
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no word")
+
+
+class Fatal(BaseException):
+    pass
+
+
+class FatalWord(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __getitem__(self, place: object) -> NoReturn:
+        raise SystemExit
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+    def encode(self, *args: object, **more: object) -> NoReturn:
+        raise SystemExit
+
+
+class Wordy(Exception):
+    def __str__(self) -> str:
+        return Text("fine")
+
+
+def no_class(_: object) -> NoReturn:
+    raise SystemExit
+
+
+Hidden = type("Hidden", (BaseException,), {"__class__": property(no_class)})
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("boom"), "the rule raised RuntimeError: boom"),
+        (Unspeakable(), "the rule raised Unspeakable, which cannot say why"),
+        (FatalWord(), "the rule raised FatalWord, which cannot say why"),
+        (Wordy(), "the rule raised Wordy: fine"),
+        (SystemExit(1), "the rule raised SystemExit: 1"),
+        (KeyboardInterrupt(), "the rule raised KeyboardInterrupt: "),
+        (asyncio.CancelledError(), "the rule raised CancelledError: "),
+        (GeneratorExit(), "the rule raised GeneratorExit: "),
+        (StopIteration(), "the rule raised StopIteration: "),
+        (Fatal("end"), "the rule raised Fatal: end"),
+        (Hidden(), "the rule raised what cannot say what it is"),
+        (BaseExceptionGroup("several", [Fatal()]), "the rule raised BaseExceptionGroup: several (1 sub-exception)"),
+        (RecursionError(), "the rule raised RecursionError: "),
+        (MemoryError(), "the rule raised MemoryError: "),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else "",
+)
+def test_whatever_a_rule_raises_is_its_requests_fate(error: BaseException, reason: str) -> None:
+    watch = Watch()
+    found = asked(raising(error), watch=watch)
+    assert found == reason
+    assert type(found) is str
+    assert watch.at_work is None
+
+
+class Odd(Rejected, frozen=True):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "reason":
+            raise SystemExit
+        return super().__getattribute__(name)
+
+
+class Level(IntEnum):
+    HIGH = 2
+
+
+class Field(StrEnum):
+    TITLE = "title"
+
+
+def emitting() -> Iterator[Emit]:
+    yield Emit("hear", "ear")
+    raise SystemExit
+
+
+def endless() -> Iterator[Emit]:
+    while True:
+        yield Emit("hear", "ear")
+
+
+def within_itself() -> Json:
+    value: list[Any] = []
+    value += [value] * 8
+    return value
+
+
+def many_times_over() -> Json:
+    value: Json = "x" * 10
+    for _ in range(MAX_DEPTH - 2):
+        value = [value] * 64
+    return value
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (None, "the rule returned NoneType, which is neither Accepted nor Rejected"),
+        ({"n": 1}, "the rule returned dict, which is neither Accepted nor Rejected"),
+        (Accepted, "the rule returned StructMeta, which is neither Accepted nor Rejected"),
+        (Rejected(cast("Any", 7)), "the rule rejects for a reason that is int, not text"),
+        (Rejected(cast("Any", None)), "the rule rejects for a reason that is NoneType, not text"),
+        (Odd("no"), "the rule raised SystemExit: "),
+        (Accepted({"x": {1}}), "the document cannot be stored: set is not JSON"),
+        (Accepted({"x": Level.HIGH}), "the document cannot be stored: Level is not JSON"),
+        (Accepted({"x": Text("y")}), "the document cannot be stored: Text is not JSON"),
+        (Accepted({"x": within_itself()}), "the document cannot be stored: nested deeper than 30 levels"),
+        (Accepted({"x": many_times_over()}), "262144 are the most"),
+        (Accepted(None, {"x": float("nan")}), "the answer cannot be kept: the number nan is out of range"),
+        (Accepted(None, "x" * 20_000), "the answer cannot be kept: 20002 bytes; 16384 are the most"),
+        (Accepted(None, emits=cast("Any", emitting())), "the rule raised SystemExit: "),
+        (
+            Accepted(None, emits=cast("Any", endless())),
+            "cannot be sent: follow-up requests of more than",
+        ),
+    ],
+)
+def test_whatever_a_rule_returns_is_its_requests_fate(returned: object, reason: str) -> None:
+    found = asked(lambda state, request: returned, {"n": 1})
+    assert isinstance(found, str)
+    assert reason in found
+
+
+def test_a_reason_is_kept_as_plain_text() -> None:
+    found = asked(lambda state, request: Rejected(Text("no")))
+    assert found == Rejected("no")
+    assert isinstance(found, Rejected)
+    assert type(found.reason) is str
+
+
+def test_a_document_becomes_plain_json() -> None:
+    def rule(state: State, request: Request) -> Accepted:
+        counts: dict[str, Json] = defaultdict(int, {"n": 1})
+        return Accepted({Field.TITLE: "t", "counts": counts, "order": OrderedDict(a=[1])})
+
+    found = asked(rule)
+    assert found == Taken({"title": "t", "counts": {"n": 1}, "order": {"a": [1]}}, is_flat=False)
+    assert isinstance(found, Taken)
+    assert found.state is not None
+    assert [type(name) for name in found.state] == [str] * 3
+    assert [type(child) for child in found.state.values()] == [str, dict, dict]
+
+
+@given(some.dictionaries(some.text(min_size=1, max_size=5), storable_values, max_size=4))
+def test_what_a_rule_gets_and_leaves_is_equal_and_shares_nothing(document: dict[str, Json]) -> None:
+    if unstorable(document):
+        return
+    given_to: list[State] = []
+
+    def rule(state: State, request: Request) -> Accepted:
+        given_to.append(state)
+        return Accepted(state)
+
+    found = asked(rule, document)
+    assert isinstance(found, Taken)
+    assert found.state == document == given_to[0]
+    assert not containers(found.state) & containers(given_to[0])
+    assert not containers(document) & (containers(found.state) | containers(given_to[0]))
+    assert not found.is_flat or len(containers(document)) == 1
+
+
+def containers(value: Json) -> set[int]:
+    if isinstance(value, dict):
+        return {id(value)}.union(*map(containers, value.values()))
+    return {id(value)}.union(*map(containers, value)) if isinstance(value, list) else set()
+
+
+# ── A rule's time ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rule_at_work_on_one_request_is_out_of_time_at_the_fifth_tick_after_the_first() -> None:
+    watch = Watch()
+    watch.at_work = ARRIVAL
+    assert [watch.tick() for _ in range(TICKS + 2)] == [False] * TICKS + [True] * 2
+
+
+def test_a_request_that_others_follow_is_not() -> None:
+    watch = Watch()
+    found = []
+    for number in range(20):
+        watch.at_work = msgspec.structs.replace(ARRIVAL, arrived=float(number))
+        found += [watch.tick() for _ in range(TICKS)]
+    assert not any(found)
+
+
+def test_no_rule_at_work_is_never_out_of_time() -> None:
+    watch = Watch()
+    assert not any(watch.tick() for _ in range(20))
+    watch.at_work = ARRIVAL
+    watch.tick()
+    watch.at_work = None
+    watch.tick()
+    watch.at_work = ARRIVAL
+    assert not any(watch.tick() for _ in range(TICKS))
+
+
+def test_a_rule_that_is_stopped_has_that_for_its_reason() -> None:
+    assert asked(raising(Stopped("took longer"))) == "took longer"
+
+
+def test_a_rule_that_is_stopped_while_it_says_what_it_raised_has_that_for_its_reason() -> None:
+    class Slow(Exception):
+        def __str__(self) -> str:
+            raise Stopped("took longer")
+
+    assert asked(raising(Slow())) == "took longer"
+
+
+def test_the_watch_knows_of_all_that_is_the_rules() -> None:
+    watch, seen = Watch(), list[Arrival | None]()
+
+    class Looking(Exception):
+        def __str__(self) -> str:
+            seen.append(watch.at_work)
+            return "seen"
+
+    def emits() -> Iterator[Emit]:
+        seen.append(watch.at_work)
+        yield Emit("hear", "ear")
+
+    assert asked(raising(Looking()), watch=watch) == "the rule raised Looking: seen"
+    assert isinstance(asked(lambda *_: Accepted(None, emits=cast("Any", emits())), watch=watch), Taken)
+    assert seen == [ARRIVAL] * 2
