@@ -7,6 +7,7 @@ import copy
 import gzip
 import json
 import logging
+import re
 import threading
 from collections import defaultdict
 from dataclasses import replace
@@ -468,6 +469,27 @@ def test_a_list_of_shards_that_fails_is_asked_for_again(caplog: pytest.LogCaptur
     assert len(told) == 2, "the same trouble is told once"
     assert "LimitExceededException" in told[0]
     assert told[1] == f"archive: {nowhere}; trying again"
+
+
+def test_a_list_of_shards_that_goes_on_failing_is_not_asked_for_without_a_pause() -> None:
+    kinesis = FakeKinesis(shard_0=[b"a"])
+    failure = EndpointConnectionError(endpoint_url="http://nowhere")
+    kinesis.list_failures = [failure] * 10**6
+    stream = delivery(kinesis, FakeS3())
+    stream.start()
+    stream.stop(grace=0.5)
+    assert 10**6 - 100 < len(kinesis.list_failures) < 10**6
+
+
+def test_a_random_string_is_eleven_letters_and_digits() -> None:
+    kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
+    prefix = "landing/!{firehose:random-string}/"
+    config = parse(template(Prefix=prefix))
+    stream = DeliveryStream(cast("Any", kinesis), cast("Any", s3), config)
+    stream.start()
+    stream.stop()
+    (key,) = s3.objects
+    assert re.fullmatch(r"landing/[A-Za-z0-9]{11}/archive-.*", key)
 
 
 def test_a_list_of_children_that_fails_is_asked_for_again() -> None:

@@ -214,7 +214,8 @@ class _Finder:
             [*node.args, *node.keywords], key=lambda one: (one.lineno, one.col_offset)
         )
         for at, argument in enumerate(arguments):
-            if isinstance(argument, ast.keyword) and argument.arg and at:
+            # `strict` only checks what holds anyway.
+            if isinstance(argument, ast.keyword) and argument.arg not in (None, "strict") and at:
                 start = self._span(_value(arguments[at - 1]))[1]
                 self._edit(start, self._span(argument.value)[1], "", "argument dropped")
 
@@ -258,7 +259,7 @@ def _no_behaviour(node: ast.AST) -> bool:
     match node:
         case ast.Expr(value=ast.Constant()) | ast.Assert() | ast.Import() | ast.ImportFrom() | ast.JoinedStr():
             return True
-        case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]):
+        case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]) | ast.keyword(arg="strict"):
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
             return True

@@ -10,13 +10,14 @@ ROOT = Path(__file__).resolve().parents[2]
 _SDK = "tests/producers/"
 _CORE = "tests/consumers/core/"
 _SOURCE = "tests/infra/event_source/"
+_MORE = {"trust.py": (_CORE + "test_was.py",)}
 _PLANNING = (_CORE + "test_room.py", _CORE + "test_plan.py")
 
 _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/answers.py": (_SDK + "test_answers.py", _SDK + "test_wire.py"),
     "producers/tidemill/buffer.py": (_SDK + "test_buffer.py", _SDK + "test_outbox.py"),
     "producers/tidemill/endpoint.py": (_SDK + "test_outbox.py",),
-    "producers/tidemill/failures.py": (_SDK + "test_outbox.py", _SDK + "test_wire.py"),
+    "producers/tidemill/failures.py": (_SDK + "test_failures.py",),
     "producers/tidemill/frames.py": (_SDK + "test_frames.py",),
     "producers/tidemill/kpl.py": (_SDK + "test_kpl.py", "tests/fuzz/test_fuzz.py"),
     "producers/tidemill/lane.py": (_SDK + "test_lane.py",),
@@ -53,7 +54,7 @@ def _of_the_core() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each module of the core with the tests of its name, if there are any, and with those of the plan."""
     for path in sorted((ROOT / "consumers/tidemill_consumers/core").glob("[!_]*.py")):
         own = _CORE + f"test_{path.name}"
-        mine = (own,) if (ROOT / own).exists() else ()
+        mine = tuple(one for one in (own, *_MORE.get(path.name, ())) if (ROOT / one).exists())
         yield str(path.relative_to(ROOT)), tuple(dict.fromkeys((*mine, *_PLANNING)))
 
 

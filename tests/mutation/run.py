@@ -30,8 +30,8 @@ from mutation.trial import Ran, Run, each
 
 ENOUGH = 0.95
 PATIENCE = 6.0
-"""How many times as long as the module's tests usually take a mutant's may."""
-LEAST_SECONDS = 20.0
+"""How many times as much of the processor's time as the module's tests usually take a mutant's may."""
+LEAST_SECONDS = 10.0
 LOG = ROOT / "build" / "mutation" / "last.log"
 
 

@@ -10,6 +10,7 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import math
 import os
 import resource
 import signal
@@ -32,6 +33,9 @@ from .noticing import Choice, Watch, telling
 
 WARMED = (boto3, cryptography, msgspec)
 MEMORY = 6 << 30
+WAITING = 10
+"""A busy machine lets a process wait: that is no mutant's fault."""
+
 PASSED, NO_TESTS = 0, 5
 
 
@@ -44,7 +48,7 @@ class Run:
     text: bytes
     tests: tuple[str, ...]
     seconds: float
-    """After so long it is ended."""
+    """After so much of the processor's time it is ended, or after `WAITING` times as long if it only waits."""
 
     chosen: tuple[str, ...] = ()
     """Of the tests, those to run; all when empty."""
@@ -60,6 +64,7 @@ class Ran:
     run: Run
     code: int | None
     seconds: float
+    """Of the processor's time."""
 
     @property
     def passed(self) -> bool:
@@ -105,14 +110,15 @@ def each(runs: Iterable[Run], jobs: int, log: Path) -> Iterator[Ran]:
 def _ended(working: dict[int, tuple[Run, float]]) -> Iterator[Ran]:
     for pid, (run, begun) in list(working.items()):
         seconds = time.monotonic() - begun
-        late = seconds > run.seconds
+        late = seconds > WAITING * run.seconds
         if late:
             _kill(pid)
-        ended, status = os.waitpid(pid, 0 if late else os.WNOHANG)
+        ended, status, usage = os.wait4(pid, 0 if late else os.WNOHANG)
         if ended:
             del working[pid]
             _kill(pid)  # what its tests left running
-            yield Ran(run, None if late else os.waitstatus_to_exitcode(status), seconds)
+            code = os.waitstatus_to_exitcode(status)
+            yield Ran(run, None if late or code == -signal.SIGXCPU else code, usage.ru_utime + usage.ru_stime)
 
 
 def _kill(group: int) -> None:
@@ -130,6 +136,8 @@ def _fork(run: Run, log: Path) -> int:
     try:
         os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        most = math.ceil(run.seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(output, 1)
         os.dup2(output, 2)

@@ -422,6 +422,18 @@ def test_a_state_of_more_than_1_mb_ends_the_window_early_and_it_goes_on_afresh()
     assert events[2]["state"] == {}
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "\N{WATER WAVE}", "\ud800"])
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_state_is_as_large_as_its_utf_8(letter: str, over: int) -> None:
+    def full(batch: Batch) -> Outcome:
+        size = 6 if letter == "\ud800" else len(letter.encode())
+        count, rest = divmod(MAX_STATE_BYTES - 2 + over, size)
+        return Outcome(json.dumps({"state": letter * count + "y" * rest}).encode())
+
+    seen = run(MappingConfig(STREAM, batch_size=1, tumbling_window=60), puts("a"), full, until=30)
+    assert len(seen.invoked) == 1 + over, "one that is too large ends the window"
+
+
 # ── Filters and shards ───────────────────────────────────────────────────────────────────────────────────────
 
 

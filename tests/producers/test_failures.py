@@ -1,0 +1,32 @@
+"""What users read of a failure, and what they may catch."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidemill.buffer import Refused
+from tidemill.failures import REMEDIES, GivenUp, Misconfigured, NotAccepted, OutcomeUnknown, StillPending, failure
+
+
+@pytest.mark.parametrize(("lost", "kind"), [(True, OutcomeUnknown), (False, NotAccepted)])
+def test_what_may_be_stored_is_unknown_and_the_rest_is_not_accepted(lost: bool, kind: type[GivenUp]) -> None:
+    found = failure(Refused("InternalFailure", "sorry", again=False, lost=lost))
+    assert type(found) is kind
+    assert (str(found), found.code) == ("InternalFailure: sorry", "InternalFailure")
+
+
+@pytest.mark.parametrize("code", REMEDIES)
+def test_a_remedy_stands_behind_what_happened(code: str) -> None:
+    assert str(failure(Refused(code, "why", again=False))) == f"{code}: why ({REMEDIES[code]})"
+
+
+def test_what_is_pending_is_counted_and_is_a_time_out() -> None:
+    pending = StillPending(3)
+    assert (str(pending), pending.pending) == ("3 requests are not acknowledged yet", 3)
+    assert str(StillPending(2, "answered")) == "2 requests are not answered yet"
+    assert isinstance(pending, TimeoutError)
+
+
+def test_a_setting_that_cannot_work_names_itself_and_the_remedy() -> None:
+    problem = Misconfigured("region", "there is none", "set AWS_REGION")
+    assert (str(problem), problem.field) == ("region: there is none; set AWS_REGION", "region")
