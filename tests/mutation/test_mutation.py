@@ -15,6 +15,7 @@ from mutation.modules import ROOT, TESTS
 TEXT = b'''\
 """What it is about."""
 LIMIT = 3
+Kind: TypeAlias = Literal["untouched"]
 
 def f(a: "int | None", b=2, *, sure=True):
     """Never touched."""
@@ -82,7 +83,7 @@ def test_what_is_no_behaviour_has_none() -> None:
 
 def test_an_edit_knows_its_function_and_its_line() -> None:
     found = {(edit.function, edit.lines(TEXT)[0]) for edit in edits(TEXT)}
-    assert {("", 2), ("", 4), ("f", 6), ("C.m", 17)} <= found
+    assert {("", 2), ("", 5), ("f", 7), ("C.m", 18)} <= found
 
 
 def test_a_judged_mutant_is_known_wherever_its_line_moves(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tidemill_load.advice import BUFFERING
 from tidemill_load.assumptions import Assumptions, Mode
-from tidemill_load.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS
+from tidemill_load.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Batches
 from tidemill_load.keys import Keys
 from tidemill_load.model import Flow, flow
 from tidemill_load.packing import Record
@@ -121,6 +121,25 @@ def test_a_function_that_is_slower_than_the_window_gathers_meanwhile(window: int
     happens = flow("buffered", 100, given)
     assert happens.batch == pytest.approx(run(happens, given, 20_000).batch, rel=0.15)
     assert happens.batch > 400
+
+
+def test_full_batches_wait_a_read_and_until_they_are_full_or_their_window_has_passed() -> None:
+    for share in (0.5, 0.99, 1.0):
+        assert Batches(100, 10, hold=5.0, fill=2.0).wait(share) == pytest.approx(share * (POLL_SECONDS + 2.0))
+        assert Batches(100, 10, hold=1.5, fill=2.0).wait(share) == pytest.approx(share * (POLL_SECONDS + 1.5))
+
+
+def test_without_a_window_a_record_waits_for_the_next_read() -> None:
+    assert [Batches(3, 3, hold=0.0).wait(share) for share in (0.5, 1.0)] == [0.5 * POLL_SECONDS, POLL_SECONDS]
+
+
+def test_what_the_first_read_brought_waits_longest() -> None:
+    """Half of a batch: they wait for the read, then the whole window; the others less, and more evenly."""
+    half = Batches(100, 50, hold=5.0)
+    assert half.wait(1.0) == 5.0 + POLL_SECONDS
+    assert half.wait(0.75) == 5.0 + POLL_SECONDS / 2
+    assert half.wait(0.5) == 5.0
+    assert half.wait(0.25) == POLL_SECONDS + (5.0 - POLL_SECONDS) / 2
 
 
 def test_the_engines_own_limits() -> None:

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.buffer import CALL_BYTES, EXPIRED, Acknowledged, Buffer, Call, PlainRecord, Record, Refused
+from tidemill.buffer import (
+    CALL_BYTES,
+    CALL_RECORDS,
+    EXPIRED,
+    MAX_RECORD_BYTES,
+    RECORD_BYTES,
+    Acknowledged,
+    Buffer,
+    Call,
+    PlainRecord,
+    Record,
+    Refused,
+)
 from tidemill.kpl import UserRecord, pack, unpack
 
 
@@ -257,3 +269,9 @@ def test_an_emptied_call_is_due_no_more() -> None:
     call.due = 5.0
     call.remove(record)
     assert (call.count, call.size, call.due) == (0, 0, inf)
+
+
+def test_the_limits_are_those_of_kinesis() -> None:
+    """https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
+    assert (CALL_RECORDS, CALL_BYTES, MAX_RECORD_BYTES) == (500, 10_485_760, 1_048_576)
+    assert RECORD_BYTES == 25_600, "a PUT payload unit"

@@ -8,7 +8,15 @@ from tidemill.request import Request, encode
 from tidemill_consumers.core.batch import Arrival, Entity, Position, Rejected, Rules, State, Write
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
 from tidemill_consumers.core.outcomes import outcome_bytes
-from tidemill_consumers.core.plan import MAX_OUTCOME_BYTES, MAX_OUTCOMES, MAX_RECENT, plan
+from tidemill_consumers.core.plan import (
+    MAX_EMITTERS,
+    MAX_OUTCOME_BYTES,
+    MAX_OUTCOMES,
+    MAX_RECENT,
+    MAX_REDRIVEN,
+    MAX_WRITERS,
+    plan,
+)
 
 
 def balk(state: State, request: Request) -> Rejected:
@@ -100,3 +108,8 @@ def test_whose_outcomes_were_dropped_is_not_answered_and_others_are() -> None:
     assert again.becomes is None
     assert [one.reply.id for one in again.receipts] == kept
     assert {one.reply.status for one in again.receipts} == {"rejected"}
+
+
+def test_an_entity_remembers_as_many_as_the_documentation_says() -> None:
+    assert (MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS, MAX_RECENT, MAX_OUTCOMES) == (64, 64, 64, 32, 512)
+    assert (MAX_OUTCOME_BYTES, MAX_RECENT_BYTES) == (40 * 1024, 72 * 1024)
