@@ -49,8 +49,8 @@ kills: $(READY) ## real processes killed 200 times while requests stream (ARGS="
 kills-spool: $(READY) ## a sending process killed 1,000 times: what its spool accepted is applied once (ARGS="--kills 50")
 	@.venv/bin/python tests/faults/spool_kills.py $(ARGS)
 
-fuzz: $(READY) ## a million mutations of aggregates: none accepted shortened, none crashing (options: ARGS="--mutants 50000")
-	@.venv/bin/python tests/fuzz/kpl.py $(ARGS)
+fuzz: $(READY) ## a million damaged aggregates, and 100,000 hostile records in whole batches (ARGS="--records 5000 --seed 7")
+	@.venv/bin/python tests/fuzz/run.py $(ARGS)
 
 mutation: $(READY) ## small changes of what decides, at random: a test notices 95 of 100 (ARGS="--seed 7 --only wire")
 	@.venv/bin/python tests/mutation/run.py $(ARGS)

@@ -1,17 +1,11 @@
 """Damages sound aggregates and holds what is read of them against protobuf's own reader.
 
-    python tests/fuzz/kpl.py [--mutants 1000000] [--seed N]
-
 A mutant is refused, or read whole: as protobuf reads it, every record of it. One whose MD5 does not match is refused,
 whatever it holds. Nothing but CorruptAggregate is raised.
 """
 
 from __future__ import annotations
 
-import argparse
-import random
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import md5
@@ -194,29 +188,3 @@ def read_by_protobuf(data: bytes) -> list[UserRecord] | None:
         ]
     except (DecodeError, IndexError):
         return None
-
-
-def main() -> int:
-    """Fuzz, and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mutants", type=int, default=MUTANTS, help="how many, 1,000,000 by default")
-    parser.add_argument("--seed", type=int, default=None, help="repeats a run")
-    args = parser.parse_args()
-    seed = random.SystemRandom().getrandbits(32) if args.seed is None else args.seed
-    start = time.monotonic()
-
-    def say(count: Count) -> None:
-        print(f"  {count.mutants:>9,} mutants, {count.read:,} read, {time.monotonic() - start:.0f} s", flush=True)
-
-    print(f"seed {seed}")
-    try:
-        count = check(args.mutants, seed, say)
-    except Wrong as wrong:
-        print(f"read as it must not be (--seed {seed}): {wrong}", file=sys.stderr)
-        return 1
-    print(f"{count.mutants:,} mutants: {count.read:,} read as protobuf reads them, the others refused whole")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -114,6 +114,8 @@ def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitte
                 if outcome.answer is None and not outcome.emits:
                     return Taken(state, is_flat=True)
                 return Taken(state, True, _answer(outcome.answer), _requests(arrival, outcome, emitted))
+        if state is not None and not isinstance(state, dict):
+            raise _Unusable(f"the document cannot be stored: {_name(state)} is no object")
         state = _own(state, "the document cannot be stored")
         return Taken(state, state is None, _answer(outcome.answer), _requests(arrival, outcome, emitted))
     if isinstance(outcome, Rejected):

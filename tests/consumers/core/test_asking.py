@@ -146,6 +146,8 @@ def many_times_over() -> Json:
         (Rejected(cast("Any", 7)), "the rule rejects for a reason that is int, not text"),
         (Rejected(cast("Any", None)), "the rule rejects for a reason that is NoneType, not text"),
         (Odd("no"), "the rule raised SystemExit: "),
+        (Accepted(cast("Any", "text")), "the document cannot be stored: str is no object"),
+        (Accepted(cast("Any", [{}])), "the document cannot be stored: list is no object"),
         (Accepted({"x": {1}}), "the document cannot be stored: set is not JSON"),
         (Accepted({"x": Level.HIGH}), "the document cannot be stored: Level is not JSON"),
         (Accepted({"x": Text("y")}), "the document cannot be stored: Text is not JSON"),
