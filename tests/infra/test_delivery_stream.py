@@ -518,6 +518,15 @@ def test_its_trouble_is_told_while_it_lasts() -> None:
     assert (s3.lines(), stream.trouble) == ([b"a"], None)
 
 
+def test_its_thread_has_its_name_and_keeps_no_process_alive() -> None:
+    stream = delivery(FakeKinesis(), FakeS3())
+    stream.start()
+    (thread,) = (one for one in threading.enumerate() if one.name == "delivery-stream-archive")
+    stream.stop()
+    assert thread.daemon
+    assert not thread.is_alive()
+
+
 def test_stopping_what_never_started_does_nothing() -> None:
     kinesis, s3 = FakeKinesis(), FakeS3()
     stream = delivery(kinesis, s3)

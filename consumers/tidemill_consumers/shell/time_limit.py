@@ -42,12 +42,13 @@ class TimeLimit:
             yield watch
             return
         before = signal.signal(signal.SIGALRM, self._tick)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds / TICKS, self.seconds / TICKS)
+        others = signal.setitimer(signal.ITIMER_REAL, self.seconds / TICKS, self.seconds / TICKS)
         try:
             yield watch
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+            signal.setitimer(signal.ITIMER_REAL, *others)  # whoever had set it waits a little longer
 
     def _tick(self, number: int, frame: FrameType | None) -> None:
         if not self._watch.tick():

@@ -16,7 +16,10 @@ from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, S
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.shell.time_limit import TimeLimit, is_possible
 
-pytestmark = pytest.mark.skipif(not is_possible(), reason="no interval timer here")
+pytestmark = [
+    pytest.mark.skipif(not is_possible(), reason="no interval timer here"),
+    pytest.mark.timeout(method="thread"),  # the timer is what these tests are about
+]
 
 SECONDS = 0.1
 LONG = 3600.0
@@ -130,6 +133,18 @@ def test_nothing_of_it_is_left_behind() -> None:
         os.kill(os.getpid(), signal.SIGALRM)
         assert heard == [signal.SIGALRM]
     finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_somebody_elses_timer_goes_on() -> None:
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 500.0, 7.0)
+        planned(TimeLimit(SECONDS), "sleep", "count")
+        left, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert (400.0 < left <= 500.001, interval) == (True, 7.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
