@@ -32,6 +32,10 @@ APPLY = "tidemill_consumers.apply"
 SETTLE = "tidemill_consumers.core.settle"
 QUARANTINE = "tidemill_consumers.shell.quarantine"
 REDRIVE = "tidemill_consumers.shell.redrive"
+STREAMS = "tidemill_consumers.core.streams"
+LOOKING = "tidemill_consumers.shell.streams"
+SEVERAL = "tidemill_consumers.core.several"
+EMITTING = "tidemill_consumers.core.emits"
 OUTBOX = "tidemill.outbox"
 SEQUENCER = "tidemill_local.event_source.sequencer"
 SHARD = "tidemill_local.event_source.shard"
@@ -97,6 +101,31 @@ MUTANTS = [
             "arrival.position <= mark.position", "arrival.position.sequence <= mark.position.sequence"
         ).replace(LOOKED, "if True:"),
     ),
+    Mutant("marks know the shard id alone", STREAMS, 'return f"{stream}/{shard_id}"', "return shard_id"),
+    Mutant(
+        "a stream is known by its ARN alone",
+        STREAMS,
+        'return f"{arn} {round(created * 1000)}"',
+        "return arn",
+    ),
+    Mutant(
+        "which stream it is is asked once",
+        LOOKING,
+        "if known is None or first > known.seen + GAP_SECONDS or first > known.looked + KEPT_SECONDS:",
+        "if known is None:",
+    ),
+    Mutant(
+        "one stream's outcomes displace another's",
+        SEVERAL,
+        "    return any(stream_of_shard(one) != stream for one in marks)\n",
+        "    return False and stream\n",
+    ),
+    Mutant(
+        "what two streams cause to be emitted has one writer",
+        EMITTING,
+        "{stream_of_shard(shard)}/{name}",
+        "any/{name}",
+    ),
     Mutant("redeliveries are applied", PLAN, "if mark and arrival.position <= mark.position:", "if mark and False:"),
     Mutant(
         "producers' repeats are applied",
@@ -131,8 +160,8 @@ MUTANTS = [
     Mutant(
         "outcomes of the delivery at hand are not kept",
         PLAN,
-        "recent = _latest(before.recent, self._outcomes,",
-        "recent = _latest(before.recent, {},",
+        "recent = _latest(left, self._outcomes,",
+        "recent = _latest(left, {},",
     ),
     Mutant(
         "quarantine does not advance the mark",

@@ -32,7 +32,10 @@ from tidemill_local.event_source.records import kinesis_renderer
 from tidemill_local.event_source.sequencer import Invoke
 from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, Start, readable
 
-STREAM_ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
+ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/"
+OWN, OTHER = "requests", "others"
+"""The application's own stream, and one that feeds the same function and table."""
+
 RETENTION = 86_400.0
 REMEMBERED_BYTES = 100_000
 NO_WRITERS: dict[str, Any] = {"writers": {"M": {}}}
@@ -45,7 +48,7 @@ class Client:
 
     def __init__(self, world: World, stream: Stream, writer: str, lanes: int) -> None:
         self._world = world
-        self._stream = stream
+        self.stream = stream
         self._due = math.inf
         # Small records, so that lanes have some that wait behind the one on its way.
         size = world.random.choice([400, 2_000, 25_600])
@@ -83,6 +86,8 @@ class Client:
         world = self._world
 
         def arrive() -> None:
+            if not self.stream.is_there:
+                return settle(Refused("ResourceNotFoundException", "", again=True))
             if world.strikes("put throttled", 0.3):
                 return settle(Refused("ThrottlingException", "", again=True))
             outcomes = [self._entry(record) for record in call.records]
@@ -106,7 +111,7 @@ class Client:
     def _entry(self, record: Any) -> Outcome:
         if self._world.strikes("entry refused", 0.2):
             return Refused("ProvisionedThroughputExceededException", "", again=True)
-        return Acknowledged(*self._stream.put(record.partition_key, record.data, record.hash_key))
+        return Acknowledged(*self.stream.put(record.partition_key, record.data, record.hash_key))
 
 
 class Pollers:
@@ -114,7 +119,7 @@ class Pollers:
 
     def __init__(self, world: World, stream: Stream, config: MappingConfig, function: Callable[[Batch], bytes]) -> None:
         self._world = world
-        self._stream = stream
+        self.stream = stream
         self._config = config
         self._function = function
         self._render = kinesis_renderer(config.stream_arn)
@@ -124,7 +129,7 @@ class Pollers:
 
     def look(self) -> None:
         """Begin to follow the shards that may be read."""
-        shards = {name: shard.parents for name, shard in self._stream.shards.items()}
+        shards = {name: shard.parents for name, shard in self.stream.shards.items()}
         drained = frozenset(name for name, saved in self.saved.items() if saved[-1].drained)
         for name in readable(shards, drained):
             if name not in self._pollers:
@@ -141,13 +146,20 @@ class Pollers:
         """Whether all that stands on the stream is read and done."""
         return all(
             self.saved.get(name, [Checkpoint(Start("TRIM_HORIZON"))])[-1].after == shard.records[-1].sequence
-            for name, shard in self._stream.shards.items()
+            for name, shard in self.stream.shards.items()
             if shard.records
         )
 
     def _start(self, name: str, checkpoint: Checkpoint) -> None:
         self._pollers[name] = _Poller(self, name, checkpoint)
         self._pollers[name].act()
+
+    def begin_anew(self) -> None:
+        """Once the stream is deleted: one that is made again under its name is another."""
+        for poller in self._pollers.values():
+            poller.alive = False
+        self._pollers.clear()
+        self.saved.clear()
 
     def crash(self, name: str) -> None:
         """A poller ends; another begins where it stood, or a little before. Its invocation goes on alone."""
@@ -210,7 +222,7 @@ class _Poller:
         if self._world.strikes("read failed", 0.3):
             self._shard.read_failed(self._world.now)
             return
-        page = self._all._stream.read(self._name, self._after, limit)
+        page = self._all.stream.read(self._name, self._after, limit)
         if page.records:
             self._after = page.records[-1].sequence
         self._shard.took(page, self._world.now)
@@ -266,14 +278,20 @@ class _Poller:
 class Pipeline:
     """All of it."""
 
-    def __init__(self, world: World, rules: Rules, shards: int, batch_size: int, window: float, lanes: int) -> None:
-        self.stream = Stream(world, shards)
+    def __init__(
+        self, world: World, rules: Rules, shards: int, batch_size: int, window: float, lanes: int, *, has_other: bool
+    ) -> None:
+        self.stream = Stream(world, shards, OWN)
+        streams = [self.stream]
+        if has_other:
+            # Its shards have the same ids, and their sequence numbers begin where those of the first begin.
+            streams.append(Stream(world, shards, OTHER, self.stream.starts))
         self.refused: dict[str, bytes] = {}
         """Payloads that are no requests, though they name a client and an id; by the id."""
         self.clients: dict[str, Client] = {}
         """By writer, which is also the name that they are answered under."""
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
-        clients: Any = self.table, self.bucket, self.topic, Kinesis(world, self.stream)
+        clients: Any = self.table, self.bucket, self.topic, Kinesis(world, *streams)
 
         def outbox() -> Outbox:
             size = world.random.choice([400, 25_600])
@@ -289,8 +307,8 @@ class Pipeline:
                 entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
                 replies=Replies(clients[2], "replies", map),
-                emits=Emits(clients[3], "requests", outbox, world.sleep),
-                streams=Streams(clients[3], "requests"),
+                emits=Emits(clients[3], OWN, outbox, world.sleep),
+                streams=Streams(clients[3], OWN),
             )
 
         self._world = world
@@ -299,14 +317,17 @@ class Pipeline:
         """The function's, those that crashed included; each remembers what it saved."""
         self._idle: list[Application] = []
         """Those that wait for an invocation."""
-        config = MappingConfig(
-            STREAM_ARN,
-            batch_size=batch_size,
-            window=window,
-            bisect_batch_on_function_error=True,
-            report_batch_item_failures=True,
-        )
-        self.pollers = Pollers(world, self.stream, config, self._handle)
+        self.sources: list[Pollers] = []
+        """A mapping for each stream; the first is of the application's own."""
+        for stream in streams:
+            config = MappingConfig(
+                ARN + stream.name,
+                batch_size=batch_size,
+                window=window,
+                bisect_batch_on_function_error=True,
+                report_batch_item_failures=True,
+            )
+            self.sources.append(Pollers(world, stream, config, self._handle))
 
     @property
     def write_calls(self) -> int:

@@ -14,7 +14,7 @@ import logging
 import sys
 import time
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -26,21 +26,24 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from simulation.pipeline import STREAM_ARN, Client, Pipeline
+from simulation.pipeline import Client, Pipeline, Pollers
 from simulation.redriving import Operator
+from simulation.services import Stream
 from simulation.world import START, World
 from tidemill import kpl
 from tidemill.request import REDRIVE, Request, encode
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
-from tidemill_consumers.core.emits import EMITTER, IDS, emitter
-from tidemill_consumers.core.streams import life_of
+from tidemill_consumers.core.emits import EMITTER, IDS
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_consumers.shell.quarantine import read
 from tidemill_consumers.shell.redrive import Wanted
+from tidemill_consumers.shell.streams import GAP_SECONDS
 
 REQUESTS_PER_SEED = 2_000
 FAULT_RATE = 0.2
 PROGRESS_SECONDS = 10.0
+AWHILE = 0.5
+"""Simulated seconds after which it is looked again."""
 CALM_SECONDS = 7_200.0
 """Simulated seconds that all may take to settle once nothing fails any more."""
 
@@ -48,18 +51,21 @@ CALM_SECONDS = 7_200.0
 # ── The application: every outcome there is, and a document that shows order ─────────────────────────────────
 
 
-BLANK = {"n": 0, "chain": 0}
+BLANK = {"n": 0, "chain": 0, "other": 0}
+OTHERS = "other-"
+"""How the writers of those begin that send to the other stream. Between the two streams' requests there is no order."""
 
 
 def step(state: State, request: Request) -> Accepted | Rejected:
-    """Counts, and chains a checksum of what was applied, so that another order gives another document."""
+    """Counts, and chains a checksum of what each stream had applied, so that another order gives another document."""
     before, data = state or BLANK, request.data
     if data["refuse"]:
         return Rejected("as it asks for")
-    chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before["chain"])
+    name = "other" if (request.writer or "").startswith(OTHERS) else "chain"
+    chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before[name])
     answer = {"chain": chain} if data["ask"] else None
     emits = [Emit("step", key, _data(then=then)) for key, then in data.get("then", ())]
-    return Accepted({"n": before["n"] + 1, "chain": chain}, answer, tuple(emits))
+    return Accepted({**before, "n": before["n"] + 1, name: chain}, answer, tuple(emits))
 
 
 def _data(refuse: bool = False, ask: bool = False, then: list[Any] | None = None) -> dict[str, Any]:
@@ -141,36 +147,33 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     chance = world.random
     # The same for all: a key of two lanes may be in two shards, and between those there is no order.
     lanes = chance.choice([1, 4, 16])
-    pipeline = Pipeline(
-        world, RULES, chance.randint(1, 4), chance.choice([10, 50, 200]), chance.choice([0.0, 0.5, 2.0]), lanes
-    )
+    pipeline = _pipeline(world, lanes)
     clients = [
-        Client(world, pipeline.stream, f"writer-{seed}-{number}", lanes) for number in range(chance.randint(1, 4))
+        Client(world, source.stream, f"{prefix}{seed}-{number}", lanes)
+        for source, prefix in zip(pipeline.sources, ["writer-", OTHERS], strict=False)
+        for number in range(chance.randint(1, 4))
     ]
     pipeline.clients = {client.writer.id: client for client in clients}
     keys = [f"key/{number}" for number in range(chance.choice([1, 10, 60]))]
     sent = _Sent()
-    pipeline.pollers.watch()
+    for source in pipeline.sources:
+        source.watch()
     moments = sorted([chance.uniform(START, START + 30.0) for _ in range(requests)], reverse=True)
 
     def send() -> None:
-        _send(world, clients, keys, sent)
-        if moments:
+        if not _send(world, clients, keys, sent):
+            world.after(AWHILE, send)
+        elif moments:
             world.at(moments.pop(), send)
 
     world.at(moments.pop(), send)
-    for _ in range(chance.randrange(5)):
-        world.after(chance.uniform(0.0, 30.0), pipeline.stream.reshard)
-    for _ in range(10):
-        world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
-    operator = Operator(world, pipeline.stream, pipeline.bucket, lanes)
-    for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
-        for _ in range(chance.randint(1, 2)):  # perhaps two at once
-            wanted = Wanted() if chance.random() < 0.1 else MENDED
-            world.after(moment, partial(operator.begin, wanted, most=4))
+    _schedule(world, pipeline, sent)
+    operator = _operator(world, pipeline, lanes)
+    if chance.random() < 0.3:
+        world.after(chance.uniform(2.0, 10.0), lambda: _make_again(world, pipeline.sources[-1], clients, operator))
     world.run(lambda: world.now >= START + 35.0, 40.0)
     world.rate = 0.0
-    settled = world.run(lambda: _is_settled(pipeline, clients, operator), CALM_SECONDS)
+    settled = world.run(lambda: len(sent.ids) == requests and _is_settled(pipeline, clients, operator), CALM_SECONDS)
     world.run(lambda: False, 10.0)  # what acts late, acts now
     early = set(operator.put_back)
     for _ in range(2):
@@ -188,14 +191,72 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     return result
 
 
-def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> None:
+def _pipeline(world: World, lanes: int) -> Pipeline:
     chance = world.random
-    client = chance.choice(clients)
+    return Pipeline(
+        world,
+        RULES,
+        chance.randint(1, 4),
+        chance.choice([10, 50, 200]),
+        chance.choice([0.0, 0.5, 2.0]),
+        lanes,
+        has_other=chance.random() < 0.3,
+    )
+
+
+def _schedule(world: World, pipeline: Pipeline, sent: _Sent) -> None:
+    """What happens to the streams at any time: shards split and merge, and what no request is arrives."""
+    chance = world.random
+    for _ in range(chance.randrange(5)):
+        world.after(chance.uniform(0.0, 30.0), chance.choice(pipeline.sources).stream.reshard)
+    for _ in range(10):
+        world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
+
+
+def _operator(world: World, pipeline: Pipeline, lanes: int) -> Operator:
+    chance = world.random
+    operator = Operator(world, pipeline.stream, pipeline.bucket, lanes)
+    for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
+        for _ in range(chance.randint(1, 2)):  # perhaps two at once
+            wanted = Wanted() if chance.random() < 0.1 else MENDED
+            world.after(moment, partial(operator.begin, wanted, most=4))
+    return operator
+
+
+def _make_again(world: World, source: Pollers, clients: list[Client], operator: Operator) -> None:
+    """Delete the stream once it is drained, and make it again, with environments that have known it all the while."""
+    stream = source.stream
+    stream.is_closing = True
+
+    def look() -> None:
+        if operator.at_work or not source.idle or any(one.outbox.pending for one in clients if one.stream is stream):
+            world.after(AWHILE, look)
+            return
+        stream.delete()
+        source.begin_anew()
+        world.after(GAP_SECONDS + world.random.uniform(0.1, 3.0), make)
+
+    def make() -> None:
+        stream.make()
+        stream.is_closing = False
+        world.faults["stream made again"] += 1
+
+    look()
+
+
+def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> bool:
+    """Whether there was a stream to send to."""
+    chance = world.random
+    open_clients = [client for client in clients if not client.stream.is_closing]
+    if not open_clients:
+        return False
+    client = chance.choice(open_clients)
     key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
     fate = chance.random()
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
     then = _follow_ups(world, keys) if 0.02 < fate < 0.06 else []
     sent.ids.append(client.send(cmd, key, _data(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
+    return True
 
 
 def _follow_ups(world: World, keys: list[str]) -> list[Any]:
@@ -211,16 +272,19 @@ def _follow_ups(world: World, keys: list[str]) -> list[Any]:
 def _put_junk(world: World, pipeline: Pipeline, sent: _Sent) -> None:
     """What no request is: bytes, broken JSON, an aggregate whose checksum is wrong."""
     chance = world.random
+    stream = chance.choice(pipeline.sources).stream
+    if stream.is_closing:
+        return world.after(AWHILE, lambda: _put_junk(world, pipeline, sent))
     if chance.random() < 0.3:
-        return _put_refused(world, pipeline, sent)
+        return _put_refused(world, pipeline, stream, sent)
     junk = chance.choice([b'{"cmd":', bytes([0xF3, 0x89, 0x9A, 0xC2, 1, 2, 3]) + chance.randbytes(30), b"\xff\xfe"])
     junk += chance.randbytes(4)
-    pipeline.stream.put(f"key/{chance.randrange(5)}", junk)
+    stream.put(f"key/{chance.randrange(5)}", junk)
     sent.junk.append(junk)
     return None
 
 
-def _put_refused(world: World, pipeline: Pipeline, sent: _Sent) -> None:
+def _put_refused(world: World, pipeline: Pipeline, stream: Stream, sent: _Sent) -> None:
     """An aggregate of what is no request: misrouted, of another version, bytes. The first two ask for an answer."""
     chance = world.random
     client = chance.choice(list(pipeline.clients))
@@ -230,11 +294,13 @@ def _put_refused(world: World, pipeline: Pipeline, sent: _Sent) -> None:
     sent.junk += payloads
     record = kpl.pack([kpl.UserRecord(f"key/{place}", payload) for place, payload in enumerate(payloads)])
     sent.refused.add(record)
-    pipeline.stream.put(f"key/{chance.randrange(5)}", record)
+    stream.put(f"key/{chance.randrange(5)}", record)
 
 
 def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -> bool:
-    return not operator.at_work and not any(client.outbox.pending for client in clients) and pipeline.pollers.idle
+    if operator.at_work or any(client.outbox.pending for client in clients):
+        return False
+    return all(source.idle and not source.stream.is_closing for source in pipeline.sources)
 
 
 # ── What must have come of it ────────────────────────────────────────────────────────────────────────────────
@@ -278,7 +344,7 @@ def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
     quarantined = expected.quarantined
     result.double += max(0, len(kept) - quarantined - len(sent.junk))
     result.lost += max(0, quarantined + len(sent.junk) - len(kept))
-    result.invocations = pipeline.pollers.invocations
+    result.invocations = sum(source.invocations for source in pipeline.sources)
     result.distinct_keys_written = pipeline.table.written
     result.dynamodb_write_calls = pipeline.write_calls
     result.write_units, result.saved_units = pipeline.table.units, pipeline.table.saved_units
@@ -286,10 +352,20 @@ def _judge(pipeline: Pipeline, sent: _Sent, early: set[str]) -> Result:
 
 
 @dataclass
-class _Expected:
-    """What the stream's log says must be, folded."""
+class _Emitted:
+    """A follow-up request that a rule asked for, without writer and counter: two streams' batches race for those."""
 
-    stream: str
+    request: Request
+    key: str
+    """The emitting entity's."""
+    place: int
+    """How many were asked for before."""
+
+
+@dataclass
+class _Expected:
+    """What the streams' logs say must be, folded."""
+
     documents: dict[str, State] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     """The last outcome, by id."""
@@ -299,10 +375,8 @@ class _Expected:
     """Ids of those that the rules could take once they had been mended: all are redriven in the end."""
     quarantined: int = 0
     """Outcomes so, of which a request that is redriven may have several."""
-    emits: dict[str, Request] = field(default_factory=dict)
+    emits: dict[str, _Emitted] = field(default_factory=dict)
     """The follow-up requests, by id."""
-    emitted: Counter[str] = field(default_factory=Counter)
-    """How many, by the emitting key."""
     reordered: int = 0
     """How often a producer's order was not the log's."""
     foreign: int = 0
@@ -310,17 +384,22 @@ class _Expected:
 
 
 def _expected(pipeline: Pipeline, sent: _Sent) -> _Expected:
-    expected = _Expected(life_of(STREAM_ARN, pipeline.stream.created).name)
+    expected = _Expected()
     last: dict[tuple[str, str], int] = {}
+    counters: dict[str, dict[int, int]] = defaultdict(dict)  # of emits, by writer and place
     redriven: set[str] = set()
     requests: dict[bytes, list[Request]] = {}  # what a producer put again need not be read again
-    for record in pipeline.stream.log:
+    # The own stream comes last, for what the other's requests emit stands there.
+    for record in [record for source in reversed(pipeline.sources) for record in source.stream.log]:
         if record.data not in requests:
             requests[record.data] = [] if record.data in sent.refused else _requests(record.data)
         for request in requests[record.data]:
             key, writer, counter = request.key or "", request.writer or "", request.counter or 0
             if writer.startswith(EMITTER):
-                expected.foreign += expected.emits.get(request.id) != request
+                emitted = expected.emits.get(request.id)
+                expected.foreign += not emitted or not _is_as_asked(request, emitted)
+                if emitted:
+                    counters[writer][emitted.place] = counter
             is_redriven = writer.startswith(REDRIVE)
             if writer in redriven or (request.id in expected.statuses and not is_redriven):
                 continue
@@ -334,7 +413,16 @@ def _expected(pipeline: Pipeline, sent: _Sent) -> _Expected:
                 expected.poisoned.add(request.id)
             expected.firsts.setdefault(request.id, status)
             expected.quarantined += status == "quarantined"
+    for by_place in counters.values():
+        in_order = [counter for _, counter in sorted(by_place.items())]
+        expected.reordered += in_order != sorted(set(in_order))
     return expected
+
+
+def _is_as_asked(request: Request, emitted: _Emitted) -> bool:
+    writer = request.writer or ""
+    bare = msgspec.structs.replace(request, writer=None, counter=None)
+    return bare == emitted.request and writer.endswith(f"/{emitted.key}")
 
 
 _decoder = msgspec.json.Decoder(Request)
@@ -356,17 +444,9 @@ def _apply(expected: _Expected, key: str, request: Request) -> str:
         return "rejected"
     expected.documents[key] = outcome.state
     for place, emit in enumerate(outcome.emits):
-        expected.emitted[key] += 1
-        emitted = Request(
-            id=str(uuid5(IDS, f"{request.id}/{place}")),
-            cmd=emit.cmd,
-            key=emit.key,
-            writer=emitter(key, expected.stream),
-            counter=expected.emitted[key],
-            at=request.at,
-            data=emit.data,
-        )
-        expected.emits[emitted.id] = emitted
+        request_id = str(uuid5(IDS, f"{request.id}/{place}"))
+        emitted = Request(id=request_id, cmd=emit.cmd, key=emit.key, at=request.at, data=emit.data)
+        expected.emits[request_id] = _Emitted(emitted, key, len(expected.emits))
     return "accepted"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from simulation.world import World
+from simulation.world import World, error
 from tidemill.request import Receipts
 from tidemill_local.shard_reader import Page, StreamRecord
 
@@ -39,31 +39,63 @@ class StreamShard:
 
 
 class Stream:
-    """A Kinesis stream with shards that split and merge."""
+    """A Kinesis stream with shards that split and merge. It may be deleted, and made again under its name.
 
-    def __init__(self, world: World, shards: int) -> None:
+    Args:
+        world: the world.
+        shards: how many at first.
+        name: what it is called.
+        starts: where its shards' sequence numbers begin, in the order in which they are made; chance has the rest.
+    """
+
+    def __init__(self, world: World, shards: int, name: str = "requests", starts: list[int] | None = None) -> None:
         self._world = world
-        self.created = world.now
-        self._made = 0
+        self._shards = shards
+        self.name = name
+        self.starts = [] if starts is None else starts
         self.shards: dict[str, StreamShard] = {}
         self._homes: dict[str, str] = {}
         """The shard of each hash key or partition key that was met, until shards change."""
         self.log: list[StreamRecord] = []
-        width = HASH_KEYS // shards
-        for number in range(shards):
-            high = HASH_KEYS if number == shards - 1 else (number + 1) * width
+        self.is_closing = False
+        """Whether nothing is to be put any more, for it is about to be deleted."""
+        self.make()
+
+    def make(self) -> None:
+        """Make it; again, with the same shards whose numbers begin where they began before."""
+        self.created = self._world.now
+        self.is_there = True
+        self._made = 0
+        width = HASH_KEYS // self._shards
+        for number in range(self._shards):
+            high = HASH_KEYS if number == self._shards - 1 else (number + 1) * width
             self._make(number * width, high)
+
+    def delete(self) -> None:
+        """Delete it with all its records."""
+        self.is_there = False
+        self.shards.clear()
+        self._homes.clear()
 
     def _make(self, low: int, high: int, *parents: str) -> None:
         # Nothing may rest on how a child's numbers compare with its parent's. They become longer as they grow, too:
         # as text "9…" is above "10…".
-        sequence = 10 ** self._world.random.randint(20, 22) - self._world.random.randrange(100) * 10**17
+        if self._made == len(self.starts):
+            digits = self._world.random.randint(20, 22)
+            self.starts.append(10**digits - self._world.random.randrange(100) * 10**17)
+        sequence = self.starts[self._made]
         self.shards[f"shardId-{self._made:012d}"] = StreamShard(low, high, sequence, parents)
         self._made += 1
         self._homes.clear()
 
     def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
-        """Store a record: the shard and the sequence number."""
+        """Store a record: the shard and the sequence number.
+
+        Raises:
+            ClientError: it is deleted.
+        """
+        if not self.is_there:
+            raise error("ResourceNotFoundException")
         name = self._homes.get(hash_key or partition_key) or self._home(partition_key, hash_key)
         shard = self.shards[name]
         shard.sequence += 1 + self._world.random.getrandbits(59)
@@ -82,6 +114,8 @@ class Stream:
 
     def reshard(self) -> None:
         """Split a shard, or merge two that adjoin."""
+        if not self.is_there:
+            return
         chance = self._world.random
         opened = sorted(((n, s) for n, s in self.shards.items() if not s.closed), key=lambda one: one[1].low)
         if len(opened) > 1 and chance.random() < 0.5:
@@ -108,27 +142,32 @@ class Stream:
 
 
 class Kinesis:
-    """The stream, as PutRecords and DescribeStreamSummary."""
+    """Streams, as PutRecords and DescribeStreamSummary."""
 
-    def __init__(self, world: World, stream: Stream) -> None:
+    def __init__(self, world: World, *streams: Stream) -> None:
         self._world = world
-        self._stream = stream
+        self._streams = {stream.name: stream for stream in streams}
 
     def put_records(self, StreamName: str, Records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         assert 0 < len(Records) <= 500
-        return self._world.call("stream", lambda: {"Records": [self._entry(**one) for one in Records]})
+        stream = self._streams[StreamName]
+        return self._world.call("stream", lambda: {"Records": [self._entry(stream, **one) for one in Records]})
 
     def describe_stream_summary(self, StreamARN: str) -> dict[str, Any]:
+        stream = self._streams[StreamARN.rpartition("/")[2]]
+
         def act() -> dict[str, Any]:
-            created = datetime.fromtimestamp(self._stream.created, UTC)
+            if not stream.is_there:
+                raise error("ResourceNotFoundException")
+            created = datetime.fromtimestamp(stream.created, UTC)
             return {"StreamDescriptionSummary": {"StreamARN": StreamARN, "StreamCreationTimestamp": created}}
 
         return self._world.call("streams", act)
 
-    def _entry(self, Data: bytes, PartitionKey: str, ExplicitHashKey: str) -> dict[str, str]:
+    def _entry(self, stream: Stream, Data: bytes, PartitionKey: str, ExplicitHashKey: str) -> dict[str, str]:
         if self._world.strikes("emits' entry refused", 0.3):
             return {"ErrorCode": "ProvisionedThroughputExceededException"}
-        shard, sequence = self._stream.put(PartitionKey, Data, ExplicitHashKey)
+        shard, sequence = stream.put(PartitionKey, Data, ExplicitHashKey)
         return {"ShardId": shard, "SequenceNumber": sequence}
 
 

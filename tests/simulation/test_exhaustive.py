@@ -38,6 +38,8 @@ class Log:
 
     data: list[bytes] = field(default_factory=list)
     created: float = 0.0
+    name: str = "requests"
+    is_there: bool = True
 
     def put(self, partition_key: str, data: bytes, hash_key: str | None = None) -> tuple[str, str]:
         self.data.append(data)

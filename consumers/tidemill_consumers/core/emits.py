@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 from tidemill.request import Request, decode, encode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill_consumers.core.batch import Arrival, Emit, Emitted
+from tidemill_consumers.core.streams import stream_of_shard
 
 MAX_EMIT_BYTES = 16 * 1024
 """Of all follow-up requests of one request, for they are kept in the item until they have left."""
@@ -40,7 +41,7 @@ def emitter(key: str, shard: str, is_proven: bool = False) -> str:
     """
     encoded = key.encode()
     name = key if len(encoded) <= LONGEST_PLAIN_KEY else sha256(encoded).hexdigest()
-    return f"{PROVEN_EMITTER if is_proven else EMITTER}{shard.partition('/')[0]}/{name}"
+    return f"{PROVEN_EMITTER if is_proven else EMITTER}{stream_of_shard(shard)}/{name}"
 
 
 def is_emitted(request: Request) -> bool:

@@ -5,6 +5,8 @@ Room: core. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tidemill.request import Json, Reply, Status
@@ -16,23 +18,47 @@ class _Outcome(msgspec.Struct, frozen=True, array_like=True):
     status: Status | None = None
     data: Json = None
     error: str | None = None
+    stream: str | None = None
 
 
 class _Id(msgspec.Struct, frozen=True, array_like=True):
     id: str
 
 
+_PLACE_OF_STREAM = 4
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Outcome)
 _id_decoder = msgspec.json.Decoder(_Id)
 
 
-def kept(request_id: str, reply: Reply | None) -> str:
-    """The outcome as JSON: id, status, data and error; of one that is not known any more the id alone."""
+def kept(request_id: str, reply: Reply | None, stream: str | None = None) -> str:
+    """The outcome as JSON: id, status, data, error and stream; of one that is not known any more the id alone.
+
+    Args:
+        request_id: whose it is.
+        reply: the outcome.
+        stream: the name of the stream that the request came by, where requests of several change the entity.
+    """
     parts: list[Json] = [request_id] if reply is None else [request_id, reply.status, reply.data, reply.error]
+    if stream is not None:
+        parts += [None] * (_PLACE_OF_STREAM - len(parts)) + [stream]
     while parts[-1] is None:
         parts.pop()
     return _encoder.encode(parts).decode()
+
+
+def stream_of(text: str) -> str | None:
+    """The stream that it names, if it does."""
+    return _decoder.decode(text).stream
+
+
+def of_stream(recent: Mapping[str, str], stream: str) -> dict[str, str]:
+    """Outcomes, those that name no stream as ones of that stream."""
+    return {
+        request_id: text if stream_of(text) else kept(request_id, reply_of(text), stream)
+        for request_id, text in recent.items()
+    }
 
 
 def reply_of(text: str) -> Reply | None:

@@ -38,6 +38,14 @@ from tidemill_consumers.core.fitting import (
     latest_that_fit,
 )
 from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of
+from tidemill_consumers.core.several import (
+    displaced,
+    has_other_streams,
+    room_beside_others,
+    streams_of,
+    with_streams,
+)
+from tidemill_consumers.core.streams import stream_of_shard
 from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
@@ -94,7 +102,7 @@ def plan(
 
 
 def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch) -> Write:
-    folding = _Folding(entity, rules, watch)
+    folding = _Folding(entity, arrivals[0].shard, rules, watch)
     stopped = None
     for arrival in arrivals:
         if folding.is_full and not folding.has_passed(arrival):
@@ -118,7 +126,15 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
 class _Folding:
     """One key's fold in progress. Lives within `_fold` only, for the sake of speed on hot keys."""
 
-    def __init__(self, entity: Entity, rules: Rules, watch: Watch) -> None:
+    def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch) -> None:
+        self._shard = shard
+        self._stream: str | None = None
+        """The shard's, where others feed the entity too; outcomes name it then."""
+        self._room = MAX_OUTCOME_BYTES
+        if entity.marks and has_other_streams(entity, shard):
+            entity = with_streams(entity, shard)
+            self._stream = stream_of_shard(shard)
+            self._room = min(self._room, room_beside_others(entity, shard))
         self._before = entity
         self._rules = rules
         self._watch = watch
@@ -193,7 +209,12 @@ class _Folding:
         emits = (*self._of_other_shards(marks), *self.emits) if before.emits or self.emits else ()
         recent: dict[str, str] = {}
         if before.recent or self._outcomes:  # most entities keep none
-            recent = _latest(before.recent, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
+            earlier = {one: text for one, text in before.recent.items() if one not in self._outcomes}
+            if self._stream is None:
+                left = list(earlier.items())[-MAX_RECENT:]
+            else:
+                left = displaced(earlier, self._shard, marks, MAX_RECENT)
+            recent = _latest(left, self._outcomes, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
             marks = self._with_what_is_known(marks, recent)
         return Entity(
             key=before.key,
@@ -208,13 +229,18 @@ class _Folding:
 
     def _with_what_is_known(self, marks: dict[str, Mark], recent: Mapping[str, str]) -> dict[str, Mark]:
         """The marks, of which those are marked whose outcomes may have been among the ones that had to go."""
-        if self._before.recent.keys() <= recent.keys() and self._outcomes.keys() <= recent.keys():
-            return marks
+        dropped = self._before.recent.keys() - recent.keys()
         all_of_these = self._outcomes.keys() <= recent.keys()
-        return {
-            shard: replace(mark, known=mark.known and all_of_these and shard in self._since)
-            for shard, mark in marks.items()
-        }
+        if not dropped and all_of_these:
+            return marks
+        hurt = None if self._stream is None else streams_of(self._before.recent, dropped)
+
+        def is_known(shard: str, mark: Mark) -> bool:
+            if shard in self._since:
+                return mark.known and all_of_these
+            return mark.known and hurt is not None and stream_of_shard(shard) not in hurt
+
+        return {shard: replace(mark, known=is_known(shard, mark)) for shard, mark in marks.items()}
 
     def _of_other_shards(self, marks: Mapping[str, Mark]) -> list[Emitted]:
         """What other shards' arrivals emitted and may not have left; the oldest go where there is no room.
@@ -346,7 +372,7 @@ class _Folding:
         return None if text is None else reply_of(text)
 
     def _keep(self, request_id: str, outcome: Reply | None) -> None:
-        text = kept(request_id, outcome)
+        text = kept(request_id, outcome, self._stream)
         size = outcome_bytes(text)
         if request_id in self._outcomes:
             size -= outcome_bytes(self._outcomes[request_id])
@@ -355,7 +381,7 @@ class _Folding:
 
     def _add_bytes(self, size: int) -> None:
         self._outcome_bytes += size
-        self.is_full = len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= MAX_OUTCOME_BYTES
+        self.is_full = len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= self._room
 
     def _receipt(self, arrival: Arrival, reply: Reply) -> None:
         if arrival.request.client is not None:
@@ -405,9 +431,9 @@ def _forget_old_shards(marks: dict[str, Mark], retention: float) -> dict[str, Ma
     return {shard: mark for shard, mark in marks.items() if mark.arrived >= horizon}
 
 
-def _latest(before: Mapping[str, str], now: Mapping[str, str], max_bytes: int) -> dict[str, str]:
-    earlier = [one for one in before.items() if one[0] not in now]
-    latest = [*earlier[-MAX_RECENT:], *now.items()]
+def _latest(left: Sequence[tuple[str, str]], now: Mapping[str, str], max_bytes: int) -> dict[str, str]:
+    """What is left of earlier outcomes, and those of the delivery at hand, less the first where there is no room."""
+    latest = [*left, *now.items()]
     room = max_bytes - sum([outcome_bytes(text) for _, text in latest])
     oldest = 0
     while room < 0:

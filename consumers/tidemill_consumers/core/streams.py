@@ -84,6 +84,11 @@ def shard_of(stream: str, shard_id: str) -> str:
     return f"{stream}/{shard_id}"
 
 
+def stream_of_shard(shard: str) -> str:
+    """The name of its stream; a shard of which none is known stands for one."""
+    return shard.partition("/")[0]
+
+
 def is_alone(shard: str) -> bool:
     """Whether it is an id without a stream: of a mark that is older than such names."""
     return shard.startswith(ALONE)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.request import Reply
-from tidemill_consumers.core.outcomes import id_of, kept, outcome_bytes, reply_of
+from tidemill_consumers.core.outcomes import id_of, kept, of_stream, outcome_bytes, reply_of, stream_of
 from values import storable_texts, storable_values
 
 replies = st.builds(
@@ -37,3 +37,22 @@ def test_what_is_empty_takes_no_room() -> None:
     assert kept("i", Reply("i", "accepted")) == '["i","accepted"]'
     assert kept("i", Reply("i", "accepted", {"left": 1})) == '["i","accepted",{"left":1}]'
     assert kept("i", Reply("i", "rejected", error="no")) == '["i","rejected",null,"no"]'
+
+
+def test_an_outcome_names_its_stream_where_there_are_several() -> None:
+    rejected = Reply("i", "rejected", error="no")
+    assert kept("i", rejected, "b") == '["i","rejected",null,"no","b"]'
+    assert kept("i", Reply("i", "accepted"), "b") == '["i","accepted",null,null,"b"]'
+    assert kept("i", None, "b") == '["i",null,null,null,"b"]'
+    assert [stream_of(kept("i", one, "b")) for one in (rejected, None)] == ["b", "b"]
+    assert [reply_of(kept("i", one, "b")) for one in (rejected, None)] == [rejected, None]
+    assert [stream_of(kept("i", one)) for one in (rejected, None)] == [None, None]
+
+
+def test_outcomes_that_name_no_stream_are_given_one() -> None:
+    recent = {"i": kept("i", Reply("i", "rejected", error="no")), "u": kept("u", None), "v": kept("v", None, "a")}
+    assert of_stream(recent, "b") == {
+        "i": '["i","rejected",null,"no","b"]',
+        "u": '["u",null,null,null,"b"]',
+        "v": '["v",null,null,null,"a"]',
+    }

@@ -471,7 +471,7 @@ def test_follow_up_requests_of_shards_that_are_gone_do_not_fill_an_item() -> Non
     rules: Rules = {"emit": lambda state, request: Accepted(state, emits=(Emit("hear", "a", {"x": "y" * 10_000}),))}
     entity = Entity("k")
     for shard in range(20):
-        batch = [arrival(n, "emit", writer=f"w{shard}", shard=f"s{shard}") for n in range(1, 4)]
+        batch = [arrival(n, "emit", writer=f"w{shard}", shard=f"s/{shard}") for n in range(1, 4)]
         (write,) = plan(batch, {"k": entity}, rules, DAY).writes
         entity = saved(write)
         assert entity.emits[-3:] == write.emits
@@ -534,10 +534,53 @@ def test_what_another_shard_s_outcomes_displaced_is_not_answered_wrongly() -> No
     first = fold([arrival(n, "refuse") for n in range(1, 4)])
     entity = saved(first)
     for n in range(4, 4 + MAX_RECENT):
-        entity = saved(fold([arrival(n, "refuse", shard="child")], entity))
+        entity = saved(fold([arrival(n, "refuse", shard="s/child")], entity))
     assert "w-1" not in entity.recent
     again = fold([arrival(n, "refuse") for n in range(1, 4)], entity)
     assert {one.reply.status for one in again.receipts} <= {"rejected"}
+
+
+def test_another_stream_displaces_nothing_that_may_still_be_asked_for() -> None:
+    """Two streams' batches come at the same time: one's may be saved, and not answered, while the other's go on."""
+    first = fold([arrival(1), *[arrival(n, "refuse") for n in range(2, 50)], arrival(50)])
+    entity = saved(first)
+    for n in range(1, 2 * MAX_RECENT):
+        entity = saved(fold([arrival(n, "refuse", writer="v", shard="b/0")], entity))
+    again = fold([arrival(1), *[arrival(n, "refuse") for n in range(2, 50)], arrival(50)], entity)
+    assert (again.becomes, again.receipts) == (None, first.receipts)
+    assert [one for one in entity.recent if one.startswith("v")] == [
+        f"v-{n}" for n in range(MAX_RECENT - 1, 2 * MAX_RECENT)
+    ]
+    # Once it goes on itself, it is displaced as ever.
+    later = saved(fold([arrival(n, "refuse") for n in range(51, 60)], entity))
+    assert [one for one in later.recent if one.startswith("w")] == [f"w-{n}" for n in range(18, 60) if n != 50]
+
+
+def test_a_stream_that_is_gone_is_displaced_once_its_marks_are() -> None:
+    entity = saved(fold([arrival(n, "refuse") for n in range(1, 50)]))
+    entity = saved(fold([arrival(1, "refuse", writer="v", shard="b/0")], entity))
+    assert len(entity.recent) == 50
+    late = replace(arrival(2, "refuse", writer="v", shard="b/0"), arrived=5000.0 + DAY)
+    assert len(saved(fold([late], entity)).recent) == MAX_RECENT + 1
+
+
+def test_what_two_streams_cause_to_be_emitted_has_room_beside_each_other() -> None:
+    rules: Rules = {"emit": lambda state, request: Accepted(state, emits=(Emit("hear", "a", {"x": "y" * 9_000}),))}
+    batches = {shard: [arrival(n, "emit", writer=shard, shard=shard) for n in range(1, 9)] for shard in ("a/0", "b/0")}
+    entity, left = Entity("k"), dict(batches)
+    stopped: list[str] = []
+    for shard in ["a/0", "b/0"] * 20:
+        if not left[shard]:
+            continue
+        (write,) = plan(left[shard], {"k": entity}, rules, DAY).writes
+        others = [one for one in entity.emits if one.shard != shard]
+        entity = saved(write)
+        assert [one for one in entity.emits if one.shard != shard] == others, "the other's may not have left"
+        assert sum(map(kept_bytes, entity.emits)) <= MAX_RECENT_BYTES
+        stopped += [shard] if write.stopped else []
+        left[shard] = [one for one in left[shard] if write.stopped and one.position >= write.stopped]
+    assert left == {"a/0": [], "b/0": []}
+    assert set(stopped) == {"a/0", "b/0"}
 
 
 # ---- who it is from

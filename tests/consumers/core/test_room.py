@@ -101,7 +101,7 @@ def test_an_outcome_told_again_takes_no_more_room() -> None:
 def test_whose_outcomes_were_dropped_is_not_answered_and_others_are() -> None:
     """Of a delivery that comes again, what is not kept any more is not taken for the plain "accepted"."""
     first = [refused(n, 2000) for n in range(1, 21)]
-    entity = saved(fold([refused(100 + n, 2000, "child") for n in range(20)], saved(fold(first))))
+    entity = saved(fold([refused(100 + n, 2000, "s/child") for n in range(20)], saved(fold(first))))
     kept = [name for name in entity.recent if name < "0100"]
     assert kept == [f"{n:04}" for n in range(5, 21)]
     again = fold(first, entity)
