@@ -147,22 +147,25 @@ class Service:
         url: where it is.
         calls: the bodies of all calls, in the order they came.
         methods: of those.
+        headers: of those.
     """
 
     def __init__(self, url: str, usually: Answer, *answers: Answer) -> None:
         self.url = url
         self.calls: list[dict[str, Any]] = []
         self.methods: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self._usually = usually
         self._answers = deque(answers)
         self._lock = Lock()
 
-    def answer(self, method: str, body: bytes) -> bytes:
+    def answer(self, method: str, headers: dict[str, str], body: bytes) -> bytes:
         """What is sent for it."""
         call = json.loads(body or b"{}") if body[:1] in (b"", b"{") else {"body": body}
         with self._lock:
             self.calls.append(call)
             self.methods.append(method)
+            self.headers.append(headers)
             answer = self._answers.popleft() if self._answers else self._usually
         return answer(call)
 
@@ -173,15 +176,15 @@ def service(*answers: Answer, usually: Answer = good) -> Iterator[Service]:
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            length = 0
+            headers: dict[str, str] = {}
             method = self.rfile.readline().partition(b" ")[0].decode()
             while (line := self.rfile.readline().strip()) != b"":
                 name, _, value = line.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
+                headers[name.decode().lower()] = value.strip().decode()
                 if name.lower() == b"expect":
                     self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.wfile.write(running.answer(method, self.rfile.read(length)))
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            self.wfile.write(running.answer(method, headers, body))
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

@@ -108,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the load test; 0 when nothing was lost, double or out of order, and every limit was kept."""
     _say("tidemill: the same workload through the same rules, one way after the other")
     # Imported here: the line above must not wait for them.
+    from tidemill import Misconfigured
     from tidemill_cli.bench_runs import NotPossible
     from tidemill_cli.stack import NoStack
     from tidemill_load.prices import PriceError
@@ -124,7 +125,16 @@ def run(args: argparse.Namespace) -> int:
         _write(result, args)
     except BrokenPipeError:
         raise  # of those who read what we say
-    except (TraceError, PriceError, DeploymentFailed, EmulatorError, NoStack, NotPossible, OSError) as error:
+    except (
+        TraceError,
+        PriceError,
+        DeploymentFailed,
+        EmulatorError,
+        NoStack,
+        Misconfigured,
+        NotPossible,
+        OSError,
+    ) as error:
         print(f"tidemill bench: {error}", file=sys.stderr)
         return 1
     return _judge(result, args)

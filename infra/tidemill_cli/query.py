@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tidemill import Misconfigured
 from tidemill_analytics.archive import Archive, ArchiveError, queries
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, NoStack, access, outputs
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             _show_queries()
         else:
             _show(_ask(args), args)
-    except (ArchiveError, QueryError) as error:
+    except (ArchiveError, QueryError, Misconfigured) as error:
         Console(stderr=True, soft_wrap=True).print(Text(f"tidemill query: {printable(str(error))}"))
         return 1
     return 0

@@ -108,7 +108,7 @@ class _Command:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         named = args.stack or (args.bucket and (args.stream or not args.apply))
-        self._access = access(default_endpoint=None if named else LOCAL_ENDPOINT)
+        self._access = access(None if named else LOCAL_ENDPOINT, args.stream or "")
         self._bucket, self._stream = self._places()
         config = Config(max_pool_connections=32, retries={"mode": "standard"})
         self._objects = Objects(self._access.client("s3", config), self._bucket, seals=self._seals())

@@ -118,7 +118,7 @@ def _check(args: argparse.Namespace) -> None:
 class _Command:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
-        self._access = access(default_endpoint=None if args.stack or args.stream else LOCAL_ENDPOINT)
+        self._access = access(None if args.stack or args.stream else LOCAL_ENDPOINT, args.stream or "")
         self._outputs = {} if args.stream else self._stack()
         self._stream = args.stream or self._outputs["StreamName"]
         self._out = console()

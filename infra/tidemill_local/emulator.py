@@ -194,6 +194,7 @@ class Emulator:
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": ROOT_KEY,
             "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+            "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
         }
 

@@ -13,18 +13,28 @@ if TYPE_CHECKING:
 REMEDIES = {
     "AccessDeniedException": "allow the caller kinesis:PutRecords on the stream",
     "Closed": "close without a timeout, or with a longer one",
-    "Dropped": "raise max_pending_bytes or the spool's max_bytes, or let send wait: on_full='wait'",
+    "Dropped": "raise max_pending_bytes or the spool's max_bytes, or let send wait: when_full='wait'",
     "Expired": "give it a longer ttl, or none",
-    "ExpiredTokenException": "get new credentials and make a new producer",
+    "ExpiredTokenException": "get new credentials, and start the process again if it was given them at its start",
     "InvalidArgumentException": "compare record_bytes with the stream's record limit",
     "InvalidSignatureException": "compare this machine's clock and the credentials",
     "KMSAccessDeniedException": "allow the caller kms:GenerateDataKey on the stream's key",
     "MalformedResponse": "look at what answers there: compare AWS_ENDPOINT_URL, and the network's proxy",
     "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoRegionError": "set AWS_REGION, such as eu-west-1",
+    "PartialCredentialsError": "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "ProfileNotFound": "compare AWS_PROFILE with `aws configure list-profiles`",
     "ResourceNotFoundException": "compare the stream's name, AWS_REGION and AWS_ENDPOINT_URL; or create it",
+    "SSOTokenLoadError": "run `aws sso login`",
+    "TokenRetrievalError": "run `aws sso login`",
+    "UnauthorizedSSOTokenError": "run `aws sso login`",
     "UnrecognizedClientException": "compare the credentials and AWS_ENDPOINT_URL",
 }
 """What to do about an error that no retry can cure, or that lasts."""
+
+
+SETTINGS = "compare the variables AWS_* and ~/.aws/config"
+"""What to do about settings of AWS that botocore cannot make sense of."""
 
 
 class GivenUp(Exception):
@@ -75,7 +85,7 @@ class Misconfigured(Exception):
     """The producer cannot work as it is set up; nothing has been sent.
 
     Attributes:
-        field: what is wrong: `stream`, `region` or `credentials`.
+        field: what is wrong: `stream`, `region`, `credentials` or `settings`.
     """
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:

@@ -119,7 +119,7 @@ class Producer:
     Args:
         stream: the stream's name or ARN.
         client: who sends: `Request.client` of all requests that name no other.
-        kinesis: a boto3 Kinesis client. None makes one, so AWS_ENDPOINT_URL and AWS_REGION hold.
+        kinesis: a boto3 Kinesis client. None makes one in the ARN's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
         replies: the URL of the client's queue of replies, or what hears them otherwise: for `send(reply=True)` and
             `request`. The producer takes all of its messages.
         spool: a `Spool`: what `send` accepted is in its file first, and is sent by the next producer on it if this one

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tidemill.region import make_client
 from tidemill.request import Receipts, RefusedRequest, Reply, Status, decode_receipts
 from tidemill.trouble import Trouble, pause, text_of
 
@@ -55,7 +56,7 @@ class Replies:
 
     Args:
         queue_url: the queue's URL.
-        sqs: a boto3 SQS client. None makes one, so AWS_ENDPOINT_URL and AWS_REGION hold.
+        sqs: a boto3 SQS client. None makes one in the URL's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
         wait: waits so many seconds, between the tries of an iteration.
     """
 
@@ -64,7 +65,7 @@ class Replies:
     ) -> None:
         self._queue_url = queue_url
         self._owns_sqs = sqs is None
-        self._sqs = sqs or _make_sqs()
+        self._sqs = sqs or _make_sqs(queue_url)
         self._seen: dict[str, Status] = {}
         self._handed_over: list[str] = []
         self._waiting: deque[Reply] = deque()
@@ -86,8 +87,9 @@ class Replies:
             QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=wait_seconds
         )
         messages = answer.get("Messages", [])
+        handles = [message["ReceiptHandle"] for message in messages]  # before any reply counts as seen
         replies = [reply for message in messages for reply in self._read(message)]
-        self._handed_over = [message["ReceiptHandle"] for message in messages]
+        self._handed_over = handles
         return replies
 
     def __iter__(self) -> Iterator[Reply]:
@@ -208,12 +210,12 @@ def _say(message: str, line: str | None) -> None:
         _log.warning(message, line)
 
 
-def _make_sqs() -> SQSClient:
-    import boto3  # here, for `import tidemill` to be quick
-    from botocore.config import Config
+def _make_sqs(queue_url: str) -> SQSClient:
+    from botocore.config import Config  # here, for `import tidemill` to be quick
 
     # Whoever asks does so again, with a back-off; and the end of a block must not wait for many tries.
     config = Config(
         retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=LONGEST_WAIT + 10
     )
-    return boto3.client("sqs", config=config)
+    sqs: SQSClient = make_client("sqs", queue_url, config)
+    return sqs

@@ -14,6 +14,7 @@ from tidemill.buffer import THROTTLED, Refused
 from tidemill.failures import REMEDIES, Misconfigured, failure
 from tidemill.log import log
 from tidemill.processes import renew_connections, renew_credentials
+from tidemill.region import check_region, make_client
 from tidemill.transport import PUTS, quicken
 
 if TYPE_CHECKING:
@@ -39,16 +40,17 @@ class Wire:
 
     Args:
         stream: its name or ARN.
-        kinesis: a boto3 Kinesis client. None makes one, so AWS_ENDPOINT_URL and AWS_REGION hold.
+        kinesis: a boto3 Kinesis client. None makes one in the ARN's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
 
     Raises:
-        Misconfigured: no client can be made, such as without a region.
+        Misconfigured: no client can be made, such as without a region, or the stream's ARN is of another.
     """
 
     def __init__(self, stream: str, kinesis: KinesisClient | None) -> None:
         self.stream = stream
         self._owns_kinesis = kinesis is None
-        self.kinesis = kinesis or _make_kinesis()
+        self.kinesis = kinesis or _make_kinesis(stream)
+        check_region(self.kinesis, stream)
         self._counts_sends = _sends.watch(self.kinesis)
         self._is_copy = False
         self._where: Any = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
@@ -59,17 +61,18 @@ class Wire:
         Raises:
             Misconfigured: no credentials, or such as will not do; no such stream, or one without order.
         """
-        from botocore.exceptions import ClientError, NoCredentialsError
+        from botocore.exceptions import ClientError
 
         try:
             answer: Any = self.kinesis.describe_stream_summary(**self._where)
             strategy = answer["StreamDescriptionSummary"].get("RecordDistributionStrategy")
-        except NoCredentialsError as error:
-            raise Misconfigured("credentials", str(error), REMEDIES["NoCredentialsError"]) from None
         except ClientError as error:
             self._check_refusal(refused(error.response).code, error)
             return
         except Exception as error:  # no answer, or one that cannot be read
+            remedy = REMEDIES.get(type(error).__name__)
+            if remedy:  # they are not to be had, and waiting does not help
+                raise Misconfigured("credentials", str(error), remedy) from None
             log.warning("cannot look at the stream %s yet: %r", self.stream, error)
             return
         if strategy == "AUTO":
@@ -113,7 +116,7 @@ class Wire:
 
     def _reconnect(self) -> None:
         if self._owns_kinesis:
-            self.kinesis = _make_kinesis()
+            self.kinesis = _make_kinesis(self.stream)
             renew_credentials(self.kinesis)
             self._counts_sends = _sends.watch(self.kinesis)
         else:
@@ -130,10 +133,9 @@ class Wire:
         log.debug("cannot look at the stream %s: %s", self.stream, error)
 
 
-def _make_kinesis() -> KinesisClient:
+def _make_kinesis(stream: str) -> KinesisClient:
     import boto3  # here, for `import tidemill` to be quick
     from botocore.config import Config
-    from botocore.exceptions import NoRegionError, ProfileNotFound
 
     config = Config(
         # The outbox retries, lane by lane and failed entries only. Retries beneath it would repeat the
@@ -146,14 +148,8 @@ def _make_kinesis() -> KinesisClient:
         read_timeout=20,
         tcp_keepalive=True,
     )
-    try:
-        return quicken(boto3.client("kinesis", config=config), PUTS)
-    except NoRegionError as error:
-        raise Misconfigured("region", str(error), "set AWS_REGION, such as eu-west-1") from None
-    except ProfileNotFound as error:
-        raise Misconfigured(
-            "credentials", str(error), "compare AWS_PROFILE with `aws configure list-profiles`"
-        ) from None
+    kinesis: KinesisClient = quicken(make_client("kinesis", stream, config), PUTS)
+    return kinesis
 
 
 def _is_refused(outcome: Outcome) -> bool:

@@ -26,7 +26,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from tidemill import Producer, Replies, Request, StillPending
-from tidemill.failures import GivenUp
+from tidemill.failures import GivenUp, Misconfigured
+from tidemill.region import make_client, region_of_environment
 from tidemill.reply_queue import reply_queue
 from tidemill_load.planned import Planned
 from tidemill_load.workload import generate
@@ -81,7 +82,7 @@ class Answers:
 
     def __init__(self, environment: Environment, topic_arn: str, clients: str) -> None:
         self._environment = environment
-        session: Any = boto3.Session()
+        session: Any = boto3.Session(region_name=region_of_environment())
         self._open = ExitStack()
         self._url = self._open.enter_context(
             reply_queue(session.client, topic_arn, {"prefix": clients}, name="tidemill-locust")
@@ -147,12 +148,12 @@ class Pipe:
         """Before each client's and each content's name, so that runs do not meet in the table."""
         self.outputs = _outputs(options.stack)
         self.stream = self.outputs["StreamName"]
-        self._session = boto3.Session()
+        self._session: Any = boto3.Session(region_name=region_of_environment())
         credentials = self._session.get_credentials()
         if credentials is None:
             raise NoCredentialsError
         self._credentials = credentials
-        self.kinesis = boto3.client(
+        self.kinesis = self._session.client(
             "kinesis",
             config=Config(max_pool_connections=CONNECTIONS, retries={"mode": "standard", "total_max_attempts": 1}),
         )
@@ -240,7 +241,7 @@ class Pipe:
 def _outputs(stack: str) -> Mapping[str, str]:
     """The outputs of the stack; ends the process with a sentence where there is none."""
     try:
-        described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    except (BotoCoreError, ClientError) as error:
+        described = make_client("cloudformation", "").describe_stacks(StackName=stack)["Stacks"]
+    except (BotoCoreError, ClientError, Misconfigured) as error:
         sys.exit(f"no stack {stack!r} answers ({error}); run `tidemill up` and export what it prints, or name --stack")
     return {one["OutputKey"]: one["OutputValue"] for one in described[0].get("Outputs", [])}

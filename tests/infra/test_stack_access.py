@@ -1,0 +1,100 @@
+"""Where the commands ask, and as whom: profiles, regions and credentials that are not as they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tidemill import Misconfigured
+from tidemill_cli.stack import LOCAL_ENDPOINT, LOCAL_KEY, LOCAL_REGION, Access, NoStack, access, outputs
+from tidemill_local.emulator import REGION, Emulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Patch = pytest.MonkeyPatch
+
+ARN = "arn:aws:kinesis:ap-south-1:111122223333:stream/requests"
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: Patch, tmp_path: Path) -> None:
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE", "ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def keys(monkeypatch: Patch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"AWS_PROFILE": "gone"}, {"AWS_REGION": "eu-west-1"}, {"AWS_DEFAULT_REGION": "eu-west-1"}]
+)
+def test_the_local_platform_needs_no_settings(settings: dict[str, str], monkeypatch: Patch) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    where = access(LOCAL_ENDPOINT)
+    assert where == Access(LOCAL_ENDPOINT, REGION, LOCAL_KEY, LOCAL_KEY)
+    client = where.client("kinesis")
+    assert (client.meta.region_name, client.meta.endpoint_url) == (LOCAL_REGION, LOCAL_ENDPOINT)
+    client.close()
+
+
+def test_aws_is_asked_in_the_region_that_is_said(monkeypatch: Patch) -> None:
+    keys(monkeypatch)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    assert access(None).region == "eu-west-3"
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert access(None).region == "eu-west-1"
+    assert access(None, "requests").region == "eu-west-1"
+    assert access(None, ARN).region == "ap-south-1"
+
+
+def test_without_a_region_the_remedy_is_told(monkeypatch: Patch) -> None:
+    keys(monkeypatch)
+    with pytest.raises(Misconfigured, match="set AWS_REGION, such as eu-west-1") as told:
+        access(None)
+    assert told.value.field == "region"
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert access(None).endpoint_url is None
+
+
+def test_a_profile_that_is_not_there_is_told(monkeypatch: Patch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with pytest.raises(Misconfigured, match="list-profiles"):
+        access(None)
+    (tmp_path / "credentials").write_text("[work]\naws_access_key_id = mine\naws_secret_access_key = mine\n")
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert access(None).access_key == "mine"
+
+
+def test_half_of_the_credentials_is_told(monkeypatch: Patch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    with pytest.raises(Misconfigured, match="set both"):
+        access(None)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
+    assert access(None).secret_key == "mine"
+
+
+def test_the_local_platform_says_its_region_to_whom_asks_another(emulator: Emulator, monkeypatch: Patch) -> None:
+    keys(monkeypatch)
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with pytest.raises(NoStack, match=r"in eu-west-1 .*the local platform is in us-east-1: set AWS_REGION=us-east-1"):
+        outputs(access(None), "nobody")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with pytest.raises(NoStack, match="in us-east-1") as told:
+        outputs(access(None), "nobody")
+    assert "set AWS_REGION" not in str(told.value)
+
+
+def test_what_up_prints_points_everybody_at_it(emulator: Emulator) -> None:
+    assert emulator.environment["AWS_REGION"] == emulator.environment["AWS_DEFAULT_REGION"] == REGION == LOCAL_REGION
