@@ -11,7 +11,7 @@ _SDK = "tests/producers/"
 _CORE = "tests/consumers/core/"
 _SOURCE = "tests/infra/event_source/"
 _MORE = {"trust.py": (_CORE + "test_was.py",)}
-_PLANNING = (_CORE + "test_room.py", _CORE + "test_plan.py")
+_PLANNING = tuple(_CORE + name for name in ("test_order.py", "test_room.py", "test_plan.py"))
 
 _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/answers.py": (_SDK + "test_answers.py", _SDK + "test_wire.py"),
