@@ -148,4 +148,7 @@ def _tell(rest: Sequence[Mutant], judged: Sequence[Mutant], survivors: Sequence[
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("stopped")
