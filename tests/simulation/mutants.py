@@ -33,6 +33,7 @@ SETTLE = "tidemill_consumers.core.settle"
 QUARANTINE = "tidemill_consumers.shell.quarantine"
 REDRIVE = "tidemill_consumers.shell.redrive"
 STREAMS = "tidemill_consumers.core.streams"
+TRUST = "tidemill_consumers.core.trust"
 LOOKING = "tidemill_consumers.shell.streams"
 SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
@@ -125,6 +126,12 @@ MUTANTS = [
         EMITTING,
         "{stream_of_shard(shard)}/{name}",
         "any/{name}",
+    ),
+    Mutant(
+        "a seal proves whatever client it names",
+        TRUST,
+        "return Proof(client=emitted.client if is_of_proven(emitted) else None)",
+        "return Proof(client=emitted.client)",
     ),
     Mutant("redeliveries are applied", PLAN, "if mark and arrival.position <= mark.position:", "if mark and False:"),
     Mutant(

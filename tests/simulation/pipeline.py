@@ -6,7 +6,7 @@ Only what does I/O for them is replaced: what puts a call on the wire, what read
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from tidemill.outbox import Outbox
 from tidemill.writer import Writer
 from tidemill_consumers.apply import Application, apply
 from tidemill_consumers.core.batch import Rules
+from tidemill_consumers.core.trust import LEAST_SECRET, Seals
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent
@@ -25,6 +26,7 @@ from tidemill_consumers.shell.quarantine import Quarantine, read
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_consumers.shell.streams import Streams
+from tidemill_consumers.shell.trust import Trust
 from tidemill_local.event_source.batches import Batch
 from tidemill_local.event_source.batches import Outcome as Invoked
 from tidemill_local.event_source.config import MappingConfig
@@ -279,7 +281,16 @@ class Pipeline:
     """All of it."""
 
     def __init__(
-        self, world: World, rules: Rules, shards: int, batch_size: int, window: float, lanes: int, *, has_other: bool
+        self,
+        world: World,
+        rules: Rules,
+        shards: int,
+        batch_size: int,
+        window: float,
+        lanes: int,
+        *,
+        has_other: bool,
+        has_secret: bool,
     ) -> None:
         self.stream = Stream(world, shards, OWN)
         streams = [self.stream]
@@ -290,6 +301,8 @@ class Pipeline:
         """Payloads that are no requests, though they name a client and an id; by the id."""
         self.clients: dict[str, Client] = {}
         """By writer, which is also the name that they are answered under."""
+        self.put_back: Mapping[str, Collection[str]] = {}
+        """Ids of requests that were put back -> the writers that they were given."""
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
         clients: Any = self.table, self.bucket, self.topic, Kinesis(world, *streams)
 
@@ -297,6 +310,7 @@ class Pipeline:
             size = world.random.choice([400, 25_600])
             return Outbox(world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
 
+        self.seals = Seals(OWN, ["s" * LEAST_SECRET]) if has_secret else None
         remembers = world.random.random() < 0.3
 
         def environment() -> Application:
@@ -307,7 +321,8 @@ class Pipeline:
                 entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
                 replies=Replies(clients[2], "replies", map),
-                emits=Emits(clients[3], OWN, outbox, world.sleep),
+                emits=Emits(clients[3], OWN, outbox, world.sleep, self.seals),
+                trust=Trust(OWN, seals=self.seals),
                 streams=Streams(clients[3], OWN),
             )
 
@@ -343,9 +358,14 @@ class Pipeline:
         """Whether the entity holds what became of a client's request, or the quarantine what was none."""
         if request_id in self.refused:
             return self.refused[request_id] in self.quarantined
+        if request_id not in self.clients[client].sent:
+            return True  # emitted
         key, counter = self.clients[client].sent[request_id]
         writers = self.table.items.get(key, NO_WRITERS)["writers"]["M"]
-        return client in writers and int(writers[client]["S"].partition("/")[0]) >= counter
+        if client in writers and int(writers[client]["S"].partition("/")[0]) >= counter:
+            return True
+        # What the other stream's batch has in the quarantine may be put back, by the own, before that batch is saved.
+        return any(one in writers for one in self.put_back.get(request_id, ()))
 
     def _handle(self, batch: Batch) -> bytes:
         """In an idle environment, most often the last that became so, or in a new one. One that crashes is gone."""

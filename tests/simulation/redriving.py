@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from simulation.services import Bucket, Stream
 from simulation.world import Crash, World, error
 from tidemill.buffer import Acknowledged
 from tidemill.request import Request
+from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.quarantine import PREFIX
 from tidemill_consumers.shell.redrive import DONE_PREFIX, Objects, Wait, Wanted, oldest_first, redrive
 
@@ -56,20 +58,20 @@ class Shelf:
 class Operator:
     """Someone at a terminal of his own. Several may be at it at once."""
 
-    def __init__(self, world: World, stream: Stream, bucket: Bucket, lanes: int) -> None:
+    def __init__(self, world: World, stream: Stream, bucket: Bucket, lanes: int, seals: Seals | None) -> None:
         self._world = world
         self._stream = stream
         self._lanes = lanes
         self._bucket = bucket
         calm: Any = Shelf(bucket, lambda act: act())
         # Looking changes nothing, so there it is spared the faults: else it would hardly ever come to putting back.
-        self._looking = Objects(calm, "quarantine", map)
+        self._looking = Objects(calm, "quarantine", map, seals)
         s3: Any = Shelf(bucket, self._with_retries)
-        self._objects = Objects(s3, "quarantine", map)
+        self._objects = Objects(s3, "quarantine", map, seals)
         self._running = 0
         self._clients: list[Client] = []
-        self.put_back: set[str] = set()
-        """Ids of the requests that were begun to be put back."""
+        self.put_back: defaultdict[str, set[str]] = defaultdict(set)
+        """Ids of the requests that were begun to be put back -> the writers that they were given."""
 
     @property
     def at_work(self) -> bool:
@@ -106,7 +108,7 @@ class Operator:
 
     def _put(self, client: Client, request: Request) -> Wait:
         record = client.outbox.add(request, self._world.now)
-        self.put_back.add(request.id)
+        self.put_back[request.id].add(request.writer or "")
         client.pump()
 
         def wait() -> str | None:

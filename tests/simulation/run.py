@@ -32,7 +32,7 @@ from simulation.services import Stream
 from simulation.world import START, World
 from tidemill import kpl
 from tidemill.request import REDRIVE, Request, encode
-from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
 from tidemill_consumers.core.emits import EMITTER, IDS
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_consumers.shell.quarantine import read
@@ -64,8 +64,14 @@ def step(state: State, request: Request) -> Accepted | Rejected:
     name = "other" if (request.writer or "").startswith(OTHERS) else "chain"
     chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before[name])
     answer = {"chain": chain} if data["ask"] else None
-    emits = [Emit("step", key, _data(then=then)) for key, then in data.get("then", ())]
+    emits = [_emit(request, *asked) for asked in data.get("then", ())]
     return Accepted({**before, "n": before["n"] + 1, name: chain}, answer, tuple(emits))
+
+
+def _emit(cause: Request, key: str, then: list[Any], as_what: str = "") -> Emit:
+    """A follow-up request; of one that takes verified clients only, as the application's own word or for the client."""
+    client = cause.client if as_what == CLAIMED else None
+    return Emit("verified" if as_what else "step", key, _data(then=then), client)
 
 
 def _data(refuse: bool = False, ask: bool = False, then: list[Any] | None = None) -> dict[str, Any]:
@@ -81,7 +87,9 @@ def poison(state: State, request: Request) -> Accepted | Rejected:
     return step(state, request)
 
 
-RULES = {"step": step, "poison": poison}
+RULES: dict[str, Rule] = {"step": step, "poison": poison, "verified": Verified(step)}
+WORD, CLAIMED = "word", "claimed"
+"""What an emit to a rule for verified clients is: the application's own, or for a client that nobody has proven."""
 
 
 # ── One seed ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,7 +169,7 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     moments = sorted([chance.uniform(START, START + 30.0) for _ in range(requests)], reverse=True)
 
     def send() -> None:
-        if not _send(world, clients, keys, sent):
+        if not _send(world, clients, keys, sent, pipeline.seals is not None):
             world.after(AWHILE, send)
         elif moments:
             world.at(moments.pop(), send)
@@ -169,6 +177,7 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     world.at(moments.pop(), send)
     _schedule(world, pipeline, sent)
     operator = _operator(world, pipeline, lanes)
+    pipeline.put_back = operator.put_back
     if chance.random() < 0.3:
         world.after(chance.uniform(2.0, 10.0), lambda: _make_again(world, pipeline.sources[-1], clients, operator))
     world.run(lambda: world.now >= START + 35.0, 40.0)
@@ -201,6 +210,7 @@ def _pipeline(world: World, lanes: int) -> Pipeline:
         chance.choice([0.0, 0.5, 2.0]),
         lanes,
         has_other=chance.random() < 0.3,
+        has_secret=chance.random() < 0.3,
     )
 
 
@@ -215,7 +225,7 @@ def _schedule(world: World, pipeline: Pipeline, sent: _Sent) -> None:
 
 def _operator(world: World, pipeline: Pipeline, lanes: int) -> Operator:
     chance = world.random
-    operator = Operator(world, pipeline.stream, pipeline.bucket, lanes)
+    operator = Operator(world, pipeline.stream, pipeline.bucket, lanes, pipeline.seals)
     for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
         for _ in range(chance.randint(1, 2)):  # perhaps two at once
             wanted = Wanted() if chance.random() < 0.1 else MENDED
@@ -244,7 +254,7 @@ def _make_again(world: World, source: Pollers, clients: list[Client], operator: 
     look()
 
 
-def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> bool:
+def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent, has_secret: bool) -> bool:
     """Whether there was a stream to send to."""
     chance = world.random
     open_clients = [client for client in clients if not client.stream.is_closing]
@@ -254,17 +264,22 @@ def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent) -> 
     key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
     fate = chance.random()
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
-    then = _follow_ups(world, keys) if 0.02 < fate < 0.06 else []
+    then = _follow_ups(world, keys, has_secret) if 0.02 < fate < 0.06 else []
     sent.ids.append(client.send(cmd, key, _data(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
     return True
 
 
-def _follow_ups(world: World, keys: list[str]) -> list[Any]:
+def _follow_ups(world: World, keys: list[str], has_secret: bool) -> list[Any]:
     """Keys to emit to, some more than once, and what those emit in their turn."""
     chance = world.random
     targets = [chance.choice(keys) for _ in range(2)]
+    kinds = ["", "", WORD, CLAIMED] if has_secret else [""]
     return [
-        [chance.choice(targets), _follow_ups(world, keys) if chance.random() < 0.1 else []]
+        [
+            chance.choice(targets),
+            _follow_ups(world, keys, has_secret) if chance.random() < 0.1 else [],
+            chance.choice(kinds),
+        ]
         for _ in range(chance.randint(1, 3))
     ]
 
@@ -401,10 +416,12 @@ def _expected(pipeline: Pipeline, sent: _Sent) -> _Expected:
                 if emitted:
                     counters[writer][emitted.place] = counter
             is_redriven = writer.startswith(REDRIVE)
-            if writer in redriven or (request.id in expected.statuses and not is_redriven):
+            # One that was sealed takes along what it was, and is known by that wherever it lay.
+            known_as = f"{request.was.writer} {request.was.counter}" if request.was else writer
+            if known_as in redriven or (request.id in expected.statuses and not is_redriven):
                 continue
             if is_redriven:
-                redriven.add(writer)
+                redriven.add(known_as)
             expected.reordered += counter <= last.get((key, writer), 0)
             last[key, writer] = counter
             status = _apply(expected, key, request)
@@ -421,7 +438,7 @@ def _expected(pipeline: Pipeline, sent: _Sent) -> _Expected:
 
 def _is_as_asked(request: Request, emitted: _Emitted) -> bool:
     writer = request.writer or ""
-    bare = msgspec.structs.replace(request, writer=None, counter=None)
+    bare = msgspec.structs.replace(request, writer=None, counter=None, sig=None)
     return bare == emitted.request and writer.endswith(f"/{emitted.key}")
 
 
@@ -437,7 +454,9 @@ def _requests(data: bytes) -> list[Request]:
 
 
 def _apply(expected: _Expected, key: str, request: Request) -> str:
-    if request.cmd != "step" and not (request.cmd == "poison" and (request.writer or "").startswith(REDRIVE)):
+    is_mended = request.cmd == "poison" and (request.writer or "").startswith(REDRIVE)
+    is_word = request.cmd == "verified" and request.client is None
+    if request.cmd != "step" and not is_mended and not is_word:
         return "quarantined"
     outcome = step(expected.documents.get(key), request)
     if isinstance(outcome, Rejected):
@@ -445,7 +464,7 @@ def _apply(expected: _Expected, key: str, request: Request) -> str:
     expected.documents[key] = outcome.state
     for place, emit in enumerate(outcome.emits):
         request_id = str(uuid5(IDS, f"{request.id}/{place}"))
-        emitted = Request(id=request_id, cmd=emit.cmd, key=emit.key, at=request.at, data=emit.data)
+        emitted = Request(id=request_id, cmd=emit.cmd, key=emit.key, client=emit.client, at=request.at, data=emit.data)
         expected.emits[request_id] = _Emitted(emitted, key, len(expected.emits))
     return "accepted"
 
