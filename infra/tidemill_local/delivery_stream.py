@@ -236,7 +236,9 @@ class DeliveryStream:
         self._config = config
         self.delivered = Delivered()
         self._kept = kept
-        self.positions: Mapping[str, str] = json.loads(kept.read_bytes()) if kept and kept.exists() else {}
+        self._identity = ""
+        """The stream's ARN and creation time; empty until it was asked for."""
+        self.positions: Mapping[str, str] = {}
         self._troubles: dict[str, str] = {}  # what fails at the moment -> why
         self._buffering = Buffering(config)
         self._in_flight = 0
@@ -306,6 +308,7 @@ class DeliveryStream:
     def _open_shards(self) -> None:
         """Find the shards not seen yet: at the start, and the children once a shard has ended."""
         try:
+            self._recall()
             pages = self._kinesis.get_paginator("list_shards").paginate(StreamARN=self._config.stream_arn)
             shards = [shard["ShardId"] for page in pages for shard in page["Shards"]]
         except (ClientError, BotoCoreError) as error:
@@ -317,6 +320,23 @@ class DeliveryStream:
             after = self.positions.get(shard)
             self._readers[shard] = ShardReader(self._kinesis, self._config.stream_arn, shard, after)
             self._seen.add(shard)
+
+    def _recall(self) -> None:
+        """At first: where the shards stood, unless another stream had the ARN then, whose shards have the same names.
+
+        A file from before streams were told apart holds the positions alone, and is taken for the present one's.
+        """
+        if self._identity:
+            return
+        arn = self._config.stream_arn
+        summary = self._kinesis.describe_stream_summary(StreamARN=arn)["StreamDescriptionSummary"]
+        self._identity = f"{arn} {summary['StreamCreationTimestamp'].timestamp()}"
+        if self._kept and self._kept.exists():
+            found = json.loads(self._kept.read_bytes())
+            if "stream" not in found:
+                self.positions = found
+            elif found["stream"] == self._identity:
+                self.positions = found["shards"]
 
     def _read(self, reader: ShardReader) -> bool:
         try:
@@ -346,7 +366,7 @@ class DeliveryStream:
         self.delivered = replace(done, records=done.records + batch.records - failed, failed=done.failed + failed)
         self.positions = {**self.positions, **batch.positions}
         if self._kept:
-            write_whole(self._kept, json.dumps(self.positions).encode())
+            write_whole(self._kept, json.dumps({"stream": self._identity, "shards": self.positions}).encode())
         self._in_flight = 0
 
     def _put(self, item: S3Object) -> None:

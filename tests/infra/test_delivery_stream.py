@@ -272,6 +272,11 @@ class FakeKinesis:
         self.children: dict[str, list[bytes]] = {}
         self.failures: list[Exception] = []
         self.list_failures: list[Exception] = []
+        self.created = 1000
+
+    def describe_stream_summary(self, StreamARN: str) -> dict[str, Any]:
+        assert StreamARN == STREAM
+        return {"StreamDescriptionSummary": {"StreamCreationTimestamp": datetime.fromtimestamp(self.created, UTC)}}
 
     class exceptions:  # noqa: N801 # as boto3 spells it
         class ExpiredIteratorException(Exception):
@@ -378,6 +383,29 @@ def test_another_one_goes_on_where_this_one_stood(tmp_path: Path) -> None:
     second.stop()
 
     assert s3.lines() == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("created", "is_old", "lines"),
+    [(1000, False, [b"a", b"b"]), (2000, False, [b"a", b"b", b"x", b"y"]), (2000, True, [b"a", b"b"])],
+)
+def test_a_stream_that_was_made_again_is_read_from_its_beginning(
+    tmp_path: Path, created: int, is_old: bool, lines: list[bytes]
+) -> None:
+    """Its shards have the same names. A file that names no stream, as they once were, is the present one's."""
+    kinesis, s3, kept = FakeKinesis(shard_0=[b"a", b"b"]), FakeS3(), tmp_path / "positions.json"
+    first = delivery(kinesis, s3, kept=kept)
+    first.start()
+    first.stop()
+    if is_old:
+        kept.write_text('{"shard-0": "2"}')
+    kinesis.created, kinesis.shards["shard-0"] = created, [b"x", b"y"]
+    second = delivery(kinesis, s3, kept=kept)
+    second.start()
+    second.stop()
+
+    assert s3.lines() == lines
+    assert json.loads(kept.read_bytes())["shards" if not is_old else "shard-0"]
 
 
 def test_a_failed_put_is_tried_again_under_the_same_name() -> None:
