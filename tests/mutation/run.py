@@ -10,6 +10,7 @@ equivalent.toml, each with its reason. Fails when fewer than 95% of the others a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import os
 import random
@@ -104,13 +105,7 @@ def _watched(path: str) -> Path:
 
 def main() -> int:
     """Attack, and tell: 0 when enough were noticed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=None, help="of the choice; another one each time by default")
-    parser.add_argument("--mutants", type=int, default=400)
-    parser.add_argument("--only", nargs="*", default=[], help="modules whose path has one of these in it")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--entries", type=Path, help="a file for the survivors, in the form of equivalent.toml")
-    given = parser.parse_args()
+    given = _options()
     seed = random.randrange(10**6) if given.seed is None else given.seed
     paths = [path for path in TESTS if not given.only or any(part in path for part in given.only)]
     LOG.parent.mkdir(parents=True, exist_ok=True)
@@ -120,35 +115,47 @@ def main() -> int:
     mutants = sample(paths, given.mutants, seed)
     print(f"seed {seed}: {len(mutants)} mutants of {len(paths)} modules", flush=True)
     judged = [mutant for mutant in mutants if equivalents.has(mutant.path, mutant.edit, mutant.text)]
-    rest = [mutant for mutant in mutants if mutant not in judged]
-    seconds = usual(sorted({mutant.path for mutant in rest}), given.jobs)
-    survivors: list[Mutant] = []
-    ends: Counter[str] = Counter()
-    for mutant, ran in attack(rest, seconds, given.jobs):
-        ends[ran.end] += 1
-        if ran.passed:
-            survivors.append(mutant)
-            print(f"SURVIVED {mutant.diff()}", flush=True)
+    ended = _attacked([mutant for mutant in mutants if mutant not in judged], given.jobs)
+    survivors = [mutant for mutant, ran in ended if ran.passed]
     if given.entries:
         given.entries.write_text("".join(entry(one.path, one.edit, one.text) for one in survivors))
-    _tell(rest, judged, survivors)
-    print(", ".join(f"{number} {end}" for end, number in ends.most_common()))
+    _tell([mutant for mutant, _ in ended], judged, survivors)
+    print(", ".join(f"{number} {end}" for end, number in Counter(ran.end for _, ran in ended).most_common()))
     for stale in equivalents.stale(paths):
         print(f"equivalent.toml: nothing stands in {stale} any more")
-    noticed = 1 - len(survivors) / len(rest) if rest else 1.0
-    print(f"{noticed:.1%} noticed of {len(rest)} that are not equivalent, in {time.monotonic() - begun:.0f} s")
+    noticed = 1 - len(survivors) / len(ended) if ended else 1.0
+    print(f"{noticed:.1%} noticed of {len(ended)} that are not equivalent, in {time.monotonic() - begun:.0f} s")
     return 0 if noticed >= ENOUGH else 1
 
 
-def _tell(rest: Sequence[Mutant], judged: Sequence[Mutant], survivors: Sequence[Mutant]) -> None:
-    total, same, alive = (Counter(one.path for one in group) for group in (rest, judged, survivors))
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=None, help="of the choice; another one each time by default")
+    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--only", nargs="*", default=[], help="modules whose path has one of these in it")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--entries", type=Path, help="a file for the survivors, in the form of equivalent.toml")
+    return parser.parse_args()
+
+
+def _attacked(mutants: Sequence[Mutant], jobs: int) -> list[tuple[Mutant, Ran]]:
+    """How each ended; survivors are shown at once. Interrupted, it leaves it at those so far."""
+    ended: list[tuple[Mutant, Ran]] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        seconds = usual(sorted({mutant.path for mutant in mutants}), jobs)
+        for mutant, ran in attack(mutants, seconds, jobs):
+            ended.append((mutant, ran))
+            if ran.passed:
+                print(f"SURVIVED {mutant.diff()}", flush=True)
+    return ended
+
+
+def _tell(attacked: Sequence[Mutant], judged: Sequence[Mutant], survivors: Sequence[Mutant]) -> None:
+    total, same, alive = (Counter(one.path for one in group) for group in (attacked, judged, survivors))
     print(f"{'module':<58}{'mutants':>8}{'killed':>8}{'alive':>7}{'equivalent':>12}")
     for path in sorted(total | same):
         print(f"{path:<58}{total[path]:>8}{total[path] - alive[path]:>8}{alive[path]:>7}{same[path]:>12}")
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+    sys.exit(main())

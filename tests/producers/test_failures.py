@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from botocore import exceptions
 
 from tidemill.buffer import Refused
 from tidemill.failures import REMEDIES, GivenUp, Misconfigured, NotAccepted, OutcomeUnknown, StillPending, failure
@@ -18,6 +21,19 @@ def test_what_may_be_stored_is_unknown_and_the_rest_is_not_accepted(lost: bool, 
 @pytest.mark.parametrize("code", REMEDIES)
 def test_a_remedy_stands_behind_what_happened(code: str) -> None:
     assert str(failure(Refused(code, "why", again=False))) == f"{code}: why ({REMEDIES[code]})"
+
+
+OWN = {"Closed", "Dropped", "Expired", "MalformedResponse"}
+
+
+@pytest.mark.parametrize("code", REMEDIES)
+def test_a_remedys_code_is_one_that_occurs(code: str) -> None:
+    """The service's, an exception of botocore's, or the SDK's own."""
+    assert code in OWN or hasattr(exceptions, code) or re.fullmatch(r"[A-Z]\w+Exception", code)
+
+
+def test_each_code_of_its_own_has_a_remedy() -> None:
+    assert REMEDIES.keys() >= OWN
 
 
 def test_what_is_pending_is_counted_and_is_a_time_out() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.lane import HASH_BITS, LANES, MAX_LANES, hash_key, lane_of, partition_key
+from tidemill.lane import HASH_BITS, LANES, MAX_LANES, PLAIN_LANES, hash_key, lane_of, partition_key
 
 SPACE = 2**HASH_BITS
 
@@ -87,3 +87,8 @@ def test_other_numbers_of_lanes_are_refused(lanes: int) -> None:
 def test_a_lane_that_is_not_there_is_refused(lane: int) -> None:
     with pytest.raises(ValueError, match="not one of 64"):
         hash_key(lane, 64)
+
+
+def test_how_many_there_are() -> None:
+    assert (LANES, PLAIN_LANES, MAX_LANES) == (64, 512, 1024)
+    assert lane_of("any", MAX_LANES) < MAX_LANES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tidemill.request import Request, encode
-from tidemill_consumers.core.batch import Arrival, Entity, Position, Rejected, Rules, State, Write
-from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.batch import Arrival, Entity, Mark, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.fitting import MAX_RECENT_BYTES, fitting_marks
 from tidemill_consumers.core.outcomes import outcome_bytes
 from tidemill_consumers.core.plan import (
     MAX_EMITTERS,
@@ -113,3 +113,17 @@ def test_whose_outcomes_were_dropped_is_not_answered_and_others_are() -> None:
 def test_an_entity_remembers_as_many_as_the_documentation_says() -> None:
     assert (MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS, MAX_RECENT, MAX_OUTCOMES) == (64, 64, 64, 32, 512)
     assert (MAX_OUTCOME_BYTES, MAX_RECENT_BYTES) == (40 * 1024, 72 * 1024)
+
+
+def test_the_marks_that_go_are_those_seen_longest_ago_whatever_their_names() -> None:
+    position = Position(1, 0)
+    marks = {f"{n:0300}": Mark(position, 1000.0 - n, position) for n in range(100)}
+    kept = fitting_marks(marks)
+    assert set(kept) == {f"{n:0300}" for n in range(len(kept))}
+    assert 40 < len(kept) < 60
+
+
+def test_a_delivery_that_changes_nothing_forgets_nobody() -> None:
+    batch = [refused(1, 100)]
+    again = fold(batch, saved(fold(batch)))
+    assert (again.becomes, again.evicted) == (None, 0)
