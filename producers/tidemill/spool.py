@@ -70,6 +70,9 @@ Policy: TypeAlias = Literal["always", "interval", "never"]
 _REMEDIES = {
     errno.EACCES: "compare the owner and the permissions of the folder and of what is in it",
     errno.EDQUOT: "free some room",
+    errno.EINVAL: "remove it, or use another folder",
+    errno.ENOTSUP: "use a spool on Linux or macOS, or a producer without one",
+    errno.EPERM: "use a folder of this user's alone, of mode 700",
     errno.EFBIG: "raise the process's limit on the size of files",
     errno.EMFILE: "raise the process's limit on open files",
     errno.ENOENT: "make a new spool, and let nobody else remove its files",
@@ -223,13 +226,7 @@ class Spool:
             raise SpoolFull(size, self.bytes, self.max_bytes)
         self._number = number = self._number + 1  # before it is written: not even one that fails is used again
         try:
-            if counter > self._reserved:
-                self._reserve(counter + RESERVED)
-            if counter > self.counter:
-                self.counter = counter
-            segment, start = self._write(REQUEST, counter, payload)
-            if self._policy != "never":
-                self._make_durable(segment, start)
+            segment, start = self._place(counter, payload)
         except OSError as error:
             raise self._broken(error) from None
         self._pending[number] = (segment, start, size)
@@ -257,6 +254,8 @@ class Spool:
                 self._unrecorded.clear()
             self._is_troubled = False
         except OSError as error:
+            if self._start_over():
+                return
             if not self._is_troubled:
                 log.warning("%s; until then a kill may have settled requests sent again", self._broken(error))
             self._is_troubled = True
@@ -323,6 +322,7 @@ class Spool:
                 continue
             if found.kind == HEAD:
                 head = to_head(found.payload)
+                segment.opening = found.end
                 if head.version != FORMAT:
                     raise SpoolBroken(f"{segment.path} has format {head.version}; use the release that wrote it")
             self._take_up(segment, found)
@@ -377,6 +377,40 @@ class Spool:
         if segment.is_suspect or segment.size >= self._segment_bytes:
             segment = self._advance()
         return segment, segment.append(to_frame(kind, self._number, counter, payload, segment.seed))
+
+    def _place(self, counter: int, payload: bytes) -> tuple[Segment, int]:
+        """Adds a request, as safe as the policy says; where it cannot, once more with the room of what is settled."""
+        try:
+            return self._add(counter, payload)
+        except OSError:
+            if not self._start_over():
+                raise
+        return self._add(counter, payload)
+
+    def _add(self, counter: int, payload: bytes) -> tuple[Segment, int]:
+        if counter > self._reserved:
+            self._reserve(counter + RESERVED)
+        if counter > self.counter:
+            self.counter = counter
+        segment, start = self._write(REQUEST, counter, payload)
+        if self._policy != "never":
+            self._make_durable(segment, start)
+        return segment, start
+
+    def _start_over(self) -> bool:
+        """Frees all room, where nothing is pending: on a disk with less room than a segment nothing else does.
+
+        The oldest go first, for the newest says what is settled in them; then it is cut to what it began with.
+        """
+        newest = self._segments[-1]
+        if self._pending or newest.is_suspect or not newest.opening or newest.size == newest.opening:
+            return False
+        for segment in self._segments[:-1]:
+            self._remove(segment)
+        newest.cut(newest.opening)
+        self._unrecorded.clear()
+        self._is_troubled = False
+        return not newest.is_suspect
 
     def _make_durable(self, segment: Segment, start: int) -> None:
         """Does what the policy asks for, or takes back the frame that starts there."""
@@ -451,6 +485,7 @@ class Spool:
         segment = self._files.begin(last.ordinal + 1 if last else 1, seed, b"".join(written), force)
         if last:
             last.close()
+        segment.opening = len(written[0])
         self._segments.append(segment)
         for frame, start in zip(moved, accumulate(map(len, written)), strict=False):
             self._move(frame.number, segment, start)
@@ -531,4 +566,5 @@ def _let_go_of_all() -> None:
         spool._let_go()
 
 
-os.register_at_fork(after_in_child=_let_go_of_all)
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_let_go_of_all)

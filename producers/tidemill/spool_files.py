@@ -5,9 +5,10 @@ Room: SDK, I/O. It decides nothing, and raises what the operating system says.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import re
+import stat
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ import msgspec
 from tidemill.frames import FORMAT
 from tidemill.log import log
 
+try:
+    import fcntl
+except ImportError:  # Windows: all of the SDK but the spool is there
+    fcntl = None  # type: ignore[assignment] # looked at before it is used
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,6 +32,9 @@ KEPT_DAMAGED = 4
 
 _SEGMENT = re.compile(r"([0-9]{12,})-([0-9a-f]{8})\.spool")
 _DAMAGED = ".damaged"
+
+# A name in the folder that is no plain file, such as a link or a FIFO, is not followed and not waited for.
+_SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class SpoolInUse(OSError):
@@ -64,21 +73,22 @@ class Segment:
         live: bytes of the pending requests in it, with their frames.
         is_suspect: whether nothing may be added, and what is pending in it has to be written anew.
         has_gaps: whether some of it could not be read.
+        opening: bytes that it begins with, before any request; 0 while that is not known.
     """
 
-    __slots__ = ("_descriptor", "has_gaps", "is_suspect", "live", "ordinal", "path", "seed", "size")
+    __slots__ = ("_descriptor", "has_gaps", "is_suspect", "live", "opening", "ordinal", "path", "seed", "size")
 
     def __init__(self, folder: Path, ordinal: int, seed: int) -> None:
         self.path = folder / f"{ordinal:012d}-{seed:08x}.spool"
         self.ordinal = ordinal
         self.seed = seed
-        self.size = self.live = 0
+        self.size = self.live = self.opening = 0
         self.is_suspect = self.has_gaps = False
         self._descriptor = -1
 
     def open(self, flags: int = 0) -> None:
         """Opens it, for frames to be added."""
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+        self._descriptor = _open(self.path, os.O_WRONLY | os.O_APPEND | flags)
 
     def append(self, frame: bytes) -> int:
         """Adds a frame, whole or not at all: where it starts."""
@@ -110,7 +120,7 @@ class Segment:
 
     def load(self) -> bytes:
         """What is in it."""
-        return self.path.read_bytes()
+        return _load(self.path)
 
     def close(self) -> None:
         """Ends adding to it."""
@@ -127,12 +137,15 @@ class SpoolFiles:
 
     Raises:
         SpoolInUse: another one has the lock.
+        OSError: it is none of this user's alone, or the system has no locks of files.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if fcntl is None:
+            raise OSError(errno.ENOTSUP, f"it needs locks of files, which {sys.platform} does not have")
+        _make_folder(path)
+        self._lock = _open(path / "lock", os.O_RDWR | os.O_CREAT)
         try:
             self._take_lock()
         except BaseException:
@@ -155,7 +168,7 @@ class SpoolFiles:
         path = self.path / "writer"
         with suppress(FileNotFoundError):
             try:
-                kept = msgspec.json.decode(path.read_bytes(), type=Identity)
+                kept = msgspec.json.decode(_load(path), type=Identity)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.warning("%s cannot be read: %s", path, error)
             else:
@@ -168,7 +181,7 @@ class SpoolFiles:
         """Keeps who writes there, on the disk and at once, or what was kept before."""
         path = self.path / "writer"
         fresh = path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = _open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             _write_all(descriptor, msgspec.json.encode(identity.sealed()))
             _force(descriptor)
@@ -219,7 +232,7 @@ class SpoolFiles:
 
     def force(self) -> None:
         """Makes durable which files there are."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:
             os.fsync(descriptor)
         finally:
@@ -230,6 +243,54 @@ class SpoolFiles:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _make_folder(path: Path) -> None:
+    """Makes it for its owner only, or looks whether it is.
+
+    Raises:
+        OSError: it is another user's, or others may write there: they could put what they like in a file's place.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True)
+        path.chmod(0o700)  # whatever the umask
+    except FileExistsError:
+        us = (os.geteuid(), 0)
+        for found in (path.lstat(), path.stat()):  # of a link, and of where it leads
+            if found.st_uid not in us:
+                raise OSError(errno.EPERM, f"it belongs to the user {found.st_uid}") from None
+        if not stat.S_ISDIR(found.st_mode):
+            raise
+        if stat.S_IMODE(found.st_mode) & 0o022:
+            raise OSError(errno.EPERM, f"others may write there, by its mode {stat.S_IMODE(found.st_mode):o}") from None
+
+
+def _open(path: Path, flags: int) -> int:
+    """A plain file of the folder, for its owner only.
+
+    Raises:
+        OSError: it is something else.
+    """
+    try:
+        descriptor = os.open(path, flags | _SAFELY, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # a link, a FIFO or socket, a folder
+            raise OSError(errno.EINVAL, f"{path.name} is no plain file") from None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, f"{path.name} is no plain file")
+        if flags & os.O_CREAT:
+            os.fchmod(descriptor, 0o600)  # whatever the umask
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _load(path: Path) -> bytes:
+    with open(_open(path, os.O_RDONLY), "rb") as file:
+        return file.read()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -25,7 +25,9 @@ from tidemill.spool import RESERVED, Spool, SpoolBroken, SpoolFull, SpoolInUse
 from tidemill.spool_files import KEPT_DAMAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 SEGMENT = 1_024
 
@@ -363,7 +365,8 @@ class Doom:
             if self.left:
                 return call(*args, **options)
             if self.how == "after":
-                call(*args, **options)
+                with suppress(OSError):
+                    call(*args, **options)
             elif self.how == "amid" and call.__name__ == "write":
                 call(args[0], args[1][: len(args[1]) // 2])
             raise Killed
