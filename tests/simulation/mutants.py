@@ -65,8 +65,8 @@ MUTANTS = [
     Mutant(
         "a failed key is taken for saved",
         ENTITIES,
-        '["Error"]) for write, outcome in outcomes if "Error" in outcome]',
-        '["Error"]) for write, outcome in outcomes if "Error" in outcome and write.expects < 0]',
+        "            if not _is_saved(outcome)\n",
+        "            if not _is_saved(outcome) and write.expects < 0\n",
     ),
     Mutant(
         "a call whose fate is unknown is taken for saved",
@@ -137,7 +137,7 @@ MUTANTS = [
     Mutant(
         "producers' repeats are applied",
         PLAN,
-        "if self._is_producers_duplicate(request) or",
+        "if self._is_producers_duplicate(arrival) or",
         "if False or",
     ),
     Mutant(
@@ -257,8 +257,8 @@ MUTANTS = [
     Mutant(
         "a lane goes on though its follow-up requests were refused",
         EMITS,
-        'return Refused(code, "", again=True)',
-        'return Refused(code, "", again=False)',
+        "one._replace(again=True)",
+        "one._replace(again=False)",
     ),
     Mutant(
         "a request is redriven under the writer that it had",
@@ -290,8 +290,10 @@ MUTANTS = [
     Mutant(
         "a retry goes behind the lane's other records",
         OUTBOX,
-        "            lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest\n"
-        "            lane.attempts += 1\n"
+        "            lane.ready_at = until\n"
+        "            if until is None:\n"
+        "                lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest\n"
+        "                lane.attempts += 1\n"
         "            self._deadline = min(self._deadline, record.deadline)\n"
         "            return\n",
         "            lane.full.append(record)\n"
