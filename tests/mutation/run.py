@@ -17,8 +17,8 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,8 +31,11 @@ from mutation.trial import Ran, Run, each
 
 ENOUGH = 0.95
 PATIENCE = 6.0
-"""How many times as much of the processor's time as the module's tests usually take a mutant's may."""
-LEAST_SECONDS = 10.0
+"""How many times as long as the module's tests usually take a mutant's may."""
+LEAST_SECONDS, LEAST_WAITING = 10.0, 60.0
+"""Seconds of the processor's time, and of the clock, that any may take."""
+LONGEST = 900.0
+"""Seconds that the tests of a module as it is may take."""
 LOG = ROOT / "build" / "mutation" / "last.log"
 
 
@@ -72,31 +75,36 @@ def sample(paths: Sequence[str], number: int, seed: int) -> list[Mutant]:
     return found
 
 
-def usual(paths: Sequence[str], jobs: int) -> dict[str, float]:
-    """How long the tests of each module take with the module as it is, and which call what; they must pass."""
-    seconds = {}
-    for ran in each([_run(path, (ROOT / path).read_bytes(), 900.0, watch=True) for path in paths], jobs, LOG):
+def usual(paths: Sequence[str], jobs: int) -> dict[str, Ran]:
+    """How the tests of each module end with the module as it is, and which call what; they must pass."""
+    found = {}
+    for ran in each([_run(path, (ROOT / path).read_bytes(), watch=True) for path in paths], jobs, LOG):
         path = str(ran.run.path.relative_to(ROOT))
         if not ran.passed:
             raise SystemExit(f"{path}: its tests do not pass as it is (pytest: {ran.code}); see {LOG}")
-        seconds[path] = ran.seconds
-    return seconds
+        found[path] = ran
+    return found
 
 
-def attack(mutants: Sequence[Mutant], seconds: dict[str, float], jobs: int) -> Iterator[tuple[Mutant, Ran]]:
+def attack(mutants: Sequence[Mutant], as_it_is: Mapping[str, Ran], jobs: int) -> Iterator[tuple[Mutant, Ran]]:
     """Each mutant with how its tests ended."""
     by_text = {(one.path, one.edit.apply(one.text)): one for one in mutants}
     runs = (
-        _run(path, text, max(LEAST_SECONDS, PATIENCE * seconds[path]), chosen(_watched(path), mutant.edit.function))
+        replace(
+            _run(path, text),
+            seconds=max(LEAST_SECONDS, PATIENCE * as_it_is[path].seconds),
+            waiting=max(LEAST_WAITING, PATIENCE * as_it_is[path].waited),
+            chosen=chosen(_watched(path), mutant.edit.function),
+        )
         for (path, text), mutant in by_text.items()
     )
     for ran in each(runs, jobs, LOG):
         yield by_text[str(ran.run.path.relative_to(ROOT)), ran.run.text], ran
 
 
-def _run(path: str, text: bytes, seconds: float, choice: Sequence[str] = (), watch: bool = False) -> Run:
+def _run(path: str, text: bytes, watch: bool = False) -> Run:
     watched = _watched(path) if watch else None
-    return Run(module_name(path), ROOT / path, text, TESTS[path], seconds, tuple(choice), watched)
+    return Run(module_name(path), ROOT / path, text, TESTS[path], LONGEST, LONGEST, watched=watched)
 
 
 def _watched(path: str) -> Path:
@@ -142,8 +150,8 @@ def _attacked(mutants: Sequence[Mutant], jobs: int) -> list[tuple[Mutant, Ran]]:
     """How each ended; survivors are shown at once. Interrupted, it leaves it at those so far."""
     ended: list[tuple[Mutant, Ran]] = []
     with contextlib.suppress(KeyboardInterrupt):
-        seconds = usual(sorted({mutant.path for mutant in mutants}), jobs)
-        for mutant, ran in attack(mutants, seconds, jobs):
+        as_it_is = usual(sorted({mutant.path for mutant in mutants}), jobs)
+        for mutant, ran in attack(mutants, as_it_is, jobs):
             ended.append((mutant, ran))
             if ran.passed:
                 print(f"SURVIVED {mutant.diff()}", flush=True)

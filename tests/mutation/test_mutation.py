@@ -120,7 +120,7 @@ from pathlib import Path
 from mutation.trial import Run, each
 
 folder = Path(sys.argv[1])
-run = lambda text, **more: Run("tried", folder / "tried.py", text, (str(folder / "test_tried.py"),), 2.0, **more)
+run = lambda text, **more: Run("tried", folder / "tried.py", text, (str(folder / "test_tried.py"),), 2.0, 60.0, **more)
 watched = folder / "watched.json"
 first = [ran.passed for ran in each([run(b"def f(): return 1", watched=watched)], 1, folder / "log")]
 texts = [b"def f(): return 2", b"def f(): return 1.0", b"def f():\\n  while True: pass", b"def f("]

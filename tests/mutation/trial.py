@@ -33,9 +33,6 @@ from .noticing import Choice, Watch, telling
 
 WARMED = (boto3, cryptography, msgspec)
 MEMORY = 6 << 30
-WAITING = 10
-"""A busy machine lets a process wait: that is no mutant's fault."""
-
 PASSED, NO_TESTS = 0, 5
 
 
@@ -48,7 +45,10 @@ class Run:
     text: bytes
     tests: tuple[str, ...]
     seconds: float
-    """After so much of the processor's time it is ended, or after `WAITING` times as long if it only waits."""
+    """After so much of the processor's time it is ended."""
+
+    waiting: float
+    """After so many seconds of the clock, too: it may only wait, and a busy machine lets it wait longer."""
 
     chosen: tuple[str, ...] = ()
     """Of the tests, those to run; all when empty."""
@@ -65,6 +65,9 @@ class Ran:
     code: int | None
     seconds: float
     """Of the processor's time."""
+
+    waited: float
+    """Seconds of the clock."""
 
     @property
     def passed(self) -> bool:
@@ -110,7 +113,7 @@ def each(runs: Iterable[Run], jobs: int, log: Path) -> Iterator[Ran]:
 def _ended(working: dict[int, tuple[Run, float]]) -> Iterator[Ran]:
     for pid, (run, begun) in list(working.items()):
         seconds = time.monotonic() - begun
-        late = seconds > WAITING * run.seconds
+        late = seconds > run.waiting
         if late:
             _kill(pid)
         ended, status, usage = os.wait4(pid, 0 if late else os.WNOHANG)
@@ -118,7 +121,7 @@ def _ended(working: dict[int, tuple[Run, float]]) -> Iterator[Ran]:
             del working[pid]
             _kill(pid)  # what its tests left running
             code = os.waitstatus_to_exitcode(status)
-            yield Ran(run, None if late or code == -signal.SIGXCPU else code, usage.ru_utime + usage.ru_stime)
+            yield Ran(run, None if late or code == -signal.SIGXCPU else code, usage.ru_utime + usage.ru_stime, seconds)
 
 
 def _kill(group: int) -> None:
@@ -158,7 +161,7 @@ def _plugins(run: Run) -> Iterator[object]:
 
 
 def _arguments(tests: Sequence[str]) -> list[str]:
-    quick = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "--timeout=0"]
+    quick = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
     quick += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis, imported already
     return [*quick, "-o", "faulthandler_timeout=0", "--hypothesis-seed=0", "--hypothesis-profile=mutation", *tests]
 
