@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel simulate mutants kills kills-spool fuzz mutation test-browser perf lock clean
+.PHONY: help demo test check lint types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ kills: $(READY) ## real processes killed 200 times while requests stream (ARGS="
 
 kills-spool: $(READY) ## a sending process killed 1,000 times: what its spool accepted is applied once (ARGS="--kills 50")
 	@.venv/bin/python tests/faults/spool_kills.py $(ARGS)
+
+kills-interrupts: $(READY) ## senders interrupted 10,000 times and forked 500 times: what `send` returned is applied once (ARGS="--forks 50")
+	@.venv/bin/python tests/faults/interrupts.py $(ARGS)
 
 fuzz: $(READY) ## a million damaged aggregates, and 100,000 hostile records in whole batches (ARGS="--records 5000 --seed 7")
 	@.venv/bin/python tests/fuzz/run.py $(ARGS)

@@ -12,6 +12,7 @@ from math import inf
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
+from tidemill import processes
 from tidemill.buffer import Call
 from tidemill.core import Core, Ticket
 from tidemill.failures import GivenUp, ProducerClosed, StillPending
@@ -113,6 +114,8 @@ class AsyncProducer:
         self._wire: Wire | None = None
         self._listener: Listener | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._is_copy = False
+        processes.look_after(self)
 
     @property
     def writer(self) -> str:
@@ -244,7 +247,13 @@ class AsyncProducer:
             raise RuntimeError("the producer hears no replies; give it the URL of the client's queue as replies=")
         return self._listener
 
+    def begin_again(self, *, forked: bool) -> None:
+        """In a copy of its process it ends: it belongs to an event loop, and that to a process."""
+        self._is_copy = True
+
     def _check_open(self) -> None:
+        if self._is_copy:
+            raise ProducerClosed("the producer is that of the process that this one is a copy of; make one here")
         if self._closed:
             raise ProducerClosed("the producer is closed; make a new one")
         if self._sender is None:

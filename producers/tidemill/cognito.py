@@ -16,9 +16,11 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
 
+from tidemill import processes
 from tidemill.signature import registration
 
 if TYPE_CHECKING:
+    from types_boto3_cognito_identity import CognitoIdentityClient
     from types_boto3_cognito_identity.type_defs import CredentialsTypeDef
 
 Tokens: TypeAlias = Mapping[str, str]
@@ -101,12 +103,14 @@ class CognitoIdentity:
         self._id = identity_id
         self._is_guest = False
         self._lock = Lock()
+        self._is_copy = False
         self.session = self._make_session(region or pools_region)
         self._cognito = self.session.client(
             "cognito-identity",
             region_name=pools_region,
             config=Config(signature_version=UNSIGNED, retries={"mode": "standard"}),
         )
+        processes.look_after(self)
 
     @property
     def id(self) -> str:
@@ -132,13 +136,26 @@ class CognitoIdentity:
         """
         self.session.client("dynamodb").update_item(TableName=table, **registration(self.id, public_key))
 
+    def begin_again(self, *, forked: bool) -> None:
+        """In a copy of its process: locks are free there, and connections its own. The identity is the same."""
+        self._lock = Lock()
+        self._credentials._refresh_lock = Lock()
+        self._is_copy = True
+
     def _make_session(self, region: str) -> boto3.Session:
         session = botocore.session.Session()
-        credentials = DeferredRefreshableCredentials(self._renew, _Provider.METHOD)
+        self._credentials: Any = DeferredRefreshableCredentials(self._renew, _Provider.METHOD)
         # This provider alone: whoever names an identity does not mean whatever else the machine may hold.
-        session.register_component("credential_provider", CredentialResolver([_Provider(credentials)]))
+        session.register_component("credential_provider", CredentialResolver([_Provider(self._credentials)]))
         session.register("after-call.kinesis", self._explain)
         return boto3.Session(botocore_session=session, region_name=region)
+
+    def _ask(self) -> CognitoIdentityClient:
+        """The client, with connections of this process."""
+        if self._is_copy:
+            self._is_copy = False
+            processes.renew_connections(self._cognito)
+        return self._cognito
 
     def _tokens(self) -> dict[str, str]:
         try:
@@ -151,7 +168,7 @@ class CognitoIdentity:
         with self._lock:
             if self._id is None:
                 try:
-                    self._id = self._cognito.get_id(IdentityPoolId=self._pool_id, Logins=tokens)["IdentityId"]
+                    self._id = self._ask().get_id(IdentityPoolId=self._pool_id, Logins=tokens)["IdentityId"]
                 except ClientError as error:
                     raise _refused(error) from None
             return self._id
@@ -161,7 +178,7 @@ class CognitoIdentity:
         tokens = self._tokens()
         identity = self._id or self._identify(tokens)
         try:
-            answer = self._cognito.get_credentials_for_identity(IdentityId=identity, Logins=tokens)
+            answer = self._ask().get_credentials_for_identity(IdentityId=identity, Logins=tokens)
         except ClientError as error:
             raise _refused(error) from None
         self._id = answer["IdentityId"]  # another where a guest signs in and was known before

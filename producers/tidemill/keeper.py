@@ -24,6 +24,7 @@ from tidemill.failures import BufferFull, ProducerClosed
 from tidemill.herald import Herald
 from tidemill.log import log
 from tidemill.metrics import call_made, tell
+from tidemill.threads import start
 from tidemill.waiting import LONGEST, News
 
 if TYPE_CHECKING:
@@ -130,21 +131,18 @@ class Keeper:
         self._herald = Herald()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self.naps = self._has_taken = self._is_calling = self._is_stopping = False
+        self.naps = self._has_taken = self._is_calling = self._is_stopping = self._is_retiring = False
+        self._has_started = False
         self._threads: dict[str, Thread] = {}
         self._told = 0
 
     # ---- any thread
 
-    @property
-    def has_started(self) -> bool:
-        """Whether it is at work, or has been."""
-        return bool(self._threads)
-
     def start(self) -> None:
         """Starts it. Two who do so at once, or one who was interrupted and does it again, start it once."""
-        if not self._threads:
-            Thread(target=self._run, name="tidemill-producer", daemon=True).start()
+        if not self._has_started:
+            start(self._run, "tidemill-producer")
+            self._has_started = True
 
     def look_after(self, handle: Ticket) -> None:
         """Sees to it that a request that was put into the inbox is taken soon, or given up if nobody is there."""
@@ -185,6 +183,11 @@ class Keeper:
             thread.join()
         self._herald.rest()
 
+    def retire(self) -> None:
+        """Ends it once all that it has been sent has ended, and waits for nothing."""
+        self.inbox.put(partial(self._retire))
+        self.wake()
+
     def leave(self, reason: str) -> None:
         """Its threads are another process's: nothing that was sent here will ever be known here."""
         self.end = ProducerClosed(reason)
@@ -223,7 +226,7 @@ class Keeper:
         now = monotonic()
         due = self._hand_out(now)
         self._tell()
-        if self._is_stopping and not self._is_calling:
+        if not self._is_calling and (self._is_stopping or (self._is_retiring and not self.core.outbox.pending)):
             self.core.end()
             self.end = self.closed()
         else:
@@ -341,6 +344,9 @@ class Keeper:
             self.wake()
 
     # ---- the end
+
+    def _retire(self) -> None:
+        self._is_retiring = True
 
     def _stop(self) -> None:
         self._is_stopping = True

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from tidemill.replies import Replies, may_pass
+from tidemill.threads import start
 from tidemill.trouble import Trouble, pause, text_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Listener:
         """Somebody may ask for the reply to that request. To be called before it is sent."""
         self._inbox.put(ref(ticket))
         if self._thread is None:
-            Thread(target=self._run, name="tidemill-replies", daemon=True).start()
+            start(self._run, "tidemill-replies")
 
     def give_up(self, ticket: Ticket) -> None:
         """Nobody will ask for the reply to that request any more, whoever may hold its handle still."""

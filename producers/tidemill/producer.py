@@ -397,6 +397,8 @@ class Producer:
         """Makes it a producer of its own in a copy of its process: another writer, nothing buffered, no connections."""
         if forked:
             self._keeper.leave("it was sent by another process, before this one was forked off; ask there")
+        else:
+            self._keeper.retire()
         self._is_copy = True
         self._is_open = False
         settings = {**self._settings, "writer": None, "counter": 0, "spool": None}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tidemill import processes
 from tidemill.region import make_client
 from tidemill.request import Receipts, RefusedRequest, Reply, Status, decode_receipts
 from tidemill.trouble import Trouble, pause, text_of
@@ -66,6 +67,7 @@ class Replies:
         self._queue_url = queue_url
         self._owns_sqs = sqs is None
         self._sqs = sqs or _make_sqs(queue_url)
+        self._is_copy = False
         self._seen: dict[str, Status] = {}
         self._handed_over: list[str] = []
         self._waiting: deque[Reply] = deque()
@@ -75,6 +77,7 @@ class Replies:
         """Messages that were no receipts. They are deleted: nobody could ever read them."""
         self.repeats = 0
         """Replies that were dropped because they had come before."""
+        processes.look_after(self)
 
     def poll(self, wait_seconds: int = LONGEST_WAIT) -> list[Reply]:
         """The replies of up to 10 messages; waits until there is one, `wait_seconds` at most (0 to 20).
@@ -82,6 +85,9 @@ class Replies:
         Raises:
             botocore.exceptions.ClientError: as the service answered. Asking again loses nothing.
         """
+        if self._is_copy:
+            processes.renew_connections(self._sqs)
+            self._is_copy = False
         self._delete_handed_over()
         answer = self._sqs.receive_message(
             QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=wait_seconds
@@ -91,6 +97,12 @@ class Replies:
         replies = [reply for message in messages for reply in self._read(message)]
         self._handed_over = handles
         return replies
+
+    def begin_again(self, *, forked: bool) -> None:
+        """In a copy of its process: connections of its own, and what was handed over is for the original to delete."""
+        self._handed_over = []
+        self._waiting.clear()
+        self._is_copy = True
 
     def __iter__(self) -> Iterator[Reply]:
         """All replies, as they arrive, without end. Failures that may pass are waited out, and are in the log.
@@ -112,7 +124,7 @@ class Replies:
         except Exception as error:
             _log.warning("%d messages stay on the replies queue and come again: %s", count, text_of(error))
         finally:
-            if self._owns_sqs:
+            if self._owns_sqs and not self._is_copy:
                 self._sqs.close()
 
     def __enter__(self) -> Self:
