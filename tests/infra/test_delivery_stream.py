@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import threading
+import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -272,6 +273,7 @@ class FakeKinesis:
         self.children: dict[str, list[bytes]] = {}
         self.failures: list[Exception] = []
         self.list_failures: list[Exception] = []
+        self.reads = 0
         self.created = 1000
 
     def describe_stream_summary(self, StreamARN: str) -> dict[str, Any]:
@@ -299,6 +301,7 @@ class FakeKinesis:
         return {"ShardIterator": f"{ShardId}:{start.get('StartingSequenceNumber', 0)}"}
 
     def get_records(self, ShardIterator: str, Limit: int) -> dict[str, Any]:
+        self.reads += 1
         if self.failures:
             raise self.failures.pop()
         shard, _, start = ShardIterator.rpartition(":")
@@ -544,6 +547,17 @@ def test_its_trouble_is_told_while_it_lasts() -> None:
     stream.stop()
     assert trouble == 'Could not connect to the endpoint URL: "http://nowhere"'
     assert (s3.lines(), stream.trouble) == ([b"a"], None)
+
+
+def test_a_shard_with_nothing_more_is_read_once_a_second() -> None:
+    kinesis = FakeKinesis(shard_0=[])
+    stream = delivery(kinesis, FakeS3())
+    begun = time.monotonic()
+    stream.start()
+    wait_until(lambda: kinesis.reads == 2)
+    seconds = time.monotonic() - begun
+    stream.stop(flush=False)
+    assert seconds > 0.9, "however busy the machine is, it is no less"
 
 
 def test_its_thread_has_its_name_and_keeps_no_process_alive() -> None:
