@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tidemill.request import Request, encode
 from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, State, Write
@@ -39,3 +40,13 @@ def test_what_comes_behind_a_later_one_is_not_applied_and_moves_no_mark_back(
             expected.append(f"{n}")
     assert becomes.document == {"ids": expected}
     assert (becomes.marks["s"].position, becomes.marks["s"].since) == (Position(highest, 0), Position(batch[0], 0))
+
+
+def test_a_counter_of_zero_is_used_up_like_any_other() -> None:
+    first = fold([arrival(0, "w")]).becomes
+    assert first is not None
+    assert first.writers["w"].counter == 0
+    repeat = replace(arrival(0, "w"), position=Position(7, 0))
+    again = fold([repeat, replace(arrival(1, "w"), position=Position(8, 0))], first).becomes
+    assert again is not None
+    assert again.document == {"ids": ["0", "1"]}
