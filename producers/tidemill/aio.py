@@ -17,7 +17,7 @@ from tidemill.buffer import Call
 from tidemill.core import Core, Ticket
 from tidemill.failures import GivenUp, ProducerClosed, StillPending
 from tidemill.listener import Listener
-from tidemill.metrics import call_made, tell
+from tidemill.metrics import call_made, tell, tell_of_change
 from tidemill.wire import Wire
 
 if TYPE_CHECKING:
@@ -269,6 +269,10 @@ class AsyncProducer:
         """Tells all who wait, from another thread."""
         loop.call_soon_threadsafe(self._news.tell)
 
+    def _tell_observer(self) -> None:
+        if self._observer:
+            tell_of_change(self._observer, self.stats())
+
     def _wake(self) -> None:
         self._sleeps_until = -inf
         self._work.set()
@@ -285,7 +289,7 @@ class AsyncProducer:
             self._core.take_news()
             self._news.tell()
             if made and self._observer:
-                tell(self._observer, made)
+                tell(self._observer, made._replace(stats=self.stats()))
 
     async def _wait_for_call(self) -> Call:
         while True:
@@ -293,6 +297,7 @@ class AsyncProducer:
             call = self._core.next_call(now)
             if self._core.take_news():
                 self._news.tell()
+                self._tell_observer()
             if isinstance(call, Call):
                 return call
             self._sleeps_until = call
@@ -307,6 +312,7 @@ class AsyncProducer:
             await asyncio.gather(self._sender, return_exceptions=True)
         self._core.end()
         self._news.tell()
+        self._tell_observer()
         if self._listener is not None:
             await asyncio.to_thread(self._listener.close)
         if self._wire is not None:

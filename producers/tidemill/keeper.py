@@ -23,7 +23,7 @@ from tidemill.buffer import Call, Record, Refused
 from tidemill.failures import BufferFull, ProducerClosed
 from tidemill.herald import Herald
 from tidemill.log import log
-from tidemill.metrics import call_made, tell
+from tidemill.metrics import call_made, tell, tell_of_change
 from tidemill.threads import start
 from tidemill.waiting import LONGEST, News
 
@@ -225,10 +225,12 @@ class Keeper:
         self._drain()
         now = monotonic()
         due = self._hand_out(now)
-        self._tell()
+        if self._tell():  # without a call: their time was over, or they made room
+            self._tell_observer()
         if not self._is_calling and (self._is_stopping or (self._is_retiring and not self.core.outbox.pending)):
             self.core.end()
             self.end = self.closed()
+            self._tell_observer()
         else:
             self._sleep(due - now)
 
@@ -298,12 +300,18 @@ class Keeper:
             self._calls.put(call)
         return self.core.tend(now)
 
-    def _tell(self) -> None:
-        """Wakes those who wait, if something has ended."""
+    def _tell(self) -> bool:
+        """Wakes those who wait, if something has ended; says whether it has."""
         self.core.take_news()
-        if self._told != self.core.ended:
-            self._told = self.core.ended
-            self.news.tell()
+        if self._told == self.core.ended:
+            return False
+        self._told = self.core.ended
+        self.news.tell()
+        return True
+
+    def _tell_observer(self) -> None:
+        if self._observer:
+            self._herald.tell(partial(tell_of_change, self._observer, self.core.stats(monotonic())))
 
     def _sleep(self, seconds: float) -> None:
         """Waits for what comes. Where requests come one after the other, it takes a nap, and they do not wake it."""
@@ -327,6 +335,7 @@ class Keeper:
         self.core.settle(call, answer, now)
         self._tell()
         if made and self._observer:
+            made = made._replace(stats=self.core.stats(now))
             self._herald.tell(partial(tell, self._observer, made))
 
     # ---- the caller's thread

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from msgspec.structs import asdict
+
 from tidemill.buffer import THROTTLED, Acknowledged, Refused
 
 if TYPE_CHECKING:
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from tidemill.outbox import Stats
 
 LOG_SECONDS = 60.0
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+"""Boundaries of a call's seconds: OpenTelemetry's own are for milliseconds, and nearly all would be in the first."""
+
+RECORDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 400.0, 499.0)
+"""Of its records: 500 at most."""
+
+REQUESTS = tuple(float(one * 10**power) for power in range(6) for one in (1, 2, 5))
+"""Of its requests."""
 
 
 class CallMade(NamedTuple):
@@ -32,7 +43,7 @@ class CallMade(NamedTuple):
         stored: records that were acknowledged.
         throttled: records that were refused because the shard or the service said: too fast.
         error: the code with which the whole call failed, if it did.
-        stats: what the producer has done so far, its queue included.
+        stats: what the producer has done so far, this call and its queue included.
     """
 
     records: int
@@ -52,7 +63,10 @@ _log = logging.getLogger("tidemill")
 
 
 def call_made(call: Call, answer: Sequence[Outcome] | Refused, seconds: float, stats: Stats) -> CallMade:
-    """What an observer is told. To be asked before the answer is settled, for that empties the records."""
+    """What an observer is told. To be asked before the answer is settled, for that empties the records.
+
+    Its `stats` are those from before, to be replaced by those after.
+    """
     outcomes = [answer] * call.count if isinstance(answer, Refused) else answer
     return CallMade(
         records=call.count,
@@ -74,8 +88,21 @@ def tell(observer: Observer, made: CallMade) -> None:
         _log.exception("the producer's observer failed")
 
 
+def tell_of_change(observer: Observer, stats: Stats) -> None:
+    """Tells an observer that has a method `changed` what there is now: requests have ended without a call."""
+    changed = getattr(observer, "changed", None)
+    if changed is None:
+        return
+    try:
+        changed(stats)
+    except Exception:
+        _log.exception("the producer's observer failed")
+
+
 class LogMetrics:
     """An observer that logs the producer's state now and then.
+
+    The line is for people; its record's attribute `tidemill` has the same and more as fields, for formatters of JSON.
 
     Args:
         every: seconds between two lines, at least.
@@ -114,17 +141,19 @@ class LogMetrics:
             stats.throttled_entries,
             stats.refused,
             stats.unknown,
+            extra={"tidemill": asdict(stats)},
         )
 
 
 class OpenTelemetryMetrics:
     """An observer that feeds a meter of OpenTelemetry.
 
-    Counters of requests, records, bytes, retries, throttles, calls and failed calls; a histogram of the seconds of
-    a call; gauges of pending requests and of the oldest one's age.
+    Counters of requests, records, bytes, retries, throttles, calls and failed calls; histograms of a call's seconds,
+    records and requests; gauges of pending requests and of the oldest one's age, which are 0 again once nothing is
+    pending, and when the producer has ended. Several producers need an observer, and a meter, each.
 
     Args:
-        meter: such as `opentelemetry.metrics.get_meter("shop")`; needs the package opentelemetry-api 1.23 or later.
+        meter: such as `opentelemetry.metrics.get_meter("shop")`; needs the package opentelemetry-api 1.30 or later.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -134,7 +163,18 @@ class OpenTelemetryMetrics:
         self._retries = meter.create_counter("tidemill.producer.retries", "1", "Records not acknowledged by a call")
         self._throttles = meter.create_counter("tidemill.producer.throttles", "1", "Of those, throttled")
         self._calls = meter.create_counter("tidemill.producer.calls", "1", "PutRecords calls, by error")
-        self._seconds = meter.create_histogram("tidemill.producer.call.duration", "s", "Time of a PutRecords call")
+        self._seconds = meter.create_histogram(
+            "tidemill.producer.call.duration",
+            "s",
+            "Time of a PutRecords call",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        self._call_records = meter.create_histogram(
+            "tidemill.producer.call.records", "1", "Records of a call", explicit_bucket_boundaries_advisory=RECORDS
+        )
+        self._call_requests = meter.create_histogram(
+            "tidemill.producer.call.requests", "1", "Requests of a call", explicit_bucket_boundaries_advisory=REQUESTS
+        )
         self._pending = meter.create_gauge("tidemill.producer.pending", "1", "Requests not acknowledged")
         self._oldest = meter.create_gauge("tidemill.producer.queue.age", "s", "Age of the oldest of those")
 
@@ -147,5 +187,11 @@ class OpenTelemetryMetrics:
         self._throttles.add(made.throttled)
         self._calls.add(1, {"error.type": made.error} if made.error else {})
         self._seconds.record(made.seconds)
-        self._pending.set(made.stats.pending)
-        self._oldest.set(made.stats.oldest)
+        self._call_records.record(made.records)
+        self._call_requests.record(made.requests)
+        self.changed(made.stats)
+
+    def changed(self, stats: Stats) -> None:
+        """Feeds the gauges."""
+        self._pending.set(stats.pending)
+        self._oldest.set(stats.oldest)
