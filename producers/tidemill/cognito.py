@@ -132,7 +132,8 @@ class CognitoIdentity:
         Raises:
             ValueError: it is no public key.
             IdentityRefused: Cognito gives no credentials.
-            botocore.exceptions.BotoCoreError, ClientError: it could not be registered.
+            botocore.exceptions.BotoCoreError, ClientError: it could not be registered; with the code
+                ConditionalCheckFailedException because the identity has 8 other keys.
         """
         self.session.client("dynamodb").update_item(TableName=table, **registration(self.id, public_key))
 
