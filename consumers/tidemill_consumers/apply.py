@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import boto3
 from botocore.config import Config
 
 from tidemill.transport import BATCHES, quicken
-from tidemill_consumers.core.batch import Arrival, Plan, Quarantined, Rules, Unreadable, Write, fresh
+from tidemill_consumers.core.batch import Arrival, Entity, Plan, Quarantined, Rules, Unreadable, Write, fresh
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.trust import Seals
+from tidemill_consumers.shell.apart import Run, in_a_child, plan_apart
+from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
@@ -72,16 +74,39 @@ class Application:
     streams: Streams
     trust: Trust = field(default_factory=Trust)
     limit: TimeLimit = field(default_factory=TimeLimit)
+    deliveries: Deliveries | None = None
+    run: Run = in_a_child
+
+
+MakePlan: TypeAlias = Callable[[Sequence[Arrival], Mapping[str, Entity], Application], Plan]
 
 
 def apply(event: KinesisEvent, app: Application) -> Response:
-    """Apply a batch."""
+    """Apply a batch, which is noted: of one that ends its process again and again, requests are planned apart."""
+    if app.deliveries is None:
+        return _deliver(event, app, _plan)
+    first, last = event["Records"][0], event["Records"][-1]
+    shard = f"{first['eventSourceARN']}/{first['eventID'].partition(':')[0]}"
+    sequences = [int(one["kinesis"]["sequenceNumber"]) for one in (first, last)]
+    delivery = app.deliveries.begin(shard, *sequences)
+    try:
+        response = _deliver(event, app, _plan_apart if delivery.is_apart else _plan)
+    except Exception:
+        app.deliveries.end(delivery)
+        raise
+    if response["batchItemFailures"][:1] == [{"itemIdentifier": str(sequences[0])}]:
+        app.deliveries.end(delivery)
+    return response
+
+
+def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan) -> Response:
+    """Apply a batch with plans that are made so."""
     calls_before = app.entities.write_calls
     batch = intake(event, app.streams.of(event["Records"]))
     not_refused = _refuse(batch.unreadable, app)
     arrivals = app.trust.verified(batch.arrivals)
     not_looked_at = [one.position.sequence for one in batch.arrivals[len(arrivals) :][:1]]
-    keys, evicted, failed = _apply(arrivals, [*not_refused, *not_looked_at], app)
+    keys, evicted, failed = _apply(arrivals, [*not_refused, *not_looked_at], app, make_plan)
     if evicted:
         put_metric("EvictedWriters", evicted)
 
@@ -104,7 +129,18 @@ def _refuse(unreadable: Sequence[Unreadable], app: Application) -> list[int]:
     return [*failed, *app.replies.send(refusals(stored))]
 
 
-def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application) -> tuple[int, int, list[int]]:
+def _plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application) -> Plan:
+    with app.limit.watching() as watch:
+        return plan(arrivals, entities, app.rules, app.retention, watch)
+
+
+def _plan_apart(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application) -> Plan:
+    return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run)
+
+
+def _apply(
+    arrivals: Sequence[Arrival], failed: Sequence[int], app: Application, make_plan: MakePlan
+) -> tuple[int, int, list[int]]:
     """How many entities were changed and writers forgotten, and the sequences that failed, with those that had before.
 
     A key that stopped goes on here: the next delivery may have to begin with the same record, and stop there again.
@@ -115,7 +151,7 @@ def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application)
     sequences = list(failed)
     pending = arrivals
     while pending:
-        planned, failed_keys, again = _commit(pending, app)
+        planned, failed_keys, again = _commit(pending, app, make_plan)
         verdict = settle(planned, failed_keys)
         sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         sequences += app.emits.send(verdict.emits)
@@ -129,7 +165,7 @@ def _apply(arrivals: Sequence[Arrival], failed: Sequence[int], app: Application)
     return keys, evicted, sequences
 
 
-def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[str], set[str]]:
+def _commit(arrivals: Sequence[Arrival], app: Application, make_plan: MakePlan) -> tuple[Plan, set[str], set[str]]:
     """The plan as it was saved, the keys that were not, and those that were planned more than once."""
     again: set[str] = set()
     writes: dict[str, Write] = {}
@@ -137,8 +173,7 @@ def _commit(arrivals: Sequence[Arrival], app: Application) -> tuple[Plan, set[st
     failed: set[str] = set()
     for _ in range(ROUNDS):
         entities, unread = app.entities.recall(arrival.key for arrival in pending)
-        with app.limit.watching() as watch:
-            planned = plan(pending, entities, app.rules, app.retention, watch)
+        planned = make_plan(pending, entities, app)
         writes |= {write.key: write for write in planned.writes}
         doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
         failed = doubtful | _save([write for write in planned.writes if write.key not in doubtful], app)
@@ -192,6 +227,7 @@ def application(remembers: bool = True) -> Application:
         streams=streams,
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
+        deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
     )
 
 

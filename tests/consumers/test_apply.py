@@ -630,6 +630,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
+        "TIDEMILL_DELIVERIES_TABLE": table,
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     for name, value in environment.items():

@@ -32,6 +32,7 @@ def environment(
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
+        "TIDEMILL_DELIVERIES_TABLE": table,
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     for name, value in settings.items():

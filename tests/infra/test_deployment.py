@@ -202,6 +202,7 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_REMEMBERED_MIB": "16",
         "TIDEMILL_RULE_SECONDS": "5",
         "TIDEMILL_DEVICES_TABLE": deployment.outputs["DevicesTableName"],
+        "TIDEMILL_DELIVERIES_TABLE": deployment.outputs["DeliveriesTableName"],
         "TIDEMILL_APPLICATION_SECRET": "",
     }
 

@@ -187,6 +187,7 @@ def _prepare() -> None:
         TIDEMILL_RULE_SECONDS="5",
         TIDEMILL_TABLE=TABLE,
         TIDEMILL_DEVICES_TABLE="devices",
+        TIDEMILL_DELIVERIES_TABLE="deliveries",
         TIDEMILL_QUARANTINE_BUCKET="quarantine",
         TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",
         TIDEMILL_STREAM="perf",

@@ -99,9 +99,9 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
         except BaseException as error:  # whatever it is, it is its request's fate and never the shard's
             outcome = _reason(error)
         watch.at_work = None
-    except BaseException as worse:
+    except Stopped as stopped:  # while the rule's exception said what it is
         watch.at_work = None
-        outcome = worse.reason if type(worse) is Stopped else "the rule raised what cannot say what it is"
+        outcome = stopped.reason
     return outcome
 
 
@@ -158,9 +158,9 @@ def _text(reason: object) -> str:
 
 def _reason(fate: BaseException) -> str:
     """Why the request goes to the quarantine."""
-    if isinstance(fate, Stopped):
+    if type(fate) is Stopped:
         return fate.reason
-    if isinstance(fate, _Unusable):
+    if type(fate) is _Unusable:
         return f"{fate}"
     name = _name(fate)
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -90,15 +90,18 @@ def plan(
         retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
         watch: is told which arrival a rule is at work on; by default nobody looks.
     """
-    watch = watch or Watch()
+    return Plan(tuple(writes(arrivals, entities, rules, retention, watch or Watch())))
+
+
+def writes(
+    arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rules, retention: float, watch: Watch
+) -> Iterator[Write]:
+    """The plan's writes, one after another as they are made: a key's rules are at work before its write comes."""
     by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_key[arrival.key].append(arrival)
-    return Plan(
-        tuple(
-            [_fold(entities.get(key) or Entity(key), of_key, rules, retention, watch) for key, of_key in by_key.items()]
-        )
-    )
+    for key, of_key in by_key.items():
+        yield _fold(entities.get(key) or Entity(key), of_key, rules, retention, watch)
 
 
 def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch) -> Write:

@@ -84,7 +84,7 @@ Hidden = type("Hidden", (BaseException,), {"__class__": property(no_class)})
         (GeneratorExit(), "the rule raised GeneratorExit: "),
         (StopIteration(), "the rule raised StopIteration: "),
         (Fatal("end"), "the rule raised Fatal: end"),
-        (Hidden(), "the rule raised what cannot say what it is"),
+        (Hidden(), "the rule raised Hidden: "),
         (BaseExceptionGroup("several", [Fatal()]), "the rule raised BaseExceptionGroup: several (1 sub-exception)"),
         (RecursionError(), "the rule raised RecursionError: "),
         (MemoryError(), "the rule raised MemoryError: "),

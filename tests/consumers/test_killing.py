@@ -1,0 +1,139 @@
+"""The apply function in processes of its own, as Lambda runs it: over a rule that ends them its shard goes on."""
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidemill.request import Request, encode
+from tidemill_consumers.shell.entities import Entities
+from tidemill_local.emulator import Emulator
+from tidemill_local.hooks.function_environment import Answer, Environment, Failure, Invocation
+from tidemill_local.sweeper import Groups
+
+HERE = Path(__file__).parent
+SHARD = "shardId-000000000000"
+TIMEOUT = 6.0
+"""The function's, in seconds."""
+
+Invoke = Callable[[Any], dict[str, Any] | None]
+
+
+@pytest.fixture
+def deliveries(emulator: Emulator, names: Callable[[str], str]) -> str:
+    name = names("deliveries")
+    emulator.client("dynamodb").create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
+def invoke(
+    emulator: Emulator, table: str, deliveries: str, bucket: str, topic: str, stream: str, tmp_path: Path
+) -> Iterator[Invoke]:
+    """Invokes the function in the environment that is there, or a new one; None when it fails, which ends it."""
+    own = ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
+    variables = {f"AWS_LAMBDA_{name}": "x" for name in own} | {
+        **emulator.environment,
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "_HANDLER": "tidemill_consumers.apply.handler",
+        "TIDEMILL_RULES": "killing_rules",
+        "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_REMEMBERED_MIB": "16",
+        "TIDEMILL_RULE_SECONDS": "0.5",
+        "TIDEMILL_STREAM": stream,
+        "TIDEMILL_TABLE": table,
+        "TIDEMILL_QUARANTINE_BUCKET": bucket,
+        "TIDEMILL_REPLIES_TOPIC_ARN": topic,
+        "TIDEMILL_DEVICES_TABLE": table,
+        "TIDEMILL_DELIVERIES_TABLE": deliveries,
+        "TIDEMILL_APPLICATION_SECRET": "",
+    }
+    live: list[Environment] = []
+
+    def run(event: Any) -> dict[str, Any] | None:
+        if not live:
+            live.append(Environment(variables, HERE, [], Groups(tmp_path)))
+            assert live[0].initialise("id", 30) is None
+        assert live[0].is_ready()
+        invocation = Invocation("id", json.dumps(event).encode(), "arn", "trace")
+        match live[0].invoke(invocation, TIMEOUT, TIMEOUT):
+            case Answer(payload, is_error=False):
+                found: dict[str, Any] = json.loads(payload)
+                return found
+            case Failure():
+                live.pop().close()
+                return None
+            case other:
+                raise AssertionError(other)
+
+    yield run
+    for environment in live:
+        environment.close()
+
+
+@pytest.fixture
+def event(emulator: Emulator, stream: str) -> Callable[..., Any]:
+    summary = emulator.client("kinesis").describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+    arrived = summary["StreamCreationTimestamp"].timestamp() + 1.0
+
+    def make(first: int, *cmds: str) -> Any:
+        return {"Records": [record(n, cmd) for n, cmd in enumerate(cmds, first)]}
+
+    def record(n: int, cmd: str) -> Any:
+        key = "other" if cmd == "elsewhere" else "k"
+        request = Request(
+            id=f"r{n}", cmd=cmd.replace("elsewhere", "count"), key=key, client="c", writer="w", counter=n, data={}
+        )
+        kinesis = {"partitionKey": key, "sequenceNumber": str(10**55 + n), "approximateArrivalTimestamp": arrived}
+        return {
+            "eventID": f"{SHARD}:{10**55 + n}",
+            "eventSourceARN": summary["StreamARN"],
+            "kinesis": kinesis | {"data": b64encode(encode(request)).decode()},
+        }
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("cmd", "failures", "reason"),
+    [
+        ("leave", 2, "the rule ended the process"),
+        ("block", 2, "the rule took longer than 0.5 s, and no signal reached it"),
+        ("sleep", 0, "the rule took longer than 0.5 s"),
+    ],
+)
+def test_a_shard_goes_on_over_a_rule_that_ends_the_function_and_its_neighbours_are_applied(
+    emulator: Emulator,
+    table: str,
+    bucket: str,
+    invoke: Invoke,
+    event: Callable[..., Any],
+    cmd: str,
+    failures: int,
+    reason: str,
+) -> None:
+    batch = event(1, "count", cmd, "count", "elsewhere", cmd, "count")
+    outcomes = [invoke(batch) for _ in range(failures)]
+    assert outcomes == [None] * failures
+    found = invoke(batch)
+    assert found is not None
+    assert found["batchItemFailures"] == []
+    found = invoke(event(7, "count"))
+    assert found is not None
+    assert found["batchItemFailures"] == []
+    entities = Entities(emulator.client("dynamodb"), table).load(["k", "other"])
+    assert {key: entity.document for key, entity in entities.items()} == {"k": {"n": 4}, "other": {"n": 1}}
+    s3 = emulator.client("s3")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    kept = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
+    assert sorted((one["id"], one["reason"]) for one in kept) == [("r2", reason), ("r5", reason)]
