@@ -132,7 +132,7 @@ class Program:
 def main() -> None:
     """Runs it, and says what was sent."""
     name, way, interrupts, seed = sys.argv[1:]
-    faulthandler.dump_traceback_later(120, exit=True)
+    faulthandler.dump_traceback_later(380, exit=True)
     logging.getLogger("tidemill").setLevel(logging.ERROR)
     print(json.dumps(Program(name, way, int(seed)).run(int(interrupts))))
 
