@@ -145,10 +145,17 @@ class Keeper:
             self._has_started = True
 
     def look_after(self, handle: Ticket) -> None:
-        """Sees to it that a request that was put into the inbox is taken soon, or given up if nobody is there."""
+        """Sees to it that a request that was put into the inbox is taken soon.
+
+        Raises:
+            ProducerClosed: it has ended, such as by a signal handler amid this very `send`, and did not take it.
+        """
         self.wake()
-        if self.end is not None and handle._record is None:
-            _lose(handle, self.end)
+        if self.end is not None:
+            if handle._record is None:
+                _lose(handle, self.end)
+            if handle._record is not None and handle._record.last < 0:
+                raise self.closed()
 
     def ask(self, work: Callable[[], T]) -> T:
         """Has the keeper do something: what it gives, or raises.
@@ -380,7 +387,7 @@ class Keeper:
 
 
 def _lose(handle: Ticket, error: Exception) -> None:
-    """Ends a request that was not taken."""
+    """Ends a request that was not taken: its record never had any."""
     code = "Closed" if isinstance(error, ProducerClosed) else type(error).__name__
     record = Record(0, None)
     record.settle(Refused(code, str(error), again=False))
