@@ -21,13 +21,13 @@ from tidemill_local.platform import Platform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.timeout(600)
+
 LONGEST_WAIT = 60.0
 """Seconds after which something is taken not to come."""
 
 RULES = """
 from tidemill_consumers.core.batch import Accepted
-
-pytestmark = pytest.mark.timeout(600)
 
 def restock(state, request):
     stock = (state or {}).get("stock", 0) + request.data["count"]
