@@ -33,12 +33,15 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "infra/tidemill_local/event_source/batches.py": (_SOURCE + "test_sequencer.py", _SOURCE + "test_records.py"),
     "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
     "infra/tidemill_local/event_source/failures.py": (
+        _SOURCE + "test_filling.py",
         _SOURCE + "test_sequencer.py",
         _SOURCE + "test_validated_cases.py",
     ),
     "infra/tidemill_local/event_source/pattern.py": (_SOURCE + "test_pattern.py",),
     "infra/tidemill_local/event_source/records.py": (_SOURCE + "test_records.py", _SOURCE + "test_validated_cases.py"),
     "infra/tidemill_local/event_source/sequencer.py": (
+        _SOURCE + "test_filling.py",
+        _SOURCE + "test_shard.py",
         _SOURCE + "test_sequencer.py",
         _SOURCE + "test_validated_cases.py",
     ),
