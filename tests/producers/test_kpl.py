@@ -350,3 +350,10 @@ def test_a_bad_index_is_refused_where_aws_kinesis_agg_loses_records(
 
 def test_empty_bytes_is_the_size_of_nothing() -> None:
     assert Aggregate().size == EMPTY_BYTES == 20
+
+
+@pytest.mark.parametrize("size", [126, 127, 128, 16_383, 16_384])
+def test_lengths_are_written_as_short_as_they_can_be(size: int) -> None:
+    """As protobuf writes them: a reader may compare bytes."""
+    record = UserRecord("k" * min(size, 256), b"x" * size)
+    assert pack([record]) == theirs([record])

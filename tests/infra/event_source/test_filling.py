@@ -62,3 +62,8 @@ def test_what_is_given_up_is_kept_with_its_event() -> None:
     kept = json.loads(object_body({"version": "1.0"}, failure))
     assert kept.keys() == {"version", "payload"}
     assert json.loads(kept["payload"]) == {"Records": [{"n": 1}, {"n": 2}]}
+
+
+def test_an_events_limit_is_that_of_an_invocation() -> None:
+    """ "Invocation payload (request and response): 6 MB each": https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+    assert MAX_EVENT_BYTES == 6_291_456
