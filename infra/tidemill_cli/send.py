@@ -9,8 +9,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tidemill import (
+    BufferFull,
     GivenUp,
     Misconfigured,
     Producer,
@@ -45,6 +47,9 @@ TIMEOUT = 60.0
 BAD_LINES_SHOWN = 10
 
 PROGRESS_SECONDS = 1.0
+
+ROOM_SECONDS = 0.1
+"""Seconds after which a full producer is asked again."""
 
 EXAMPLE = """\
 examples:
@@ -82,7 +87,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="JSON", nargs="?", default="{}", help="the command's data, a JSON object")
     parser.add_argument("--file", metavar="PATH", help="send the requests of an NDJSON file; - is standard input")
     parser.add_argument("--client", metavar="NAME", help="who sends (default: one of its own, or the line's)")
-    parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=TIMEOUT, help="of waiting for the reply")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=TIMEOUT,
+        help="of waiting: for the reply, or with --file for any progress",
+    )
     parser.add_argument("--no-reply", action="store_true", help="only wait until it is on the stream")
     parser.add_argument("--plain", action="store_true", help="one request a record, for readers that cannot unpack")
     parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
@@ -182,13 +193,15 @@ class _Command:
     def _send_file(self) -> int:
         bad = 0
         begun = shown = time.monotonic()
-        producer = self._producer(client=self._args.client)
+        producer = self._producer(client=self._args.client, when_full="raise")
+        progress = _Progress(producer, self._args.timeout)
+        patience = self._args.timeout
         try:
             with _open(self._args.file) as lines, _status("") as tell:
                 for number, text in enumerate(lines, 1):
                     if not text.strip():
                         continue
-                    problem = _send_line(producer, text)
+                    problem = progress.once_there_is_room(partial(_send_line, producer, text))
                     if problem:
                         bad += 1
                         if bad <= BAD_LINES_SHOWN:
@@ -196,9 +209,12 @@ class _Command:
                     if time.monotonic() - shown >= PROGRESS_SECONDS:
                         shown = time.monotonic()
                         tell(_progress(producer, shown - begun))
-                _flush(producer, tell, begun)
+                _flush(producer, tell, begun, progress)
+        except _Stalled as error:
+            patience = 0.0
+            _complain(str(error))
         finally:
-            _close(producer, self._args.timeout)
+            _close(producer, patience)
             code = self._report(producer, bad, time.monotonic() - begun)
         return code
 
@@ -222,6 +238,51 @@ class _Command:
     def _write(self, result: dict[str, Any]) -> None:
         if self._args.json:
             self._args.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+class _Stalled(Exception):
+    """Nothing has become of any request for too long."""
+
+
+class _Progress:
+    """Whether the stream takes anything: waiting for it has an end.
+
+    Args:
+        producer: sends.
+        patience: seconds that may pass without anything acknowledged or given up.
+    """
+
+    def __init__(self, producer: Producer, patience: float) -> None:
+        self._producer = producer
+        self._patience = patience
+        self._ended = 0
+        self._since = time.monotonic()
+
+    def once_there_is_room(self, send: Callable[[], str | None]) -> str | None:
+        """What `send` gives, when it no longer finds the producer full."""
+        while True:
+            try:
+                return send()
+            except BufferFull:
+                self.check()
+                with suppress(StillPending, GivenUp):
+                    self._producer.flush(ROOM_SECONDS)
+
+    def check(self) -> None:
+        """Looks.
+
+        Raises:
+            _Stalled: nothing has ended for too long.
+        """
+        stats, now = self._producer.stats(), time.monotonic()
+        ended = stats.requests - stats.pending
+        if ended != self._ended:
+            self._ended, self._since = ended, now
+        elif now - self._since > self._patience:
+            raise _Stalled(
+                f"nothing was acknowledged within {self._patience:g} s; {stats.pending:,} requests are left. Compare "
+                "AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
+            )
 
 
 def _close(producer: Producer, timeout: float) -> None:
@@ -257,11 +318,12 @@ def _send_line(producer: Producer, text: bytes) -> str | None:
     return None
 
 
-def _flush(producer: Producer, tell: Any, begun: float) -> None:
+def _flush(producer: Producer, tell: Any, begun: float, progress: _Progress) -> None:
     while True:
         try:
             return producer.flush(PROGRESS_SECONDS)
         except StillPending:
+            progress.check()
             tell(_progress(producer, time.monotonic() - begun))
         except GivenUp:
             return None  # counted, and in the log

@@ -8,7 +8,6 @@ alone may be called by any thread at any time, and its public numbers read.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from math import inf
 from random import Random
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpac
 
 import msgspec
 
-from tidemill.buffer import RECORD_BYTES, Call, Refused
-from tidemill.failures import BufferFull, StillPending, failure
+from tidemill.buffer import RECORD_BYTES, THROTTLED, Call, Refused
+from tidemill.failures import BufferFull, Left, StillPending, failure
 from tidemill.frames import OVERHEAD
 from tidemill.log import log
 from tidemill.outbox import LINGER, Outbox
 from tidemill.request import decode
 from tidemill.sendable import UnsendableRequest, to_payload
+from tidemill.trouble import Trouble
 from tidemill.writer import Writer
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 """Most bytes that wait for their acknowledgement before the producer is full."""
+
+CLOSE_TIMEOUT = 30.0
+"""Seconds that the end of a producer takes at most, if nobody says otherwise."""
 
 WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
 """What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
@@ -118,6 +121,7 @@ class Settings(TypedDict, total=False):
     linger: float
     writer: str | None
     counter: int
+    close_timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ class _Options:
     linger: float = LINGER
     writer: str | None = None
     counter: int = 0
+    close_timeout: float = CLOSE_TIMEOUT
 
     def __post_init__(self) -> None:
         sender: object = self.client
@@ -148,6 +153,8 @@ class _Options:
             raise ValueError(f"when_full={self.when_full!r}: use 'wait', 'raise' or 'drop_oldest'")
         if not self.ttl > 0:
             raise ValueError(f"ttl={self.ttl}: use seconds, more than 0")
+        if not self.close_timeout >= 0:
+            raise ValueError(f"close_timeout={self.close_timeout}: use seconds, 0 or more")
 
 
 class Core:
@@ -178,6 +185,12 @@ class Core:
             aggregate=options.aggregate,
             patient=spool is not None,
         )
+        self.close_timeout = options.close_timeout
+        self.left: Left | None = None
+        """What was not acknowledged when it ended."""
+        self._trouble = Trouble()
+        self._told = 0
+        """Requests that were given up, and said to be."""
         self._refusals: list[Record] = []
         self.ended = 0
         """Rises whenever some requests have ended."""
@@ -291,6 +304,7 @@ class Core:
             self.outbox.failed(call, answer, now)
         else:
             self.outbox.acknowledged(call, answer, now)
+        self._say_trouble(answer, now)
 
     def take_news(self) -> list[Record]:
         """The records of which some or all requests have ended; the spool lets go of those."""
@@ -300,10 +314,14 @@ class Core:
             self._spool.settle(number for record in news for number in record.take_ended())
         refused = [record for record in news if record.refusal is not None]
         if refused:
-            _tell(refused)
+            self._say_given_up(refused)
             self._refusals = [record for record in self._refusals if not record.reported] + refused
             del self._refusals[:-1_000]  # one is enough to be told
         return news
+
+    def note_refusals(self) -> None:
+        """Takes note of what was given up since, when it has ended and its spool is closed."""
+        self._refusals += [record for record in self.outbox.take_news() if record.refusal is not None]
 
     def take_refusal(self) -> GivenUp | None:
         """Why a request was given up of which nobody has asked, if there is any."""
@@ -317,13 +335,36 @@ class Core:
         """Gives up what is not acknowledged; the spool keeps it for the next producer."""
         kept = " and stays in the spool for the next producer" if self._spool is not None else ""
         closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
+        pending, unknown = self.outbox.pending, self.outbox.unknown
         self.outbox.abandon(why or closed)
+        if pending and why is None:
+            self.left = Left(pending, self.outbox.unknown - unknown, self._spool is not None)
         if self._spool is not None:
             self._spool.close()
 
     def stats(self, now: float) -> Stats:
         """What has been done so far."""
         return self.outbox.stats(now)
+
+    # ---- what is said
+
+    def _say_trouble(self, answer: Sequence[Outcome] | Refused, now: float) -> None:
+        """Says that something fails and is tried again, so that waiting is not silent; and that it is over."""
+        refused = _retried(answer, self.is_patient)
+        if refused is not None:
+            line = self._trouble.failed(refused.code, str(failure(refused)), now)
+            if line is not None:
+                log.warning("cannot send to the stream: %s", line)
+        elif not self.outbox.is_failing:
+            line = self._trouble.over(now)
+            if line is not None:
+                log.warning("requests reach the stream again: %s; %d are pending", line, self.outbox.pending)
+
+    def _say_given_up(self, refused: Iterable[Record]) -> None:
+        """Says how much was given up, so that nothing is lost silently, whoever looks at handles."""
+        problems = dict.fromkeys(str(failure(record.refusal)) for record in refused if record.refusal is not None)
+        told, self._told = self._told, self.outbox.refused
+        log.error("%d requests are given up: %s", self._told - told, "; or ".join(problems))
 
     # ---- room
 
@@ -377,8 +418,11 @@ class Core:
             log.info("%d requests of the spool are sent now", count)
 
 
-def _tell(refused: Iterable[Record]) -> None:
-    """Says what was given up, so that nothing is lost silently, whoever looks at handles."""
-    codes = Counter(str(failure(record.refusal)) for record in refused if record.refusal is not None)
-    for problem, records in codes.items():
-        log.error("the requests of %d records are given up: %s", records, problem)
+def _retried(answer: Sequence[Outcome] | Refused, patient: bool) -> Refused | None:
+    """Why something is sent again, other than for being too fast. `patient`: whether no call is given up."""
+    if isinstance(answer, Refused):
+        return answer if (answer.again or patient) and answer.code not in THROTTLED else None
+    for outcome in answer:
+        if isinstance(outcome, Refused) and outcome.again and outcome.code not in THROTTLED:
+            return outcome
+    return None

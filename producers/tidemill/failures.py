@@ -5,7 +5,7 @@ Room: SDK. No I/O.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from tidemill.buffer import Refused
@@ -61,16 +61,45 @@ class OutcomeUnknown(GivenUp):
     """
 
 
+class Left(NamedTuple):
+    """What was not acknowledged when a producer ended.
+
+    Attributes:
+        requests: how many.
+        unknown: of those, requests that may be on the stream.
+        kept: whether a spool has them for the next producer.
+    """
+
+    requests: int
+    unknown: int
+    kept: bool
+
+    def __str__(self) -> str:
+        then = (
+            "they stay in the spool for the next producer"
+            if self.kept
+            else "raise close_timeout, or give the producer a spool that keeps them for the next"
+        )
+        return (
+            f"{self.requests} requests were not acknowledged when the producer was to end: "
+            f"{self.requests - self.unknown} were not sent, {self.unknown} may be on the stream; {then}"
+        )
+
+
 class StillPending(TimeoutError):
-    """The time is over and requests are still on their way: nothing is lost, nothing is certain.
+    """The time is over and requests are not acknowledged, or not answered.
+
+    They are still on their way, unless the producer has ended: then they were given up, or stay in its spool.
 
     Attributes:
         pending: how many.
+        left: what became of them, if the producer has ended.
     """
 
-    def __init__(self, pending: int, of_what: str = "acknowledged") -> None:
-        super().__init__(f"{pending} requests are not {of_what} yet")
+    def __init__(self, pending: int, of_what: str = "acknowledged", left: Left | None = None) -> None:
+        super().__init__(str(left) if left else f"{pending} requests are not {of_what} yet")
         self.pending = pending
+        self.left = left
 
 
 class ProducerClosed(RuntimeError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 from time import monotonic
@@ -25,6 +26,7 @@ from tidemill.herald import Herald
 from tidemill.log import log
 from tidemill.metrics import call_made, tell, tell_of_change
 from tidemill.threads import start
+from tidemill.trouble import said_by, text_of
 from tidemill.waiting import LONGEST, News
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ HEAD = 200
 CHUNK = 1_000
 """Most requests that it takes before it looks whether a call is to be made."""
 
+GRACE = 1.0
+"""Seconds more that are waited for its threads, once they are to end."""
+
 POLL = 0.5
 """Seconds after which one who asks looks whether the keeper is gone, for it may have left before it was asked."""
 
@@ -60,9 +65,6 @@ class Makes(Protocol):
 
     def put(self, call: Call) -> Sequence[Outcome] | Refused:
         """Makes a call: what became of each record, or why the whole call failed."""
-
-    def warn(self, call: Call, answer: Sequence[Outcome] | Refused, patient: bool) -> None:
-        """Says what went wrong. `patient`: whether no call is given up."""
 
 
 class _Question(Generic[T]):
@@ -135,6 +137,7 @@ class Keeper:
         self._has_started = False
         self._threads: dict[str, Thread] = {}
         self._told = 0
+        self._stops_by = inf
 
     # ---- any thread
 
@@ -157,38 +160,51 @@ class Keeper:
             if handle._record is not None and handle._record.last < 0:
                 raise self.closed()
 
-    def ask(self, work: Callable[[], T]) -> T:
+    def ask(self, work: Callable[[], T], timeout: float = inf) -> T:
         """Has the keeper do something: what it gives, or raises.
 
         Raises:
             RuntimeError: this is a thread of the producer's own.
             ProducerClosed: it has ended.
+            TimeoutError: it took longer than `timeout` seconds.
         """
         self.news.check()
         self.start()
         question = _Question(work)
         self.inbox.put(cast("_Question[object]", question))
         self.wake()
-        while not question.is_answered(POLL):
+        end = monotonic() + timeout
+        while not question.is_answered(min(POLL, max(0.0, end - monotonic()))):
             if self.is_gone and not question.is_answered(0):
                 raise self.closed()
+            if monotonic() >= end:
+                raise TimeoutError("the producer's thread does not answer")
         return question.take()
 
     def closed(self) -> ProducerClosed:
         """Why nothing is taken any more."""
         return ProducerClosed(*(self.end.args if self.end else ("the producer is closed; make a new one",)))
 
-    def stop(self) -> None:
-        """Ends it, once the call on its way has been answered; what is not acknowledged then is given up."""
-        with suppress(ProducerClosed):  # by another one
-            self.ask(self._stop)
-        self.news.wait_for(lambda: self.is_gone)
+    def stop(self, timeout: float) -> bool:
+        """Ends it, once the call on its way has been answered; what is not acknowledged then is given up.
 
-    def join(self) -> None:
-        """Waits for the ends of its threads, once it is stopped, and for what they had to say."""
+        Args:
+            timeout: seconds after which no answer is waited for: its requests may be on the stream or not.
+
+        Returns:
+            Whether it has ended.
+        """
+        end = monotonic() + timeout
+        with suppress(ProducerClosed, TimeoutError):  # by another one; or a signer or a disk holds it up
+            self.ask(partial(self._stop, end), timeout)
+        return self.news.wait_for(lambda: self.is_gone, max(0.0, end - monotonic()) + GRACE)
+
+    def join(self) -> bool:
+        """Waits for the ends of its threads, once it is stopped, and for what they had to say: whether they ended."""
         for thread in tuple(self._threads.values()):
-            thread.join()
+            thread.join(GRACE)
         self._herald.rest()
+        return not any(thread.is_alive() for thread in self._threads.values())
 
     def retire(self) -> None:
         """Ends it once all that it has been sent has ended, and waits for nothing."""
@@ -234,12 +250,18 @@ class Keeper:
         due = self._hand_out(now)
         if self._tell():  # without a call: their time was over, or they made room
             self._tell_observer()
-        if not self._is_calling and (self._is_stopping or (self._is_retiring and not self.core.outbox.pending)):
+        if self._is_done(now):
             self.core.end()
             self.end = self.closed()
             self._tell_observer()
         else:
-            self._sleep(due - now)
+            self._sleep(min(due, self._stops_by) - now)
+
+    def _is_done(self, now: float) -> bool:
+        """Whether it ends now: a call on its way is waited for, until it must end."""
+        if self._is_calling:
+            return self._is_stopping and self._stops_by <= now
+        return self._is_stopping or (self._is_retiring and not self.core.outbox.pending)
 
     def _drain(self) -> None:
         """Takes what is in the inbox."""
@@ -353,9 +375,8 @@ class Keeper:
             began = monotonic()
             try:
                 answer = self._wire.put(call)
-                self._wire.warn(call, answer, self.core.is_patient)
             except BaseException as error:  # such as SystemExit of a hook in a client
-                answer = Refused(type(error).__name__, "the client failed", again=False, lost=True)
+                answer = Refused(type(error).__name__, f"the client failed: {text_of(error)}", again=False, lost=True)
             self.inbox.put(partial(self._settle, call, answer, monotonic() - began))
             self.wake()
 
@@ -364,16 +385,18 @@ class Keeper:
     def _retire(self) -> None:
         self._is_retiring = True
 
-    def _stop(self) -> None:
+    def _stop(self, by: float) -> None:
         self._is_stopping = True
+        self._stops_by = min(self._stops_by, by)
 
     def _fail(self, error: BaseException) -> None:
         """What cannot be: nobody is to wait for what will not come."""
-        name = type(error).__name__
-        self.end = ProducerClosed(f"the producer failed with {name}; make a new one")
-        log.error("the producer failed: %r", error)
+        problem = text_of(error)
+        self.end = ProducerClosed(f"the producer failed: {problem}; make a new one")
+        log.error("the producer failed: %s", problem)
         with suppress(BaseException):
-            self.core.end(Refused(name, "the producer failed", again=False, lost=True))
+            self.core.end(Refused(type(error).__name__, f"the producer failed: {problem}", again=False))
+            self.core.note_refusals()
 
     def _refuse_rest(self) -> None:
         closed = self.closed()
@@ -390,5 +413,5 @@ def _lose(handle: Ticket, error: Exception) -> None:
     """Ends a request that was not taken: its record never had any."""
     code = "Closed" if isinstance(error, ProducerClosed) else type(error).__name__
     record = Record(0, None)
-    record.settle(Refused(code, str(error), again=False))
+    record.settle(Refused(code, said_by(error), again=False))
     handle._record = record

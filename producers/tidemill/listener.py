@@ -10,7 +10,6 @@ handler could find. Handles are held weakly: a handle that is gone, or whose req
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from random import random
@@ -19,6 +18,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary, WeakSet, ref
 
+from tidemill.herald import Herald
+from tidemill.log import log
 from tidemill.replies import Replies, may_pass
 from tidemill.threads import start
 from tidemill.trouble import Trouble, pause, text_of
@@ -37,8 +38,6 @@ AFTER_NOTHING = 0.05
 
 MANY = 1_000
 """Awaited replies below which nobody looks through all of them for handles that are gone."""
-
-_log = logging.getLogger("tidemill")
 
 
 class Hears(Protocol):
@@ -81,6 +80,7 @@ class Listener:
         self._claim: dict[str, Thread] = {}
         """Has the one thread: `setdefault` is one step, so that there is never a second."""
         self._closing = False
+        self._herald = Herald()
 
     def expect(self, ticket: Ticket) -> None:
         """Somebody may ask for the reply to that request. To be called before it is sent."""
@@ -117,6 +117,7 @@ class Listener:
             if self._thread.is_alive():
                 self._say("the source of replies is not closed: %s", "it does not come back from a poll")
                 return
+        self._herald.rest()
         self._source.close()
 
     # ---- the thread
@@ -125,6 +126,7 @@ class Listener:
         self._thread = self._claim.setdefault("thread", current_thread())
         if self._thread is not current_thread():
             return  # two asked for it at once
+        log.hand_over(self._herald.tell)
         while self._is_awaited():
             began = monotonic()
             try:
@@ -206,5 +208,4 @@ class Listener:
 
     def _say(self, message: str, line: str | None) -> None:
         if line is not None:
-            with suppress(BaseException):  # a log's filters and handlers are others' code, too
-                _log.warning(message, line)
+            log.warning(message, line)

@@ -348,6 +348,16 @@ class Outbox:
         )
 
     @property
+    def refused(self) -> int:
+        """Requests that were given up."""
+        return self._refused
+
+    @property
+    def unknown(self) -> int:
+        """Of those, requests that may be stored all the same."""
+        return self._unknown
+
+    @property
     def pending(self) -> int:
         """Requests that are neither acknowledged nor given up."""
         return self._requests - self._acknowledged - self._refused

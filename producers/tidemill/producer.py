@@ -19,8 +19,10 @@ from tidemill.core import TTL, Core, Ticket
 from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending
 from tidemill.keeper import HEAD, WAKING_SIZE, Keeper
 from tidemill.listener import Listener
+from tidemill.log import log
 from tidemill.request import decode
 from tidemill.sendable import UnsendableRequest, to_payload
+from tidemill.trouble import text_of
 from tidemill.wire import Wire
 
 if TYPE_CHECKING:
@@ -30,12 +32,18 @@ if TYPE_CHECKING:
 
     from types_boto3_kinesis import KinesisClient
 
-    from tidemill.buffer import Acknowledged
+    from tidemill.buffer import Acknowledged, Record
     from tidemill.core import Settings
     from tidemill.listener import Hears
     from tidemill.metrics import Observer
     from tidemill.outbox import Stats
     from tidemill.request import Document, Reply, Request
+
+ANSWER = 1.0
+"""Seconds at least that the answer to a call on its way is waited for at the end."""
+
+SILENCE = 1.0
+"""Seconds after which closing says that it waits."""
 
 T = TypeVar("T")
 
@@ -75,6 +83,17 @@ class Handle(Ticket, eq=False):
         if self._outcome is None:
             self._wait_for(self.done, timeout)
         return self._acknowledged()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `result` need not wait."""
+        return self._outcome is not None or self._keeper.is_gone
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `reply` need not wait."""
+        listener = self._listener
+        return listener is None or listener.has_news_of(self) or self._is_lost or self._keeper.is_gone
 
     def reply(self, timeout: float | None = None) -> Reply:
         """Waits until the request has been applied, or not: what became of it.
@@ -134,6 +153,8 @@ class Producer:
         lanes: number of lanes, a power of two up to 1,024: at least the number of shards. 64, or 512 unaggregated.
         record_bytes: size of a full record.
         linger: seconds that a request may wait for company.
+        close_timeout: seconds that closing takes at most, and a second or two: by `close`, the end of the block, or as
+            the process ends. What is not acknowledged by then is told by count, and given up or kept by the spool.
         writer: the writer id; None makes one of 12 characters. One that has been used before needs `counter`:
             consumers take what comes under a counter already used for a repeat. The spool keeps both.
         counter: the highest counter that the writer has used.
@@ -155,20 +176,38 @@ class Producer:
         check: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
-        core = Core(monotonic(), **settings)
+        self._prepare(observer, settings)
+        self._connect(stream, kinesis, replies, check)
+
+    def _prepare(self, observer: Observer | None, settings: Settings) -> None:
+        """All that touches no network.
+
+        Raises:
+            TypeError, ValueError: as the class says.
+        """
+        self._settings = settings
+        self._observer = observer
+        self._listener: Listener | None = None
+        self._core = Core(monotonic(), **settings)
+        self._is_open = self._closed = self._has_told = self._has_ended = self._is_joining = False
+        self._is_copy = False
+
+    def _connect(self, stream: str, kinesis: KinesisClient | None, replies: str | Hears | None, check: bool) -> None:
+        """The rest.
+
+        Raises:
+            Misconfigured: as the class says.
+        """
+        core = self._core
         try:
             self._wire = Wire(stream, kinesis)
             if check:
                 self._wire.check()
+            self._listener = Listener(replies, self._heard) if replies is not None else None
         except BaseException:
             core.end()
             raise
-        self._settings = settings
-        self._observer = observer
-        self._listener = Listener(replies, self._heard) if replies is not None else None
-        self._keeper = Keeper(core, self._wire, observer)
-        self._is_open = self._closed = self._has_ended = self._is_joining = False
-        self._is_copy = False
+        self._keeper = Keeper(core, self._wire, self._observer)
         processes.look_after(self)
         if core.outbox.pending:
             self._open()
@@ -176,7 +215,7 @@ class Producer:
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._keeper.core.writer.id
+        return self._core.writer.id
 
     def stats(self) -> Stats:
         """What it has done so far."""
@@ -280,35 +319,40 @@ class Producer:
             StillPending: it took longer; says how many requests are not acknowledged.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
+        records = self._hurry()
+        self._keeper.news.wait_for(lambda: self._has_settled(records), timeout)
+        self._check_settled(records)
+
+    def _hurry(self) -> list[Record]:
+        """Makes everything buffered due at once: the records that have not ended."""
         keeper = self._keeper
-        records = self._ask(lambda: keeper.core.outbox.flush(monotonic()))
-        if not keeper.news.wait_for(lambda: all(record.outcome for record in records) or keeper.is_gone, timeout):
+        return self._ask(lambda: keeper.core.outbox.flush(monotonic()))
+
+    def _has_settled(self, records: list[Record]) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self._keeper.is_gone or all(record.outcome for record in records)
+
+    def _check_settled(self, records: list[Record]) -> None:
+        """Looks what has become of them. Errors as `flush` has them."""
+        if not self._has_settled(records):
             raise StillPending(sum(record.count for record in records if not record.outcome))
         if not all(record.outcome for record in records):
-            raise keeper.closed()
-        refusal = self._ask(keeper.core.take_refusal)
+            raise self._keeper.closed()
+        refusal = self._ask(self._keeper.core.take_refusal)
         if refusal:
             raise refusal
 
     def close(self, timeout: float | None = None) -> None:
         """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
 
+        Args:
+            timeout: seconds; None takes `close_timeout`, `inf` waits for as long as it takes.
+
         Raises:
-            StillPending: something was not acknowledged in time.
+            StillPending: something was not acknowledged in time; says how much, and what became of it.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        self._closed = True
-        self._is_open = False
-        if self._has_ended:
-            return
-        keeper = self._keeper
-        self._ask(keeper.news.tell)  # those who wait for room
-        try:
-            self.flush(timeout)
-        except (GivenUp, StillPending):
-            self._stop()
-            raise
-        self._stop()
+        self._end(timeout, None)
 
     def __enter__(self) -> Self:
         return self
@@ -316,11 +360,14 @@ class Producer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Closes it. The block's own error is the one that is raised; what was not sent is a note to it."""
         try:
-            self.close()
-        except GivenUp:
+            self._end(None, error)
+        except (GivenUp, StillPending, ProducerClosed) as unsent:
             if error is None:
-                raise  # else it is in the log, and the block's own error matters more
+                raise
+            with suppress(TypeError):  # one whose notes are none
+                error.add_note(f"and the producer: {unsent}")
 
     def _listens(self) -> Listener:
         if self._is_copy and self._listener is not None:
@@ -374,21 +421,61 @@ class Producer:
     # ---- the end
 
     def _close_at_exit(self) -> None:
-        self.close(0 if self._keeper.core.is_patient else None)
+        with suppress(GivenUp, StillPending, ProducerClosed):  # it is in the log, and nobody is there to catch it
+            self.close(0 if self._keeper.core.is_patient else None)
 
-    def _stop(self) -> None:
-        """Ends it. Whoever is interrupted here, or comes amid it, may do it again."""
-        self._keeper.stop()
+    def _end(self, timeout: float | None, error: BaseException | None) -> None:
+        """Ends it. Whoever is interrupted here, or comes amid it, may do it again.
+
+        Args:
+            timeout: as for `close`.
+            error: for which it ends, if it does so for one.
+        """
+        self._closed = True
+        self._is_open = False
+        if self._has_ended:
+            return
+        keeper = self._keeper
+        end = monotonic() + (keeper.core.close_timeout if timeout is None else timeout)
+        keeper.news.tell()  # those who wait for room
+        problem: Exception | None = None
+        try:
+            self._flush_by(end, error)
+        except (GivenUp, StillPending, ProducerClosed) as unsent:
+            problem = unsent
+        self._stop(end)
+        left = keeper.core.left
+        if left is not None and not self._has_told:
+            self._has_told = True
+            log.error("%s", left)
+            raise StillPending(left.requests, left=left)
+        if problem is not None and not (keeper.is_gone and isinstance(problem, StillPending)):
+            raise problem  # else all was acknowledged at the last moment
+
+    def _flush_by(self, end: float, error: BaseException | None) -> None:
+        """Flushes, and says that it takes a while if it does: waiting is not silent."""
+        soon = monotonic() + SILENCE
+        if soon < end:
+            try:
+                return self.flush(SILENCE)
+            except StillPending as waiting:
+                after = f" after {text_of(error)}" if error else ""
+                log.warning("closing%s: %s; waiting for them up to %.0f s", after, waiting, end - soon)
+        return self.flush(max(0.0, end - monotonic()))
+
+    def _stop(self, end: float) -> None:
+        has_stopped = self._keeper.stop(max(0.0, end - monotonic()) + ANSWER)
         if not self._is_joining:  # a thread must not be waited for amid waiting for it
             self._is_joining = True
             try:
-                self._keeper.join()
+                has_stopped &= self._keeper.join()
             finally:
                 self._is_joining = False
         processes.not_at_exit(self._close_at_exit)
         if self._listener is not None and not self._is_copy:
-            self._listener.close()
-        self._wire.close()
+            self._listener.close(max(ANSWER, end - monotonic()))
+        if has_stopped:  # else a call is on its way, and its thread lets go of the connection as the process ends
+            self._wire.close()
         self._has_ended = True
 
     # ---- in a copy of the process
@@ -403,4 +490,5 @@ class Producer:
         self._is_open = False
         settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
         self._wire.begin_again()
-        self._keeper = Keeper(Core(monotonic(), **cast("Settings", settings)), self._wire, self._observer)
+        self._core = Core(monotonic(), **cast("Settings", settings))
+        self._keeper = Keeper(self._core, self._wire, self._observer)

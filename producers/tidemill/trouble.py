@@ -65,9 +65,13 @@ def pause(failures: int, chance: float) -> float:
 
 def text_of(error: BaseException) -> str:
     """An exception's kind and what it says, whatever asking it raises."""
-    name = type(error).__name__
+    text = said_by(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def said_by(error: BaseException) -> str:
+    """What an exception says, whatever asking it raises."""
     try:
-        text = str(error)
+        return str(error)
     except BaseException as another:  # foreign code: SystemExit too
-        return f"{name}, which says nothing ({type(another).__name__})"
-    return f"{name}: {text}" if text else name
+        return f"(it raised {type(another).__name__} when it was asked what it says)"

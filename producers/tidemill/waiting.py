@@ -9,13 +9,20 @@ from collections import deque
 from contextlib import suppress
 from threading import Lock, get_ident
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 3600.0
 """Longest wait in seconds of one call: locks cannot wait forever."""
+
+
+class Released(Protocol):
+    """Whoever waits."""
+
+    def release(self) -> None:
+        """Something has happened. It waits for nothing and raises nothing."""
 
 
 class News:
@@ -26,7 +33,7 @@ class News:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Lock] = deque()
+        self._waiting: deque[Released] = deque()
         self._busy: set[int] = set()
         self.told = 0
         """Changes with all that happens."""
@@ -48,6 +55,10 @@ class News:
         """
         if self.must_not_wait:
             raise RuntimeError("a producer's own threads cannot wait for it: send from there, and wait elsewhere")
+
+    def add(self, one: Released) -> None:
+        """Has somebody told when the next happens, once."""
+        self._waiting.append(one)
 
     def tell(self) -> None:
         """Something has happened."""

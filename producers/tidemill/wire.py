@@ -10,12 +10,13 @@ from threading import local
 from typing import TYPE_CHECKING, Any
 
 from tidemill.answers import outcomes, refused
-from tidemill.buffer import THROTTLED, Refused
-from tidemill.failures import REMEDIES, Misconfigured, failure
+from tidemill.buffer import Refused
+from tidemill.failures import REMEDIES, Misconfigured
 from tidemill.log import log
 from tidemill.processes import renew_connections, renew_credentials
 from tidemill.region import check_region, make_client
 from tidemill.transport import PUTS, quicken
+from tidemill.trouble import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,14 +97,6 @@ class Wire:
         if _sends.count > 1:  # by a client that retries by itself: the answer to an earlier one may have been lost
             answer = _in_doubt(answer)
         return answer
-
-    def warn(self, call: Call, answer: Sequence[Outcome] | Refused, patient: bool) -> None:
-        """Says what goes wrong, so that waiting is not silent. `patient`: whether no call is given up."""
-        refused = answer if isinstance(answer, Refused) else next(filter(_is_refused, answer), None)
-        if not isinstance(refused, Refused) or refused.code in THROTTLED:
-            return
-        if refused.again or (patient and refused is answer):
-            log.warning("%s; trying %d records again", failure(refused), call.count)
 
     def close(self) -> None:
         """Closes the client, if it is its own."""
@@ -200,12 +193,12 @@ def refusal(error: Exception, sends: int) -> Refused:
     name = type(error).__name__
     if sends and not _precedes_sending(error):
         # No answer, half of one, or one that botocore cannot make sense of.
-        return Refused(name, str(error), again=True, lost=True)
+        return Refused(name, said_by(error), again=True, lost=True)
     if isinstance(error, boto.ClientError):  # of the service that gives credentials
         its = refused(error.response)
         return its._replace(lost=False)
     passing = boto.HTTPClientError | boto.ConnectionError | boto.CredentialRetrievalError | boto.MetadataRetrievalError
-    return Refused(name, str(error), again=isinstance(error, passing | OSError))
+    return Refused(name, said_by(error), again=isinstance(error, passing | OSError))
 
 
 def _precedes_sending(error: Exception) -> bool:

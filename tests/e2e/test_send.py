@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tidemill import BufferFull, Producer, Stats, StillPending
 from tidemill_cli import send
 from tidemill_consumers.shell.attributes import from_item
 from tidemill_local.platform import Platform
@@ -139,3 +140,47 @@ def test_a_timeout_is_a_number_of_seconds(seconds: str, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         run("c", "k", "--timeout", seconds)
     assert "number of seconds" in capsys.readouterr().err
+
+
+def test_a_file_that_nobody_takes_ends_and_says_how_much_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(send, "PROGRESS_SECONDS", 0.05)
+    result, lines = tmp_path / "result.json", tmp_path / "lines"
+    lines.write_text('{"cmd": "content.view", "key": "content/1"}\n' * 3)
+    assert run("--file", lines, "--stream", "none", "--timeout", "0.2", "--json", result) == 1
+    shown = capsys.readouterr()
+    assert "nothing was acknowledged within 0.2 s; 3 requests are left" in shown.err
+    assert "3 requests were given up, 0 of which may be on the stream" in shown.err
+    told = json.loads(result.read_text())
+    assert (told["requests"], told["refused"], told["pending"]) == (0, 3, 0)
+
+
+class Full:
+    """A producer that has room when something has been flushed for the third time, or never."""
+
+    def __init__(self, ever: bool) -> None:
+        self.flushed = 0
+        self.ever = ever
+
+    def flush(self, timeout: float) -> None:
+        self.flushed += 1
+        raise StillPending(7)
+
+    def stats(self) -> Stats:
+        return Stats(requests=10, pending=7)
+
+
+def test_a_full_producer_is_asked_again_until_it_has_room_or_nothing_moves() -> None:
+    def line(producer: Full) -> str | None:
+        if producer.ever and producer.flushed == 3:
+            return None
+        raise BufferFull
+
+    producer = Full(ever=True)
+    assert send._Progress(cast("Producer", producer), 60).once_there_is_room(lambda: line(producer)) is None
+    assert producer.flushed == 3
+    stuck = Full(ever=False)
+    with pytest.raises(send._Stalled, match=r"within 0 s; 7 requests are left"):
+        send._Progress(cast("Producer", stuck), 0).once_there_is_room(lambda: line(stuck))

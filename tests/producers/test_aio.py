@@ -3,8 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Event
+from threading import Event, Thread
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,7 @@ from tidemill import (
     StillPending,
 )
 from tidemill.kpl import unpack
+from tidemill.loops import in_a_thread
 from tidemill.request import decode
 
 PATIENCE = 30
@@ -230,3 +232,132 @@ def test_an_observer_is_told_of_every_call() -> None:
 
     run(test)
     assert [made.stored for made in seen] == [0, 1]
+
+
+def test_the_applications_executor_may_be_full_of_work_that_waits_for_the_producer() -> None:
+    kinesis, gate = Kinesis(), Event()
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        full = loop.run_in_executor(None, gate.wait, PATIENCE)
+        async with made(kinesis, replies=Answers(kinesis)) as producer:
+            assert await (await producer.send("c", key="k")) == Acknowledged("shard-7", "42")
+            await producer.flush()
+            assert (await producer.request("c", key="k")).status == "accepted"
+        gate.set()
+        assert await full
+
+    run(test)
+
+
+def test_several_loops_may_use_one() -> None:
+    kinesis = Kinesis()
+
+    async def test() -> None:
+        async with made(kinesis) as producer:
+
+            async def work(number: int) -> None:
+                for _ in range(20):
+                    assert await (await producer.send("c", key=f"key-{number}")) == Acknowledged("shard-7", "42")
+
+            threads = [Thread(target=asyncio.run, args=(work(number),)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            await work(4)
+            for thread in threads:
+                await in_a_thread(thread.join)
+
+    run(test)
+    assert len(kinesis.requests) == 100
+
+
+def test_tasks_that_are_cancelled_leave_nothing_behind() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+
+    async def test() -> None:
+        async with made(kinesis, max_pending_bytes=100) as producer:
+            handle = await producer.send("c", key="k", data={"pad": "x" * 100})
+            waiting = [asyncio.create_task(handle.result()) for _ in range(1_000)]
+            full = [asyncio.create_task(producer.send("c", key="k")) for _ in range(10)]
+            await asyncio.sleep(0)
+            for task in (*waiting, *full):
+                task.cancel()
+            ended = await asyncio.gather(*waiting, *full, return_exceptions=True)
+            assert {type(one) for one in ended} == {asyncio.CancelledError}
+            assert all(not one._futures for one in producer._loops._waiting.values())
+            kinesis.gate.set()
+            assert await handle == Acknowledged("shard-7", "42")
+
+    run(test)
+    assert len(kinesis.requests) == 1
+
+
+def test_a_loop_that_ends_before_it_is_closed_loses_nothing() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+
+    async def leave() -> AsyncProducer:
+        producer = await made(kinesis).__aenter__()
+        handle = await producer.send("c", key="k")
+        waits = asyncio.create_task(handle.result())
+        await asyncio.sleep(0)
+        assert not waits.done()
+        return producer
+
+    producer = asyncio.run(leave())
+    kinesis.gate.set()
+
+    async def go_on() -> None:
+        await producer.flush()
+        await (await producer.send("d", key="k"))
+        await producer.close()
+
+    asyncio.run(go_on())
+    assert [request.cmd for request in kinesis.requests] == ["c", "d"]
+
+
+def test_closing_goes_on_if_whoever_waits_for_it_is_cancelled() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+
+    async def test() -> None:
+        producer = await made(kinesis).__aenter__()
+        handle = await producer.send("c", key="k")
+        closing = asyncio.create_task(producer.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(ProducerClosed):
+            await producer.send("c", key="k")
+        kinesis.gate.set()
+        assert await handle == Acknowledged("shard-7", "42")
+        await producer.close()
+
+    run(test)
+
+
+def test_its_end_is_bounded_and_says_what_was_not_sent_beside_the_blocks_own_error() -> None:
+    kinesis = Kinesis()
+    kinesis.gate.clear()
+
+    async def block(error: Exception | None) -> None:
+        async with made(kinesis, close_timeout=0.0) as producer:
+            for number in range(3):
+                await producer.send("c", key=f"key-{number}")
+            if error is not None:
+                raise error
+
+    async def test() -> None:
+        with pytest.raises(StillPending, match="3 requests were not acknowledged"):
+            await block(None)
+        mine = ZeroDivisionError("mine")
+        with pytest.raises(ZeroDivisionError) as raised:
+            await block(mine)
+        assert raised.value is mine
+        assert "3 requests were not acknowledged" in mine.__notes__[0]
+        kinesis.gate.set()
+
+    run(test)

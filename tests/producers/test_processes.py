@@ -14,7 +14,7 @@ import pytest
 from types_boto3_kinesis import KinesisClient
 from types_boto3_sqs import SQSClient
 
-from tidemill import AsyncProducer, Producer, ProducerClosed, Replies, Request, Spool
+from tidemill import Acknowledged, AsyncProducer, Producer, ProducerClosed, Replies, Request, Spool
 from tidemill.kpl import unpack
 from tidemill.processes import renew_connections
 from tidemill.request import decode
@@ -157,14 +157,16 @@ def test_a_spool_and_replies_are_the_parents(kinesis: Kinesis, tmp_path: Path) -
         spooling.send("c", key="k").result(PATIENCE)
 
 
-def test_an_asyncio_producer_ends_with_its_process(kinesis: Kinesis) -> None:
+def test_an_asyncio_producer_begins_again_too(kinesis: Kinesis) -> None:
+    async def send(producer: AsyncProducer) -> Acknowledged:
+        return await (await producer.send("c", key="k"))
+
     async def run() -> int:
         async with AsyncProducer("stream", kinesis=cast("KinesisClient", kinesis), check=False) as producer:
-            await (await producer.send("c", key="k"))
+            stored = await send(producer)
 
             def work() -> None:
-                with pytest.raises(ProducerClosed, match="copy"):
-                    producer.send("c", key="k").send(None)
+                assert asyncio.run(send(producer)) == stored
 
             return in_a_child(work)
 

@@ -70,4 +70,4 @@ class Strange(Exception):
 def test_whatever_an_exception_says_of_itself_it_has_a_text() -> None:
     assert text_of(ValueError("no")) == "ValueError: no"
     assert text_of(ValueError()) == "ValueError"
-    assert text_of(Strange()) == "Strange, which says nothing (SystemExit)"
+    assert text_of(Strange()) == "Strange: (it raised SystemExit when it was asked what it says)"

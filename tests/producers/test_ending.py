@@ -1,0 +1,209 @@
+"""The end of a producer: bounded, whatever becomes of the endpoint, and it tells what was not sent."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from types_boto3_kinesis import KinesisClient
+
+from tidemill import NotAccepted, Producer, Spool, StillPending
+
+PATIENCE = 60
+
+NOBODY = "http://127.0.0.1:9"
+"""Where nobody listens."""
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL": NOBODY,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+}
+
+MADE = "from tidemill import Producer; p = Producer('requests', check=False, close_timeout=0.2)\n"
+
+ONE_NOT_SENT = "1 requests were not acknowledged when the producer was to end: 1 were not sent, 0 may be on the stream"
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "said"),
+    [
+        (MADE + "p.send('a.b', key='k')", 0, ONE_NOT_SENT),
+        (MADE + "p.send('a.b', key='k'); import sys; sys.exit(3)", 3, ONE_NOT_SENT),
+        (MADE + "with p: p.send('a.b', key='k')", 1, f"StillPending: {ONE_NOT_SENT}"),
+        (MADE + "with p: p.send('a.b', key='k'); 1 / 0", 1, f"division by zero\nand the producer: {ONE_NOT_SENT}"),
+        (MADE + "with p: p.send('a.b', key='k'); raise SystemExit('a bug')", 1, f"{ONE_NOT_SENT}"),
+        (MADE + "with p: p.send('a.b', key='k'); raise SystemExit(4)", 4, ONE_NOT_SENT),
+    ],
+    ids=["script", "sys.exit", "block", "block raises", "block ends with a text", "block ends with a code"],
+)
+def test_a_program_ends_though_nobody_answers_with_its_own_code_and_says_what_was_not_sent(
+    program: str, code: int, said: str
+) -> None:
+    done = run(program)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stderr.count("Could not connect to the endpoint URL") == 1
+    if "a bug" in program:
+        assert done.stderr.endswith("a bug\n")
+
+
+def test_a_program_ends_by_a_handler_of_sigterm_that_closes() -> None:
+    program = MADE + (
+        "import signal, sys\n"
+        "def stop(*_):\n"
+        "    try: p.close()\n"
+        "    finally: sys.exit(5)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "for n in range(1_000_000):\n"
+        "    p.send('a.b', key=f'k{n % 50}')\n"
+        "    if n == 1000: print('ready', flush=True)\n"
+        "    if n > 1000: signal.pause()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 5
+    assert "requests were not acknowledged when the producer was to end" in said
+
+
+class Nobody:
+    """A client that reaches nobody."""
+
+    def put_records(self, **_: Any) -> dict[str, Any]:
+        raise EndpointConnectionError(endpoint_url=NOBODY)
+
+
+class Stuck:
+    """A client whose answer does not come until the test lets it."""
+
+    def __init__(self) -> None:
+        self.gate, self.called = Event(), Event()
+
+    def put_records(self, Records: list[Any], **_: Any) -> dict[str, Any]:
+        self.called.set()
+        self.gate.wait(PATIENCE)
+        return {"Records": [{"ShardId": "s", "SequenceNumber": "1"} for _ in Records]}
+
+
+def made(kinesis: object, **options: Any) -> Producer:
+    given = {"linger": 0.0, "check": False, "close_timeout": 0.05} | options
+    return Producer("stream", kinesis=cast("KinesisClient", kinesis), **given)
+
+
+def block(producer: Producer, error: BaseException | None = None) -> None:
+    with producer:
+        producer.send("c", key="k")
+        if error is not None:
+            raise error
+
+
+def test_close_says_how_many_were_not_sent_and_raises_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    producer = made(Nobody())
+    handles = [producer.send("c", key=f"key-{n}") for n in range(100)]
+    with pytest.raises(StillPending, match="100 were not sent, 0 may be on the stream; raise close_timeout") as raised:
+        producer.close()
+    assert raised.value.pending == 100
+    assert raised.value.left is not None
+    assert (raised.value.left.requests, raised.value.left.unknown, raised.value.left.kept) == (100, 0, False)
+    assert str(raised.value) in caplog.text
+    producer.close()
+    for handle in handles:
+        with pytest.raises(NotAccepted, match="Closed"):
+            handle.result(0)
+
+
+def test_what_is_on_its_way_and_not_answered_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.producer.ANSWER", 0.0)
+    kinesis = Stuck()
+    producer = made(kinesis)
+    producer.send("c", key="sent")
+    assert kinesis.called.wait(PATIENCE)
+    producer.send("c", key="not sent")
+    with pytest.raises(StillPending, match=r"2 requests .* 1 were not sent, 1 may be on the stream"):
+        producer.close()
+    kinesis.gate.set()
+
+
+def test_with_a_spool_it_stays_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    producer = made(Nobody(), spool=Spool(tmp_path))
+    with pytest.raises(StillPending, match=r"1 requests .* they stay in the spool"):
+        block(producer)
+    assert caplog.text.count("they stay in the spool") == 1
+    with Spool(tmp_path) as spool:
+        assert spool.pending == 1
+
+
+def test_the_blocks_own_error_is_seen_first_and_what_was_not_sent_is_its_note() -> None:
+    mine = ZeroDivisionError("mine")
+    with pytest.raises(ZeroDivisionError) as raised:
+        block(made(Nobody()), mine)
+    assert raised.value is mine
+    assert mine.__context__ is None
+    assert [note.split(":")[0] for note in mine.__notes__] == ["and the producer"]
+    assert "1 were not sent" in mine.__notes__[0]
+
+
+def test_what_was_given_up_is_a_note_too() -> None:
+    mine = ZeroDivisionError("mine")
+    with pytest.raises(ZeroDivisionError):
+        block(made(Nobody(), ttl=0.01, close_timeout=PATIENCE), mine)
+    assert "Expired" in mine.__notes__[0]
+
+
+def test_waiting_at_the_end_is_not_silent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("tidemill.producer.SILENCE", 0.01)
+    with pytest.raises(ZeroDivisionError):
+        block(made(Nobody()), ZeroDivisionError("mine"))
+    assert "closing after ZeroDivisionError: mine: 1 requests are not acknowledged yet; waiting for them" in caplog.text
+
+
+def test_closing_by_two_threads_ends_both() -> None:
+    producer = made(Nobody())
+    producer.send("c", key="k")
+    problems: list[Exception] = []
+
+    def close() -> None:
+        try:
+            producer.close()
+        except StillPending as error:
+            problems.append(error)
+
+    threads = [Thread(target=close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert problems
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_close_timeout_is_a_number_of_seconds(seconds: float) -> None:
+    with pytest.raises(ValueError, match="close_timeout"):
+        made(Nobody(), close_timeout=seconds)
+
+
+def test_half_a_minute_is_what_a_producer_takes_to_end_if_nobody_says_otherwise() -> None:
+    producer = Producer("stream", kinesis=cast("KinesisClient", Nobody()), check=False)
+    assert producer._core.close_timeout == 30.0
+    producer.close()
