@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tidemill import Misconfigured
 from tidemill_analytics.archive import Archive, ArchiveError, queries
+from tidemill_cli.result_file import write_private
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, NoStack, access, outputs
 
@@ -129,7 +130,7 @@ def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
 
 def _write_json(result: pd.DataFrame, path: Path) -> None:
     try:
-        path.write_text(result.to_json(orient="records", date_format="iso", indent=1) + "\n")
+        write_private(path, result.to_json(orient="records", date_format="iso", indent=1) + "\n")
     except OSError as error:
         raise QueryError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -25,7 +25,7 @@ from rich.text import Text
 from tidemill import GivenUp, Misconfigured, Producer, StillPending
 from tidemill.request import RefusedRequest, decode_json
 from tidemill.signature import stream_name
-from tidemill_cli.result_file import check_writable
+from tidemill_cli.result_file import check_writable, write_private
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, NoStack, access, outputs
 from tidemill_consumers.core.trust import Seals
@@ -283,7 +283,7 @@ class _Command:
         if path is None:
             return
         try:
-            path.write_text(json.dumps(result, indent=2) + "\n")
+            write_private(path, json.dumps(result, indent=2) + "\n")
         except OSError as error:
             raise RedriveError(f"{path} cannot be written: {error.strerror}") from None
 

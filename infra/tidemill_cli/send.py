@@ -34,7 +34,7 @@ from tidemill import (
 )
 from tidemill.reply_queue import reply_queue
 from tidemill.request import decode_json
-from tidemill_cli.result_file import check_writable
+from tidemill_cli.result_file import check_writable, write_private
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, NoStack, access, outputs
 
@@ -237,7 +237,7 @@ class _Command:
 
     def _write(self, result: dict[str, Any]) -> None:
         if self._args.json:
-            self._args.json.write_text(json.dumps(result, indent=2) + "\n")
+            write_private(self._args.json, json.dumps(result, indent=2) + "\n")
 
 
 class _Stalled(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ FILLED_IN = {
 }
 """Parameters of the template that are not given by name -> why."""
 
+SECRET, SECRET_VARIABLE = "ApplicationSecret", "TIDEMILL_APPLICATION_SECRET"
+"""The parameter that everybody who lists processes could read on the command line, and where else it may come from."""
+
 POLL_SECONDS = 1.0
 
 QUIET_SECONDS = 10.0
@@ -56,19 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the template, such as BatchingWindowSeconds=1 or DirectEndpoint=on; may be repeated",
+        help="a parameter of the template, such as BatchingWindowSeconds=1 or DirectEndpoint=on; NAME=@FILE takes what "
+        f"a file holds; may be repeated. {SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
     )
     parser.epilog = "example: tidemill up --rules shop.rules --parameter BatchingWindowSeconds=1"
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until stopped by Ctrl-C or SIGTERM, which is how it is meant to end."""
+    os.umask(0o077)  # what is kept has secrets in it
     try:
         if args.json:
             check_writable(args.json)
         if args.state:
             state_files.check(args.state)
-        parameters = {**dict(args.parameter), "Rules": args.rules}
+        parameters = {**_secret(), **dict(args.parameter), "Rules": args.rules}
         with Platform(args.port, parameters, say=_say, state=args.state) as platform:
             for name, value in platform.emulator.environment.items():
                 _say(f"export {name}={value}")
@@ -103,7 +109,25 @@ def _parameter(text: str) -> tuple[str, str]:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     if name in FILLED_IN:
         raise argparse.ArgumentTypeError(f"{name} is filled in: {FILLED_IN[name]}")
+    if value.startswith("@"):
+        return name, _contents(Path(value[1:]))
+    if name == SECRET and value:
+        raise argparse.ArgumentTypeError(
+            f"others can read {SECRET} in the list of processes; use {SECRET}=@FILE, or the variable {SECRET_VARIABLE}"
+        )
     return name, value
+
+
+def _contents(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
+
+
+def _secret() -> dict[str, str]:
+    given = os.environ.get(SECRET_VARIABLE)
+    return {SECRET: given} if given else {}
 
 
 def _mappings(platform: Platform) -> Iterator[dict[str, Any]]:

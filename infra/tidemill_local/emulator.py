@@ -292,6 +292,7 @@ def _launch(listener: socket.socket, port: int, folder: Path, life: int, state: 
             stderr=subprocess.STDOUT,
             pass_fds=[listener.fileno(), life],  # the latter is only held: its end tells of the launcher's
             start_new_session=True,  # a group of its own, to be ended as one
+            umask=0o077,  # what it keeps has secrets in it
         )
 
 

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @contextmanager
-def up(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def up(folder: Path, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port", "0", "--json", "up.json", *arguments]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)} | variables
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
@@ -117,6 +117,52 @@ def test_a_parameter_that_does_not_fit_is_named(tmp_path: Path, parameter: str, 
     done = tried(tmp_path, "--port=0", "--parameter", parameter)
     assert done.returncode == status
     assert complaint in done.stderr.splitlines()[-1]
+
+
+SECRET = "s" * 43
+
+
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_a_secret_is_nobody_elses_to_read(way: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o755)  # as an earlier release has made it
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    given = ["--parameter", "ApplicationSecret=@secret"] if way == "file" else []
+    before = os.umask(0)
+    try:
+        with up(
+            tmp_path, "--state", "kept", *given, **({} if given else {"TIDEMILL_APPLICATION_SECRET": SECRET})
+        ) as one:
+            found = state(tmp_path, lambda one: bool(one["mappings"]))
+            send(found)
+            functions = EmulatorSession(found["endpoint"], "test", "test").client("lambda")
+            settings = functions.get_function_configuration(FunctionName=found["outputs"]["ApplyFunctionName"])
+            assert SECRET not in Path(f"/proc/{one.pid}/cmdline").read_text()
+            one.send_signal(signal.SIGINT)
+            said, _ = one.communicate(timeout=30)
+    finally:
+        os.umask(before)
+    assert settings["Environment"]["Variables"]["TIDEMILL_APPLICATION_SECRET"] == SECRET
+    assert SECRET not in said + (tmp_path / "up.json").read_text()
+    assert (tmp_path / "up.json").stat().st_mode & 0o777 == 0o600
+    every = [tmp_path / "kept", *(tmp_path / "kept").rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in every if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in every if path.is_file()} == {0o600}
+    assert len(every) > 5
+
+
+@pytest.mark.parametrize(
+    ("parameter", "complaint"),
+    [
+        (f"ApplicationSecret={SECRET}", "others can read ApplicationSecret in the list of processes; use"),
+        ("ApplicationSecret=@nowhere", "nowhere cannot be read: No such file or directory"),
+        ("ApplicationSecret=@.", ". cannot be read: Is a directory"),
+    ],
+)
+def test_a_secret_on_the_command_line_is_refused(parameter: str, complaint: str, tmp_path: Path) -> None:
+    done = tried(tmp_path, "--port=0", "--parameter", parameter)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert SECRET not in done.stderr
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])

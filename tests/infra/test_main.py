@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tidemill_cli import result_file
+
 TIDEMILL = str(Path(sys.executable).with_name("tidemill"))
 
 
@@ -171,3 +173,17 @@ def test_a_signal_at_the_very_end_is_no_trouble() -> None:
     at_exit = "import atexit, signal\natexit.register(signal.raise_signal, signal.SIGTERM)"
     done = run_main(f"{at_exit}\ndemo.run = lambda args: 0", "demo")
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_results_that_hold_peoples_data_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        result_file.write_private(tmp_path / "new.json", "{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "old.json").write_text("longer than that")
+    (tmp_path / "old.json").chmod(0o640)
+    result_file.write_private(tmp_path / "old.json", "{}")
+    assert (tmp_path / "old.json").read_text() == "{}"
+    assert (tmp_path / "old.json").stat().st_mode & 0o777 == 0o640

@@ -37,7 +37,8 @@ def check(folder: Path) -> None:
 def lock(folder: Path) -> TextIO:
     """Make the folder and take it for as long as what is returned stays open; see check for what is raised."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)  # secrets are in it; that of an earlier release was as the umask had it
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StateUnusable(f"{folder} cannot hold the state: {error.strerror}") from None
