@@ -154,7 +154,7 @@ def test_a_file_that_nobody_takes_ends_and_says_how_much_is_left(
     assert "nothing was acknowledged within 0.2 s; 3 requests are left" in shown.err
     assert "3 requests were given up, 0 of which may be on the stream" in shown.err
     told = json.loads(result.read_text())
-    assert (told["requests"], told["refused"], told["pending"]) == (0, 3, 0)
+    assert (told["requests"], told["refused"], told["pending"]) == (3, 3, 0)
 
 
 class Full:
