@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from tidemill_consumers.core.batch import Position
+
 texts = st.text(max_size=20)
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(
@@ -21,3 +23,16 @@ storable_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(storable_texts, inner, max_size=3),
     max_leaves=8,
 )
+
+
+class Context:
+    """What is asked of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """As much as the template gives the apply function."""
+        return 120_000
+
+
+def places(*sequences: int) -> list[Position]:
+    """Positions of plain records."""
+    return [Position(sequence, 0) for sequence in sequences]

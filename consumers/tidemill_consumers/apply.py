@@ -11,13 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import TypeAlias, TypedDict
+from time import monotonic
+from typing import Protocol, TypeAlias, TypedDict
 
 import boto3
 from botocore.config import Config
 
 from tidemill.transport import BATCHES, quicken
-from tidemill_consumers.core.batch import Arrival, Entity, Plan, Quarantined, Rules, Unreadable, Write, fresh
+from tidemill_consumers.core.batch import (
+    UNLIMITED,
+    Arrival,
+    Entity,
+    Plan,
+    Position,
+    Quarantined,
+    Rules,
+    Time,
+    Write,
+    fresh,
+)
+from tidemill_consumers.core.pieces import Piece, pieces
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.trust import Seals
@@ -26,8 +39,9 @@ from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.intake import KinesisEvent, intake
+from tidemill_consumers.shell.intake import Intake, KinesisEvent, intake
 from tidemill_consumers.shell.metrics import put_metric
+from tidemill_consumers.shell.progress import Progress
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
@@ -77,20 +91,28 @@ class Application:
     deliveries: Deliveries | None = None
     run: Run = in_a_child
 
+    @property
+    def progress(self) -> Progress:
+        """How far records were done, in the entities' table."""
+        return Progress(self.entities)
 
-MakePlan: TypeAlias = Callable[[Sequence[Arrival], Mapping[str, Entity], Application], Plan]
+
+MakePlan: TypeAlias = Callable[[Sequence[Arrival], Mapping[str, Entity], Application, Time], Plan]
 
 
-def apply(event: KinesisEvent, app: Application) -> Response:
-    """Apply a batch, which is noted: of one that ends its process again and again, requests are planned apart."""
+def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Response:
+    """Apply a batch, or as much of it as there is time for: something is always done.
+
+    A batch is noted: of one that ends its process again and again, requests are planned apart.
+    """
     if app.deliveries is None:
-        return _deliver(event, app, _plan)
+        return _deliver(event, app, _plan, time)
     first, last = event["Records"][0], event["Records"][-1]
     shard = f"{first['eventSourceARN']}/{first['eventID'].partition(':')[0]}"
     sequences = [int(one["kinesis"]["sequenceNumber"]) for one in (first, last)]
     delivery = app.deliveries.begin(shard, *sequences)
     try:
-        response = _deliver(event, app, _plan_apart if delivery.is_apart else _plan)
+        response = _deliver(event, app, _plan_apart if delivery.is_apart else _plan, time)
     except Exception:
         app.deliveries.end(delivery)
         raise
@@ -99,14 +121,11 @@ def apply(event: KinesisEvent, app: Application) -> Response:
     return response
 
 
-def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan) -> Response:
+def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: Time) -> Response:
     """Apply a batch with plans that are made so."""
     calls_before = app.entities.write_calls
     batch = intake(event, app.streams.of(event["Records"]))
-    not_refused = _refuse(batch.unreadable, app)
-    arrivals = app.trust.verified(batch.arrivals)
-    not_looked_at = [one.position.sequence for one in batch.arrivals[len(arrivals) :][:1]]
-    keys, evicted, failed = _apply(arrivals, [*not_refused, *not_looked_at], app, make_plan)
+    keys, evicted, again = _in_pieces(batch, app, make_plan, time)
     if evicted:
         put_metric("EvictedWriters", evicted)
 
@@ -116,72 +135,100 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan) -> Resp
         "keys": keys,
         "write_calls": app.entities.write_calls - calls_before,
     }
-    again = lowest(failed)
-    failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again)}]
+    failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again.sequence)}]
     return {"batchItemFailures": failures, "applied": applied}
 
 
-def _refuse(unreadable: Sequence[Unreadable], app: Application) -> list[int]:
-    """Have what is no request in the quarantine, and answer where it names somebody; the sequences that failed."""
-    not_stored = app.quarantine.store([Quarantined(one, one.reason) for one in unreadable])
-    failed = {one.arrival.position.sequence for one in not_stored}
-    stored = [one for one in unreadable if one.position.sequence not in failed]
+def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time) -> tuple[int, int, Position | None]:
+    """How many entities were changed and writers forgotten, and from where to deliver again.
+
+    A piece is begun once the one before is done, and there is time. What is not, is delivered again: from its record on
+    by Lambda, and within its record by the note of how far it was done.
+    """
+    keys = evicted = 0
+    first = batch.first
+    begun = app.progress.of(first.shard, first.position.sequence) if first and batch.begins_with_several else None
+    again: Position | None = None
+    for piece in pieces(batch.arrivals, batch.unreadable, begun):
+        failed = _refuse(piece, app)
+        arrivals = app.trust.verified(piece.arrivals)
+        failed += [one.position for one in piece.arrivals[len(arrivals) :][:1]]
+        changed, forgotten, failed = _apply(arrivals, failed, app, make_plan, time)
+        keys, evicted = keys + changed, evicted + forgotten
+        again = lowest(failed) if failed else piece.rest
+        if failed or time.is_over:
+            break
+    if first and again is not None and again.sub and (begun is None or again > begun):
+        app.progress.note(first.shard, again)
+    return keys, evicted, again
+
+
+def _refuse(piece: Piece, app: Application) -> list[Position]:
+    """Have what is no request in the quarantine, and answer where it names somebody; the positions that failed."""
+    not_stored = app.quarantine.store([Quarantined(one, one.reason) for one in piece.refused])
+    failed = {Position(one.arrival.position.sequence, 0) for one in not_stored}
+    stored = [one for one in piece.unreadable if Position(one.position.sequence, 0) not in failed]
     return [*failed, *app.replies.send(refusals(stored))]
 
 
-def _plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application) -> Plan:
+def _plan(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application, time: Time) -> Plan:
     with app.limit.watching() as watch:
-        return plan(arrivals, entities, app.rules, app.retention, watch)
+        return plan(arrivals, entities, app.rules, app.retention, watch, time)
 
 
-def _plan_apart(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application) -> Plan:
-    return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run)
+def _plan_apart(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application, time: Time) -> Plan:
+    return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run, time)
 
 
 def _apply(
-    arrivals: Sequence[Arrival], failed: Sequence[int], app: Application, make_plan: MakePlan
-) -> tuple[int, int, list[int]]:
-    """How many entities were changed and writers forgotten, and the sequences that failed, with those that had before.
+    arrivals: Sequence[Arrival], failed: Sequence[Position], app: Application, make_plan: MakePlan, time: Time
+) -> tuple[int, int, list[Position]]:
+    """How many entities were changed and writers forgotten, and the positions that failed, with those that had before.
 
     A key that stopped goes on here: the next delivery may have to begin with the same record, and stop there again.
     It does so only when all went well, for then nothing asks for the outcomes and the follow-up requests that make
     room for the next.
     """
     keys = evicted = 0
-    sequences = list(failed)
+    positions = list(failed)
     pending = arrivals
     while pending:
-        planned, failed_keys, again = _commit(pending, app, make_plan)
+        planned, failed_keys, again = _commit(pending, app, make_plan, time)
         verdict = settle(planned, failed_keys)
-        sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
-        sequences += app.emits.send(verdict.emits)
+        positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
+        positions += app.emits.send(verdict.emits)
         keys += sum(write.becomes is not None for write in planned.writes)
         evicted += sum(write.evicted for write in planned.writes)
         # Rules may have met those that wait, before another wrote their entity and the plan was made again.
         pending = [fresh(one) if one.key in again else one for one in waiting(pending, verdict)]
-        if sequences:
-            sequences += [arrival.position.sequence for arrival in pending[:1]]
+        if positions or time.is_over:
+            positions += [arrival.position for arrival in pending[:1]]
             break
-    return keys, evicted, sequences
+    return keys, evicted, positions
 
 
-def _commit(arrivals: Sequence[Arrival], app: Application, make_plan: MakePlan) -> tuple[Plan, set[str], set[str]]:
+def _commit(
+    arrivals: Sequence[Arrival], app: Application, make_plan: MakePlan, time: Time
+) -> tuple[Plan, set[str], set[str]]:
     """The plan as it was saved, the keys that were not, and those that were planned more than once."""
     again: set[str] = set()
     writes: dict[str, Write] = {}
+    not_begun: dict[str, Position] = {}
     pending = arrivals
     failed: set[str] = set()
     for _ in range(ROUNDS):
         entities, unread = app.entities.recall(arrival.key for arrival in pending)
-        planned = make_plan(pending, entities, app)
+        planned = make_plan(pending, entities, app, time)
+        failed = planned.not_begun.keys() & writes.keys()  # their plan from before was not saved
+        not_begun |= {key: first for key, first in planned.not_begun.items() if key not in failed}
         writes |= {write.key: write for write in planned.writes}
         doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
-        failed = doubtful | _save([write for write in planned.writes if write.key not in doubtful], app)
+        failed |= doubtful | _save([write for write in planned.writes if write.key not in doubtful], app)
         pending = [fresh(arrival) for arrival in pending if arrival.key in failed]
         again |= failed
         if not pending:
             break
-    return Plan(tuple(writes.values())), failed, again
+    return Plan(tuple(writes.values()), not_begun), failed, again
 
 
 def _save(writes: Sequence[Write], app: Application) -> set[str]:
@@ -212,15 +259,16 @@ def application(remembers: bool = True) -> Application:
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if remembers else 0
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     streams = Streams(boto3.client("kinesis", config=config), stream)
+    entities = Entities(
+        dynamodb,
+        env["TIDEMILL_TABLE"],
+        remembered=Remembered(remembered) if remembered else None,
+        own=streams.own if remembers else None,
+    )
     return Application(
         rules=rules,
         retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
-        entities=Entities(
-            dynamodb,
-            env["TIDEMILL_TABLE"],
-            remembered=Remembered(remembered) if remembered else None,
-            own=streams.own if remembers else None,
-        ),
+        entities=entities,
         quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
         replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
@@ -231,13 +279,26 @@ def application(remembers: bool = True) -> Application:
     )
 
 
-def handler(event: KinesisEvent, context: object) -> Response:
+class Context(Protocol):
+    """What Lambda tells of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the invocation is ended by force."""
+
+
+def half_of(context: Context) -> Time:
+    """Half of an invocation's time to begin things in; the other half is for what was begun."""
+    return Time(monotonic, monotonic() + context.get_remaining_time_in_millis() / 2000)
+
+
+def handler(event: KinesisEvent, context: Context) -> Response:
     """Lambda's entry."""
+    time = half_of(context)
     app = application()
     # A batch makes some hundred thousand objects, and they are free when it ends: hardly any are in cycles. To look for
     # those while it grows takes as long as all the rest.
     gc.disable()
     try:
-        return apply(event, app)
+        return apply(event, app, time)
     finally:
         gc.enable()

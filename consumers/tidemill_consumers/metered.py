@@ -23,7 +23,7 @@ def meter() -> Meter:
     return Meter(boto3.DEFAULT_SESSION.events)
 
 
-def apply_handler(event: KinesisEvent, context: object) -> apply.Response:
+def apply_handler(event: KinesisEvent, context: apply.Context) -> apply.Response:
     """The apply function's entry."""
     meter()  # before the clients are made
     try:

@@ -5,6 +5,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any, TypeAlias, cast
 
 import boto3
@@ -15,8 +16,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from described import STREAM_ARN, Described
 from tidemill.kpl import UserRecord, pack, unpack
 from tidemill.request import Document, Receipts, Request, decode, encode
-from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, handler
-from tidemill_consumers.core.batch import Accepted, Emit, Entity, Rejected, State, Write
+from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, half_of, handler
+from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.plan import MAX_OUTCOMES
 from tidemill_consumers.core.streams import Stream, life_of, shard_of
@@ -28,6 +29,7 @@ from tidemill_consumers.shell.remembered import SAMPLES, Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_consumers.shell.streams import Streams
 from tidemill_local.emulator import Emulator
+from values import Context
 
 Clients: TypeAlias = Callable[[str], Any]
 Heard: TypeAlias = Callable[[], list[Receipts]]
@@ -272,7 +274,7 @@ class Intruder:
             now = self._entities.load([key]).get(key, Entity(key))
             document = append(now.document, replace_id(request)).state
             theirs = msgspec.structs.replace(now, version=now.version + 1, document=document)
-            assert self._entities.save([Write(key, now.version, theirs, 0, (), (), None)]) == {}
+            assert self._entities.save([Write(key, now.version, theirs, Position(0, 0), (), (), None)]) == {}
         return append(state, request)
 
 
@@ -597,7 +599,7 @@ def test_marks_from_before_are_the_own_streams_unless_it_is_younger(
     (old,) = app.entities.load(["k"]).values()
     (mark,) = old.marks.values()
     alone = msgspec.structs.replace(old, version=old.version + 1, marks={SHARD: mark})
-    assert app.entities.save([Write("k", old.version, alone, 0, (), (), None)]) == {}
+    assert app.entities.save([Write("k", old.version, alone, Position(0, 0), (), (), None)]) == {}
 
     streams = Streams(cast("Any", Described({"requests": created})), "requests")
     entities = Entities(emulator.client("dynamodb"), table, own=streams.own)
@@ -641,10 +643,10 @@ def test_lambda_finds_what_it_needs_in_its_environment(
     arn = STREAM_ARN.replace("/requests", f"/{stream}")
     views = batch(*(request(n, "content.view", key) for n, key in enumerate(keys, 1)), arn=arn)
     try:
-        assert handler(batch(request(1, "content.view"), arn=arn), None)["batchItemFailures"] == []
+        assert handler(batch(request(1, "content.view"), arn=arn), Context())["batchItemFailures"] == []
         assert application().retention == 86_400
         assert application() is application()
-        assert handler(views, None)["batchItemFailures"] == []
+        assert handler(views, Context())["batchItemFailures"] == []
         assert application().entities.recall(keys)[1] == {keys[-1]}, "the others are read all the same"
         forgetful = application(remembers=False)
         again = batch(*(request(n + 100, "content.view", key) for n, key in enumerate(keys, 1)), arn=arn)
@@ -661,3 +663,94 @@ def test_a_variable_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) ->
     application.cache_clear()
     with pytest.raises(KeyError, match="TIDEMILL_RULES"):
         application()
+
+
+# ── Time that is over ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def after(looks: int) -> Time:
+    """Over once the clock was looked at so often."""
+    return Time(count().__next__, looks)
+
+
+def deliveries(event: KinesisEvent, app: Application, looks: int) -> int:
+    """How many it takes until all is done, as Lambda delivers from what is reported on."""
+    records = event["Records"]
+    for number in range(1, 100):
+        failures = apply({"Records": records}, app, after(looks))["batchItemFailures"]
+        if not failures:
+            return number
+        first = int(failures[0]["itemIdentifier"])
+        records = [one for one in records if int(one["kinesis"]["sequenceNumber"]) >= first]
+    raise AssertionError("it does not end")
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2, 3, 5, 8])
+def test_what_there_is_no_time_for_is_delivered_again_and_each_delivery_gets_on(
+    app: Application, heard: Heard, emitted: Callable[[], list[Request]], looks: int
+) -> None:
+    wrong = UserRecord("elsewhere", encode(request(9)))
+    several = [
+        UserRecord(one.key or "", encode(one)) for one in (request(2, "tell", "m"), request(3), request(4, key="l"))
+    ]
+    event: KinesisEvent = {
+        "Records": [
+            *batch(request(1))["Records"],
+            record(2, pack([*several, wrong]), "lane"),
+            *batch(request(5))["Records"],
+        ]
+    }
+    assert deliveries(event, app, looks) <= 6, "one request a delivery at least"
+    assert document(app, "l") == {"ids": ["i4"]}
+    assert statuses(heard()) == {f"i{n}": "accepted" for n in range(1, 6)} | {"i9": "quarantined"}
+    assert sorted(one.key or "" for one in emitted()) == ["ear", "other"], "what was done is not done again"
+
+
+def test_a_record_of_which_some_is_done_costs_nothing_but_its_rest(
+    app: Application, heard: Heard, new_client: Clients, table: str
+) -> None:
+    read: list[str] = []
+    dynamodb = new_client("dynamodb")
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        read.extend(key["pk"]["S"] for key in params["RequestItems"][table]["Keys"])
+
+    dynamodb.meta.events.register("provide-client-params.dynamodb.BatchGetItem", note)
+    app = replace(app, entities=Entities(dynamodb, table, map))
+    event: KinesisEvent = {"Records": [aggregate(7, [request(n, key=f"k{n}", client=f"c{n}") for n in range(1, 7)])]}
+    assert retry_from_after(event, app, 3) == 7
+    assert set(statuses(heard())) == {"i1", "i2"}
+    read.clear()
+    assert retry_from(event, app) is None
+    assert set(statuses(heard())) == {"i3", "i4", "i5", "i6"}, "nobody is answered twice"
+    assert [key for key in read if len(key) < 100] == ["k3", "k4", "k5", "k6"]
+
+
+def retry_from_after(event: KinesisEvent, app: Application, looks: int) -> int | None:
+    failures = apply(event, app, after(looks))["batchItemFailures"]
+    return int(failures[0]["itemIdentifier"]) if failures else None
+
+
+def test_replies_that_fail_within_a_record_are_those_that_come_again(
+    app: Application, emulator: Emulator, heard: Heard, new_client: Clients, topic: str
+) -> None:
+    sns = new_client("sns")
+    refused: list[int] = []
+
+    def refuse(params: dict[str, Any], **_: object) -> None:
+        if b"i15" in params["body"] if isinstance(params["body"], bytes) else "i15" in str(params["body"]):
+            refused.append(1)
+            raise ReadTimeoutError(endpoint_url="sns")
+
+    sns.meta.events.register("before-call.sns.PublishBatch", refuse)
+    event: KinesisEvent = {"Records": [aggregate(7, [request(n, client=f"c{n}") for n in range(1, 31)])]}
+    assert retry_from(event, replace(app, replies=Replies(sns, topic, map))) == 7
+    assert refused
+    assert set(statuses(heard())) == {f"i{n}" for n in [*range(1, 11), *range(21, 31)]}
+    assert retry_from(event, app) is None
+    assert set(statuses(heard())) == {f"i{n}" for n in range(11, 31)}, "from where they failed on"
+
+
+def test_half_of_an_invocations_time_is_for_beginning_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill_consumers.apply.monotonic", lambda: 1000.0)
+    assert half_of(Context()).until == 1060.0

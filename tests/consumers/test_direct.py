@@ -14,7 +14,7 @@ import pytest
 from tidemill.kpl import unpack
 from tidemill.request import Document, Receipts, Request, decode, encode
 from tidemill_consumers.apply import Application
-from tidemill_consumers.core.batch import Accepted, Emit, Entity, Rejected, State, Verified
+from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Verified
 from tidemill_consumers.direct import HttpEvent, HttpResponse, direct
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities, Unloadable
@@ -253,8 +253,8 @@ def test_what_did_not_leave_leaves_before_anything_else_of_its_key(
     app: Application, emulator: Emulator, emitted: Callable[[], list[int]]
 ) -> None:
     class Fails(Emits):
-        def send(self, emitted: Any) -> list[int]:
-            return [one.position.sequence for one in emitted]
+        def send(self, emitted: Any) -> list[Position]:
+            return [one.position for one in emitted]
 
     down = replace(app, emits=Fails(emulator.client("kinesis"), "nowhere"))
     assert direct(event(request(1, "tell")), down)["statusCode"] == 503

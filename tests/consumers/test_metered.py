@@ -15,6 +15,7 @@ from tidemill.request import Request, encode
 from tidemill_consumers import apply, metered
 from tidemill_consumers.shell.capacity import LINE
 from tidemill_local.emulator import Emulator
+from values import Context
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_a_batch_says_what_it_used(stream: str, capsys: pytest.CaptureFixture[st
         }
         for number, key in enumerate(["content/1", "content/2", "content/1"], 1)
     ]
-    answer = metered.apply_handler({"Records": records}, None)
+    answer = metered.apply_handler({"Records": records}, Context())
     assert answer["batchItemFailures"] == []
     assert answer["applied"]["requests"] == 3
     assert used(capsys.readouterr().out) == {"read_calls": 1, "write_calls": 1, "read_units": 2.0, "write_units": 2.0}

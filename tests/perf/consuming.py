@@ -163,7 +163,7 @@ def _handler(record_handler: Callable[[KinesisStreamRecord], None]) -> Callable[
 def ours(event: KinesisEvent) -> Response:
     """What Lambda calls, with the media application's rules."""
     _prepare()
-    return handler(event, None)
+    return handler(event, Context())
 
 
 def _count(params: Any) -> None:

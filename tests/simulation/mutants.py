@@ -31,6 +31,7 @@ EMITS = "tidemill_consumers.shell.emits"
 APPLY = "tidemill_consumers.apply"
 SETTLE = "tidemill_consumers.core.settle"
 QUARANTINE = "tidemill_consumers.shell.quarantine"
+PROGRESS = "tidemill_consumers.shell.progress"
 REDRIVE = "tidemill_consumers.shell.redrive"
 STREAMS = "tidemill_consumers.core.streams"
 TRUST = "tidemill_consumers.core.trust"
@@ -191,7 +192,7 @@ MUTANTS = [
     Mutant(
         "what is no request is answered before it is in the quarantine",
         APPLY,
-        "if one.position.sequence not in failed]",
+        "if Position(one.position.sequence, 0) not in failed]",
         "]",
     ),
     Mutant(
@@ -203,20 +204,44 @@ MUTANTS = [
     Mutant(
         "replies that could not be sent are not reported",
         APPLY,
-        "sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
-        "app.replies.send(verdict.receipts)\n        sequences += verdict.retry_from",
+        "positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
+        "app.replies.send(verdict.receipts)\n        positions += verdict.retry_from",
     ),
     Mutant(
         "failed keys are not reported",
         APPLY,
-        "sequences += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
-        "sequences += app.replies.send(verdict.receipts)",
+        "positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
+        "positions += app.replies.send(verdict.receipts)",
     ),
     Mutant(
         "replies leave before the commit",
         SETTLE,
         "done = [write for write in plan.writes if write.key not in failed_keys]",
         "done = list(plan.writes)",
+    ),
+    Mutant(
+        "what has not begun when the time is over is not reported back",
+        APPLY,
+        "again = lowest(failed) if failed else piece.rest",
+        "again = lowest(failed)",
+    ),
+    Mutant(
+        "keys that were not begun when the time was over are not reported back",
+        SETTLE,
+        " | dict(plan.not_begun),",
+        ",",
+    ),
+    Mutant(
+        "what is noted as done is not",
+        APPLY,
+        "app.progress.note(first.shard, again)",
+        "app.progress.note(first.shard, Position(again.sequence, again.sub + 1))",
+    ),
+    Mutant(
+        "a note is taken for another record's",
+        PROGRESS,
+        'if noted is None or noted["sequence"] != str(sequence):',
+        "if noted is None:",
     ),
     Mutant("the highest failed sequence is reported", SETTLE, "return min(sequences", "return max(sequences"),
     Mutant(
@@ -243,7 +268,7 @@ MUTANTS = [
     Mutant(
         "follow-up requests that were not acknowledged are not reported",
         APPLY,
-        "        sequences += app.emits.send(verdict.emits)\n",
+        "        positions += app.emits.send(verdict.emits)\n",
         "        app.emits.send(verdict.emits)\n",
     ),
     Mutant(

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from simulation.services import Bucket, Kinesis, Stream, Table, Topic
-from simulation.world import Crash, World
+from simulation.world import Crash, Looked, World
 from tidemill.buffer import Acknowledged, Call, Outcome, Refused
 from tidemill.outbox import Outbox
 from tidemill.writer import Writer
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.core.batch import Rules
+from tidemill_consumers.core.batch import UNLIMITED, Rules, Time
 from tidemill_consumers.core.trust import LEAST_SECRET, Seals
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
@@ -367,6 +367,13 @@ class Pipeline:
         # What the other stream's batch has in the quarantine may be put back, by the own, before that batch is saved.
         return any(one in writers for one in self.put_back.get(request_id, ()))
 
+    def _time(self) -> Time:
+        """An invocation's: often so little that it is over before all is done."""
+        world = self._world
+        if world.strikes("time is over", 1.0):
+            return Time(Looked(world), world.now + world.random.uniform(0.0, 0.2))
+        return UNLIMITED
+
     def _handle(self, batch: Batch) -> bytes:
         """In an idle environment, most often the last that became so, or in a new one. One that crashes is gone."""
         idle, fate = self._idle, self._world.random.random()
@@ -374,6 +381,6 @@ class Pipeline:
             idle.append(self._environment())
             self._environments.append(idle[-1])
         environment = idle.pop(-1 if fate < 0.75 else 0)
-        answer = apply(_event_decoder.decode(batch.event), environment)
+        answer = apply(_event_decoder.decode(batch.event), environment, self._time())
         idle.append(environment)
         return msgspec.json.encode(answer)

@@ -32,6 +32,7 @@ from simulation.services import Stream
 from simulation.world import START, World
 from tidemill import kpl
 from tidemill.request import REDRIVE, Request, encode
+from tidemill_consumers.core import pieces
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
 from tidemill_consumers.core.emits import EMITTER, IDS
 from tidemill_consumers.shell.attributes import from_item
@@ -155,6 +156,7 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     chance = world.random
     # The same for all: a key of two lanes may be in two shards, and between those there is no order.
     lanes = chance.choice([1, 4, 16])
+    pieces.MOST = chance.choice([50_000, 50_000, 4])  # so that there are batches in pieces
     pipeline = _pipeline(world, lanes)
     clients = [
         Client(world, source.stream, f"{prefix}{seed}-{number}", lanes)

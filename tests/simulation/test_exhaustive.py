@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from tidemill import kpl
 from tidemill.outbox import Outbox
 from tidemill.request import Request, decode, encode
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
+from tidemill_consumers.core.batch import UNLIMITED, Accepted, Emit, Rejected, State, Time
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.streams import life_of, shard_of
 from tidemill_consumers.shell.attributes import from_item
@@ -141,8 +142,11 @@ def data_of(requests: list[Request]) -> bytes:
     return aggregate.pack()
 
 
-def run(faults: Mapping[int, str]) -> Script:
-    """Deliver the batch until it is done, as the event source does, and look at what came of it."""
+def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
+    """Deliver the batch until it is done, as the event source does, and look at what came of it.
+
+    Each delivery's time is over once so many looks were taken at the clock.
+    """
     script = Script(faults)
     world: Any = script
     table, bucket, stream = Table(world), Bucket(world), Log()
@@ -158,15 +162,16 @@ def run(faults: Mapping[int, str]) -> Script:
         streams=Streams(clients[3], "requests"),
     )
     left = events()
-    for _ in range(12):
-        left = deliver(left, application)
+    for _ in range(12 if looks is None else 30):
+        time = UNLIMITED if looks is None else Time(count().__next__, looks)
+        left = deliver(left, application, time)
         for act in script.late:
             act()
         script.late.clear()
         if not left:
             break
     assert left == [], "it is done in the end"
-    assert {key: from_item(item).document for key, item in table.items.items()} == DOCUMENTS
+    assert {key: from_item(item).document for key, item in table.items.items() if key in "ab"} == DOCUMENTS
     assert {one: set(heard) for one, heard in topic.heard.items()} == {one: {s} for one, s in STATUSES.items()}
     assert topic.too_early == 0
     assert [(one.writer, one.counter, one.data["of"], one.data["place"]) for one in stream.requests] == EMITTED
@@ -174,11 +179,11 @@ def run(faults: Mapping[int, str]) -> Script:
     return script
 
 
-def deliver(records: list[dict[str, Any]], application: Application) -> list[dict[str, Any]]:
+def deliver(records: list[dict[str, Any]], application: Application, time: Time) -> list[dict[str, Any]]:
     """What is left to deliver."""
     try:
         event: Any = {"Records": records}
-        answer = apply(event, application)
+        answer = apply(event, application, time)
     except (Crash, Exception):
         return records
     failures = [int(one["itemIdentifier"]) for one in answer["batchItemFailures"]]
@@ -212,3 +217,11 @@ def test_every_single_and_double_fault(place: int, fault: str) -> None:
     for second in range(place + 1, calls):
         for another in FAULTS:
             run({place: fault, second: another})
+
+
+@pytest.mark.parametrize("looks", range(12))
+def test_time_that_is_over_anywhere_with_every_single_fault(looks: int) -> None:
+    calls = run({}, looks).calls
+    for place in range(calls):
+        for fault in FAULTS:
+            run({place: fault}, looks)

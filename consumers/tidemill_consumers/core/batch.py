@@ -6,7 +6,7 @@ Room: core. Pure: values only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -168,6 +168,21 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
     stream: str = ""
 
 
+class Time(NamedTuple):
+    """When nothing more is to be begun, so that what was begun can still be saved and answered; by which clock."""
+
+    clock: Callable[[], float]
+    until: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more should be begun."""
+        return self.clock() >= self.until
+
+
+UNLIMITED = Time(float, 1.0)  # by this clock it is always zero
+
+
 class Mark(msgspec.Struct, frozen=True, gc=False):
     """The last position applied from one shard, when its record arrived, and where its delivery began.
 
@@ -214,11 +229,11 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """A reply and where it goes; `sequence` is delivered again if it cannot be sent."""
+    """A reply and where it goes; what stands at `position` is delivered again if it cannot be sent."""
 
     client: str
     reply: Reply
-    sequence: int
+    position: Position
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
@@ -234,7 +249,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         expects: the version that the table must still have; 0 for no item.
         becomes: the entity to save; None when nothing new arrived and only replies are repeated.
-        first: the lowest sequence of its arrivals: where to begin again if this write fails.
+        first: the position of its first arrival: where to begin again if this write fails.
         receipts: the answers, to be sent once it is saved.
         quarantine: to be stored before it is saved, for the mark passes these requests too.
         stopped: where the key's arrivals begin to wait until receipts and follow-up requests have left, or None.
@@ -245,7 +260,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     key: str
     expects: int
     becomes: Entity | None
-    first: int
+    first: Position
     receipts: tuple[Receipt, ...]
     quarantine: tuple[Quarantined, ...]
     stopped: Position | None
@@ -255,17 +270,23 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a batch wants done: one write per distinct key."""
+    """What a batch wants done: one write per distinct key.
+
+    Attributes:
+        writes: of the keys that were planned.
+        not_begun: the keys that were not, for the time was over or the others are enough; with their first position.
+    """
 
     writes: tuple[Write, ...]
+    not_begun: Mapping[str, Position] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be answered and emitted now, the sequences from which to deliver again, and what waits for the first."""
+    """What may be answered and emitted now, the positions from which to deliver again, and what waits for the first."""
 
     receipts: tuple[Receipt, ...]
-    retry_from: tuple[int, ...]
+    retry_from: tuple[Position, ...]
     stopped: Mapping[str, Position]
     """By key, where its arrivals begin that wait."""
     emits: tuple[Emitted, ...] = ()

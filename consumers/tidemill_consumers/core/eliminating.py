@@ -54,6 +54,11 @@ class Elimination:
         """Whether processes end over no request, so that there is nothing to find in this way."""
 
     @property
+    def is_begun(self) -> bool:
+        """Whether a key is planned."""
+        return bool(self._planned)
+
+    @property
     def wanted(self) -> list[Arrival]:
         """What is to be planned next; empty when all is that shall be now."""
         return [one for key in self._wanted for one in self._waiting[key] if one.position <= self._end_of(key)]
@@ -89,7 +94,7 @@ class Elimination:
 
 def _untouched(key: str, arrivals: Sequence[Arrival]) -> Write:
     first = arrivals[0].position
-    return Write(key, 0, None, first.sequence, receipts=(), quarantine=(), stopped=first)
+    return Write(key, 0, None, first, receipts=(), quarantine=(), stopped=first)
 
 
 def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: Callable[[Position], None]) -> Rules:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from tidemill.request import REDRIVE, Reply, Request
 from tidemill_consumers.core.asking import Taken, Watch, ask
 from tidemill_consumers.core.batch import (
+    UNLIMITED,
     Arrival,
     Emitted,
     Entity,
@@ -25,6 +26,7 @@ from tidemill_consumers.core.batch import (
     Rejected,
     Rules,
     State,
+    Time,
     Verified,
     Write,
     Writer,
@@ -70,6 +72,13 @@ MAX_OUTCOME_BYTES = 40 * 1024
 """Likewise, of them all and of the follow-up requests; those of the last may go beyond."""
 
 
+MOST_QUARANTINED = 2_000
+"""Requests that a plan sends to the quarantine, by an object each, before the rest waits until they are there: it takes
+four seconds."""
+
+MOST_EMITTING = 2_000
+"""Requests of a plan whose follow-up requests leave before the rest is begun."""
+
 MAX_REASON = 1000
 """Characters that are kept of why a request was rejected or quarantined."""
 
@@ -80,6 +89,7 @@ def plan(
     rules: Rules,
     retention: float,
     watch: Watch | None = None,
+    time: Time = UNLIMITED,
 ) -> Plan:
     """What the arrivals, in stream order and all of one shard, want done.
 
@@ -89,26 +99,55 @@ def plan(
         rules: command to rule.
         retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
         watch: is told which arrival a rule is at work on; by default nobody looks.
+        time: once it is over, no other arrival is begun, but for the first of all: something is always done.
     """
-    return Plan(tuple(writes(arrivals, entities, rules, retention, watch or Watch())))
+    made: list[Write] = []
+    quarantined = emitting = 0
+    for write in writes(arrivals, entities, rules, retention, watch or Watch(), time):
+        made.append(write)
+        quarantined += len(write.quarantine)
+        emitting += len(write.emits)
+        if time.is_over or quarantined >= MOST_QUARANTINED or emitting >= MOST_EMITTING:
+            return Plan(tuple(made), _not_begun(arrivals, made))
+    return Plan(tuple(made))
+
+
+def _not_begun(arrivals: Iterable[Arrival], made: Iterable[Write]) -> dict[str, Position]:
+    planned = {write.key for write in made}
+    first: dict[str, Position] = {}
+    for arrival in arrivals:
+        if arrival.key not in planned:
+            first.setdefault(arrival.key, arrival.position)
+    return first
 
 
 def writes(
-    arrivals: Sequence[Arrival], entities: Mapping[str, Entity], rules: Rules, retention: float, watch: Watch
+    arrivals: Sequence[Arrival],
+    entities: Mapping[str, Entity],
+    rules: Rules,
+    retention: float,
+    watch: Watch,
+    time: Time = UNLIMITED,
 ) -> Iterator[Write]:
-    """The plan's writes, one after another as they are made: a key's rules are at work before its write comes."""
+    """The plan's writes, one after another as they are made: a key's rules are at work before its write comes.
+
+    Once the time is over, of each key that is asked for still, its first arrival alone is taken.
+    """
     by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_key[arrival.key].append(arrival)
     for key, of_key in by_key.items():
-        yield _fold(entities.get(key) or Entity(key), of_key, rules, retention, watch)
+        yield _fold(entities.get(key) or Entity(key), of_key, rules, retention, watch, time)
 
 
-def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch) -> Write:
+def _fold(
+    entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch, time: Time
+) -> Write:
     folding = _Folding(entity, arrivals[0].shard, rules, watch)
     stopped = None
+    clock, until = time
     for arrival in arrivals:
-        if folding.is_full and not folding.has_passed(arrival):
+        if (folding.is_full and not folding.has_passed(arrival)) or (clock() >= until and arrival is not arrivals[0]):
             stopped = arrival.position
             break
         folding.take(arrival)
@@ -117,7 +156,7 @@ def _fold(entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: 
         key=entity.key,
         expects=entity.version,
         becomes=becomes,
-        first=arrivals[0].position.sequence,
+        first=arrivals[0].position,
         receipts=tuple(folding.receipts),
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
@@ -388,7 +427,7 @@ class _Folding:
 
     def _receipt(self, arrival: Arrival, reply: Reply) -> None:
         if arrival.request.client is not None:
-            self.receipts.append(Receipt(arrival.request.client, reply, arrival.position.sequence))
+            self.receipts.append(Receipt(arrival.request.client, reply, arrival.position))
 
 
 def _unverified(arrival: Arrival) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from tidemill.request import Reply
-from tidemill_consumers.core.batch import Arrival, Plan, Receipt, Unreadable, Verdict, Write
+from tidemill_consumers.core.batch import Arrival, Plan, Position, Receipt, Unreadable, Verdict, Write
 
 
 def is_proven_when_saved(write: Write) -> bool:
@@ -30,7 +30,7 @@ def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
     return Verdict(
         receipts=tuple([receipt for write in done for receipt in write.receipts]),
         retry_from=tuple([write.first for write in plan.writes if write.key in failed_keys]),
-        stopped={write.key: write.stopped for write in done if write.stopped is not None},
+        stopped={write.key: write.stopped for write in done if write.stopped is not None} | dict(plan.not_begun),
         emits=tuple([emitted for write in done for emitted in write.emits]),
     )
 
@@ -38,7 +38,7 @@ def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
 def refusals(unreadable: Iterable[Unreadable]) -> list[Receipt]:
     """The answers to those that name somebody to answer, to be sent once they are in the quarantine."""
     return [
-        Receipt(one.asker.client, Reply(one.asker.id, "quarantined", error=one.reason), one.position.sequence)
+        Receipt(one.asker.client, Reply(one.asker.id, "quarantined", error=one.reason), one.position)
         for one in unreadable
         if one.asker is not None
     ]
@@ -50,9 +50,9 @@ def waiting(arrivals: Iterable[Arrival], verdict: Verdict) -> list[Arrival]:
     return [arrival for arrival in arrivals if arrival.key in stopped and arrival.position >= stopped[arrival.key]]
 
 
-def lowest(sequences: Iterable[int]) -> int | None:
-    """The lowest of the sequence numbers; None of none.
+def lowest(positions: Iterable[Position]) -> Position | None:
+    """The lowest of the positions; None of none.
 
-    It is what Lambda needs: it delivers everything from there, and marks make the rest harmless.
+    Its sequence number is what Lambda needs: it delivers everything from there, and marks make the rest harmless.
     """
-    return min(sequences, default=None)
+    return min(positions, default=None)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tidemill_consumers.core.asking import TICKS
-from tidemill_consumers.core.batch import Arrival, Entity, Plan, Position, Rules, Write
+from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Position, Rules, Time, Write
 from tidemill_consumers.core.eliminating import Elimination, End, noting
 from tidemill_consumers.core.plan import writes
 from tidemill_consumers.shell.time_limit import TimeLimit
@@ -49,17 +49,20 @@ def plan_apart(
     retention: float,
     limit: TimeLimit,
     run: Run,
+    time: Time = UNLIMITED,
 ) -> Plan:
     """The plan, made apart; where a request was condemned, of some keys and parts of keys only: the others wait."""
     elimination = Elimination(arrivals)
-    while wanted := elimination.wanted:
+    while (wanted := elimination.wanted) and not (elimination.is_begun and time.is_over):
 
         def work(note: Note, tell: Tell, wanted: Sequence[Arrival] = wanted) -> None:
             with limit.watching() as watch:
                 noted = noting(rules, watch, elimination.condemned, note)
-                for write in writes(wanted, entities, noted, retention, watch):
+                for write in writes(wanted, entities, noted, retention, watch, time):
                     note(None)
                     tell(write)
+                    if time.is_over:
+                        break
 
         if elimination.is_hopeless:
             work(lambda place: None, elimination.planned)

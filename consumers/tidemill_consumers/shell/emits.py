@@ -15,7 +15,7 @@ from tidemill.answers import outcomes, unreadable
 from tidemill.buffer import Call, Outcome, Refused
 from tidemill.outbox import Outbox
 from tidemill.request import Request
-from tidemill_consumers.core.batch import Emitted
+from tidemill_consumers.core.batch import Emitted, Position
 from tidemill_consumers.core.trust import Seals
 
 if TYPE_CHECKING:
@@ -52,19 +52,15 @@ class Emits:
         self._pause = pause
         self._sealed: Callable[[Request], Request] = seals.seal if seals else lambda request: request
 
-    def send(self, emitted: Sequence[Emitted]) -> list[int]:
-        """Send them, each key's in their order; the sequences of those whose requests are not all acknowledged."""
+    def send(self, emitted: Sequence[Emitted]) -> list[Position]:
+        """Send them, each key's in their order; the positions of those whose requests are not all acknowledged."""
         if not emitted:
             return []
         outbox = self._outbox()
-        sent = [
-            (one.position.sequence, outbox.add(self._sealed(request), 0.0))
-            for one in emitted
-            for request in one.requests
-        ]
+        sent = [(one.position, outbox.add(self._sealed(request), 0.0)) for one in emitted for request in one.requests]
         outbox.flush(0.0)
         self._drive(outbox)
-        return [sequence for sequence, record in sent if record.outcome is None]
+        return [position for position, record in sent if record.outcome is None]
 
     def _drive(self, outbox: Outbox) -> None:
         now = 0.0  # only the waits count

@@ -70,6 +70,22 @@ class Intake:
     unreadable: tuple[Unreadable, ...]
     records: int
 
+    @property
+    def first(self) -> Arrival | Unreadable | None:
+        """What stands first in the stream; None of nothing."""
+        every: tuple[Arrival | Unreadable, ...] = (*self.arrivals[:1], *self.unreadable[:1])
+        return min(every, key=lambda one: one.position, default=None)
+
+    @property
+    def begins_with_several(self) -> bool:
+        """Whether the first record holds several user records: another delivery may have done some."""
+        second: list[Arrival | Unreadable] = [*self.arrivals[:2], *self.unreadable[:2]]
+        return any(one.position.sub == 1 and one.position.sequence == self._sequence for one in second)
+
+    @property
+    def _sequence(self) -> int | None:
+        return self.first.position.sequence if self.first else None
+
 
 def intake(event: KinesisEvent, stream: Stream) -> Intake:
     """All that the event holds, records of that stream, arrivals in stream order."""
@@ -110,6 +126,7 @@ def intake(event: KinesisEvent, stream: Stream) -> Intake:
     for first in range(0, len(keys), TOGETHER):
         some = slice(first, first + TOGETHER)
         arrivals += _read(shards[some], positions[some], times[some], keys[some], payloads[some], name, unreadable)
+    unreadable.sort(key=lambda one: one.position)
     return Intake(tuple(arrivals), tuple(unreadable), len(records))
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tidemill.request import Receipts, encode
-from tidemill_consumers.core.batch import Receipt
+from tidemill_consumers.core.batch import Position, Receipt
 from tidemill_consumers.shell.calls import MapCalls, at_once
 from tidemill_consumers.shell.metrics import put_metric
 
@@ -67,7 +67,7 @@ class Message:
 
     client: str
     body: str
-    sequences: tuple[int, ...]
+    positions: tuple[Position, ...]
     """The records that are delivered again if it cannot be sent."""
 
 
@@ -85,15 +85,15 @@ class Replies:
         self._topic_arn = topic_arn
         self._map = calls or at_once(CALLS_AT_ONCE, "sns")
 
-    def send(self, receipts: Sequence[Receipt]) -> list[int]:
-        """Send them; the sequences of those that could not be sent and are to be tried again."""
+    def send(self, receipts: Sequence[Receipt]) -> list[Position]:
+        """Send them; the positions of those that could not be sent and are to be tried again."""
         sayable = list(messages(receipts))
         sent = list(self._map(self._publish, calls(sayable)))
-        given_up = len(receipts) - sum([len(one.sequences) for one in sayable]) + sum([one.given_up for one in sent])
+        given_up = len(receipts) - sum([len(one.positions) for one in sayable]) + sum([one.given_up for one in sent])
         if given_up:
             log.warning("%d replies can never be sent: their clients' names or their texts are none for SNS", given_up)
             put_metric(UNANSWERED, given_up)
-        return [sequence for one in sent for sequence in one.failed]
+        return [position for one in sent for position in one.failed]
 
     def _publish(self, batch: list[Message]) -> _Sent:
         try:
@@ -105,33 +105,33 @@ class Replies:
             failures: dict[str, Any] = {failure["Id"]: failure for failure in answer.get("Failed", [])}
         except Exception as error:  # no answer, or one that cannot be read
             return self._refused(batch, error)
-        failed: list[int] = []
+        failed: list[Position] = []
         given_up = 0
         for i, message in enumerate(batch):
             failure = failures.get(str(i), {})
             if failure.get("SenderFault") and _is_of_messages(failure):
                 log.warning("SNS takes no such message: %s", failure)
-                given_up += len(message.sequences)
+                given_up += len(message.positions)
             elif failure or str(i) not in sent:  # one that the answer does not name is not sent
-                failed += message.sequences
+                failed += message.positions
         return _Sent(failed, given_up)
 
     def _refused(self, batch: list[Message], error: Exception) -> _Sent:
         """Of a call that was refused as a whole: the one message for which it was is found by halves."""
         if not isinstance(error, ClientError) or not _is_of_messages(error.response.get("Error", {})):
             log.warning("cannot send %d messages: %r", len(batch), error)
-            return _Sent([sequence for message in batch for sequence in message.sequences], 0)
+            return _Sent([position for message in batch for position in message.positions], 0)
         if len(batch) == 1:
             log.warning("SNS takes no such message: %s", error)
-            return _Sent([], len(batch[0].sequences))
+            return _Sent([], len(batch[0].positions))
         half = len(batch) // 2
         first, second = self._publish(batch[:half]), self._publish(batch[half:])
         return _Sent(first.failed + second.failed, first.given_up + second.given_up)
 
 
 class _Sent(NamedTuple):
-    failed: list[int]
-    """Sequences to be delivered again."""
+    failed: list[Position]
+    """Positions to be delivered again."""
     given_up: int
 
 
@@ -172,7 +172,7 @@ def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[Message]:
             text = text.replace(character, escape)
         body = text.encode()
     if len(body) + 4 * len(client) + 32 <= MAX_CALL_BYTES or len(receipts) == 1:
-        yield Message(client, text, tuple([receipt.sequence for receipt in receipts]))
+        yield Message(client, text, tuple([receipt.position for receipt in receipts]))
         return
     half = len(receipts) // 2
     yield from _split(client, receipts[:half])

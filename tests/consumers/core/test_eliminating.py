@@ -18,7 +18,7 @@ BATCH = [arrival(1, "a"), arrival(2, "b"), arrival(3, "a"), arrival(4, "c"), arr
 
 
 def write(key: str, stopped: Position | None = None) -> Write:
-    return Write(key, 0, Entity(key, 1), 1, (), (), stopped)
+    return Write(key, 0, Entity(key, 1), Position(1, 0), (), (), stopped)
 
 
 def places(arrivals: list[Arrival]) -> list[int]:

@@ -22,6 +22,7 @@ from tidemill_consumers.core.batch import (
     Rejected,
     Rules,
     State,
+    Time,
     Verified,
     Write,
     Writer,
@@ -38,6 +39,7 @@ from tidemill_consumers.core.plan import (
     MAX_RECENT,
     MAX_REDRIVEN,
     MAX_WRITERS,
+    MOST_QUARANTINED,
     plan,
 )
 from tidemill_consumers.core.storable import unstorable
@@ -86,7 +88,7 @@ def saved(write: Write) -> Entity:
 def test_requests_of_a_key_are_applied_in_stream_order_by_one_write() -> None:
     write = fold([arrival(1), arrival(2), arrival(3)])
     assert saved(write).document == {"ids": ["w-1", "w-2", "w-3"]}
-    assert (write.expects, saved(write).version, write.first) == (0, 1, 1)
+    assert (write.expects, saved(write).version, write.first) == (0, 1, Position(1, 0))
     assert [receipt.reply.status for receipt in write.receipts] == ["accepted"] * 3
 
 
@@ -787,3 +789,24 @@ def test_a_writer_that_was_saved_by_an_earlier_version_is_known_by_its_checksum(
     other = with_request(one, replace(one.request, data={"other": 1}))
     write = fold([replace(other, position=Position(8, 0))], old)
     assert [one.reason for one in write.quarantine] == ["the writer's counter was used before"]
+
+
+def test_once_the_time_is_over_no_other_arrival_is_begun_but_the_first_of_all() -> None:
+    arrivals = [arrival(1), arrival(2), arrival(3, key="l"), arrival(4)]
+    for looks, taken, not_begun in [
+        (0, 1, {"l": Position(3, 0)}),
+        (2, 2, {"l": Position(3, 0)}),
+        (3, 3, {"l": Position(3, 0)}),
+        (9, 4, {}),
+    ]:
+        planned = plan(arrivals, {}, RULES, DAY, time=Time(iter(range(99)).__next__, looks))
+        assert sum(len(one.receipts) for one in planned.writes) == taken
+        assert planned.not_begun == not_begun
+        assert planned.writes[0].stopped == {1: Position(2, 0), 2: Position(4, 0)}.get(taken)
+
+
+def test_a_plan_ends_when_enough_is_to_be_quarantined() -> None:
+    arrivals = [arrival(n, "unheard of", key=f"k{n}") for n in range(MOST_QUARANTINED + 2)]
+    planned = plan(arrivals, {}, RULES, DAY)
+    assert len(planned.writes) == MOST_QUARANTINED
+    assert list(planned.not_begun) == [f"k{MOST_QUARANTINED}", f"k{MOST_QUARANTINED + 1}"]

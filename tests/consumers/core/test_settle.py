@@ -17,14 +17,15 @@ from tidemill_consumers.core.batch import (
     Write,
 )
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
+from values import places
 
 
 def write(key: str, first: int, stopped: Position | None = None) -> Write:
-    return Write(key, 0, Entity(key, 1), first, (receipt(first), receipt(first + 100)), (), stopped)
+    return Write(key, 0, Entity(key, 1), Position(first, 0), (receipt(first), receipt(first + 100)), (), stopped)
 
 
 def receipt(sequence: int) -> Receipt:
-    return Receipt("c", Reply(f"i{sequence}", "accepted"), sequence)
+    return Receipt("c", Reply(f"i{sequence}", "accepted"), Position(sequence, 0))
 
 
 def arrival(key: str, sequence: int, sub: int) -> Arrival:
@@ -38,23 +39,23 @@ def test_when_all_is_saved_all_are_answered_and_nothing_comes_again() -> None:
 
 def test_a_failed_key_comes_again_from_its_first_request_and_is_not_answered() -> None:
     planned = Plan((write("a", 5), write("b", 2), write("c", 9)))
-    assert settle(planned, {"a"}) == Verdict((receipt(2), receipt(102), receipt(9), receipt(109)), (5,), {})
-    assert settle(planned, {"a", "c"}).retry_from == (5, 9)
-    assert settle(planned, {"a", "b", "c"}) == Verdict((), (5, 2, 9), {})
+    assert settle(planned, {"a"}) == Verdict((receipt(2), receipt(102), receipt(9), receipt(109)), tuple(places(5)), {})
+    assert settle(planned, {"a", "c"}).retry_from == tuple(places(5, 9))
+    assert settle(planned, {"a", "b", "c"}) == Verdict((), tuple(places(5, 2, 9)), {})
 
 
 def test_a_stopped_key_is_answered_and_the_rest_of_it_waits() -> None:
     stop = Position(7, 3)
     planned = Plan((write("a", 1, stop), write("b", 2)))
     verdict = settle(planned, {"b"})
-    assert verdict == Verdict((receipt(1), receipt(101)), (2,), {"a": stop})
+    assert verdict == Verdict((receipt(1), receipt(101)), tuple(places(2)), {"a": stop})
     before, at, after = arrival("a", 7, 2), arrival("a", 7, 3), arrival("a", 8, 0)
     assert waiting([before, arrival("b", 7, 4), at, after, arrival("b", 8, 1)], verdict) == [at, after]
 
 
 def test_a_stopped_key_that_failed_does_not_wait_but_comes_again() -> None:
     verdict = settle(Plan((write("a", 1, Position(7, 3)),)), {"a"})
-    assert verdict == Verdict((), (1,), {})
+    assert verdict == Verdict((), tuple(places(1)), {})
     assert waiting([arrival("a", 7, 3)], verdict) == []
 
 
@@ -76,7 +77,7 @@ def test_what_is_no_request_is_answered_where_it_names_somebody() -> None:
         Unreadable("s", Position(7, n), 1.0, "k", b"", "misrouted", asker)
         for n, asker in enumerate((Asker("c", "i"), None))
     )
-    assert refusals([named, other]) == [Receipt("c", Reply("i", "quarantined", error="misrouted"), 7)]
+    assert refusals([named, other]) == [Receipt("c", Reply("i", "quarantined", error="misrouted"), Position(7, 0))]
 
 
 def test_an_empty_batch_is_done() -> None:
@@ -84,5 +85,5 @@ def test_an_empty_batch_is_done() -> None:
 
 
 def test_the_lowest_is_so_by_number() -> None:
-    assert lowest([10, 9, 10**56]) == 9
+    assert lowest([*places(10, 9, 10**56), Position(9, 1)]) == Position(9, 0)
     assert lowest([]) is None

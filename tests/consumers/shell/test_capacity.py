@@ -25,7 +25,7 @@ def entity(key: str, size: int = 0, version: int = 1) -> Entity:
 
 
 def write(becomes: Entity) -> Write:
-    return Write(becomes.key, becomes.version - 1, becomes, 1, (), (), None)
+    return Write(becomes.key, becomes.version - 1, becomes, Position(1, 0), (), (), None)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tidemill.request import Request, decode
 from tidemill_consumers.core.batch import Emitted, Position
 from tidemill_consumers.shell.emits import ROUNDS, Emits
 from tidemill_local.emulator import Emulator
+from values import places
 
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 
@@ -90,7 +91,7 @@ def test_an_entry_that_fails_is_sent_again_alone_and_before_what_follows_it() ->
 def test_what_is_refused_again_and_again_is_told_and_nothing_of_its_lane_passes_it(code: str) -> None:
     refused = [{"ErrorCode": code, "ErrorMessage": "no"}]
     wire, pauses = Wire(*[refused] * ROUNDS), list[float]()
-    assert emits(wire, pauses, lanes=1).send([emitted(3, "a", "b"), emitted(4, "c")]) == [3, 3, 4]
+    assert emits(wire, pauses, lanes=1).send([emitted(3, "a", "b"), emitted(4, "c")]) == places(3, 3, 4)
     assert (wire.stored, wire.calls) == ([], ROUNDS)
     assert 0 < sum(pauses) < 7
 
@@ -99,7 +100,7 @@ def test_another_lane_goes_on_meanwhile() -> None:
     wire = Wire([SLOW_DOWN, OK], *[[SLOW_DOWN]] * (2 * ROUNDS))
     # Once each lane has had its turn, the second's records go alone, as soon as they may.
     failed = emits(wire, []).send([emitted(1, "a"), emitted(2, "b")])
-    assert (failed, wire.stored) == ([1], ["2-0"])
+    assert (failed, wire.stored) == (places(1), ["2-0"])
 
 
 def test_a_call_that_fails_is_made_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,4 +121,4 @@ def test_a_service_that_is_refused_is_told(stub: Stub) -> None:
     kinesis, answers = stub("kinesis")
     for _ in range(ROUNDS):
         answers.add_client_error("put_records", "AccessDeniedException")
-    assert emits(kinesis, []).send([emitted(7, "a"), emitted(8, "a")]) == [7, 8]
+    assert emits(kinesis, []).send([emitted(7, "a"), emitted(8, "a")]) == places(7, 8)

@@ -52,7 +52,7 @@ def entity(key: str, version: int = 1, value: Json = None) -> Entity:
 
 def write(becomes: Entity, expects: int | None = None) -> Write:
     expected = becomes.version - 1 if expects is None else expects
-    return Write(becomes.key, expected, becomes, 1, (), (), None)
+    return Write(becomes.key, expected, becomes, Position(1, 0), (), (), None)
 
 
 def test_a_new_entity_is_inserted(entities: Entities) -> None:

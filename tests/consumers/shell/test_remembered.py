@@ -85,7 +85,9 @@ class Environment:
         self.read += [key["pk"]["S"] for key in params["RequestItems"][self._table]["Keys"]]
 
     def save(self, *entities: Entity) -> dict[str, str | None]:
-        return self.entities.save([Write(one.key, one.version - 1, one, 1, (), (), None) for one in entities])
+        return self.entities.save(
+            [Write(one.key, one.version - 1, one, Position(1, 0), (), (), None) for one in entities]
+        )
 
 
 @pytest.fixture
@@ -149,5 +151,5 @@ def test_when_one_of_those_is_gone_all_are_read(
 
 def test_without_a_memory_all_are_read(emulator: Emulator, table: str) -> None:
     entities = Entities(emulator.client("dynamodb"), table)
-    entities.save([Write("a", 0, small("a"), 1, (), (), None)])
+    entities.save([Write("a", 0, small("a"), Position(1, 0), (), (), None)])
     assert entities.recall("ab") == ({"a": small("a")}, set())

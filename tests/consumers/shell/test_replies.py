@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from tidemill.request import Receipts, Reply, decode_receipts
-from tidemill_consumers.core.batch import Receipt
+from tidemill_consumers.core.batch import Position, Receipt
 from tidemill_consumers.shell.replies import UNANSWERED, Message, Replies, calls, messages
 from tidemill_local.emulator import Emulator
+from values import places
 
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 Clients: TypeAlias = Callable[[str], Any]
@@ -29,7 +30,7 @@ ARN = "arn:aws:sns:us-east-1:000000000000:replies"
 
 
 def receipt(n: int, client: str = "ann", size: int = 0) -> Receipt:
-    return Receipt(client, Reply(f"i{n}", "accepted", data="x" * size), n)
+    return Receipt(client, Reply(f"i{n}", "accepted", data="x" * size), Position(n, 0))
 
 
 def read(message: Message) -> list[str]:
@@ -101,14 +102,14 @@ def test_what_a_call_could_not_send_of_its_messages_is_told(stub: Stub) -> None:
         {"TopicArn": ARN, "PublishBatchRequestEntries": ANY},
     )
     sent = [receipt(1), receipt(2, "bob"), receipt(3), receipt(4, "cid")]
-    assert sorted(Replies(sns, ARN).send(sent)) == [1, 3, 4]
+    assert sorted(Replies(sns, ARN).send(sent)) == places(1, 3, 4)
 
 
-def test_a_call_that_is_refused_tells_all_its_sequences(stub: Stub, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_that_is_refused_tells_all_its_positions(stub: Stub, caplog: pytest.LogCaptureFixture) -> None:
     sns, answers = stub("sns")
     answers.add_client_error("publish_batch", "Throttled")
     with caplog.at_level(logging.WARNING):
-        assert sorted(Replies(sns, ARN).send([receipt(1), receipt(2, "bob"), receipt(3)])) == [1, 2, 3]
+        assert sorted(Replies(sns, ARN).send([receipt(1), receipt(2, "bob"), receipt(3)])) == places(1, 2, 3)
     assert "cannot send 2 messages" in caplog.text
 
 
@@ -120,7 +121,7 @@ def test_a_call_that_fails_does_not_keep_the_others_back(topic: str, heard: Hear
     sns = new_client("sns")
     sns.meta.events.register("before-call.sns.PublishBatch", refuse)
     sent = [receipt(n, f"client-{n}") for n in range(25)]
-    assert Replies(sns, topic).send(sent) == list(range(10, 20))
+    assert Replies(sns, topic).send(sent) == places(*range(10, 20))
     assert len(heard()) == 15
 
 
@@ -154,10 +155,10 @@ def test_whom_sns_can_name_is_answered(emulator: Emulator, topic: str, heard: He
 
 def test_what_a_queue_does_not_take_is_written_as_json_can(emulator: Emulator, topic: str, heard: Heard) -> None:
     data = "".join(map(chr, [*range(0x20), 0x7F, 0x85, 0xFFFD, 0xFFFE, 0xFFFF, 0x1FFFE])) + '\\uffff"'
-    (message,) = messages([Receipt("ann", Reply("i1", "accepted", data=data), 1)])
+    (message,) = messages([Receipt("ann", Reply("i1", "accepted", data=data), Position(1, 0))])
     allowed = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
     assert allowed.fullmatch(message.body)
-    Replies(emulator.client("sns"), topic).send([Receipt("ann", Reply("i1", "accepted", data=data), 1)])
+    Replies(emulator.client("sns"), topic).send([Receipt("ann", Reply("i1", "accepted", data=data), Position(1, 0))])
     assert [reply.data for one in heard() for reply in one.replies] == [data]
 
 
@@ -182,7 +183,7 @@ def test_an_entry_that_is_refused_for_what_it_is_is_given_up_and_counted(
         "publish_batch", {"Successful": [{"Id": "7"}], "Failed": refused}, {"TopicArn": ARN, ENTRIES: ANY}
     )
     sent = [receipt(n, f"client-{n}") for n in range(8)]
-    assert Replies(sns, ARN).send([*sent, receipt(8, "client-0")]) == [1, 2, 3, 4, 5]
+    assert Replies(sns, ARN).send([*sent, receipt(8, "client-0")]) == places(1, 2, 3, 4, 5)
     assert metrics(capsys.readouterr().out) == 3
 
 
@@ -223,7 +224,7 @@ def test_what_fails_in_any_part_of_a_split_call_is_told() -> None:
 
     topic: Any = Failing("InvalidParameter", "client-1")
     # Calls of 0 to 3 and of 1 are refused; of 0, and of 2 and 3 together, the first fails.
-    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(4)]) == [0, 2]
+    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(4)]) == places(0, 2)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_what_is_the_operators_to_mend_is_tried_again(
     code: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     topic: Any = Topic(code, "client-3", message=message)
-    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(12)]) == list(range(10))
+    assert Replies(topic, ARN, map).send([receipt(n, f"client-{n}") for n in range(12)]) == places(*range(10))
     assert (topic.calls, topic.taken) == (2, ["client-10", "client-11"])
     assert capsys.readouterr().out == ""
 
@@ -249,12 +250,12 @@ def test_what_is_the_operators_to_mend_is_tried_again(
 def test_a_topic_that_is_deleted_is_the_operators_to_mend(emulator: Emulator, topic: str) -> None:
     sns = emulator.client("sns")
     sns.delete_topic(TopicArn=topic)
-    assert Replies(sns, topic).send([receipt(1), receipt(2, "bob")]) == [1, 2]
+    assert Replies(sns, topic).send([receipt(1), receipt(2, "bob")]) == places(1, 2)
 
 
 def test_a_client_is_told_in_the_streams_order() -> None:
     (message,) = messages([receipt(n) for n in (3, 1, 2)])
-    assert (read(message), message.sequences) == (["i3", "i1", "i2"], (3, 1, 2))
+    assert (read(message), list(message.positions)) == (["i3", "i1", "i2"], places(3, 1, 2))
 
 
 def test_too_much_for_a_message_is_split() -> None:
@@ -264,21 +265,24 @@ def test_too_much_for_a_message_is_split() -> None:
     assert len(found) > 3
     assert all(billed(message) <= MOST_BYTES for message in found)
     assert [one for message in found for one in read(message)] == [f"i{n}" for n in [*range(30), 99]]
-    assert [one for message in found for one in message.sequences] == [*range(30), 99]
+    assert [one for message in found for one in message.positions] == places(*range(30), 99)
 
 
 @pytest.mark.parametrize(("character", "size"), [("x", 1), ("\N{WATER WAVE}", 4), ('"', 2)])
 def test_messages_fit_a_call_to_the_last_byte(character: str, size: int) -> None:
     client = character * 256
     for half in range(125_000, 131_000, 100):
-        sent = [Receipt(client, Reply(f"i{n}", "accepted", data=character * (half // size)), n) for n in range(2)]
+        sent = [
+            Receipt(client, Reply(f"i{n}", "accepted", data=character * (half // size)), Position(n, 0))
+            for n in range(2)
+        ]
         found = list(calls(messages(sent)))
         assert all(sum(map(billed, call)) <= MOST_BYTES for call in found)
         assert [name for call in found for message in call for name in read(message)] == ["i0", "i1"]
 
 
 def test_messages_are_counted_as_they_are_written() -> None:
-    sent = [Receipt("ann", Reply(f"i{n}", "accepted", data="\uffff" * 20_000), n) for n in range(3)]
+    sent = [Receipt("ann", Reply(f"i{n}", "accepted", data="\uffff" * 20_000), Position(n, 0)) for n in range(3)]
     assert [len(read(message)) for message in messages(sent)] == [1, 2]
 
 

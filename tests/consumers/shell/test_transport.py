@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from tidemill import transport
 from tidemill.transport import BATCHES, PUTS, quicken
-from tidemill_consumers.core.batch import Entity, Write
+from tidemill_consumers.core.batch import Entity, Position, Write
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.capacity import Meter, Usage
 from tidemill_consumers.shell.entities import Entities
@@ -118,7 +118,7 @@ def test_statements_write_as_the_usual_client_writes_them(
 
 def test_a_statement_that_fails_tells_so_and_no_other(emulator: Emulator, quick: Any, table: str) -> None:
     entities = Entities(quick, table)
-    writes = [Write(key, 0, Entity(key, 1, {"a": None}), 1, (), (), None) for key in "ab"]
+    writes = [Write(key, 0, Entity(key, 1, {"a": None}), Position(1, 0), (), (), None) for key in "ab"]
     assert entities.save(writes[:1]) == {}
     assert entities.save(writes) == {"a": None}
     assert entities.load("abc") == {write.key: write.becomes for write in writes}
@@ -168,7 +168,7 @@ def test_a_meter_finds_the_parameters_whole(session: EmulatorSession, table: str
         meter = Meter(client.meta.events)
         entities = Entities(client, table)
         key = f"k{len(used)}"
-        entities.save([Write(key, 0, Entity(key, 1, {"text": "x" * 5000}), 1, (), (), None)])
+        entities.save([Write(key, 0, Entity(key, 1, {"text": "x" * 5000}), Position(1, 0), (), (), None)])
         entities.load([key, "nobody"])
         used.append(meter.take())
         client.close()
@@ -223,14 +223,14 @@ def test_a_call_is_made_again_with_the_same_bytes(wire: Wire, first: Answer) -> 
 
 def test_one_that_stays_throttled_is_not_saved(wire: Wire) -> None:
     client, sent = wire(*[bad(400, "ThrottlingException")] * 3)
-    assert Entities(client, "t").save([Write("k", 0, Entity("k", 1, {}), 1, (), (), None)]) == {"k": None}
+    assert Entities(client, "t").save([Write("k", 0, Entity("k", 1, {}), Position(1, 0), (), (), None)]) == {"k": None}
     assert len(sent) == 3
 
 
 def test_an_error_within_is_not_overlooked_and_a_null_is_none(wire: Wire) -> None:
     failed = {"Error": {"Code": "ConditionalCheckFailed", "Message": "no"}}
     client, _ = wire(good({"Responses": [failed, {"Error": None, "TableName": "t"}]}))
-    writes = [Write(key, 0, Entity(key, 1, {}), 1, (), (), None) for key in "ab"]
+    writes = [Write(key, 0, Entity(key, 1, {}), Position(1, 0), (), (), None) for key in "ab"]
     assert Entities(client, "t").save(writes) == {"a": None}
 
 
@@ -256,6 +256,6 @@ def test_botocore_parses_where_it_does_not_ask(quick: Any, table: str) -> None:
         quick.meta.events.unregister(f"before-parse.dynamodb.{operation}", transport._read)
     entities = Entities(quick, table)
     new = Entity("k", 1, {"a": [None, 1.5, "x"]})
-    assert entities.save([Write("k", 0, new, 1, (), (), None)]) == {}
-    assert entities.save([Write("k", 0, new, 1, (), (), None)]) == {"k": None}
+    assert entities.save([Write("k", 0, new, Position(1, 0), (), (), None)]) == {}
+    assert entities.save([Write("k", 0, new, Position(1, 0), (), (), None)]) == {"k": None}
     assert entities.load(["k"]) == {"k": new}

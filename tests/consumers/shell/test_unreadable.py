@@ -18,6 +18,7 @@ from tidemill_consumers.shell.entities import Entities, Unloadable
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.redrive import Objects, Unreadable, Wanted
 from tidemill_consumers.shell.replies import Replies
+from values import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ def client() -> Iterator[Clients]:
 
 
 def write(key: str) -> Write:
-    return Write(key, 0, Entity(key, 1, {"v": 1}), 1, (), (), None)
+    return Write(key, 0, Entity(key, 1, {"v": 1}), Position(1, 0), (), (), None)
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -102,14 +103,17 @@ def test_the_table_is_named_whose_answer_cannot_be_read(client: Clients) -> None
                 Entities(dynamodb, "entities").load(["a"])
 
 
+SENT = [
+    Receipt("ann", Reply("i", "accepted"), Position(3, 0)),
+    Receipt("bob", Reply("j", "accepted"), Position(4, 0)),
+]
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 def test_receipts_are_not_sent(name: str, client: Clients) -> None:
     with service(UNREADABLE[name]) as there:
         replies = Replies(client("sns", there.url), "arn:aws:sns:eu-west-1:111122223333:replies")
-        assert replies.send([Receipt("ann", Reply("i", "accepted"), 3), Receipt("bob", Reply("j", "accepted"), 4)]) == [
-            3,
-            4,
-        ]
+        assert replies.send(SENT) == places(3, 4)
         assert len(there.calls) == 1
 
 
@@ -127,8 +131,7 @@ def test_a_message_is_sent_that_sns_names(page: str, unsent: list[int], client: 
     body = f"<PublishBatchResponse><PublishBatchResult>{page}</PublishBatchResult></PublishBatchResponse>"
     with service(raw(http(body.encode(), kind="text/xml"))) as there:
         replies = Replies(client("sns", there.url), "arn:aws:sns:eu-west-1:111122223333:replies")
-        sent = [Receipt("ann", Reply("i", "accepted"), 3), Receipt("bob", Reply("j", "accepted"), 4)]
-        assert replies.send(sent) == unsent
+        assert replies.send(SENT) == places(*unsent)
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -148,7 +151,7 @@ def test_what_is_emitted_is_not_acknowledged(name: str, client: Clients) -> None
     request = Request(id="e", cmd="c", key="k", writer="emit/k", counter=1, data={})
     with service(usually=UNREADABLE[name]) as there:
         emits = Emits(client("kinesis", there.url), "requests", pause=lambda seconds: None)
-        assert emits.send([Emitted("s", Position(9, 0), (request,))]) == [9]
+        assert emits.send([Emitted("s", Position(9, 0), (request,))]) == places(9)
         assert there.calls[0] == there.calls[-1]
         assert len(there.calls) == 6
 
