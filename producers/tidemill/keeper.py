@@ -267,16 +267,19 @@ class Keeper:
         """Takes what is in the inbox."""
         while not self._bell.empty():
             self._bell.get()
-        get = self.inbox.get_nowait
+        get, take, is_plain, size = self.inbox.get_nowait, self.core.take, self.core.is_plain, 0
         for _ in range(min(self.inbox.qsize(), CHUNK)):
             item = get()
-            if type(item) is tuple and self.core.is_plain:  # most often so
+            if is_plain and type(item) is tuple:  # most often so
                 handle, key, before, behind, now, deadline = item
-                record, handle._place = self.core.take(key, before, behind, now, deadline)
+                record, handle._place = take(key, before, behind, now, deadline)
                 handle._record = record  # last: from here on others see both
-                self.size -= HEAD + len(behind)
+                size += HEAD + len(behind)
             else:
                 self._take(item)
+        if size:
+            self.size -= size
+            self._has_taken = True
         if self.inbox.empty():
             self.size = 0  # it is not counted by single steps, so it is put right where it is known
 

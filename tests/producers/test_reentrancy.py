@@ -11,6 +11,7 @@ import pytest
 from types_boto3_kinesis import KinesisClient
 
 from tidemill import (
+    Acknowledged,
     BufferFull,
     CallMade,
     NotAccepted,
@@ -139,17 +140,19 @@ def test_a_log_handler_may_send_what_the_producer_logs(kinesis: Kinesis, tmp_pat
 
 def test_an_observer_may_send_and_wait(kinesis: Kinesis) -> None:
     seen: list[CallMade] = []
+    answers: list[Acknowledged] = []
 
     def observe(made: CallMade) -> None:
         seen.append(made)
         if len(seen) == 1:
-            producer.send("c", key="observed").result(PATIENCE)
+            answers.append(producer.send("c", key="observed").result(PATIENCE))
 
     producer = made(kinesis, observer=observe)
     producer.send("c", key="k").result(PATIENCE)
     producer._keeper._herald.rest()
     producer.close()
     assert kinesis.keys == ["k", "observed"]
+    assert answers == [Acknowledged("s", "1")]
 
 
 def test_what_is_collected_may_send_and_close_another(kinesis: Kinesis) -> None:
