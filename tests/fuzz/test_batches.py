@@ -71,11 +71,18 @@ def test_it_would_notice(owner: type, name: str, bug: Callable[[Any], Any], monk
         Episode(2, 100, large=0).run()
 
 
-@pytest.mark.parametrize("limit", ["CPU_SECONDS", "AWS_SECONDS", "DELIVERIES"])
+@pytest.mark.parametrize("limit", ["CPU_SECONDS", "ENDS_SECONDS", "DELIVERIES"])
 def test_it_would_notice_what_takes_too_long(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, limit, 0)
     with pytest.raises(Wrong):
         Episode(2, 20, large=0).run()
+
+
+def test_what_there_is_no_time_for_is_delivered_again_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BEGINS_SECONDS", 0.5)
+    monkeypatch.setattr(hostile, "RECORD_BYTES", 4 * SMALL)
+    monkeypatch.setattr(hostile, "LARGE", [hostile.keys])
+    assert Episode(1, 2, large=1.0).run().most_deliveries > 1
 
 
 def test_tallies_add_up() -> None:
