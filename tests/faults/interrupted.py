@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import suppress
 from itertools import count
+from math import inf
 from typing import Any
 
 from tidemill import Producer, ProducerClosed, Spool, StillPending
@@ -49,14 +50,14 @@ class Program:
     def __init__(self, name: str, way: str, seed: int) -> None:
         options: dict[str, Any] = {}
         if way == "full":
-            options["max_pending_bytes"] = 3_000
+            options["max_pending_bytes"] = 20_000
         elif way == "signed":
             options["signer"] = Signer()
         elif way == "spooled":
             options["spool"] = Spool(tempfile.mkdtemp(prefix="tidemill-interrupted-"))
         self.name = name
         self.dice = random.Random(seed)
-        self.producer = Producer("stream", client=name, linger=0.005, **options)
+        self.producer = Producer("stream", client=name, linger=0.005, close_timeout=inf, **options)
         self.numbers = count(1)
         self.sent: list[int] = []
         self.amid: list[int] = []
@@ -102,9 +103,9 @@ class Program:
         signal.signal(signal.SIGALRM, self.interrupt)
         struck = 0
         while struck < interrupts:
-            self.is_armed = True
-            signal.setitimer(signal.ITIMER_REAL, self.dice.uniform(1e-5, LONGEST))
             try:
+                self.is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, self.dice.uniform(1e-5, LONGEST))
                 self.work()
                 self.is_armed = False
             except Interrupted:
@@ -117,9 +118,9 @@ class Program:
     def interrupt_closing(self) -> int:
         """Closes, and is interrupted in that too: how often."""
         for struck in count():
-            self.is_armed = True
-            signal.setitimer(signal.ITIMER_REAL, self.dice.uniform(1e-5, LONGEST))
             try:
+                self.is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, self.dice.uniform(1e-5, LONGEST))
                 self.producer.close()
                 self.is_armed = False
                 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -132,7 +133,7 @@ class Program:
 def main() -> None:
     """Runs it, and says what was sent."""
     name, way, interrupts, seed = sys.argv[1:]
-    faulthandler.dump_traceback_later(380, exit=True)
+    faulthandler.dump_traceback_later(580, exit=True)
     logging.getLogger("tidemill").setLevel(logging.ERROR)
     print(json.dumps(Program(name, way, int(seed)).run(int(interrupts))))
 
