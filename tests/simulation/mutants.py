@@ -25,6 +25,9 @@ REQUESTS = 200_000
 """A hundred seeds: a bug that a hundred seeds do not show is not caught."""
 
 PLAN = "tidemill_consumers.core.plan"
+ASKING = "tidemill_consumers.core.asking"
+DELIVERIES = "tidemill_consumers.core.deliveries"
+ELIMINATING = "tidemill_consumers.core.eliminating"
 ENTITIES = "tidemill_consumers.shell.entities"
 REMEMBERED = "tidemill_consumers.shell.remembered"
 EMITS = "tidemill_consumers.shell.emits"
@@ -62,6 +65,27 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant("a rule's BaseException passes", ASKING, "except BaseException as error:", "except Exception as error:"),
+    Mutant(
+        "rules get the document itself",
+        ASKING,
+        "document if document is None else document.copy() if is_flat else msgspec.to_builtins(document)",
+        "document",
+    ),
+    Mutant(
+        "the checksum is of what a rule left",
+        PLAN,
+        "zlib.crc32(arrival.encoded)",
+        "zlib.crc32(repr(arrival.request).encode())",
+    ),
+    Mutant("deliveries are not counted", DELIVERIES, "before.begun + 1 if", "1 if"),
+    Mutant(
+        "the killer's neighbours are condemned",
+        ELIMINATING,
+        "            if place in condemned:\n",
+        "            if any(one.sequence == place.sequence for one in condemned):\n",
+    ),
+    Mutant("what waits for the killer is dropped", ELIMINATING, "stopped=first)", "stopped=None)"),
     Mutant("the condition is dropped", ENTITIES, " WHERE pk = ? AND ver = ?'", " WHERE pk = ?'"),
     Mutant(
         "a failed key is taken for saved",

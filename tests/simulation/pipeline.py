@@ -6,19 +6,26 @@ Only what does I/O for them is replaced: what puts a call on the wire, what read
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
+from greenlet import getcurrent
 
-from simulation.services import Bucket, Kinesis, Stream, Table, Topic
+from simulation.services import Bucket, Kinesis, Notes, Stream, Table, Topic
 from simulation.world import Crash, Looked, World
 from tidemill.buffer import Acknowledged, Call, Outcome, Refused
 from tidemill.outbox import Outbox
 from tidemill.writer import Writer
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.core.batch import UNLIMITED, Rules, Time
+from tidemill_consumers.core.asking import Watch
+from tidemill_consumers.core.batch import UNLIMITED, Position, Rules, Time
+from tidemill_consumers.core.eliminating import End
 from tidemill_consumers.core.trust import LEAST_SECRET, Seals
+from tidemill_consumers.shell.apart import Tell, Work
+from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import KinesisEvent
@@ -26,6 +33,7 @@ from tidemill_consumers.shell.quarantine import Quarantine, read
 from tidemill_consumers.shell.remembered import Remembered
 from tidemill_consumers.shell.replies import Replies
 from tidemill_consumers.shell.streams import Streams
+from tidemill_consumers.shell.time_limit import TimeLimit
 from tidemill_consumers.shell.trust import Trust
 from tidemill_local.event_source.batches import Batch
 from tidemill_local.event_source.batches import Outcome as Invoked
@@ -241,10 +249,11 @@ class _Poller:
             self._all.invocations += 1
             try:
                 outcome = Invoked(self._all._function(batch))
-            except Crash:
+            except (Crash, SystemExit, Exception):
                 outcome = Invoked(error="Unhandled")
-            except Exception:
-                outcome = Invoked(error="Unhandled")
+            end(outcome)
+
+        def end(outcome: Invoked) -> None:
             if not given_up:
                 world.after(0.005, lambda: self._answered(sequencer, batch, outcome))
 
@@ -261,7 +270,7 @@ class _Poller:
         if orphaned:
             # What it invoked goes on, slowly, beside what its successor invokes, which may have read more.
             world.after(world.random.uniform(0.0, 0.3), self._end)
-        world.begin(run, stalls=orphaned)
+        world.begin(run, stalls=orphaned, died=lambda: end(Invoked(error="Unhandled")))
 
     def _end(self) -> None:
         if self.alive:
@@ -275,6 +284,29 @@ class _Poller:
 
     def _keep(self) -> None:
         self._all.save(self._name, self._shard.checkpoint)
+
+
+class Limit(TimeLimit):
+    """Limits rules' time by the simulated clock: they tick themselves while they do not come back."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    @contextmanager
+    def watching(self) -> Iterator[Watch]:
+        """The watch for a plan, known to the rules that it asks."""
+        with super().watching() as watch:
+            self._world.watches[getcurrent()] = watch
+            yield watch
+            del self._world.watches[getcurrent()]
+
+
+def _in_a_child(world: World, work: Work, told: Tell, seconds: float) -> End | None:
+    places: list[Position | None] = [None]
+    if world.apart(lambda: work(places.append, told)):
+        return None
+    return End(places[-1])
 
 
 class Pipeline:
@@ -313,6 +345,8 @@ class Pipeline:
         self.seals = Seals(OWN, ["s" * LEAST_SECRET]) if has_secret else None
         remembers = world.random.random() < 0.3
 
+        notes: Any = Notes(world)
+
         def environment() -> Application:
             remembered = Remembered(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None
             return Application(
@@ -324,6 +358,9 @@ class Pipeline:
                 emits=Emits(clients[3], OWN, outbox, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
                 streams=Streams(clients[3], OWN),
+                limit=Limit(world),
+                deliveries=Deliveries(notes, "deliveries"),
+                run=partial(_in_a_child, world),
             )
 
         self._world = world

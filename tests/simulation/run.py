@@ -23,6 +23,7 @@ from typing import Any
 from uuid import uuid5
 
 import msgspec
+from greenlet import getcurrent
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -33,6 +34,7 @@ from simulation.world import START, World
 from tidemill import kpl
 from tidemill.request import REDRIVE, Request, encode
 from tidemill_consumers.core import pieces
+from tidemill_consumers.core.asking import Stopped
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
 from tidemill_consumers.core.emits import EMITTER, IDS
 from tidemill_consumers.shell.attributes import from_item
@@ -88,7 +90,41 @@ def poison(state: State, request: Request) -> Accepted | Rejected:
     return step(state, request)
 
 
-RULES: dict[str, Rule] = {"step": step, "poison": poison, "verified": Verified(step)}
+def careless(rule: Rule) -> Rule:
+    """The rule, which makes a mess of what it was given."""
+
+    def messing(state: State, request: Request) -> Accepted | Rejected:
+        outcome = rule(state, request)
+        request.data.clear()
+        if state:
+            state.clear()
+        return outcome
+
+    return messing
+
+
+def leave(state: State, request: Request) -> Accepted | Rejected:
+    """Ends as no rule should."""
+    raise SystemExit("left")
+
+
+def rules_in(world: World) -> dict[str, Rule]:
+    """The rules, of which one ends its process, and one does not come back."""
+
+    def kill(state: State, request: Request) -> Accepted | Rejected:
+        world.end_process()
+
+    def hang(state: State, request: Request) -> Accepted | Rejected:
+        watch = world.watches[getcurrent()]
+        while not watch.tick():
+            world.sleep(1.0)
+        raise Stopped("it took too long")
+
+    good: dict[str, Rule] = {"step": careless(step), "poison": careless(poison), "verified": Verified(careless(step))}
+    return good | {"kill": kill, "hang": hang, "leave": leave}
+
+
+BAD = ("kill", "hang", "leave")
 WORD, CLAIMED = "word", "claimed"
 """What an emit to a rule for verified clients is: the application's own, or for a client that nobody has proven."""
 
@@ -206,7 +242,7 @@ def _pipeline(world: World, lanes: int) -> Pipeline:
     chance = world.random
     return Pipeline(
         world,
-        RULES,
+        rules_in(world),
         chance.randint(1, 4),
         chance.choice([10, 50, 200]),
         chance.choice([0.0, 0.5, 2.0]),
@@ -266,6 +302,8 @@ def _send(world: World, clients: list[Client], keys: list[str], sent: _Sent, has
     key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
     fate = chance.random()
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
+    if chance.random() < 0.003:
+        cmd = chance.choice(BAD)
     then = _follow_ups(world, keys, has_secret) if 0.02 < fate < 0.06 else []
     sent.ids.append(client.send(cmd, key, _data(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
     return True

@@ -12,6 +12,7 @@ from hashlib import md5
 from typing import Any
 
 import msgspec
+from botocore.exceptions import ClientError
 
 from simulation.world import World, error
 from tidemill.request import Receipts
@@ -243,6 +244,33 @@ class Table:
 
 def _failed(code: str) -> dict[str, Any]:
     return {"Error": {"Code": code, "Message": code}}
+
+
+class Taken(ClientError):
+    """The condition of a PutItem does not hold."""
+
+
+class Notes:
+    """DynamoDB, as PutItem with the condition that deliveries are noted on."""
+
+    class exceptions:  # noqa: N801 # as boto3 has it
+        """The client's own."""
+
+        ConditionalCheckFailedException = Taken
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.items: dict[str, dict[str, Any]] = {}
+
+    def put_item(self, TableName: str, Item: dict[str, Any], ConditionExpression: str = "", **more: Any) -> None:
+        def act() -> None:
+            before = self.items.get(Item["pk"]["S"])
+            if ConditionExpression and before and ("apart" in before or before["first"] == Item["first"]):
+                answer: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": before}
+                raise Taken(answer, "PutItem")
+            self.items[Item["pk"]["S"]] = Item
+
+        self._world.call("notes", act)
 
 
 # ── Bucket and topic ─────────────────────────────────────────────────────────────────────────────────────────

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakSet
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
+
+from tidemill_consumers.core.asking import Watch
 
 T = TypeVar("T")
 
@@ -23,6 +25,10 @@ START = 1_764_000_000.0
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether that which is waited for holds: looking costs more than what happens meanwhile."""
+
+
+GONE = object()
+"""What a process that was ended comes back with."""
 
 
 class Crash(BaseException):
@@ -48,6 +54,10 @@ class World:
         self._planned = 0
         self._hub = getcurrent()
         self._stalling: WeakSet[greenlet] = WeakSet()
+        self._died: dict[greenlet, Callable[[], None]] = {}
+        self._gone: set[greenlet] = set()
+        self.watches: dict[greenlet, Watch] = {}
+        """Of the code that runs, who limits its rules' time."""
 
     # ── The calendar ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -74,15 +84,32 @@ class World:
             happen()
         return until()
 
-    def begin(self, work: Callable[[], None], stalls: bool = False) -> None:
-        """Run code that makes calls, until its first call; then as the calendar has it.
+    def begin(self, work: Callable[[], None], stalls: bool = False, died: Callable[[], None] = lambda: None) -> None:
+        """Run code that makes calls, until its first call; then as the calendar has it. It may die, amid a rule.
 
         What stalls has its calls' answers late, so that it acts on what others have changed meanwhile.
         """
         begun = greenlet(work, self._hub)
         if stalls:
             self._stalling.add(begun)
+        self._died[begun] = died
         begun.switch()
+
+    def apart(self, work: Callable[[], None]) -> bool:
+        """In such code: run other such code as a process of its own; whether that came to its end."""
+        answer: object = greenlet(work).switch()
+        return answer is not GONE
+
+    def end_process(self) -> NoReturn:
+        """In such code: end its process, so that not even what catches everything goes on."""
+        process = getcurrent()
+        if process not in self._gone:
+            self.faults["process ended by a rule"] += 1
+            self._gone.add(process)
+            self._died.pop(process, lambda: None)()
+            assert process.parent is not None
+            process.parent.switch(GONE)
+        raise Crash  # it is thrown away
 
     def sleep(self, seconds: float) -> None:
         """In such code: let time pass, and others act."""
@@ -105,7 +132,7 @@ class World:
             Crash: the caller's process ended.
             ClientError, ReadTimeoutError, ConnectTimeoutError: as boto3 would.
         """
-        if self.strikes(f"crash before {service}", 0.15):
+        if getcurrent() in self._gone or self.strikes(f"crash before {service}", 0.15):
             raise Crash
         self.sleep(self.random.uniform(0.002, 0.02))
         if self.strikes("slow call", 0.2):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tidemill_consumers.core.asking import TICKS
-from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Position, Rules, Time, Write
+from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Position, Rules, Time, Write, fresh
 from tidemill_consumers.core.eliminating import Elimination, End, noting
 from tidemill_consumers.core.plan import writes
 from tidemill_consumers.shell.time_limit import TimeLimit
@@ -58,7 +58,8 @@ def plan_apart(
         def work(note: Note, tell: Tell, wanted: Sequence[Arrival] = wanted) -> None:
             with limit.watching() as watch:
                 noted = noting(rules, watch, elimination.condemned, note)
-                for write in writes(wanted, entities, noted, retention, watch, time):
+                # Fresh, for what runs the work may have no memory of its own.
+                for write in writes([fresh(one) for one in wanted], entities, noted, retention, watch, time):
                     note(None)
                     tell(write)
                     if time.is_over:
