@@ -125,9 +125,12 @@ def test_a_shard_goes_on_over_a_rule_that_ends_the_function_and_its_neighbours_a
     batch = event(1, "count", cmd, "count", "elsewhere", cmd, "count")
     outcomes = [invoke(batch) for _ in range(failures)]
     assert outcomes == [None] * failures
-    found = invoke(batch)
-    assert found is not None
-    assert found["batchItemFailures"] == []
+    # One that is searched for may take half of an invocation's time: then the rest is delivered again.
+    while batch["Records"]:
+        found = invoke(batch)
+        if found is not None:
+            left = [int(one["itemIdentifier"]) for one in found["batchItemFailures"]] or [10**56]
+            batch["Records"] = [one for one in batch["Records"] if int(one["kinesis"]["sequenceNumber"]) >= left[0]]
     found = invoke(event(7, "count"))
     assert found is not None
     assert found["batchItemFailures"] == []
