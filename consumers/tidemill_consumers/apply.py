@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias, TypedDict
 
 import boto3
 from botocore.config import Config
+from msgspec.structs import replace
 
 from tidemill.transport import BATCHES, quicken
 from tidemill_consumers.core.batch import (
@@ -33,12 +34,13 @@ from tidemill_consumers.core.batch import (
 from tidemill_consumers.core.pieces import Piece, pieces
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
+from tidemill_consumers.core.sieve import Sieve
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.apart import Run, in_a_child, plan_apart
 from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
-from tidemill_consumers.shell.entities import Entities
+from tidemill_consumers.shell.entities import TOO_LARGE, Entities
 from tidemill_consumers.shell.intake import Intake, KinesisEvent, intake
 from tidemill_consumers.shell.metrics import put_metric
 from tidemill_consumers.shell.progress import Progress
@@ -216,27 +218,38 @@ def _commit(
     not_begun: dict[str, Position] = {}
     pending = arrivals
     failed: set[str] = set()
-    for _ in range(ROUNDS):
+    sieve = Sieve()
+    tries = ROUNDS
+    while pending and tries:
         entities, unread = app.entities.recall(arrival.key for arrival in pending)
         planned = make_plan(pending, entities, app, time)
         failed = planned.not_begun.keys() & writes.keys()  # their plan from before was not saved
         not_begun |= {key: first for key, first in planned.not_begun.items() if key not in failed}
-        writes |= {write.key: write for write in planned.writes}
+        writes |= {write.key: sieve.cut(write) for write in planned.writes}
         doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
-        failed |= doubtful | _save([write for write in planned.writes if write.key not in doubtful], app)
-        pending = [fresh(arrival) for arrival in pending if arrival.key in failed]
+        unsaved = _save([write for write in planned.writes if write.key not in doubtful], app)
+        failed |= doubtful | unsaved.keys()
         again |= failed
-        if not pending:
-            break
+        refused = {key: reason for key, reason in unsaved.items() if reason is not None}
+        pending = sieve.again([fresh(arrival) for arrival in pending if arrival.key in failed], refused)
+        tries -= not refused  # each of these rounds halves what is in question
+    for key, reason in sieve.hopeless.items():
+        # Its request is in the quarantine, and is answered: no mark can say so. If nothing is ever saved, it is not it.
+        if app.entities.has_saved or TOO_LARGE in reason:
+            failed.discard(key)
+            writes[key] = replace(writes[key], becomes=None)
     return Plan(tuple(writes.values()), not_begun), failed, again
 
 
-def _save(writes: Sequence[Write], app: Application) -> set[str]:
-    """The keys that were not saved. The quarantine comes first: a mark must not pass what is not stored."""
+def _save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
+    """The keys that were not saved, with why the table never takes them, if so.
+
+    The quarantine comes first: a mark must not pass what is not stored.
+    """
     quarantined = [one for write in writes for one in write.quarantine]
-    failed = {one.arrival.key for one in app.quarantine.store(quarantined)}
-    changed = [write for write in writes if write.becomes and write.key not in failed]
-    return failed | app.entities.save(changed).keys()
+    not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}
+    changed = [write for write in writes if write.becomes and write.key not in not_stored]
+    return dict.fromkeys(not_stored) | app.entities.save(changed)
 
 
 @cache

@@ -754,3 +754,75 @@ def test_replies_that_fail_within_a_record_are_those_that_come_again(
 def test_half_of_an_invocations_time_is_for_beginning_things(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill_consumers.apply.monotonic", lambda: 1000.0)
     assert half_of(Context()).until == 1060.0
+
+
+# ── What the table refuses ───────────────────────────────────────────────────────────────────────────────────
+
+
+def swell(state: State, request: Request) -> Accepted:
+    before, n = state or {"ids": [], "bad": False}, request.counter or 0
+    return Accepted({"ids": [*before["ids"], n], "bad": before["bad"] or n % 5 == 0})
+
+
+class Refusing:
+    """DynamoDB that refuses statements of some keys, and of those whose document is bad, as what is too large."""
+
+    def __init__(self, dynamodb: Any, keys: str = "", message: str = "Type mismatch for Index Key") -> None:
+        self._dynamodb = dynamodb
+        self._keys = keys
+        self._message = message
+        self.batch_get_item = dynamodb.batch_get_item
+
+    def batch_execute_statement(self, Statements: list[Any]) -> Any:
+        bad = [self._is_bad(one["Parameters"]) for one in Statements]
+        good = [one for one, is_bad in zip(Statements, bad, strict=True) if not is_bad]
+        taken = iter(self._dynamodb.batch_execute_statement(Statements=good)["Responses"] if good else [])
+        error = {"Error": {"Code": "ValidationError", "Message": self._message}}
+        return {"Responses": [error if is_bad else next(taken) for is_bad in bad]}
+
+    def _is_bad(self, parameters: list[Any]) -> bool:
+        texts = [one["S"] for one in parameters if "S" in one]
+        return texts[0] in self._keys or any(one["M"].get("bad") == {"BOOL": True} for one in parameters if "M" in one)
+
+
+def refusing(app: Application, emulator: Emulator, table: str, *arguments: str) -> Application:
+    client: Any = Refusing(emulator.client("dynamodb"), *arguments)
+    return replace(app, rules={"append": append, "swell": swell}, entities=Entities(client, table, map))
+
+
+def test_requests_whose_entity_the_table_refuses_are_found_and_quarantined_and_hold_nobody(
+    app: Application, emulator: Emulator, table: str, heard: Heard, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    app = refusing(app, emulator, table)
+    event = batch(request(1, key="other"), *(request(n, "swell") for n in range(2, 23)), request(23, key="last"))
+    assert retry_from(event, app) is None
+    good = [n for n in range(2, 23) if n % 5]
+    assert document(app) == {"ids": good, "bad": False}
+    assert document(app, "other") == {"ids": ["i1"]}
+    assert document(app, "last") == {"ids": ["i23"]}
+    expected = {f"i{n}": "accepted" if n % 5 else "quarantined" for n in range(2, 23)}
+    assert statuses(heard()) == expected | {"i1": "accepted", "i23": "accepted"}
+    reason = "the table does not take what comes of it: ValidationError: Type mismatch for Index Key"
+    assert quarantined() == {f"{n}": reason for n in (5, 10, 15, 20)}
+    assert retry_from(event, app) is None
+    assert document(app) == {"ids": good, "bad": False}
+    assert statuses(heard()).items() <= (expected | {"i1": "accepted", "i23": "accepted"}).items(), "none is another"
+
+
+def test_an_entity_that_takes_not_even_a_mark_holds_nobody(
+    app: Application, emulator: Emulator, table: str, heard: Heard, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    app = refusing(app, emulator, table, "k")
+    event = batch(request(1), request(2), request(3, key="other"))
+    assert retry_from(event, app) is None
+    assert statuses(heard()) == {"i1": "quarantined", "i2": "quarantined", "i3": "accepted"}
+    assert set(quarantined()) == {"1", "2"}
+
+
+@pytest.mark.parametrize(("message", "again"), [("Type mismatch", 1), ("Item size has exceeded", None)])
+def test_a_table_that_takes_nothing_at_all_is_the_tables_trouble(
+    app: Application, emulator: Emulator, table: str, heard: Heard, message: str, again: int | None
+) -> None:
+    app = refusing(app, emulator, table, "k", message)
+    assert retry_from(batch(request(1), request(2)), app) == again
+    assert bool(heard()) == (again is None)

@@ -52,6 +52,9 @@ NEVER_TAKEN = frozenset(
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
 """
 
+TOO_LARGE = "Item size"
+"""How DynamoDB's messages begin that are about an item of more than 400 KB, whatever else is wrong with the table."""
+
 MAX_SHOWN = 300
 """Characters of an error that are kept and logged."""
 
@@ -88,6 +91,8 @@ class Entities:
         self._own = own
         self.write_calls = 0
         """BatchExecuteStatement calls made."""
+        self.has_saved = False
+        """Whether the table ever took a statement: what it refuses of others is then not for the table's own sake."""
 
     def load(self, keys: Iterable[str]) -> dict[str, Entity]:
         """The entities that exist among the keys, as of now (consistent reads).
@@ -163,6 +168,7 @@ class Entities:
             for write, outcome in zip(writes, outcomes, strict=True)
             if not _is_saved(outcome)
         ]
+        self.has_saved |= len(failed) < len(writes)
         if failed:
             _log(failed)
         return {write.key: _why_never(error) for write, error in failed}
