@@ -204,8 +204,8 @@ MUTANTS = [
     Mutant(
         "the mark passes what could not be quarantined",
         APPLY,
-        "failed = {one.arrival.key for one in app.quarantine.store(quarantined)}",
-        "failed = {one.arrival.key for one in app.quarantine.store(quarantined) if not one}",
+        "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}",
+        "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined) if not one}",
     ),
     Mutant(
         "bytes that could not be quarantined are not reported",
