@@ -267,7 +267,7 @@ MUTANTS = [
         'if noted is None or noted["sequence"] != str(sequence):',
         "if noted is None:",
     ),
-    Mutant("the highest failed sequence is reported", SETTLE, "return min(sequences", "return max(sequences"),
+    Mutant("the highest failed sequence is reported", SETTLE, "return min(positions", "return max(positions"),
     Mutant(
         "a conflict is planned again without loading again",
         APPLY,
