@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +17,7 @@ import msgspec
 
 from tidemill.failures import ProducerClosed, StillPending
 from tidemill.loops import Loops, in_a_thread
+from tidemill.processes import Unique
 from tidemill.producer import Producer
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncHandle(msgspec.Struct, frozen=True, eq=False, weakref=True):
+class AsyncHandle(Unique, msgspec.Struct, frozen=True, eq=False, weakref=True):
     """A request on its way. Awaiting it waits until the request is stored; any event loop may do so."""
 
     _handle: Handle
@@ -85,7 +87,7 @@ class AsyncHandle(msgspec.Struct, frozen=True, eq=False, weakref=True):
                 await self._loops.wait_for(lambda: self._handle.has_news)
 
 
-class AsyncProducer:
+class AsyncProducer(Unique):
     """Sends requests to a stream, as `Producer` does, for asyncio.
 
         async with AsyncProducer("requests", client="alice") as producer:
@@ -112,7 +114,7 @@ class AsyncProducer:
         self._producer = producer = _Producer.__new__(_Producer)
         producer._prepare(observer, settings)
         self._connect = partial(producer._connect, stream, kinesis, replies, check)
-        self._is_entered = self._closed = False
+        self._is_entered = self._is_entering = self._closed = False
         self._known: tuple[Keeper, Loops] | None = None
 
     @property
@@ -129,7 +131,10 @@ class AsyncProducer:
 
         Raises:
             Misconfigured: without a region or credentials, or the stream is missing or keeps no order.
+            ProducerClosed: it has been entered before, and has ended.
+            RuntimeError: it has been entered before.
         """
+        self._check_unentered()
         try:
             await in_a_thread(self._connect, self._leave)
         except BaseException:
@@ -193,11 +198,12 @@ class AsyncProducer:
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
         producer = self._producer
-        records = await in_a_thread(producer._hurry)
+        end = inf if timeout is None else monotonic() + timeout
+        records = await in_a_thread(partial(producer._hurry, end))
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if timeout is None else end - monotonic()):
                 await self._loops.wait_for(lambda: producer._has_settled(records))
-        producer._check_settled(records)
+        producer._check_settled(records, end)
 
     async def close(self, timeout: float | None = None) -> None:
         """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
@@ -220,6 +226,13 @@ class AsyncProducer:
         if self._known is None or self._known[0] is not keeper:  # another one after a fork
             self._known = keeper, Loops(keeper.news)
         return self._known[1]
+
+    def _check_unentered(self) -> None:
+        if self._closed:
+            raise ProducerClosed("the producer is closed; make a new one")
+        if self._is_entered or self._is_entering:
+            raise RuntimeError("its block has been entered; send within that, or make a producer for each block")
+        self._is_entering = True
 
     def _check_open(self) -> None:
         if self._closed:

@@ -408,6 +408,7 @@ class Core:
     def _recover(self, now: float) -> None:
         if self._spool is None:
             return
+        self._spool.claim()
         count = 0
         for number, payload in self._spool.recover():
             request = decode(payload)

@@ -70,12 +70,13 @@ class Makes(Protocol):
 class _Question(Generic[T]):
     """What somebody waits for the keeper to do."""
 
-    __slots__ = ("_answer", "_answered", "_error", "_work")
+    __slots__ = ("_answer", "_answered", "_error", "_has_ended", "_work")
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._answer: list[T] = []
         self._error: BaseException | None = None
+        self._has_ended = False
         self._answered = Lock()
         self._answered.acquire()
 
@@ -85,16 +86,20 @@ class _Question(Generic[T]):
             self._answer.append(self._work())
         except BaseException as error:  # a signer's, for the one who asks
             self._error = error
-        self._answered.release()
+        self._end()
 
     def refuse(self, error: BaseException) -> None:
         """Says why it is not done."""
         self._error = error
+        self._end()
+
+    def _end(self) -> None:
+        self._has_ended = True  # for whoever asks again: the lock is released once
         self._answered.release()
 
     def is_answered(self, timeout: float) -> bool:
-        """Whether it has been; waits for that."""
-        return self._answered.acquire(timeout=timeout)
+        """Whether it has been, as often as that is asked; waits for it."""
+        return self._has_ended or self._answered.acquire(timeout=timeout)
 
     def take(self) -> T:
         """What it gave, or raised."""

@@ -17,7 +17,7 @@ import os
 import sys
 from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, SupportsIndex
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -32,6 +32,21 @@ class Copied(Protocol):
 
     def begin_again(self, *, forked: bool) -> None:
         """It is in a copy now. `forked`: without its threads, and its original goes on elsewhere."""
+
+
+class Unique:
+    """What there must be once: a copy of it would use the same counters, files or threads beside it."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """What `copy`, `pickle` and multiprocessing ask.
+
+        Raises:
+            TypeError: always.
+        """
+        name = type(self).__name__.lstrip("_")
+        raise TypeError(f"{name} cannot be copied or pickled: it would work twice; make one where it is to be used")
 
 
 _looked_after: WeakSet[Copied] = WeakSet()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from math import inf
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tidemill.request import Document, Reply, Request
 
 ANSWER = 1.0
-"""Seconds at least that the answer to a call on its way is waited for at the end."""
+"""Seconds at least that an answer is waited for: the keeper's, and at the end that to a call on its way."""
 
 SILENCE = 1.0
 """Seconds after which closing says that it waits."""
@@ -58,7 +59,7 @@ REPLIES_ELSEWHERE = (
 )
 
 
-class Handle(Ticket, eq=False):
+class Handle(processes.Unique, Ticket, eq=False):
     """A request on its way.
 
     Attributes:
@@ -126,7 +127,7 @@ class Handle(Ticket, eq=False):
             raise keeper.closed()
 
 
-class Producer:
+class Producer(processes.Unique):
     """Sends requests to a stream: aggregated, in the order of each key, at least once. Safe for threads.
 
         with Producer("requests", client="alice") as producer:
@@ -163,7 +164,8 @@ class Producer:
     Raises:
         Misconfigured: without a region or credentials, or the stream is missing or keeps no order.
         TypeError: `client` is not a str.
-        ValueError: an argument out of its range.
+        ValueError: an argument out of its range, or a spool that is closed.
+        SpoolInUse: another producer has the spool.
     """
 
     def __init__(
@@ -319,28 +321,37 @@ class Producer:
             StillPending: it took longer; says how many requests are not acknowledged.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        records = self._hurry()
-        self._keeper.news.wait_for(lambda: self._has_settled(records), timeout)
-        self._check_settled(records)
+        end = inf if timeout is None else monotonic() + timeout
+        records = self._hurry(end)
+        self._keeper.news.wait_for(lambda: self._has_settled(records), None if timeout is None else end - monotonic())
+        self._check_settled(records, end)
 
-    def _hurry(self) -> list[Record]:
-        """Makes everything buffered due at once: the records that have not ended."""
-        keeper = self._keeper
-        return self._ask(lambda: keeper.core.outbox.flush(monotonic()))
+    def _hurry(self, end: float) -> list[Record]:
+        """Makes everything buffered due at once: the records that have not ended.
+
+        Raises:
+            StillPending: the keeper cannot even do that by `end`.
+        """
+        outbox = self._keeper.core.outbox
+        try:
+            return self._ask(lambda: outbox.flush(monotonic()), end)
+        except TimeoutError:
+            raise StillPending(max(1, outbox.pending)) from None
 
     def _has_settled(self, records: list[Record]) -> bool:
         """Whether there is nothing to wait for any more."""
         return self._keeper.is_gone or all(record.outcome for record in records)
 
-    def _check_settled(self, records: list[Record]) -> None:
+    def _check_settled(self, records: list[Record], end: float) -> None:
         """Looks what has become of them. Errors as `flush` has them."""
         if not self._has_settled(records):
             raise StillPending(sum(record.count for record in records if not record.outcome))
         if not all(record.outcome for record in records):
             raise self._keeper.closed()
-        refusal = self._ask(self._keeper.core.take_refusal)
-        if refusal:
-            raise refusal
+        with suppress(TimeoutError):  # the keeper is held up, and nothing is known of any refusal
+            refusal = self._ask(self._keeper.core.take_refusal, end)
+            if refusal:
+                raise refusal
 
     def close(self, timeout: float | None = None) -> None:
         """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
@@ -393,12 +404,16 @@ class Producer:
         processes.at_exit(self._close_at_exit)  # one that nobody closed still sends what it has
         self._is_open = True
 
-    def _ask(self, work: Callable[[], T]) -> T:
-        """What the core gives: by its keeper, while there is one."""
+    def _ask(self, work: Callable[[], T], end: float = inf) -> T:
+        """What the core gives: by its keeper, while there is one.
+
+        Raises:
+            TimeoutError: a signer or a disk holds the keeper up until `end`, and for a second at least.
+        """
         keeper = self._keeper
         if not keeper.is_gone:
             with suppress(ProducerClosed):
-                return keeper.ask(work)
+                return keeper.ask(work, max(ANSWER, end - monotonic()))
         return work()
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:

@@ -42,6 +42,7 @@ from tidemill.frames import (
     to_settled,
 )
 from tidemill.log import log
+from tidemill.processes import Unique
 from tidemill.spool_files import Identity, Segment, SpoolFiles
 from tidemill.spool_files import SpoolInUse as SpoolInUse
 
@@ -109,15 +110,15 @@ class Spooled(NamedTuple):
     payload: bytes
 
 
-class Spool:
+class Spool(Unique):
     """Requests on disk, from when they are accepted until they are acknowledged or given up.
 
         with Producer("requests", spool=Spool("/var/lib/shop/spool")) as producer:
             producer.send("content.view", key="content/42")
 
-    Not safe for threads: the producer calls it with its lock held. One spool at a time has the folder; a process
-    that is killed lets go of it. Never send from a copy of a folder, or from one put back from a backup: it would use
-    counters again, and consumers take what comes under a used one for a repeat.
+    Not safe for threads: the keeper of its producer alone calls it, and one producer at a time has it. One spool at a
+    time has the folder; a process that is killed lets go of it. Never send from a copy of a folder, or from one put
+    back from a backup: it would use counters again, and consumers take what comes under a used one for a repeat.
 
     Args:
         folder: where its files are, for their owner only; made if there is none. Nothing else belongs there.
@@ -172,7 +173,7 @@ class Spool:
         self._pending: dict[int, tuple[Segment, int, int]] = {}
         """Number -> the request's segment, where its frame starts there, and the frame's size."""
         self._unrecorded: list[int] = []
-        self._is_closed = self._is_troubled = False
+        self._is_closed = self._is_troubled = self._is_claimed = False
         self._segments: list[Segment] = []
         try:
             self._files = SpoolFiles(self.folder)
@@ -193,6 +194,19 @@ class Spool:
     def pending(self) -> int:
         """Requests that are neither acknowledged nor given up."""
         return len(self._pending)
+
+    def claim(self) -> None:
+        """Takes it for one producer: two would use each counter twice.
+
+        Raises:
+            SpoolInUse: another producer has it.
+            ValueError: it is closed.
+        """
+        if self._is_closed:
+            raise _closed()
+        if self._is_claimed:
+            raise SpoolInUse(f"another producer has this spool of {self.folder}; give each a folder of its own")
+        self._is_claimed = True
 
     def recover(self) -> Iterator[Spooled]:
         """What was pending when the folder was opened, in the order appended; once."""

@@ -122,6 +122,9 @@ class Segment:
         """What is in it."""
         return _load(self.path)
 
+    def __del__(self) -> None:
+        self.close()
+
     def close(self) -> None:
         """Ends adding to it."""
         if self._descriptor >= 0:
@@ -142,6 +145,7 @@ class SpoolFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = -1
         if fcntl is None:
             raise OSError(errno.ENOTSUP, f"it needs locks of files, which {sys.platform} does not have")
         _make_folder(path)
@@ -237,6 +241,9 @@ class SpoolFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()  # one that nobody has any more holds nobody up
 
     def close(self) -> None:
         """Frees the folder."""
