@@ -107,7 +107,7 @@ def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Resp
 
     A batch is noted: of one that ends its process again and again, requests are planned apart.
     """
-    if app.deliveries is None:
+    if app.deliveries is None or not event["Records"]:
         return _deliver(event, app, _plan, time)
     first, last = event["Records"][0], event["Records"][-1]
     shard = f"{first['eventSourceARN']}/{first['eventID'].partition(':')[0]}"
@@ -308,6 +308,7 @@ def handler(event: KinesisEvent, context: Context) -> Response:
     """Lambda's entry."""
     time = half_of(context)
     app = application()
+    app.limit.within(context.get_remaining_time_in_millis() / 1000)
     # A batch makes some hundred thousand objects, and they are free when it ends: hardly any are in cycles. To look for
     # those while it grows takes as long as all the rest.
     gc.disable()

@@ -206,6 +206,35 @@ def test_keys_that_no_item_can_have_do_not_stop_the_batch(
     assert set(quarantined()) == {"1"}
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"ver": {"S": "x"}},
+        {"ver": {"N": "1"}, "doc": {"B": b"1"}, "marks": {"M": {}}, "writers": {"M": {}}, "recent": {"L": []}},
+        {"ver": {"N": "1"}, "doc": {"M": {}}, "marks": {"S": ""}, "writers": {"M": {}}, "recent": {"L": []}},
+    ],
+)
+def test_an_item_that_cannot_be_read_is_its_own_requests_fate(
+    app: Application,
+    emulator: Emulator,
+    table: str,
+    attributes: Any,
+    quarantined: Callable[[], dict[str, str]],
+    heard: Heard,
+) -> None:
+    item = {"pk": {"S": "k"}, **attributes}
+    emulator.client("dynamodb").put_item(TableName=table, Item=item)
+    event = batch(request(1, key="other"), request(2), request(3), request(4, key="other"))
+    assert retry_from(event, app) is None
+    assert document(app, "other") == {"ids": ["i1", "i4"]}
+    found = quarantined()
+    assert set(found) == {"2", "3"}
+    assert all(one.startswith("its entity cannot be used: its item cannot be read: ") for one in found.values())
+    assert statuses(heard()) == {"i1": "accepted", "i2": "quarantined", "i3": "quarantined", "i4": "accepted"}
+    assert emulator.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "k"}})["Item"] == item
+
+
 def test_a_quarantine_that_fails_is_delivered_again_and_no_mark_passes_it(
     app: Application, emulator: Emulator, heard: Heard
 ) -> None:

@@ -226,6 +226,8 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     """Follow-up requests so far: the counter of the last."""
     emits: tuple[Emitted, ...] = ()
     """Those that may not have left, in their order: the state has moved on, so they cannot be computed again."""
+    unusable: str = ""
+    """Why nothing can be applied to it: its item cannot be read, or is never saved. Not stored itself."""
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):

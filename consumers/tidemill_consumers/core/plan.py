@@ -143,6 +143,8 @@ def writes(
 def _fold(
     entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch, time: Time
 ) -> Write:
+    if entity.unusable:
+        return _refused(entity, arrivals)
     folding = _Folding(entity, arrivals[0].shard, rules, watch)
     stopped = None
     clock, until = time
@@ -163,6 +165,19 @@ def _fold(
         emits=tuple(folding.emits),
         evicted=len(folding.writers) - len(becomes.writers) + folding.evicted_marks if becomes else 0,
     )
+
+
+def _refused(entity: Entity, arrivals: Sequence[Arrival]) -> Write:
+    """What becomes of requests for an entity that cannot be read or saved: it stays as it is, and its shard goes on."""
+    reason = _brief(f"its entity cannot be used: {entity.unusable}")
+    receipts = [
+        Receipt(one.request.client, Reply(one.request.id, "quarantined", error=reason), one.position)
+        for one in arrivals[:MOST_QUARANTINED]
+        if one.request.client is not None
+    ]
+    quarantine = [Quarantined(one, reason) for one in arrivals[:MOST_QUARANTINED]]
+    stopped = arrivals[MOST_QUARANTINED].position if len(arrivals) > MOST_QUARANTINED else None
+    return Write(entity.key, 0, None, arrivals[0].position, tuple(receipts), tuple(quarantine), stopped)
 
 
 class _Folding:

@@ -6,6 +6,7 @@ Linux; there is no /dev/shm, so the place at work is noted in anonymous shared m
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -37,6 +38,9 @@ SEQUENCE_BYTES, SUB_BYTES = 64, 8
 NOTE_BYTES = 1 + SEQUENCE_BYTES + SUB_BYTES
 GRACE_TICKS = 3
 """Longer than the timer within the process waits: what that does not reach is ended from here."""
+
+PR_SET_PDEATHSIG = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 LONGEST_TICK = 1.0
 """Seconds between two looks."""
@@ -100,15 +104,29 @@ def _fork() -> int:
 
 def _live(work: Work, place: mmap, tell: Connection) -> None:
     """The child's life. It ends here whatever happens: nothing of its parent's may be done twice."""
-    code = 1
+    code, process = 1, os.getpid()
+
+    def note(at: Position | None) -> None:
+        if os.getpid() != process:  # a copy that a rule made and let go
+            os._exit(0)
+        _write(place, at)
+
     try:
+        _alone()
         with suppress(OSError):  # where memory is short it is the child that has to go
             Path("/proc/self/oom_score_adj").write_text("1000")
-        work(lambda at: _write(place, at), tell.send)
+        work(note, tell.send)
         tell.send(None)
         code = 0
     finally:
         os._exit(code)
+
+
+def _alone() -> None:
+    """Leave the function's process group, whose end would be the function's, and end with the function all the same."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.setpgid(0, 0)
 
 
 def _listen(child: int, hear: Connection, told: Tell, place: mmap, seconds: float) -> End | None:

@@ -10,8 +10,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from tidemill_consumers.core.deliveries import Noted, begin, end
 
 if TYPE_CHECKING:
@@ -59,8 +57,8 @@ class Deliveries:
                 return Delivery(shard, usual)
             noted = begin(before, first, last)
             self._put(shard, noted)
-        except (ClientError, BotoCoreError) as error:
-            log.warning("cannot note that a delivery of %s begins: %s", shard, error)
+        except Exception as error:  # no answer, or one that cannot be read
+            log.warning("cannot note that a delivery of %s begins: %r", shard, error)
             return Delivery(shard, None)
         return Delivery(shard, noted)
 
@@ -70,9 +68,9 @@ class Deliveries:
             return
         try:
             self._put(delivery.shard, end(delivery.noted))
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:
             # It is taken for one that ended its process: at worst the next are planned apart without need.
-            log.warning("cannot note that a delivery of %s ended: %s", delivery.shard, error)
+            log.warning("cannot note that a delivery of %s ended: %r", delivery.shard, error)
 
     def _put(self, shard: str, noted: Noted, condition: str | None = None) -> Noted | None:
         """Write it; what is noted instead, where the condition does not hold."""
@@ -99,5 +97,8 @@ def _to_item(shard: str, noted: Noted) -> dict[str, Any]:
 
 
 def _from_item(item: Mapping[str, Any]) -> Noted:
-    apart = int(item["apart"]["S"]) if "apart" in item else 0
-    return Noted(int(item["first"]["S"]), int(item["begun"]["N"]), apart)
+    try:
+        apart = int(item["apart"]["S"]) if "apart" in item else 0
+        return Noted(int(item["first"]["S"]), int(item["begun"]["N"]), apart)
+    except (KeyError, ValueError):  # whatever it is: it is written over
+        return Noted(0, 0)

@@ -149,7 +149,11 @@ class Entities:
         raise Unloadable(f"{self._table}: items stay unprocessed")
 
     def _read(self, item: Any) -> Entity:
-        entity = from_item(item)
+        try:
+            entity = from_item(item)
+        except Exception as error:  # whoever wrote it: its requests go to the quarantine, and its shard goes on
+            log.warning("the item of key %s cannot be read: %r", shown(item["pk"]["S"]), error)
+            return Entity(item["pk"]["S"], unusable=f"its item cannot be read: {error!r}")
         if self._own is None or not any(map(is_alone, entity.marks)):
             return entity
         return adopted(entity, self._own())

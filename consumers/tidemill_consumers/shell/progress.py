@@ -35,9 +35,8 @@ class Progress:
             log.warning("cannot read how far %s was done: %s", shard, error)
             return None
         noted = found.document if found else None
-        if noted is None or noted["sequence"] != str(sequence):
-            return None
-        return Position(sequence, noted["sub"])
+        sub = noted.get("sub") if noted and noted.get("sequence") == str(sequence) else None
+        return Position(sequence, sub) if type(sub) is int and sub > 0 else None
 
     def note(self, shard: str, done: Position) -> None:
         """Note that all of the record is done that stands before the position."""

@@ -7,6 +7,7 @@ only while a plan is made, and its handler looks at the plan's watch: a request 
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 from tidemill_consumers.core.asking import TICKS, Stopped, Watch, ask
+
+OF_INVOCATION = 6
+"""Of an invocation's time a rule has this part at most: one that has to be found apart takes three such, and is then
+stored."""
 
 
 class TimeLimit:
@@ -27,14 +32,35 @@ class TimeLimit:
     """
 
     def __init__(self, seconds: float = math.inf) -> None:
-        self.seconds = seconds
-        self.reason = f"the rule took longer than {seconds:g} s"
+        self.seconds = self._wanted = seconds
         self._watch = Watch()
         self._spared = False
 
+    @property
+    def reason(self) -> str:
+        """Why a request goes to the quarantine."""
+        return f"the rule took longer than {self.seconds:g} s"
+
+    def within(self, seconds: float) -> None:
+        """Have the limit leave time in an invocation that has so many seconds, for two rules that no signal reaches."""
+        self.seconds = min(self._wanted, seconds / OF_INVOCATION)
+
     @contextmanager
     def watching(self) -> Iterator[Watch]:
-        """The watch for a plan, which is looked at until this ends."""
+        """The watch for a plan, which is looked at until this ends.
+
+        A copy of the process that a rule made and let go ends here: whatever is done with the plan is done once.
+        """
+        process = os.getpid()
+        try:
+            with self._watching() as watch:
+                yield watch
+        finally:
+            if os.getpid() != process:
+                os._exit(0)
+
+    @contextmanager
+    def _watching(self) -> Iterator[Watch]:
         watch = self._watch
         watch.at_work = None
         watch.tick()

@@ -53,6 +53,19 @@ def orphan(state: State, request: Request) -> Accepted:
     os._exit(0)
 
 
+def end_group(state: State, request: Request) -> Accepted:
+    os.kill(0, signal.SIGKILL)
+    return Accepted(None)
+
+
+def copy(state: State, request: Request) -> Accepted:
+    """Returns twice, once in a process of its own, and by an exception there."""
+    if os.fork() == 0:
+        sys.exit(3)
+    os.wait()
+    return count(state, request)  # type: ignore[return-value] # nobody refuses
+
+
 def end_once(state: State, request: Request) -> Accepted:
     path = request.data["path"]
     if not os.path.exists(path):  # noqa: PTH110 # in a process that ends at once
@@ -68,6 +81,8 @@ RULES: dict[str, Any] = {
     "kill": kill,
     "block": block,
     "orphan": orphan,
+    "end group": end_group,
+    "copy": copy,
     "end once": end_once,
     "exit": lambda state, request: sys.exit(3),
 }
@@ -96,6 +111,7 @@ def test_a_plan_that_is_made_apart_is_the_same() -> None:
         ("crash", "the rule ended the process"),
         ("kill", "the rule ended the process"),
         ("orphan", "the rule ended the process"),
+        ("end group", "the rule ended the process"),
         ("block", "the rule took longer than 0.2 s, and no signal reached it"),
         ("exit", "the rule raised SystemExit: 3"),
     ],
@@ -114,6 +130,15 @@ def test_what_ends_its_process_is_quarantined_and_its_neighbours_are_applied(cmd
         pending = [one for one in pending if one.key in stopped and one.position >= stopped[one.key]]
     assert reasons == [(2, reason)]
     assert {key: entity.document for key, entity in entities.items()} == {"k": {"n": 2}, "other": {"n": 1}}
+
+
+def test_a_rule_that_forks_is_planned_once() -> None:
+    made = apart([arrival(1, "count"), arrival(2, "copy"), arrival(3, "count"), arrival(4, "count", "other")])
+    assert [len(write.quarantine) for write in made.writes] == [0, 0]
+    assert {write.key: write.becomes and write.becomes.document for write in made.writes} == {
+        "k": {"n": 3},
+        "other": {"n": 1},
+    }
 
 
 def test_one_that_ended_its_process_once_is_applied(tmp_path: Any) -> None:

@@ -57,3 +57,13 @@ def test_a_table_that_is_not_there_is_not_in_the_way(emulator: Emulator) -> None
     found = nowhere.begin(SHARD, FIRST, LAST)
     assert (found.noted, found.is_apart) == (None, False)
     nowhere.end(found)
+
+
+@pytest.mark.parametrize(
+    "junk", [{}, {"first": {"N": "1"}, "begun": {"N": "1"}}, {"first": {"S": "x"}, "begun": {"S": ""}}]
+)
+def test_an_item_that_cannot_be_read_is_written_over(emulator: Emulator, table: str, junk: Any) -> None:
+    dynamodb = emulator.client("dynamodb")
+    dynamodb.put_item(TableName=table, Item={"pk": {"S": SHARD}, "apart": {"S": "1"}, **junk})
+    deliveries = Deliveries(dynamodb, table)
+    assert [deliveries.begin(SHARD, FIRST, LAST).is_apart for _ in range(3)] == [False, False, True]

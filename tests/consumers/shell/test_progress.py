@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from tidemill.request import MAX_KEY_CHARACTERS
-from tidemill_consumers.core.batch import Position
+from tidemill.request import MAX_KEY_CHARACTERS, Document
+from tidemill_consumers.core.batch import Entity, Position, Write
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.progress import Progress, note_key
 from tidemill_local.emulator import Emulator
@@ -31,6 +31,16 @@ def test_a_note_is_one_records_of_one_shard(progress: Progress) -> None:
     progress.note("s", Position(SEQUENCE, 7))
     assert progress.of("s", SEQUENCE + 1) is None
     assert progress.of("other", SEQUENCE) is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"sequence": str(SEQUENCE)}, {"sequence": str(SEQUENCE), "sub": "7"}, {"sequence": str(SEQUENCE), "sub": -1}],
+)
+def test_a_note_that_somebody_else_wrote_is_none(emulator: Emulator, table: str, document: Document) -> None:
+    entities = Entities(emulator.client("dynamodb"), table)
+    entities.save([Write("k", 0, Entity(note_key("s"), 1, document), Position(1, 0), (), (), None)])
+    assert Progress(entities).of("s", SEQUENCE) is None
 
 
 def test_no_request_has_its_key() -> None:

@@ -158,3 +158,31 @@ def test_on_another_thread_there_is_no_limit_and_no_harm() -> None:
 def test_by_default_there_is_none() -> None:
     with TimeLimit().watching():
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_copy_of_the_process_that_a_rule_made_ends_with_the_plan() -> None:
+    copies: list[int] = []
+
+    def fork(state: State, request: Request) -> Accepted:
+        copies.append(os.fork())
+        if copies == [0]:
+            raise SystemExit(3)
+        return count(state, request)
+
+    with TimeLimit(SECONDS).watching() as watch:
+        (write,) = plan([arrival(1, "fork")], {}, {"fork": fork}, 86_400.0, watch).writes
+    if copies == [0]:
+        os._exit(5)  # it must not go on with the other tests
+    assert os.waitpid(copies[0], 0)[1] == 0
+    assert write.becomes is not None
+    assert write.becomes.document == {"n": 1}
+
+
+def test_an_invocation_that_has_little_time_leaves_rules_less() -> None:
+    limit = TimeLimit(5.0)
+    limit.within(120.0)
+    assert limit.seconds == 5.0
+    limit.within(3.0)
+    assert (limit.seconds, limit.reason) == (0.5, "the rule took longer than 0.5 s")
+    limit.within(60.0)
+    assert limit.seconds == 5.0

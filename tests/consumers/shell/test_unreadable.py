@@ -12,6 +12,7 @@ from answering import FOREIGN, UNREADABLE, http, raw, says, service
 from tidemill.request import Reply, Request, encode
 from tidemill.transport import BATCHES, quicken
 from tidemill_consumers.core.batch import Arrival, Emitted, Entity, Position, Quarantined, Receipt, Write
+from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities, Unloadable
@@ -54,6 +55,15 @@ def client() -> Iterator[Clients]:
 
 def write(key: str) -> Write:
     return Write(key, 0, Entity(key, 1, {"v": 1}), Position(1, 0), (), (), None)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_delivery_goes_on_whatever_its_note_is_answered(name: str, client: Clients) -> None:
+    with service(UNREADABLE[name]) as there:
+        deliveries = Deliveries(client("dynamodb", there.url), "deliveries")
+        delivery = deliveries.begin("s", 1, 2)
+        assert not delivery.is_apart
+        deliveries.end(delivery)
 
 
 @pytest.mark.parametrize("quick", [True, False])
