@@ -39,7 +39,7 @@ from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, NoStack, access, outputs
 
 if TYPE_CHECKING:
-    from tidemill import Reply
+    from tidemill import Acknowledged, Handle, Reply
 
 TIMEOUT = 60.0
 """Seconds that the reply may take."""
@@ -50,6 +50,8 @@ PROGRESS_SECONDS = 1.0
 
 ROOM_SECONDS = 0.1
 """Seconds after which a full producer is asked again."""
+
+WAIT = "Compare AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
 
 EXAMPLE = """\
 examples:
@@ -167,7 +169,7 @@ class _Command:
             producer = self._producer(client=client, replies=replies, linger=0)
             stack.callback(_close, producer, 0.0)  # by then it is acknowledged, or took too long
             handle = producer.send(args.cmd, key=args.key, data=data, reply=waits)
-            place = handle.result(args.timeout)
+            place = _place(handle, args.timeout)
             self._say(f"{handle.id} is on the stream: {place.shard} {place.sequence}")
             result: dict[str, Any] = {"id": handle.id, "shard": place.shard, "sequence": place.sequence}
             reply = self._reply(handle, args.timeout) if waits else None
@@ -280,9 +282,15 @@ class _Progress:
             self._ended, self._since = ended, now
         elif now - self._since > self._patience:
             raise _Stalled(
-                f"nothing was acknowledged within {self._patience:g} s; {stats.pending:,} requests are left. Compare "
-                "AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
+                f"nothing was acknowledged within {self._patience:g} s; {stats.pending:,} requests are left. {WAIT}"
             )
+
+
+def _place(handle: Handle, timeout: float) -> Acknowledged:
+    try:
+        return handle.result(timeout)
+    except StillPending:
+        raise SendError(f"{handle.id} was not acknowledged within {timeout:g} s. {WAIT}") from None
 
 
 def _close(producer: Producer, timeout: float) -> None:

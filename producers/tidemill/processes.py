@@ -17,6 +17,7 @@ import os
 import sys
 from contextlib import suppress
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, SupportsIndex
 from weakref import WeakSet
 
@@ -51,6 +52,7 @@ class Unique:
 
 _looked_after: WeakSet[Copied] = WeakSet()
 _ends: dict[Callable[[], None], Any] = {}
+_began: dict[str, float] = {}
 
 
 def look_after(one: Copied) -> None:
@@ -76,6 +78,11 @@ def not_at_exit(end: Callable[[], None]) -> None:
     finalizer = _ends.pop(end, None)
     if finalizer is not None:
         finalizer.cancel()
+
+
+def end_began() -> float:
+    """When the process began to end: when this was first asked. All that it holds shares the time of that end."""
+    return _began.setdefault("end", monotonic())
 
 
 def renew_connections(client: Any) -> None:
@@ -105,6 +112,7 @@ def renew_credentials(client: Any) -> None:
 
 def _after_fork() -> None:
     _ends.clear()  # multiprocessing has forgotten them too
+    _began.clear()
     for one in list(_looked_after):
         one.begin_again(forked=True)
 

@@ -193,6 +193,7 @@ class Producer(processes.Unique):
         self._core = Core(monotonic(), **settings)
         self._is_open = self._closed = self._has_told = self._has_ended = self._is_joining = False
         self._is_copy = False
+        self._ends_by = inf
 
     def _connect(self, stream: str, kinesis: KinesisClient | None, replies: str | Hears | None, check: bool) -> None:
         """The rest.
@@ -437,7 +438,12 @@ class Producer(processes.Unique):
 
     def _close_at_exit(self) -> None:
         with suppress(GivenUp, StillPending, ProducerClosed):  # it is in the log, and nobody is there to catch it
-            self.close(0 if self._keeper.core.is_patient else None)
+            self.close(0 if self._keeper.core.is_patient else self._time_at_exit())
+
+    def _time_at_exit(self) -> float:
+        """Seconds for closing as the process ends, without those of other producers and of an interrupted `close`."""
+        by = min(processes.end_began() + self._keeper.core.close_timeout, self._ends_by)
+        return min(self._keeper.core.close_timeout, max(ANSWER, by - monotonic()))
 
     def _end(self, timeout: float | None, error: BaseException | None) -> None:
         """Ends it. Whoever is interrupted here, or comes amid it, may do it again.
@@ -452,6 +458,7 @@ class Producer(processes.Unique):
             return
         keeper = self._keeper
         end = monotonic() + (keeper.core.close_timeout if timeout is None else timeout)
+        self._ends_by = min(self._ends_by, end)
         keeper.news.tell()  # those who wait for room
         problem: Exception | None = None
         try:

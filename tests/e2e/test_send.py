@@ -142,6 +142,15 @@ def test_a_timeout_is_a_number_of_seconds(seconds: str, capsys: pytest.CaptureFi
     assert "number of seconds" in capsys.readouterr().err
 
 
+def test_a_request_that_nobody_takes_ends_and_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert run("content.view", "content/1", "--stream", "none", "--timeout", "0.2") == 1
+    shown = capsys.readouterr()
+    assert "was not acknowledged within 0.2 s. Compare AWS_ENDPOINT_URL and the network, or wait longer" in shown.err
+
+
 def test_a_file_that_nobody_takes_ends_and_says_how_much_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

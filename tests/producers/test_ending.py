@@ -63,6 +63,33 @@ def test_a_program_ends_though_nobody_answers_with_its_own_code_and_says_what_wa
         assert done.stderr.endswith("a bug\n")
 
 
+PATIENT = MADE.replace("close_timeout=0.2", "close_timeout=1000")
+
+
+def test_after_an_interrupted_close_the_end_of_the_program_takes_no_time_anew() -> None:
+    program = PATIENT + (
+        "p.send('a.b', key='k')\n"
+        "def interrupted(*_): del p.flush; raise KeyboardInterrupt\n"
+        "p.flush = interrupted\n"
+        "try: p.close(0.2)\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    done = run(program)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")
+    assert ONE_NOT_SENT in done.stderr
+
+
+def test_the_time_of_a_programs_end_is_that_of_all_its_producers() -> None:
+    program = PATIENT + (
+        "from tidemill import processes; from time import monotonic\n"
+        "processes.monotonic = lambda: monotonic() - 1000\n"  # so long others have taken
+        "p.send('a.b', key='k')\n"
+    )
+    done = run(program)
+    assert done.returncode == 0
+    assert ONE_NOT_SENT in done.stderr
+
+
 def test_a_program_ends_by_a_handler_of_sigterm_that_closes() -> None:
     program = MADE + (
         "import signal, sys\n"
