@@ -13,7 +13,7 @@ Room: SDK core. No I/O. An answer that cannot be read is an answer that was lost
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.buffer import THROTTLED, Acknowledged, Refused
 
@@ -52,20 +52,28 @@ def outcomes(answer: object, count: int) -> list[Outcome] | Refused:
     return [outcome(entry) for entry in entries]
 
 
-def outcome(entry: object) -> Outcome:
+def outcome(entry: Any) -> Outcome:
     """What became of the record that the entry is of."""
+    try:
+        shard, sequence = entry["ShardId"], entry["SequenceNumber"]
+        if type(shard) is type(sequence) is str and shard and sequence and not entry.get("ErrorCode"):
+            return Acknowledged(shard, sequence)  # nearly always so
+    except (LookupError, TypeError, AttributeError):
+        pass
+    return _not_stored(entry)
+
+
+def _not_stored(entry: object) -> Refused:
+    """Why the record is not stored, or why nobody knows."""
     if not isinstance(entry, dict):
         return unreadable("a result that is none")
     code = entry.get("ErrorCode")
-    shard, sequence = entry.get("ShardId"), entry.get("SequenceNumber")
     if not code:
-        if shard and sequence and isinstance(shard, str) and isinstance(sequence, str):
-            return Acknowledged(shard, sequence)
         return unreadable("a result without shard or sequence number")
     if not isinstance(code, str):
         return unreadable("a result whose error code is none")
     again = code in AGAIN
-    lost = bool(sequence) or (again and code not in THROTTLED)
+    lost = bool(entry.get("SequenceNumber")) or (again and code not in THROTTLED)
     return Refused(code, str(entry.get("ErrorMessage") or ""), again=again or lost, lost=lost)
 
 
