@@ -23,11 +23,11 @@ from tidemill.log import log
 from tidemill.outbox import LINGER, Outbox
 from tidemill.request import decode
 from tidemill.sendable import UnsendableRequest, to_payload
-from tidemill.trouble import Trouble
+from tidemill.trouble import SAID_SECONDS, Trouble
 from tidemill.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tidemill.buffer import Acknowledged, Outcome, Record
     from tidemill.failures import GivenUp
@@ -40,6 +40,9 @@ MAX_PENDING_BYTES = 64 * 1024 * 1024
 
 CLOSE_TIMEOUT = 30.0
 """Seconds that the end of a producer takes at most, if nobody says otherwise."""
+
+SAID_PROBLEMS = 5
+"""Reasons at most that one line gives for what was given up."""
 
 WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
 """What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
@@ -191,6 +194,10 @@ class Core:
         self._trouble = Trouble()
         self._told = 0
         """Requests that were given up, and said to be."""
+        self._untold: dict[str, None] = {}
+        """Why others were that are not said to be yet."""
+        self._tells_at = -inf
+        """When the next line may say so."""
         self._refusals: list[Record] = []
         self.ended = 0
         """Rises whenever some requests have ended."""
@@ -289,12 +296,15 @@ class Core:
 
     def tend(self, now: float) -> float:
         """Does what is due besides calls: the time until which there is no more of that."""
+        if self._untold and self._tells_at <= now:
+            self._say_given_up(now)
+        due = self._tells_at if self._untold else inf
         spool = self._spool
         if spool is None:
-            return inf
+            return due
         if spool.due <= now:
             self._sync(spool)
-        return spool.due
+        return min(due, spool.due)
 
     # ---- what became of them
 
@@ -306,7 +316,7 @@ class Core:
             self.outbox.acknowledged(call, answer, now)
         self._say_trouble(answer, now)
 
-    def take_news(self) -> list[Record]:
+    def take_news(self, now: float) -> list[Record]:
         """The records of which some or all requests have ended; the spool lets go of those."""
         news = self.outbox.take_news()
         self.ended += len(news)
@@ -314,7 +324,9 @@ class Core:
             self._spool.settle(number for record in news for number in record.take_ended())
         refused = [record for record in news if record.refusal is not None]
         if refused:
-            self._say_given_up(refused)
+            self._untold |= dict.fromkeys(str(failure(one.refusal)) for one in refused if one.refusal is not None)
+            if self._tells_at < now:
+                self._say_given_up(now)
             self._refusals = [record for record in self._refusals if not record.reported] + refused
             del self._refusals[:-1_000]  # one is enough to be told
         return news
@@ -335,6 +347,8 @@ class Core:
         """Gives up what is not acknowledged; the spool keeps it for the next producer."""
         kept = " and stays in the spool for the next producer" if self._spool is not None else ""
         closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
+        if self._untold:
+            self._say_given_up(inf)
         pending, unknown = self.outbox.pending, self.outbox.unknown
         self.outbox.abandon(why or closed)
         if pending and why is None:
@@ -360,11 +374,12 @@ class Core:
             if line is not None:
                 log.warning("requests reach the stream again: %s; %d are pending", line, self.outbox.pending)
 
-    def _say_given_up(self, refused: Iterable[Record]) -> None:
-        """Says how much was given up, so that nothing is lost silently, whoever looks at handles."""
-        problems = dict.fromkeys(str(failure(record.refusal)) for record in refused if record.refusal is not None)
+    def _say_given_up(self, now: float) -> None:
+        """Says how much was given up, so that nothing is lost silently, whoever looks at handles: a line a minute."""
         told, self._told = self._told, self.outbox.refused
-        log.error("%d requests are given up: %s", self._told - told, "; or ".join(problems))
+        problems, self._untold = self._untold, {}
+        self._tells_at = now + SAID_SECONDS
+        log.error("%d requests are given up: %s", self._told - told, "; or ".join(list(problems)[:SAID_PROBLEMS]))
 
     # ---- room
 
@@ -396,7 +411,7 @@ class Core:
         while not self._has_room(size):
             if not self.outbox.drop_oldest():
                 return False
-            self.take_news()
+            self.take_news(-inf)  # it is said when something is due
         return True
 
     def _sync(self, spool: Spool) -> None:

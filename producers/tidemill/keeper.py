@@ -255,6 +255,7 @@ class Keeper:
         due = self._hand_out(now)
         if self._tell():  # without a call: their time was over, or they made room
             self._tell_observer()
+            due = min(due, self.core.tend(now))
         if self._is_done(now):
             self.core.end()
             self.end = self.closed()
@@ -339,7 +340,7 @@ class Keeper:
 
     def _tell(self) -> bool:
         """Wakes those who wait, if something has ended; says whether it has."""
-        self.core.take_news()
+        self.core.take_news(monotonic())
         if self._told == self.core.ended:
             return False
         self._told = self.core.ended

@@ -16,6 +16,7 @@ import pytest
 from types_boto3_kinesis import KinesisClient
 
 from tidemill import AsyncProducer, Producer, ProducerClosed, Request, Spool, StillPending
+from tidemill.core import Core
 from tidemill.keeper import _Question
 from tidemill.kpl import unpack
 from tidemill.request import decode
@@ -177,3 +178,19 @@ def test_an_awaited_one_does_not_hold_them_up_either() -> None:
                 sender.join(PATIENCE)
 
     asyncio.run(awaiting())
+
+
+def test_what_is_given_up_is_a_line_a_minute_and_one_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    core = Core(0.0, when_full="drop_oldest", max_pending_bytes=300, linger=1e6, client="c")
+    counts = []
+    for now in range(90):
+        core.send("c.d", "k", {}, None, None, 0, None, now)
+        core.tend(now)
+        counts.append(len(caplog.records))
+    assert set(counts) == {0, 1, 2}
+    assert counts[counts.index(1) + 59] == 1
+    assert counts[counts.index(1) + 60] == 2
+    core.end()
+    said = [int(record.getMessage().partition(" ")[0]) for record in caplog.records]
+    assert len(said) == 3
+    assert sum(said) == core.stats(90).dropped
