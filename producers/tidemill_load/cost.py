@@ -142,6 +142,8 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
     in_front = requests if happens.mode == "http-in-front" else 0
     records = requests / happens.requests_per_record
     invocations = requests / happens.batch
+    # How far a record was done is looked up where a batch begins with several requests in one.
+    notes_read = invocations if happens.requests_per_record > 1 else 0
     readers = 2 if given.archive else 1
     archived = requests * given.size if given.archive else 0
     return Counts(
@@ -155,8 +157,8 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
         stream_hours=hours if given.on_demand else 0,
         stream_bytes_in=records * _up(happens.record_bytes, ON_DEMAND_BYTES) if given.on_demand else 0,
         stream_bytes_out=records * happens.record_bytes * readers if given.on_demand else 0,
-        write_units=invocations * happens.distinct * ceil(given.item_bytes / 1024),
-        read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096),
+        write_units=invocations * (happens.distinct * ceil(given.item_bytes / 1024) + 1),  # that a delivery begins
+        read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096) + notes_read,
         sns_messages=invocations * _publishes(happens, given),
         sqs_requests=invocations * max(happens.listeners, happens.messages / SQS_MESSAGES) * SQS_CALLS,
         firehose_bytes=records * _up(happens.record_bytes, FIREHOSE_BYTES) if given.archive else 0,

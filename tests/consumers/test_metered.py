@@ -73,7 +73,7 @@ def test_a_batch_says_what_it_used(stream: str, capsys: pytest.CaptureFixture[st
     answer = metered.apply_handler({"Records": records}, Context())
     assert answer["batchItemFailures"] == []
     assert answer["applied"]["requests"] == 3
-    assert used(capsys.readouterr().out) == {"read_calls": 1, "write_calls": 1, "read_units": 2.0, "write_units": 2.0}
+    assert used(capsys.readouterr().out) == {"read_calls": 1, "write_calls": 2, "read_units": 2.0, "write_units": 3.0}
 
 
 def test_a_direct_request_says_what_it_used_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:

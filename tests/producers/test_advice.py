@@ -22,7 +22,7 @@ def test_at_a_thousand_requests_a_second_buffering_is_cheaper() -> None:
     advice = advise(1_000, Assumptions(), Wanted(p99=2), PRICES)
     assert (advice.buffer, advice.best) == (True, "aggregated")
     assert advice.headline == (
-        "Buffering saves 75%: $0.47 instead of $1.84 per million requests; from 6.6 requests/s on."
+        "Buffering saves 74%: $0.47 instead of $1.84 per million requests; from 7.3 requests/s on."
     )
     assert advice.delivery == (
         "Without DynamoDB, replies and archive: $0.013 instead of $1.22; cheaper from 4.2 requests/s on."
@@ -33,7 +33,7 @@ def test_at_one_direct_is_cheaper_and_it_says_so_and_from_when_not() -> None:
     advice = advise(1, Assumptions(), ANY, PRICES)
     assert not advice.buffer
     assert advice.headline == (
-        "Direct is cheaper here: $1.84 instead of $5.50 per million requests; buffer from 4.6 requests/s on."
+        "Direct is cheaper here: $1.84 instead of $5.62 per million requests; buffer from 4.7 requests/s on."
     )
 
 

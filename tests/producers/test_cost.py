@@ -103,13 +103,20 @@ def test_a_month_of_each_count() -> None:
     assert month.gb_seconds == pytest.approx(requests / 500 * 0.040 * 1769 / 1024)
     assert month.put_units == pytest.approx(requests)
     assert month.shard_hours == 730
-    assert month.write_units == month.read_units == pytest.approx(requests / 2)
+    assert month.read_units == pytest.approx(requests / 2)
+    assert month.write_units == pytest.approx(requests / 2 + requests / 500), "an invocation notes that it begins"
     assert month.sns_messages == pytest.approx(requests / 500)
     assert month.sqs_requests == pytest.approx(2 * requests / 500)
     assert month.firehose_bytes == pytest.approx(requests * 5120)
     assert month.s3_puts == pytest.approx(730 * 60)
     assert month.s3_byte_months == pytest.approx(requests * 50)
     assert month.http_requests == month.stream_hours == month.stream_bytes_in == 0
+
+
+def test_a_batch_of_aggregates_looks_up_how_far_its_first_record_was_done() -> None:
+    given = Assumptions(fold=0.5)
+    month = counts(flow("aggregated", 10_000, given), given)
+    assert month.read_units == pytest.approx(month.requests / 2 + month.invocations)
 
 
 def test_what_is_rounded_up() -> None:
@@ -119,7 +126,7 @@ def test_what_is_rounded_up() -> None:
     assert month.stream_bytes_in == pytest.approx(month.requests * 6 * 1024)
     assert month.stream_bytes_out == pytest.approx(month.requests * 5_200 * 2), "the function and Firehose read it"
     assert month.firehose_bytes == pytest.approx(month.requests * 2 * 5_120)
-    assert month.write_units == pytest.approx(5 * month.requests)
+    assert month.write_units == pytest.approx(5 * month.requests + month.invocations)
     assert month.read_units == pytest.approx(2 * month.requests)
     assert (month.put_units, month.shard_hours, month.stream_hours) == (0, 0, 730)
 

@@ -60,7 +60,11 @@ class Meter:
         self._lock = Lock()  # calls are made in several threads
         self._usage = Usage()
         self._sizes: dict[str, int] = {}
-        for operation, count in (("BatchGetItem", self._count_read), ("BatchExecuteStatement", self._count_write)):
+        for operation, count in (
+            ("BatchGetItem", self._count_read),
+            ("BatchExecuteStatement", self._count_write),
+            ("PutItem", self._count_put),
+        ):
             events.register(f"before-parameter-build.dynamodb.{operation}", _keep)
             events.register(f"after-call.dynamodb.{operation}", count)
 
@@ -87,6 +91,12 @@ class Meter:
     def _count_write(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
         statements = context[_PARAMETERS]["Statements"] if "Responses" in parsed else ()
         self._add(Usage(write_calls=1, write_units=sum(map(self._written, statements))))
+
+    def _count_put(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        error = parsed.get("Error", {}).get("Code")
+        is_billed = error in (None, "ConditionalCheckFailedException")
+        size = item_size(context[_PARAMETERS]["Item"])
+        self._add(Usage(write_calls=1, write_units=_blocks(size, WRITE_BLOCK) if is_billed else 0))
 
     def _written(self, statement: Mapping[str, Any]) -> int:
         # One by one, for an UPDATE names the version twice: as it becomes, and as it must be.

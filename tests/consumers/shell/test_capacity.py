@@ -13,6 +13,7 @@ from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write
 from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.shell.attributes import to_item
 from tidemill_consumers.shell.capacity import Meter, Usage, item_size
+from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.entities import Entities
 
 Clients: TypeAlias = Callable[[str], Any]
@@ -46,6 +47,18 @@ def entities(dynamodb: Any, meter: Meter, table: str) -> Entities:
 def test_a_write_costs_a_unit_for_each_kilobyte_begun(entities: Entities, meter: Meter) -> None:
     entities.save([write(entity("a")), write(entity("b", 2_000))])
     assert meter.take() == Usage(write_calls=1, write_units=1 + 2)
+
+
+def test_the_note_of_a_delivery_costs_a_unit_and_one_that_was_refused_too(
+    dynamodb: Any, meter: Meter, table: str
+) -> None:
+    deliveries = Deliveries(dynamodb, table)
+    deliveries.begin("s", 1, 2)
+    assert meter.take() == Usage(write_calls=1, write_units=1)
+    deliveries.begin("s", 1, 2)
+    assert meter.take() == Usage(write_calls=2, write_units=2)
+    Deliveries(dynamodb, "nowhere").begin("s", 1, 2)
+    assert meter.take() == Usage(write_calls=1)
 
 
 def test_the_larger_of_before_and_after_counts(entities: Entities, meter: Meter) -> None:
