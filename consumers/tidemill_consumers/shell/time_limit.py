@@ -43,7 +43,7 @@ class TimeLimit:
 
     def within(self, seconds: float) -> None:
         """Have the limit leave time in an invocation that has so many seconds, for two rules that no signal reaches."""
-        self.seconds = min(self._wanted, seconds / OF_INVOCATION)
+        self.seconds = min(self._wanted, math.ceil(10 * seconds / OF_INVOCATION) / 10)
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:

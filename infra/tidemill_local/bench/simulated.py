@@ -164,9 +164,9 @@ class Run:
             stream_bytes=feed.stream_bytes,
             shards=self._settings.shards,
             read_calls=self._reads,
-            write_calls=self._writes,
+            write_calls=self._writes + self._simulation.invocations,  # each notes that it begins
             read_units=self._units,
-            write_units=self._units,
+            write_units=self._units + self._simulation.invocations,
             entities=len(feed.entities),
             receipts=self._latencies.count,
             reply_messages=self._messages,

@@ -59,9 +59,10 @@ def test_invocations_and_writes_are_what_the_window_makes_of_them(mode: Mode) ->
     found = run(mode, Settings(window=5, batch=10_000, shards=1))
     assert found.receipts == found.requests == len(planned())
     assert SECONDS / 6 - 1 <= (found.invocations or 0) <= SECONDS / 5 + 1
-    # All 50 keys are in each batch of a thousand, or nearly.
-    assert 45 <= (found.write_units or 0) / (found.invocations or 1) <= 50
-    assert (found.invocations or 0) < (found.write_calls or 0) <= 2 * (found.invocations or 0), "25 statements a call"
+    # All 50 keys are in each batch of a thousand, or nearly; and the note that it begins.
+    invocations = found.invocations or 0
+    assert 46 <= (found.write_units or 0) / invocations <= 51
+    assert 2 * invocations < (found.write_calls or 0) <= 3 * invocations, "25 statements a call"
     assert 5.0 < found.latency.p99 < 7.5
     assert found.lost == 0
     assert (found.duplicates, found.reordered) == (None, None)
