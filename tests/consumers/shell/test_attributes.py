@@ -40,7 +40,7 @@ entities = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(entities)
 def test_an_entity_comes_back_as_it_was(entity: Entity) -> None:
     back = from_item(to_item(entity))
@@ -48,7 +48,6 @@ def test_an_entity_comes_back_as_it_was(entity: Entity) -> None:
     assert list(back.recent) == list(entity.recent)
 
 
-@settings(deadline=None)
 @given(storable_values)
 def test_a_json_value_comes_back_with_its_types(value: Json) -> None:
     back = from_attribute(to_attribute(value))
