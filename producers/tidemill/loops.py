@@ -60,8 +60,8 @@ class _Waiting:
         self._futures.add(future)
         try:
             if not self._is_listening:
-                self._is_listening = True
                 self._news.add(self)
+                self._is_listening = True  # last: an interrupt between the two has the next add it again
             if not holds():  # it may have come to hold before somebody listened
                 await future
         finally:

@@ -38,7 +38,8 @@ def kept(request_id: str, reply: Reply | None, stream: str | None = None) -> str
     Args:
         request_id: whose it is.
         reply: the outcome.
-        stream: the name of the stream that the request came by, where requests of several change the entity.
+        stream: the name of the stream that the request came by, where requests of several change the entity; names
+            with spaces between, if it came by several.
     """
     parts: list[Json] = [request_id] if reply is None else [request_id, reply.status, reply.data, reply.error]
     if stream is not None:
@@ -48,15 +49,20 @@ def kept(request_id: str, reply: Reply | None, stream: str | None = None) -> str
     return _encoder.encode(parts).decode()
 
 
-def stream_of(text: str) -> str | None:
-    """The stream that it names, if it does."""
-    return _decoder.decode(text).stream
+def streams_of(text: str) -> frozenset[str]:
+    """The streams that it names, if it does."""
+    return frozenset((_decoder.decode(text).stream or "").split())
+
+
+def together(text: str | None, stream: str) -> str:
+    """The stream, and those that an earlier outcome of the same request names: each may be asked for it again."""
+    return stream if text is None else " ".join(sorted({*streams_of(text), stream}))
 
 
 def of_stream(recent: Mapping[str, str], stream: str) -> dict[str, str]:
     """Outcomes, those that name no stream as ones of that stream."""
     return {
-        request_id: text if stream_of(text) else kept(request_id, reply_of(text), stream)
+        request_id: text if streams_of(text) else kept(request_id, reply_of(text), stream)
         for request_id, text in recent.items()
     }
 

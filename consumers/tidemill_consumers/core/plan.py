@@ -39,12 +39,12 @@ from tidemill_consumers.core.fitting import (
     fitting_marks,
     latest_that_fit,
 )
-from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of
+from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of, together
 from tidemill_consumers.core.several import (
     displaced,
     has_other_streams,
     room_beside_others,
-    streams_of,
+    streams_of_all,
     with_streams,
 )
 from tidemill_consumers.core.streams import stream_of_shard
@@ -290,7 +290,7 @@ class _Folding:
         all_of_these = self._outcomes.keys() <= recent.keys()
         if not dropped and all_of_these:
             return marks
-        hurt = None if self._stream is None else streams_of(self._before.recent, dropped)
+        hurt = None if self._stream is None else streams_of_all(self._before.recent, dropped)
 
         def is_known(shard: str, mark: Mark) -> bool:
             if shard in self._since:
@@ -429,7 +429,10 @@ class _Folding:
         return None if text is None else reply_of(text)
 
     def _keep(self, request_id: str, outcome: Reply | None) -> None:
-        text = kept(request_id, outcome, self._stream)
+        stream = self._stream
+        if stream is not None:
+            stream = together(self._outcomes.get(request_id) or self._before.recent.get(request_id), stream)
+        text = kept(request_id, outcome, stream)
         size = outcome_bytes(text)
         if request_id in self._outcomes:
             size -= outcome_bytes(self._outcomes[request_id])

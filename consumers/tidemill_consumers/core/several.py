@@ -4,7 +4,8 @@ Room: core. Pure.
 
 A key's batches of one stream come one after the other, so what a batch leaves on an entity can go with the next. Two
 streams' batches come at the same time: the next of one must leave what the other may still be asked for. So outcomes
-name their streams there, and each stream's are displaced by its own only.
+name their streams there, and each stream's are displaced by its own only. A request that came by two, for it was
+redriven, has one outcome, which both may be asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from tidemill_consumers.core.batch import Entity, Mark
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
-from tidemill_consumers.core.outcomes import of_stream, outcome_bytes, stream_of
+from tidemill_consumers.core.outcomes import of_stream, outcome_bytes, streams_of
 from tidemill_consumers.core.streams import stream_of_shard
 
 
@@ -40,19 +41,27 @@ def with_streams(entity: Entity, shard: str) -> Entity:
 def room_beside_others(entity: Entity, shard: str) -> int:
     """Bytes of outcomes and follow-up requests that a write may leave, so that the others' are still kept."""
     stream = stream_of_shard(shard)
-    others = [text for text in entity.recent.values() if stream_of(text) != stream]
+    others = [text for text in entity.recent.values() if streams_of(text) != {stream}]
     emits = [one for one in entity.emits if stream_of_shard(one.shard) != stream]
     # The last request's may go beyond: its answer, and all that it emits.
     return MAX_RECENT_BYTES - 2 * MAX_EMIT_BYTES - sum(map(outcome_bytes, others)) - sum(map(kept_bytes, emits))
 
 
 def displaced(recent: Mapping[str, str], shard: str, marks: Mapping[str, Mark], most: int) -> list[tuple[str, str]]:
-    """The outcomes that a write of the shard's stream leaves of earlier ones: of its own so many, and all of others."""
-    live = {stream_of_shard(one) for one in marks} - {stream_of_shard(shard)}
-    own = [one for one in recent.items() if stream_of(one[1]) not in live]
-    return [*own[-most:], *[one for one in recent.items() if stream_of(one[1]) in live]]
+    """The outcomes that a write of the shard's stream leaves of earlier ones.
+
+    So many of its own, as many of those that others may be asked for as well, and all that only others may.
+    """
+    stream = stream_of_shard(shard)
+    live = {stream_of_shard(one) for one in marks} - {stream}
+    own, shared, foreign = [], [], []
+    for one in recent.items():
+        names = streams_of(one[1])
+        kind = own if not names & live else shared if stream in names else foreign
+        kind.append(one)
+    return [*own[-most:], *shared[-most:], *foreign]
 
 
-def streams_of(recent: Mapping[str, str], ids: Collection[str]) -> set[str | None]:
+def streams_of_all(recent: Mapping[str, str], ids: Collection[str]) -> frozenset[str]:
     """The streams of some of the outcomes."""
-    return {stream_of(recent[one]) for one in ids}
+    return frozenset[str]().union(*[streams_of(recent[one]) for one in ids])

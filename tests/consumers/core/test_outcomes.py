@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.request import Reply
-from tidemill_consumers.core.outcomes import id_of, kept, of_stream, outcome_bytes, reply_of, stream_of
+from tidemill_consumers.core.outcomes import id_of, kept, of_stream, outcome_bytes, reply_of, streams_of, together
 from values import storable_texts, storable_values
 
 replies = st.builds(
@@ -44,9 +44,9 @@ def test_an_outcome_names_its_stream_where_there_are_several() -> None:
     assert kept("i", rejected, "b") == '["i","rejected",null,"no","b"]'
     assert kept("i", Reply("i", "accepted"), "b") == '["i","accepted",null,null,"b"]'
     assert kept("i", None, "b") == '["i",null,null,null,"b"]'
-    assert [stream_of(kept("i", one, "b")) for one in (rejected, None)] == ["b", "b"]
+    assert [streams_of(kept("i", one, "b")) for one in (rejected, None)] == [{"b"}, {"b"}]
     assert [reply_of(kept("i", one, "b")) for one in (rejected, None)] == [rejected, None]
-    assert [stream_of(kept("i", one)) for one in (rejected, None)] == [None, None]
+    assert [streams_of(kept("i", one)) for one in (rejected, None)] == [frozenset(), frozenset()]
 
 
 def test_outcomes_that_name_no_stream_are_given_one() -> None:
@@ -56,3 +56,10 @@ def test_outcomes_that_name_no_stream_are_given_one() -> None:
         "u": '["u",null,null,null,"b"]',
         "v": '["v",null,null,null,"a"]',
     }
+
+
+def test_an_outcome_names_each_stream_that_its_request_came_by() -> None:
+    assert together(None, "b") == "b"
+    first = kept("i", None, together(None, "b"))
+    assert streams_of(kept("i", None, together(first, "a"))) == {"a", "b"}
+    assert streams_of(kept("i", None, together(first, "b"))) == {"b"}

@@ -558,6 +558,18 @@ def test_another_stream_displaces_nothing_that_may_still_be_asked_for() -> None:
     assert [one for one in later.recent if one.startswith("w")] == [f"w-{n}" for n in range(18, 60) if n != 50]
 
 
+def test_the_outcome_of_what_came_by_two_streams_is_kept_for_both() -> None:
+    """A request of one stream is redriven to another, and quarantined there too, while its first batch comes again."""
+    batch = [arrival(1), arrival(2, "explode")]
+    entity = saved(fold([arrival(1, "refuse", writer="v", shard="b/0")], saved(fold(batch))))
+    request = replace(batch[1].request, writer="redrive/a", counter=1)
+    entity = saved(fold([Arrival("b/0", Position(2, 0), 1002.0, "k", request, encode(request))], entity))
+    for n in range(3, 3 * MAX_RECENT):
+        entity = saved(fold([arrival(n, "refuse", writer="v", shard="b/0")], entity))
+    late = fold(batch, entity)
+    assert [one.reply.status for one in late.receipts] == ["accepted", "quarantined"]
+
+
 def test_a_stream_that_is_gone_is_displaced_once_its_marks_are() -> None:
     entity = saved(fold([arrival(n, "refuse") for n in range(1, 50)]))
     entity = saved(fold([arrival(1, "refuse", writer="v", shard="b/0")], entity))
