@@ -231,8 +231,9 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     result = _judge(pipeline, sent, early)
     result.redriven = len(operator.put_back)
     result.wrong += pipeline.topic.too_early + (not settled)
-    result.faults = world.faults
+    result.faults = world.faults.copy()
     result.seeds = 1
+    world.bury()
     if not result.holds:
         result.failed_seeds = [seed]
     return result

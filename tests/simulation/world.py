@@ -111,6 +111,13 @@ class World:
             process.parent.switch(GONE)
         raise Crash  # it is thrown away
 
+    def bury(self) -> None:
+        """Let go of the processes that rules ended: what stands still in them would keep this whole world in memory."""
+        for process in list(self._gone):
+            process.parent = self._hub
+            with suppress(BaseException):
+                process.throw()
+
     def sleep(self, seconds: float) -> None:
         """In such code: let time pass, and others act."""
         self.after(seconds, getcurrent().switch)
