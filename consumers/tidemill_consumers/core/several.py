@@ -54,7 +54,9 @@ def displaced(recent: Mapping[str, str], shard: str, marks: Mapping[str, Mark], 
     """
     stream = stream_of_shard(shard)
     live = {stream_of_shard(one) for one in marks} - {stream}
-    own, shared, foreign = [], [], []
+    own: list[tuple[str, str]] = []
+    shared: list[tuple[str, str]] = []
+    foreign: list[tuple[str, str]] = []
     for one in recent.items():
         names = streams_of(one[1])
         kind = own if not names & live else shared if stream in names else foreign
