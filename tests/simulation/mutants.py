@@ -21,8 +21,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 HERE = Path(__file__).resolve()
-REQUESTS = 200_000
-"""A hundred seeds: a bug that a hundred seeds do not show is not caught."""
+REQUESTS = 400_000
+"""Two hundred seeds: a bug that two hundred seeds do not show is not caught."""
 
 PLAN = "tidemill_consumers.core.plan"
 ASKING = "tidemill_consumers.core.asking"
@@ -264,8 +264,8 @@ MUTANTS = [
     Mutant(
         "a note is taken for another record's",
         PROGRESS,
-        'if noted is None or noted["sequence"] != str(sequence):',
-        "if noted is None:",
+        'if noted and noted.get("sequence") == str(sequence) else None',
+        "if noted else None",
     ),
     Mutant("the highest failed sequence is reported", SETTLE, "return min(positions", "return max(positions"),
     Mutant(
