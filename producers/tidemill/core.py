@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tidemill.buffer import Acknowledged, Outcome, Record
     from tidemill.failures import GivenUp
     from tidemill.outbox import Stats
-    from tidemill.request import Document, Request
+    from tidemill.request import Request
     from tidemill.spool import Spool
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
@@ -46,10 +46,6 @@ SAID_PROBLEMS = 5
 
 WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
 """What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
-
-
-TTL = "use seconds, more than 0"
-"""What is wrong with a time to live that is refused."""
 
 
 class Signs(Protocol):
@@ -215,35 +211,6 @@ class Core:
         return self._spool is not None
 
     # ---- requests in
-
-    def send(
-        self,
-        cmd: str,
-        key: str,
-        data: Document | None,
-        client: str | None,
-        id: str | None,  # noqa: A002 - the contract's own name
-        at: int,
-        ttl: float | None,
-        now: float,
-    ) -> Taken | None:
-        """Takes a request; None when there is no room and its sender is to wait.
-
-        Raises:
-            UnsendableRequest: the contract does not allow it.
-            BufferFull: there is no room, and its sender is not to wait.
-            SpoolBroken: the spool cannot be written.
-        """
-        if not self.make_room():
-            return None
-        made, before, behind = self.writer.draft(cmd, key, data, client, id, at)
-        if ttl is None:
-            ttl = self.ttl
-        elif not ttl > 0:
-            raise UnsendableRequest("ttl", TTL)
-        take = self.take if self.is_plain else self.keep
-        taken = take(key, before, behind, now, now + ttl)
-        return taken and (made, *taken)
 
     def take(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int]:
         """Takes a draft that is neither signed nor spooled: the record that it travels in, and its place there.

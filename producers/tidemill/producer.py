@@ -16,7 +16,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tidemill import processes
-from tidemill.core import TTL, Core, Ticket
+from tidemill.core import Core, Ticket
 from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending
 from tidemill.keeper import HEAD, WAKING_SIZE, Keeper
 from tidemill.listener import Listener
@@ -269,7 +269,7 @@ class Producer(processes.Unique):
         if ttl is None:
             ttl = core.ttl
         elif not ttl > 0:
-            raise UnsendableRequest("ttl", TTL)
+            raise UnsendableRequest("ttl", "use seconds, more than 0")
         if core.outbox.pending_bytes + keeper.size >= core.max_pending_bytes:
             self._wait_for_room(keeper)
         handle = Handle(made, None, 0, keeper, listener)

@@ -145,10 +145,6 @@ def _make_kinesis(stream: str) -> KinesisClient:
     return kinesis
 
 
-def _is_refused(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refused)
-
-
 def _in_doubt(answer: Sequence[Outcome] | Refused) -> Sequence[Outcome] | Refused:
     if isinstance(answer, Refused):
         return answer._replace(lost=True)

@@ -37,15 +37,25 @@ def names() -> Names:
 
 
 @pytest.fixture
-def table(emulator: Emulator, names: Names) -> str:
-    name = names("entities")
-    emulator.client("dynamodb").create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+def make_table(emulator: Emulator, names: Names) -> Names:
+    """Makes a table of items by `pk`; its name, which begins as is said."""
+
+    def make(prefix: str) -> str:
+        name = names(prefix)
+        emulator.client("dynamodb").create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name
+
+    return make
+
+
+@pytest.fixture
+def table(make_table: Names) -> str:
+    return make_table("entities")
 
 
 @pytest.fixture

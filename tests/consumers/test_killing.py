@@ -24,15 +24,8 @@ Invoke = Callable[[Any], dict[str, Any] | None]
 
 
 @pytest.fixture
-def deliveries(emulator: Emulator, names: Callable[[str], str]) -> str:
-    name = names("deliveries")
-    emulator.client("dynamodb").create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+def deliveries(make_table: Callable[[str], str]) -> str:
+    return make_table("deliveries")
 
 
 @pytest.fixture

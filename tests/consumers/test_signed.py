@@ -134,16 +134,10 @@ RULES: dict[str, Rule] = {
 
 @pytest.fixture
 def stack(
-    emulator: Emulator, table: str, bucket: str, topic: str, stream: str, heard: Heard, names: Callable[[str], str]
+    emulator: Emulator, table: str, bucket: str, topic: str, stream: str, heard: Heard, make_table: Callable[[str], str]
 ) -> Stack:
-    registry = names("devices")
+    registry = make_table("devices")
     dynamodb = emulator.client("dynamodb")
-    dynamodb.create_table(
-        TableName=registry,
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
     seals = Seals(stream, [SECRET])
     app = Application(
         rules=RULES,

@@ -10,13 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import md5
 from typing import Any, TypeAlias
 
 import msgspec
 from botocore.exceptions import ClientError
 
+from statements import inserted, updated
 from tidemill.request import Receipts
 
 Item: TypeAlias = dict[str, Any]
@@ -106,17 +106,6 @@ def _value_bytes(value: Mapping[str, Any], levels: int) -> int:
         return 3 + sum(1 + _value_bytes(child, levels - 1) for child in inner)
     assert kind == "M", kind
     return 3 + sum(1 + _name_bytes(name) + _value_bytes(child, levels - 1) for name, child in inner.items())
-
-
-@lru_cache(maxsize=64)
-def _inserted(statement: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"'(\w+)': \?", statement))
-
-
-@lru_cache(maxsize=64)
-def _updated(statement: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    head, _, tail = statement.partition(" WHERE ")
-    return tuple(re.findall(r"SET (\w+) = \?", head)), tuple(re.findall(r"(\w+) = \?", tail))
 
 
 class Tables:
@@ -215,8 +204,8 @@ def _saved(Statement: str, Parameters: list[Any]) -> tuple[str, Item, str | None
     """The table, what is to be saved, and the version that must be there; None where nothing may be."""
     table = Statement.split('"')[1]
     if Statement.startswith("INSERT"):
-        return table, dict(zip(_inserted(Statement), Parameters, strict=True)), None
-    names, conditions = _updated(Statement)
+        return table, dict(zip(inserted(Statement), Parameters, strict=True)), None
+    names, conditions = updated(Statement)
     wanted = dict(zip(conditions, Parameters[len(names) :], strict=True))
     item = dict(zip(names, Parameters[: len(names)], strict=True))
     return table, {**item, "pk": wanted["pk"]}, wanted["ver"]["N"]

@@ -232,10 +232,12 @@ _written: list[bytes] = []
 
 
 def answer(operation: str, body: bytes) -> bytes:
-    """What DynamoDB says: every item is there, at first as an earlier batch left it, and every write succeeds."""
+    """What DynamoDB says: every entity is there, at first as an earlier batch left it, no note of progress
+    is, and every write succeeds."""
     if operation == "BatchGetItem":
         items = _items()
-        found = b",".join([items[one.pk.S] for one in _read.decode(body).RequestItems[TABLE].Keys])
+        wanted = [one.pk.S for one in _read.decode(body).RequestItems[TABLE].Keys]
+        found = b",".join([items[key] for key in wanted if key in items])
         return b'{"Responses":{"%s":[%s]},"UnprocessedKeys":{}}' % (TABLE.encode(), found)
     if operation == "BatchExecuteStatement":
         _written.append(body)

@@ -8,6 +8,7 @@ import copy
 import multiprocessing
 import pickle
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, cast
@@ -184,7 +185,8 @@ def test_what_is_given_up_is_a_line_a_minute_and_one_at_the_end(caplog: pytest.L
     core = Core(0.0, when_full="drop_oldest", max_pending_bytes=300, linger=1e6, client="c")
     counts = []
     for now in range(90):
-        core.send("c.d", "k", {}, None, None, 0, None, now)
+        _, before, behind = core.writer.draft("c.d", "k", {}, None, None, 0)
+        core.take("k", before, behind, now, inf)
         core.tend(now)
         counts.append(len(caplog.records))
     assert set(counts) == {0, 1, 2}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import md5
 from typing import Any
 
@@ -15,6 +13,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from simulation.world import World, error
+from statements import inserted, updated
 from tidemill.request import Receipts
 from tidemill_local.shard_reader import Page, StreamRecord
 
@@ -175,17 +174,6 @@ class Kinesis:
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@lru_cache(maxsize=64)
-def _inserted(statement: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"'(\w+)': \?", statement))
-
-
-@lru_cache(maxsize=64)
-def _updated(statement: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    head, _, tail = statement.partition(" WHERE ")
-    return tuple(re.findall(r"SET (\w+) = \?", head)), tuple(re.findall(r"(\w+) = \?", tail))
-
-
 class Table:
     """DynamoDB, as BatchGetItem and BatchExecuteStatement."""
 
@@ -219,9 +207,9 @@ class Table:
         if self._world.strikes("statement throttled", 0.1):
             return _failed("ThrottlingError")
         if Statement.startswith("INSERT"):
-            item = dict(zip(_inserted(Statement), Parameters, strict=True))
+            item = dict(zip(inserted(Statement), Parameters, strict=True))
             return self._store(item, "DuplicateItem" if item["pk"]["S"] in self.items else None)
-        names, conditions = _updated(Statement)
+        names, conditions = updated(Statement)
         wanted = dict(zip(conditions, Parameters[len(names) :], strict=False))
         before = self.items.get(wanted["pk"]["S"], {})
         holds = bool(before) and all(before.get(name) == value for name, value in wanted.items())

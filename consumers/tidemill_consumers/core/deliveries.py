@@ -13,7 +13,7 @@ MAX_DEATHS = 2
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """What is known of a shard's deliveries.
+    """The note of a shard's deliveries.
 
     Attributes:
         first: the first sequence of the latest.
@@ -32,7 +32,7 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 def begin(before: Noted | None, first: int, last: int) -> Noted:
-    """What is known once a delivery begins.
+    """The note as a delivery begins.
 
     Half of a batch, to which Lambda comes down after a failure, begins where the whole did; the other half lies before
     where the whole ended, so that it need not cost two more processes.
@@ -48,5 +48,5 @@ def begin(before: Noted | None, first: int, last: int) -> Noted:
 
 
 def end(noted: Noted) -> Noted:
-    """What is known once a delivery has ended without moving its shard on: the next begins at the same record."""
+    """The note after a delivery that did not move its shard on: the next begins at the same record."""
     return Noted(noted.first, 0, noted.apart)

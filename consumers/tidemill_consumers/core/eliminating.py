@@ -60,7 +60,7 @@ class Elimination:
 
     @property
     def wanted(self) -> list[Arrival]:
-        """What is to be planned next; empty when all is that shall be now."""
+        """The arrivals to be planned next; none once all are planned that can be now."""
         return [one for key in self._wanted for one in self._waiting[key] if one.position <= self._end_of(key)]
 
     def planned(self, write: Write) -> None:

@@ -21,8 +21,10 @@ EMITTER = "emit/"
 """How the writer of follow-up requests begins; the stream of their causes and the emitting entity's key follow."""
 
 PROVEN_EMITTER = "emit-proven/"
-"""The same of those whose client their cause has proven. It stands in the writer, and so under the application's seal:
-without that it means nothing."""
+"""How the writer of a follow-up request begins whose client its cause has proven.
+
+It stands in the writer, and so under the application's seal: without that it means nothing.
+"""
 
 EMITTERS = (EMITTER, PROVEN_EMITTER)
 

@@ -1,6 +1,7 @@
 """What an entity's item may hold, in bytes: each part has its room, and all rooms together are below DynamoDB's 400 KB.
 
-Room: core. Pure. Sizes as DynamoDB counts them: the page "DynamoDB item sizes and formats".
+Room: core. Pure. Sizes as DynamoDB counts them: the page "DynamoDB item sizes and formats"; the limit: "Constraints in
+Amazon DynamoDB".
 
 | part | at most |
 |---|---|
@@ -20,9 +21,6 @@ from tidemill_consumers.core.batch import Mark
 from tidemill_consumers.core.storable import text_bytes
 
 T = TypeVar("T")
-
-MAX_ITEM_BYTES = 400 * 1024
-"""DynamoDB's limit: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html."""
 
 MAX_RECENT_BYTES = 72 * 1024
 """Of all outcomes and follow-up requests kept per entity."""

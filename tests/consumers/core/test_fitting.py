@@ -12,7 +12,15 @@ from item_size import LIMIT, item_bytes
 from tidemill.request import REDRIVE, Request, encode
 from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Mark, Position, Proof, Rejected, State, Write
 from tidemill_consumers.core.emits import EMITTER
-from tidemill_consumers.core.fitting import FEW_MARKS, MAX_MARK_BYTES, MAX_WRITER_BYTES, fitting_marks, latest_that_fit
+from tidemill_consumers.core.fitting import (
+    FEW_MARKS,
+    FIXED_BYTES,
+    MAX_MARK_BYTES,
+    MAX_RECENT_BYTES,
+    MAX_WRITER_BYTES,
+    fitting_marks,
+    latest_that_fit,
+)
 from tidemill_consumers.core.plan import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS, plan
 from tidemill_consumers.core.storable import MAX_BYTES
 from tidemill_consumers.core.trust import VERIFIED
@@ -159,3 +167,7 @@ def test_the_latest_that_fit() -> None:
     assert latest_that_fit(items, 1, 7) == [(WAVE, 3)]
     assert latest_that_fit(items, 1, 8) == [("bb", 2), (WAVE, 3)]
     assert latest_that_fit(items, 1, 4) == []
+
+
+def test_all_rooms_together_are_in_an_item() -> None:
+    assert MAX_BYTES + MAX_RECENT_BYTES + 3 * MAX_WRITER_BYTES + MAX_MARK_BYTES + FIXED_BYTES <= LIMIT
