@@ -35,7 +35,9 @@ def begin(before: Noted | None, first: int, last: int) -> Noted:
     """The note as a delivery begins.
 
     Half of a batch, to which Lambda comes down after a failure, begins where the whole did; the other half lies before
-    where the whole ended, so that it need not cost two more processes.
+    where the whole ended, so that it need not cost two more processes. A search for which there was no time to its end
+    goes on in the next delivery, which may hold more records behind those: all of it is planned apart, until one
+    delivery is done to its end.
 
     Args:
         before: what was known.
@@ -44,7 +46,7 @@ def begin(before: Noted | None, first: int, last: int) -> Noted:
     """
     begun = before.begun + 1 if before and before.first == first else 1
     apart = before.apart if before and before.apart >= first else 0
-    return Noted(first, begun, max(apart, last) if begun > MAX_DEATHS else apart)
+    return Noted(first, begun, max(apart, last) if apart or begun > MAX_DEATHS else 0)
 
 
 def end(noted: Noted) -> Noted:

@@ -36,6 +36,15 @@ def test_the_other_half_of_what_is_planned_apart_is_too() -> None:
     assert end(rest).is_apart
 
 
+def test_a_search_that_ended_early_goes_on_though_more_records_are_behind_it() -> None:
+    noted = begun(3)
+    for first in (12, 21, 30):  # each ended before its end, and the next holds as many records again
+        noted = begin(noted, first, first + 9)
+        assert noted == Noted(first, 1, first + 9)
+        assert noted.is_apart
+    assert begin(noted, 40, 49) == Noted(40, 1), "all was done"
+
+
 def test_an_older_delivery_does_not_hurt() -> None:
     """A checkpoint may be old, and two invocations may be at work on one shard."""
     assert begin(begun(3), 5, 19) == Noted(5, 1, 19)
