@@ -75,6 +75,7 @@ class Applied(TypedDict):
     requests: int
     keys: int
     write_calls: int
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Resp
 
 def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: Time) -> Response:
     """Apply a batch with plans that are made so."""
-    calls_before = app.entities.write_calls
+    calls_before, quarantined_before = app.entities.write_calls, app.quarantine.count
     batch = intake(event, app.streams.of(event["Records"]))
     keys, evicted, again = _in_pieces(batch, app, make_plan, time)
     if evicted:
@@ -136,6 +137,7 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: T
         "requests": len(batch.arrivals) + len(batch.unreadable),
         "keys": keys,
         "write_calls": app.entities.write_calls - calls_before,
+        "quarantined": app.quarantine.count - quarantined_before,
     }
     failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again.sequence)}]
     return {"batchItemFailures": failures, "applied": applied}

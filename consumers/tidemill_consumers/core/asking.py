@@ -13,12 +13,16 @@ import msgspec
 from msgspec.json import encode as to_json
 
 from tidemill.request import Json, Request
-from tidemill_consumers.core.batch import Accepted, Arrival, Rejected, Rule, State
+from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Frame, Rejected, Rule, State
+from tidemill_consumers.core.blame import frames_of, place_of, place_of_rule
 from tidemill_consumers.core.emits import follow_ups
 from tidemill_consumers.core.storable import differs_in_numbers, unstorable
 
 MAX_ANSWER_BYTES = 16 * 1024
 """Of a reply's data, as JSON, for it is kept as an outcome."""
+
+MAX_SAID = 800
+"""Characters of what a rule raised that stand in a reason, before the place."""
 
 TICKS = 5
 """A rule is stopped at the fifth tick that finds it at work on the same request."""
@@ -68,8 +72,15 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     requests: tuple[Request, ...] = ()
 
 
-Outcome: TypeAlias = Taken | Rejected | str
-"""What a rule answers; text says why its request goes to the quarantine."""
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """Why a rule's request goes to the quarantine, and the traceback of what it raised, if it did."""
+
+    reason: str
+    trace: tuple[Frame, ...] = ()
+
+
+Outcome: TypeAlias = Taken | Rejected | Refused
+"""What a rule answers."""
 
 
 class _Unusable(Exception):
@@ -97,11 +108,11 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
             given = document if document is None else document.copy() if is_flat else msgspec.to_builtins(document)
             outcome = _taken(rule(given, arrival.request), document, arrival, emitted)
         except BaseException as error:  # whatever it is, it is its request's fate and never the shard's
-            outcome = _reason(error)
+            outcome = _refused(error, rule)
         watch.at_work = None
     except Stopped as stopped:  # while the rule's exception said what it is
         watch.at_work = None
-        outcome = stopped.reason
+        outcome = _refused(stopped, rule)
     return outcome
 
 
@@ -115,12 +126,12 @@ def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitte
                     return Taken(state, is_flat=True)
                 return Taken(state, True, _answer(outcome.answer), _requests(arrival, outcome, emitted))
         if state is not None and not isinstance(state, dict):
-            raise _Unusable(f"the document cannot be stored: {_name(state)} is no object")
+            raise _Unusable(f"the document cannot be stored: it is {_name(state)}, and must be a dict or None")
         state = _own(state, "the document cannot be stored")
         return Taken(state, state is None, _answer(outcome.answer), _requests(arrival, outcome, emitted))
     if isinstance(outcome, Rejected):
         return Rejected(_text(outcome.reason))
-    raise _Unusable(f"the rule returned {_name(outcome)}, which is neither Accepted nor Rejected")
+    raise _Unusable(f"the rule returned {_kind(outcome)}, which is neither Accepted(…) nor Rejected(…)")
 
 
 def _own(value: Json, trouble: str) -> Json:
@@ -142,6 +153,8 @@ def _answer(answer: Json) -> Json:
 def _requests(arrival: Arrival, outcome: Accepted, emitted: int) -> tuple[Request, ...]:
     if not outcome.emits:
         return ()
+    if isinstance(outcome.emits, Emit) or not hasattr(type(outcome.emits), "__iter__"):
+        raise _Unusable(f"the rule's emits are {_name(outcome.emits)}, and must be a tuple of Emit")
     requests = follow_ups(arrival, outcome.emits, emitted)
     if isinstance(requests, str):
         raise _Unusable(f"the rule emits what cannot be sent: {requests}")
@@ -156,19 +169,32 @@ def _text(reason: object) -> str:
     raise _Unusable(f"the rule rejects for a reason that is {_name(reason)}, not text")
 
 
-def _reason(fate: BaseException) -> str:
-    """Why the request goes to the quarantine."""
-    if type(fate) is Stopped:
-        return fate.reason
+def _refused(fate: BaseException, rule: Rule) -> Refused:
+    """Why the request goes to the quarantine, with where in the application's code that began."""
     if type(fate) is _Unusable:
-        return f"{fate}"
+        return Refused(_at(f"{fate}", place_of_rule(rule)))
+    frames = frames_of(fate)
+    if type(fate) is Stopped:
+        return Refused(_at(fate.reason, place_of(frames)), frames)
+    return Refused(_at(_said(fate), place_of(frames) or place_of_rule(rule)), frames)
+
+
+def _said(fate: BaseException) -> str:
     name = _name(fate)
     try:
-        return f"the rule raised {name}: {fate}"
+        return f"the rule raised {name}: {fate}"[:MAX_SAID]
     except Stopped:
         raise
     except BaseException:
         return f"the rule raised {name}, which cannot say why"
+
+
+def _at(reason: str, place: str) -> str:
+    return f"{reason} ({place})" if place else reason
+
+
+def _kind(value: object) -> str:
+    return "a class" if isinstance(value, type) else _name(value)
 
 
 def _name(value: object) -> str:

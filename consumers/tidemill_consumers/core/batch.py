@@ -238,11 +238,21 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     position: Position
 
 
+class Frame(NamedTuple):
+    """One frame of a traceback; `short` is the file's path from its top-level package on."""
+
+    file: str
+    line: int
+    function: str
+    short: str
+
+
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
-    """A request that can never be applied, with its reason. Kept whole."""
+    """A request that can never be applied, with its reason. Kept whole; `trace` is for the log."""
 
     arrival: Arrival | Unreadable
     reason: str
+    trace: tuple[Frame, ...] = ()
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):

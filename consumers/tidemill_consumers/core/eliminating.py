@@ -109,6 +109,7 @@ def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: 
             note(place)
             return rule(state, request)
 
+        asked.__dict__["__wrapped__"] = rule  # whom to blame for what it returns
         return Verified(asked) if isinstance(rule, Verified) else asked
 
     return {cmd: noted(rule) for cmd, rule in rules.items()}

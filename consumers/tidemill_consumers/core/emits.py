@@ -61,12 +61,12 @@ def without_proof(writer: str) -> str:
     return EMITTER + writer.removeprefix(PROVEN_EMITTER) if writer.startswith(PROVEN_EMITTER) else writer
 
 
-def follow_ups(arrival: Arrival, emits: Iterable[Emit], emitted: int) -> tuple[Request, ...] | str:
+def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple[Request, ...] | str:
     """The requests that a request emits, or why they cannot be sent.
 
     Args:
         arrival: the request, of the emitting entity's key.
-        emits: what its rule asks for.
+        emits: what its rule asks for, each an Emit unless the rule is wrong.
         emitted: how many its entity has emitted before: their counters go on from there.
     """
     cause, proof = arrival.request, arrival.proof
@@ -74,6 +74,8 @@ def follow_ups(arrival: Arrival, emits: Iterable[Emit], emitted: int) -> tuple[R
     requests: list[Request] = []
     size = 0
     for place, emit in enumerate(emits):
+        if not isinstance(emit, Emit):
+            return f"follow-up request {place + 1}: {type(emit).__name__} is no Emit"
         is_proven = proven is not None and emit.client == proven
         request = Request(
             id=str(uuid5(IDS, f"{cause.id}/{place}")),

@@ -18,6 +18,7 @@ from tidemill_consumers.core.batch import (
     Arrival,
     Emitted,
     Entity,
+    Frame,
     Mark,
     Plan,
     Position,
@@ -326,7 +327,7 @@ class _Folding:
             return self._accept(arrival, outcome)
         if isinstance(outcome, Rejected):
             return Reply(request.id, "rejected", error=_brief(outcome.reason))
-        return self._to_quarantine(arrival, outcome)
+        return self._to_quarantine(arrival, outcome.reason, outcome.trace)
 
     def _accept(self, arrival: Arrival, taken: Taken) -> Reply:
         if taken.requests:
@@ -339,9 +340,9 @@ class _Folding:
         self.emits.append(emitted)
         self._add_bytes(kept_bytes(emitted))
 
-    def _to_quarantine(self, arrival: Arrival, reason: str) -> Reply:
+    def _to_quarantine(self, arrival: Arrival, reason: str, trace: tuple[Frame, ...] = ()) -> Reply:
         brief = _brief(reason)
-        self.quarantine.append(Quarantined(arrival, brief))
+        self.quarantine.append(Quarantined(arrival, brief, trace))
         return Reply(arrival.request.id, "quarantined", error=brief)
 
     def _is_surely_new(self, request: Request) -> bool:

@@ -19,6 +19,7 @@ from tidemill_consumers.core.trust import Seals, what_it_was
 from tidemill_consumers.shell.calls import MapCalls, at_once
 from tidemill_consumers.shell.intake import place_of, read_request
 from tidemill_consumers.shell.parts import Part, Parts, gathered, summary
+from tidemill_consumers.shell.telling import tell
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -94,12 +95,17 @@ class Quarantine:
         self._s3 = s3
         self._bucket = bucket
         self._map = calls or at_once(CALLS_AT_ONCE, "quarantine")
+        self.count = 0
+        """Of requests that were stored, and of what is none."""
 
     def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
-        """Store each; those that could not be stored."""
+        """Store each, and say so in the log; those that could not be stored."""
         objects = together(quarantined)
-        stored = self._map(self._stored, objects)
-        return tuple(one for of, is_stored in zip(objects, stored, strict=True) if not is_stored for one in of)
+        outcomes = list(zip(objects, self._map(self._stored, objects), strict=True))
+        stored = [one for of, is_stored in outcomes if is_stored for one in of]
+        self.count += len(stored)
+        tell(stored)
+        return tuple(one for of, is_stored in outcomes if not is_stored for one in of)
 
     def _stored(self, of: Sequence[Quarantined]) -> bool:
         name = object_key(of[0])

@@ -124,7 +124,10 @@ def test_what_ends_its_process_is_quarantined_and_its_neighbours_are_applied(cmd
     while pending:
         made = apart(pending, entities)
         for write in made.writes:
-            reasons += [(one.arrival.position.sequence, one.reason) for one in write.quarantine]
+            reasons += [
+                (one.arrival.position.sequence, one.reason.partition(" (consumers/shell/test_apart.py:")[0])
+                for one in write.quarantine
+            ]
             if write.becomes:
                 entities[write.key] = write.becomes
         stopped = {write.key: write.stopped for write in made.writes if write.stopped}

@@ -1,0 +1,88 @@
+"""Where in the application's code a rule failed: the frames of its traceback, and the place that its reason names.
+
+Room: core. Pure: looks at code that is loaded, never at its files, and trusts nothing that a rule could have changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import CodeType, FunctionType, MethodType, TracebackType
+from typing import Any
+
+from tidemill_consumers.core.batch import Frame, Verified
+
+MOST_FRAMES = 20
+"""Frames that are kept of a traceback, half of them its first: a recursion has a thousand."""
+
+MOST_CHARACTERS = 120
+"""Of a place, so that a reason has room for the rest."""
+
+OURS = ("tidemill_consumers.core.", "tidemill_consumers.shell.")
+"""How the modules begin that are at work around a rule."""
+
+DEEPEST_WRAPPING = 10
+
+
+def frames_of(error: BaseException) -> tuple[Frame, ...]:
+    """The frames of the application's code, and of what that calls, outermost first."""
+    found = tuple(_frames(BaseException.__dict__["__traceback__"].__get__(error)))
+    half = MOST_FRAMES // 2
+    return found if len(found) <= MOST_FRAMES else (*found[:half], *found[-half:])
+
+
+def place_of(frames: Sequence[Frame]) -> str:
+    """The innermost place in the application's own code, of which the first frame is; empty if there are no frames."""
+    if not frames:
+        return ""
+    first = _belonging(frames[0])
+    own = [frame for frame in frames if _belonging(frame) == first]
+    return _place(own[-1])
+
+
+def place_of_rule(rule: Callable[..., Any]) -> str:
+    """Where a rule is defined; empty if it is no function of Python's."""
+    for _ in range(DEEPEST_WRAPPING):
+        if isinstance(rule, Verified):
+            rule = rule.rule
+        elif type(rule) is partial:
+            rule = rule.func
+        elif type(rule) is MethodType:
+            rule = rule.__func__
+        elif type(rule) is FunctionType and "__wrapped__" in rule.__dict__:
+            rule = rule.__dict__["__wrapped__"]
+        else:
+            break
+    if type(rule) is not FunctionType:
+        return ""
+    code = rule.__code__
+    return _place(_frame(code, code.co_firstlineno, rule.__globals__.get("__name__")))
+
+
+def _frames(trace: TracebackType | None) -> Iterator[Frame]:
+    while trace is not None:
+        module = dict.get(trace.tb_frame.f_globals, "__name__")
+        if not (type(module) is str and module.startswith(OURS)):
+            yield _frame(trace.tb_frame.f_code, trace.tb_lineno, module)
+        trace = trace.tb_next
+
+
+def _frame(code: CodeType, line: int | None, module: object) -> Frame:
+    return Frame(code.co_filename, line or 0, code.co_name, _short(code.co_filename, module))
+
+
+def _short(file: str, module: object) -> str:
+    """The file's path from its top-level package on: what is before that is of the machine."""
+    parts = re.split(r"[\\/]", file)
+    levels = module.count(".") + 1 if type(module) is str else 1
+    return "/".join(parts[-levels - (parts[-1] == "__init__.py") :])
+
+
+def _belonging(frame: Frame) -> tuple[str, str]:
+    """Which top-level package or module a frame is of, and the folder of that."""
+    return frame.file.removesuffix(frame.short), frame.short.partition("/")[0]
+
+
+def _place(frame: Frame) -> str:
+    return f"{frame.short}:{frame.line}, in {frame.function}"[-MOST_CHARACTERS:]

@@ -1,0 +1,55 @@
+"""What went to the quarantine, in the function's log: a line for each reason, with the traceback of what a rule raised.
+
+Room: shell. A batch may send thousands there for one reason, so each is told once, with how many they are.
+"""
+
+from __future__ import annotations
+
+import linecache
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+from tidemill_consumers.core.batch import Arrival, Frame, Quarantined
+
+MOST_TOLD = 10
+"""Reasons of a batch that are told; more are counted."""
+
+log = logging.getLogger(__name__)
+
+
+def tell(quarantined: Iterable[Quarantined]) -> None:
+    """Log what went there."""
+    of_reason: dict[str, list[Quarantined]] = {}
+    for one in quarantined:
+        of_reason.setdefault(one.reason, []).append(one)
+    for every in list(of_reason.values())[:MOST_TOLD]:
+        log.warning("%s", "\n".join(_lines(every)))
+    if len(of_reason) > MOST_TOLD:
+        log.warning("quarantined for %d more reasons", len(of_reason) - MOST_TOLD)
+
+
+def _lines(every: Sequence[Quarantined]) -> Iterator[str]:
+    first = every[0]
+    count = f"{len(every)} requests, the first" if len(every) > 1 else "a request"
+    yield f"quarantined {count} {_which(first)}: {_plain(first.reason)}"
+    if first.trace:
+        yield "Traceback (most recent call last):"
+    for frame in first.trace:
+        yield from _frame(frame)
+
+
+def _which(one: Quarantined) -> str:
+    at = one.arrival
+    what = f"{at.request.cmd}, id {at.request.id}, " if isinstance(at, Arrival) else ""
+    return _plain(f"({what}key {at.key})")
+
+
+def _frame(frame: Frame) -> Iterator[str]:
+    yield f'  File "{frame.file}", line {frame.line}, in {frame.function}'
+    if line := linecache.getline(frame.file, frame.line).strip():
+        yield f"    {line}"
+
+
+def _plain(text: str) -> str:
+    """On one line, and without what a terminal would take for an order: clients write some of it."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
