@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from tidemill_local.hooks import durability, mapping_api, resharding
+from tidemill_local.hooks import durability, mapping_api, resharding, signatures
 from tidemill_local.hooks.function_runtime import FunctionRuntime
 from tidemill_local.hooks.shard_iterators import Reads
 from tidemill_local.hooks.shard_limits import SWITCH, limited, limited_reads
@@ -102,7 +102,9 @@ def improve() -> None:
         UnknownEmulator: something that is put right is no longer there.
     """
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import dynamodb, sts
+
+    check_signatures()
+    from ministack.services import dynamodb, sts  # they take what checks credentials as they are imported
 
     _improve_streams()
     _check(iam_evaluator, "_principal_keys", "_conditions_met")
@@ -114,6 +116,18 @@ def improve() -> None:
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
     iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
+
+
+def check_signatures() -> None:
+    """Have root's signatures checked as anybody's, and know the host by its name in HTTP/2."""
+    from ministack import app
+    from ministack.core import iam_evaluator
+
+    _check(iam_evaluator, "_is_root_key", "pin_signed_request", "resolve_credential")
+    _check(app, "pin_signed_request")
+    iam_evaluator._is_root_key = signatures.is_trusted(iam_evaluator._is_root_key)
+    iam_evaluator.resolve_credential = signatures.with_root_secret(iam_evaluator.resolve_credential)
+    app.pin_signed_request = iam_evaluator.pin_signed_request = signatures.pinning(iam_evaluator.pin_signed_request)
 
 
 def keep(state: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from signing_in import sign_in
 from tidemill.signature import deregistration, registration
 from tidemill_local.deployment import Deployment, DeploymentFailed, deploy
 from tidemill_local.emulator import Emulator, EmulatorSession
@@ -30,20 +31,8 @@ class Client:
 @pytest.fixture(scope="module")
 def client(emulator: Emulator, deployment: Deployment) -> Client:
     """Signed up, signed in with the password, and given credentials by the identity pool."""
-    pool, app = deployment.outputs["UserPoolId"], deployment.outputs["UserPoolClientId"]
-    users, identities = emulator.client("cognito-idp"), emulator.client("cognito-identity")
-    users.admin_create_user(UserPoolId=pool, Username="ada", MessageAction="SUPPRESS")
-    password = "correct horse battery Staple 9!"
-    users.admin_set_user_password(UserPoolId=pool, Username="ada", Password=password, Permanent=True)
-    token = users.initiate_auth(
-        ClientId=app,
-        AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": "ada", "PASSWORD": password},
-    )["AuthenticationResult"]["IdToken"]
-    logins = {f"cognito-idp.us-east-1.amazonaws.com/{pool}": token}
-    identity = identities.get_id(IdentityPoolId=deployment.outputs["IdentityPoolId"], Logins=logins)["IdentityId"]
-    keys = identities.get_credentials_for_identity(IdentityId=identity, Logins=logins)["Credentials"]
-    return Client(identity, emulator.session(keys["AccessKeyId"], keys["SecretKey"], keys["SessionToken"]))
+    ada = sign_in(emulator, deployment.outputs, "ada")
+    return Client(ada.identity, emulator.session(ada.key, ada.secret, ada.token))
 
 
 def outcome(session: EmulatorSession, service: str, operation: str, arguments: dict[str, Any]) -> str:

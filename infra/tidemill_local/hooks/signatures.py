@@ -1,0 +1,72 @@
+"""Who signed a request: root's keys are checked as anybody's, and what HTTP/2 calls the host is known.
+
+Room: local platform; hooked into the emulator by launcher.py. The emulator takes root's keys with any secret, so
+that a client which signs wrongly works as root and fails as everybody else.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT_SECRETS: Mapping[str, str] = {"test": "test", "accesskey": "secretkey"}
+"""Key -> secret. The second is what localstack-client signs with by default."""
+
+NUMBERED_SECRET = "test"  # noqa: S105 # known to everybody
+"""The secret of a key that is an account's number."""
+
+AUTHORITY = b":authority"
+"""The pseudo-header of HTTP/2 that stands for `Host`: https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1."""
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+Pin: TypeAlias = "Callable[..., None]"
+"""Keeps a request as it was sent, for the check of its signature."""
+
+Resolve: TypeAlias = "Callable[..., Any]"
+"""A key's credential, or why there is none."""
+
+_pinning: ContextVar[bool] = ContextVar("tidemill_pinning", default=False)
+
+
+def signed_as(headers: Headers) -> Headers:
+    """The headers as their sender signed them: Node's Kinesis client signs `:authority`, which servers call `host`."""
+    return [*headers, *((AUTHORITY, value) for name, value in headers if name.lower() == b"host")]
+
+
+def pinning(pin: Pin) -> Pin:
+    """Keeps each request that is signed, root's too."""
+
+    def put_right(method: str, path: str, query: Any, headers: Headers, *rest: Any, **named: Any) -> None:
+        token = _pinning.set(True)
+        try:
+            pin(method, path, query, signed_as(headers), *rest, **named)
+        finally:
+            _pinning.reset(token)
+
+    return put_right
+
+
+def is_trusted(is_root: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Whether a key is root's; while a request is kept for its check, none is but that of a request without a key."""
+
+    def decide(key: str) -> bool:
+        return not key if _pinning.get() else is_root(key)
+
+    return decide
+
+
+def with_root_secret(resolve: Resolve) -> Resolve:
+    """The credential of a key, root's with the secret of that very key."""
+
+    def put_right(key: str, *rest: Any, **named: Any) -> Any:
+        credential = resolve(key, *rest, **named)
+        if getattr(credential, "principal_type", "") != "Root":
+            return credential
+        return replace(credential, secret_access_key=ROOT_SECRETS.get(key, NUMBERED_SECRET))
+
+    return put_right
