@@ -9,7 +9,9 @@ import gzip
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,9 @@ _HERE = Path(__file__).parent
 _QUERY_FOLDERS = (_HERE / "archive", _HERE.parent / "archive")
 _DAY = re.compile(r"(?:^|/)dt=([^/]+)/")
 _HOUR = re.compile(r"(?:^|/)hour=([^/]+)/")
+# The delivery stream names an object by the arrival of its oldest record: the nearest that a line's own is known.
+# https://docs.aws.amazon.com/firehose/latest/dev/s3-object-name.html
+_OLDEST = re.compile(r".*-(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-[^/]*$")
 _TEXTS = ("id", "cmd", "key", "client", "writer")
 _SCHEMA = pa.schema(
     [
@@ -48,6 +53,7 @@ _SCHEMA = pa.schema(
         ("counter", pa.int64()),
         ("at", pa.int64()),
         *((name, pa.string()) for name in ("data", "raw", "error", "dt", "hour", "file")),
+        ("arrived_at", pa.timestamp("us")),
     ]
 )
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
@@ -260,7 +266,8 @@ def _table(file: _File) -> pa.Table:
     """The file's lines as rows of `lines`."""
     rows = list(_rows(file))
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _Row.__slots__}
-    same = {"dt": _part(_DAY, file.path), "hour": _part(_HOUR, file.path), "file": file.path}
+    same: dict[str, Any] = {"dt": _part(_DAY, file.path), "hour": _part(_HOUR, file.path), "file": file.path}
+    same["arrived_at"] = _arrival(file.path, same["dt"], same["hour"])
     columns |= {name: [value] * len(rows) for name, value in same.items()}
     return pa.table(columns, schema=_SCHEMA)
 
@@ -300,6 +307,16 @@ def _text(line: bytes) -> str:
 def _part(pattern: re.Pattern[str], path: str) -> str | None:
     match = pattern.search(path)
     return match[1] if match else None
+
+
+def _arrival(path: str, day: str | None, hour: str | None) -> datetime | None:
+    """When the object's oldest line arrived (UTC): by its name, else by the hour or day that it stands under."""
+    oldest = _OLDEST.match(path)
+    named = ["{}-{}-{}T{}:{}:{}".format(*oldest.groups())] if oldest else []
+    for time in (*named, f"{day}T{hour or '00'}:00:00"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(time)
+    return None
 
 
 def _query_folder() -> Path:

@@ -14,15 +14,22 @@ CREATE TABLE lines (
     error   VARCHAR,  -- why it is no request, else null
     dt      VARCHAR,  -- day of arrival, UTC, YYYY-MM-DD
     hour    VARCHAR,  -- hour of arrival, UTC, 00 to 23; null for what failed on its way
-    file    VARCHAR   -- the object it stands in, below the archive's root
+    file    VARCHAR,  -- the object it stands in, below the archive's root
+    -- Arrival of the object's oldest line (UTC): a line came then or up to ArchiveIntervalSeconds later. The archive
+    -- holds no line's own arrival.
+    arrived_at TIMESTAMP
 );
 
--- Every archived line, with the client's time as a timestamp (UTC; null outside the years 1 to 9999).
+-- Every archived line, with the client's time as a timestamp (UTC; null outside the years 1 to 9999), and the time
+-- to count it by: the client's, else its arrival.
 CREATE VIEW interactions AS
-SELECT
-    *,
-    CASE WHEN "at" BETWEEN -62135596800000 AND 253402300799999 THEN epoch_ms("at") END AS sent_at
-FROM lines;
+SELECT *, coalesce(sent_at, arrived_at) AS time
+FROM (
+    SELECT
+        *,
+        CASE WHEN "at" BETWEEN -62135596800000 AND 253402300799999 THEN epoch_ms("at") END AS sent_at
+    FROM lines
+);
 
 -- Every request once. Delivery into the archive is at least once, and a client sends again what was not answered:
 -- copies of one request have one id and one key. `copies` says how many the archive holds; the first is shown.

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_TIMED = (
+    "SELECT * EXCLUDE (sent_at, arrived_at, time), CAST(sent_at AS VARCHAR) AS sent, "
+    "CAST(arrived_at AS VARCHAR) AS arrived, CAST(time AS VARCHAR) AS time FROM interactions"
+)
 LANDING = "landing/dt=2026-11-24/hour=07/a.ndjson.gz"
 MINUTE = 1_764_000_000_000 - 1_764_000_000_000 % 60_000
 
@@ -44,7 +48,7 @@ def rows(archive: Archive, sql: str) -> list[tuple[Any, ...]]:
 
 def test_a_request_is_a_row_with_typed_columns(tmp_path: Path) -> None:
     line = request(1, w="w1", n=17, at=MINUTE + 1, data={"title": "Tide", "tags": [1, 2.5]})
-    frame = land(tmp_path, [line]).sql("SELECT * EXCLUDE (sent_at), CAST(sent_at AS VARCHAR) AS sent FROM interactions")
+    frame = land(tmp_path, [line]).sql(_TIMED)
 
     assert frame.iloc[0].dropna().to_dict() == {
         "id": "r1",
@@ -59,6 +63,8 @@ def test_a_request_is_a_row_with_typed_columns(tmp_path: Path) -> None:
         "hour": "07",
         "file": LANDING,
         "sent": "2025-11-24 16:00:00.001",
+        "arrived": "2026-11-24 07:00:00",
+        "time": "2025-11-24 16:00:00.001",
     }
 
 
@@ -211,11 +217,31 @@ def test_top_content_counts_each_view_once(archive: Archive) -> None:
     ]
 
 
-def test_per_minute_goes_by_the_clients_clocks(archive: Archive) -> None:
-    assert [(str(minute), count) for minute, count in answers(archive, "per-minute", "sent_minute", "requests")] == [
-        ("2025-11-24 16:00:00", 2),
-        ("2025-11-24 16:01:00", 2),
+def test_per_minute_goes_by_the_clients_clocks_and_else_by_arrival(archive: Archive) -> None:
+    found = answers(archive, "per-minute", "minute", "requests", "by_arrival")
+    assert [(str(minute), *counts) for minute, *counts in found] == [
+        ("2025-11-24 16:00:00", 2, 0),
+        ("2025-11-24 16:01:00", 2, 0),
+        ("2026-11-24 07:00:00", 1, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "arrived"),
+    [
+        ("landing/dt=2026-11-24/hour=07/Archive-1-2026-11-24-07-42-59-0f3a.ndjson.gz", "2026-11-24 07:42:59"),
+        ("landing/dt=2026-11-24/hour=07/a-2-1-2026-11-24-07-42-59-0f3a-11-2b.gz", "2026-11-24 07:42:59"),
+        ("landing/dt=2026-11-24/hour=07/by-hand.gz", "2026-11-24 07:00:00"),
+        ("landing/dt=2026-11-24/hour=07/Archive-1-2026-99-24-07-42-59-0f3a.gz", "2026-11-24 07:00:00"),
+        ("landing/dt=2026-11-24/hour=07/of-2020-01-01-00-00-00-x-1-2026-11-24-07-42-59-0.gz", "2026-11-24 07:42:59"),
+        ("landing/dt=2026-11-24/c.gz", "2026-11-24 00:00:00"),
+        ("landing/c.gz", "NaT"),
+    ],
+)
+def test_arrival_is_known_as_far_as_the_objects_name_tells(tmp_path: Path, path: str, arrived: str) -> None:
+    archive = land(tmp_path, [request(1), request(2, at=MINUTE)], path)
+    assert [str(time) for (time,) in rows(archive, "SELECT arrived_at FROM requests")] == [arrived] * 2
+    assert archive.query("per-minute")["requests"].sum() == 2
 
 
 def test_hourly_goes_by_arrival(archive: Archive) -> None:
