@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, get_args
 
 from tidemill_cli.bench_table import show
 from tidemill_cli.result_file import check_writable
+from tidemill_cli.trace_arguments import Misused, add_trace, fields_of, named
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.assumptions import MAX_WINDOW
 from tidemill_load.limits import InvalidLimit, Limit, parse, violations
@@ -89,7 +90,7 @@ def _add_workload(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--skew", type=number, default=DEFAULT.zipf, help="Zipf's exponent of them; 0 is even (1)")
     group.add_argument("--clients", type=count, default=DEFAULT.clients, metavar="N", help="who are answered (100)")
     group.add_argument("--size", type=size, default=DEFAULT.request_bytes, help="of a request's JSON (250B)")
-    group.add_argument("--trace", type=Path, metavar="FILE", help="instead, an access log (CLF, Combined, TSV)")
+    add_trace(group, "instead, what was asked for once")
     group.add_argument("--speed", type=_speed, default=TRACE_SPEED, metavar="N", help="of it, times real time (60)")
     group.add_argument("--seed", type=int, default=1, help="of the workload (1)")
 
@@ -133,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
         NoStack,
         Misconfigured,
         NotPossible,
+        Misused,
         OSError,
     ) as error:
         print(f"tidemill bench: {error}", file=sys.stderr)
@@ -200,10 +202,10 @@ def _trace(args: argparse.Namespace) -> tuple[Course, Workload]:
     from tidemill_local.bench.session import Course
 
     slices = 1 if args.simulate else args.slices
-    trace = read_trace(args.trace)
+    trace = read_trace(args.trace, fields_of(args))
     turns = excerpt(trace, args.speed, _seconds(args), slices)
     requests = sum(map(len, turns))
-    parameters = {"file": args.trace.name, "speed": args.speed, "requests": requests, "unreadable": trace.unreadable}
+    parameters = {"file": named(args.trace), "speed": args.speed, "requests": requests, "unreadable": trace.unreadable}
     mean = round(requests / _seconds(args), 3)
     return (
         Course(_running(args), (mean,), slices, lambda _, turn: turns[turn]),

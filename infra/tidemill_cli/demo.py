@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill_cli.result_file import check_writable
+from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 
 if TYPE_CHECKING:
     from tidemill import Producer, Reply, Request
@@ -71,7 +72,7 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="replay an access log (CLF, Combined, TSV)")
+    add_trace(parser, "replay what was asked for once")
     parser.add_argument("--requests", type=_positive, metavar="N", help="at most N requests")
     parser.add_argument("--speed", type=_speed, metavar="N|max", help="times real time, or as fast as it goes")
     parser.add_argument("--seed", type=int, default=1, help="of the generated workload")
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
             args.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except BrokenPipeError:
         raise  # of those who read what we say
-    except (TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError, OSError) as error:
+    except (Misused, TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError, OSError) as error:
         print(f"tidemill demo: {error}", file=sys.stderr)
         return 1
     return 0 if result.reconciled else 1
@@ -157,7 +158,7 @@ class _Demo:
 
         if not self._args.trace:
             return generate(self._args.requests or DEFAULT_REQUESTS, self._args.seed)
-        trace = read_trace(self._args.trace)
+        trace = read_trace(self._args.trace, fields_of(self._args))
         planned = list(islice(trace, self._args.requests))
         self._result.unreadable_lines = trace.unreadable
         for line in trace.first_unreadable:

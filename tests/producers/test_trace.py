@@ -186,10 +186,10 @@ def test_a_file_without_a_request_is_refused_by_name(tmp_path: Path, content: by
         trace_of(tmp_path, content)
 
 
-def test_a_missing_file_and_a_directory_are_refused_by_name(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"no file .*missing\.log"):
         read_trace(tmp_path / "missing.log")
-    with pytest.raises(TraceError, match="is a directory"):
+    with pytest.raises(TraceError, match="no file in the folder"):
         read_trace(tmp_path)
 
 
