@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
+from tempfile import gettempdir
 from time import monotonic
 from typing import Protocol, TypeAlias, TypedDict
 
@@ -37,6 +39,7 @@ from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusal
 from tidemill_consumers.core.sieve import Sieve
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.shell.apart import Run, in_a_child, plan_apart
+from tidemill_consumers.shell.at_work import AtWork
 from tidemill_consumers.shell.deliveries import Deliveries
 from tidemill_consumers.shell.devices import Devices
 from tidemill_consumers.shell.emits import Emits
@@ -53,6 +56,10 @@ from tidemill_consumers.shell.trust import Trust
 
 ROUNDS = 5
 """Times that a conflicting entity is loaded and planned again before its key is given back."""
+
+
+DIRECT_CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+"""Of the direct function, so that two in a row that nobody answers end within its time: botocore's own take minutes."""
 
 
 class ItemFailure(TypedDict):
@@ -93,6 +100,7 @@ class Application:
     limit: TimeLimit = field(default_factory=TimeLimit)
     deliveries: Deliveries | None = None
     run: Run = in_a_child
+    at_work: AtWork = field(default_factory=AtWork)
 
     @property
     def progress(self) -> Progress:
@@ -255,30 +263,31 @@ def _save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
 
 
 @cache
-def application(remembers: bool = True) -> Application:
+def application(is_direct: bool = False) -> Application:
     """What the function's environment says, once per environment of the function.
 
     Args:
-        remembers: whether entities are remembered once they are saved, for those that recall them.
+        is_direct: whether it is the direct function: one request, one key, and many environments. Entities are not
+            remembered then, calls are given up in time to say so, and there is a note of whose rule is at work.
 
     Raises:
         KeyError: a variable is missing.
     """
     # Half of a call's time goes by in looking through what is right anyway, and in putting botocore's name together.
     quick = Config(parameter_validation=False, user_agent=f"tidemill boto3/{boto3.__version__}")
-    config = quick.merge(Config(retries={"mode": "standard"}))
+    config = quick.merge(DIRECT_CALLS if is_direct else Config(retries={"mode": "standard"}))
     once = quick.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     env = os.environ
     rules = import_module(env["TIDEMILL_RULES"]).RULES
     stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config), BATCHES)
-    remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if remembers else 0
+    remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     streams = Streams(boto3.client("kinesis", config=config), stream)
     entities = Entities(
         dynamodb,
         env["TIDEMILL_TABLE"],
         remembered=Remembered(remembered) if remembered else None,
-        own=streams.own if remembers else None,
+        own=None if is_direct else streams.own,
     )
     return Application(
         rules=rules,
@@ -291,6 +300,7 @@ def application(remembers: bool = True) -> Application:
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
+        at_work=AtWork(Path(gettempdir()) if is_direct else None),
     )
 
 

@@ -9,14 +9,19 @@ same conditional write. A writer's requests of one key keep their order if it aw
 | 208 | a repeat whose outcome is not kept: it was settled before |
 | 400 | no request, or one without a key: nothing is kept of it |
 | 409 | rejected by its rule, and the body is the reply; or overtaken by its writer's next, and the body has no status |
-| 422 | quarantined; the body is the reply |
-| 503 | not now: nothing is lost by sending the same again |
+| 422 | quarantined, which is for ever; the body is the reply |
+| 500 | what nobody foresaw, as the body says; or the platform's own answer, where a rule ended the process |
+| 503 | not now |
+
+After 500 and 503 nothing is lost or doubled by sending the same again. A rule that ended the function's process is
+asked apart from then on (shell/at_work.py): whichever request makes it do so again is quarantined.
 
 A key should take one way only, this or the stream: what its entity emits is in order within each of them, not between.
 """
 
 from __future__ import annotations
 
+import binascii
 import logging
 from base64 import b64decode
 from collections.abc import Mapping
@@ -30,10 +35,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.request import Document, RefusedRequest, Reply, Request, decode
 from tidemill.writer import uuid7
-from tidemill_consumers.apply import ROUNDS, Application, application
-from tidemill_consumers.core.batch import Arrival, Entity, Position, Write, fresh, with_request
+from tidemill_consumers import apply
+from tidemill_consumers.apply import ROUNDS, Application, application, half_of
+from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Position, Time, Write, fresh, with_request
 from tidemill_consumers.core.plan import plan
-from tidemill_consumers.shell.entities import Unloadable
+from tidemill_consumers.core.sieve import Sieve
+from tidemill_consumers.shell.apart import plan_apart
+from tidemill_consumers.shell.entities import TOO_LARGE, Unloadable
 from tidemill_consumers.shell.metrics import put_metric
 
 SHARD = "direct"
@@ -76,23 +84,31 @@ class HttpResponse(TypedDict):
     body: str
 
 
-def direct(event: HttpEvent, app: Application) -> HttpResponse:
-    """Apply one request."""
+def direct(event: HttpEvent, app: Application, time: Time = UNLIMITED) -> HttpResponse:
+    """Apply one request; no round is begun once the time is over, but the first."""
     context = event["requestContext"]
     try:
         arrival = _arrival(_payload(event), context["timeEpoch"])
     except RefusedRequest as error:
         return _response(HTTPStatus.BAD_REQUEST, {"error": str(error)})
     try:
-        return _apply(arrival, _caller(context), app)
+        return _apply(arrival, _caller(context), app, time)
     except (Unloadable, ClientError, BotoCoreError) as error:
         log.warning("cannot apply %s: %s", arrival.request.id, error)
         return _not_now()
+    except Exception:
+        log.exception("cannot apply %s", arrival.request.id)
+        return _response(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "it may be applied or not"})
 
 
 def _payload(event: HttpEvent) -> bytes:
     body = event.get("body") or ""
-    return b64decode(body) if event.get("isBase64Encoded") else body.encode(errors="surrogatepass")
+    if not event.get("isBase64Encoded"):
+        return body.encode(errors="surrogatepass")
+    try:
+        return b64decode(body)
+    except (binascii.Error, ValueError) as error:
+        raise RefusedRequest(f"no base64: {error}") from None
 
 
 def _arrival(payload: bytes, now: int) -> Arrival:
@@ -111,29 +127,53 @@ def _caller(context: Context) -> str:
     return str(identity or iam.get("userArn") or SHARD)
 
 
-def _apply(arrival: Arrival, caller: str, app: Application) -> HttpResponse:
-    """The answer once the write is saved and what it emits has left."""
-    (arrival,) = app.trust.verified([arrival])
-    if arrival.request.client is None:
-        arrival = with_request(arrival, msgspec.structs.replace(arrival.request, client=caller))
-    for _ in range(ROUNDS):
+def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpResponse:
+    """The answer once the write is saved and what it emits has left; "not now", where its proof cannot be looked at."""
+    pending = [_named(one, caller) for one in app.trust.verified([arrival])]
+    sieve = Sieve()
+    for number in range(ROUNDS):
+        if not pending or (number and time.is_over):
+            break
         entity = app.entities.load([arrival.key]).get(arrival.key) or Entity(arrival.key)
         # What the key's last request emitted may not have left: its sender may be gone, and those to come must not
         # overtake it. Whoever has it already knows the repeat.
         if app.emits.send([one for one in entity.emits if one.shard == SHARD]):
             break
-        arrival = msgspec.structs.replace(arrival, position=_place(arrival.position, entity))
-        with app.limit.watching() as watch:
-            (write,) = plan([arrival], {arrival.key: entity}, app.rules, app.retention, watch).writes
+        one = msgspec.structs.replace(pending[0], position=_place(pending[0].position, entity))
+        write = _planned(one, entity, app)
         if app.quarantine.store(write.quarantine):
             break
-        if write.becomes and app.entities.save([write]):
-            arrival = fresh(arrival)
-            continue
-        if write.evicted:
-            put_metric("EvictedWriters", write.evicted)
-        return _not_now() if app.emits.send(write.emits) else _answer(write, arrival.request)
+        unsaved = app.entities.save([write]) if write.becomes else {}
+        reason = unsaved.get(one.key)
+        if not unsaved:
+            return _settled(write, fresh(one).request, app)
+        if reason is not None and not (app.entities.has_saved or TOO_LARGE in reason):
+            break  # the table takes nothing at all
+        pending = sieve.again([fresh(one)], {one.key: reason} if reason is not None else {})
+        if not pending:  # it is in the quarantine, though no mark can say so
+            return _settled(msgspec.structs.replace(write, becomes=None), fresh(one).request, app)
     return _not_now()
+
+
+def _named(arrival: Arrival, caller: str) -> Arrival:
+    if arrival.request.client is not None:
+        return arrival
+    return with_request(arrival, msgspec.structs.replace(arrival.request, client=caller))
+
+
+def _settled(write: Write, request: Request, app: Application) -> HttpResponse:
+    if write.evicted:
+        put_metric("EvictedWriters", write.evicted)
+    return _not_now() if app.emits.send(write.emits) else _answer(write, request)
+
+
+def _planned(arrival: Arrival, entity: Entity, app: Application) -> Write:
+    """The plan's write: by a rule that is noted as being at work, or apart, if that ended the process before."""
+    cmd, entities = arrival.request.cmd, {arrival.key: entity}
+    if cmd in app.at_work.ended:
+        return plan_apart([arrival], entities, app.rules, app.retention, app.limit, app.run).writes[0]
+    with app.at_work.noting(cmd), app.limit.watching() as watch:
+        return plan([arrival], entities, app.rules, app.retention, watch).writes[0]
 
 
 def _place(last: Position, entity: Entity) -> Position:
@@ -165,6 +205,8 @@ def _response(status: HTTPStatus, body: Reply | Document) -> HttpResponse:
     return {"statusCode": status.value, "headers": headers, "body": msgspec.json.encode(body).decode()}
 
 
-def handler(event: HttpEvent, context: object) -> HttpResponse:
+def handler(event: HttpEvent, context: apply.Context) -> HttpResponse:
     """Lambda's entry."""
-    return direct(event, application(remembers=False))  # one request, one key, and many environments
+    app = application(is_direct=True)
+    app.limit.within(context.get_remaining_time_in_millis() / 1000)
+    return direct(event, app, half_of(context))

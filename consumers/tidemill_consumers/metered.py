@@ -32,7 +32,7 @@ def apply_handler(event: KinesisEvent, context: apply.Context) -> apply.Response
         _say()
 
 
-def direct_handler(event: direct.HttpEvent, context: object) -> direct.HttpResponse:
+def direct_handler(event: direct.HttpEvent, context: apply.Context) -> direct.HttpResponse:
     """The direct function's entry."""
     meter()
     try:

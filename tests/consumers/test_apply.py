@@ -678,7 +678,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         assert application() is application()
         assert handler(views, Context())["batchItemFailures"] == []
         assert application().entities.recall(keys)[1] == {keys[-1]}, "the others are read all the same"
-        forgetful = application(remembers=False)
+        forgetful = application(is_direct=True)
         again = batch(*(request(n + 100, "content.view", key) for n, key in enumerate(keys, 1)), arn=arn)
         assert apply(again, forgetful)["batchItemFailures"] == []
         assert forgetful.entities.recall(keys)[1] == set()

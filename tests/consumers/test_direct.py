@@ -14,13 +14,15 @@ import pytest
 from tidemill.kpl import unpack
 from tidemill.request import Document, Receipts, Request, decode, encode
 from tidemill_consumers.apply import Application
-from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Verified
+from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, Rule, Rules, State, Time, Verified
 from tidemill_consumers.direct import HttpEvent, HttpResponse, direct
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities, Unloadable
 from tidemill_consumers.shell.quarantine import Quarantine
 from tidemill_consumers.shell.replies import Replies
 from tidemill_consumers.shell.streams import Streams
+from tidemill_consumers.shell.time_limit import TimeLimit
+from tidemill_consumers.shell.trust import Trust
 from tidemill_local.emulator import Emulator
 
 Heard: TypeAlias = Callable[[], list[Receipts]]
@@ -46,10 +48,47 @@ def explode(state: State, request: Request) -> Accepted:
     raise RuntimeError("boom")
 
 
+def scribble(state: State, request: Request) -> Accepted:
+    """Changes all that it is given, as far as anything can be changed."""
+    seen = dict(request.data)
+    request.data["x"] = 1
+    for name in ("id", "client", "writer", "key", "cmd"):
+        msgspec.structs.force_setattr(request, name, "nobody's")
+    msgspec.structs.force_setattr(request, "counter", 99)
+    return Accepted({"data": seen, "n": (state or {"n": 0})["n"] + 1})
+
+
+def loop(state: State, request: Request) -> Accepted:
+    while True:
+        pass
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise self
+
+
+def raising(error: BaseException) -> Rule:
+    def rule(state: State, request: Request) -> Accepted:
+        raise error
+
+    return rule
+
+
+ODD: Rules = {
+    "scribble": scribble,
+    "loop": loop,
+    "exit": raising(SystemExit(3)),
+    "interrupt": raising(KeyboardInterrupt()),
+    "base": raising(BaseException("base")),
+    "mute": raising(Mute()),
+}
+
+
 @pytest.fixture
 def app(emulator: Emulator, table: str, bucket: str, topic: str, stream: str) -> Application:
     return Application(
-        rules={"append": append, "take": take, "explode": explode, "tell": tell, "pay": Verified(append)},
+        rules={**ODD, "append": append, "take": take, "explode": explode, "tell": tell, "pay": Verified(append)},
         retention=86_400.0,
         entities=Entities(emulator.client("dynamodb"), table),
         quarantine=Quarantine(emulator.client("s3"), bucket),
@@ -214,6 +253,111 @@ def test_two_at_a_time_are_both_applied(app: Application, emulator: Emulator, ta
     overtaken = replace(app, entities=Overtaken(emulator.client("dynamodb"), table))
     assert direct(event(request(1)), overtaken)["statusCode"] == 200
     assert (document(app) or {})["ids"] == ["r7", "r8", "r1"]
+
+
+def test_a_rule_is_asked_no_more_once_the_time_is_over(app: Application, emulator: Emulator, table: str) -> None:
+    class Refuses(Entities):
+        rounds = 0
+
+        def save(self, writes: Any) -> dict[str, str | None]:
+            self.rounds += 1
+            return {write.key: None for write in writes}
+
+    refuses = Refuses(emulator.client("dynamodb"), table)
+    response = direct(event(request(1)), replace(app, entities=refuses), Time(lambda: 2.0, 1.0))
+    assert (response["statusCode"], refuses.rounds) == (503, 1)
+
+
+@pytest.mark.parametrize("cmd", ["exit", "interrupt", "base", "mute"])
+def test_whatever_a_rule_raises_is_its_requests_fate(app: Application, cmd: str) -> None:
+    status, body = said(direct(event(request(1, cmd)), app))
+    assert (status, body["status"]) == (422, "quarantined")
+    assert body["error"].startswith("the rule raised")
+
+
+def test_a_rule_that_takes_too_long_is_stopped(app: Application) -> None:
+    limited = replace(app, limit=TimeLimit(0.1))
+    status, body = said(direct(event(request(1, "loop")), limited))
+    assert (status, body["status"]) == (422, "quarantined")
+    assert body["error"].startswith("the rule took longer than 0.1 s")
+
+
+def test_a_rule_that_changes_what_it_was_given_changes_that_alone(
+    app: Application, emulator: Emulator, table: str
+) -> None:
+    """Also when it is asked twice, and whomever it makes of the request."""
+    losing = replace(app, entities=LosesAnswers(emulator.client("dynamodb"), table))
+    assert said(direct(event(request(1, "scribble")), losing)) == (200, {"id": "r1", "status": "accepted"})
+    assert said(direct(event(request(1, "scribble")), app)) == (208, {"id": "r1"})
+    assert document(app) == {"data": {}, "n": 1}
+    assert set(app.entities.load(["k"])["k"].writers) == {"w"}
+
+
+class TakesNone(Entities):
+    """A table that never takes some documents, and says why."""
+
+    reason = "ValidationException: Item size to update has exceeded the maximum allowed size"
+    takes_marks = True
+
+    def save(self, writes: Any) -> dict[str, str | None]:
+        (write,) = writes
+        if self.takes_marks and write.becomes.document is None:
+            return super().save(writes)
+        return {write.key: self.reason}
+
+
+@pytest.mark.parametrize("takes_marks", [True, False])
+def test_what_the_table_never_takes_is_quarantined(
+    app: Application, emulator: Emulator, table: str, bucket: str, takes_marks: bool
+) -> None:
+    refusing = TakesNone(emulator.client("dynamodb"), table)
+    refusing.takes_marks = takes_marks
+    status, body = said(direct(event(request(1)), replace(app, entities=refusing)))
+    assert (status, body["status"]) == (422, "quarantined")
+    assert body["error"] == f"the table does not take what comes of it: {TakesNone.reason}"
+    (kept,) = emulator.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+    assert kept["Key"].startswith("quarantine/dt=2025-11-24/direct/")
+    found = app.entities.load(["k"])
+    assert [entity.document for entity in found.values()] == [None] * takes_marks
+
+
+def test_a_table_that_takes_nothing_at_all_is_for_later(
+    app: Application, emulator: Emulator, table: str, bucket: str
+) -> None:
+    refusing = TakesNone(emulator.client("dynamodb"), table)
+    refusing.reason, refusing.takes_marks = "ValidationException: the key has another name", False
+    assert direct(event(request(1)), replace(app, entities=refusing))["statusCode"] == 503
+    assert "Contents" not in emulator.client("s3").list_objects_v2(Bucket=bucket)
+    refusing.has_saved = True
+    assert direct(event(request(1)), replace(app, entities=refusing))["statusCode"] == 422
+
+
+@pytest.mark.parametrize("client", ["\t", "\x00", "\ufffe", "a\nb"])
+def test_a_client_whom_sns_cannot_name_is_answered(app: Application, client: str) -> None:
+    assert said(direct(event(request(1, client=client)), app)) == (200, {"id": "r1", "status": "accepted"})
+
+
+def test_a_signature_that_cannot_be_looked_at_is_for_later(app: Application, emulator: Emulator) -> None:
+    class Trusting(Trust):
+        def verified(self, arrivals: Any) -> Any:
+            return ()
+
+    assert direct(event(request(1)), replace(app, trust=Trusting()))["statusCode"] == 503
+
+
+def test_what_nobody_foresaw_is_told_so(app: Application, emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(Entities):
+        def load(self, keys: Any) -> dict[str, Entity]:
+            raise LookupError("nobody foresaw this")
+
+    status, body = said(direct(event(request(1)), replace(app, entities=Odd(emulator.client("dynamodb"), "t"))))
+    assert (status, body) == (500, {"error": "it may be applied or not"})
+    assert "nobody foresaw this" in caplog.text
+
+
+def test_what_is_no_base64_is_no_request(app: Application) -> None:
+    bad: Any = {"requestContext": {"timeEpoch": NOW}, "body": "a", "isBase64Encoded": True}
+    assert direct(bad, app)["statusCode"] == 400
 
 
 def test_a_key_that_stays_contended_is_for_later(app: Application, emulator: Emulator, table: str) -> None:

@@ -1,9 +1,11 @@
-"""The apply function in processes of its own, as Lambda runs it: over a rule that ends them its shard goes on."""
+"""The functions in processes of their own, as Lambda runs them: a rule that ends them holds up no shard, and its client
+hears of it."""
 
 import json
 import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tidemill_local.sweeper import Groups
 
 HERE = Path(__file__).parent
 SHARD = "shardId-000000000000"
+SLEEPING = " (killing_rules.py:26, in sleep)"
 TIMEOUT = 6.0
 """The function's, in seconds."""
 
@@ -29,16 +32,17 @@ def deliveries(make_table: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def invoke(
+def start(
     emulator: Emulator, table: str, deliveries: str, bucket: str, topic: str, stream: str, tmp_path: Path
-) -> Iterator[Invoke]:
-    """Invokes the function in the environment that is there, or a new one; None when it fails, which ends it."""
+) -> Iterator[Callable[[str], Invoke]]:
+    """Invokes a function, by its handler, in the environment that is there, or a new one; None when it fails, which
+    ends it."""
     own = ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
     variables = {f"AWS_LAMBDA_{name}": "x" for name in own} | {
         **emulator.environment,
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
-        "_HANDLER": "tidemill_consumers.apply.handler",
+        "TMPDIR": str(tmp_path),
         "TIDEMILL_RULES": "killing_rules",
         "TIDEMILL_RETENTION_HOURS": "24",
         "TIDEMILL_REMEMBERED_MIB": "16",
@@ -53,9 +57,9 @@ def invoke(
     }
     live: list[Environment] = []
 
-    def run(event: Any) -> dict[str, Any] | None:
+    def run(handler: str, event: Any) -> dict[str, Any] | None:
         if not live:
-            live.append(Environment(variables, HERE, [], Groups(tmp_path)))
+            live.append(Environment(variables | {"_HANDLER": handler}, HERE, [], Groups(tmp_path)))
             assert live[0].initialise("id", 30) is None
         assert live[0].is_ready()
         invocation = Invocation("id", json.dumps(event).encode(), "arn", "trace")
@@ -69,9 +73,14 @@ def invoke(
             case other:
                 raise AssertionError(other)
 
-    yield run
+    yield lambda handler: partial(run, handler)
     for environment in live:
         environment.close()
+
+
+@pytest.fixture
+def invoke(start: Callable[[str], Invoke]) -> Invoke:
+    return start("tidemill_consumers.apply.handler")
 
 
 @pytest.fixture
@@ -132,5 +141,35 @@ def test_a_shard_goes_on_over_a_rule_that_ends_the_function_and_its_neighbours_a
     s3 = emulator.client("s3")
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
     kept = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
-    found_reasons = sorted((one["id"], one["reason"].removesuffix(" (killing_rules.py:26, in sleep)")) for one in kept)
+    found_reasons = sorted((one["id"], one["reason"].removesuffix(SLEEPING)) for one in kept)
     assert found_reasons == [("r2", reason), ("r5", reason)]
+
+
+@pytest.mark.parametrize(
+    ("cmd", "ends", "reason"),
+    [
+        ("leave", True, "the rule ended the process"),
+        ("block", True, "the rule took longer than 0.5 s, and no signal reached it"),
+        ("sleep", False, "the rule took longer than 0.5 s"),
+    ],
+)
+def test_a_direct_request_whose_rule_ends_the_function_is_quarantined_when_it_comes_again(
+    emulator: Emulator, table: str, start: Callable[[str], Invoke], cmd: str, ends: bool, reason: str
+) -> None:
+    invoke = start("tidemill_consumers.direct.handler")
+
+    def call(n: int, cmd: str) -> tuple[int, Any] | None:
+        request = Request(id=f"r{n}", cmd=cmd, key="k", client="c", writer="w", counter=n, data={})
+        found = invoke({"requestContext": {"timeEpoch": 1_764_000_000_000 + n}, "body": encode(request).decode()})
+        return None if found is None else (found["statusCode"], json.loads(found["body"]))
+
+    assert call(1, "count") == (200, {"id": "r1", "status": "accepted"})
+    if ends:
+        assert call(2, cmd) is None
+    for n in (2, 3, 3):  # another of the command costs no other process
+        found = call(n, cmd)
+        assert found is not None
+        assert (found[0], found[1]["id"], found[1]["status"]) == (422, f"r{n}", "quarantined")
+        assert found[1]["error"].removesuffix(SLEEPING) == reason
+    assert call(4, "count") == (200, {"id": "r4", "status": "accepted"})
+    assert Entities(emulator.client("dynamodb"), table).load(["k"])["k"].document == {"n": 2}

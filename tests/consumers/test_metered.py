@@ -79,7 +79,7 @@ def test_a_batch_says_what_it_used(stream: str, capsys: pytest.CaptureFixture[st
 def test_a_direct_request_says_what_it_used_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         body = view(number, "content/3").decode()
-        answer = metered.direct_handler({"requestContext": {"timeEpoch": 1_764_000_000_000}, "body": body}, None)
+        answer = metered.direct_handler({"requestContext": {"timeEpoch": 1_764_000_000_000}, "body": body}, Context())
         assert answer["statusCode"] == 200
         one = {"read_calls": 1, "write_calls": 1, "read_units": 1.0, "write_units": 1.0}
         assert used(capsys.readouterr().out) == one

@@ -174,13 +174,13 @@ MUTANTS = [
     Mutant(
         "receipts are dropped for what is skipped",
         PLAN,
-        "        if known:\n            self._receipt(arrival, known)\n",
+        "        if known:\n            self._receipt(arrival, client, known)\n",
         "",
     ),
     Mutant(
         "a redelivery's plain outcome is not answered",
         PLAN,
-        '            self._receipt(arrival, Reply(request_id, "accepted"))\n            return\n',
+        '            self._receipt(arrival, client, Reply(request_id, "accepted"))\n            return\n',
         "            return\n",
     ),
     Mutant(

@@ -97,7 +97,7 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
         rule: the rule.
         document: the entity's, which stays as it is.
         is_flat: whether the document is known to hold no objects and lists.
-        arrival: the request. A rule may change its `data`: see `core.batch.fresh`.
+        arrival: the request, which a rule may change, its frozen fields too: see `core.batch.fresh`.
         emitted: how many follow-up requests its entity has emitted before.
         watch: is told while the rule, or anything of it, is at work.
     """

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from tidemill.request import Document, Json, Reply, Request, encode
+from tidemill.request import Document, Json, Reply, Request, Was, encode
 
 State: TypeAlias = Document | None
 """An entity's document as a rule sees it; None where there is none (yet, or any more)."""
@@ -118,7 +118,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def encoded(self) -> bytes:
-        """The request as it was before any rule: what a rule is given as `request.data`, it may change."""
+        """The request as it was before any rule: what a rule is given, it may change."""
         return self.payload if self.rewritten is None else self.rewritten
 
 
@@ -133,17 +133,27 @@ def rewritten(request: Request, payload: bytes) -> bytes | None:
     return None if encoded == payload else encoded
 
 
-class _Data(msgspec.Struct, frozen=True):
+class _Encoded(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
+    """A request's fields. What the place in the stream made of bytes without a contract need not keep to it."""
+
+    id: str
+    cmd: str
     data: Document
+    key: str | None = None
+    client: str | None = None
+    writer: str | None = None
+    counter: int | None = None
+    at: int | None = None
+    was: Was | None = None
+    sig: str | None = None
 
 
-_data_decoder = msgspec.json.Decoder(_Data)
+_decoder = msgspec.json.Decoder(_Encoded)
 
 
 def fresh(arrival: Arrival) -> Arrival:
     """The arrival as it was before any rule, to be planned again."""
-    data = _data_decoder.decode(arrival.encoded).data
-    return replace(arrival, request=replace(arrival.request, data=data))
+    return replace(arrival, request=Request(**asdict(_decoder.decode(arrival.encoded))))
 
 
 class Asker(NamedTuple):

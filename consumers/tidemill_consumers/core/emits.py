@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 from tidemill.request import Request, decode, encode
 from tidemill.sendable import UnsendableRequest, to_payload
-from tidemill_consumers.core.batch import Arrival, Emit, Emitted
+from tidemill_consumers.core.batch import Arrival, Emit, Emitted, fresh
 from tidemill_consumers.core.streams import stream_of_shard
 
 MAX_EMIT_BYTES = 16 * 1024
@@ -69,7 +69,7 @@ def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple
         emits: what its rule asks for, each an Emit unless the rule is wrong.
         emitted: how many its entity has emitted before: their counters go on from there.
     """
-    cause, proof = arrival.request, arrival.proof
+    cause, proof = fresh(arrival).request, arrival.proof  # the rule may have changed its own
     proven = proof.client if proof else None
     requests: list[Request] = []
     size = 0

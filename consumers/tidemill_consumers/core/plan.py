@@ -31,6 +31,7 @@ from tidemill_consumers.core.batch import (
     Verified,
     Write,
     Writer,
+    fresh,
 )
 from tidemill_consumers.core.emits import EMITTERS, kept_bytes
 from tidemill_consumers.core.fitting import (
@@ -201,7 +202,8 @@ class _Folding:
         self.latest: dict[str, Arrival] = {}
         """Shard -> the last that was taken and is no redelivery; its mark in the end."""
         self.writers = dict(entity.writers)
-        self._newest: dict[str, Arrival] = {}  # by writer; they become its counter and checksum in the end
+        self._counters: dict[str, int] = {}  # the newest's, by writer, as they were before their rules
+        self._newest: dict[str, Arrival] = {}  # by writer; they become its time and checksum in the end
         self._outcomes: dict[str, str] = {}
         self._outcome_bytes = 0  # those of what is emitted among them
         self._accepted: set[str] = set()  # the plain ones of this delivery, which are not among the outcomes
@@ -239,20 +241,26 @@ class _Folding:
             self._since.setdefault(shard, arrival.position)
         self.latest[shard] = arrival
         proof = arrival.proof
+        # Read before a rule is asked, who may change it.
+        client, writer, counter = request.client, request.writer, request.counter
+        is_counted = writer is not None and counter is not None
         if proof is not None and proof.problem is not None:
             # Before anything is made of its writer: whoever forged it must not use up the counters of another.
-            self._answer(arrival, self._to_quarantine(arrival, proof.problem))
+            self._answer(arrival, client, is_counted, self._to_quarantine(arrival, proof.problem))
         elif self._is_surely_new(request):
-            self._newest[request.writer or ""] = arrival
-            self._answer(arrival, self._apply(arrival))
+            self._counters[writer or ""] = counter or 0
+            self._newest[writer or ""] = arrival
+            self._answer(arrival, client, is_counted, self._apply(arrival))
         elif self._is_producers_duplicate(arrival) or self._is_known_by_id(request):
             self._repeat(arrival)
         elif self._reuses_counter(request):
-            self._answer(arrival, self._to_quarantine(arrival, "the writer's counter was used before"))
+            reason = "the writer's counter was used before"
+            self._answer(arrival, client, is_counted, self._to_quarantine(arrival, reason))
         else:
-            if _is_counted(request):
-                self._newest[request.writer or ""] = arrival
-            self._answer(arrival, self._apply(arrival))
+            if is_counted:
+                self._counters[writer or ""] = counter or 0
+                self._newest[writer or ""] = arrival
+            self._answer(arrival, client, is_counted, self._apply(arrival))
 
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
@@ -262,8 +270,7 @@ class _Folding:
         marks = fitting_marks(in_retention)
         self.evicted_marks = len(in_retention) - len(marks)
         for name, arrival in self._newest.items():
-            request = arrival.request
-            self.writers[name] = Writer(request.counter or 0, arrival.arrived, _checksum(arrival))
+            self.writers[name] = Writer(self._counters[name], arrival.arrived, _checksum(arrival))
         emits = (*self._of_other_shards(marks), *self.emits) if before.emits or self.emits else ()
         recent: dict[str, str] = {}
         if before.recent or self._outcomes:  # most entities keep none
@@ -317,6 +324,7 @@ class _Folding:
 
     def _apply(self, arrival: Arrival) -> Reply:
         request = arrival.request
+        request_id = request.id
         rule = self._rules.get(request.cmd)
         if rule is None:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
@@ -324,17 +332,17 @@ class _Folding:
             return self._to_quarantine(arrival, problem)
         outcome = ask(rule, self._document, self._is_flat, arrival, self._emitted, self._watch)
         if isinstance(outcome, Taken):
-            return self._accept(arrival, outcome)
+            return self._accept(arrival, request_id, outcome)
         if isinstance(outcome, Rejected):
-            return Reply(request.id, "rejected", error=_brief(outcome.reason))
-        return self._to_quarantine(arrival, outcome.reason, outcome.trace)
+            return Reply(request_id, "rejected", error=_brief(outcome.reason))
+        return self._to_quarantine(fresh(arrival), outcome.reason, outcome.trace)
 
-    def _accept(self, arrival: Arrival, taken: Taken) -> Reply:
+    def _accept(self, arrival: Arrival, request_id: str, taken: Taken) -> Reply:
         if taken.requests:
             self._emitted += len(taken.requests)
             self._emit(Emitted(arrival.shard, arrival.position, taken.requests))
         self._document, self._is_flat = taken.state, taken.is_flat
-        return Reply(arrival.request.id, "accepted", data=taken.answer)
+        return Reply(request_id, "accepted", data=taken.answer)
 
     def _emit(self, emitted: Emitted) -> None:
         self.emits.append(emitted)
@@ -355,9 +363,9 @@ class _Folding:
 
     def _counter_of(self, writer: str) -> int | None:
         """The highest so far."""
-        newest = self._newest.get(writer)
+        newest = self._counters.get(writer)
         if newest is not None:
-            return newest.request.counter
+            return newest
         last = self.writers.get(writer)
         return None if last is None else last.counter
 
@@ -406,24 +414,24 @@ class _Folding:
 
     def _repeat(self, arrival: Arrival) -> None:
         """Answer again, if the answer is still known; what is not was answered before."""
-        request_id = arrival.request.id
+        request_id, client = arrival.request.id, arrival.request.client
         if request_id in self._accepted:
-            self._receipt(arrival, Reply(request_id, "accepted"))
+            self._receipt(arrival, client, Reply(request_id, "accepted"))
             return
         known = self._outcome_of(request_id)
         self._keep(request_id, known)
         if known:
-            self._receipt(arrival, known)
+            self._receipt(arrival, client, known)
 
-    def _answer(self, arrival: Arrival, reply: Reply) -> None:
+    def _answer(self, arrival: Arrival, client: str | None, is_counted: bool, reply: Reply) -> None:
         # The usual outcome need not be kept: a repeat of a writer's request is known by its counter.
         # One that was redriven may have an earlier outcome, which must not be told again.
-        is_usual = _is_counted(arrival.request) and reply.status == "accepted" and reply.data is None
+        is_usual = is_counted and reply.status == "accepted" and reply.data is None
         if not is_usual or self._is_known(reply.id):
             self._keep(reply.id, reply)
         else:
             self._accepted.add(reply.id)
-        self._receipt(arrival, reply)
+        self._receipt(arrival, client, reply)
 
     def _outcome_of(self, request_id: str) -> Reply | None:
         text = self._outcomes.get(request_id) or self._before.recent.get(request_id)
@@ -444,9 +452,9 @@ class _Folding:
         self._outcome_bytes += size
         self.is_full = len(self._outcomes) >= MAX_OUTCOMES or self._outcome_bytes >= self._room
 
-    def _receipt(self, arrival: Arrival, reply: Reply) -> None:
-        if arrival.request.client is not None:
-            self.receipts.append(Receipt(arrival.request.client, reply, arrival.position))
+    def _receipt(self, arrival: Arrival, client: str | None, reply: Reply) -> None:
+        if client is not None:
+            self.receipts.append(Receipt(client, reply, arrival.position))
 
 
 def _unverified(arrival: Arrival) -> str | None:

@@ -151,17 +151,16 @@ class FunctionRuntime:
 
         return handle
 
-    def _environment(self, config: Config, code: bytes, stream: str) -> tuple[Environment, Path]:
-        """A new environment, and the folder that is its own."""
+    def _environment(self, config: Config, code: bytes, stream: str, tmp: Path) -> tuple[Environment, Path]:
+        """A new environment, and the folder that is its own; its temporary files lie where an earlier one's did."""
         root = Path(self._service._provided_runtime_code_dir(code))
         own = Path(tempfile.mkdtemp(prefix="function-"))
-        (own / "tmp").mkdir()
         for layer in config.get("Layers") or ():
             if archive := self._service._resolve_layer_zip(layer):
                 zipfile.ZipFile(io.BytesIO(archive)).extractall(own / "opt")
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         packages = [own / "opt/python/lib" / version / "site-packages", own / "opt/python"]
-        temporary = {"HOME": str(own / "tmp"), "TMPDIR": str(own / "tmp")}
+        temporary = {"HOME": str(tmp), "TMPDIR": str(tmp)}
         variables = temporary | self._variables(config, stream) | {"LAMBDA_TASK_ROOT": str(root)}
         return Environment(variables, root, packages, Groups(Path(os.environ["TMPDIR"]))), own
 

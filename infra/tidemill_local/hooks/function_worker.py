@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 import threading
 import time
 import uuid
@@ -21,8 +22,9 @@ from tidemill_local.hooks.function_environment import Answer, Environment, Failu
 Config: TypeAlias = Mapping[str, Any]
 """A function's configuration, as GetFunctionConfiguration gives it."""
 
-Open: TypeAlias = Callable[[Config, bytes, str], tuple[Environment, Path]]
-"""A function's configuration, its code as a zip and the log's stream -> an environment, and the folder it has alone."""
+Open: TypeAlias = Callable[[Config, bytes, str, Path], tuple[Environment, Path]]
+"""A function's configuration, its code as a zip, the log's stream and a folder for temporary files, which may hold some
+-> an environment, and the folder it has alone."""
 
 INIT_SECONDS = 10
 """How long loading the function's code may take, before it is tried again as part of the invocation."""
@@ -65,7 +67,8 @@ class Worker:
         self._lock = threading.Lock()
         self._retired = False
         self._environment: Environment | None = None
-        self._folder = Path()
+        self._folder: Path | None = None
+        self._temporary = Path(tempfile.mkdtemp(prefix="function-"))  # outlives a process, as on AWS
         self._stream = ""
 
     def run(self, invocation: Invocation) -> Outcome:
@@ -90,6 +93,7 @@ class Worker:
         # An invocation is not disturbed: it goes on with the old code, as on AWS, and comes here when it is done.
         if self._retired and self._lock.acquire(blocking=False):
             self._close()
+            shutil.rmtree(self._temporary, ignore_errors=True)
             self._lock.release()
 
     def _answer(self, invocation: Invocation, log: _Log) -> Answer:
@@ -127,7 +131,7 @@ class Worker:
 
     def _initialised(self, phase: str, timeout: float, log: _Log) -> tuple[Environment, Failure | None]:
         self._close()
-        environment, self._folder = self._open(self.config, self._code, self._stream)
+        environment, self._folder = self._open(self.config, self._code, self._stream, self._temporary)
         self._environment = environment
         begin = time.monotonic()
         failure = environment.initialise(log.request_id, timeout)
@@ -141,6 +145,7 @@ class Worker:
         if self._environment:
             self._environment.close()
             self._environment = None
+        if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 

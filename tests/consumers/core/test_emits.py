@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tidemill.request import Request, encode
-from tidemill_consumers.core.batch import Arrival, Emit, Emitted, Position, Proof
+from tidemill_consumers.core.batch import Arrival, Emit, Emitted, Position, Proof, with_request
 from tidemill_consumers.core.emits import (
     EMITTER,
     MAX_EMIT_BYTES,
@@ -43,7 +43,7 @@ def test_an_id_is_of_the_cause_and_the_place() -> None:
     emits = (Emit("a", "x"), Emit("a", "x"))
     ids = [one.id for one in requests(*emits)]
     assert ids == [one.id for one in requests(*emits, emitted=9)], "the same when the cause is planned again"
-    others = requests(*emits, arrival=replace(ARRIVAL, request=replace(CAUSE, id="j")))
+    others = requests(*emits, arrival=with_request(ARRIVAL, replace(CAUSE, id="j")))
     assert len({*ids, *(one.id for one in others)}) == 4
     assert {UUID(one).version for one in ids} == {5}
 

@@ -21,6 +21,7 @@ from tidemill_consumers.core.batch import (
     Position,
     Proof,
     Rejected,
+    Rule,
     Rules,
     State,
     Time,
@@ -825,3 +826,44 @@ def test_a_plan_ends_when_enough_is_to_be_quarantined() -> None:
     planned = plan(arrivals, {}, RULES, DAY)
     assert len(planned.writes) == MOST_QUARANTINED
     assert list(planned.not_begun) == [f"k{MOST_QUARANTINED}", f"k{MOST_QUARANTINED + 1}"]
+
+
+def scribbled(rule: Rule) -> Rule:
+    """A rule that first changes all of the request that it was given, frozen fields too."""
+
+    def scribbles(state: State, request: Request) -> Accepted | Rejected:
+        own = fresh(Arrival("s", Position(0, 0), 0.0, "k", request, encode(request))).request
+        for name in ("id", "cmd", "key", "client", "writer"):
+            msgspec.structs.force_setattr(request, name, "nobody's")
+        msgspec.structs.force_setattr(request, "counter", 99)
+        msgspec.structs.force_setattr(request, "at", 99)
+        request.data["x"] = 1
+        return rule(state, own)
+
+    return scribbles
+
+
+def test_a_rule_that_changes_its_request_changes_neither_whom_nor_what_the_plan_names() -> None:
+    rules = {name: rule for name, rule in RULES.items() if not isinstance(rule, Verified)}
+    rules["answer"] = lambda state, request: Accepted(state, {"id": request.id})
+    of_writer = [arrival(n, cmd) for n, cmd in enumerate(["append", "answer", "refuse", "explode", "tell"] * 2, 1)]
+    without = [arrival(n, cmd, writer=None) for n, cmd in enumerate(["append", "refuse", "explode", "tell"], 11)]
+    repeats = [arrival(20, "append"), arrival(20, "append"), arrival(20, "answer"), arrival(3, "refuse")]
+    batch = [*of_writer, *without, *(replace(one, position=Position(30 + n, 0)) for n, one in enumerate(repeats))]
+
+    def made(of: Rules) -> Write:
+        (write,) = plan([fresh(one) for one in batch], {}, of, DAY).writes
+        # The traces differ by the frame of the rule around.
+        return replace(write, quarantine=tuple(replace(one, trace=()) for one in write.quarantine))
+
+    assert made({name: scribbled(rule) for name, rule in rules.items()}) == made(rules)
+
+
+def test_an_arrival_is_as_it_came_however_a_rule_left_it() -> None:
+    event = Request(id="x" * 5000, cmd="event.track", key="k", data={"n": 1})  # longer than a client's may be
+    for request in (arrival(1).request, replace(arrival(2, writer=None).request, client=None, at=5, sig="s"), event):
+        before = msgspec.structs.asdict(request) | {"data": dict(request.data)}
+        one = Arrival("s", Position(1, 0), 0.0, "k", request, b"", None, "", encode(request))
+        scribbled(append)(None, one.request)
+        assert one.request.id == "nobody's"
+        assert fresh(one).request == Request(**before)
