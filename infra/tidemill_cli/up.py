@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,16 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
+from tidemill_cli.function_log import FunctionLog
 from tidemill_cli.result_file import check_writable
+from tidemill_cli.up_rules import Quarantined, RulesWatch
+from tidemill_local import kept_parameters
 from tidemill_local.deployment import DeploymentFailed
 from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
 from tidemill_local.files import write_whole
-from tidemill_local.function_code import RulesNotFound
+from tidemill_local.function_code import BUILT_IN, RulesNotFound
 from tidemill_local.hooks import state_files
 from tidemill_local.platform import Platform
 from tidemill_local.template import TemplateError
@@ -49,9 +53,17 @@ QUIET_SECONDS = 10.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="on 127.0.0.1; 0 chooses a free one")
-    parser.add_argument("--rules", default="tidemill_consumers.rules", help="the module that holds RULES")
     parser.add_argument(
-        "--state", type=Path, metavar="FOLDER", help="keep everything in FOLDER and go on from there, even after a kill"
+        "--rules",
+        metavar="MODULE",
+        help=f"the module that holds RULES (default: the folder's last, or {BUILT_IN}): seats for seats.py",
+    )
+    parser.add_argument("--reload", action="store_true", help="deploy the rules again whenever their files change")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FOLDER",
+        help="keep everything in FOLDER and go on from there, even after a kill, with its rules and parameters",
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="keep endpoint, outputs and mappings' state in PATH")
     parser.add_argument(
@@ -63,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a parameter of the template, such as BatchingWindowSeconds=1 or DirectEndpoint=on; NAME=@FILE takes what "
         f"a file holds; may be repeated. {SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
     )
-    parser.epilog = "example: tidemill up --rules shop.rules --parameter BatchingWindowSeconds=1"
+    parser.epilog = "example: tidemill up --rules shop.rules --reload --parameter BatchingWindowSeconds=1"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,20 +86,23 @@ def run(args: argparse.Namespace) -> int:
             check_writable(args.json)
         if args.state:
             state_files.check(args.state)
-        parameters = {**_secret(), **dict(args.parameter), "Rules": args.rules}
-        with Platform(args.port, parameters, say=_say, state=args.state) as platform:
-            for name, value in platform.emulator.environment.items():
-                _say(f"export {name}={value}")
-            for name, value in sorted(platform.outputs.items()):
-                _say(f"  {name:<26} {value}")
-            _say("running; Ctrl-C stops it")
+        parameters = _parameters(args)
+        watch = RulesWatch(parameters["Rules"])
+        quarantined, since = Quarantined(), int(time.time() * 1000)
+        with Platform(args.port, parameters, say=_say, heard=quarantined.heard, state=args.state) as platform:
+            if args.state:
+                kept_parameters.write(args.state, parameters)
+            _tell(platform)
+            log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since)
             with _shown() as show:
                 while True:
                     platform.emulator.check()
                     mappings = list(_mappings(platform))
-                    show.update(mappings)
+                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
+                        show.say(line)
+                    show.update(mappings, quarantined.count)
                     if args.json:
-                        _write(args.json, platform, mappings)
+                        _write(args.json, platform, mappings, quarantined.count)
                     time.sleep(POLL_SECONDS)
     except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, OSError) as error:
         print(f"tidemill up: {error}", file=sys.stderr)
@@ -95,6 +110,14 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say("stopped")
         return 0
+
+
+def _tell(platform: Platform) -> None:
+    for name, value in platform.emulator.environment.items():
+        _say(f"export {name}={value}")
+    for name, value in sorted(platform.outputs.items()):
+        _say(f"  {name:<26} {value}")
+    _say("running; Ctrl-C stops it")
 
 
 def _port(text: str) -> int:
@@ -130,6 +153,42 @@ def _secret() -> dict[str, str]:
     return {SECRET: given} if given else {}
 
 
+def _parameters(args: argparse.Namespace) -> dict[str, str]:
+    """Those that are given, and beside them what the folder's last platform was given."""
+    given = {**_secret(), **dict(args.parameter)} | ({"Rules": args.rules} if args.rules else {})
+    kept = kept_parameters.read(args.state) if args.state else {}
+    if kept is None:
+        kept = {}
+        if "Rules" not in given and (args.state / "snapshot").exists():
+            _say(f"{args.state} does not say with which rules it was run: now with {BUILT_IN}; --rules names others")
+    again = {name: value for name, value in kept.items() if name not in given}
+    if again:
+        told = (f"{name}={'…' if name == SECRET else value}" for name, value in sorted(again.items()))
+        _say(f"as {args.state} was run last: {', '.join(told)}")
+    return {"Rules": BUILT_IN, **kept, **given}
+
+
+def _functions(outputs: Mapping[str, str]) -> dict[str, str]:
+    """The stack's functions, by what their lines in the log begin with."""
+    wanted = {"apply": "ApplyFunctionName", "direct": "DirectFunctionName"}
+    return {label: outputs[output] for label, output in wanted.items() if output in outputs}
+
+
+def _followed(watch: RulesWatch, platform: Platform, *, reload: bool) -> Iterator[str]:
+    """What is said, and done, of rules whose files have changed."""
+    if not watch.have_changed():
+        return
+    if not reload:
+        yield f"the files of {watch.rules} have changed; what runs has not: start again, or use --reload"
+        return
+    try:
+        platform.reload()
+    except (RulesNotFound, DeploymentFailed) as error:
+        yield f"{watch.rules} is not loaded again, and runs on as it was: {error}"
+    else:
+        yield f"{watch.rules} is loaded again"
+
+
 def _mappings(platform: Platform) -> Iterator[dict[str, Any]]:
     """The state of each event source mapping."""
     for source in platform.event_sources:
@@ -154,9 +213,16 @@ class _Lines:
 
     def __init__(self) -> None:
         self._told: list[dict[str, Any]] = []
+        self._quarantined = 0
         self._at = time.monotonic()
 
-    def update(self, mappings: list[dict[str, Any]]) -> None:
+    def say(self, line: str) -> None:
+        _say(line)
+
+    def update(self, mappings: list[dict[str, Any]], quarantined: int) -> None:
+        if quarantined != self._quarantined:
+            self._quarantined = quarantined
+            _say(_quarantined(quarantined))
         busy = [one for one in mappings if one not in self._told and one["invocations"]]
         if busy and time.monotonic() - self._at >= QUIET_SECONDS:
             self._told, self._at = mappings, time.monotonic()
@@ -174,9 +240,13 @@ class _LiveTable:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def update(self, mappings: list[dict[str, Any]]) -> None:
+    def say(self, line: str) -> None:
+        self._live.console.print(Text(line), soft_wrap=True)
+
+    def update(self, mappings: list[dict[str, Any]], quarantined: int) -> None:
         names = ("source", "function", "invocations", "errors", "records", "waiting", "iterator_age_ms", "last_result")
-        table = Table(box=None, pad_edge=False)
+        caption = _quarantined(quarantined) if quarantined else None
+        table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
         for name in names:
             table.add_column(name.replace("_", " "), justify="left" if name in ("source", "function") else "right")
         for one in mappings:
@@ -194,11 +264,16 @@ def _shown() -> Iterator[_Lines | _LiveTable]:
         yield _Lines()
 
 
-def _write(path: Path, platform: Platform, mappings: list[dict[str, Any]]) -> None:
+def _quarantined(count: int) -> str:
+    return f"{count:,} quarantined; tidemill redrive lists them"
+
+
+def _write(path: Path, platform: Platform, mappings: list[dict[str, Any]], quarantined: int) -> None:
     state = {
         "endpoint": platform.emulator.endpoint_url,
         "outputs": dict(platform.outputs),
         "mappings": mappings,
+        "quarantined": quarantined,
     }
     write_whole(path, (json.dumps(state, indent=2) + "\n").encode())
 

@@ -95,8 +95,7 @@ def deploy(
     # Where the code lies follows from what it is, so a changed function is a changed template.
     values = parameters(document, {"CodeBucket": "", "CodeKey": "", **given})
     if not code:
-        code = function_code.build(str(values["Rules"]))
-        function_code.try_rules(str(values["Rules"]), code)
+        code = function_code.tried(str(values["Rules"]))
     values |= _upload(clients, place, code)
     parts = split(ask_concurrency(allow_statement_calls(document)), values, place)
     outputs = _create(clients.client("cloudformation"), stack, parts.template, values)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,20 +33,19 @@ TRIAL_SECONDS = 30
 
 # Ends at once either way: threads that the module has started are not waited for. What it prints is not told.
 _TRIAL = """
-import importlib, os, sys
-from collections.abc import Mapping
+import importlib, os, sys, traceback
 folder, name = sys.argv[1:]
 sys.path.insert(0, folder)
+from tidemill_consumers.core.routing import problem_of
 try:
     module = importlib.import_module(name)
-    if not hasattr(module, "RULES"):
-        why = "it has no RULES, a mapping of commands to rules"
-    elif not isinstance(module.RULES, Mapping):
-        why = f"its RULES is no mapping of commands to rules, but a {type(module.RULES).__name__}"
-    else:
+    why = problem_of(module.RULES) if hasattr(module, "RULES") else "it has no RULES, a mapping of commands to rules"
+    if why is None:
         os._exit(0)
 except BaseException as error:
-    why = f"{type(error).__name__}: {error}"
+    own = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
+    where = f" ({os.path.relpath(own[-1].filename, folder)}:{own[-1].lineno})" if own else ""
+    why = f"{type(error).__name__}: {error}{where}"
 sys.stderr.write(" ".join(why.split()))
 sys.stderr.flush()
 os._exit(1)
@@ -58,6 +58,31 @@ class RulesNotFound(Exception):
     """The module of rules is not where Python looks, or has no rules that can be had."""
 
 
+def tried(rules: str) -> bytes:
+    """The zip, whose rules have been imported once, as the functions will.
+
+    Raises:
+        RulesNotFound: see `build` and `try_rules`.
+    """
+    code = build(rules)
+    try_rules(rules, code)
+    return code
+
+
+def files_of(rules: str) -> dict[str, tuple[int, int]]:
+    """The files whose change makes other rules, each with its size and the time of its last change.
+
+    Raises:
+        RulesNotFound: there is no such module.
+    """
+    found = {}
+    for _, path in _files(_users(rules)):
+        with suppress(FileNotFoundError):  # an editor is about to put another in its place
+            status = path.stat()
+            found[str(path)] = status.st_size, status.st_mtime_ns
+    return found
+
+
 def build(rules: str) -> bytes:
     """The zip.
 
@@ -68,6 +93,7 @@ def build(rules: str) -> bytes:
     Raises:
         RulesNotFound: there is no such module.
     """
+    _check_name(rules)
     files = dict(item for package in PACKAGES for item in _files(_installed(package)))
     top = rules.partition(".")[0]
     if top not in PACKAGES:
@@ -134,6 +160,18 @@ def _users(rules: str) -> ModuleSpec:
     if spec is None:
         raise _not_found(rules)
     return spec
+
+
+def _check_name(rules: str) -> None:
+    parts = rules.split(".")
+    if rules.endswith(".py") or "/" in rules or "\\" in rules:
+        path = Path(rules)
+        name = ".".join(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))
+        where = f", from the folder {path.parent}" if path.is_absolute() or ".." in path.parts else ""
+        name = path.stem if where else name
+        raise RulesNotFound(f"the rules are named by their module, not by their file: --rules {name}{where}")
+    if not all(part.isidentifier() for part in parts):
+        raise RulesNotFound(f"{rules!r} is no name of a module, such as shop or shop.rules")
 
 
 def _not_found(rules: str) -> RulesNotFound:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tidemill_local import delivery_config
+from tidemill_local import delivery_config, function_code
 from tidemill_local.delivery_stream import DeliveryStream
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import DEFAULT_PORT, Emulator
@@ -29,6 +29,9 @@ class Platform:
         heard: told each answer of a function, as JSON.
         state: a folder that keeps everything, for the next platform that is given it; without one all is gone
             with the platform.
+
+    Raises:
+        RulesNotFound: on entering, before anything starts: the module of rules is not there, or does not load.
     """
 
     def __init__(
@@ -60,10 +63,11 @@ class Platform:
         return self._event_sources.sources if self._event_sources else []
 
     def __enter__(self) -> Self:
+        code = self._code()  # before anything starts: that is where most goes wrong
         self._say("starting the emulator")
         self.emulator.start()
         try:
-            self._start()
+            self._start(code)
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -87,9 +91,21 @@ class Platform:
         self.delivery_streams.clear()
         self.emulator.stop()
 
-    def _start(self) -> None:
+    def reload(self) -> None:
+        """Deploy the rules as they are now; invocations under way end with those from before.
+
+        Raises:
+            RulesNotFound: they cannot be had; those from before go on.
+            DeploymentFailed: CloudFormation gave up.
+        """
+        self._deployment = deploy(self.emulator, template_path(), self._parameters, code=self._code())
+
+    def _code(self) -> bytes:
+        return function_code.tried(self._parameters.get("Rules", function_code.BUILT_IN))
+
+    def _start(self, code: bytes) -> None:
         self._say("creating the stack")
-        self._deployment = deploy(self.emulator, template_path(), self._parameters)
+        self._deployment = deploy(self.emulator, template_path(), self._parameters, code=code)
         checkpoints = self.emulator.kept / "checkpoints"
         self._event_sources = EventSources(self.emulator, checkpoints, self._heard)
         self._event_sources.start()

@@ -19,6 +19,9 @@ MAX_DEPTH = 32
 MAX_KEY_CHARACTERS = 256
 """Longest ordering key: Kinesis allows a partition key of 256 Unicode characters."""
 
+MAX_NAME_CHARACTERS = 128
+"""Longest id, command or writer."""
+
 REDRIVE = "redrive/"
 """How the writer of a redriven request begins; its place in the quarantine follows."""
 
@@ -28,7 +31,7 @@ Json: TypeAlias = Any
 Document: TypeAlias = dict[str, Json]
 """A JSON object."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARACTERS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 

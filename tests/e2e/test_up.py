@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,3 +181,83 @@ def test_a_folder_that_cannot_hold_the_state_is_named_in_one_line(tmp_path: Path
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert folder in line
+
+
+def reserve(found: dict[str, Any]) -> None:
+    kinesis = EmulatorSession(found["endpoint"], "test", "test").client("kinesis")
+    with Producer(found["outputs"]["StreamName"], kinesis=kinesis) as producer:
+        producer.send("seat.reserve", key="seat/1", data={}, id="1").result(20)
+
+
+def functions(found: dict[str, Any]) -> Any:
+    return EmulatorSession(found["endpoint"], "test", "test").client("lambda")
+
+
+def code_of(found: dict[str, Any]) -> str:
+    name = found["outputs"]["ApplyFunctionName"]
+    return str(functions(found).get_function_configuration(FunctionName=name)["CodeSha256"])
+
+
+def document(found: dict[str, Any], key: str) -> Any:
+    table = EmulatorSession(found["endpoint"], "test", "test").client("dynamodb")
+    return table.get_item(TableName=found["outputs"]["TableName"], Key={"pk": {"S": key}})["Item"]["doc"]["M"]
+
+
+def until_said(process: subprocess.Popen[str], what: str) -> str:
+    """All that it says until it says this."""
+    said = ""
+    assert process.stdout
+    for line in process.stdout:
+        said += line
+        if what in line:
+            return said
+    raise AssertionError(f"it ended and did not say {what}: {said}")
+
+
+RULES = """\
+from tidemill_consumers.core.batch import Accepted
+
+
+def reserve(state, request):
+    print("asked")
+    return Accepted({"seats": request.data["count"]})
+
+
+RULES = {"seat.reserve": reserve}
+"""
+
+
+def test_rules_are_developed_with_their_log_at_hand_and_kept_with_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "seats.py").write_text(RULES)
+    window = ["--parameter", "BatchingWindowSeconds=0"]
+    with up(tmp_path, "--state", "kept", "--rules", "seats", "--reload", *window) as process:
+        found = state(tmp_path, lambda one: bool(one["mappings"]))
+        reserve(found)
+        said = until_said(process, "1 quarantined; tidemill redrive lists them")
+        state(tmp_path, lambda one: one["quarantined"] == 1)
+        code = code_of(found)
+        (tmp_path / "seats.py").write_text("RULES = {")
+        until_said(
+            process, "seats is not loaded again, and runs on as it was: the module seats has no rules to run: Synt"
+        )
+        assert code_of(found) == code
+        (tmp_path / "seats.py").write_text(RULES.replace('request.data["count"]', "7"))
+        until_said(process, "seats is loaded again")
+        assert code_of(found) != code
+        reserve(found)
+        state(tmp_path, lambda one: one["mappings"][0]["records"] == 2)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert "apply: asked\n" in said
+    assert "(seat.reserve, id 1, key seat/1): the rule raised KeyError: 'count' (seats.py:6, in reserve)\n" in said
+    assert re.search(r'apply:     File ".*/seats.py", line 6, in reserve\napply:       return Accepted', said)
+    (tmp_path / "up.json").unlink()
+    with up(tmp_path, "--state", "kept", "--parameter", "RuleSeconds=2") as process:
+        again = state(tmp_path, lambda one: bool(one["mappings"]))
+        settings = functions(again).get_function_configuration(FunctionName=again["outputs"]["ApplyFunctionName"])
+        assert settings["Environment"]["Variables"]["TIDEMILL_RULES"] == "seats"
+        assert settings["Environment"]["Variables"]["TIDEMILL_RULE_SECONDS"] == "2"
+        assert document(again, "seat/1") == {"seats": {"N": "7"}}
+        (tmp_path / "seats.py").write_text(RULES)
+        said = until_said(process, "the files of seats have changed; what runs has not: start again, or use --reload")
+    assert "as kept was run last: BatchingWindowSeconds=0, Rules=seats" in said

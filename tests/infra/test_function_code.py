@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_local.function_code import BUILT_IN, RulesNotFound, build, try_rules
+from tidemill_local.function_code import BUILT_IN, RulesNotFound, build, files_of, try_rules
 
 OWN = "tidemill_consumers"
 
@@ -67,6 +67,33 @@ def test_a_module_that_is_not_there_is_named_with_where_it_was_sought(shop: Path
         build(rules)
 
 
+@pytest.mark.parametrize(
+    ("rules", "remedy"),
+    [
+        ("seats.py", "--rules seats"),
+        ("shop/rules.py", "--rules shop.rules"),
+        ("./seats.py", "--rules seats"),
+        ("../seats.py", r"--rules seats, from the folder \.\."),
+        ("/srv/seats.py", "--rules seats, from the folder /srv"),
+        ("app\\seats", "not by their file"),
+        ("", "'' is no name of a module"),
+        (".shop", "'.shop' is no name of a module"),
+        ("my-shop", "'my-shop' is no name of a module"),
+    ],
+)
+def test_what_is_no_module_is_told_how_it_is_named(rules: str, remedy: str) -> None:
+    with pytest.raises(RulesNotFound, match=remedy):
+        build(rules)
+
+
+def test_the_files_of_a_package_are_known_by_size_and_time(shop: Path) -> None:
+    before = files_of("shop.rules")
+    assert {Path(name).name for name in before} == {"__init__.py", "rules.py", "prices.json"}
+    os.utime(shop / "rules.py", (1, 1))
+    after = files_of("shop.rules")
+    assert [Path(name).name for name in after if after[name] != before[name]] == ["rules.py"]
+
+
 USABLE = {
     "plain": "RULES = {}",
     "of its own kind": "import collections\nRULES = collections.ChainMap()",
@@ -79,11 +106,14 @@ UNUSABLE = {
     "import nothing_of_that_name": "ModuleNotFoundError: No module named 'nothing_of_that_name'",
     # It is beside the module, and not where the function looks.
     "import beside": "ModuleNotFoundError: No module named 'beside'",
-    "raise ValueError('two\\nlines')": "ValueError: two lines",
+    "raise ValueError('two\\nlines')": r"ValueError: two lines \(tried_rules\.py:1\)",
+    "import json\njson.loads('{')": r"JSONDecodeError: .* \(tried_rules\.py:2\)",
     "import sys\nsys.exit()": "SystemExit:",
     "import os\nos._exit(3)": "Python ended with 3",
     "": "it has no RULES",
-    "RULES = ['a']": "its RULES is no mapping .* but a list",
+    "RULES = ['a']": "RULES is no mapping .* but a list",
+    "RULES = {'a.b': 5}": r"RULES\['a\.b'\] is int, and must be a function",
+    "def f(state): pass\nRULES = {'a.b': f}": r"RULES\['a\.b'\] takes \(state\) \(tried_rules\.py:1, in f\), and must",
 }
 
 

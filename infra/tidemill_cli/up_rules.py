@@ -1,0 +1,51 @@
+"""The rules of a platform that runs: whether their files change, and how many requests they could not take.
+
+Room: command line.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+
+from tidemill_local.function_code import BUILT_IN, RulesNotFound, files_of
+
+
+class RulesWatch:
+    """Looks at the files of a module of rules, and of the package that it is in.
+
+    Args:
+        rules: the module. The built-in rules are never looked at: nobody develops them by this.
+    """
+
+    def __init__(self, rules: str) -> None:
+        self.rules = rules
+        self._known = self._now()
+
+    def have_changed(self) -> bool:
+        """Whether they have since this was asked last."""
+        before, self._known = self._known, self._now()
+        return before != self._known
+
+    def _now(self) -> dict[str, tuple[int, int]]:
+        if self.rules == BUILT_IN:
+            return {}
+        with suppress(RulesNotFound, OSError):
+            return files_of(self.rules)
+        return {}
+
+
+class Quarantined:
+    """How many requests went to the quarantine, by what the functions answer. Heard from several threads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def heard(self, answer: bytes) -> None:
+        """A function's answer, which need not be one of this project's."""
+        with suppress(ValueError, KeyError, TypeError):
+            more = int(json.loads(answer)["applied"]["quarantined"])
+            with self._lock:
+                self.count += more
