@@ -6,13 +6,14 @@ import gzip
 import json
 import socketserver
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock, Thread
+from time import sleep
 from typing import Any, TypeAlias
 
-Answer: TypeAlias = Callable[[dict[str, Any]], bytes]
-"""What is sent for a call's body: all bytes of an HTTP response, status line included."""
+Answer: TypeAlias = Callable[[dict[str, Any]], bytes | Iterable[bytes]]
+"""What is sent for a call's body: all bytes of an HTTP response, status line included, or one piece after the other."""
 
 
 def http(body: bytes, status: int = 200, *headers: str, kind: str = "application/x-amz-json-1.1") -> bytes:
@@ -42,6 +43,14 @@ def good(call: dict[str, Any]) -> bytes:
     summary = {"StreamStatus": "ACTIVE", "OpenShardCount": 1}
     answer = {"FailedRecordCount": 0, "Records": entries(call), "StreamDescriptionSummary": summary}
     return http(json.dumps(answer).encode())
+
+
+def dribbles(_: dict[str, Any]) -> Iterator[bytes]:
+    """An answer that never ends: a byte now and then, until whoever has asked hangs up."""
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 1000000\r\n\r\n"
+    while True:
+        sleep(0.01)
+        yield b" "
 
 
 def _with_entries(change: Callable[[list[Any]], list[Any]]) -> Answer:
@@ -159,15 +168,16 @@ class Service:
         self._answers = deque(answers)
         self._lock = Lock()
 
-    def answer(self, method: str, headers: dict[str, str], body: bytes) -> bytes:
-        """What is sent for it."""
+    def answer(self, method: str, headers: dict[str, str], body: bytes) -> Iterable[bytes]:
+        """What is sent for it, piece by piece."""
         call = json.loads(body or b"{}") if body[:1] in (b"", b"{") else {"body": body}
         with self._lock:
             self.calls.append(call)
             self.methods.append(method)
             self.headers.append(headers)
             answer = self._answers.popleft() if self._answers else self._usually
-        return answer(call)
+        answered = answer(call)
+        return [answered] if isinstance(answered, bytes) else answered
 
 
 @contextmanager
@@ -184,7 +194,8 @@ def service(*answers: Answer, usually: Answer = good) -> Iterator[Service]:
                 if name.lower() == b"expect":
                     self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            self.wfile.write(running.answer(method, headers, body))
+            for piece in running.answer(method, headers, body):
+                self.wfile.write(piece)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

@@ -319,7 +319,7 @@ class Core:
         pending, unknown = self.outbox.pending, self.outbox.unknown
         self.outbox.abandon(why or closed)
         if pending and why is None:
-            self.left = Left(pending, self.outbox.unknown - unknown, self._spool is not None)
+            self.left = Left(pending, self.outbox.unknown - unknown, 0 if self._spool is None else pending)
         if self._spool is not None:
             self._spool.close()
 

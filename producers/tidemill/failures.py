@@ -67,19 +67,20 @@ class Left(NamedTuple):
     Attributes:
         requests: how many.
         unknown: of those, requests that may be on the stream.
-        kept: whether a spool has them for the next producer.
+        kept: of those, requests that a spool has for the next producer.
     """
 
     requests: int
     unknown: int
-    kept: bool
+    kept: int
 
     def __str__(self) -> str:
-        then = (
-            "they stay in the spool for the next producer"
-            if self.kept
-            else "raise close_timeout, or give the producer a spool that keeps them for the next"
-        )
+        if self.kept == self.requests:
+            then = "they stay in the spool for the next producer"
+        elif self.kept:
+            then = f"{self.kept} of them stay in the spool for the next producer"
+        else:
+            then = "raise close_timeout, or give the producer a spool that keeps them for the next"
         return (
             f"{self.requests} requests were not acknowledged when the producer was to end: "
             f"{self.requests - self.unknown} were not sent, {self.unknown} may be on the stream; {then}"

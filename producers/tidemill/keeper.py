@@ -18,10 +18,12 @@ from math import inf
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
+from tidemill import bounded, ending
 from tidemill.buffer import Call, Record, Refused
-from tidemill.failures import BufferFull, ProducerClosed
+from tidemill.caller import Caller
+from tidemill.failures import BufferFull, Left, ProducerClosed
 from tidemill.herald import Herald
 from tidemill.log import log
 from tidemill.metrics import call_made, tell, tell_of_change
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tidemill.buffer import Outcome
+    from tidemill.caller import Makes
     from tidemill.core import Core, Ticket
     from tidemill.metrics import Observer
 
@@ -51,6 +54,12 @@ CHUNK = 1_000
 GRACE = 1.0
 """Seconds more that are waited for its threads, once they are to end."""
 
+BEGINNING = 5.0
+"""Seconds at most that the first request waits for the threads to begin: less than a thousandth, as a rule."""
+
+MOST_HUNG = 4
+"""Calls at most that were given up and have not come back: with so many, another one is waited for."""
+
 POLL = 0.5
 """Seconds after which one who asks looks whether the keeper is gone, for it may have left before it was asked."""
 
@@ -58,13 +67,6 @@ T = TypeVar("T")
 
 Draft: TypeAlias = "tuple[Ticket, str, str, str, float, float]"
 """A request on its way to the core: its handle, its key, the text before its counter and behind, now, its deadline."""
-
-
-class Makes(Protocol):
-    """What makes calls: a `Wire`."""
-
-    def put(self, call: Call) -> Sequence[Outcome] | Refused:
-        """Makes a call: what became of each record, or why the whole call failed."""
 
 
 class _Question(Generic[T]):
@@ -122,7 +124,10 @@ class Keeper:
         inbox: what is to be taken.
         size: characters of the requests in the inbox, about: `HEAD` and what is behind the counter, for each.
         naps: whether it will look into the inbox soon, and nobody need wake it for a request.
+        has_started: whether it may have taken something.
+        is_abandoned: whether it was held up when it was to end, and is not waited for.
         end: why it takes nothing any more; None while it does.
+        left: what was not acknowledged when it ended.
         is_gone: whether it has ended, so that nothing will come of what was put into the inbox since.
     """
 
@@ -131,15 +136,24 @@ class Keeper:
         self.news = News()
         self.inbox: SimpleQueue[Draft | _Question[object] | partial[None]] = SimpleQueue()
         self.size = 0
-        self.is_gone = False
+        self.has_started = self.is_abandoned = self.is_gone = False
+        self.left: Left | None = None
         self.end: ProducerClosed | None = None
         self._wire = wire
         self._observer = observer
+        self._caller = Caller(wire, self._own, self._made)
         self._herald = Herald()
         self._bell: SimpleQueue[None] = SimpleQueue()
-        self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self.naps = self._has_taken = self._is_calling = self._is_stopping = self._is_retiring = False
-        self._has_started = False
+        self.naps = self._has_taken = self._is_stopping = self._is_retiring = False
+        self._is_up = False
+        """Whether both threads are there."""
+        self._call: Call | None = None
+        """The call on its way."""
+        self._call_ends_by = inf
+        self._hung: list[Caller] = []
+        """Those whose call has been given up."""
+        self._claims: dict[str, Thread] = {}
+        """Has the one thread: `setdefault` is one step, so that there is never a second."""
         self._threads: dict[str, Thread] = {}
         self._told = 0
         self._stops_by = inf
@@ -147,10 +161,22 @@ class Keeper:
     # ---- any thread
 
     def start(self) -> None:
-        """Starts it. Two who do so at once, or one who was interrupted and does it again, start it once."""
-        if not self._has_started:
-            start(self._run, "tidemill-producer")
-            self._has_started = True
+        """Starts it. Two who do so at once, or one who was interrupted and does it again, start it once.
+
+        Raises:
+            ProducerClosed: the process is ending, and starts no threads any more.
+            RuntimeError: there can be no more threads.
+        """
+        if not self.has_started:
+            try:
+                start(self._run, "tidemill-producer")
+            except RuntimeError:
+                if ending.is_ending():
+                    raise ProducerClosed(ending.NO_THREADS) from None
+                raise
+            self.has_started = True
+        # A process that ends at once must find them: Python 3.12 starts none from then on.
+        self.news.wait_for(lambda: self._is_up or self.is_gone, BEGINNING)
 
     def look_after(self, handle: Ticket) -> None:
         """Sees to it that a request that was put into the inbox is taken soon.
@@ -174,6 +200,8 @@ class Keeper:
             TimeoutError: it took longer than `timeout` seconds.
         """
         self.news.check()
+        if self.is_abandoned:
+            raise self.closed()
         self.start()
         question = _Question(work)
         self.inbox.put(cast("_Question[object]", question))
@@ -200,16 +228,32 @@ class Keeper:
             Whether it has ended.
         """
         end = monotonic() + timeout
+        if not self.has_started and self._claim():  # nothing was sent, and ending needs no threads
+            self._stop(end)
+            self._end_core()
+            self._leave()
+            return True
         with suppress(ProducerClosed, TimeoutError):  # by another one; or a signer or a disk holds it up
             self.ask(partial(self._stop, end), timeout)
         return self.news.wait_for(lambda: self.is_gone, max(0.0, end - monotonic()) + GRACE)
 
+    def abandon(self) -> None:
+        """Ends it though it is held up, by a signer or a disk: it sends nothing more, and its inbox is refused."""
+        self._stop(-inf)
+        self.end = self.end or self.closed()
+        self.is_abandoned = True
+        lost, outbox = self._refuse_rest(), self.core.outbox
+        pending = outbox.pending
+        if pending + lost:
+            self.left = Left(pending + lost, outbox.doubtful, pending if self.core.is_patient else 0)
+
     def join(self) -> bool:
         """Waits for the ends of its threads, once it is stopped, and for what they had to say: whether they ended."""
         for thread in tuple(self._threads.values()):
-            thread.join(GRACE)
+            with suppress(RuntimeError, AssertionError):  # one that `threading` did not start, for it could not
+                thread.join(GRACE)
         self._herald.rest()
-        return not any(thread.is_alive() for thread in self._threads.values())
+        return not any(thread.is_alive() for thread in (*self._threads.values(), *(one.thread for one in self._hung)))
 
     def retire(self) -> None:
         """Ends it once all that it has been sent has ended, and waits for nothing."""
@@ -229,20 +273,57 @@ class Keeper:
     # ---- its thread
 
     def _run(self) -> None:
-        if self._threads.setdefault("keeper", current_thread()) is not current_thread():
+        if not self._claim():
             return
+        self._threads["keeper"] = current_thread()
         self._own()
         try:
-            caller = self._threads["caller"] = Thread(target=self._call, name="tidemill-caller", daemon=True)
-            caller.start()
+            self._caller.thread.start()
+            self._threads["caller"] = self._caller.thread
+            self._is_up = True
+            self.news.tell()
             while self.end is None:
                 self._turn()
+            self._end_core()
         except BaseException as error:
             self._fail(error)
-        self._calls.put(None)
-        self._refuse_rest()
+        self._end_calls()
+        self._leave()
+
+    def _claim(self) -> bool:
+        """Whether this thread is the keeper: the first that asks is."""
+        return self._claims.setdefault("keeper", current_thread()) is current_thread()
+
+    def _end_core(self) -> None:
+        self.core.end()
+        self.end = self.end or self.closed()
+        self._tell_observer()
+
+    def _end_calls(self) -> None:
+        """Nobody waits for a call any more, so that its thread need not either."""
+        self._caller.end()
+        if self._call is not None:
+            self._caller.cut()
+
+    def _leave(self) -> None:
+        left = self._what_is_left()
+        if self.left is None:
+            self.left = left
+            if left is not None and self.is_abandoned:  # whoever closed it knew of none
+                log.error("%s", left)
         self.is_gone = True
         self.news.tell()
+
+    def _what_is_left(self) -> Left | None:
+        """What was not acknowledged: in the core, or still in the inbox, of which nothing will be taken any more."""
+        lost = self._refuse_rest()
+        left = self.core.left
+        if not lost:
+            return left
+        if not self._is_stopping:  # nobody waits for its end, and would say it
+            log.error("%d requests were not sent: %s", lost, self.closed())
+            return left
+        return Left(lost, 0, 0) if left is None else left._replace(requests=left.requests + lost)
 
     def _own(self) -> None:
         """Makes this thread one of those that nobody and nothing foreign may hold up."""
@@ -257,15 +338,13 @@ class Keeper:
             self._tell_observer()
             due = min(due, self.core.tend(now))
         if self._is_done(now):
-            self.core.end()
             self.end = self.closed()
-            self._tell_observer()
         else:
             self._sleep(min(due, self._stops_by) - now)
 
     def _is_done(self, now: float) -> bool:
         """Whether it ends now: a call on its way is waited for, until it must end."""
-        if self._is_calling:
+        if self._call is not None:
             return self._is_stopping and self._stops_by <= now
         return self._is_stopping or (self._is_retiring and not self.core.outbox.pending)
 
@@ -330,13 +409,32 @@ class Keeper:
 
     def _hand_out(self, now: float) -> float:
         """Has the next call made, if there is one and none is on its way: when there is more to do."""
-        if not (self._is_calling or self._is_stopping):
+        if self._call is not None and self._call_ends_by <= now:
+            self._give_up(self._call, now)
+        if self._call is None and not self._is_stopping:
             call = self.core.next_call(now)
             if not isinstance(call, Call):
                 return call
-            self._is_calling = True
-            self._calls.put(call)
-        return self.core.tend(now)
+            self._call, self._call_ends_by = call, now + bounded.CALL_SECONDS
+            self._caller.make(call)
+        return min(self.core.tend(now), self._call_ends_by)
+
+    def _give_up(self, call: Call, now: float) -> None:
+        """Waits no more for a call that takes too long: its requests may be stored, and are sent again."""
+        self._hung = [one for one in self._hung if one.thread.is_alive()]
+        for one in (*self._hung, self._caller):
+            one.cut()
+        if len(self._hung) < MOST_HUNG:
+            with suppress(RuntimeError):  # there can be no more threads, so it is waited for
+                caller = Caller(self._wire, self._own, self._made)
+                caller.thread.start()
+                self._caller.end()
+                self._hung.append(self._caller)
+                self._caller, self._threads["caller"] = caller, caller.thread
+                problem = f"no answer in {bounded.CALL_SECONDS:.0f} s"
+                self._settle(call, Refused("CallTimeout", problem, again=True, lost=True), bounded.CALL_SECONDS)
+                return
+        self._call_ends_by = now + bounded.CALL_SECONDS
 
     def _tell(self) -> bool:
         """Wakes those who wait, if something has ended; says whether it has."""
@@ -366,28 +464,22 @@ class Keeper:
                 self._bell.get(timeout=min(seconds, NAP))
         self.naps = False
 
+    def _made(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
+        """A call has come back: in the caller's thread."""
+        self.inbox.put(partial(self._settle, call, answer, seconds))
+        self.wake()
+
     def _settle(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
+        if call is not self._call:
+            return  # it has been given up
         now = monotonic()
         made = call_made(call, answer, seconds, self.core.stats(now)) if self._observer else None
-        self._is_calling = False
+        self._call, self._call_ends_by = None, inf
         self.core.settle(call, answer, now)
         self._tell()
         if made and self._observer:
             made = made._replace(stats=self.core.stats(now))
             self._herald.tell(partial(tell, self._observer, made))
-
-    # ---- the caller's thread
-
-    def _call(self) -> None:
-        self._own()
-        while (call := self._calls.get()) is not None:
-            began = monotonic()
-            try:
-                answer = self._wire.put(call)
-            except BaseException as error:  # such as SystemExit of a hook in a client
-                answer = Refused(type(error).__name__, f"the client failed: {text_of(error)}", again=False, lost=True)
-            self.inbox.put(partial(self._settle, call, answer, monotonic() - began))
-            self.wake()
 
     # ---- the end
 
@@ -407,15 +499,18 @@ class Keeper:
             self.core.end(Refused(type(error).__name__, f"the producer failed: {problem}", again=False))
             self.core.note_refusals()
 
-    def _refuse_rest(self) -> None:
-        closed = self.closed()
+    def _refuse_rest(self) -> int:
+        """Refuses what is in the inbox: how many requests."""
+        closed, lost = self.closed(), 0
         with suppress(Empty):
             while True:
                 item = self.inbox.get_nowait()
                 if isinstance(item, tuple):
                     _lose(item[0], closed)
+                    lost += 1
                 elif isinstance(item, _Question):
                     item.refuse(closed)
+        return lost
 
 
 def _lose(handle: Ticket, error: Exception) -> None:

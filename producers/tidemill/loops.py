@@ -122,4 +122,7 @@ def _fail(future: Future[T], error: BaseException) -> None:
 
 
 def _start(function: Callable[[], None]) -> None:
-    start(function, "tidemill-call")
+    try:
+        start(function, "tidemill-call")
+    except RuntimeError:  # there can be no more threads, such as when the process is ending: then it blocks the loop
+        function()

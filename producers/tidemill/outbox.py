@@ -362,6 +362,12 @@ class Outbox:
         """Requests that are neither acknowledged nor given up."""
         return self._requests - self._acknowledged - self._refused
 
+    @property
+    def doubtful(self) -> int:
+        """Of those, requests that may be stored: they are on their way, or were and no answer came."""
+        outs = [lane.out for lane in self._lanes if lane.out is not None and (lane.is_in_flight or lane.out.doubtful)]
+        return sum(record.count for record in outs)
+
     # ---- lanes
 
     def _add(self, lane: _Lane, item: tuple[str, bytes], now: float) -> Record:

@@ -12,20 +12,11 @@ a repeat.
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 from contextlib import suppress
 from threading import Lock
-from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, SupportsIndex
+from typing import Any, NoReturn, Protocol, SupportsIndex
 from weakref import WeakSet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-BEFORE_CHILDREN = 100
-"""At the end of a process of multiprocessing: before it waits for its children (multiprocessing.util.Finalize)."""
 
 
 class Copied(Protocol):
@@ -51,38 +42,12 @@ class Unique:
 
 
 _looked_after: WeakSet[Copied] = WeakSet()
-_ends: dict[Callable[[], None], Any] = {}
-_began: dict[str, float] = {}
 
 
 def look_after(one: Copied) -> None:
     """Tells it when it is in a copy of its process."""
     _looked_after.add(one)
     _hear_of_restores()
-
-
-def at_exit(end: Callable[[], None]) -> None:
-    """Has a function called as the process ends, also one of multiprocessing, which ends without `atexit`."""
-    not_at_exit(end)
-    atexit.register(end)
-    processes: Any = sys.modules.get("multiprocessing.process")
-    if processes is not None and processes.parent_process() is not None:
-        from multiprocessing.util import Finalize
-
-        _ends[end] = Finalize(None, end, exitpriority=BEFORE_CHILDREN)
-
-
-def not_at_exit(end: Callable[[], None]) -> None:
-    """Takes that back."""
-    atexit.unregister(end)
-    finalizer = _ends.pop(end, None)
-    if finalizer is not None:
-        finalizer.cancel()
-
-
-def end_began() -> float:
-    """When the process began to end: when this was first asked. All that it holds shares the time of that end."""
-    return _began.setdefault("end", monotonic())
 
 
 def renew_connections(client: Any) -> None:
@@ -111,8 +76,6 @@ def renew_credentials(client: Any) -> None:
 
 
 def _after_fork() -> None:
-    _ends.clear()  # multiprocessing has forgotten them too
-    _began.clear()
     for one in list(_looked_after):
         one.begin_again(forked=True)
 

@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from tidemill import processes
+from tidemill import ending, processes
 from tidemill.core import Core, Ticket
 from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending
 from tidemill.keeper import HEAD, WAKING_SIZE, Keeper
@@ -207,13 +207,13 @@ class Producer(processes.Unique):
             if check:
                 self._wire.check()
             self._listener = Listener(replies, self._heard) if replies is not None else None
+            self._keeper = Keeper(core, self._wire, self._observer)
+            processes.look_after(self)
+            if core.outbox.pending:
+                self._open()
         except BaseException:
             core.end()
             raise
-        self._keeper = Keeper(core, self._wire, self._observer)
-        processes.look_after(self)
-        if core.outbox.pending:
-            self._open()
 
     @property
     def writer(self) -> str:
@@ -221,8 +221,16 @@ class Producer(processes.Unique):
         return self._core.writer.id
 
     def stats(self) -> Stats:
-        """What it has done so far."""
-        return self._ask(lambda: self._keeper.core.stats(monotonic()))
+        """What it has done so far.
+
+        Where a signer or a disk holds its thread up for more than a second: as far as can be seen from here, without
+        the requests that this thread has not taken yet.
+        """
+        core = self._keeper.core
+        try:
+            return self._ask(lambda: core.stats(monotonic()), monotonic())
+        except TimeoutError:
+            return core.stats(monotonic())
 
     def send(
         self,
@@ -251,7 +259,7 @@ class Producer(processes.Unique):
         Raises:
             UnsendableRequest: the contract does not allow it; names the field.
             BufferFull: too much is pending, and it is to raise.
-            ProducerClosed: the producer has been closed.
+            ProducerClosed: the producer has been closed, or the process has ended all of them.
             RuntimeError: a reply is wanted and the producer hears none.
             SpoolBroken: the spool cannot be written; the request is not accepted.
         """
@@ -334,6 +342,8 @@ class Producer(processes.Unique):
             StillPending: the keeper cannot even do that by `end`.
         """
         outbox = self._keeper.core.outbox
+        if not self._keeper.has_started or self._keeper.is_abandoned:
+            return []
         try:
             return self._ask(lambda: outbox.flush(monotonic()), end)
         except TimeoutError:
@@ -395,14 +405,19 @@ class Producer(processes.Unique):
         """Starts, at the first request.
 
         Raises:
-            ProducerClosed: it has ended.
+            ProducerClosed: it has ended, or the process is ending.
         """
+        ending.check()
         if self._closed:
             raise ProducerClosed("the producer is closed; make a new one")
         if self._is_copy and self._settings.get("spool") is not None:
             raise ProducerClosed(SPOOL_ELSEWHERE)
-        self._keeper.start()
-        processes.at_exit(self._close_at_exit)  # one that nobody closed still sends what it has
+        ending.hold(self._close_at_exit)  # one that nobody closed still sends what it has
+        try:
+            self._keeper.start()
+        except BaseException:
+            ending.let_go(self._close_at_exit)
+            raise
         self._is_open = True
 
     def _ask(self, work: Callable[[], T], end: float = inf) -> T:
@@ -412,7 +427,7 @@ class Producer(processes.Unique):
             TimeoutError: a signer or a disk holds the keeper up until `end`, and for a second at least.
         """
         keeper = self._keeper
-        if not keeper.is_gone:
+        if keeper.has_started and not keeper.is_gone:
             with suppress(ProducerClosed):
                 return keeper.ask(work, max(ANSWER, end - monotonic()))
         return work()
@@ -442,7 +457,7 @@ class Producer(processes.Unique):
 
     def _time_at_exit(self) -> float:
         """Seconds for closing as the process ends, without those of other producers and of an interrupted `close`."""
-        by = min(processes.end_began() + self._keeper.core.close_timeout, self._ends_by)
+        by = min(ending.began() + self._keeper.core.close_timeout, self._ends_by)
         return min(self._keeper.core.close_timeout, max(ANSWER, by - monotonic()))
 
     def _end(self, timeout: float | None, error: BaseException | None) -> None:
@@ -466,7 +481,7 @@ class Producer(processes.Unique):
         except (GivenUp, StillPending, ProducerClosed) as unsent:
             problem = unsent
         self._stop(end)
-        left = keeper.core.left
+        left = keeper.left
         if left is not None and not self._has_told:
             self._has_told = True
             log.error("%s", left)
@@ -487,13 +502,15 @@ class Producer(processes.Unique):
 
     def _stop(self, end: float) -> None:
         has_stopped = self._keeper.stop(max(0.0, end - monotonic()) + ANSWER)
+        if not self._keeper.is_gone:
+            self._keeper.abandon()
         if not self._is_joining:  # a thread must not be waited for amid waiting for it
             self._is_joining = True
             try:
                 has_stopped &= self._keeper.join()
             finally:
                 self._is_joining = False
-        processes.not_at_exit(self._close_at_exit)
+        ending.let_go(self._close_at_exit)
         if self._listener is not None and not self._is_copy:
             self._listener.close(max(ANSWER, end - monotonic()))
         if has_stopped:  # else a call is on its way, and its thread lets go of the connection as the process ends

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidemill import processes
+from tidemill.bounded import bounded
 from tidemill.region import make_client
 from tidemill.request import Receipts, RefusedRequest, Reply, Status, decode_receipts
 from tidemill.trouble import Trouble, pause, text_of
@@ -88,10 +89,11 @@ class Replies:
         if self._is_copy:
             processes.renew_connections(self._sqs)
             self._is_copy = False
-        self._delete_handed_over()
-        answer = self._sqs.receive_message(
-            QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=wait_seconds
-        )
+        with bounded():
+            self._delete_handed_over()
+            answer = self._sqs.receive_message(
+                QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=wait_seconds
+            )
         messages = answer.get("Messages", [])
         handles = [message["ReceiptHandle"] for message in messages]  # before any reply counts as seen
         replies = [reply for message in messages for reply in self._read(message)]

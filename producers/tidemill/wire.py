@@ -10,6 +10,7 @@ from threading import local
 from typing import TYPE_CHECKING, Any
 
 from tidemill.answers import outcomes, refused
+from tidemill.bounded import bounded
 from tidemill.buffer import Refused
 from tidemill.failures import REMEDIES, Misconfigured
 from tidemill.log import log
@@ -65,7 +66,8 @@ class Wire:
         from botocore.exceptions import ClientError
 
         try:
-            answer: Any = self.kinesis.describe_stream_summary(**self._where)
+            with bounded():
+                answer: Any = self.kinesis.describe_stream_summary(**self._where)
             strategy = answer["StreamDescriptionSummary"].get("RecordDistributionStrategy")
         except ClientError as error:
             self._check_refusal(refused(error.response).code, error)

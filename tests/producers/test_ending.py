@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from types_boto3_kinesis import KinesisClient
 
-from tidemill import NotAccepted, Producer, Spool, StillPending
+from tidemill import NotAccepted, Producer, ProducerClosed, Spool, StillPending
 
 PATIENCE = 60
 
@@ -63,6 +64,56 @@ def test_a_program_ends_though_nobody_answers_with_its_own_code_and_says_what_wa
         assert done.stderr.endswith("a bug\n")
 
 
+def at_exit(before: str, made: str, after: str) -> str:
+    """A program with functions that are called as it ends: one registered before it makes a producer, one after."""
+    functions = f"import atexit\ndef before(): {before}\ndef after(): {after}\n"
+    return f"{functions}atexit.register(before)\n{made}atexit.register(after)\n"
+
+
+SENDS = "print(p.send('a.b', key='k'))"
+
+NO_MORE_THREADS = """
+def refused(*_): raise RuntimeError("can't create new thread at interpreter shutdown")
+import tidemill.threads, threading
+def end(): tidemill.threads.start_new_thread = threading.Thread.start = refused
+atexit.register(end)
+"""
+"""As Python 3.12 does it."""
+
+
+def test_the_first_request_may_be_sent_by_what_is_called_as_the_program_ends() -> None:
+    done = run(at_exit("pass", MADE, SENDS))
+    assert done.stdout.startswith("Handle(")
+    assert ONE_NOT_SENT in done.stderr
+
+
+@pytest.mark.parametrize("used", ["", "p.send('a.b', key='k')\n"])
+def test_what_is_sent_after_the_end_of_all_producers_is_refused(used: str) -> None:
+    done = run(at_exit(SENDS, MADE + used, "pass"))
+    assert done.stdout == ""
+    assert "ProducerClosed: the process has ended all producers" in done.stderr
+    assert (ONE_NOT_SENT in done.stderr) == bool(used)
+
+
+def test_where_no_thread_can_be_started_any_more_the_first_request_is_refused_and_closing_is_not() -> None:
+    done = run(
+        at_exit("pass", MADE, f"p.flush(); p.stats(); q.close(); {SENDS}")
+        + f"q = Producer('q', check=False)\n{NO_MORE_THREADS}"
+    )
+    assert done.stdout == ""
+    assert "ProducerClosed: the process is ending, and starts no threads any more" in done.stderr
+    assert done.stderr.count("Traceback") == 1
+
+
+def test_what_a_producer_has_to_say_is_said_though_no_thread_can_be_started_any_more() -> None:
+    sends = "p.send('a.b', key='k'); import time; time.sleep(0.01)"
+    done = run(
+        f"import tidemill.herald; tidemill.herald.IDLE_SECONDS = 0\nimport atexit\n{MADE}{sends}\n{NO_MORE_THREADS}"
+    )
+    assert ONE_NOT_SENT in done.stderr
+    assert done.stderr.count("Could not connect to the endpoint URL") == 1
+
+
 PATIENT = MADE.replace("close_timeout=0.2", "close_timeout=1000")
 
 
@@ -81,8 +132,8 @@ def test_after_an_interrupted_close_the_end_of_the_program_takes_no_time_anew() 
 
 def test_the_time_of_a_programs_end_is_that_of_all_its_producers() -> None:
     program = PATIENT + (
-        "from tidemill import processes; from time import monotonic\n"
-        "processes.monotonic = lambda: monotonic() - 1000\n"  # so long others have taken
+        "from tidemill import ending; from time import monotonic\n"
+        "ending.monotonic = lambda: monotonic() - 1000\n"  # so long others have taken
         "p.send('a.b', key='k')\n"
     )
     done = run(program)
@@ -195,6 +246,105 @@ def test_what_was_given_up_is_a_note_too() -> None:
     with pytest.raises(ZeroDivisionError):
         block(made(Nobody(), ttl=0.01, close_timeout=PATIENCE), mine)
     assert "Expired" in mine.__notes__[0]
+
+
+def held(producer: Producer) -> Event:
+    """A gate before which the producer's thread waits."""
+    gate, waits = Event(), Event()
+
+    def wait() -> None:
+        waits.set()
+        gate.wait(PATIENCE)
+
+    producer._keeper.start()
+    producer._keeper.inbox.put(partial(wait))
+    assert waits.wait(PATIENCE)
+    return gate
+
+
+def test_what_was_not_taken_yet_is_counted_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tidemill.keeper.CHUNK", 1)
+    producer = made(Nobody(), linger=1e6)
+    producer.send("c", key="taken")
+    gate = held(producer)
+    producer._keeper.inbox.put(partial(producer._keeper._stop, 0.0))
+    handles = [producer.send("c", key=f"key-{n}") for n in range(3)]
+    gate.set()
+    with pytest.raises(StillPending, match=r"4 requests .* 4 were not sent, 0 may be on the stream") as raised:
+        producer.close()
+    assert raised.value.left == (4, 0, 0)
+    assert caplog.text.count("4 requests were not acknowledged") == 1
+    for handle in handles:
+        with pytest.raises(NotAccepted, match="Closed"):
+            handle.result(0)
+
+
+def test_what_a_thread_that_is_held_up_does_not_take_is_counted_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.keeper.GRACE", 0.01)
+    kinesis = Stuck()
+    producer = made(kinesis)
+    producer.send("c", key="on its way")
+    assert kinesis.called.wait(PATIENCE)
+    gate = held(producer)
+    handles = [producer.send("c", key=f"key-{n}") for n in range(3)]
+    with pytest.raises(StillPending) as raised:
+        producer.close(0)
+    assert raised.value.left == (4, 1, 0)
+    for handle in handles:
+        with pytest.raises(NotAccepted, match="Closed"):
+            handle.result(0)
+    with pytest.raises(ProducerClosed):
+        producer.send("c", key="k")
+    producer.flush()
+    gate.set()
+    kinesis.gate.set()
+    assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+
+
+def test_what_a_spool_has_of_a_producer_that_is_held_up_is_counted_as_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.keeper.GRACE", 0.01)
+    producer = made(Nobody(), spool=Spool(tmp_path), linger=1e6)
+    producer.send("c", key="k").done()
+    gate = held(producer)
+    with pytest.raises(StillPending, match=r"1 requests .* they stay in the spool") as raised:
+        producer.close(0)
+    assert raised.value.left == (1, 0, 1)
+    gate.set()
+    assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+    with Spool(tmp_path) as spool:
+        assert spool.pending == 1
+
+
+def test_stats_do_not_wait_for_a_thread_that_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    producer = made(Nobody(), linger=1e6)
+    producer.send("c", key="k")
+    assert producer.stats().pending == 1
+    gate = held(producer)
+    producer.send("c", key="k")
+    assert producer.stats().pending == 1  # as far as can be seen
+    gate.set()
+    while producer.stats().pending == 1:
+        pass
+    assert producer.stats().pending == 2
+    with pytest.raises(StillPending):
+        producer.close(0)
+
+
+def test_a_producer_that_was_never_used_ends_without_threads() -> None:
+    producer = made(Nobody())
+    producer.flush()
+    assert producer.stats().requests == 0
+    producer.close()
+    assert not producer._keeper.has_started
+    with pytest.raises(ProducerClosed):
+        producer.send("c", key="k")
 
 
 def test_waiting_at_the_end_is_not_silent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

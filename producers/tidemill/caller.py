@@ -1,0 +1,72 @@
+"""The caller: a thread that makes a producer's calls, one after the other.
+
+Room: SDK, I/O by the wire that it is given.
+"""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from tidemill.bounded import cut
+from tidemill.buffer import Refused
+from tidemill.trouble import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tidemill.buffer import Call, Outcome
+
+
+class Makes(Protocol):
+    """What makes calls: a `Wire`."""
+
+    def put(self, call: Call) -> Sequence[Outcome] | Refused:
+        """Makes a call: what became of each record, or why the whole call failed."""
+
+
+class Caller:
+    """Makes calls in a thread of its own.
+
+    Args:
+        wire: makes them.
+        begins: is called in the thread first.
+        made: is told of each what became of it, and the seconds that it took; in the thread.
+    """
+
+    def __init__(
+        self,
+        wire: Makes,
+        begins: Callable[[], None],
+        made: Callable[[Call, Sequence[Outcome] | Refused, float], None],
+    ) -> None:
+        self._wire = wire
+        self._begins = begins
+        self._made = made
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self.thread = Thread(target=self._run, name="tidemill-caller", daemon=True)
+
+    def make(self, call: Call) -> None:
+        """Makes a call, once those before it have been made."""
+        self._calls.put(call)
+
+    def end(self) -> None:
+        """Ends the thread after that."""
+        self._calls.put(None)
+
+    def cut(self) -> None:
+        """Ends a call that reads from its socket for too long."""
+        cut(self.thread.ident or 0)
+
+    def _run(self) -> None:
+        self._begins()
+        while (call := self._calls.get()) is not None:
+            began = monotonic()
+            answer: Sequence[Outcome] | Refused
+            try:
+                answer = self._wire.put(call)
+            except BaseException as error:  # such as SystemExit of a hook in a client
+                answer = Refused(type(error).__name__, f"the client failed: {text_of(error)}", again=False, lost=True)
+            self._made(call, answer, monotonic() - began)
