@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tidemill.request import Reply, Request
+from tidemill.request import Reply, Request, encode
 from tidemill_consumers.core.batch import Arrival, Position, Rejected, Rules, State
 from tidemill_consumers.core.emits import follow_ups
 
@@ -42,7 +42,7 @@ def expect(requests: Iterable[Request], rules: Rules) -> Expected:
         if isinstance(outcome, Rejected):
             statuses[request.id] = "rejected"
             continue
-        arrival = Arrival("", Position(0, 0), 0.0, key, request, b"")  # wherever it stands
+        arrival = Arrival("", Position(0, 0), 0.0, key, request, encode(request))  # wherever it stands
         emits = follow_ups(arrival, outcome.emits, counts[key])
         if isinstance(emits, str):
             statuses[request.id] = "quarantined"
