@@ -21,6 +21,7 @@ from operator import ge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill_cli.next_steps import after_demo
 from tidemill_cli.result_file import check_writable
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 
@@ -82,6 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="mix in records that are no requests",
     )
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="leave the platform's state and the archive in FOLDER, a new one"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
     parser.epilog = "example: tidemill demo --trace access.log --speed max --json out.json"
 
@@ -101,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.json:
             check_writable(args.json)
+        if args.keep:
+            _check_new(args.keep)
         result = _Demo(args).run()
         if args.json:
             args.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
@@ -129,6 +135,7 @@ class _Demo:
         from tidemill_load.hostile import hostile_records
 
         self._args = args
+        self._keep: Path | None = args.keep
         self._hostile: list[HostileRecord] = hostile_records(args.seed) if args.hostile else []
         self._result = Result()
         self._sent: list[Request] = []
@@ -137,17 +144,22 @@ class _Demo:
 
     def run(self) -> Result:
         from tidemill.reply_queue import reply_queue
+        from tidemill_local import kept_parameters
         from tidemill_local.platform import Platform
 
         begun = time.monotonic()
         planned = self._workload()
         settings = {"BatchingWindowSeconds": WINDOW_SECONDS, "ArchiveIntervalSeconds": ARCHIVE_SECONDS}
-        with Platform(0, settings, say=_say, heard=self._heard) as platform:
+        state = self._keep / "state" if self._keep else None
+        with Platform(0, settings, say=_say, heard=self._heard, state=state) as platform:
             with reply_queue(platform.emulator.client, platform.outputs["RepliesTopicArn"]) as queue:
                 self._replay(platform, planned)
                 expected = self._expect()
                 self._wait(platform, queue)
             self._reconcile(platform, expected)
+            if self._keep and state:
+                kept_parameters.write(state, settings)
+                _copy(platform, self._keep / "archive")
         self._result.seconds = round(time.monotonic() - begun, 2)
         self._report()
         return self._result
@@ -315,7 +327,8 @@ class _Demo:
             _say(f"NOT RECONCILED: {line}")
         if result.reconciled:
             _say("reconciled: every request applied once, in order, answered and archived")
-        _say("next: tidemill up, then send requests with tidemill.Producer (see README.md) and ask: tidemill query")
+        for line in after_demo(self._keep):
+            _say(line)
 
 
 class _Progress:
@@ -344,6 +357,28 @@ def _flush(producer: Producer, progress: _Progress) -> None:
         except StillPending:
             if time.monotonic() > deadline:
                 raise
+
+
+def _check_new(folder: Path) -> None:
+    """Make the folder, for its owner only, unless something is in it: what was applied before would not reconcile."""
+    os.umask(0o077)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise OSError(f"{folder} cannot keep anything: {error.strerror}") from None
+    if taken:
+        raise FileExistsError(f"{folder} is not empty; name a new folder to keep it in")
+
+
+def _copy(platform: Platform, folder: Path) -> None:
+    """Copy the archive's files."""
+    s3, bucket = platform.emulator.client("s3"), platform.outputs["ArchiveBucketName"]
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            path = folder / entry["Key"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
 
 
 def _documents(platform: Platform) -> dict[str, State]:

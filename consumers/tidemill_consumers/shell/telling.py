@@ -32,9 +32,14 @@ def _lines(every: Sequence[Quarantined]) -> Iterator[str]:
     first = every[0]
     count = f"{len(every)} requests, the first" if len(every) > 1 else "a request"
     yield f"quarantined {count} {_which(first)}: {_plain(first.reason)}"
-    if first.trace:
+    yield from traceback_lines(first.trace)
+
+
+def traceback_lines(trace: Sequence[Frame]) -> Iterator[str]:
+    """The traceback as Python writes it, without what was raised; nothing if nothing was."""
+    if trace:
         yield "Traceback (most recent call last):"
-    for frame in first.trace:
+    for frame in trace:
         yield from _frame(frame)
 
 

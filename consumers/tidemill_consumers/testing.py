@@ -1,0 +1,187 @@
+"""An application's rules in its own tests: what becomes of requests, without a stream, a table or a process.
+
+Room: for the tests of applications. No I/O. The code that decides is the apply function's own, and documents pass
+through their form in the table, so a rule does here what it does there. Time is not limited, so that a debugger can
+stop within a rule; clients are proven by saying so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import time
+
+from msgspec.structs import replace
+
+from tidemill.request import Document, Json, Reply, Request, Status, decode
+from tidemill.sendable import to_payload
+from tidemill_consumers.core.batch import Arrival, Entity, Position, Proof, Rules, State, Write
+from tidemill_consumers.core.outcomes import reply_of
+from tidemill_consumers.core.plan import plan
+from tidemill_consumers.core.routing import problem_of
+from tidemill_consumers.core.storable import unstorable
+from tidemill_consumers.core.streams import shard_of
+from tidemill_consumers.core.trust import Seals, examine
+from tidemill_consumers.shell.attributes import from_item, to_item
+from tidemill_consumers.shell.telling import traceback_lines
+
+MOST_FOLLOW_UPS = 1000
+"""Requests that one `send` may set off: rules that emit to each other without end are told so."""
+
+RETENTION = 86_400.0
+
+_STREAM = "trial"
+_SHARD = shard_of(_STREAM, "shardId-000000000000")
+_SEALS = Seals(_STREAM, ["what the trial seals its own requests with in memory"])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes:
+        request: the request, as it was on the stream.
+        status: "accepted", "rejected" or "quarantined".
+        data: the answer of the rule that accepted it.
+        error: why it was rejected or quarantined.
+        emits: the follow-up requests that its rule emitted; their outcomes are among the trial's.
+        traceback: where its rule raised, as the function's log has it; else empty.
+    """
+
+    request: Request
+    status: Status
+    data: Json = None
+    error: str | None = None
+    emits: tuple[Request, ...] = ()
+    traceback: str = ""
+
+
+class Trial:
+    """Rules and the documents that requests have left behind so far.
+
+        shop = Trial(RULES, {"item/42": {"stock": 1}})
+        sold = shop.send("item.reserve", key="item/42", data={"count": 1}, client="phone-1")
+        assert (sold.status, sold.data) == ("accepted", {"left": 0})
+        assert shop.document("item/42") == {"stock": 0}
+
+    Args:
+        rules: the application's RULES.
+        documents: what is there at the beginning, by key.
+
+    Raises:
+        ValueError: the rules are no table of rules, or a document is none that the table can hold; says which.
+    """
+
+    def __init__(self, rules: Rules, documents: Mapping[str, Document] | None = None) -> None:
+        if problem := problem_of(rules):
+            raise ValueError(problem)
+        self._rules = rules
+        self._entities: dict[str, Entity] = {}
+        self._count = 0
+        self.outcomes: list[Outcome] = []
+        """Of all requests so far, those that rules emitted among them."""
+        for key, document in (documents or {}).items():
+            if problem := unstorable(document):
+                raise ValueError(f"the document of {key} cannot be stored: {problem}")
+            self._keep(Entity(key, 1, document))
+
+    def send(
+        self,
+        cmd: str,
+        *,
+        key: str,
+        data: Document | None = None,
+        client: str | None = None,
+        id: str | None = None,  # noqa: A002 - as the producer's
+        at: int | None = None,
+        verified: bool = False,
+    ) -> Outcome:
+        """Apply a request, and then what its rule emits; its outcome.
+
+        Args:
+            cmd: the command.
+            key: the ordering key.
+            data: the command's data.
+            client: who sends it.
+            id: None numbers the trial's requests.
+            at: the client's clock in milliseconds since 1970; None is now.
+            verified: whether a signature proves that client, as rules in `Verified` ask for.
+
+        Raises:
+            UnsendableRequest: `Producer.send` would refuse it alike.
+            EndlessEmits: what it sets off does not end.
+        """
+        number = self._count + 1
+        now = int(time() * 1000) if at is None else at
+        request = Request(
+            id=id or f"request-{number}",
+            cmd=cmd,
+            key=key,
+            client=client,
+            writer="trial",
+            counter=number,
+            at=now,
+            data={} if data is None else data,
+        )
+        arrival = self._arrival(request)
+        outcome = self._apply(replace(arrival, proof=Proof(client=client)) if verified else arrival)
+        self._follow(outcome)
+        return outcome
+
+    def document(self, key: str) -> State:
+        """The document of a key; None if there is none."""
+        return self._entities.get(key, Entity(key)).document
+
+    @property
+    def quarantined(self) -> list[Outcome]:
+        """Of the outcomes so far, those that no rule could take."""
+        return [one for one in self.outcomes if one.status == "quarantined"]
+
+    def _arrival(self, request: Request) -> Arrival:
+        """The request as it comes off the stream."""
+        payload = to_payload(request)
+        self._count += 1
+        key = request.key or ""
+        return Arrival(_SHARD, Position(self._count, 0), float(self._count), key, decode(payload), payload)
+
+    def _follow(self, cause: Outcome) -> None:
+        waiting = deque(cause.emits)
+        followed = 0
+        while waiting:
+            followed += 1
+            if followed > MOST_FOLLOW_UPS:
+                raise EndlessEmits(f"{cause.request.cmd} sets off more than {MOST_FOLLOW_UPS} requests")
+            sealed = self._arrival(_SEALS.seal(waiting.popleft()))
+            examined = examine(sealed, _STREAM, _SEALS)
+            assert isinstance(examined, Arrival), "an emitted request claims nothing"  # noqa: S101
+            waiting.extend(self._apply(examined).emits)
+
+    def _apply(self, arrival: Arrival) -> Outcome:
+        (write,) = plan([arrival], self._entities, self._rules, RETENTION).writes
+        if write.becomes:
+            self._keep(write.becomes)
+        reply = _reply(write, arrival.request)
+        outcome = Outcome(
+            request=decode(arrival.encoded),  # a rule may have changed the other's data
+            status=reply.status,
+            data=reply.data,
+            error=reply.error,
+            emits=tuple(request for emitted in write.emits for request in emitted.requests),
+            traceback="\n".join(line for one in write.quarantine for line in traceback_lines(one.trace)),
+        )
+        self.outcomes.append(outcome)
+        return outcome
+
+    def _keep(self, entity: Entity) -> None:
+        self._entities[entity.key] = from_item(to_item(entity))
+
+
+class EndlessEmits(Exception):
+    """Rules emit to each other without end, as they would on the stream."""
+
+
+def _reply(write: Write, request: Request) -> Reply:
+    """The answer, whether anybody is to hear it or not: an entity keeps all but the plain "accepted"."""
+    kept = write.becomes and write.becomes.recent.get(request.id)
+    return (reply_of(kept) if kept else None) or Reply(request.id, "accepted")
