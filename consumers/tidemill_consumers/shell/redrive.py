@@ -41,6 +41,9 @@ IN_DOUBT = MAX_REDRIVEN // 2
 """Of those, the most of one key. After a crash they are put back once more, and their entity must know them still,
 though somebody else may be at the same work."""
 
+HELD_BACK = "not put back, for one of its key before it could not be put back, or not be moved"
+"""Why an object waits for the next run."""
+
 Wait: TypeAlias = Callable[[], str | None]
 """Waits until a request is on the stream: None, or why it is not."""
 
@@ -175,13 +178,21 @@ def redrive(objects: Objects, found: Iterable[Found], put: Put) -> Iterator[Redr
     """Put what can be redriven back on the stream, in the order given, and move it; what became of each.
 
     An object is moved once its request is on the stream. Between the two, all may end: the object is then put back
-    once more, and its entity takes that for a repeat.
+    once more, and its entity takes that for a repeat. So once an object of a key could not be moved, or nobody knows
+    whether its request is on the stream, no further step puts back more of that key: the entity would forget which it
+    had, and the next run, which begins with the same, would have them applied again.
 
     Raises:
         ClientError, BotoCoreError: objects could not be read. Beginning again is harmless.
     """
+    stuck: set[str] = set()
     for step in steps(one for one in found if one.problem is None):
-        yield from _redrive(objects, [one.object_key for one in step], put)
+        keys = {one.object_key: _key_of(one) for one in step}
+        yield from [Redriven(one, "failed", HELD_BACK) for one, key in keys.items() if key in stuck]
+        for became in _redrive(objects, [one for one, key in keys.items() if key not in stuck], put):
+            if became.outcome == "failed":
+                stuck.add(keys[became.object_key])
+            yield became
 
 
 def steps(found: Iterable[Found], most: int = STEP, of_a_key: int = IN_DOUBT) -> Iterator[list[Found]]:
@@ -189,7 +200,7 @@ def steps(found: Iterable[Found], most: int = STEP, of_a_key: int = IN_DOUBT) ->
     step: list[Found] = []
     count: Counter[str] = Counter()
     for one in found:
-        key = one.kept.key if one.kept else ""
+        key = _key_of(one)
         if len(step) == most or count[key] == of_a_key:
             yield step
             step, count = [], Counter()
@@ -209,6 +220,10 @@ def oldest_first(found: Iterable[Found]) -> list[Found]:
         return one.kept.arrived, one.kept.shard, position.sequence, position.sub
 
     return sorted(found, key=when)
+
+
+def _key_of(found: Found) -> str:
+    return found.kept.key if found.kept else ""
 
 
 def _is_missing(error: ClientError) -> bool:

@@ -12,6 +12,7 @@ from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unread
 from tidemill_consumers.shell.quarantine import Kept, Quarantine, body, object_key
 from tidemill_consumers.shell.redrive import (
     DONE_PREFIX,
+    HELD_BACK,
     IN_DOUBT,
     Found,
     Objects,
@@ -169,19 +170,49 @@ def test_moving_twice_changes_nothing(store: Callable[..., Objects], lying: Call
     assert lying() == [DONE_PREFIX + object_key(poison(1)).removeprefix("quarantine/")]
 
 
-def test_what_cannot_be_moved_is_told(
-    store: Callable[..., Objects], new_client: Callable[[str], Any], bucket: str
-) -> None:
-    found = found_in(store(poison(1)))
+@pytest.fixture
+def unmovable(new_client: Callable[[str], Any], bucket: str) -> Objects:
+    """The bucket as an operator sees it who may read only."""
     s3 = new_client("s3")
 
     def refuse(**_: object) -> None:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CopyObject")
 
     s3.meta.events.register("before-call.s3.CopyObject", refuse)
-    (done,) = redrive(Objects(s3, bucket), found, Stream().put)
+    return Objects(s3, bucket)
+
+
+def test_what_cannot_be_moved_is_told(store: Callable[..., Objects], unmovable: Objects) -> None:
+    (done,) = redrive(unmovable, found_in(store(poison(1))), Stream().put)
     assert (done.outcome, done.object_key) == ("failed", object_key(poison(1)))
     assert "it is on the stream, but cannot be moved" in (done.problem or "")
+
+
+def test_while_nothing_can_be_moved_no_more_of_a_key_is_put_back_than_its_entity_knows(
+    store: Callable[..., Objects], unmovable: Objects
+) -> None:
+    hot = [poison(number) for number in range(2 * IN_DOUBT + 6)]
+    found = found_in(store(*hot, poison(998, key="other"), poison(999, key="another")))
+    stream = Stream()
+    done = list(redrive(unmovable, found, stream.put))
+    assert stream.put_ids == [f"i{number}" for number in range(IN_DOUBT)] + ["i998", "i999"]
+    assert sorted(one.object_key for one in done) == sorted(one.object_key for one in found), "each is told of"
+    assert {one.outcome for one in done} == {"failed"}
+    held_back = [one.object_key for one in done if one.problem == HELD_BACK]
+    assert held_back == [object_key(one) for one in hot[IN_DOUBT:]]
+
+    again = Stream()
+    list(redrive(unmovable, found, again.put))
+    assert again.put_ids == stream.put_ids, "the next run begins with the same, which its entity knows"
+
+
+def test_once_a_request_may_not_be_on_the_stream_those_of_its_key_behind_it_wait(store: Callable[..., Objects]) -> None:
+    found = found_in(store(*[poison(number) for number in range(IN_DOUBT + 1)], poison(999, key="other")))
+    stream = Stream(refused="i5")
+    done = {one.object_key: one for one in redrive(store(), found, stream.put)}
+    assert stream.put_ids == [*[f"i{number}" for number in range(IN_DOUBT)], "i999"]
+    assert done[object_key(poison(IN_DOUBT))].problem == HELD_BACK
+    assert sum(one.outcome == "redriven" for one in done.values()) == IN_DOUBT
 
 
 def test_a_bucket_that_is_not_there_is_an_error(emulator: Emulator) -> None:
