@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from tidemill_local.hooks import durability, mapping_api, resharding, signatures
+from tidemill_local.hooks import cbor, durability, mapping_api, resharding, signatures
 from tidemill_local.hooks.function_runtime import FunctionRuntime
 from tidemill_local.hooks.shard_iterators import Reads
 from tidemill_local.hooks.shard_limits import SWITCH, limited, limited_reads
@@ -87,6 +87,7 @@ async def _serve(descriptor: int, state: Path | None) -> None:
     improve()
     if state:
         keep(state)
+    speak_cbor()  # around what keeps the state, whose journal is of calls in JSON
     config = Config()
     config.bind = [f"fd://{descriptor}"]
     config.loglevel = "WARNING"
@@ -150,6 +151,14 @@ def keep(state: Path) -> None:
         durability.Durability(state).hook(app, persistence, responses, services)
     except OSError as error:
         durability.end_with(error)
+
+
+def speak_cbor() -> None:
+    """Have Kinesis take and answer CBOR, as Java's SDKs speak it."""
+    from ministack import app
+
+    _check(app, "_dispatch_service_request")
+    app._dispatch_service_request = cbor.speaking(app._dispatch_service_request)
 
 
 def host_mappings() -> None:
