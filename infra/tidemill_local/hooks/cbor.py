@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import cbor2
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     Answer: TypeAlias = tuple[int, dict[str, str], Any]
-    Dispatch: TypeAlias = Callable[..., Awaitable[Answer]]
+    Dispatch: TypeAlias = Callable[..., Coroutine[Any, Any, Answer]]
     Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 CBOR = "application/x-amz-cbor-1.1"
@@ -32,6 +32,11 @@ _EPOCH_TAG = 1
 
 _MESSAGE = struct.Struct(">III")
 """How a message of an event stream opens: its length, its headers' length, and the checksum of both."""
+
+
+# A text among a message's headers: its type, its length, and itself.
+_JSON_HEADER = b"\x07\x00\x10application/json"
+_CBOR_HEADER = b"\x07" + len(CBOR).to_bytes(2, "big") + CBOR.encode()
 
 
 class NotCbor(ValueError):
@@ -62,7 +67,7 @@ def event(message: bytes) -> bytes:
     """A message of an event stream, its payload as CBOR instead of JSON."""
     length, headers_length, _ = _MESSAGE.unpack_from(message)
     start = _MESSAGE.size
-    headers = message[start : start + headers_length].replace(*map(_header, (b"application/json", CBOR.encode())))
+    headers = message[start : start + headers_length].replace(_JSON_HEADER, _CBOR_HEADER)
     return event_message(headers, from_json(message[start + headers_length : length - 4]))
 
 
@@ -118,11 +123,6 @@ def _written(value: Any, name: str = "") -> Any:
     if name in TIMES and isinstance(value, int | float):
         return round(value * 1000)
     return base64.b64decode(value) if name in BLOBS and isinstance(value, str) else value
-
-
-def _header(value: bytes) -> bytes:
-    """A text among a message's headers: its type, its length, and itself."""
-    return b"\x07" + len(value).to_bytes(2, "big") + value
 
 
 def _text(value: Any) -> str:

@@ -60,7 +60,8 @@ def test_a_call_in_json_or_of_another_service_passes_as_it_is() -> None:
 
     speak = cbor.speaking(dispatch)
     for headers in (CALL | {"content-type": cbor.JSON}, {"content-type": cbor.CBOR}):
-        assert asyncio.run(speak("POST", "/", headers, b"\xff", {}, "id")) == (200, headers, b"\xff")
+        status, told, body = asyncio.run(speak("POST", "/", headers, b"\xff", {}, "id"))
+        assert (status, told, body) == (200, headers, b"\xff")
 
 
 def test_a_message_of_a_stream_of_events_has_its_payload_in_cbor() -> None:
