@@ -97,6 +97,7 @@ class EventSources:
         config = parse(
             {"FunctionName": mapping["FunctionArn"], "EventSourceArn": mapping["EventSourceArn"], **options},
             mapping_id=mapping_id,
+            role_arn=self._role(mapping["FunctionArn"]),
         )
         source = EventSource(
             self._clients.client("kinesis" if config.service == "kinesis" else "dynamodbstreams"),
@@ -107,6 +108,10 @@ class EventSources:
         )
         self._running[mapping_id] = settings, source
         source.start()
+
+    def _role(self, function_arn: str) -> str:
+        configuration = self._clients.client("lambda").get_function_configuration(FunctionName=function_arn)
+        return str(configuration["Role"])
 
     def _end(self, mapping_id: str) -> None:
         """Have it end, without waiting for its invocations: one that hangs must not hold up the others."""

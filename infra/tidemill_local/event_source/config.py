@@ -19,6 +19,9 @@ from tidemill_local.shard_reader import Horizon
 FOREVER = -1
 """No limit, where a limit is a number: https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html."""
 
+ROLE = "arn:aws:iam::000000000000:role/tidemill-local"
+"""The role that a Kinesis event names where nobody knows the function's own."""
+
 MAX_FILTERS = 10
 """Five without asking, ten "if you request a quota increase"."""
 
@@ -63,6 +66,7 @@ class MappingConfig:
     Attributes:
         stream_arn: a Kinesis stream, or a table's DynamoDB stream.
         function_arn: the function, as failure messages name it.
+        role_arn: the function's role, as events name it; nothing is assumed.
         uuid: the mapping's own id, as failure objects in S3 name it.
         starting_position: where shards are begun that exist when the mapping first runs; later ones are
             begun at their oldest record.
@@ -97,6 +101,7 @@ class MappingConfig:
     filters: tuple[Pattern, ...] = ()
     report_batch_item_failures: bool = False
     on_failure: str | None = None
+    role_arn: str = ROLE
 
     def __post_init__(self) -> None:
         for name, (attribute, least, most) in _RANGES.items():
@@ -141,13 +146,20 @@ def destination_service(arn: str) -> str:
     return arn.split(":")[2] if arn.startswith("arn:") and arn.count(":") >= 5 else ""
 
 
-def parse(properties: Mapping[str, Any], *, function_arn: str = "", mapping_id: str | None = None) -> MappingConfig:
+def parse(
+    properties: Mapping[str, Any],
+    *,
+    function_arn: str = "",
+    mapping_id: str | None = None,
+    role_arn: str = ROLE,
+) -> MappingConfig:
     """The mapping that the properties of an AWS::Lambda::EventSourceMapping, or of the API's call, describe.
 
     Args:
         properties: as in a template, every reference resolved; numbers and flags may be text.
         function_arn: the function's ARN, where FunctionName is not one.
         mapping_id: the mapping's UUID; a new one by default.
+        role_arn: the function's role.
 
     Raises:
         InvalidMapping: an option that is not known, or out of its range.
@@ -173,6 +185,7 @@ def parse(properties: Mapping[str, Any], *, function_arn: str = "", mapping_id: 
         stream_arn=properties["EventSourceArn"],
         function_arn=function_arn or properties["FunctionName"],
         uuid=mapping_id or str(uuid.uuid4()),
+        role_arn=role_arn,
         starting_position=properties["StartingPosition"],
         starting_timestamp=_timestamp(properties.get("StartingPositionTimestamp")),
         bisect_batch_on_function_error=_flag(properties.get("BisectBatchOnFunctionError")),

@@ -15,10 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from tidemill_local.event_source.config import ROLE
 from tidemill_local.shard_reader import StreamRecord
-
-ROLE = "arn:aws:iam::000000000000:role/tidemill-local"
-"""The role of the mapping, as a Kinesis event names it; nothing is assumed here."""
 
 
 class Waiting(NamedTuple):
@@ -40,10 +38,10 @@ class Waiting(NamedTuple):
 Render: TypeAlias = Callable[[StreamRecord], bytes]
 
 
-def kinesis_renderer(stream_arn: str) -> Render:
-    """Gives a Kinesis record the form that it has in the function's event."""
+def kinesis_renderer(stream_arn: str, role_arn: str = ROLE) -> Render:
+    """Gives a Kinesis record the form that it has in the function's event; the role is the function's."""
     tail = (
-        f'"eventName":"aws:kinesis:record","invokeIdentityArn":{quoted(ROLE)},'
+        f'"eventName":"aws:kinesis:record","invokeIdentityArn":{quoted(role_arn)},'
         f'"awsRegion":{quoted(stream_arn.split(":")[3])},"eventSourceARN":{quoted(stream_arn)}}}'
     )
 

@@ -260,7 +260,7 @@ class EventSource:
     def _call(self, sequencer: int, batch: Batch, inbox: SimpleQueue[_Answer | None]) -> None:
         try:
             outcome = self._invoke(batch.event)
-        except Exception:  # a bug of the caller's own must not end the shard
+        except BaseException:  # of the caller's own, it must not end the shard
             log.exception("the invocation itself failed")
             outcome = Outcome(invoked=False)
         inbox.put(_Answer(sequencer, batch, outcome))

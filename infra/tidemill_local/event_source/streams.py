@@ -58,7 +58,7 @@ class KinesisStream:
     def __init__(self, kinesis: KinesisClient, config: MappingConfig) -> None:
         self._kinesis = kinesis
         self._arn = config.stream_arn
-        self.render: Render = kinesis_renderer(config.stream_arn)
+        self.render: Render = kinesis_renderer(config.stream_arn, config.role_arn)
 
     def identity(self) -> str:
         """See Stream."""

@@ -47,6 +47,7 @@ def test_the_defaults_are_those_of_aws() -> None:
         "filters": (),
         "report_batch_item_failures": False,
         "on_failure": None,
+        "role_arn": "arn:aws:iam::000000000000:role/tidemill-local",
     }
 
 

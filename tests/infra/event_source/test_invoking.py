@@ -1,17 +1,27 @@
 """Invoking a function through Lambda's API, and what its answers are taken for."""
 
+import asyncio
 import io
 import json
+import threading
 import uuid
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_source.batches import Batch, Meaning, Outcome, TimeWindow, Tumbling, meaning
 from tidemill_local.event_source.config import MappingConfig
-from tidemill_local.event_source.invoking import through_lambda
+from tidemill_local.event_source.context import Context
+from tidemill_local.event_source.invoking import in_process, through_lambda
+from tidemill_local.event_source.records import kinesis_renderer
+from tidemill_local.shard_reader import StreamRecord
 
 
 @pytest.fixture
@@ -60,3 +70,79 @@ def test_a_state_does_not_grow_on_its_way(text: str, kept: str | None) -> None:
     batch = Batch((), Tumbling("shard", arn, TimeWindow(0, 60), b"{}", final=False, terminated_early=False))
     answer = Outcome(f'{{"state":{text}}}'.encode())
     assert meaning(batch, answer, MappingConfig(arn, tumbling_window=60)) == Meaning(0, (kept or text).encode())
+
+
+def test_a_handler_in_this_process_has_a_context() -> None:
+    seen: list[Context] = []
+
+    def handler(event: Any, context: Context) -> Any:
+        seen.append(context)
+        return {"left": context.get_remaining_time_in_millis(), "id": context.aws_request_id, "event": event}
+
+    outcome = in_process(handler, timeout=60, function_arn="arn:aws:lambda:eu-west-1:1:function:orders")(b'{"a": 1}')
+    said = json.loads(outcome.payload)
+    assert (outcome.error, said["id"], said["event"]) == (None, outcome.request_id, {"a": 1})
+    assert 0 < said["left"] <= 60_000
+    assert (seen[0].function_name, seen[0].function_version) == ("orders", "$LATEST")
+    assert (seen[0].client_context, seen[0].identity.cognito_identity_id) == (None, None)
+
+
+def test_a_handler_that_hangs_is_ended_at_its_timeout() -> None:
+    let_go = threading.Event()
+    outcome = in_process(lambda event, context: let_go.wait(), timeout=0.05)(b"{}")
+    let_go.set()
+    assert (outcome.invoked, outcome.error) == (True, "Unhandled")
+    assert json.loads(outcome.payload)["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 0.05 seconds" in json.loads(outcome.payload)["errorMessage"]
+
+
+def test_and_waited_for_without_one() -> None:
+    handler = in_process(lambda event, context: context.get_remaining_time_in_millis() > 900_000, timeout=None)
+    assert handler(b"{}").payload == b"true"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ValueError("no"), "ValueError", "no"),
+        (SystemExit(3), "Runtime.ExitError", "exit status 3"),
+        (SystemExit("words"), "Runtime.ExitError", "exit status 1"),
+        (SystemExit(), "Runtime.ExitError", "exit status 0"),
+        (KeyboardInterrupt(), "KeyboardInterrupt", ""),
+        (asyncio.CancelledError("gone"), "CancelledError", "gone"),
+    ],
+)
+def test_whatever_a_handler_raises_is_the_functions_error(error: BaseException, kind: str, message: str) -> None:
+    def handler(event: Any, context: Any) -> None:
+        raise error
+
+    outcome = in_process(handler)(b"{}")
+    said = json.loads(outcome.payload)
+    assert (outcome.invoked, outcome.error, said["errorType"]) == (True, "Unhandled", kind)
+    assert message in said["errorMessage"]
+
+
+def test_an_answer_that_is_no_json_is_the_functions_error() -> None:
+    assert json.loads(in_process(lambda event, context: {1, 2})(b"{}").payload)["errorType"] == "TypeError"
+
+
+def test_the_decorators_of_powertools_find_what_they_need(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tests")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "orders")
+    seen: list[int] = []
+    processor = BatchProcessor(event_type=EventType.KinesisDataStreams)
+    logger, metrics = Logger(), Metrics()
+
+    @logger.inject_lambda_context
+    @metrics.log_metrics(capture_cold_start_metric=True)
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        metrics.add_metric("Orders", MetricUnit.Count, 1)
+        return process_partial_response(event, lambda one: seen.append(one.kinesis.data_as_json()), processor, context)
+
+    record = StreamRecord("shardId-000000000000", "1", "k", b"7", datetime(2026, 1, 1, tzinfo=UTC))
+    rendered = kinesis_renderer("arn:aws:kinesis:us-east-1:000000000000:stream/s")(record)
+    outcome = in_process(handler)(b'{"Records":[' + rendered + b"]}")
+    assert (json.loads(outcome.payload), outcome.error, seen) == ({"batchItemFailures": []}, None, [7])
+    assert '"ColdStart":[1.0]' in capsys.readouterr().out

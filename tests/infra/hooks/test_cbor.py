@@ -55,13 +55,15 @@ def test_hostile_bytes_are_refused(body: bytes) -> None:
 
 
 def test_a_call_in_json_or_of_another_service_passes_as_it_is() -> None:
-    async def dispatch(method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+    async def dispatch(
+        method: str, path: str, headers: Any, body: bytes, *rest: Any
+    ) -> tuple[int, dict[str, str], bytes]:
         return 200, dict(headers), body
 
     speak = cbor.speaking(dispatch)
     for headers in (CALL | {"content-type": cbor.JSON}, {"content-type": cbor.CBOR}):
-        status, told, body = asyncio.run(speak("POST", "/", headers, b"\xff", {}, "id"))
-        assert (status, told, body) == (200, headers, b"\xff")
+        answer: Any = asyncio.run(speak("POST", "/", headers, b"\xff", {}, "id"))
+        assert answer == (200, headers, b"\xff")
 
 
 def test_a_message_of_a_stream_of_events_has_its_payload_in_cbor() -> None:
@@ -70,7 +72,7 @@ def test_a_message_of_a_stream_of_events_has_its_payload_in_cbor() -> None:
     payload = json.dumps({"Records": [{"Data": "eA=="}]}).encode()
     buffer = EventStreamBuffer()
     buffer.add_data(cbor.event(cbor.event_message(name_header + type_header, payload)))
-    (found,) = buffer
+    found: Any = next(buffer)
     assert found.headers == {":event-type": "SubscribeToShardEvent", ":content-type": cbor.CBOR}
     assert cbor2.loads(found.payload) == {"Records": [{"Data": b"x"}]}
 

@@ -325,6 +325,8 @@ def test_a_mapping_made_by_the_api_is_run(
     assert becomes(lambda: place.batches("one", stream) == [[0, 1, 2]])
     (event,) = place.events("one", stream)
     assert [record["eventID"] for record in event["Records"]] == [f"{SHARD}:{sequence}" for sequence in sequences]
+    role = place.client("lambda").get_function_configuration(FunctionName=place.functions["one"])["Role"]
+    assert {record["invokeIdentityArn"] for record in event["Records"]} == {role}
 
 
 def test_two_mappings_on_one_stream_both_get_each_record(
