@@ -21,6 +21,7 @@ from perf.consuming import consumer, consumer_aggregated, consumer_write_calls
 from perf.decoding import decode_aggregated, decode_plain
 from perf.event_source import event_source
 from perf.filling import fill
+from perf.guarding import guards
 from perf.measure import Result
 from perf.producing import producer_vs_put_record, producer_vs_put_records
 
@@ -46,6 +47,7 @@ BENCHMARKS = (
         ("consumer_aggregated_vs_powertools", "consumer_aggregated_vs_powertools_idempotent"), consumer_aggregated
     ),
     Benchmark(("consumer_write_calls",), consumer_write_calls),
+    Benchmark(("guards",), guards),
     Benchmark(("event_source_cpu", "event_source_rate"), event_source),
 )
 NAMES = [name for benchmark in BENCHMARKS for name in benchmark.names]
