@@ -34,7 +34,7 @@ from tidemill_consumers.core.batch import (
     fresh,
 )
 from tidemill_consumers.core.pieces import Piece, pieces
-from tidemill_consumers.core.plan import plan
+from tidemill_consumers.core.plan import not_begun, plan
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.sieve import Sieve
 from tidemill_consumers.core.trust import Seals
@@ -205,6 +205,7 @@ def _apply(
     positions = list(failed)
     pending = arrivals
     while pending:
+        planned = verdict = None  # what is done is not in memory beside what is next
         planned, failed_keys, again = _commit(pending, app, make_plan, time)
         verdict = settle(planned, failed_keys)
         positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
@@ -225,16 +226,17 @@ def _commit(
     """The plan as it was saved, the keys that were not, and those that were planned more than once."""
     again: set[str] = set()
     writes: dict[str, Write] = {}
-    not_begun: dict[str, Position] = {}
+    waits: dict[str, Position] = {}
     pending = arrivals
     failed: set[str] = set()
     sieve = Sieve()
     tries = ROUNDS
     while pending and tries:
-        entities, unread = app.entities.recall(arrival.key for arrival in pending)
-        planned = make_plan(pending, entities, app, time)
+        entities, unread, left = app.entities.recall(arrival.key for arrival in pending)
+        loaded = [one for one in pending if one.key not in left] if left else pending
+        planned = _with_rest(make_plan(loaded, entities, app, time), pending, left)
         failed = planned.not_begun.keys() & writes.keys()  # their plan from before was not saved
-        not_begun |= {key: first for key, first in planned.not_begun.items() if key not in failed}
+        waits |= {key: first for key, first in planned.not_begun.items() if key not in failed}
         writes |= {write.key: sieve.cut(write) for write in planned.writes}
         doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
         unsaved = _save([write for write in planned.writes if write.key not in doubtful], app)
@@ -248,7 +250,12 @@ def _commit(
         if app.entities.has_saved or TOO_LARGE in reason:
             failed.discard(key)
             writes[key] = replace(writes[key], becomes=None)
-    return Plan(tuple(writes.values()), not_begun), failed, again
+    return Plan(tuple(writes.values()), waits), failed, again
+
+
+def _with_rest(planned: Plan, arrivals: Sequence[Arrival], left: set[str]) -> Plan:
+    """The plan, in which those keys are not begun for which there is no memory beside the others."""
+    return Plan(planned.writes, not_begun(arrivals, {write.key for write in planned.writes})) if left else planned
 
 
 def _save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:

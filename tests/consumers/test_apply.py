@@ -21,6 +21,7 @@ from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Reje
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.plan import MAX_OUTCOMES
 from tidemill_consumers.core.streams import Stream, life_of, shard_of
+from tidemill_consumers.shell import entities as entities_module
 from tidemill_consumers.shell.emits import Emits
 from tidemill_consumers.shell.entities import Entities
 from tidemill_consumers.shell.intake import EventRecord, KinesisEvent
@@ -286,6 +287,19 @@ def test_replies_that_cannot_be_sent_are_delivered_again(app: Application, emula
     assert retry_from(event, app) is None
     assert document(app) == {"ids": ["i3", "i4", "i5"]}
     assert statuses(heard()) == {"i4": "accepted", "i5": "accepted"}
+
+
+def test_keys_that_memory_does_not_hold_together_are_applied_one_after_another(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entities_module, "KEYS_PER_READ", 2)
+    apply(batch(*(request(n, key=f"k{n % 7}") for n in range(7, 14))), app)
+    monkeypatch.setattr(entities_module, "MAX_READ_BYTES", 1)
+    event = batch(*(request(n, key=f"k{n % 7}") for n in range(14, 28)))
+    assert apply(event, app) == done(records=14, requests=14, keys=7, write_calls=4)
+    assert [document(app, f"k{n}") for n in range(7)] == [
+        {"ids": [f"i{n + 7}", f"i{n + 14}", f"i{n + 21}"]} for n in range(7)
+    ]
 
 
 class Intruder:

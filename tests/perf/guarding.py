@@ -1,8 +1,8 @@
 """What the guards against foreign code cost a batch of rules that behave: the same batches with them and without.
 
-They are taken out here alone: the function has no switch for it. Without them a rule is called with the document and the
-request as they are, and what it returns is taken as it is, but for the look whether DynamoDB can hold a changed document,
-which every application needs; no time is limited, and no delivery is noted.
+They are taken out here alone: the function has no switch for it. Without them a rule is called with the document and
+the request as they are, and what it returns is taken as it is, but for the look whether DynamoDB can hold a changed
+document, which every application needs; no time is limited, and no delivery is noted.
 """
 
 from __future__ import annotations

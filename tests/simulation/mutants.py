@@ -271,9 +271,9 @@ MUTANTS = [
     Mutant(
         "a conflict is planned again without loading again",
         APPLY,
-        "        entities, unread = app.entities.recall(arrival.key for arrival in pending)\n",
+        "        entities, unread, left = app.entities.recall(arrival.key for arrival in pending)\n",
         "        stale = locals().get('entities', {})\n"
-        "        entities, unread = app.entities.recall(arrival.key for arrival in pending)\n"
+        "        entities, unread, left = app.entities.recall(arrival.key for arrival in pending)\n"
         "        renew = __import__('msgspec').structs.replace\n"
         "        entities = {key: renew(stale.get(key, one), version=one.version) for key, one in entities.items()}\n",
     ),

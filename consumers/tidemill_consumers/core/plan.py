@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -110,12 +110,12 @@ def plan(
         quarantined += len(write.quarantine)
         emitting += len(write.emits)
         if time.is_over or quarantined >= MOST_QUARANTINED or emitting >= MOST_EMITTING:
-            return Plan(tuple(made), _not_begun(arrivals, made))
+            return Plan(tuple(made), not_begun(arrivals, {write.key for write in made}))
     return Plan(tuple(made))
 
 
-def _not_begun(arrivals: Iterable[Arrival], made: Iterable[Write]) -> dict[str, Position]:
-    planned = {write.key for write in made}
+def not_begun(arrivals: Iterable[Arrival], planned: Container[str]) -> dict[str, Position]:
+    """The keys that were not planned, with their first position."""
     first: dict[str, Position] = {}
     for arrival in arrivals:
         if arrival.key not in planned:

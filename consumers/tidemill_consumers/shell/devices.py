@@ -134,7 +134,7 @@ class Devices:
         found: dict[str, Keys] = {}
         size = 0
         for _ in range(READS_OF_UNPROCESSED):
-            items, request = read_items(self._dynamodb, self._table, request)
+            items, request, _ = read_items(self._dynamodb, self._table, request)
             for item in items:
                 texts = item.get("public_keys", {}).get("SS", [])
                 of_item = sum(map(len, texts))

@@ -6,10 +6,12 @@ Room: shell. The only DynamoDB here.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -61,6 +63,51 @@ MAX_SHOWN = 300
 SHOWN_OF_KEY = 40
 
 
+MAX_READ_BYTES = 32 * 1024 * 1024
+"""Of answers, as JSON, whose entities are in memory together. As objects they take up to sixteen times that where they
+are all numbers, three times where they are text."""
+
+
+class Recalled(NamedTuple):
+    """Entities to plan with.
+
+    Attributes:
+        entities: those that exist.
+        unread: keys of those that are as they were saved last: nobody looked whether they still are so.
+        left: keys that there is no memory for beside the others; they are recalled once those are done.
+    """
+
+    entities: dict[str, Entity]
+    unread: set[str]
+    left: set[str]
+
+
+class Room:
+    """What may be read into memory together: one answer always, of more only what is expected to fit, and does.
+
+    Args:
+        size: bytes of answers.
+    """
+
+    def __init__(self, size: float) -> None:
+        self._size = size
+        self._lock = Lock()  # answers come in several threads
+        self._bytes = self._keys = 0
+
+    def expects(self, keys: int) -> bool:
+        """Whether there is room for so many more, if they are as large as the others were."""
+        return self._bytes * (self._keys + keys) <= self._size * self._keys if self._keys else True
+
+    def takes(self, size: int, keys: int) -> bool:
+        """Whether an answer of some keys fits; it is in then."""
+        with self._lock:
+            if self._bytes and self._bytes + size > self._size:
+                return False
+            self._bytes += size
+            self._keys += keys
+            return True
+
+
 class Unloadable(RuntimeError):
     """The table did not give up some items; the batch must be delivered again."""
 
@@ -101,27 +148,30 @@ class Entities:
             Unloadable: the table left keys unprocessed again and again.
             ClientError, BotoCoreError: the read failed.
         """
-        pages = self._map(self._load_page, chunks(dict.fromkeys(keys), KEYS_PER_READ))
-        return {entity.key: entity for page in pages for entity in page}
+        return self._load(dict.fromkeys(keys), Room(math.inf))[0]
 
-    def recall(self, keys: Iterable[str]) -> tuple[dict[str, Entity], set[str]]:
-        """The same, but some as they were saved last, and the keys of those: nobody looked whether they still are so.
+    def recall(self, keys: Iterable[str]) -> Recalled:
+        """The same, but some as they were saved last, and no more of them than there is memory for.
 
         Raises:
             Unloadable, ClientError, BotoCoreError: as `load`.
         """
+        room = Room(MAX_READ_BYTES)
         wanted = list(dict.fromkeys(keys))
         if self._remembered is None:
-            return self.load(wanted), set()
+            found, left = self._load(wanted, room)
+            return Recalled(found, set(), left)
         held = self._remembered.take(wanted)
         # The first: a batch meets its busiest keys soon, and those are what another environment has changed if any.
         sample = list(islice(held, self._remembered.samples))
-        found = self.load([*sample, *[key for key in wanted if key not in held]])
-        versions = {key: held.pop(key).version for key in sample}
+        found, left = self._load([*sample, *[key for key in wanted if key not in held]], room)
+        versions = {key: held.pop(key).version for key in sample if key not in left}
         if any(key not in found or found[key].version != version for key, version in versions.items()):
             self._remembered.forget()
-            return found | self.load(held), set()
-        return found | held, set(held)
+            others, unread = self._load([key for key in held if key not in left], room)
+            return Recalled(found | others, set(), left | unread)
+        recalled = {key: entity for key, entity in held.items() if key not in left}
+        return Recalled(found | recalled, set(recalled), left)
 
     def save(self, writes: Sequence[Write]) -> dict[str, str | None]:
         """Save each entity if its version is still the expected one; the keys that were not saved.
@@ -135,17 +185,31 @@ class Entities:
             self._remembered.keep([write.becomes for write in writes if write.becomes and write.key not in failed])
         return failed
 
-    def _load_page(self, keys: list[str]) -> list[Entity]:
-        request: Any = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
+    def _load(self, keys: Iterable[str], room: Room) -> tuple[dict[str, Entity], set[str]]:
+        """Those that exist of the keys that there is room for, and the other keys."""
+        pages = chunks(keys, KEYS_PER_READ)
+        # The first alone: it tells how large they are, before several are read at once.
+        loaded = [self._load_page(page, room) for page in islice(pages, 1)]
+        loaded += self._map(partial(self._load_page, room=room), pages)
+        return {one.key: one for found, _ in loaded for one in found}, {key for _, left in loaded for key in left}
+
+    def _load_page(self, keys: list[str], room: Room) -> tuple[list[Entity], Sequence[str]]:
         found: list[Entity] = []
-        left, tries = len(keys), 0
+        tries = 0
         while tries < READS_OF_UNPROCESSED:
-            items, request = read_items(self._dynamodb, self._table, request)
-            found += map(self._read, items)
-            if not request:
-                return found
-            before, left = left, len(request[self._table]["Keys"])
-            tries = 0 if left < before else tries + 1
+            if not room.expects(len(keys)):
+                return found, keys
+            request = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
+            answer = read_items(self._dynamodb, self._table, request)
+            unprocessed = answer.unprocessed.get(self._table, {}).get("Keys", ())
+            left = [one["pk"]["S"] for one in unprocessed]
+            if not room.takes(answer.size, len(keys) - len(left)):
+                return found, keys
+            found += map(self._read, answer.items)
+            if not left:
+                return found, ()
+            tries = 0 if len(left) < len(keys) else tries + 1
+            keys = left
         raise Unloadable(f"{self._table}: items stay unprocessed")
 
     def _read(self, item: Any) -> Entity:
@@ -230,7 +294,15 @@ def shown(key: str) -> str:
     return ascii(key[:SHOWN_OF_KEY]) + ("…" if len(key) > SHOWN_OF_KEY else "")
 
 
-def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> tuple[Sequence[Any], Any]:
+class Answer(NamedTuple):
+    """What BatchGetItem found, what is still to be asked for, and the answer's bytes, 0 where it does not say."""
+
+    items: Sequence[Any]
+    unprocessed: Mapping[str, Any]
+    size: int
+
+
+def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> Answer:
     """The items that BatchGetItem found in the table, and what is still to be asked for.
 
     Raises:
@@ -239,7 +311,8 @@ def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> tuple[Sequ
     """
     try:
         answer: Any = dynamodb.batch_get_item(RequestItems=request)
-        return list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys")
+        size = int(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-length", 0))
+        return Answer(list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys") or {}, size)
     except (ClientError, BotoCoreError):
         raise
     except Exception as error:

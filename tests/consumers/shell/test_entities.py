@@ -22,8 +22,9 @@ from tidemill_consumers.core.plan import (
 )
 from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
 from tidemill_consumers.core.streams import NAME_CHARACTERS
+from tidemill_consumers.shell import entities as module
 from tidemill_consumers.shell.attributes import to_item
-from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Entities, Unloadable
+from tidemill_consumers.shell.entities import READS_OF_UNPROCESSED, Entities, Room, Unloadable
 from tidemill_local.emulator import Emulator
 
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
@@ -334,3 +335,35 @@ def test_a_read_that_is_refused_gives_the_batch_back(stub: Stub) -> None:
     answers.add_client_error("batch_get_item", "ProvisionedThroughputExceededException")
     with pytest.raises(ClientError, match="ProvisionedThroughputExceeded"):
         Entities(dynamodb, "entities").load(["a"])
+
+
+# ── No more than memory holds ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_there_is_room_for_one_answer_and_for_what_is_expected_to_fit() -> None:
+    room = Room(100)
+    assert room.expects(1000), "nothing is known of their size"
+    assert room.takes(50, 5)
+    assert [room.expects(5), room.expects(6)] == [True, False]
+    assert [room.takes(51, 1), room.takes(50, 1), room.takes(1, 1)] == [False, True, False]
+    large = Room(100)
+    assert large.takes(101, 1)
+    assert [large.expects(0), large.takes(1, 1)] == [False, False]
+
+
+def test_entities_that_are_large_together_are_recalled_one_after_another(
+    entities: Entities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEYS_PER_READ", 2)
+    monkeypatch.setattr(module, "MAX_READ_BYTES", 25_000)
+    entities.save([write(entity(f"k{n}", value="x" * 5_000)) for n in range(7)])
+    wanted = {f"k{n}" for n in range(7)} | {"absent"}
+    rounds = []
+    while wanted:
+        found, unread, left = entities.recall(sorted(wanted))
+        assert unread == set()
+        assert set(found) == wanted - left - {"absent"}
+        rounds.append(len(found))
+        wanted = left
+    assert rounds == [3, 4]
+    assert len(entities.load(f"k{n}" for n in range(7))) == 7

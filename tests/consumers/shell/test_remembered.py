@@ -98,7 +98,7 @@ def environment(new_client: Callable[[str], Any], table: str) -> Callable[[int],
 def test_what_was_saved_is_not_read(environment: Callable[[int], Environment]) -> None:
     one = environment(0)
     one.save(small("a"), small("b"))
-    found, unread = one.entities.recall(["a", "c", "a", "b"])
+    found, unread, _ = one.entities.recall(["a", "c", "a", "b"])
     assert found == {"a": small("a"), "b": small("b")}
     assert (unread, one.read) == ({"a", "b"}, ["c"])
 
@@ -108,7 +108,7 @@ def test_what_was_recalled_is_read_the_next_time_unless_it_is_saved(environment:
     one.save(small("a"), small("b"))
     one.entities.recall("ab")
     one.save(small("b", 2))
-    assert one.entities.recall("ab") == ({"a": small("a"), "b": small("b", 2)}, {"b"})
+    assert one.entities.recall("ab") == ({"a": small("a"), "b": small("b", 2)}, {"b"}, set())
     assert one.read == ["a"]
 
 
@@ -122,7 +122,7 @@ def test_what_was_not_saved_is_not_remembered(environment: Callable[[int], Envir
 def test_the_first_are_read_all_the_same(environment: Callable[[int], Environment]) -> None:
     one = environment(2)
     one.save(*map(small, "abcd"))
-    found, unread = one.entities.recall("dcba")
+    found, unread, _ = one.entities.recall("dcba")
     assert found == {key: small(key) for key in "abcd"}
     assert (unread, one.read) == ({"a", "b"}, ["d", "c"])
 
@@ -132,11 +132,11 @@ def test_when_another_has_changed_one_of_those_all_are_read(environment: Callabl
     one.save(*map(small, "abcd"))
     other.entities.load("a")
     other.save(small("a", 2), small("b", 2))
-    found, unread = one.entities.recall("abc")
+    found, unread, _ = one.entities.recall("abc")
     assert found == {"a": small("a", 2), "b": small("b", 2), "c": small("c")}
     assert (unread, one.read) == (set(), ["a", "b", "c"])
     one.read.clear()
-    assert one.entities.recall("d") == ({"d": small("d")}, set())
+    assert one.entities.recall("d") == ({"d": small("d")}, set(), set())
     assert one.read == ["d"], "all is forgotten"
 
 
@@ -146,10 +146,10 @@ def test_when_one_of_those_is_gone_all_are_read(
     one = environment(1)
     one.save(*map(small, "ab"))
     emulator.client("dynamodb").delete_item(TableName=table, Key={"pk": {"S": "a"}})
-    assert one.entities.recall("ab") == ({"b": small("b")}, set())
+    assert one.entities.recall("ab") == ({"b": small("b")}, set(), set())
 
 
 def test_without_a_memory_all_are_read(emulator: Emulator, table: str) -> None:
     entities = Entities(emulator.client("dynamodb"), table)
     entities.save([Write("a", 0, small("a"), Position(1, 0), (), (), None)])
-    assert entities.recall("ab") == ({"a": small("a")}, set())
+    assert entities.recall("ab") == ({"a": small("a")}, set(), set())
