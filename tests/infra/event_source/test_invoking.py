@@ -139,7 +139,9 @@ def test_the_decorators_of_powertools_find_what_they_need(
     @metrics.log_metrics(capture_cold_start_metric=True)
     def handler(event: dict[str, Any], context: Any) -> Any:
         metrics.add_metric("Orders", MetricUnit.Count, 1)
-        return process_partial_response(event, lambda one: seen.append(one.kinesis.data_as_json()), processor, context)
+        return process_partial_response(
+            event, lambda record: seen.append(record.kinesis.data_as_json()), processor, context
+        )
 
     record = StreamRecord("shardId-000000000000", "1", "k", b"7", datetime(2026, 1, 1, tzinfo=UTC))
     rendered = kinesis_renderer("arn:aws:kinesis:us-east-1:000000000000:stream/s")(record)
