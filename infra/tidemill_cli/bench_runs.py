@@ -16,7 +16,7 @@ from typing import Protocol
 
 from botocore.credentials import Credentials
 
-from tidemill.reply_queue import reply_queue
+from tidemill.own_queue import reply_queue
 from tidemill_cli.stack import access, outputs
 from tidemill_load.assumptions import Assumptions
 from tidemill_load.keys import Keys
@@ -122,7 +122,7 @@ class Measured:
     def run(self, stack: Stack, counting: Counting, course: Course, tell: Tell) -> None:
         """Run the course on the stack. Ctrl-C ends it with what was measured by then."""
         with (
-            reply_queue(stack.client, stack.outputs["RepliesTopicArn"]) as queue,
+            reply_queue(stack.outputs["RepliesTopicArn"], client_of=stack.client) as queue,
             Driver(stack, queue, counting, tell) as driver,
         ):
             driver.notes = self.notes

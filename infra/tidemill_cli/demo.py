@@ -143,7 +143,7 @@ class _Demo:
         self._applied = 0
 
     def run(self) -> Result:
-        from tidemill.reply_queue import reply_queue
+        from tidemill.own_queue import reply_queue
         from tidemill_local import kept_parameters
         from tidemill_local.platform import Platform
 
@@ -152,7 +152,7 @@ class _Demo:
         settings = {"BatchingWindowSeconds": WINDOW_SECONDS, "ArchiveIntervalSeconds": ARCHIVE_SECONDS}
         state = self._keep / "state" if self._keep else None
         with Platform(0, settings, say=_say, heard=self._heard, state=state) as platform:
-            with reply_queue(platform.emulator.client, platform.outputs["RepliesTopicArn"]) as queue:
+            with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
                 self._replay(platform, planned)
                 expected = self._expect()
                 self._wait(platform, queue)

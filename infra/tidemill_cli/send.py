@@ -32,7 +32,7 @@ from tidemill import (
     StillPending,
     UnsendableRequest,
 )
-from tidemill.reply_queue import reply_queue
+from tidemill.own_queue import reply_queue
 from tidemill.request import decode_json
 from tidemill_cli.result_file import check_writable, write_private
 from tidemill_cli.showing import console, printable
@@ -164,7 +164,7 @@ class _Command:
             queue = None
             if waits:
                 topic = self._outputs["RepliesTopicArn"]
-                queue = stack.enter_context(reply_queue(self._access.client, topic, client))
+                queue = stack.enter_context(reply_queue(topic, client, client_of=self._access.client))
             replies = None if queue is None else Replies(queue, sqs=self._access.client("sqs"))
             producer = self._producer(client=client, replies=replies, linger=0)
             stack.callback(_close, producer, 0.0)  # by then it is acknowledged, or took too long

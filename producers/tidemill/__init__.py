@@ -16,6 +16,7 @@ from tidemill.failures import (
 )
 from tidemill.metrics import CallMade, LogMetrics, OpenTelemetryMetrics
 from tidemill.outbox import Stats
+from tidemill.own_queue import reply_queue
 from tidemill.producer import Handle, Producer
 from tidemill.replies import Replies
 from tidemill.request import Receipts, RefusedRequest, Reply, Request
@@ -49,4 +50,5 @@ __all__ = [
     "Stats",
     "StillPending",
     "UnsendableRequest",
+    "reply_queue",
 ]

@@ -97,10 +97,31 @@ class StillPending(TimeoutError):
         left: what became of them, if the producer has ended.
     """
 
-    def __init__(self, pending: int, of_what: str = "acknowledged", left: Left | None = None) -> None:
-        super().__init__(str(left) if left else f"{pending} requests are not {of_what} yet")
+    def __init__(
+        self, pending: int, of_what: str = "acknowledged", left: Left | None = None, why: str | None = None
+    ) -> None:
+        super().__init__(why or (str(left) if left else f"{pending} requests are not {of_what} yet"))
         self.pending = pending
         self.left = left
+
+
+def unanswered(*, is_stored: bool, hears: bool) -> str:
+    """Why no reply may have come, as far as it is known.
+
+    Args:
+        is_stored: whether the stream has acknowledged the request.
+        hears: whether any reply has been heard, to whichever request.
+    """
+    if not is_stored:
+        return "the request is not answered yet: it is not on the stream yet, and the log says if that fails"
+    waits = "its batch may still be filling, or its function fail, which that one's log says"
+    if hears:
+        return f"the request is on the stream and not answered yet: {waits}. Other replies are heard"
+    return (
+        f"the request is on the stream and not answered yet: {waits}. Nor has any other reply been heard: perhaps the "
+        "queue is not subscribed to the topic of replies, its policy does not let the topic send, or the "
+        "subscription's filter is for another client; tidemill.reply_queue makes one that hears"
+    )
 
 
 class ProducerClosed(RuntimeError):

@@ -72,6 +72,8 @@ class Listener:
         """Id -> the handles whose reply is to come. The thread's alone."""
         self._replies: WeakKeyDictionary[Ticket, Reply] = WeakKeyDictionary()
         self._given_up: WeakSet[Ticket] = WeakSet()
+        self.has_heard = False
+        """Whether any reply has come, to whichever request."""
         self._many = MANY
         self._failure: Exception | None = None
         self._failures = 0
@@ -183,6 +185,7 @@ class Listener:
                 if ticket is not None:
                     self._replies[ticket] = reply
         if replies:
+            self.has_heard = True
             self._heard()
         return len(replies)
 

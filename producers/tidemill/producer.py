@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from tidemill import ending, processes
 from tidemill.core import Core, Ticket
-from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending
+from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending, unanswered
 from tidemill.keeper import HEAD, WAKING_SIZE, Keeper
 from tidemill.listener import Listener
 from tidemill.log import log
@@ -117,7 +117,7 @@ class Handle(processes.Unique, Ticket, eq=False):
         if reply is None and self._is_lost:
             self._acknowledged()
         if reply is None:
-            raise StillPending(1, "answered")
+            raise StillPending(1, why=unanswered(is_stored=self._outcome is not None, hears=listener.has_heard))
         return reply
 
     def _wait_for(self, holds: Callable[[], object], timeout: float | None) -> None:

@@ -27,8 +27,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from tidemill import Producer, Replies, Request, StillPending
 from tidemill.failures import GivenUp, Misconfigured
+from tidemill.own_queue import reply_queue
 from tidemill.region import make_client, region_of_environment
-from tidemill.reply_queue import reply_queue
 from tidemill_load.planned import Planned
 from tidemill_load.workload import generate
 
@@ -85,7 +85,7 @@ class Answers:
         session: Any = boto3.Session(region_name=region_of_environment())
         self._open = ExitStack()
         self._url = self._open.enter_context(
-            reply_queue(session.client, topic_arn, {"prefix": clients}, name="tidemill-locust")
+            reply_queue(topic_arn, {"prefix": clients}, client_of=session.client, name="tidemill-locust")
         )
         self._sqs = session.client("sqs")
         self._expected: dict[str, tuple[str, float]] = {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,27 @@ def test_the_generated_workload_reconciles_and_leaves_nothing_behind(tmp_path: P
     assert result["archived_rows"] == 811
     assert result["replies"] == 800
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert sum(line.endswith("tidemill demo --keep kept") for line in done.stdout.splitlines()) == 1
     assert " of 811 requests archived" in done.stdout, "it says how far it is while it waits"
+
+
+def test_what_is_kept_is_asked_by_the_lines_that_are_told(tmp_path: Path) -> None:
+    done = demo(tmp_path, "--requests", "20", "--no-hostile", "--speed", "max", "--keep", "kept here")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stat.S_IMODE((tmp_path / "kept here").stat().st_mode) == 0o700
+    query, up = (line for line in done.stdout.partition("\nnext: ")[2].splitlines()[1:])
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    pasted = f"{query} --format csv"
+    asked = subprocess.run(pasted, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert sum(int(row.split(",")[1]) for row in asked.stdout.splitlines()[1:]) == 20
+    with subprocess.Popen(
+        f"exec {up} --port 0", shell=True, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        said = list(iter(process.stdout.readline, "running; Ctrl-C stops it\n"))
+        process.terminate()
+    assert "as kept here/state was run last: ArchiveIntervalSeconds=5, BatchingWindowSeconds=5\n" in said
 
 
 def test_lines_that_are_no_requests_are_told_and_counted(tmp_path: Path) -> None:
@@ -60,7 +81,7 @@ def test_a_real_trace_reconciles_within_its_budget(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--trace", "missing.log"], "there is no file missing.log"),
-        (["--trace", "."], ". is a directory; name one access log in it"),
+        (["--trace", "."], "there is no file in the folder ."),
         (["--trace", sys.executable], "holds no request"),
         (["--speed", "fast"], "'fast' is neither a positive number nor max"),
         (["--requests", "0"], "'0' is not a positive number"),
@@ -68,6 +89,8 @@ def test_a_real_trace_reconciles_within_its_budget(tmp_path: Path) -> None:
         (["--json", "no/such/folder.json"], "no such folder"),
         (["--json", "."], ". is a folder; name a file to write to"),
         (["--json", "/proc/out.json"], "/proc/out.json"),
+        (["--keep", "/proc/kept"], "/proc/kept cannot keep anything: "),
+        (["--keep", "/proc"], "/proc is not empty; name a new folder to keep it in"),
         (["--verbose"], "unrecognized arguments: --verbose"),
     ],
 )

@@ -7,17 +7,16 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import boto3
 import pytest
 
 from tidemill import Producer
-from tidemill.reply_queue import reply_queue
 from tidemill_local.emulator import REGION, ROOT_KEY
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -29,7 +28,11 @@ LONGEST_WAIT = 60.0
 def blocks(heading: str) -> list[str]:
     """The indented blocks of code under a heading."""
     section = README.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    return [dedent(block) for block in re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.MULTILINE) if block.strip()]
+    return [
+        dedent(block).strip("\n") + "\n"
+        for block in re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.MULTILINE)
+        if block.strip()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +61,34 @@ def told(up: subprocess.Popen[str]) -> dict[str, str]:
     raise AssertionError(f"`tidemill up` ended with {up.wait()}")
 
 
-def test_there_are_rules_and_a_client() -> None:
-    rules, client = blocks("Your own application")
+def test_there_are_rules_and_their_tests_and_a_client_and_a_reader() -> None:
+    rules, tests, client, reader = blocks("Your own application")
     assert "RULES = {" in rules
+    assert "Trial(RULES" in tests
     assert '"tidemill-requests-…"' in client
+    assert "get_item" in reader
+
+
+def test_each_extra_is_listed() -> None:
+    extras = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    [paragraph] = re.findall(r"^Extras: (?:.+\n)+", README.read_text(), re.MULTILINE)
+    assert [extra for extra in extras if f"`{extra}`" not in paragraph] == []
+
+
+def test_the_rules_tests_pass_as_printed(tmp_path: Path) -> None:
+    rules, tests, *_ = blocks("Your own application")
+    (tmp_path / "shop.py").write_text(rules)
+    (tmp_path / "test_shop.py").write_text(tests)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "2 passed"), done.stdout
+
+
+def run(code: str, environment: dict[str, str]) -> tuple[int, str, str]:
+    """A program's exit code, and what it said."""
+    command, folder = [sys.executable, "-c", code], environment["HOME"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_the_own_application_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,28 +97,24 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
         monkeypatch.setenv(name, value)
     with Producer(stream, client="warehouse") as producer:
         producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
-    client = blocks("Your own application")[1].replace("tidemill-requests-…", stream)
-    done = subprocess.run([sys.executable, "-c", client], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
+    _, _, client, reader = blocks("Your own application")
+    assert run(client.replace("tidemill-requests-…", stream), environment) == (0, "", "")
     wait_for_stock(environment, "4")
+    reader = reader.replace("tidemill-Entities-…", environment["TableName"])
+    assert run(reader, environment) == (0, "{'stock': Decimal('4')}\n", "")
 
 
 def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    session: Any = boto3.Session()
-    with reply_queue(session.client, environment["RepliesTopicArn"], "phone-1") as queue:
-        [client, *_] = blocks("The producer")
-        client = client.replace("tidemill-requests-…", environment["StreamName"])
-        client = re.sub(r"https://sqs\S+(?=\",)", queue, client)
-        with Producer(environment["StreamName"]) as producer:
-            producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
-        folder = environment["HOME"]
-        done = subprocess.run(
-            [sys.executable, "-c", client], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stdout, done.stderr) == (0, "accepted\n", "")
+    [client, *_] = blocks("The producer")
+    client = client.replace("tidemill-requests-…", environment["StreamName"])
+    client = client.replace("arn:aws:sns:…", environment["RepliesTopicArn"])
+    with Producer(environment["StreamName"]) as producer:
+        producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
+    assert run(client, environment) == (0, "accepted\n", "")
+    with closing(boto3.client("sqs")) as sqs:
+        assert sqs.list_queues().get("QueueUrls", []) == [], "it is gone"
 
 
 def wait_for_stock(environment: dict[str, str], wanted: str) -> None:

@@ -8,7 +8,16 @@ import pytest
 from botocore import exceptions
 
 from tidemill.buffer import Refused
-from tidemill.failures import REMEDIES, GivenUp, Misconfigured, NotAccepted, OutcomeUnknown, StillPending, failure
+from tidemill.failures import (
+    REMEDIES,
+    GivenUp,
+    Misconfigured,
+    NotAccepted,
+    OutcomeUnknown,
+    StillPending,
+    failure,
+    unanswered,
+)
 
 
 @pytest.mark.parametrize(("lost", "kind"), [(True, OutcomeUnknown), (False, NotAccepted)])
@@ -41,6 +50,22 @@ def test_what_is_pending_is_counted_and_is_a_time_out() -> None:
     assert (str(pending), pending.pending) == ("3 requests are not acknowledged yet", 3)
     assert str(StillPending(2, "answered")) == "2 requests are not answered yet"
     assert isinstance(pending, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("is_stored", "hears", "said", "unsaid"),
+    [
+        (False, False, "not on the stream yet", "topic"),
+        (False, True, "not on the stream yet", "topic"),
+        (True, True, "its batch may still be filling, or its function fail", "topic"),
+        (True, False, "its policy does not let the topic send", "not on the stream"),
+    ],
+)
+def test_what_is_not_answered_names_the_likely_causes(is_stored: bool, hears: bool, said: str, unsaid: str) -> None:
+    pending = StillPending(1, why=unanswered(is_stored=is_stored, hears=hears))
+    assert str(pending).startswith("the request is ")
+    assert said in str(pending)
+    assert unsaid not in str(pending)
 
 
 def test_a_setting_that_cannot_work_names_itself_and_the_remedy() -> None:

@@ -634,8 +634,9 @@ def test_a_reply_that_takes_too_long_is_pending() -> None:
     kinesis = Kinesis()
     kinesis.gate.clear()
     with made(kinesis, replies=Answers(kinesis)) as producer:
-        with pytest.raises(StillPending, match="answered"):
-            producer.send("c", key="k", reply=True).reply(0.01)
+        handle = producer.send("c", key="k", reply=True)
+        with pytest.raises(StillPending, match="not answered yet: it is not on the stream yet"):
+            handle.reply(0.01)
         kinesis.gate.set()
 
 

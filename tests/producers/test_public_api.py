@@ -34,6 +34,7 @@ def test_the_exported_names() -> None:
         "Stats",
         "StillPending",
         "UnsendableRequest",
+        "reply_queue",
     ]
 
 
