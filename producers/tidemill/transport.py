@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 Client = TypeVar("Client", bound="BaseClient")
 
-UNUSUAL = (b'"B"', b'"BS"', b"null")
-"""What botocore does not hand on as it stands in the answer: it decodes binary values and leaves out nulls."""
+UNUSUAL = (b'"B"', b'"BS"', b'":null', b'": null')
+"""What botocore does not hand on as it stands in the answer: it decodes binary values and leaves out members that are
+null. Kept outcomes have nulls too, in lists within texts: those are handed on as they are."""
 
 PUTS = {"PutRecords": "Records"}
 """The call of Kinesis, with the parameter that has its contents."""

@@ -153,6 +153,8 @@ def test_a_call_knows_its_size_when_records_leave_it() -> None:
         record.append("a", bytes(record.lane), 1000)
         call.add(record, CALL_BYTES)
     call.remove(records[1])
+    left = [*records[:1], *records[2:]]
+    assert (call.records, call.size) == (left, sum(len(record.data) + len("lane-00") for record in left))
     assert call.cut(2) == records[3:]
     assert call.records == [records[0], records[2]]
     assert call.size == sum(len(record.data) + len("lane-00") for record in call.records)

@@ -301,8 +301,8 @@ class _Folding:
         hurt = None if self._stream is None else streams_of_all(self._before.recent, dropped)
 
         def is_known(shard: str, mark: Mark) -> bool:
-            if shard in self._since:
-                return mark.known and all_of_these
+            if shard in self._since:  # its mark is new
+                return all_of_these
             return mark.known and hurt is not None and stream_of_shard(shard) not in hurt
 
         return {shard: replace(mark, known=is_known(shard, mark)) for shard, mark in marks.items()}

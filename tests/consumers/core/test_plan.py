@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Document, Json, Request, encode
+from tidemill.request import REDRIVE, Document, Json, Reply, Request, encode
 from tidemill_consumers.core.asking import MAX_SAID
 from tidemill_consumers.core.batch import (
     Accepted,
     Arrival,
     Emit,
     Entity,
+    Mark,
     Position,
     Proof,
     Rejected,
@@ -33,6 +34,7 @@ from tidemill_consumers.core.batch import (
 )
 from tidemill_consumers.core.emits import EMITTERS, MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.core.plan import (
     MAX_EMITTERS,
     MAX_OUTCOME_BYTES,
@@ -867,3 +869,31 @@ def test_an_arrival_is_as_it_came_however_a_rule_left_it() -> None:
         scribbled(append)(None, one.request)
         assert one.request.id == "nobody's"
         assert fresh(one).request == Request(**before)
+
+
+def known_after(marks: dict[str, bool], shard: str, earlier: int) -> dict[str, bool]:
+    """Which marks say that all their outcomes are there, after a rejected request of a shard; by what they said."""
+    recent = {f"o{n}": kept(f"o{n}", Reply(f"o{n}", "rejected", error="x"), "one") for n in range(earlier)}
+    before = Entity("k", 3, None, {one: Mark(Position(1, 0), 900.0, Position(1, 0), it) for one, it in marks.items()})
+    (write,) = plan([arrival(5, "refuse", shard=shard)], {"k": replace(before, recent=recent)}, RULES, DAY).writes
+    return {one: mark.known for one, mark in saved(write).marks.items()}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "shard", "after"),
+    [
+        (MAX_RECENT, "one/a", {"one/a": True, "one/b": True, "one/c": False}),
+        (MAX_RECENT + 1, "one/a", {"one/a": True, "one/b": False, "one/c": False}),
+    ],
+)
+def test_a_mark_says_whether_an_outcome_of_its_own_may_be_gone(
+    earlier: int, shard: str, after: dict[str, bool]
+) -> None:
+    """Not of the delivery at hand, all of whose outcomes are there; of the other shards any may be."""
+    assert known_after({"one/a": False, "one/b": True, "one/c": False}, shard, earlier) == after
+
+
+def test_an_outcome_that_has_to_go_makes_no_other_stream_s_marks_doubtful() -> None:
+    marks = {"one/a": True, "one/b": True, "two/a": True, "two/b": False}
+    after = known_after(marks, "one/a", MAX_RECENT + 1)
+    assert after == {"one/a": True, "one/b": False, "two/a": True, "two/b": False}

@@ -259,3 +259,16 @@ def test_botocore_parses_where_it_does_not_ask(quick: Any, table: str) -> None:
     assert entities.save([Write("k", 0, new, Position(1, 0), (), (), None)]) == {}
     assert entities.save([Write("k", 0, new, Position(1, 0), (), (), None)]) == {"k": None}
     assert entities.load(["k"]) == {"k": new}
+
+
+def test_a_null_within_a_text_is_no_reason_to_take_the_slow_way() -> None:
+    """Each outcome of a rejected request has one."""
+    text = json.dumps(["r1", "rejected", None, "no"], separators=(",", ":"))
+    answer = {"Responses": {"t": [{"recent": {"L": [{"S": text}]}}]}}
+    read: dict[str, Any] = {}
+    transport._read({"status_code": 200, "body": json.dumps(answer).encode()}, read)
+    assert read == answer
+    for member in (b'{"Responses":null}', b'{"Responses": null}'):
+        left: dict[str, Any] = {}
+        transport._read({"status_code": 200, "body": member}, left)
+        assert left == {}, "botocore leaves such members out"
