@@ -34,11 +34,12 @@ def template(cloudformation: CloudFormationClient, stack: str) -> bytes:
 
 
 def counting(stack: Stack, modes: Sequence[Mode], tell: Callable[[str], None]) -> CloudWatchCounting:
-    """By CloudWatch: the functions that take part, the table and the stream."""
+    """By CloudWatch: the functions that take part, the tables that they write, and the stream."""
     with closing(stack.client("lambda")) as functions:
         memory = {
             name: functions.get_function_configuration(FunctionName=name)["MemorySize"]
             for name in dict.fromkeys(map(stack.function, (*modes, "aggregated")))
         }
-    outputs = stack.outputs
-    return CloudWatchCounting(stack.client("cloudwatch"), memory, outputs["TableName"], outputs["StreamName"], tell)
+    client, outputs = stack.client("cloudwatch"), stack.outputs
+    table, deliveries, name = (outputs[one] for one in ("TableName", "DeliveriesTableName", "StreamName"))
+    return CloudWatchCounting(client, memory, table, deliveries, name, tell)

@@ -67,6 +67,7 @@ class CloudWatchCounting:
         cloudwatch: a boto3 CloudWatch client.
         functions: the functions' names, and the memory of each in MB.
         table: the table's name.
+        deliveries: the name of the table that notes deliveries, whose writes count like the other's.
         stream: the stream's name.
         tell: told what is being waited for.
         clock: seconds since 1970.
@@ -78,6 +79,7 @@ class CloudWatchCounting:
         cloudwatch: CloudWatchClient,
         functions: Mapping[str, int],
         table: str,
+        deliveries: str,
         stream: str,
         tell: Callable[[str], None],
         clock: Callable[[], float] = time.time,
@@ -86,6 +88,7 @@ class CloudWatchCounting:
         self._cloudwatch = cloudwatch
         self.functions = functions
         self._table = table
+        self._deliveries = deliveries
         self._stream = stream
         self._tell = tell
         self._clock = clock
@@ -114,7 +117,7 @@ class CloudWatchCounting:
         return minute
 
     def _metrics(self) -> dict[str, Metric]:
-        table = {"TableName": self._table}
+        table, notes = {"TableName": self._table}, {"TableName": self._deliveries}
         latency = "SuccessfulRequestLatency"  # its samples are the calls
         found = {
             "records": Metric("AWS/Kinesis", "IncomingRecords", {"StreamName": self._stream}),
@@ -124,6 +127,8 @@ class CloudWatchCounting:
             "write_calls": Metric(
                 "AWS/DynamoDB", latency, table | {"Operation": "BatchExecuteStatement"}, "SampleCount"
             ),
+            "note_units": Metric("AWS/DynamoDB", "ConsumedWriteCapacityUnits", notes),
+            "note_calls": Metric("AWS/DynamoDB", latency, notes | {"Operation": "PutItem"}, "SampleCount"),
         }
         for function in self.functions:
             its = {"FunctionName": function}
@@ -154,9 +159,9 @@ class CloudWatchCounting:
             gb_seconds=sum(ms / 1000 * self.functions[function] / 1024 for function, ms in durations.items()),
             records=round(sums["records"]),
             read_calls=round(sums["read_calls"]),
-            write_calls=round(sums["write_calls"]),
+            write_calls=round(sums["write_calls"] + sums["note_calls"]),
             read_units=sums["read_units"],
-            write_units=sums["write_units"],
+            write_units=sums["write_units"] + sums["note_units"],
         )
 
 

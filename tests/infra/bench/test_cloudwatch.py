@@ -43,7 +43,7 @@ def cloudwatch() -> Iterator[tuple[Any, Stubber]]:
 def counting(cloudwatch: tuple[Any, Stubber], time: Time) -> CloudWatchCounting:
     functions = {"stack-apply": 1769, "stack-direct": 256}
     return CloudWatchCounting(
-        cloudwatch[0], functions, "entities", "requests", lambda _: None, lambda: time.now, time.sleep
+        cloudwatch[0], functions, "entities", "deliveries", "requests", lambda _: None, lambda: time.now, time.sleep
     )
 
 
@@ -58,6 +58,8 @@ METRICS = [
         {"TableName": "entities", "Operation": "BatchExecuteStatement"},
         "SampleCount",
     ),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", {"TableName": "deliveries"}, "Sum"),
+    ("AWS/DynamoDB", "SuccessfulRequestLatency", {"TableName": "deliveries", "Operation": "PutItem"}, "SampleCount"),
     ("AWS/Lambda", "Invocations", {"FunctionName": "stack-apply"}, "Sum"),
     ("AWS/Lambda", "Duration", {"FunctionName": "stack-apply"}, "Sum"),
     ("AWS/Lambda", "Invocations", {"FunctionName": "stack-direct"}, "Sum"),
@@ -97,7 +99,7 @@ def test_a_part_has_whole_minutes_of_its_own(
     time.sleep(70)
     begin, end = START + 30, START + 150
     _, stubber = cloudwatch
-    whole = [series(number, [number, 10.0]) for number in range(9)]
+    whole = [series(number, [number, 10.0]) for number in range(len(METRICS))]
     for _ in range(ALIKE):
         # In pages, and a metric that never was has no series.
         more = {"MetricDataResults": whole[:4], "NextToken": "more"}
@@ -108,17 +110,17 @@ def test_a_part_has_whole_minutes_of_its_own(
     found = counting.end("direct")
     stubber.assert_no_pending_responses()
     assert time.now == end + ALIKE * LATE_SECONDS
-    assert (found.records, found.read_units, found.write_units) == (10, 11.0, 12.0)
-    assert (found.read_calls, found.write_calls) == (13, 14)
-    assert (found.invocations, found.billed_ms) == (15 + 17, 16.0 + 18.0)
-    assert found.gb_seconds == pytest.approx(0.016 * 1769 / 1024 + 0.018 * 256 / 1024)
+    assert (found.records, found.read_units, found.write_units) == (10, 11.0, 12.0 + 15.0)
+    assert (found.read_calls, found.write_calls) == (13, 14 + 16)
+    assert (found.invocations, found.billed_ms) == (17 + 19, 18.0 + 20.0)
+    assert found.gb_seconds == pytest.approx(0.018 * 1769 / 1024 + 0.020 * 256 / 1024)
     assert found.cold_starts is None, "CloudWatch does not know"
 
 
 def test_it_is_read_until_it_changes_no_more(counting: CloudWatchCounting, cloudwatch: tuple[Any, Stubber]) -> None:
     counting.begin()
     _, stubber = cloudwatch
-    looks = [[], [series(5, [3])], [series(5, [3])], [series(5, [3, 4])], [series(5, [3, 4])], [series(5, [3, 4])]]
+    looks = [[], [series(7, [3])], [series(7, [3])], [series(7, [3, 4])], [series(7, [3, 4])], [series(7, [3, 4])]]
     for results in looks:
         stubber.add_response("get_metric_data", {"MetricDataResults": results}, ANY_TIMES)
     assert counting.end("aggregated").invocations == 7
