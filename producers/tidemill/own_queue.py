@@ -25,11 +25,12 @@ def reply_queue(
     *,
     client_of: Callable[[str], Any] | None = None,
     name: str = "tidemill-client",
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """A queue that is subscribed to the topic of replies, and that the topic may send to: its URL.
 
     At the end both are gone, and so are replies that came meanwhile. It takes sqs:CreateQueue, GetQueueAttributes,
-    SetQueueAttributes, DeleteQueue, and sns:Subscribe, Unsubscribe.
+    SetQueueAttributes, DeleteQueue, TagQueue for tags, and sns:Subscribe, Unsubscribe.
 
         with (
             reply_queue(topic_arn, hears="phone-1") as queue,
@@ -43,6 +44,7 @@ def reply_queue(
             hears all.
         client_of: makes a boto3 client of a service. None makes them in the topic's region; AWS_ENDPOINT_URL holds.
         name: how the queue's name begins.
+        tags: the queue's. With {"identity": …} a user of the stack's identity pool may read it.
 
     Raises:
         Misconfigured: no such profile, or what the settings name cannot be used.
@@ -54,6 +56,7 @@ def reply_queue(
         queue = sqs.create_queue(
             QueueName=f"{name}-{uuid4()}",
             Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)},
+            tags=dict(tags or {}),
         )["QueueUrl"]
         subscription = None
         try:

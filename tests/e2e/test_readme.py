@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
@@ -16,7 +18,7 @@ from textwrap import dedent
 import boto3
 import pytest
 
-from tidemill import Producer
+from tidemill import Producer, reply_queue
 from tidemill_local.emulator import REGION, ROOT_KEY
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -25,9 +27,9 @@ LONGEST_WAIT = 60.0
 """Seconds after which something is taken not to come."""
 
 
-def blocks(heading: str) -> list[str]:
+def blocks(heading: str, page: Path = README) -> list[str]:
     """The indented blocks of code under a heading."""
-    section = README.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return [
         dedent(block).strip("\n") + "\n"
         for block in re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.MULTILINE)
@@ -115,6 +117,65 @@ def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch:
     assert run(client, environment) == (0, "accepted\n", "")
     with closing(boto3.client("sqs")) as sqs:
         assert sqs.list_queues().get("QueueUrls", []) == [], "it is gone"
+
+
+NODE = shutil.which("node")
+CONTRACT = README.parent / "docs/contract.md"
+NODE_MODULES = os.environ.get("TIDEMILL_NODE_MODULES")
+
+
+def javascript(code: str, environment: dict[str, str]) -> str:
+    """What a program in Node prints, as a module beside the packages that are at hand."""
+    folder = Path(environment["HOME"])
+    if NODE_MODULES and not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(NODE_MODULES)
+    (folder / "client.mjs").write_text(code)
+    command = [str(NODE), "client.mjs"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def answered(environment: dict[str, str], send: Callable[[], object]) -> list[str]:
+    """The bodies of messages to phone-2, once one has come."""
+    topic = environment["RepliesTopicArn"]
+    with reply_queue(topic, "phone-2", tags={"identity": "x"}) as queue, closing(boto3.client("sqs")) as sqs:
+        assert sqs.list_queue_tags(QueueUrl=queue)["Tags"] == {"identity": "x"}
+        send()
+        messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20).get("Messages", [])
+    return [message["Body"] for message in messages]
+
+
+@pytest.mark.skipif(NODE is None, reason="no node at hand")
+def test_the_contracts_javascript_makes_records_and_reads_replies(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    making, _, reading = blocks("In JavaScript", CONTRACT)
+    tell = """
+    const {PartitionKey, Data} = record("item.restock", "item/7", {count: 5}, "phone-2");
+    console.log(JSON.stringify({PartitionKey, Data: new TextDecoder().decode(Data)}));
+    """
+    made = json.loads(javascript(making + tell, environment))
+    with closing(boto3.client("kinesis")) as kinesis:
+        [body] = answered(environment, lambda: kinesis.put_record(StreamName=environment["StreamName"], **made))
+    twice = f"const body = {json.dumps(body)};\nconsole.log(JSON.stringify([replies(body), replies(body)]));\n"
+    first, second = json.loads(javascript(reading + twice, environment))
+    assert [(one["id"], one["status"]) for one in first] == [(json.loads(made["Data"])["id"], "accepted")]
+    assert second == []
+
+
+@pytest.mark.skipif(NODE is None or not NODE_MODULES, reason="no node, or no TIDEMILL_NODE_MODULES with the AWS SDK")
+def test_the_contracts_javascript_sends_by_the_sdk(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    making, sending, _ = blocks("In JavaScript", CONTRACT)
+    code = sending.replace("tidemill-requests-…", environment["StreamName"])
+    [body] = answered(environment, lambda: javascript(making + code, environment))
+    assert [one["status"] for one in json.loads(body)["replies"]] == ["accepted"]
 
 
 def wait_for_stock(environment: dict[str, str], wanted: str) -> None:
