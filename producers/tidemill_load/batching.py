@@ -89,7 +89,7 @@ def batches(arriving: Arriving, window: float, most: int, busy: float) -> Batche
     fill = most / arriving.records
     if arriving.at_random and not later:
         records = _of_one_read(arriving, most)
-        return Batches(records, records, hold, fill if read > most / 2 else inf)
+        return Batches(records, records, hold, fill if read > most else inf)
     if read + later <= most:
         return Batches(max(1.0, read + later), max(1.0, read), hold)
     if later >= most:

@@ -108,6 +108,14 @@ def test_the_engine_makes_the_same_batches(mode: Mode, rate: float, window: int,
         assert latest == pytest.approx(counted.p99, rel=0.1), "and where no batch is full it is no more than that"
 
 
+@pytest.mark.parametrize("rate", [60, 80, 150, 190])
+def test_half_of_the_records_of_reads_that_may_fill_a_batch_wait_as_long(rate: float) -> None:
+    given = Assumptions(size=184, window=1, batch=100, keys=Keys(10**6, 0.0))
+    happens = flow("buffered", rate, given)
+    usual = happens.p50 - (0.02 + 0.5 * given.linger + 0.05)
+    assert usual == pytest.approx(run(happens, given, 6_000).p50, rel=0.2)
+
+
 @pytest.mark.parametrize(("rate", "window"), [(1, 1), (1, 60), (10, 5), (100, 5), (1_000, 1), (1_000, 60)])
 def test_requests_that_come_evenly(rate: float, window: int) -> None:
     given = Assumptions(size=184, window=window, arrivals="even", keys=Keys(10**6, 0.0))

@@ -3,18 +3,26 @@
 import logging
 from base64 import b64decode
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from threading import Event
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
+from botocore.session import get_session
 
 from answering import UNREADABLE, Answer, Service, good, http, raw, says, service
 from tidemill import Acknowledged, NotAccepted, OutcomeUnknown, Producer
 from tidemill.answers import UNREADABLE as CODE
+from tidemill.buffer import Call, Refused
 from tidemill.kpl import unpack
+from tidemill.outbox import Outbox
 from tidemill.request import decode
+from tidemill.wire import Wire
 
 PATIENCE = 30
 """Seconds after which a test gives up; none of them needs it."""
@@ -176,6 +184,77 @@ def test_credentials_that_cannot_be_had_leave_no_doubt(usual: Any) -> None:
             with pytest.raises(NotAccepted, match="Expired"):
                 handle.result(PATIENCE)
         assert there.calls == []
+
+
+def call_of_one() -> Call:
+    outbox = Outbox(Random(1), linger=0)
+    outbox.buffer("k", b"{}", 0.0)
+    call = outbox.next_call(0.0)
+    assert isinstance(call, Call)
+    return call
+
+
+def is_stored(answer: object) -> bool:
+    return answer == [Acknowledged("shardId-000000000000", "1")]
+
+
+def test_in_a_copy_of_its_process_the_wire_makes_another_client_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with service(good, good, good, UNREADABLE["headers alone"]) as there:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", there.url)
+        wire = Wire("stream", None)
+        original: Any = wire.kinesis
+        monkeypatch.setattr(original, "close", lambda: pytest.fail("its connections are another's"))
+        assert is_stored(wire.put(call_of_one()))
+        assert wire.kinesis is original
+        wire.begin_again()
+        wire.close()
+        assert is_stored(wire.put(call_of_one()))
+        another: Any = wire.kinesis
+        assert another is not original
+        assert is_stored(wire.put(call_of_one()))
+        assert wire.kinesis is another
+        lost = wire.put(call_of_one())
+        assert isinstance(lost, Refused)
+        assert lost.lost, "the new client's calls are counted too"
+    closed = Event()
+    monkeypatch.setattr(another, "close", closed.set)
+    wire.close()
+    assert closed.is_set()
+
+
+def test_in_a_copy_of_its_process_a_client_that_was_given_makes_connections_of_its_own(usual: Any) -> None:
+    with service() as there:
+        kinesis = usual(there)
+        wire = Wire("stream", kinesis)
+        session = kinesis._endpoint.http_session
+        assert is_stored(wire.put(call_of_one()))
+        before = session._manager
+        wire.begin_again()
+        assert is_stored(wire.put(call_of_one()))
+        renewed = session._manager
+        assert (renewed is not before, wire.kinesis is kinesis) == (True, True)
+        assert is_stored(wire.put(call_of_one()))
+        assert session._manager is renewed
+        wire.close()
+        assert is_stored(wire.put(call_of_one())), "whoever made it closes it"
+        assert session._manager is renewed
+
+
+def test_in_a_copy_of_its_process_credentials_are_renewed_though_a_fork_found_them_locked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    credentials: Any = RefreshableCredentials("test", "test", "test", later, dict, "test")
+    session: Any = get_session()
+    session._credentials = credentials
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=session, region_name="eu-west-1"))
+    with service() as there:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", there.url)
+        wire = Wire("stream", None)
+        credentials._refresh_lock.acquire()
+        wire.begin_again()
+        assert is_stored(wire.put(call_of_one()))
+    assert not credentials._refresh_lock.locked()
 
 
 @pytest.mark.parametrize("name", ["HTML", "an empty object", "300", "400 with a list", "403 of a proxy", "deep JSON"])

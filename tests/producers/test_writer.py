@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.request import Request, decode
+from tidemill.request import MAX_REQUEST_BYTES, Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.writer import MAX_COUNTER, Writer, uuid7
 from values import documents
@@ -53,6 +53,17 @@ def test_what_it_writes_is_its_request(
 def test_what_has_many_brackets_is_looked_at_and_sent() -> None:
     data: dict[str, Any] = {"many": [[[]] for _ in range(100)]}
     assert decode(written(Writer("w", Random(1)), 5, data=data)[1]).data == data
+
+
+@pytest.mark.parametrize("text", ["x", "\N{LATIN SMALL LETTER E WITH ACUTE}", "\N{WATER WAVE}"])
+def test_the_largest_request_is_written_and_a_larger_one_is_refused(text: str) -> None:
+    writer = Writer("w", Random(1))
+    room = MAX_REQUEST_BYTES - len(written(writer, 5, data={"text": ""})[1])
+    most = room // len(text.encode())
+    payload = written(writer, 5, data={"text": text * most})[1]
+    assert MAX_REQUEST_BYTES - len(text.encode()) < len(payload) <= MAX_REQUEST_BYTES
+    with pytest.raises(UnsendableRequest, match=str(MAX_REQUEST_BYTES)):
+        written(writer, 5, data={"text": text * (most + 1)})
 
 
 def test_counters_rise_by_one() -> None:
