@@ -131,7 +131,8 @@ def javascript(code: str, environment: dict[str, str]) -> str:
         (folder / "node_modules").symlink_to(NODE_MODULES)
     (folder / "client.mjs").write_text(code)
     command = [str(NODE), "client.mjs"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    env = environment | {"NODE_NO_WARNINGS": "1"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

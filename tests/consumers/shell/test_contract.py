@@ -25,7 +25,7 @@ def test_each_field_is_listed_and_no_other() -> None:
     required = {field.encode_name for field in msgspec.structs.fields(Request) if field.required}
     for name in names:
         [must] = re.findall(rf"^\| `{name}` \| .* \| ([^|]*) \|$", PAGE, re.MULTILINE)
-        assert (must == "yes") == (name in required or name == "v"), name
+        assert (must == "yes") == (name in required), name
 
 
 def test_the_example_is_a_request() -> None:
