@@ -281,7 +281,7 @@ class DeliveryStream:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                behind = self._round()
+                behind = self._round_or_anew()
                 self._stopping.wait(BEHIND_SECONDS if behind else POLL_SECONDS)
             self._drain()
         except _GaveUpError:
@@ -289,12 +289,26 @@ class DeliveryStream:
 
     def _drain(self) -> None:
         while not self._giving_up.is_set():
-            behind = self._round()
+            behind = self._round_or_anew()
             if not behind and not self._troubles:
                 break
             self._giving_up.wait(BEHIND_SECONDS)
         if not self._giving_up.is_set() and (batch := self._buffering.flush()):
             self._deliver(batch)
+
+    def _round_or_anew(self) -> bool:
+        """A round. After an error that nobody foresaw, all is read again from where it was delivered."""
+        try:
+            behind = self._round()
+        except _GaveUpError:
+            raise
+        except Exception as error:  # an answer that cannot be read, a disk that is full: it must go on, whatever it is
+            self._note("round", error)
+            self._readers, self._seen, self._look_for_shards = {}, set(), True
+            self._buffering, self._in_flight = Buffering(self._config), 0
+            return False
+        self._troubles.pop("round", None)
+        return behind
 
     def _round(self) -> bool:
         """One read of each shard; whether any had something or was not let in, so that there may be more."""
@@ -375,7 +389,7 @@ class DeliveryStream:
         while True:
             try:
                 self._s3.put_object(Bucket=self._config.bucket, Key=item.key, Body=item.body)
-            except (ClientError, BotoCoreError) as error:
+            except Exception as error:  # whatever it is: what was read and not stored would be lost
                 self._note("put", error)
                 if self._giving_up.wait(delay):
                     raise _GaveUpError from error

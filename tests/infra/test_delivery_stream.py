@@ -535,6 +535,29 @@ def test_a_list_of_children_that_fails_is_asked_for_again() -> None:
     assert (stream.positions, stream.trouble) == ({"shard-0": "1", "shard-1": "1"}, None)
 
 
+@pytest.mark.parametrize("where", ["read", "list", "put"])
+def test_an_error_that_nobody_foresaw_ends_nothing_and_loses_nothing(where: str) -> None:
+    sent = [b"%d" % n for n in range(300)]
+    odd: list[Exception] = [LookupError("an answer that cannot be read")]
+
+    class OddS3(FakeS3):
+        def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
+            if where == "put" and odd:
+                raise odd.pop()
+            super().put_object(Bucket, Key, Body)
+
+    kinesis, s3 = FakeKinesis(shard_0=sent), OddS3()
+    if where == "read":
+        kinesis.failures = odd
+    if where == "list":
+        kinesis.list_failures = odd
+    stream = delivery(kinesis, s3)
+    stream.start()
+    stream.stop()
+    assert odd == []
+    assert (sorted(s3.lines()), stream.trouble) == (sorted(sent), None)
+
+
 def test_its_trouble_is_told_while_it_lasts() -> None:
     kinesis, s3 = FakeKinesis(shard_0=[b"a"]), FakeS3()
     kinesis.list_failures = [EndpointConnectionError(endpoint_url="http://nowhere")] * 10**6

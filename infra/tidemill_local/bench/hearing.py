@@ -61,6 +61,10 @@ class Listener:
                 if not self._ending.wait(PAUSE):
                     log.warning("cannot hear replies, trying again: %s", error)
                 continue
+            except Exception:  # it must hear on, whatever it is
+                log.exception("cannot hear replies, trying again")
+                self._ending.wait(PAUSE)
+                continue
             now = time.monotonic()
             if ledger := self.ledger:
                 for reply in heard:

@@ -5,6 +5,7 @@ Room: local platform, I/O. A sender never waits for answers of the stream; the d
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ from tidemill_load.ledger import Item, Ledger
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
+
+log = logging.getLogger(__name__)
 
 TRIES: Final = 6
 """Times that the direct sender sends a request."""
@@ -171,7 +174,11 @@ class DirectSender:
                     return
                 request_id, payload = queue.popleft()
             self._ledger.sent(time.monotonic())
-            self._settle(request_id, payload)
+            try:
+                self._settle(request_id, payload)
+            except Exception:  # those behind it must not wait for ever
+                log.exception("a direct request failed")
+                self._ledger.failed(request_id)
 
     def _settle(self, request_id: str, payload: bytes) -> None:
         for attempt in range(TRIES):

@@ -150,3 +150,14 @@ def test_what_never_succeeds_is_given_up(
     api.answer = lambda _: (503, {"error": "not now"})
     send(sender, ledger, "a")
     assert (ledger.errors, len(api.came), sender.retries) == (1, TRIES, TRIES - 1)
+
+
+def test_an_error_that_nobody_foresaw_keeps_nobody_waiting(
+    api: Api, sender: DirectSender, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(payload: bytes) -> tuple[int | None, bytes]:
+        raise LookupError("nobody foresaw this")
+
+    monkeypatch.setattr(sender, "_call", odd)
+    send(sender, ledger, "a", "a", "b")
+    assert ledger.errors == 3
