@@ -59,8 +59,11 @@ Taken: TypeAlias = "tuple[str, Record, int]"
 """A request that was taken: its id, the record that it travels in, and its place there."""
 
 
-class Ticket(msgspec.Struct, eq=False, weakref=True):
+class Ticket(msgspec.Struct, eq=False, gc=False):
     """What its sender holds of a request that was taken.
+
+    The garbage collector does not see it, for thousands that wait to be taken would call it again and again. So no
+    circle that leads through one may last: a keeper that has ended lets go of its observer.
 
     Attributes:
         id: the request's id.

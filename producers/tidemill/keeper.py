@@ -311,6 +311,7 @@ class Keeper:
             self.left = left
             if left is not None and self.is_abandoned:  # whoever closed it knew of none
                 log.error("%s", left)
+        self._observer = None  # it may hold handles, which hold this
         self.is_gone = True
         self.news.tell()
 

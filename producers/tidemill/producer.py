@@ -59,7 +59,7 @@ REPLIES_ELSEWHERE = (
 )
 
 
-class Handle(processes.Unique, Ticket, eq=False):
+class Handle(processes.Unique, Ticket, eq=False, gc=False):
     """A request on its way.
 
     Attributes:
@@ -125,6 +125,10 @@ class Handle(processes.Unique, Ticket, eq=False):
         keeper.news.wait_for(lambda: holds() or keeper.is_gone, timeout)
         if keeper.is_gone and not holds():
             raise keeper.closed()
+
+
+class AwaitedHandle(Handle, eq=False, gc=True, weakref=True):
+    """A handle whose reply is heard, as long as somebody holds it: its listener does so weakly."""
 
 
 class Producer(processes.Unique):
@@ -280,8 +284,10 @@ class Producer(processes.Unique):
             raise UnsendableRequest("ttl", "use seconds, more than 0")
         if core.outbox.pending_bytes + keeper.size >= core.max_pending_bytes:
             self._wait_for_room(keeper)
-        handle = Handle(made, None, 0, keeper, listener)
-        if listener is not None:
+        if listener is None:
+            handle = Handle(made, None, 0, keeper, None)
+        else:
+            handle = AwaitedHandle(made, None, 0, keeper, listener)
             listener.expect(handle)
         if core.is_plain or keeper.news.must_not_wait:
             keeper.inbox.put((handle, key, before, behind, now, now + ttl))  # from here on it is taken

@@ -1,5 +1,6 @@
 """The producer: its thread, its client and its handles, against a Kinesis that answers what it is told to."""
 
+import gc
 import logging
 import threading
 from collections import defaultdict, deque
@@ -9,6 +10,7 @@ from pathlib import Path
 from random import Random
 from time import monotonic, sleep
 from typing import Any, cast
+from weakref import ref
 
 import boto3
 import pytest
@@ -21,6 +23,7 @@ from tidemill import (
     BufferFull,
     CallMade,
     GivenUp,
+    Handle,
     Misconfigured,
     NotAccepted,
     OutcomeUnknown,
@@ -684,6 +687,21 @@ def test_an_observer_is_told_of_every_call_and_its_faults_are_its_own() -> None:
     assert [(made.records, made.requests, made.stored, made.throttled) for made in seen] == [(1, 1, 0, 1), (1, 1, 1, 0)]
     assert seen[0].bytes == len(kinesis.calls[0]["Records"][0]["Data"])
     assert seen[1].stats.pending == 0
+
+
+def test_an_observer_that_holds_handles_is_let_go_of_with_its_producer() -> None:
+    class Watching:
+        handles: list[Handle]
+
+        def __call__(self, _: object) -> None: ...
+
+    watching = Watching()
+    with made(Kinesis(), observer=watching) as producer:
+        watching.handles = [producer.send("c", key="k")]
+    gone = ref(watching)
+    del producer, watching
+    gc.collect()
+    assert gone() is None
 
 
 class Signer:
