@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill import Misconfigured
 from tidemill.failures import REMEDIES, SETTINGS
+from tidemill.loopback import NO_PROFILE, has_own_keys, is_loopback, past_proxies
 from tidemill.region import region_of, region_of_environment
 
 STACK = "tidemill"
@@ -26,8 +27,7 @@ LOCAL_KEY = "test"
 LOCAL_REGION = "us-east-1"
 
 
-_NO_PROFILE: dict[str, Any] = {"profile": (None, None, None, None)}
-"""Variables of a session that AWS_PROFILE says nothing to."""
+_NOT_ITS_KEYS = {"InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidToken"}
 
 
 class NoStack(Exception):
@@ -51,22 +51,27 @@ class Access:
     def client(self, service: Any, config: Config | None = None) -> Any:
         """A boto3 client."""
         # Its keys are given, so no profile need be there.
-        session: Any = boto3.Session(botocore_session=botocore.session.Session(_NO_PROFILE))
-        return session.client(
-            service,
-            endpoint_url=self.endpoint(service),
-            region_name=self.region,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            aws_session_token=self.session_token,
-            config=config,
-        )
+        session: Any = boto3.Session(botocore_session=botocore.session.Session(NO_PROFILE))
+
+        def make(config: Config | None) -> Any:
+            return session.client(
+                service,
+                endpoint_url=self.endpoint(service),
+                region_name=self.region,
+                aws_access_key_id=self.access_key,
+                aws_secret_access_key=self.secret_key,
+                aws_session_token=self.session_token,
+                config=config,
+            )
+
+        return past_proxies(make, config)
 
 
 def access(default_endpoint: str | None, resource: str = "") -> Access:
     """AWS_ENDPOINT_URL and the user's credentials; without either, the local platform and its test keys.
 
-    The local platform at its default address gets its own keys and region: it does not know the user's.
+    The local platform at its default port gets its own keys and region, for it does not know the user's; so does any
+    endpoint of this machine for which the user's profile has no keys to give.
 
     Args:
         default_endpoint: where AWS is, unless AWS_ENDPOINT_URL says otherwise.
@@ -77,14 +82,18 @@ def access(default_endpoint: str | None, resource: str = "") -> Access:
     """
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or default_endpoint
     of_s3 = os.environ.get("AWS_ENDPOINT_URL_S3") or endpoint_url
-    if of_s3 == LOCAL_ENDPOINT and "AWS_ACCESS_KEY_ID" not in os.environ:
+    if _is_local(of_s3) and "AWS_ACCESS_KEY_ID" not in os.environ:
         return Access(endpoint_url, LOCAL_REGION)
+    if has_own_keys():
+        return _of_environment(endpoint_url, resource)
     try:
         session: Any = boto3.Session()
         region = region_of(resource) or region_of_environment() or session.region_name
         credentials = session.get_credentials()
         keys = credentials.get_frozen_credentials() if credentials else None
     except BotoCoreError as error:
+        if is_loopback(of_s3):
+            return Access(endpoint_url, region_of(resource) or region_of_environment() or LOCAL_REGION)
         remedy = REMEDIES.get(type(error).__name__, SETTINGS)
         raise Misconfigured("credentials", str(error), remedy) from None
     if not keys:
@@ -92,6 +101,19 @@ def access(default_endpoint: str | None, resource: str = "") -> Access:
     if region is None and endpoint_url is None:
         raise Misconfigured("region", "nothing says which", REMEDIES["NoRegionError"])
     return Access(endpoint_url, region or LOCAL_REGION, keys.access_key, keys.secret_key, keys.token)
+
+
+def _is_local(url: str | None) -> bool:
+    """Whether the local platform is there, at its default port under any name of this machine."""
+    return is_loopback(url) and urlsplit(url).port == urlsplit(LOCAL_ENDPOINT).port
+
+
+def _of_environment(endpoint_url: str | None, resource: str) -> Access:
+    """An endpoint of this machine, and its keys from the environment: no profile need be there."""
+    env = os.environ
+    region = region_of(resource) or region_of_environment() or env.get("AWS_DEFAULT_REGION") or LOCAL_REGION
+    secret, token = env.get("AWS_SECRET_ACCESS_KEY"), env.get("AWS_SESSION_TOKEN")
+    return Access(endpoint_url, region, env["AWS_ACCESS_KEY_ID"], secret, token)
 
 
 def outputs(where: Access, stack: str = STACK) -> Mapping[str, str]:
@@ -106,16 +128,20 @@ def outputs(where: Access, stack: str = STACK) -> Mapping[str, str]:
         stacks = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except (BotoCoreError, ClientError) as error:
         place = where.endpoint("cloudformation") or "AWS"
-        raise NoStack(
-            f"no stack {stack!r} answers at {place} in {where.region} ({error}){_hint(where, place)}"
-        ) from None
+        hint = _hint(where, place, error)
+        raise NoStack(f"no stack {stack!r} answers at {place} in {where.region} ({error}){hint}") from None
     finally:
         cloudformation.close()
     return {output["OutputKey"]: output["OutputValue"] for one in stacks for output in one.get("Outputs", [])}
 
 
-def _hint(where: Access, place: str) -> str:
-    """What to do where the local platform is asked for another region than its own."""
-    if where.region == LOCAL_REGION or urlsplit(place).hostname not in ("127.0.0.1", "localhost"):
+def _hint(where: Access, place: str, error: Exception) -> str:
+    """What to do where the local platform is asked for another region than its own, or with keys that are not its."""
+    if not is_loopback(place):
+        return ""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    if code in _NOT_ITS_KEYS:
+        return f"; the local platform's key and secret are {LOCAL_KEY!r}: paste the lines that `tidemill up` prints"
+    if where.region == LOCAL_REGION:
         return ""
     return f"; the local platform is in {LOCAL_REGION}: set AWS_REGION={LOCAL_REGION}"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from tidemill_local.hooks.shard_limits import SWITCH
 from tidemill_local.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -127,14 +127,15 @@ class Emulator:
 
     def start(self) -> None:
         """Start and wait until it answers. See the class for what is raised."""
-        listener = _listen(self._wanted_port)
-        with listener:
+        with ExitStack() as opened:
+            listener = opened.enter_context(_listen(self._wanted_port))
             port = listener.getsockname()[1]
+            listeners = [listener, *map(opened.enter_context, _listen_beside(port))]
             self._folder = Path(tempfile.mkdtemp(prefix="tidemill-"))
             self.endpoint_url = f"http://127.0.0.1:{port}"
             self._sweeper = Sweeper(self._folder)
             try:
-                self._process = _launch(listener, port, self._folder, self._sweeper.launchers_end, self._state)
+                self._process = _launch(listeners, port, self._folder, self._sweeper.launchers_end, self._state)
             finally:
                 self._sweeper.launched()
         try:
@@ -196,6 +197,7 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), _no_proxy()),
         }
 
     def client(self, service: str) -> Any:
@@ -245,6 +247,13 @@ class EmulatorSession:
         return self._session.client(service, endpoint_url=self._endpoint_url, config=config)
 
 
+def _no_proxy() -> str:
+    """This machine's names, and those that the user's environment already keeps from its proxy."""
+    kept = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = ["127.0.0.1", "localhost", "::1", *kept.split(",")]
+    return ",".join(dict.fromkeys(filter(None, names)))
+
+
 def _timestamp(value: Any) -> datetime:
     """As botocore's own, but for numbers in UTC: its local time zone costs as much as all else in reading a record."""
     if isinstance(value, int | float):
@@ -269,12 +278,30 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _launch(listener: socket.socket, port: int, folder: Path, life: int, state: Path | None) -> subprocess.Popen[bytes]:
+def _listen_beside(port: int) -> list[socket.socket]:
+    """The same port of the machine's other loopback address, which `localhost` may mean; none where it is not free."""
+    with suppress(OSError):
+        listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listener.bind(("::1", port))
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+        return [listener]
+    return []
+
+
+def _launch(
+    listeners: Sequence[socket.socket], port: int, folder: Path, life: int, state: Path | None
+) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
         "tidemill_local.launcher",
-        str(listener.fileno()),
+        ",".join(str(listener.fileno()) for listener in listeners),
         str(port),
         str(folder),
     ]
@@ -290,7 +317,10 @@ def _launch(listener: socket.socket, port: int, folder: Path, life: int, state: 
             stdin=subprocess.PIPE,  # never written to: its end tells the launcher that this process is gone
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=[listener.fileno(), life],  # the latter is only held: its end tells of the launcher's
+            pass_fds=[
+                *(listener.fileno() for listener in listeners),
+                life,
+            ],  # the latter is only held: its end tells of the launcher's
             start_new_session=True,  # a group of its own, to be ended as one
             umask=0o077,  # what it keeps has secrets in it
         )

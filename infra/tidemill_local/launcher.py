@@ -41,12 +41,13 @@ class UnknownEmulator(Exception):
 
 
 def main(arguments: list[str]) -> None:
-    """Serve on a listening socket until the input ends or SIGTERM comes.
+    """Serve on listening sockets until the input ends or SIGTERM comes.
 
     Args:
-        arguments: the socket's file descriptor, its port, and the folder for everything that is written.
+        arguments: the sockets' file descriptors with commas between them, their port, and the folder for everything
+            that is written.
     """
-    descriptor, port, folder = int(arguments[0]), int(arguments[1]), Path(arguments[2])
+    descriptors, port, folder = arguments[0].split(","), int(arguments[1]), Path(arguments[2])
     # Ctrl-C in a terminal is the parent's to decide upon; workers inherit the deaf ear.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> None:
     Groups(folder).register(os.getpgrp())
     state = os.environ.pop(durability.VARIABLE, None)
     os.environ.update(settings(port, folder) | (durability.settings(Path(state)) if state else {}))
-    asyncio.run(_serve(descriptor, Path(state) if state else None))
+    asyncio.run(_serve(descriptors, Path(state) if state else None))
 
 
 def settings(port: int, folder: Path) -> dict[str, str]:
@@ -78,7 +79,7 @@ def settings(port: int, folder: Path) -> dict[str, str]:
     }
 
 
-async def _serve(descriptor: int, state: Path | None) -> None:
+async def _serve(descriptors: list[str], state: Path | None) -> None:
     # Imported late: the emulator reads its environment as it is imported.
     import hypercorn.asyncio
     from hypercorn.config import Config
@@ -89,7 +90,7 @@ async def _serve(descriptor: int, state: Path | None) -> None:
         keep(state)
     speak_cbor()  # around what keeps the state, whose journal is of calls in JSON
     config = Config()
-    config.bind = [f"fd://{descriptor}"]
+    config.bind = [f"fd://{descriptor}" for descriptor in descriptors]
     config.loglevel = "WARNING"
     config.keep_alive_timeout = 3600  # so that an idle client's next call does not meet a closed connection
     config.keep_alive_max_requests = 2**31

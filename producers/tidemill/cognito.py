@@ -17,6 +17,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 from botocore.exceptions import ClientError, CredentialRetrievalError
 
 from tidemill import processes
+from tidemill.loopback import past_proxies
 from tidemill.signature import registration
 
 if TYPE_CHECKING:
@@ -105,10 +106,9 @@ class CognitoIdentity:
         self._lock = Lock()
         self._is_copy = False
         self.session = self._make_session(region or pools_region)
-        self._cognito = self.session.client(
-            "cognito-identity",
-            region_name=pools_region,
-            config=Config(signature_version=UNSIGNED, retries={"mode": "standard"}),
+        self._cognito: CognitoIdentityClient = past_proxies(
+            lambda config: self.session.client("cognito-identity", region_name=pools_region, config=config),
+            Config(signature_version=UNSIGNED, retries={"mode": "standard"}),
         )
         processes.look_after(self)
 

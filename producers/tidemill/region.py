@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tidemill.failures import REMEDIES, SETTINGS, Misconfigured
+from tidemill.loopback import NO_PROFILE, has_own_keys, past_proxies
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -46,11 +47,22 @@ def make_client(service: Any, resource: str, config: Config | None = None) -> An
         Misconfigured: no region, no such profile, or what the settings name cannot be used.
     """
     import boto3
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
+    from botocore.session import Session
 
     region = region_of(resource) or region_of_environment()
+
+    def make(config: Config | None) -> Any:
+        try:
+            return boto3.client(service, region_name=region, config=config)
+        except ProfileNotFound:
+            if not has_own_keys():
+                raise
+            session: Any = boto3.Session(botocore_session=Session(NO_PROFILE))
+            return session.client(service, region_name=region, config=config)
+
     try:
-        return boto3.client(service, region_name=region, config=config)
+        return past_proxies(make, config)
     except (BotoCoreError, ValueError) as error:  # botocore's own for an endpoint that is none is a ValueError
         name = type(error).__name__
         field = "region" if name == "NoRegionError" else "credentials" if name in REMEDIES else "settings"

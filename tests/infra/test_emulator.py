@@ -1,5 +1,6 @@
 """The emulator's life: it starts where it is told, keeps to itself, and leaves nothing behind."""
 
+import http.client
 import os
 import signal
 import socket
@@ -198,6 +199,18 @@ def test_starts_on_the_port_it_is_told(temporary: Path) -> None:
     with Emulator(port) as emulator:
         assert emulator.endpoint_url == f"http://127.0.0.1:{port}"
         assert emulator.client("sts").get_caller_identity()["Account"]
+
+
+def test_it_is_there_under_both_names_of_this_machine(emulator: Emulator) -> None:
+    port = int(emulator.endpoint_url.rpartition(":")[2])
+    try:
+        connection = http.client.HTTPConnection("::1", port, timeout=10)
+        connection.connect()
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    connection.request("GET", "/_ministack/health")
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

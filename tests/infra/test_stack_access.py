@@ -98,3 +98,53 @@ def test_the_local_platform_says_its_region_to_whom_asks_another(emulator: Emula
 
 def test_what_up_prints_points_everybody_at_it(emulator: Emulator) -> None:
     assert emulator.environment["AWS_REGION"] == emulator.environment["AWS_DEFAULT_REGION"] == REGION == LOCAL_REGION
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_the_default_port_is_the_local_platform_under_any_name_of_this_machine(host: str, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:4566")
+    assert access(None) == Access(f"http://{host}:4566", LOCAL_REGION, LOCAL_KEY, LOCAL_KEY)
+
+
+def test_another_port_of_this_machine_gets_the_keys_of_the_profile_or_else_the_local_ones(
+    monkeypatch: Patch, tmp_path: Path
+) -> None:
+    endpoint = "http://127.0.0.1:9000"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    assert access(None) == Access(endpoint, LOCAL_REGION, LOCAL_KEY, LOCAL_KEY)
+    (tmp_path / "credentials").write_text("[minio]\naws_access_key_id = mine\naws_secret_access_key = mine\n")
+    monkeypatch.setenv("AWS_PROFILE", "minio")
+    assert access(None) == Access(endpoint, LOCAL_REGION, "mine", "mine")
+
+
+def test_keys_of_the_environment_for_this_machine_need_no_profile(monkeypatch: Patch) -> None:
+    keys(monkeypatch)
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    assert access(None) == Access("http://127.0.0.1:9000", "eu-west-3", "mine", "mine")
+
+
+def test_the_local_platform_is_asked_past_the_proxy(monkeypatch: Patch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    client = access(LOCAL_ENDPOINT).client("kinesis")
+    assert client.meta.config.proxies == {}
+    client.close()
+
+
+def test_the_local_platform_says_its_keys_to_whom_has_others(emulator: Emulator, monkeypatch: Patch) -> None:
+    keys(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.endpoint_url)
+    with pytest.raises(NoStack, match="the local platform's key and secret are 'test'"):
+        outputs(access(None), "nobody")
+
+
+def test_up_prints_what_keeps_its_endpoint_from_the_proxy(emulator: Emulator, monkeypatch: Patch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "intranet,localhost")
+    for name in ("NO_PROXY", "no_proxy"):
+        assert emulator.environment[name] == "127.0.0.1,localhost,::1,intranet"

@@ -238,9 +238,13 @@ def test_a_region_that_is_set(code: str, gate: Gate, monkeypatch: Patch) -> None
 
 @remedy("ProfileNotFound")
 def test_a_profile_that_is_there(code: str, gate: Gate, monkeypatch: Patch, tmp_path: Path) -> None:
+    # An endpoint of this machine whose keys are in the environment needs no profile.
     monkeypatch.setenv("AWS_PROFILE", "wrok")
+    sends(monkeypatch)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
     fails(code, monkeypatch)
-    (tmp_path / "config").write_text("[profile work]\n")
+    (tmp_path / "config").write_text("[profile work]\naws_access_key_id = known\naws_secret_access_key = known\n")
     assert boto3.Session(profile_name="work").available_profiles == ["work"]  # as `aws configure list-profiles` has it
     monkeypatch.setenv("AWS_PROFILE", "work")
     sends(monkeypatch)

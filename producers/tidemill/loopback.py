@@ -1,0 +1,50 @@
+"""Endpoints of this machine: no proxy leads to them, and their keys need no profile.
+
+Room: SDK. Pure but for the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from botocore.config import Config
+
+NO_PROFILE: dict[str, Any] = {"profile": (None, None, None, None)}
+"""Variables of a botocore session that AWS_PROFILE says nothing to."""
+
+
+def is_loopback(url: str | None) -> bool:
+    """Whether it is the URL of something on this machine."""
+    try:
+        host = urlsplit(url or "").hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def has_own_keys() -> bool:
+    """Whether the environment names an endpoint of this machine, and the keys for it."""
+    return is_loopback(os.environ.get("AWS_ENDPOINT_URL")) and bool(os.environ.get("AWS_ACCESS_KEY_ID"))
+
+
+def past_proxies(make: Callable[[Config | None], Any], config: Config | None) -> Any:
+    """The boto3 client that `make` makes; one of an endpoint of this machine asks it, and not the proxy.
+
+    Args:
+        make: makes the client with these settings.
+        config: the settings.
+    """
+    client = make(config)
+    if not (is_loopback(client.meta.endpoint_url) and getproxies()):
+        return client
+    from botocore.config import Config  # here, for `import tidemill` to be quick
+
+    direct = Config(proxies={})
+    return make(config.merge(direct) if config else direct)
