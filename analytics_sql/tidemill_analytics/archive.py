@@ -46,16 +46,6 @@ _HOUR = re.compile(r"(?:^|/)hour=([^/]+)/")
 # The delivery stream names an object by the arrival of its oldest record: the nearest that a line's own is known.
 # https://docs.aws.amazon.com/firehose/latest/dev/s3-object-name.html
 _OLDEST = re.compile(r".*-(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-[^/]*$")
-_TEXTS = ("id", "cmd", "key", "client", "writer")
-_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in _TEXTS),
-        ("counter", pa.int64()),
-        ("at", pa.int64()),
-        *((name, pa.string()) for name in ("data", "raw", "error", "dt", "hour", "file")),
-        ("arrived_at", pa.timestamp("us")),
-    ]
-)
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _NO_OUTSIDE = (
     "SET temp_directory = ''",
@@ -263,13 +253,13 @@ class _Row:
 
 
 def _table(file: _File) -> pa.Table:
-    """The file's lines as rows of `lines`."""
+    """The file's lines as rows of `lines`, whose types are schema.sql's: what is all null is cast as it is inserted."""
     rows = list(_rows(file))
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _Row.__slots__}
     same: dict[str, Any] = {"dt": _part(_DAY, file.path), "hour": _part(_HOUR, file.path), "file": file.path}
     same["arrived_at"] = _arrival(file.path, same["dt"], same["hour"])
     columns |= {name: [value] * len(rows) for name, value in same.items()}
-    return pa.table(columns, schema=_SCHEMA)
+    return pa.table(columns)
 
 
 def _rows(file: _File) -> Iterable[_Row]:
