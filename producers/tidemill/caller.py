@@ -6,12 +6,13 @@ Room: SDK, I/O by the wire that it is given.
 from __future__ import annotations
 
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from tidemill.bounded import cut
 from tidemill.buffer import Refused
+from tidemill.threads import start
 from tidemill.trouble import text_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,26 @@ class Caller:
         self._begins = begins
         self._made = made
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self.thread = Thread(target=self._run, name="tidemill-caller", daemon=True)
+        self._thread: Thread | None = None
+        self._ident = 0
+
+    def start(self) -> None:
+        """Starts the thread.
+
+        Raises:
+            RuntimeError: there can be no more.
+        """
+        start(self._run, "tidemill-caller")
+
+    @property
+    def thread(self) -> Thread | None:
+        """Its thread, once that has begun."""
+        return self._thread
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread has begun and not ended."""
+        return self._thread is not None and self._thread.is_alive()
 
     def make(self, call: Call) -> None:
         """Makes a call, once those before it have been made."""
@@ -58,9 +78,10 @@ class Caller:
 
     def cut(self) -> None:
         """Ends a call that reads from its socket for too long."""
-        cut(self.thread.ident or 0)
+        cut(self._ident)
 
     def _run(self) -> None:
+        self._thread, self._ident = current_thread(), get_ident()
         self._begins()
         while (call := self._calls.get()) is not None:
             began = monotonic()

@@ -10,11 +10,12 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread, get_ident
+from threading import Lock, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from tidemill.log import log
+from tidemill.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class Herald:
         claim = object()
         if self._at_work.setdefault("thread", claim) is claim:
             try:
-                Thread(target=self._run, name="tidemill-herald", daemon=True).start()
+                start(self._run, "tidemill-herald")
             except RuntimeError:  # there are no more threads; those who tell must go on
                 self._at_work.clear()
 

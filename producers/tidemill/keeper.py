@@ -249,11 +249,12 @@ class Keeper:
 
     def join(self) -> bool:
         """Waits for the ends of its threads, once it is stopped, and for what they had to say: whether they ended."""
-        for thread in tuple(self._threads.values()):
+        threads = [one for one in (self._threads.get("keeper"), self._caller.thread) if one is not None]
+        for thread in threads:
             with suppress(RuntimeError, AssertionError):  # one that `threading` did not start, for it could not
                 thread.join(GRACE)
         self._herald.rest()
-        return not any(thread.is_alive() for thread in (*self._threads.values(), *(one.thread for one in self._hung)))
+        return not any(thread.is_alive() for thread in threads) and not any(one.is_alive for one in self._hung)
 
     def retire(self) -> None:
         """Ends it once all that it has been sent has ended, and waits for nothing."""
@@ -278,8 +279,7 @@ class Keeper:
         self._threads["keeper"] = current_thread()
         self._own()
         try:
-            self._caller.thread.start()
-            self._threads["caller"] = self._caller.thread
+            self._caller.start()
             self._is_up = True
             self.news.tell()
             while self.end is None:
@@ -422,16 +422,16 @@ class Keeper:
 
     def _give_up(self, call: Call, now: float) -> None:
         """Waits no more for a call that takes too long: its requests may be stored, and are sent again."""
-        self._hung = [one for one in self._hung if one.thread.is_alive()]
+        self._hung = [one for one in self._hung if one.is_alive]
         for one in (*self._hung, self._caller):
             one.cut()
         if len(self._hung) < MOST_HUNG:
             with suppress(RuntimeError):  # there can be no more threads, so it is waited for
                 caller = Caller(self._wire, self._own, self._made)
-                caller.thread.start()
+                caller.start()
                 self._caller.end()
                 self._hung.append(self._caller)
-                self._caller, self._threads["caller"] = caller, caller.thread
+                self._caller = caller
                 problem = f"no answer in {bounded.CALL_SECONDS:.0f} s"
                 self._settle(call, Refused("CallTimeout", problem, again=True, lost=True), bounded.CALL_SECONDS)
                 return

@@ -5,6 +5,7 @@ Room: SDK.
 
 from __future__ import annotations
 
+import _thread
 from _thread import start_new_thread
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -26,7 +27,13 @@ def start(run: Callable[[], None], name: str) -> None:
 
 
 def _launch(run: Callable[[], None], name: str) -> None:
+    thread = Thread(target=run, name=name, daemon=True)
     try:
-        Thread(target=run, name=name, daemon=True).start()
+        thread.start()
     except RuntimeError:  # this was the last that there could be
         run()
+    else:
+        if _thread.start_new_thread is not start_new_thread:
+            # Replaced since this was imported, such as by gunicorn's gevent worker after a fork: what has been started
+            # is no thread of the system's. It lives in this one, which is its own alone.
+            thread.join()

@@ -45,6 +45,7 @@ def test_an_answer_that_never_ends_is_cut_off_and_its_call_made_again(
     assert there.calls[0] == there.calls[1] == there.calls[2]
     assert len(there.calls) == 3
     for thread in hung:
+        assert thread is not None
         thread.join(PATIENCE)
         assert not thread.is_alive()
     assert "no answer in" in caplog.text

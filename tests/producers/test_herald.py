@@ -63,10 +63,10 @@ def test_it_is_said_once_and_what_comes_later_is_heard(gate: Event, caplog: pyte
 
 
 def test_where_no_thread_can_be_started_whoever_rests_hears_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_: object) -> None:
+    def refused(*_: object) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr("tidemill.herald.Thread.start", refused)
+    monkeypatch.setattr("tidemill.herald.start", refused)
     herald, heard = Herald(), Event()
     herald.tell(heard.set)
     assert not heard.is_set()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.request import MAX_REQUEST_BYTES, Request, decode
+from tidemill.request import MAX_DEPTH, MAX_REQUEST_BYTES, Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.writer import MAX_COUNTER, Writer, uuid7
 from values import documents
@@ -64,6 +64,15 @@ def test_the_largest_request_is_written_and_a_larger_one_is_refused(text: str) -
     assert MAX_REQUEST_BYTES - len(text.encode()) < len(payload) <= MAX_REQUEST_BYTES
     with pytest.raises(UnsendableRequest, match=str(MAX_REQUEST_BYTES)):
         written(writer, 5, data={"text": text * (most + 1)})
+
+
+def test_what_is_as_deep_as_may_be_is_written_and_what_is_deeper_is_refused() -> None:
+    data: dict[str, Any] = {}
+    for depth in range(2, MAX_DEPTH):  # the request itself is the first
+        data = {"in": data}
+        assert decode(written(Writer("w", Random(1)), 5, data=data)[1]).data == data, depth
+    with pytest.raises(UnsendableRequest):
+        written(Writer("w", Random(1)), 5, data={"in": data})
 
 
 def test_counters_rise_by_one() -> None:
