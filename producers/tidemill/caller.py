@@ -34,6 +34,7 @@ class Caller:
     Args:
         wire: makes them.
         begins: is called in the thread first.
+        ends: is called in the thread last.
         made: is told of each what became of it, and the seconds that it took; in the thread.
     """
 
@@ -41,10 +42,12 @@ class Caller:
         self,
         wire: Makes,
         begins: Callable[[], None],
+        ends: Callable[[], None],
         made: Callable[[Call, Sequence[Outcome] | Refused, float], None],
     ) -> None:
         self._wire = wire
         self._begins = begins
+        self._ends = ends
         self._made = made
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -91,3 +94,4 @@ class Caller:
             except BaseException as error:  # such as SystemExit of a hook in a client
                 answer = Refused(type(error).__name__, f"the client failed: {text_of(error)}", again=False, lost=True)
             self._made(call, answer, monotonic() - began)
+        self._ends()

@@ -141,7 +141,7 @@ class Keeper:
         self.end: ProducerClosed | None = None
         self._wire = wire
         self._observer = observer
-        self._caller = Caller(wire, self._own, self._made)
+        self._caller = Caller(wire, self._own, self.news.permit, self._made)
         self._herald = Herald()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self.naps = self._has_taken = self._is_stopping = self._is_retiring = False
@@ -289,6 +289,7 @@ class Keeper:
             self._fail(error)
         self._end_calls()
         self._leave()
+        self.news.permit()
 
     def _claim(self) -> bool:
         """Whether this thread is the keeper: the first that asks is."""
@@ -427,7 +428,7 @@ class Keeper:
             one.cut()
         if len(self._hung) < MOST_HUNG:
             with suppress(RuntimeError):  # there can be no more threads, so it is waited for
-                caller = Caller(self._wire, self._own, self._made)
+                caller = Caller(self._wire, self._own, self.news.permit, self._made)
                 caller.start()
                 self._caller.end()
                 self._hung.append(self._caller)

@@ -42,6 +42,10 @@ class News:
         """This thread must not wait from now on, for it is the one that has something to tell."""
         self._busy.add(get_ident())
 
+    def permit(self) -> None:
+        """This thread ends: another one may get its identifier, and may wait."""
+        self._busy.discard(get_ident())
+
     @property
     def must_not_wait(self) -> bool:
         """Whether this thread is such a one."""

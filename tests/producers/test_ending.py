@@ -171,6 +171,13 @@ class Nobody:
         raise EndpointConnectionError(endpoint_url=NOBODY)
 
 
+class Stores:
+    """A client that stores."""
+
+    def put_records(self, Records: list[Any], **_: Any) -> dict[str, Any]:
+        return {"Records": [{"ShardId": "s", "SequenceNumber": "1"} for _ in Records]}
+
+
 class Stuck:
     """A client whose answer does not come until the test lets it."""
 
@@ -319,6 +326,14 @@ def test_what_a_spool_has_of_a_producer_that_is_held_up_is_counted_as_kept(
     assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
     with Spool(tmp_path) as spool:
         assert spool.pending == 1
+
+
+def test_the_identifiers_of_threads_that_have_ended_are_nobodys() -> None:
+    producer = made(Stores(), close_timeout=PATIENCE)
+    producer.send("c", key="k").result(PATIENCE)
+    assert len(producer._keeper.news._busy) == 2
+    producer.close()
+    assert producer._keeper.news._busy == set()
 
 
 def test_stats_do_not_wait_for_a_thread_that_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
