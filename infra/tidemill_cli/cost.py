@@ -9,21 +9,26 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from tidemill_cli.result_file import check_writable
 from tidemill_cli.showing import console, printable
+from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.advice import BUFFERING, Advice, Option, Wanted, advise, dollars, what_if, within
 from tidemill_load.assumptions import MAX_BATCH, MAX_WINDOW, MODES, Assumptions, Impossible, Mode
 from tidemill_load.bill import Counts
 from tidemill_load.keys import Keys
 from tidemill_load.prices import PriceError, Prices, list_prices, read_prices
+
+if TYPE_CHECKING:
+    from tidemill_cli.cost_trace import Details, Logged
+    from tidemill_load.flows import Load
 
 SCHEMA_VERSION = 1
 """Of what --json writes. A field is added, never renamed; when a reader would misread an old one, it rises."""
@@ -36,6 +41,9 @@ examples:
   tidemill cost --rate 5M/day --size 1KB --keys 1M --clients 20 --p99 30s --json cost.json
   tidemill cost --rate 50 --api rest --memory 512 --duration-ms 40 --direct-writes 3
   tidemill cost --rate 1000 --window 5 --batch 1000 --on-demand --prices eu.toml
+  tidemill cost --trace access.log
+  tidemill cost --trace logs/AWSLogs --p99 10s --json cost.json
+  tidemill cost --trace events.ndjson --trace-time at --trace-key order.id --trace-client user
 
 The bound of --p99 chooses window and batch: the cheapest that keep it. Without it, and without --window, the window is
 the template's, {DEFAULT.window} s. What the model rests on and leaves out: producers/tidemill_load/COST.md.
@@ -44,7 +52,11 @@ the template's, {DEFAULT.window} s. What the model rests on and leaves out: prod
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("--rate", type=rate, required=True, help="requests a second: 1000, 10k, 5M/day")
+    load = parser.add_mutually_exclusive_group(required=True)
+    load.add_argument("--rate", type=rate, help="requests a second: 1000, 10k, 5M/day")
+    add_trace(parser, "or what was asked for once", load)
+    parser.add_argument("--speed", type=number, default=1.0, metavar="N", help="of the log, times real time (1)")
+    parser.add_argument("--seconds", type=seconds, metavar="TIME", help="of the log, at that speed (all of it)")
     parser.add_argument("--p99", type=seconds, metavar="TIME", help="in which 99 of 100 requests are to be answered")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="other prices: TOML, as prices.toml, what differs")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
@@ -57,11 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_requests(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--size", type=size, default=DEFAULT.size, help=f"of a request's JSON ({DEFAULT.size}B)")
-    group.add_argument("--key-size", type=size, default=DEFAULT.key_bytes, metavar="SIZE", help="of its ordering key")
-    group.add_argument("--keys", type=count, default=DEFAULT.keys.count, metavar="N", help="ordering keys (10k)")
-    group.add_argument("--skew", type=number, default=DEFAULT.keys.skew, help="Zipf's exponent of them; 0 is even (1)")
+    group.add_argument("--key-size", type=size, metavar="SIZE", help=f"of its ordering key ({DEFAULT.key_bytes}B)")
+    group.add_argument("--keys", type=count, metavar="N", help="ordering keys (10k)")
+    group.add_argument("--skew", type=number, help="Zipf's exponent of them; 0 is even (1)")
     group.add_argument("--fold", type=number, metavar="SHARE", help="measured: distinct keys per request of a batch")
-    group.add_argument("--clients", type=count, default=1, metavar="N", help="producers that share the rate (1)")
+    group.add_argument("--clients", type=count, metavar="N", help="who are answered (1)")
+    group.add_argument("--producers", type=count, metavar="N", help="that share the rate (as many as clients)")
     group.add_argument(
         "--replies",
         type=_replies,
@@ -77,6 +90,7 @@ def _add_stream(group: argparse._ArgumentGroup) -> None:
     kind = group.add_mutually_exclusive_group()
     kind.add_argument("--provisioned", action="store_true", help="shards by the hour, as the template has them (so)")
     kind.add_argument("--on-demand", action="store_true", help="a stream by the hour and by bytes")
+    group.add_argument("--shards", type=count, default=1, metavar="N", help="at least; more where they are needed (1)")
     group.add_argument("--peak", type=number, default=1.0, metavar="FACTOR", help="shards for so many times the rate")
     group.add_argument("--linger", type=seconds, default=DEFAULT.linger, metavar="TIME", help="of producers (100ms)")
     group.add_argument("--lanes", type=count, default=DEFAULT.lanes, metavar="N", help=f"of them ({DEFAULT.lanes})")
@@ -101,15 +115,55 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             check_writable(args.json)
         prices = read_prices(args.prices) if args.prices else list_prices()
-        given = _assumptions(args)
-        advice = advise(args.rate, given, Wanted(args.p99, _window(args), args.batch), prices)
+        answer = _of_log(args, prices) if args.trace else _of_rate(args, prices)
         if args.json:
-            args.json.write_text(json.dumps(_result(args, advice, given, prices), indent=2) + "\n")
-    except (PriceError, Impossible, OSError) as error:
+            args.json.write_text(json.dumps(_result(args, answer, prices), indent=2) + "\n")
+    except (Misused, PriceError, Impossible, OSError) as error:
         print(f"tidemill cost: {printable(str(error))}", file=sys.stderr)
         return 1
-    _show(args, advice, given, prices)
-    return _complain(advice)
+    _show(answer, prices)
+    return _complain(answer.advice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    load: Load
+    given: Assumptions
+    advice: Advice
+    logged: Logged | None = None
+    details: Details | None = None
+
+
+def _of_rate(args: argparse.Namespace, prices: Prices) -> _Answer:
+    fields_of(args)
+    if args.seconds is not None or args.speed != 1:
+        raise Misused("--seconds and --speed are for --trace")
+    given = _assumptions(args)
+    return _Answer(args.rate, given, advise(args.rate, given, _wanted(args), prices))
+
+
+def _of_log(args: argparse.Namespace, prices: Prices) -> _Answer:
+    # Imported here: a steady rate needs no numpy.
+    from tidemill_cli.cost_trace import assumed, details, read
+    from tidemill_cli.trace_summary import told
+    from tidemill_load.logs import TraceError
+    from tidemill_load.survey import TooLong
+
+    wanted, usual = _wanted(args), _assumptions(args)
+    try:
+        logged = read(args)
+    except (TraceError, TooLong) as error:
+        raise Misused(str(error)) from None
+    for line in told(logged.log, logged.found, args.seconds):
+        print(printable(line), flush=True)
+    print()
+    given, load = assumed(usual, logged.found), logged.found.traffic
+    advice = advise(load, given, wanted, prices)
+    return _Answer(load, given, advice, logged, details(advice, logged, prices))
+
+
+def _wanted(args: argparse.Namespace) -> Wanted:
+    return Wanted(args.p99, _window(args), args.batch)
 
 
 def _complain(advice: Advice) -> int:
@@ -127,10 +181,12 @@ def _problems(advice: Advice, modes: Sequence[Mode]) -> list[tuple[Mode, str]]:
 def _assumptions(args: argparse.Namespace) -> Assumptions:
     return Assumptions(
         size=args.size,
-        key_bytes=args.key_size,
-        keys=Keys(args.keys, args.skew),
+        key_bytes=args.key_size or DEFAULT.key_bytes,
+        keys=Keys(args.keys or DEFAULT.keys.count, DEFAULT.keys.skew if args.skew is None else args.skew),
         fold=args.fold,
-        clients=args.clients,
+        clients=args.clients or 1,
+        producers=args.producers or (1 if args.trace else None),
+        shards=args.shards,
         single_replies=args.replies,
         linger=args.linger,
         lanes=args.lanes,
@@ -165,8 +221,8 @@ def _replies(text: str) -> float | None:
 # ---- what it shows
 
 
-def _show(args: argparse.Namespace, advice: Advice, given: Assumptions, prices: Prices) -> None:
-    out = console()
+def _show(answer: _Answer, prices: Prices) -> None:
+    out, advice = console(), answer.advice
     out.print(Text(advice.headline, style="bold"))
     if advice.best:
         out.print(Text(advice.delivery))
@@ -176,9 +232,15 @@ def _show(args: argparse.Namespace, advice: Advice, given: Assumptions, prices: 
     out.print()
     for mode, problem in _problems(advice, MODES):
         out.print(Text(f"{mode} is not possible: {problem}"))
-    out.print(_variations(advice, args.rate, prices))
+    if answer.logged and answer.details:
+        from tidemill_cli.cost_trace import tables
+
+        for part in tables(advice, answer.logged, answer.details):
+            out.print(part)
+        out.print()
+    out.print(_variations(advice, answer.load, prices))
     out.print()
-    out.print(Text(_taken_for_granted(given, prices)))
+    out.print(Text(_taken_for_granted(answer.given, prices)))
 
 
 def _settings(option: Option) -> str:
@@ -249,7 +311,7 @@ def _figure(amount: float) -> str:
     return "" if not amount else f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
 
 
-def _variations(advice: Advice, at: float, prices: Prices) -> Table:
+def _variations(advice: Advice, at: Load, prices: Prices) -> Table:
     table = Table("if instead", box=None, header_style="bold", pad_edge=False)
     for name in ("direct", "buffering", ""):
         table.add_column(name, justify="right" if name else "left")
@@ -262,10 +324,11 @@ def _variations(advice: Advice, at: float, prices: Prices) -> Table:
 
 def _taken_for_granted(given: Assumptions, prices: Prices) -> str:
     keys = f"{given.keys.count:,} keys, Zipf {given.keys.skew:g}" if given.fold is None else f"{given.fold:g} keys each"
+    producers = given.producers or given.clients
     api = {"http": "an HTTP API", "rest": "a REST API", "none": "a function URL"}[given.api]
     return (
-        f"Taken for granted: {given.size:,} bytes a request, {keys}; {given.clients:,} "
-        f"producer{'s' * (given.clients > 1)}; direct is billed {1000 * given.direct_seconds:g} ms at "
+        f"Taken for granted: {given.size:,} bytes a request, {keys}; {producers:,} "
+        f"producer{'s' * (producers > 1)}; direct is billed {1000 * given.direct_seconds:g} ms at "
         f"{given.direct_memory:,} MB behind {api}, with {given.direct_writes:g} "
         f"write{'s' * (given.direct_writes != 1)}; apply {1000 * given.invocation_seconds:g} ms a batch and "
         f"{1e6 * given.request_seconds:g} us a request at {given.memory:,} MB. Prices of {prices.region}, "
@@ -276,10 +339,16 @@ def _taken_for_granted(given: Assumptions, prices: Prices) -> str:
 # ---- what it writes
 
 
-def _result(args: argparse.Namespace, advice: Advice, given: Assumptions, prices: Prices) -> dict[str, Any]:
+def _result(args: argparse.Namespace, answer: _Answer, prices: Prices) -> dict[str, Any]:
+    advice, given = answer.advice, answer.given
+    of_log: dict[str, Any] = {}
+    if answer.logged and answer.details:
+        from tidemill_cli.cost_trace import result
+
+        of_log = result(answer.logged, answer.details)
     return {
         "schema_version": SCHEMA_VERSION,
-        "rate": args.rate,
+        "rate": advice.options["direct"].point.rate,
         "p99": args.p99,
         "prices": {"date": prices.date, "region": prices.region},
         "headline": advice.headline,
@@ -290,8 +359,9 @@ def _result(args: argparse.Namespace, advice: Advice, given: Assumptions, prices
         "modes": {mode: _as_json(option) for mode, option in advice.options.items()},
         "if_instead": [
             {"if": text, "direct": direct.per_million, "buffering": other.per_million}
-            for text, direct, other in what_if(advice, args.rate, prices)
+            for text, direct, other in what_if(advice, answer.load, prices)
         ],
+        **of_log,
     }
 
 

@@ -19,14 +19,17 @@ class Misused(ValueError):
     """Arguments that do not go together; says which, and what to do."""
 
 
-def add_trace(group: argparse._ActionsContainer, purpose: str) -> None:
+def add_trace(
+    group: argparse._ActionsContainer, purpose: str, instead_of: argparse._ActionsContainer | None = None
+) -> None:
     """The files, and the names of the fields where a log is one's own.
 
     Args:
         group: of arguments.
         purpose: what the log is for, in the words of help.
+        instead_of: the group of what a log excludes; None for none.
     """
-    group.add_argument(
+    (instead_of or group).add_argument(
         "--trace",
         type=Path,
         nargs="+",

@@ -12,7 +12,8 @@ from math import ceil
 
 from tidemill_load.assumptions import MAX_BATCH, MAX_WINDOW, MODES, Assumptions, Mode
 from tidemill_load.cost import Part, Point, break_even, cost
-from tidemill_load.model import TIMEOUT, flow
+from tidemill_load.flows import Load, flow_of, searched
+from tidemill_load.model import TIMEOUT
 from tidemill_load.prices import Prices
 
 BUFFERING: tuple[Mode, ...] = ("buffered", "aggregated")
@@ -75,11 +76,11 @@ class Wanted:
     batch: int | None = None
 
 
-def advise(rate: float, given: Assumptions, wanted: Wanted, prices: Prices) -> Advice:
+def advise(load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Advice:
     """What to do at a rate.
 
     Args:
-        rate: requests a second, above 0 and at most a million.
+        load: a steady rate, in requests a second, above 0 and at most a million; or traffic.
         given: all else; its window is that of a stream for which no bound and no window is wanted.
         wanted: what the settings must keep to.
         prices: what is paid.
@@ -87,21 +88,21 @@ def advise(rate: float, given: Assumptions, wanted: Wanted, prices: Prices) -> A
     Raises:
         Impossible: no such rate, or no such window or batch.
     """
-    options = {mode: _option(mode, rate, given, wanted, prices) for mode in MODES}
+    options = {mode: _option(mode, load, given, wanted, prices) for mode in MODES}
     possible = [mode for mode in BUFFERING if not options[mode].problems]
     best = min(possible, key=lambda mode: options[mode].point.per_million, default=None)
     direct = options["direct"].point
     buffer = best is not None and options[best].point.per_million < direct.per_million
-    return Advice(options, best, buffer, _headline(options, best), _delivery(options, best, prices))
+    return Advice(options, best, buffer, _headline(options, best), _delivery(options, best, load, prices))
 
 
-def what_if(advice: Advice, rate: float, prices: Prices) -> Iterator[tuple[str, Point, Point]]:
+def what_if(advice: Advice, load: Load, prices: Prices) -> Iterator[tuple[str, Point, Point]]:
     """How the comparison moves with what was taken for granted: (if what, direct, the best of buffering)."""
     mode = advice.best or BUFFERING[0]
     given = advice.options[mode].given
     for text, other in _variations(given):
-        direct = cost("direct", rate, other, prices)
-        yield text, direct, min((cost(one, rate, other, prices) for one in BUFFERING), key=lambda one: one.per_million)
+        direct, *others = (cost(one, searched(load), other, prices) for one in ("direct", *BUFFERING))
+        yield text, direct, min(others, key=lambda one: one.per_million)
 
 
 def dollars(amount: float) -> str:
@@ -119,47 +120,47 @@ def within(seconds: float) -> str:
 # ---- settings
 
 
-def _option(mode: Mode, rate: float, given: Assumptions, wanted: Wanted, prices: Prices) -> Option:
-    chosen = given if mode == "direct" else _chosen(mode, rate, given, wanted, prices)
-    point = cost(mode, rate, chosen, prices)
-    even_from = None if mode == "direct" else break_even(mode, chosen, prices)
-    return Option(chosen, point, even_from, (*point.flow.problems, *_late(point, chosen, wanted)))
+def _option(mode: Mode, load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Option:
+    chosen = given if mode == "direct" else _chosen(mode, searched(load), given, wanted, prices)
+    point = cost(mode, load, chosen, prices)
+    even_from = None if mode == "direct" else break_even(mode, chosen, prices, shape=searched(load))
+    return Option(chosen, point, even_from, (*point.flow.problems, *_late(point, load, chosen, wanted)))
 
 
-def _chosen(mode: Mode, rate: float, given: Assumptions, wanted: Wanted, prices: Prices) -> Assumptions:
-    chosen = replace(given, batch=wanted.batch or _batch(mode, rate, given))
+def _chosen(mode: Mode, load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Assumptions:
+    chosen = replace(given, batch=wanted.batch or _batch(mode, load, given))
     if wanted.window is not None:
         return replace(chosen, window=wanted.window)
-    return chosen if wanted.p99 is None else _windowed(mode, rate, chosen, wanted.p99, prices)
+    return chosen if wanted.p99 is None else _windowed(mode, load, chosen, wanted.p99, prices)
 
 
-def _batch(mode: Mode, rate: float, given: Assumptions) -> int:
+def _batch(mode: Mode, load: Load, given: Assumptions) -> int:
     """The largest batch that is done in half of the time after which the function is stopped."""
     requests = (TIMEOUT / 2 - given.invocation_seconds) / max(given.request_seconds, 1e-9)
-    return max(1, min(MAX_BATCH, int(requests / flow(mode, rate, given).requests_per_record)))
+    return max(1, min(MAX_BATCH, int(requests / flow_of(mode, load, given).requests_per_record)))
 
 
-def _windowed(mode: Mode, rate: float, given: Assumptions, bound: float, prices: Prices) -> Assumptions:
+def _windowed(mode: Mode, load: Load, given: Assumptions, bound: float, prices: Prices) -> Assumptions:
     """With the longest window that keeps the bound, or the shortest that is as cheap."""
 
     def p99(window: int) -> float:
-        return flow(mode, rate, replace(given, window=window)).p99
+        return flow_of(mode, load, replace(given, window=window)).p99
 
     def saved(window: int) -> float:
-        return -cost(mode, rate, replace(given, window=window), prices).per_million
+        return -cost(mode, load, replace(given, window=window), prices).per_million
 
     longest = max(0, bisect_right(range(MAX_WINDOW + 1), bound, key=p99) - 1)
     return replace(given, window=bisect_left(range(longest), _AS_CHEAP * saved(longest), key=saved))
 
 
-def _late(point: Point, given: Assumptions, wanted: Wanted) -> tuple[str, ...]:
+def _late(point: Point, load: Load, given: Assumptions, wanted: Wanted) -> tuple[str, ...]:
     happens = point.flow
     if wanted.p99 is None or happens.p99 <= wanted.p99:
         return ()
     text = f"99 of 100 requests take up to {within(happens.p99)}, and {wanted.p99:g} s are wanted"
     if happens.mode == "direct":
         return (text,)
-    nearest = flow(happens.mode, happens.rate, replace(given, window=0)).p99
+    nearest = flow_of(happens.mode, load, replace(given, window=0)).p99
     if nearest <= wanted.p99:
         return (f"{text}: with a window of 0 they take {within(nearest)}",)
     return (f"{text}: a stream is read once a second, so {within(nearest)} are the least",)
@@ -183,10 +184,10 @@ def _headline(options: Mapping[Mode, Option], best: Mode | None) -> str:
     return f"Direct is cheaper here: {dollars(direct)} instead of {dollars(other)} per million requests; {since}."
 
 
-def _delivery(options: Mapping[Mode, Option], best: Mode | None, prices: Prices) -> str:
+def _delivery(options: Mapping[Mode, Option], best: Mode | None, load: Load, prices: Prices) -> str:
     mode = best or BUFFERING[0]
     direct, other = (options[one].point.bill.part("delivery") for one in ("direct", mode))
-    even_from = break_even(mode, options[mode].given, prices, DELIVERY)
+    even_from = break_even(mode, options[mode].given, prices, DELIVERY, searched(load))
     since = "never cheaper" if even_from is None else f"cheaper from {_rate(even_from)} requests/s on"
     return f"Without DynamoDB, replies and archive: {dollars(other)} instead of {dollars(direct)}; {since}."
 
@@ -204,14 +205,16 @@ def _rate(rate: float) -> str:
 
 
 def _variations(given: Assumptions) -> Iterator[tuple[str, Assumptions]]:
-    few = given.clients < 100
-    yield "1,000 producers share the rate" if few else "one producer", replace(given, clients=1000 if few else 1)
+    few = (given.producers or given.clients) < 100
+    clients = max(1000, given.clients) if few else 1
+    other = replace(given, producers=1000 if few else 1, clients=clients)
+    yield "1,000 producers share the rate" if few else "one producer", other
     if given.single_replies != 1:
         yield "each request is answered on its own", replace(given, single_replies=1.0)
     if given.single_replies is not None:
         yield "nobody is answered", replace(given, single_replies=None)
-    other = "provisioned shards" if given.on_demand else "an on-demand stream"
-    yield other, replace(given, on_demand=not given.on_demand)
+    kind = "provisioned shards" if given.on_demand else "an on-demand stream"
+    yield kind, replace(given, on_demand=not given.on_demand)
     if given.peak == 1:
         yield "shards for five times the rate", replace(given, peak=5.0)
     if given.api != "none":

@@ -45,7 +45,8 @@ class Assumptions:
         key_bytes: bytes of its ordering key.
         keys: the ordering keys.
         fold: keys per request of a batch, where that was measured; None computes it from `keys`.
-        clients: producers that share the rate. Each fills records of its own and gets replies of its own.
+        clients: who are answered: each gets a message of each batch that has requests of it.
+        producers: that share the rate, each with records of its own; None for as many as clients.
         single_replies: the share of requests answered by a message each; the rest share one per client and batch.
             None: nobody is answered.
         window: seconds that a batch may wait to be filled, whole: MaximumBatchingWindowInSeconds.
@@ -53,6 +54,7 @@ class Assumptions:
         linger: seconds that a request may wait in its producer for company.
         lanes: of a producer; more where the stream has more shards.
         record_bytes: size of a full record.
+        shards: that a provisioned stream has at least; more where the rate needs them.
         on_demand: whether the stream is one; else its shards are provisioned.
         peak: times the rate that shards must be able to take.
         arrivals: whether requests come at random or evenly; evenly is what the tables of invocations assume.
@@ -72,12 +74,14 @@ class Assumptions:
     keys: Keys = field(default_factory=Keys)
     fold: float | None = None
     clients: int = 1
+    producers: int | None = None
     single_replies: float | None = 0.0
     window: int = 5
     batch: int = MAX_BATCH
     linger: float = LINGER
     lanes: int = LANES
     record_bytes: int = RECORD_BYTES
+    shards: int = 1
     on_demand: bool = False
     peak: float = 1.0
     arrivals: Literal["random", "even"] = "random"
@@ -105,7 +109,9 @@ class Assumptions:
             ("number of keys", self.keys.count, 1, 10**12),
             ("skew of the keys", self.keys.skew, 0, 5),
             ("share of keys", self.fold or 0.0, 0, 1),
-            ("number of producers", self.clients, 1, 10**9),
+            ("number of clients", self.clients, 1, 10**9),
+            ("number of producers", self.producers or 1, 1, 10**9),
+            ("number of shards", self.shards, 1, 20_000),
             ("share of single replies", self.single_replies or 0.0, 0, 1),
             ("window, in seconds,", self.window, 0, MAX_WINDOW),
             ("batch", self.batch, 1, MAX_BATCH),

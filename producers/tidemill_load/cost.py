@@ -12,7 +12,8 @@ from math import ceil, sqrt
 
 from tidemill_load.assumptions import Assumptions, Mode
 from tidemill_load.bill import PARTS, Bill, Counts, Line, Part, price
-from tidemill_load.model import MAX_RATE, Flow, flow
+from tidemill_load.flows import Load, flow_of, highest, like
+from tidemill_load.model import Flow
 from tidemill_load.prices import Prices, list_prices
 
 __all__ = ["PARTS", "Bill", "Counts", "Line", "Part", "Point", "break_even", "cost", "counts", "curve", "price"]
@@ -62,32 +63,38 @@ class Point:
         return self.bill.per_million
 
 
-def cost(mode: Mode, rate: float, given: Assumptions, prices: Prices | None = None) -> Point:
-    """What a mode costs at a rate, and why.
+def cost(mode: Mode, load: Load, given: Assumptions, prices: Prices | None = None) -> Point:
+    """What a mode costs under a load, and why.
 
     Args:
         mode: the mode.
-        rate: requests a second, above 0 and at most a million.
+        load: a steady rate, in requests a second, above 0 and at most a million; or traffic.
         given: all else.
         prices: None for the list that comes with Tidemill.
 
     Raises:
         Impossible: no such rate.
     """
-    happens = flow(mode, rate, given)
-    return Point(rate, happens, price(counts(happens, given), prices or _list_prices()))
+    happens = flow_of(mode, load, given)
+    return Point(happens.rate, happens, price(counts(happens, given), prices or _list_prices()))
 
 
-def curve(mode: Mode, rates: Iterable[float], given: Assumptions, prices: Prices | None = None) -> tuple[Point, ...]:
-    """Cost against rate, a point for each of the rates: for a chart, log-log.
+def curve(
+    mode: Mode, rates: Iterable[float], given: Assumptions, prices: Prices | None = None, shape: Load = 1.0
+) -> tuple[Point, ...]:
+    """Cost against rate, a point for each of the rates: for a chart, log-log. Of steady requests, or of that shape.
 
     curve("aggregated", (1, 10, 100), Assumptions())[2].per_million
     """
-    return tuple(cost(mode, rate, given, prices) for rate in rates)
+    return tuple(cost(mode, like(shape, rate), given, prices) for rate in rates)
 
 
 def break_even(
-    mode: Mode, given: Assumptions, prices: Prices | None = None, parts: Collection[Part] = PARTS
+    mode: Mode,
+    given: Assumptions,
+    prices: Prices | None = None,
+    parts: Collection[Part] = PARTS,
+    shape: Load = 1.0,
 ) -> float | None:
     """The rate from which on a mode is cheaper than direct, in requests a second. None: at none up to a million.
 
@@ -98,24 +105,26 @@ def break_even(
         given: all else; the window and the batch stay as they are at every rate.
         prices: None for the list that comes with Tidemill.
         parts: of the bills, to be compared.
+        shape: traffic that is as uneven at every rate; any rate for steady requests.
     """
 
     def saves(rate: float) -> bool:
-        direct, other = (cost(one, rate, given, prices).bill for one in ("direct", mode))
+        direct, other = (cost(one, like(shape, rate), given, prices).bill for one in ("direct", mode))
         return sum(map(other.part, parts)) < sum(map(direct.part, parts))
 
-    if not saves(MAX_RATE):
+    most = highest(shape)
+    if not saves(most):
         return None
-    even = 0.0 if saves(LEAST_RATE) else _crossing(saves, LEAST_RATE, MAX_RATE)
+    even = 0.0 if saves(LEAST_RATE) else _crossing(saves, LEAST_RATE, most)
     # One more shard may make it dearer once again, for a while.
-    while dearer := [rate for step in _STEPS if (rate := max(even, LEAST_RATE) * step) < MAX_RATE and not saves(rate)]:
-        even = _crossing(saves, max(dearer), MAX_RATE)
+    while dearer := [rate for step in _STEPS if (rate := max(even, LEAST_RATE) * step) < most and not saves(rate)]:
+        even = _crossing(saves, max(dearer), most)
     return even
 
 
 def _crossing(saves: Callable[[float], bool], below: float, above: float) -> float:
     """The rate between the two at which it begins to save."""
-    while above / below > 1 + 1e-6:
+    while above / below > 1 + 1e-4:
         middle = sqrt(below * above)
         below, above = (below, middle) if saves(middle) else (middle, above)
     return above

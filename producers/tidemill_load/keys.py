@@ -5,6 +5,7 @@ Room: load, pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import expm1, log1p
@@ -30,6 +31,10 @@ class Keys:
     def hottest(self) -> float:
         """The share of requests that the most popular key gets."""
         return _ranks(self)[0][0]
+
+    def popular(self, ranks: int) -> Sequence[float]:
+        """The shares of so many keys, the most popular first; of fewer where there are fewer, and at most 200."""
+        return [share for share, how_many in _ranks(self)[: min(ranks, _EXACT)] if how_many == 1]
 
     def distinct(self, requests: float) -> float:
         """How many different keys that many requests touch, on average."""

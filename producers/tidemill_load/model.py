@@ -86,9 +86,14 @@ def flow(mode: Mode, rate: float, given: Assumptions) -> Flow:
     if not 0 < rate <= MAX_RATE:
         raise Impossible(f"a rate of {rate:,.10g} requests/s is not possible; use more than 0, at most {MAX_RATE:,.0f}")
     if mode == "direct":
-        delay, problems = API_SECONDS + given.direct_seconds, _hot_item(rate, given)
-        return Flow(mode=mode, rate=rate, duration=given.direct_seconds, p50=delay, p99=delay, problems=problems)
+        return direct(rate, given)
     return _streamed(mode, rate, stream(mode, rate, given), given)
+
+
+def direct(rate: float, given: Assumptions) -> Flow:
+    """One request by one."""
+    delay, problems = API_SECONDS + given.direct_seconds, _hot_item(rate, given)
+    return Flow(mode="direct", rate=rate, duration=given.direct_seconds, p50=delay, p99=delay, problems=problems)
 
 
 def _hot_item(rate: float, given: Assumptions) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def _streamed(mode: Mode, rate: float, through: Stream, given: Assumptions) -> F
     bursts = min(per_shard, rate / through.shards)
     its = _settled(Arriving(per_shard, given.arrivals == "random", bursts), record.requests, most, given)
     requests = its.records * record.requests
-    duration = _duration(requests, given)
+    duration = duration_of(requests, given)
     late = [_delay(mode, share, its, duration, given) for share in (0.5, 0.99)]
     return Flow(
         mode=mode,
@@ -125,7 +130,7 @@ def _streamed(mode: Mode, rate: float, through: Stream, given: Assumptions) -> F
         duration=duration,
         p50=late[0],
         p99=late[1],
-        problems=(*through.problems, *_overload(requests, through, rate, given)),
+        problems=(*through.problems, *overload(requests, through, rate, given)),
     )
 
 
@@ -134,21 +139,26 @@ def _settled(arriving: Arriving, requests_per_record: float, most: int, given: A
     busy = 0.0
     for _ in range(50):
         its = batches(arriving, given.window, most, busy)
-        before, busy = busy, _duration(its.records * requests_per_record, given)
+        before, busy = busy, duration_of(its.records * requests_per_record, given)
         if abs(busy - before) <= 1e-3 * busy or busy <= 1:
             break
     return its
 
 
-def _duration(requests: float, given: Assumptions) -> float:
+def duration_of(requests: float, given: Assumptions) -> float:
+    """Seconds that a batch takes."""
     return given.invocation_seconds + requests * given.request_seconds
 
 
 def _delay(mode: Mode, share: float, its: Batches, duration: float, given: Assumptions) -> float:
-    before = API_SECONDS if mode == "http-in-front" else share * given.linger
     in_line = share * max(0.0, POLL_SECONDS / its.fill - 1) * duration
-    after = 0.0 if given.single_replies is None else REPLY_SECONDS
-    return before + PUT_SECONDS + its.wait(share) + in_line + duration + after
+    return before(mode, share, given) + its.wait(share) + in_line + duration
+
+
+def before(mode: Mode, share: float, given: Assumptions) -> float:
+    """Seconds of a request beside those in its shard: until its record is there, and its answer's way back."""
+    first = API_SECONDS if mode == "http-in-front" else share * given.linger
+    return first + PUT_SECONDS + (0.0 if given.single_replies is None else REPLY_SECONDS)
 
 
 def _distinct(requests: float, shards: int, given: Assumptions) -> float:
@@ -162,20 +172,21 @@ def _messages(requests: float, given: Assumptions) -> float:
     if given.single_replies is None:
         return 0.0
     alone = requests * given.single_replies
-    return alone + _clients(requests - alone, given)
+    return alone + clients_of(requests - alone, given)
 
 
 def _listeners(requests: float, given: Assumptions) -> float:
-    return 0.0 if given.single_replies is None else _clients(requests, given)
+    return 0.0 if given.single_replies is None else clients_of(requests, given)
 
 
-def _clients(requests: float, given: Assumptions) -> float:
+def clients_of(requests: float, given: Assumptions) -> float:
     """How many different clients sent so many requests: each sends as often as the others."""
     return Keys(given.clients, skew=0.0).distinct(requests)
 
 
-def _overload(requests: float, through: Stream, rate: float, given: Assumptions) -> tuple[str, ...]:
-    duration = _duration(requests, given)
+def overload(requests: float, through: Stream, rate: float, given: Assumptions) -> tuple[str, ...]:
+    """Why batches of so many requests cannot be done in time, where they cannot."""
+    duration = duration_of(requests, given)
     if duration > TIMEOUT:
         return (f"a batch of {requests:,.0f} requests takes {duration:,.0f} s, and is stopped after {TIMEOUT:.0f} s",)
     a_second = rate / through.shards

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, floor
+from math import ceil, expm1, floor, log1p
 
 from tidemill.buffer import RECORD_REQUESTS
 from tidemill.lane import MAX_LANES, partition_key
@@ -77,8 +77,8 @@ def stream(mode: Mode, rate: float, given: Assumptions) -> Stream:
     """The stream that takes so many requests a second: with as many lanes as it has shards, at least."""
     lanes = given.lanes
     while True:
-        record = _record(mode, rate, lanes, given)
-        shards, problems = _shards(rate, record, given)
+        its = record(mode, rate, lanes, given)
+        shards, problems = _shards(rate, its, given)
         if mode != "aggregated" or shards <= lanes or lanes == MAX_LANES:
             break
         lanes *= 2
@@ -86,30 +86,35 @@ def stream(mode: Mode, rate: float, given: Assumptions) -> Stream:
         problems += (f"it needs {shards:,} shards, and a producer has {MAX_LANES:,} lanes at most",)
     if shards > MAX_SHARDS:
         problems += (f"it needs {shards:,} shards, and an account has {MAX_SHARDS:,} at most unless it asks",)
-    return Stream(record, shards, lanes, problems)
+    return Stream(its, shards, lanes, problems)
 
 
 # ---- requests become records
 
 
-def _record(mode: Mode, rate: float, lanes: int, given: Assumptions) -> Record:
+def record(mode: Mode, rate: float, lanes: int, given: Assumptions) -> Record:
+    """The records that requests become at a rate, on average."""
     if mode != "aggregated":
         return Record(1.0, given.size, given.key_bytes)
     burst = _burst(rate, given)
-    requests = _filled(burst / _occupied(burst, lanes), _capacity(lanes, given))
+    requests = _filled(burst / _occupied(burst, lanes, given), _capacity(lanes, given))
     return Record(requests, _aggregate_bytes(requests, lanes, given), len(partition_key(lanes - 1)))
 
 
 def _burst(rate: float, given: Assumptions) -> float:
     """Requests that a producer sends at once: the first, which waited for company, and its company."""
-    company = rate / given.clients * given.linger
+    company = rate / (given.producers or given.clients) * given.linger
     return 1 + company if given.arrivals == "random" else max(1.0, company)
 
 
-def _occupied(burst: float, lanes: int) -> float:
-    """Lanes that a burst falls on, each of which makes a record."""
-    empty: float = (1 - 1 / lanes) ** burst
-    return lanes * (1 - empty)
+def _occupied(burst: float, lanes: int, given: Assumptions) -> float:
+    """Lanes that a burst falls on, each of which makes a record. The most popular keys have one each, with others."""
+    popular = given.keys.popular(lanes // 2)
+    rest = (1 - sum(popular)) / lanes
+    shares = [rest + share for share in popular]
+    some = sum(-expm1(burst * log1p(-share)) if share < 1 else 1.0 for share in shares)
+    empty: float = (1 - rest) ** burst
+    return some + (lanes - len(shares)) * (1 - empty)
 
 
 def _filled(waiting: float, capacity: int) -> float:
@@ -143,17 +148,17 @@ def _capacity(lanes: int, given: Assumptions) -> int:
 # ---- records need shards
 
 
-def _shards(rate: float, record: Record, given: Assumptions) -> tuple[int, tuple[str, ...]]:
+def _shards(rate: float, its: Record, given: Assumptions) -> tuple[int, tuple[str, ...]]:
     """How many shards take the rate at its peak, and why even more would not."""
-    records = rate * given.peak / record.requests
+    records = rate * given.peak / its.requests
     loads = (
         (records, SHARD_RECORDS, "records"),
-        (records * (record.data + record.key), SHARD_BYTES, "bytes"),
+        (records * (its.data + its.key), SHARD_BYTES, "bytes"),
         (rate * given.peak * given.request_seconds, SHARD_BUSY, "seconds of work"),
     )
     evenly = (_evenly(load / most, load / most * given.keys.hottest) for load, most, _ in loads)
     shards = ceil(max(evenly) * (1 - 1e-3))  # a thousandth too much is none
-    return max(shards, ON_DEMAND_SHARDS if given.on_demand else 1), _too_hot(rate, loads, given.keys.hottest)
+    return max(shards, ON_DEMAND_SHARDS if given.on_demand else given.shards), _too_hot(rate, loads, given.keys.hottest)
 
 
 def _too_hot(rate: float, loads: Sequence[tuple[float, float, str]], hottest: float) -> tuple[str, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,8 +33,8 @@ def run(*arguments: object) -> int:
 def test_the_first_line_says_whether_to_buffer(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--rate", 1000, "--size", 200, "--p99", "2s") == 0
     saves, delivery, settings = capsys.readouterr().out.splitlines()[:3]
-    assert saves == "Buffering saves 74%: $0.47 instead of $1.84 per million requests; from 7.3 requests/s on."
-    assert delivery.endswith(" $0.013 instead of $1.22; cheaper from 4.2 requests/s on.")
+    assert saves == "Buffering saves 75%: $0.46 instead of $1.84 per million requests; from 7.3 requests/s on."
+    assert delivery.endswith(" $0.012 instead of $1.22; cheaper from 4.2 requests/s on.")
     assert settings.startswith("With ShardCount=1 BatchingWindowSeconds=0 BatchSize=10000, aggregated: 1,000 requests ")
     assert settings.endswith("; 99 of 100 answered within 1.3 s.")
 
@@ -81,6 +84,8 @@ OPTIONS = (
     ("--skew", "0.5", {"keys": Keys(10_000, 0.5)}),
     ("--fold", "0.3", {"fold": 0.3}),
     ("--clients", "20", {"clients": 20}),
+    ("--producers", "20", {"producers": 20}),
+    ("--shards", "7", {"shards": 7}),
     ("--replies", "0.5", {"single_replies": 0.5}),
     ("--replies", "none", {"single_replies": None}),
     ("--peak", "5", {"peak": 5.0}),
@@ -206,3 +211,94 @@ def test_it_needs_neither_aws_nor_its_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ALB = (
+    "https {} app/lb/50dc6c495c0c9188 192.168.131.{}:2817 10.0.0.1:80 0.086 0.048 0.037 200 200 0 57 "
+    '"GET https://www.example.com:443/items/{} HTTP/1.1" "curl/7.46.0" - - arn:aws:x "Root=1" "-" "-" 1 - "-" "-" "-"\n'
+)
+
+
+def alb_log(path: Path, rates: tuple[int, ...]) -> Path:
+    """An hour at each of the rates."""
+    lines, begin, random = [], datetime(2026, 11, 20, 10, tzinfo=UTC), Random(1).randrange
+    for hour, rate in enumerate(rates):
+        for number in range(3600 * rate):
+            at = begin + timedelta(hours=hour, seconds=number / rate)
+            lines.append(ALB.format(at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), random(9), random(40)))
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    return path
+
+
+def test_a_log_is_told_and_then_whether_buffering_pays_hour_by_hour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, out = alb_log(tmp_path / "alb.log.gz", (1, 12)), tmp_path / "cost.json"
+    assert run("--trace", log, "--json", out) == 0
+    shown = capsys.readouterr().out
+    told, answer = shown.split("\n\n")[:2]
+    assert told.splitlines() == [
+        "alb.log.gz, an access log of a load balancer: 46,800 requests, 2 hours from 2026-11-20T10:00:00Z on.",
+        "6.5 requests a second; a minute has 390 in the median, 60 to 720; the busiest second has 12.",
+        "40 keys; the most popular has 2.6% of the requests, as by Zipf's law with 0.02; 9 clients.",
+        "Every line is readable.",
+    ]
+    assert answer.startswith("Buffering saves ")
+    assert "Buffering is cheaper in 1 of 2 hours" in shown
+    assert re.search(r"^2026-11-20 10:00 +3,600 +1 +1 .* direct$", shown, re.MULTILINE)
+    assert re.search(r"^2026-11-20 11:00 +43,200 +12 +1 .* buffered$", shown, re.MULTILINE)
+    assert re.search(r"^60 +1 .* saves \d+%$", shown, re.MULTILINE), "a row for each window"
+    found = json.loads(out.read_text())
+    assert found["rate"] == 6.5
+    assert found["trace"]["requests"] == 46_800
+    assert found["trace"]["requests_per_minute"] == [60] * 60 + [720] * 60
+    assert (found["trace"]["keys"], found["trace"]["clients"], found["trace"]["busiest_second"]) == (40, 9, 12)
+    assert [hour["pays"] for hour in found["hours"]] == [False, True]
+    assert sum(hour["requests"] for hour in found["hours"]) == 46_800
+    millions = {mode: found["modes"][mode]["per_million"] for mode in ("direct", found["best"])}
+    for name, mode in (("direct", "direct"), ("buffered", found["best"])):
+        in_all = sum(hour[name] for hour in found["hours"])
+        assert in_all / 0.0468 == pytest.approx(millions[mode], rel=0.01), "the hours add up"
+    assert found["windows"][0]["p99"] < 2 < 5 < found["windows"][3]["p99"]
+
+
+def test_an_excerpt_and_unreadable_lines_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "".join(f'{{"at": {1_700_000_000 + at}, "key": "k{at % 3}"}}\n' for at in range(600))
+    (tmp_path / "own.ndjson").write_text("{\n" + lines)
+    fields = ("--trace-time", "at", "--trace-key", "key")
+    assert run("--trace", tmp_path, *fields, "--speed", 10, "--seconds", 30, "--clients", 7) == 0
+    told = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    assert told[0].endswith("300 requests, 5 minutes from 2023-11-14T22:13:20Z on.")
+    assert told[1] == "Only the first 30 seconds at 10 times its speed, 5 minutes of it were read."
+    assert told[-3].endswith("no clients told apart.")
+    assert told[-2:] == ["1 lines are not readable, such as:", "  line 1 is not readable: not an object of JSON"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trace", "missing.log"], "there is no file missing.log"),
+        (["--trace", "LOG", "--keys", "10"], "--keys is for --rate"),
+        (["--trace", "LOG", "--clients", "10"], "this one tells them apart"),
+        (["--trace", "LOG", "--seconds", "0"], "are more than 0"),
+        (["--trace", "LOG", "--trace-key", "k"], "needs --trace-time and --trace-key"),
+        (["--trace", "LOG", "--trace-key", "k", "--trace-time", "t"], "no request in JSON or CSV with such fields"),
+        (["--rate", "5", "--speed", "2"], "--seconds and --speed are for --trace"),
+        (["--rate", "5", "--trace-key", "k"], "--trace-key is for a log: name it by --trace"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = alb_log(tmp_path / "alb.log.gz", (1,))
+    assert run(*(str(log) if one == "LOG" else one for one in arguments)) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+
+
+def test_a_log_or_a_rate_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ((), ("--rate", 1, "--trace", "x")):
+        with pytest.raises(SystemExit):
+            run(*arguments)
+    assert "not allowed with argument" in capsys.readouterr().err

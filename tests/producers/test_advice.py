@@ -22,10 +22,10 @@ def test_at_a_thousand_requests_a_second_buffering_is_cheaper() -> None:
     advice = advise(1_000, Assumptions(), Wanted(p99=2), PRICES)
     assert (advice.buffer, advice.best) == (True, "aggregated")
     assert advice.headline == (
-        "Buffering saves 74%: $0.47 instead of $1.84 per million requests; from 7.3 requests/s on."
+        "Buffering saves 75%: $0.46 instead of $1.84 per million requests; from 7.3 requests/s on."
     )
     assert advice.delivery == (
-        "Without DynamoDB, replies and archive: $0.013 instead of $1.22; cheaper from 4.2 requests/s on."
+        "Without DynamoDB, replies and archive: $0.012 instead of $1.22; cheaper from 4.2 requests/s on."
     )
 
 

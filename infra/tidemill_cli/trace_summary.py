@@ -1,0 +1,103 @@
+"""What was read of a log, told before anything is made of it.
+
+Room: command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tidemill_load.logs import lines_of
+
+if TYPE_CHECKING:
+    from tidemill_load.logs import Log
+    from tidemill_load.survey import Surveyed
+
+
+def told(log: Log, found: Surveyed, seconds: float | None) -> Iterator[str]:
+    """A sentence or two a line: span, rates, keys and clients, and what could not be read.
+
+    Args:
+        log: the log, just read.
+        found: what there was in it.
+        seconds: that were asked for, at the speed; None for all of it.
+    """
+    traffic = found.traffic
+    files = f"{len(log.files):,} files" if len(log.files) > 1 else log.files[0].name
+    yield f"{files}, {' and '.join(log.formats)}: {traffic.requests:,.0f} requests, {_span(found)}."
+    yield from _sampled(found, seconds)
+    minutes = found.minutes
+    yield (
+        f"{_figure(traffic.rate)} requests a second; a minute has {np.median(minutes):,.0f} in the median, "
+        f"{minutes.min():,.0f} to {minutes.max():,.0f}; the busiest second has {traffic.busiest:,.0f}."
+    )
+    clients = f"{found.clients:,} clients" if traffic.clients else "no clients told apart"
+    yield (
+        f"{found.keys.count:,} keys; the most popular has {100 * found.keys.hottest:.2g}% of the requests, as by "
+        f"Zipf's law with {found.keys.skew:g}; {clients}."
+    )
+    unreadable = f"{log.unreadable:,} lines are not readable"
+    yield f"{unreadable}, such as:" if log.unreadable else "Every line is readable."
+    yield from (f"  {line}" for line in lines_of(log))
+    if log.without:
+        yield f"{len(log.without):,} files of the folder hold no request, such as {log.without[0].name}."
+
+
+def as_json(log: Log, found: Surveyed) -> dict[str, Any]:
+    """The same for programs."""
+    traffic = found.traffic
+    return {
+        "files": len(log.files),
+        "formats": list(log.formats),
+        "begin": _moment(found.begin),
+        "seconds": traffic.seconds,
+        "speed": found.speed,
+        "requests": traffic.requests,
+        "rate": traffic.rate,
+        "requests_per_minute": found.minutes.tolist(),
+        "busiest_second": traffic.busiest,
+        "keys": found.keys.count,
+        "skew": found.keys.skew,
+        "hottest": found.keys.hottest,
+        "clients": found.clients if traffic.clients else None,
+        "unreadable": log.unreadable,
+        "first_unreadable": [
+            {"file": one.path.name, "line": one.line, "reason": one.reason} for one in log.first_unreadable
+        ],
+    }
+
+
+def hour_of(found: Surveyed, number: int) -> str:
+    """When an hour of a log began."""
+    return _moment(found.begin + 3600 * number * found.speed)[:16].replace("T", " ")
+
+
+def _sampled(found: Surveyed, seconds: float | None) -> Iterator[str]:
+    if seconds is None:
+        return
+    speed = f" at {found.speed:g} times its speed, {_long(seconds * found.speed)} of it" if found.speed != 1 else ""
+    yield f"Only the first {_long(seconds)}{speed} were read."
+
+
+def _span(found: Surveyed) -> str:
+    seconds = found.traffic.seconds * found.speed
+    return f"{_long(seconds)} from {_moment(found.begin)} on"
+
+
+def _moment(begin: float) -> str:
+    return datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _long(seconds: float) -> str:
+    for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:,.3g} {name}"
+    return f"{seconds:,.3g} seconds"
+
+
+def _figure(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

@@ -1,0 +1,123 @@
+"""Traffic that is not steady: how many requests come in each second, and how soon the same key and client come again.
+
+Room: load, pure. A value, made of a log (survey.py) or of planned requests, for the cost model (uneven.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Span: TypeAlias = tuple[float, float, float]
+    """Least, most, and how many lie evenly between those."""
+
+    Counts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+EDGES: Final = np.geomspace(1e-3, 1e6, 91)
+"""Seconds between which gaps are counted together: ten bins for each power of ten, and one on either side."""
+
+BINS: Final = len(EDGES) + 1
+
+FOREVER: Final = BINS
+"""The bin of requests before which there was none of the kind."""
+
+SAMPLE: Final = 36_000
+"""Seconds that a search looks at: of longer traffic, parts from all of it."""
+
+PART: Final = 900
+"""Seconds of such a part; three times as long as the longest batch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps:
+    """Seconds since the last request of the same kind, such as of the same key: their distribution.
+
+    Attributes:
+        counts: requests in each bin of EDGES, and, last, those that are the first of their kind.
+        sums: the seconds of each bin in all.
+    """
+
+    counts: Counts
+    sums: Counts
+
+    def fresh(self, open_for: Sequence[Span], stretch: float = 1.0) -> float:
+        """The share of requests that are the first of their kind in a batch.
+
+        The later one of two is in the same batch if that is open for longer than the gap.
+
+        Args:
+            open_for: seconds that a request's batch stays open after it.
+            stretch: times that gaps are as long as here.
+        """
+        requests, every = self.counts.sum(), sum(many for _, _, many in open_for)
+        if not requests or not every:
+            return 1.0
+        gaps = np.append(stretch * self.sums[:-1] / np.maximum(self.counts[:-1], 1e-300), np.inf)
+        joined = sum(many * np.clip((high - gaps) / (high - low), 0.0, 1.0) for low, high, many in open_for)
+        return float((self.counts * (1 - joined / every)).sum() / requests)
+
+
+def no_gaps() -> Gaps:
+    """Of nothing."""
+    return Gaps(np.zeros(BINS + 1), np.zeros(BINS + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What comes in a span of time.
+
+    Attributes:
+        slots: requests in each second, from the first on.
+        seconds: of the whole span, also those after the last request.
+        keys: gaps between requests of one key.
+        clients: gaps between requests of one client; None where they are not told apart.
+        factor: so many times these requests come, in the same seconds.
+    """
+
+    slots: Counts
+    seconds: float
+    keys: Gaps
+    clients: Gaps | None
+    factor: float = 1.0
+
+    @cached_property
+    def requests(self) -> float:
+        """In all."""
+        return float(self.slots.sum()) * self.factor
+
+    @property
+    def rate(self) -> float:
+        """Requests a second, on average over the whole span."""
+        return self.requests / self.seconds
+
+    @cached_property
+    def busiest(self) -> float:
+        """Requests in the busiest second."""
+        return float(self.slots.max(initial=0)) * self.factor
+
+    def at(self, rate: float) -> Traffic:
+        """As uneven, at that rate: more or fewer requests in the same seconds."""
+        return replace(self, factor=self.factor * rate / self.rate)
+
+    @cached_property
+    def sample(self) -> Traffic:
+        """Itself, or of what is long, parts from all of it with the same rate: for searching."""
+        if len(self.slots) <= SAMPLE:
+            return self
+        starts = np.linspace(0, len(self.slots) - PART, SAMPLE // PART).astype(int)
+        slots = np.concatenate([self.slots[start : start + PART] for start in starts])
+        if not slots.any():
+            return self
+        return replace(self, slots=slots, seconds=float(len(slots))).at(self.rate)
+
+
+def of_slots(slots: Sequence[float], seconds: float, keys: Gaps, clients: Gaps | None) -> Traffic:
+    """Traffic of counts by second; those after the span are left out."""
+    return Traffic(np.asarray(slots, dtype=np.float64), seconds, keys, clients)
