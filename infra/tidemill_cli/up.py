@@ -26,7 +26,7 @@ from tidemill_cli.up_rules import Quarantined, RulesWatch
 from tidemill_local import kept_parameters
 from tidemill_local.deployment import DeploymentFailed
 from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
-from tidemill_local.files import write_whole
+from tidemill_local.files import UnreadableFile, write_whole
 from tidemill_local.function_code import BUILT_IN, RulesNotFound
 from tidemill_local.hooks import state_files
 from tidemill_local.platform import Platform
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
                     if args.json:
                         _write(args.json, platform, mappings, quarantined.count)
                     time.sleep(POLL_SECONDS)
-    except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, OSError) as error:
+    except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, UnreadableFile, OSError) as error:
         print(f"tidemill up: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

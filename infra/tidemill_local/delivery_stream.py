@@ -15,15 +15,15 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill import kpl
 from tidemill_local.delivery_config import object_name
-from tidemill_local.files import write_whole
-from tidemill_local.shard_reader import ShardReader
+from tidemill_local.files import UnreadableFile, write_whole
+from tidemill_local.shard_reader import ShardReader, listed_shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -182,6 +182,20 @@ def objects(
     return tuple(render(part, prefix) for part, prefix in parts if part)
 
 
+def positions_in(file: Path) -> dict[str, Any]:
+    """What a file of positions holds.
+
+    Raises:
+        UnreadableFile: it holds something else.
+    """
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        msgspec.convert(found.get("shards", found), dict[str, str])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UnreadableFile(f"{file} holds no positions ({error}); delete it to read from the oldest record") from None
+    return found
+
+
 def _payloads(data: bytes) -> list[bytes]:
     """The user records in a record: Firehose takes KPL aggregates apart, whatever reads after it."""
     return [record.data for record in kpl.unpack(data)] if kpl.is_aggregate(data) else [data]
@@ -234,6 +248,7 @@ class DeliveryStream:
         self._kinesis = kinesis
         self._s3 = s3
         self._config = config
+        self._address = {"StreamARN": config.stream_arn}
         self.delivered = Delivered()
         self._kept = kept
         self._identity = ""
@@ -260,7 +275,13 @@ class DeliveryStream:
         return next(iter(tuple(self._troubles.values())), None)
 
     def start(self) -> None:
-        """Begin to read; returns at once."""
+        """Begin to read; returns at once.
+
+        Raises:
+            UnreadableFile: the file of positions holds something else.
+        """
+        if self._kept and self._kept.exists():
+            positions_in(self._kept)
         self._thread.start()
 
     def stop(self, flush: bool = True, grace: float = 10.0) -> None:
@@ -323,8 +344,7 @@ class DeliveryStream:
         """Find the shards not seen yet: at the start, and the children once a shard has ended."""
         try:
             self._recall()
-            pages = self._kinesis.get_paginator("list_shards").paginate(StreamARN=self._config.stream_arn)
-            shards = [shard["ShardId"] for page in pages for shard in page["Shards"]]
+            shards = [shard["ShardId"] for shard in listed_shards(self._kinesis, self._address)]
         except (ClientError, BotoCoreError) as error:
             self._note("list", error)
             return
@@ -332,7 +352,7 @@ class DeliveryStream:
         self._look_for_shards = False
         for shard in set(shards) - self._seen:
             after = self.positions.get(shard)
-            self._readers[shard] = ShardReader(self._kinesis, self._config.stream_arn, shard, after)
+            self._readers[shard] = ShardReader(self._kinesis, self._address, shard, after)
             self._seen.add(shard)
 
     def _recall(self) -> None:
@@ -346,7 +366,7 @@ class DeliveryStream:
         summary = self._kinesis.describe_stream_summary(StreamARN=arn)["StreamDescriptionSummary"]
         self._identity = f"{arn} {summary['StreamCreationTimestamp'].timestamp()}"
         if self._kept and self._kept.exists():
-            found = json.loads(self._kept.read_bytes())
+            found = positions_in(self._kept)
             if "stream" not in found:
                 self.positions = found
             elif found["stream"] == self._identity:

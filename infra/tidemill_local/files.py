@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class UnreadableFile(Exception):
+    """A file that was kept holds something else; the message names it and the remedy."""
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Put the content in the file's place, for its owner only. For one writer at a time."""
     fresh = path.with_name(f"{path.name}.new")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from types_boto3_kinesis import KinesisClient
@@ -43,12 +43,25 @@ class Page:
     """The shard is closed and has been read to its end."""
 
 
+def listed_shards(kinesis: KinesisClient, address: Mapping[str, Any]) -> Iterator[Any]:
+    """The stream's shards, page by page.
+
+    "You cannot specify this parameter [StreamName] if you specify the NextToken parameter", nor StreamARN:
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html. boto3's paginator does.
+    """
+    page = kinesis.list_shards(**address)
+    yield from page["Shards"]
+    while token := page.get("NextToken"):
+        page = kinesis.list_shards(NextToken=token)
+        yield from page["Shards"]
+
+
 class ShardReader:
     """A position in one shard that moves forward as it is read.
 
     Args:
         kinesis: a boto3 Kinesis client.
-        stream_arn: the stream's ARN.
+        address: by what the stream is asked for: StreamName or StreamARN.
         shard: the shard's id.
         after: the sequence number after which to start; None starts at `horizon`.
         horizon: where to start without a sequence number.
@@ -58,14 +71,14 @@ class ShardReader:
     def __init__(
         self,
         kinesis: KinesisClient,
-        stream_arn: str,
+        address: Mapping[str, Any],
         shard: str,
         after: str | None = None,
         horizon: Horizon = "TRIM_HORIZON",
         timestamp: float | None = None,
     ) -> None:
         self._kinesis = kinesis
-        self._stream_arn = stream_arn
+        self._address = address
         self.shard = shard
         self._after = after
         self._start: dict[str, Any] = {"ShardIteratorType": horizon}
@@ -106,9 +119,7 @@ class ShardReader:
             position = self._start
             if self._after:
                 position = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self._after}
-            self._iterator = self._kinesis.get_shard_iterator(
-                StreamARN=self._stream_arn,
-                ShardId=self.shard,
-                **position,
-            )["ShardIterator"]
+            self._iterator = self._kinesis.get_shard_iterator(ShardId=self.shard, **self._address, **position)[
+                "ShardIterator"
+            ]
         return self._iterator

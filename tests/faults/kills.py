@@ -191,7 +191,7 @@ def log_of(platform: Platform) -> list[Request]:
     kinesis, name = platform.session.client("kinesis"), platform.outputs["StreamName"]
     found: list[Request] = []
     for shard in kinesis.list_shards(StreamName=name)["Shards"]:
-        reader = ShardReader(kinesis, platform.outputs["StreamArn"], shard["ShardId"])
+        reader = ShardReader(kinesis, {"StreamName": name}, shard["ShardId"])
         while True:
             time.sleep(0.25)  # five reads a second, and the platform reads too
             try:

@@ -20,8 +20,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tidemill import kpl
 from tidemill_local.delivery_config import UnsupportedDeliveryError, evaluate, object_name, parse
-from tidemill_local.delivery_stream import Buffering, Delivered, DeliveryStream, objects
+from tidemill_local.delivery_stream import Buffering, Delivered, DeliveryStream, objects, positions_in
 from tidemill_local.emulator import Emulator
+from tidemill_local.files import UnreadableFile
 from tidemill_local.shard_reader import StreamRecord
 
 if TYPE_CHECKING:
@@ -286,15 +287,14 @@ class FakeKinesis:
         class ProvisionedThroughputExceededException(ClientError):
             pass
 
-    def get_paginator(self, _: str) -> FakeKinesis:
-        return self
-
-    def paginate(self, StreamARN: str) -> Iterator[dict[str, Any]]:
-        assert StreamARN == STREAM
+    def list_shards(self, StreamARN: str = "", NextToken: str = "") -> dict[str, Any]:
+        """A shard a page; a token goes alone."""
+        assert (StreamARN == STREAM) != bool(NextToken)
         if self.list_failures:
             raise self.list_failures.pop(0)
-        for shard in tuple(self.shards):
-            yield {"Shards": [{"ShardId": shard}]}
+        shards, at = tuple(self.shards), int(NextToken or 0)
+        more = {"NextToken": str(at + 1)} if at + 1 < len(shards) else {}
+        return {"Shards": [{"ShardId": shard} for shard in shards[at : at + 1]], **more}
 
     def get_shard_iterator(self, ShardId: str, **start: str) -> dict[str, str]:
         return {"ShardIterator": f"{ShardId}:{start.get('StartingSequenceNumber', 0)}"}
@@ -644,3 +644,18 @@ def test_what_is_put_on_a_real_stream_lands_in_a_real_bucket(emulator: Emulator)
     assert sorted(found["landing"]) == sorted(plain + packed)
     assert [base64.b64decode(json.loads(line)["rawData"]) for line in found["landing-errors"]] == [DAMAGED]
     assert (stream.delivered.records, stream.delivered.failed, stream.buffered) == (100, 1, 0)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b'{"stream": "s", "shards": {"shardId-0": 7}}'])
+def test_a_file_that_holds_no_positions_ends_the_start_with_its_name(tmp_path: Path, content: bytes) -> None:
+    kept = tmp_path / "archive.json"
+    kept.write_bytes(content)
+    with pytest.raises(UnreadableFile, match=r"archive\.json holds no positions .* delete it to read from the oldest"):
+        positions_in(kept)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"shardId-0": "7"}', b'{"stream": "s", "shards": {"shardId-0": "7"}}'])
+def test_positions_of_either_form_are_read(tmp_path: Path, content: bytes) -> None:
+    kept = tmp_path / "archive.json"
+    kept.write_bytes(content)
+    assert positions_in(kept) == json.loads(content)

@@ -12,16 +12,12 @@ from threading import Lock
 import msgspec
 
 from tidemill_local.event_source.shard import Checkpoint
-from tidemill_local.files import write_whole
+from tidemill_local.files import UnreadableFile, write_whole
 
 
 class _File(msgspec.Struct):
     stream: str
     shards: dict[str, Checkpoint]
-
-
-class UnreadableCheckpoints(Exception):
-    """The file holds something else; the message names it and the remedy."""
 
 
 class Checkpoints:
@@ -43,22 +39,34 @@ class Checkpoints:
         with self._lock:
             return dict(self._shards)
 
+    def check(self) -> None:
+        """Look whether the file can be read.
+
+        Raises:
+            UnreadableFile: it is not one of these.
+        """
+        self._found()
+
     def load(self, stream: str) -> None:
         """Go on with those of this stream; with none if they are of another that had the same name before.
 
         Raises:
-            UnreadableCheckpoints: the file is not one of these.
+            UnreadableFile: the file is not one of these.
         """
         self._stream, self._shards = stream, {}
-        if self._path and self._path.exists():
-            try:
-                found = msgspec.json.decode(self._path.read_bytes(), type=_File)
-            except msgspec.MsgspecError as error:
-                raise UnreadableCheckpoints(
-                    f"{self._path} holds no checkpoints ({error}); delete it to begin at the starting position"
-                ) from None
-            if found.stream == stream:
-                self._shards = found.shards
+        found = self._found()
+        if found and found.stream == stream:
+            self._shards = found.shards
+
+    def _found(self) -> _File | None:
+        if not self._path or not self._path.exists():
+            return None
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_File)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UnreadableFile(
+                f"{self._path} holds no checkpoints ({error}); delete it to begin at the starting position"
+            ) from None
 
     def save(self, shard: str, checkpoint: Checkpoint) -> None:
         """Remember a shard's checkpoint; on return a killed process would find it again."""

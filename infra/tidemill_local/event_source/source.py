@@ -26,11 +26,15 @@ from tidemill_local.event_source.invoking import Invoke as CallFunction
 from tidemill_local.event_source.sequencer import Discard, Invoke
 from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, Start, readable
 from tidemill_local.event_source.streams import Reader, stream_of
+from tidemill_local.event_source.troubles import is_lasting, is_throttled
 
 DISCOVERY_SECONDS = 10.0
 """How often the shards are listed, beside each time that one has ended."""
 
 RETRY_SECONDS = 1.0
+
+SKEW_ERROR = 1.0
+"""Seconds by which another machine's clock may be misjudged: `Date` counts whole ones."""
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +139,12 @@ class EventSource:
         self.stop()
 
     def start(self) -> None:
-        """Begin to poll, in the background."""
+        """Begin to poll, in the background.
+
+        Raises:
+            UnreadableFile: the file of checkpoints holds something else.
+        """
+        self._checkpoints.check()
         self._thread.start()
 
     def stop(self, patience: float | None = None) -> bool:
@@ -166,7 +175,7 @@ class EventSource:
             try:
                 self._look()
             except (ClientError, BotoCoreError) as error:
-                log.warning("cannot list the shards of %s, trying again: %s", self.config.stream_arn, error)
+                self._tell(f"cannot list the shards of {self.config.stream_arn}", error)
                 self._stopping.wait(RETRY_SECONDS)
             except Exception:  # it must go on, whatever it is
                 log.exception("cannot follow %s, trying again", self.config.stream_arn)
@@ -196,12 +205,16 @@ class EventSource:
                 self._threads[name].start()
 
     def _begin_anew(self, identity: str) -> None:
-        """At the start; and when the stream was deleted and made again, whose shards have the same names."""
+        """At the start, and when the stream was deleted and made again, whose shards have the same names.
+
+        The stream's clock is taken for this machine's from then on.
+        """
         self._over.set()
         self._wake_all()
         self._over = Event()
         self._shards, self._inboxes, self._threads = {}, {}, {}
         self._checkpoints.load(identity)
+        self._clock = _steady_clock(self._stream.skew)
         self._identity = identity
 
     def _begin(self, shards: Mapping[str, Sequence[str]]) -> dict[str, Start]:
@@ -214,7 +227,7 @@ class EventSource:
                 start = Start(self.config.starting_position, self.config.starting_timestamp)
             if start.position == "LATEST":
                 # The latest is another one after a restart, and what came meanwhile would be skipped.
-                fresh[name], start = start, Start("AT_TIMESTAMP", self._clock())
+                fresh[name], start = start, Start("AT_TIMESTAMP", self._clock() - abs(self._stream.skew and SKEW_ERROR))
             self._checkpoints.save(name, Checkpoint(start))
         return fresh
 
@@ -250,12 +263,20 @@ class EventSource:
         try:
             page = reader.read(limit)
         except (ClientError, BotoCoreError) as error:
-            throttled = isinstance(error, ClientError) and "Throughput" in error.response["Error"]["Code"]
-            level = logging.DEBUG if throttled else logging.WARNING
-            log.log(level, "cannot read %s, trying again: %s", shard.shard_id, error)
+            if is_throttled(error):
+                log.debug("cannot read %s, trying again: %s", shard.shard_id, error)
+            else:
+                self._tell(f"cannot read {shard.shard_id}", error)
             shard.read_failed(self._clock())
         else:
             shard.took(page, self._clock())
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Log why nothing moves, and say so as Lambda's API would; what does not pass by itself, as an error."""
+        lasting = is_lasting(error)
+        hint = "; it does not pass by itself" if lasting else ""
+        log.log(logging.ERROR if lasting else logging.WARNING, "%s, trying again: %s%s", what, error, hint)
+        self._count(result=f"PROBLEM: {error}")
 
     def _call(self, sequencer: int, batch: Batch, inbox: SimpleQueue[_Answer | None]) -> None:
         try:
@@ -344,7 +365,7 @@ class EventSource:
             )
 
 
-def _steady_clock() -> Callable[[], float]:
-    """Seconds since 1970 that never step, whatever becomes of the machine's clock."""
-    offset = time.time() - time.monotonic()
+def _steady_clock(skew: float = 0.0) -> Callable[[], float]:
+    """Seconds since 1970 that never step, whatever becomes of the machine's clock, which is wrong by `skew`."""
+    offset = time.time() + skew - time.monotonic()
     return lambda: offset + time.monotonic()

@@ -6,13 +6,18 @@ Room: event source, I/O.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
 
 from tidemill_local.event_source.config import MappingConfig
 from tidemill_local.event_source.records import Render, dynamodb_event, kinesis_renderer
 from tidemill_local.event_source.shard import Start
-from tidemill_local.shard_reader import Page, ShardReader, StreamRecord
+from tidemill_local.shard_reader import Page, ShardReader, StreamRecord, listed_shards
 
 if TYPE_CHECKING:
     from types_boto3_dynamodbstreams import DynamoDBStreamsClient
@@ -21,6 +26,13 @@ if TYPE_CHECKING:
 
 DYNAMODB_READ_LIMIT = 1_000
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html"""
+
+
+LEAST_SKEW = 2.0
+"""Seconds below which two clocks are taken for one: `Date` counts whole ones."""
+
+_NOT_BY_NAME = ("ResourceNotFoundException", "AccessDeniedException")
+"""What is said of a name that is another account's."""
 
 
 class Reader(Protocol):
@@ -36,6 +48,10 @@ class Stream(Protocol):
     @property
     def render(self) -> Render:
         """Gives a record its form in the event."""
+
+    @property
+    def skew(self) -> float:
+        """How many seconds the stream's clock is ahead of this machine's, once its identity was asked for."""
 
     def identity(self) -> str:
         """What tells this stream from an earlier one of the same name."""
@@ -53,34 +69,73 @@ def stream_of(config: MappingConfig, client: Any) -> Stream:
 
 
 class KinesisStream:
-    """A Kinesis stream."""
+    """A Kinesis stream, asked for by its name where its owner is who asks: many an emulator knows no ARNs."""
 
     def __init__(self, kinesis: KinesisClient, config: MappingConfig) -> None:
         self._kinesis = kinesis
         self._arn = config.stream_arn
+        self._address: dict[str, Any] = {}
+        """By what the stream is asked for; empty until it was found."""
+        self.skew = 0.0
         self.render: Render = kinesis_renderer(config.stream_arn, config.role_arn)
 
     def identity(self) -> str:
         """See Stream."""
-        summary = self._kinesis.describe_stream_summary(StreamARN=self._arn)["StreamDescriptionSummary"]
-        return f"{self._arn} {summary['StreamCreationTimestamp'].timestamp()}"
+        asked = time.time()
+        described = self._described()
+        self.skew = skew_of(described["ResponseMetadata"].get("HTTPHeaders", {}).get("date", ""), asked, time.time())
+        return f"{self._arn} {described['StreamDescriptionSummary']['StreamCreationTimestamp'].timestamp()}"
 
     def shards(self) -> Mapping[str, Sequence[str]]:
         """See Stream."""
-        pages = self._kinesis.get_paginator("list_shards").paginate(StreamARN=self._arn)
         return {
             shard["ShardId"]: [shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if name in shard]
-            for page in pages
-            for shard in page["Shards"]
+            for shard in listed_shards(self._kinesis, self._address or {"StreamARN": self._arn})
         }
 
     def reader(self, shard: str, start: Start, after: str | None) -> Reader:
         """See Stream."""
-        return ShardReader(self._kinesis, self._arn, shard, after, start.position, start.timestamp)
+        return ShardReader(
+            self._kinesis, self._address or {"StreamARN": self._arn}, shard, after, start.position, start.timestamp
+        )
+
+    def _described(self) -> Any:
+        """The stream's description: by name if that is the very stream, by ARN if it is another account's."""
+        name = {"StreamName": self._arn.rpartition("/")[2]}
+        if self._address in ({}, name):
+            try:
+                found = self._kinesis.describe_stream_summary(**name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _NOT_BY_NAME:
+                    raise
+            else:
+                if found["StreamDescriptionSummary"]["StreamARN"] == self._arn:
+                    self._address = name
+                    return found
+        self._address = {}
+        found = self._kinesis.describe_stream_summary(StreamARN=self._arn)
+        self._address = {"StreamARN": self._arn}
+        return found
+
+
+def skew_of(date: str, asked: float, answered: float) -> float:
+    """How far ahead the service's clock is, in seconds, by an answer's `Date`; 0 where that is too little to tell.
+
+    Args:
+        date: the header, which counts whole seconds.
+        asked: when the call left, by this machine's clock.
+        answered: when its answer came.
+    """
+    with suppress(ValueError, TypeError):
+        ahead = parsedate_to_datetime(date).timestamp() + 0.5 - (asked + answered) / 2
+        return ahead if abs(ahead) > LEAST_SKEW + (answered - asked) else 0.0
+    return 0.0
 
 
 class DynamoDBStream:
     """The stream of a table's changes."""
+
+    skew = 0.0
 
     def __init__(self, streams: DynamoDBStreamsClient, config: MappingConfig) -> None:
         self._streams = streams

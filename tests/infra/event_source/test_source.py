@@ -18,8 +18,9 @@ import pytest
 
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_source import EventSource, InvalidMapping, MappingConfig, in_process
-from tidemill_local.event_source.checkpoints import Checkpoints, UnreadableCheckpoints
+from tidemill_local.event_source.checkpoints import Checkpoints
 from tidemill_local.event_source.shard import Checkpoint, Shard, Start
+from tidemill_local.files import UnreadableFile
 from tidemill_local.shard_reader import Page
 
 Becomes = Callable[[Callable[[], bool]], bool]
@@ -236,7 +237,7 @@ def test_another_stream_of_the_same_name_is_begun_anew(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_checkpoints_is_named(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.json"
     path.write_text("{")
-    with pytest.raises(UnreadableCheckpoints, match=r"checkpoints\.json holds no checkpoints .* delete it to begin"):
+    with pytest.raises(UnreadableFile, match=r"checkpoints\.json holds no checkpoints .* delete it to begin"):
         Checkpoints(path).load("any")
 
 

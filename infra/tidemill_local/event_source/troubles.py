@@ -1,0 +1,37 @@
+"""Which errors of a stream's service pass by themselves.
+
+Room: event source, pure.
+"""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ParamValidationError
+
+LASTING = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidAction",
+    "InvalidArgumentException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "ResourceNotFoundException",
+    "SerializationException",
+    "UnknownOperationException",
+    "UnrecognizedClientException",
+    "ValidationException",
+}
+"""Codes of refusals that come again until somebody mends what they name."""
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether somebody must do something about it."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"] in LASTING
+    return isinstance(error, NoCredentialsError | NoRegionError | ParamValidationError)
+
+
+def is_throttled(error: Exception) -> bool:
+    """Whether the shard's readers asked too often, which is usual where there are several."""
+    return isinstance(error, ClientError) and "Throughput" in error.response["Error"]["Code"]
