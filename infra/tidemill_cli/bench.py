@@ -18,7 +18,7 @@ from shutil import which
 from typing import TYPE_CHECKING, get_args
 
 from tidemill_cli.bench_table import show
-from tidemill_cli.result_file import check_writable
+from tidemill_cli.result_file import check_writable, write_result
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of, named
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.assumptions import MAX_WINDOW
@@ -243,12 +243,12 @@ def _versions() -> dict[str, str]:
 
 def _write(result: Result, args: argparse.Namespace) -> None:
     if args.json:
-        args.json.write_bytes(to_json(result))
+        write_result(args.json, to_json(result).decode())
         _say(f"the result is in {args.json}")
     if args.html:
         from tidemill_load.report import render
 
-        args.html.write_text(render(result), "utf-8")
+        write_result(args.html, render(result))
         _say(f"the report is in {args.html}")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from tidemill_cli.result_file import check_writable
+from tidemill_cli.result_file import check_writable, write_result
 from tidemill_cli.showing import console, printable
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 from tidemill_cli.units import count, number, rate, seconds, size
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         prices = read_prices(args.prices) if args.prices else list_prices()
         answer = _of_log(args, prices) if args.trace else _of_rate(args, prices)
         if args.json:
-            args.json.write_text(json.dumps(_result(args, answer, prices), indent=2) + "\n")
+            write_result(args.json, json.dumps(_result(args, answer, prices), indent=2) + "\n")
     except (Misused, PriceError, Impossible, OSError) as error:
         print(f"tidemill cost: {printable(str(error))}", file=sys.stderr)
         return 1

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill_cli.next_steps import after_demo
-from tidemill_cli.result_file import check_writable
+from tidemill_cli.result_file import check_writable, write_result
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             _check_new(args.keep)
         result = _Demo(args).run()
         if args.json:
-            args.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
+            write_result(args.json, json.dumps(asdict(result), indent=2) + "\n")
     except BrokenPipeError:
         raise  # of those who read what we say
     except (Misused, TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError, OSError) as error:
@@ -373,12 +373,15 @@ def _check_new(folder: Path) -> None:
 
 def _copy(platform: Platform, folder: Path) -> None:
     """Copy the archive's files."""
+    from tidemill_local.files import naming
+
     s3, bucket = platform.emulator.client("s3"), platform.outputs["ArchiveBucketName"]
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for entry in page.get("Contents", []):
             path = folder / entry["Key"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
+            with naming(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
 
 
 def _documents(platform: Platform) -> dict[str, State]:

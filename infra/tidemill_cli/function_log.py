@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_cli.showing import printable
 
@@ -38,9 +38,21 @@ class FunctionLog:
         self._groups = {label: f"/aws/lambda/{name}" for label, name in functions.items()}
         self._since = dict.fromkeys(functions, since)
         self._seen: dict[str, set[str]] = {label: set() for label in functions}
+        self._is_told = False
+        """Whether it was said that the log cannot be read."""
 
     def new(self) -> Iterator[str]:
         """The lines since it was asked last."""
+        try:
+            yield from self._new()
+        except (ClientError, BotoCoreError) as error:
+            if not self._is_told:
+                yield f"the functions' log cannot be read, trying again: {error}"
+            self._is_told = True
+        else:
+            self._is_told = False
+
+    def _new(self) -> Iterator[str]:
         for label, group in self._groups.items():
             lines = [line for event in self._events(label, group) for line in shown(event)]
             yield from (f"{label}: {line}" for line in lines[:MOST_LINES])

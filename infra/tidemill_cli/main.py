@@ -67,7 +67,23 @@ def _run(argv: list[str]) -> int:
         # Whoever read has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        problem = _of_aws(error)
+        if problem is None:
+            raise
+        print(f"tidemill {argv[0]}: {problem}", file=sys.stderr)
+        return 1
     return code
+
+
+def _of_aws(error: Exception) -> str | None:
+    """What an error of AWS, or of the way there, says, with its remedy; None of any other error."""
+    known = sys.modules.get("botocore.exceptions")  # if it was not imported, it is none of its
+    if known is None or not isinstance(error, known.ClientError | known.BotoCoreError):
+        return None
+    code = error.response["Error"].get("Code", "") if isinstance(error, known.ClientError) else type(error).__name__
+    remedy = import_module("tidemill.failures").REMEDIES.get(code)
+    return f"{error}; {remedy}" if remedy else f"{error}"
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:

@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
             _show_queries()
         else:
             _show(_ask(args), args)
-    except (ArchiveError, QueryError, Misconfigured) as error:
+    except BrokenPipeError:
+        raise  # of those who read what we say
+    except (ArchiveError, QueryError, Misconfigured, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(Text(f"tidemill query: {printable(str(error))}"))
         return 1
     return 0
@@ -129,10 +131,7 @@ def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
 
 
 def _write_json(result: pd.DataFrame, path: Path) -> None:
-    try:
-        write_private(path, result.to_json(orient="records", date_format="iso", indent=1) + "\n")
-    except OSError as error:
-        raise QueryError(f"{path} cannot be written: {error.strerror}") from None
+    write_private(path, result.to_json(orient="records", date_format="iso", indent=1) + "\n")
 
 
 def _table(rows: pd.DataFrame) -> Table:

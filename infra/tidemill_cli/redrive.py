@@ -279,13 +279,8 @@ class _Command:
         self._write_json({"bucket": self._bucket, "stream": self._stream or None, **counts, "objects": objects})
 
     def _write_json(self, result: dict[str, Any]) -> None:
-        path: Path | None = self._args.json
-        if path is None:
-            return
-        try:
-            write_private(path, json.dumps(result, indent=2) + "\n")
-        except OSError as error:
-            raise RedriveError(f"{path} cannot be written: {error.strerror}") from None
+        if self._args.json:
+            write_private(self._args.json, json.dumps(result, indent=2) + "\n")
 
 
 def _put(producer: Producer) -> Put:

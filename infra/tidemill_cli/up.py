@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -183,7 +184,7 @@ def _followed(watch: RulesWatch, platform: Platform, *, reload: bool) -> Iterato
         return
     try:
         platform.reload()
-    except (RulesNotFound, DeploymentFailed) as error:
+    except (RulesNotFound, DeploymentFailed, ClientError, BotoCoreError) as error:
         yield f"{watch.rules} is not loaded again, and runs on as it was: {error}"
     else:
         yield f"{watch.rules} is loaded again"

@@ -5,11 +5,38 @@ Room: local platform, I/O.
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+REMEDIES = {
+    errno.ENOSPC: "free some room on its disk",
+    errno.EDQUOT: "free some room within the quota",
+    errno.EROFS: "name a place that can be written to",
+    errno.EACCES: "name a place that can be written to",
+}
+
+
+class NotWritten(OSError):
+    """A file cannot be written; the message names it, the cause and what to do."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have what fails say which file it was: an error of a write, such as of a full disk, names none."""
+    try:
+        yield
+    except NotWritten:
+        raise
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0)
+        problem = f"{path} cannot be written: {error.strerror or error}"
+        raise NotWritten(f"{problem}; {remedy}" if remedy else problem) from None
 
 
 class UnreadableFile(Exception):
@@ -17,10 +44,15 @@ class UnreadableFile(Exception):
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put the content in the file's place, for its owner only. For one writer at a time."""
+    """Put the content in the file's place, for its owner only. For one writer at a time.
+
+    Raises:
+        NotWritten: it cannot be; the file is as it was.
+    """
     fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - made for its owner only
-        file.write(content)
-    fresh.replace(path)
+    with naming(path):
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - made for its owner only
+            file.write(content)
+        fresh.replace(path)

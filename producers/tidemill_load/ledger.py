@@ -67,6 +67,8 @@ class Ledger:
     """Of the requests sent."""
     errors: int = 0
     """Requests given up, or answered by an error."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """Why, and how many for that."""
     first_due: float = 0.0
     last_due: float = 0.0
     last_sent: float = 0.0
@@ -103,10 +105,11 @@ class Ledger:
             self._recent.append(now - entry.due)
             self.last_answer = max(self.last_answer, now)
 
-    def failed(self, request_id: str) -> None:
+    def failed(self, request_id: str, why: str) -> None:
         """It was given up, or answered by an error: no other answer is to come."""
         with self._lock:
             self.errors += 1
+            self.problems[why] += 1
             self._entries[request_id].failed = True
 
     @property

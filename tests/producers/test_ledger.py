@@ -50,9 +50,10 @@ def test_a_latency_is_from_due_to_answered_and_counts_once() -> None:
 def test_what_was_given_up_is_settled_and_an_error_whatever_comes_later() -> None:
     ledger = Ledger("a")
     sent(ledger, "r1", 0.0)
-    ledger.failed("r1")
+    ledger.failed("r1", "no answer")
     ledger.answered("r1", "accepted", 9.0)
     assert (ledger.settled, ledger.errors, ledger.latencies) == (1, 1, [])
+    assert ledger.problems == {"no answer": 1}
     assert ledger.by_key() == {"a/content/1": Sent((), unanswered=1)}
 
 

@@ -27,6 +27,9 @@ from tidemill_local.bench.sending import DirectSender, Sender, StreamSender
 STEP: Final = 0.2
 """Seconds between two looks at how far it is."""
 
+PROBLEMS: Final = 3
+"""Reasons for which requests were given up that are told."""
+
 FUNCTIONS: Final = {"direct": "DirectFunctionName"}
 """The output that names a mode's function; of all others it is ApplyFunctionName."""
 
@@ -134,6 +137,10 @@ class Driver:
         self._puts.take()
         sender = self._go(mode, planned, ledger)
         spent = self._spent(mode, sender, self._listener.messages - messages)
+        self.notes += [
+            f"{mode}: {count:,} requests were given up: {problem}"
+            for problem, count in ledger.problems.most_common(PROBLEMS)
+        ]
         return part(ledger, None if self.stopped else self._faults(ledger), sender.retries, spent)
 
     def _go(self, mode: Mode, planned: Iterable[Planned], ledger: Ledger) -> Sender:

@@ -24,7 +24,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tidemill import Producer
+from tidemill import Handle, Producer
 from tidemill.failures import GivenUp, StillPending
 from tidemill.request import Reply, Request, encode
 from tidemill.writer import uuid7
@@ -43,6 +43,9 @@ FIRST_PAUSE: Final = 0.1
 
 TIMEOUT: Final = 30.0
 """Seconds that an HTTP API may take, its function included."""
+
+MOST_SAID: Final = 200
+"""Bytes of an answer that is no outcome, which are told."""
 
 _SETTLED = (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
@@ -83,6 +86,8 @@ class StreamSender:
     def __init__(self, ledger: Ledger, kinesis: KinesisClient, stream: str, aggregate: bool) -> None:
         self._ledger = ledger
         self._producer = Producer(stream, kinesis=kinesis, aggregate=aggregate)
+        self._open: deque[Handle] = deque()
+        """Requests that may yet be given up, in the order sent."""
 
     @property
     def retries(self) -> int:
@@ -94,8 +99,11 @@ class StreamSender:
         request_id = _new_id()
         request = _request(request_id, item, self._producer.writer, 0)
         self._ledger.sending(request_id, item, len(encode(request)))
-        self._producer.send(item.cmd, key=item.key, data=item.data, client=item.client, id=request_id)
+        handle = self._producer.send(item.cmd, key=item.key, data=item.data, client=item.client, id=request_id)
+        self._open.append(handle)
         self._ledger.sent(time.monotonic())
+        while self._open and self._open[0].has_ended:
+            self._ended(self._open.popleft())
 
     def finish(self, seconds: float) -> bool:
         """Flush."""
@@ -104,8 +112,16 @@ class StreamSender:
         except StillPending:
             return False
         except GivenUp:
-            pass  # what was refused has no answer, so that it is counted as lost
+            pass  # each is written down below
+        while self._open:
+            self._ended(self._open.popleft())
         return True
+
+    def _ended(self, handle: Handle) -> None:
+        try:
+            handle.result(0)
+        except GivenUp as error:
+            self._ledger.failed(handle.id, str(error))
 
     def close(self) -> None:
         """Close the producer at once."""
@@ -176,9 +192,9 @@ class DirectSender:
             self._ledger.sent(time.monotonic())
             try:
                 self._settle(request_id, payload)
-            except Exception:  # those behind it must not wait for ever
+            except Exception as error:  # those behind it must not wait for ever
                 log.exception("a direct request failed")
-                self._ledger.failed(request_id)
+                self._ledger.failed(request_id, repr(error))
 
     def _settle(self, request_id: str, payload: bytes) -> None:
         for attempt in range(TRIES):
@@ -193,7 +209,8 @@ class DirectSender:
                 return
             if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != 429:
                 break
-        self._ledger.failed(request_id)
+        said = body[:MOST_SAID].decode(errors="replace")
+        self._ledger.failed(request_id, "no answer" if status is None else f"status {status}: {said}")
 
 
 class SignedPost:

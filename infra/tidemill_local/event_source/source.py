@@ -27,6 +27,7 @@ from tidemill_local.event_source.sequencer import Discard, Invoke
 from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, Start, readable
 from tidemill_local.event_source.streams import Reader, stream_of
 from tidemill_local.event_source.troubles import is_lasting, is_throttled
+from tidemill_local.files import NotWritten
 
 DISCOVERY_SECONDS = 10.0
 """How often the shards are listed, beside each time that one has ended."""
@@ -177,6 +178,9 @@ class EventSource:
             except (ClientError, BotoCoreError) as error:
                 self._tell(f"cannot list the shards of {self.config.stream_arn}", error)
                 self._stopping.wait(RETRY_SECONDS)
+            except NotWritten as error:
+                log.warning("cannot follow %s, trying again: %s", self.config.stream_arn, error)
+                self._stopping.wait(RETRY_SECONDS)
             except Exception:  # it must go on, whatever it is
                 log.exception("cannot follow %s, trying again", self.config.stream_arn)
                 self._stopping.wait(RETRY_SECONDS)
@@ -239,6 +243,9 @@ class EventSource:
         self._shards[name], self._inboxes[name] = shard, inbox
         try:
             self._work(shard, reader, inbox, over)
+        except NotWritten as error:
+            log.warning("%s is begun again at its checkpoint: %s", name, error)
+            self._stopping.wait(RETRY_SECONDS)
         except Exception:  # a shard must not stand still for ever
             log.exception("%s is begun again at its checkpoint", name)
             self._stopping.wait(RETRY_SECONDS)

@@ -34,7 +34,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
+from tidemill_local.files import naming
 from tidemill_local.hooks.state_files import StateFiles, lock, unreadable
 
 if TYPE_CHECKING:
@@ -205,7 +207,10 @@ class Durability:
             _ids.set(ids)  # each call is handled in a context of its own
             answer = await dispatch(method, path, headers, body, query, request_id)
             if method not in ("GET", "HEAD") and answer[0] < 300:
-                self._changed(method, path, headers, body, query, ids)
+                try:
+                    self._changed(method, path, headers, body, query, ids)
+                except OSError as error:  # a full disk
+                    return _not_kept(headers, error)
             return answer
 
         return watched
@@ -317,9 +322,10 @@ class Durability:
             line = json.dumps(self._scope() | entry).encode() + b"\n"
             before = os.fstat(self._journal.fileno()).st_size
             try:
-                written = self._journal.write(line)
-                if written != len(line):
-                    raise OSError(f"the journal took {written} bytes of {len(line)}; is the disk full?")
+                with naming(self._journal_file(self._generation)):
+                    written = self._journal.write(line)
+                    if written != len(line):
+                        raise OSError(f"the journal took {written} bytes of {len(line)}; is the disk full?")
             except OSError:
                 self._journal.truncate(before)
                 raise
@@ -430,6 +436,15 @@ def end_with(error: OSError) -> NoReturn:
     """End the emulator's process for that reason."""
     print(error, file=sys.stderr, flush=True)  # noqa: T201 - the next line flushes no logger
     os._exit(1)
+
+
+def _not_kept(headers: dict[str, str], error: OSError) -> tuple[int, dict[str, str], bytes]:
+    """The answer to a call that was carried out and cannot be kept, in the form that its caller reads."""
+    if "urlencoded" in headers.get("content-type", ""):
+        detail = f"<Error><Code>InternalFailure</Code><Message>{escape(str(error))}</Message></Error>"
+        return 500, {"Content-Type": "text/xml"}, f"<ErrorResponse>{detail}</ErrorResponse>".encode()
+    told = json.dumps({"__type": "InternalFailure", "message": str(error)})
+    return 500, {"Content-Type": "application/x-amz-json-1.0"}, told.encode()
 
 
 def service_of(headers: dict[str, str]) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any, TypeAlias
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.credentials import Credentials
 
 from tidemill_load.ledger import Ledger
 from tidemill_load.planned import Planned
-from tidemill_local.bench.sending import TRIES, DirectSender
+from tidemill_local.bench.sending import TRIES, DirectSender, StreamSender
 
 Answer: TypeAlias = Callable[[dict[str, Any]], tuple[int, Any]]
 
@@ -150,6 +153,7 @@ def test_what_never_succeeds_is_given_up(
     api.answer = lambda _: (503, {"error": "not now"})
     send(sender, ledger, "a")
     assert (ledger.errors, len(api.came), sender.retries) == (1, TRIES, TRIES - 1)
+    assert ledger.problems == {'status 503: {"error": "not now"}': 1}
 
 
 def test_an_error_that_nobody_foresaw_keeps_nobody_waiting(
@@ -160,4 +164,30 @@ def test_an_error_that_nobody_foresaw_keeps_nobody_waiting(
 
     monkeypatch.setattr(sender, "_call", odd)
     send(sender, ledger, "a", "a", "b")
-    assert ledger.errors == 3
+    assert ledger.problems == {"LookupError('nobody foresaw this')": 3}
+
+
+def test_what_the_producer_gives_up_is_told_with_its_cause(api: Api, url: str, ledger: Ledger) -> None:
+    def answer(call: dict[str, Any]) -> tuple[int, Any]:
+        if "Records" in call:
+            return 400, {"__type": "AccessDeniedException", "message": "not authorized"}
+        return 200, {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}}
+
+    api.answer = answer
+    kinesis: Any = boto3.client(
+        "kinesis",
+        endpoint_url=url.removesuffix("/requests"),
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=Config(proxies={}),
+    )
+    with closing(kinesis), closing(StreamSender(ledger, kinesis, "s", aggregate=True)) as sender:
+        for number in range(3):
+            sender.send(ledger.item(Planned(0.0, "content.view", f"k{number}", "c", {}), 0.0))
+        assert sender.finish(30)
+    assert (ledger.errors, ledger.settled) == (3, 3)
+    [(problem, count)] = ledger.problems.items()
+    assert count == 3
+    assert "AccessDeniedException" in problem
+    assert problem.endswith("(allow the caller kinesis:PutRecords on the stream)")

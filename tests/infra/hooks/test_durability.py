@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tidemill import Producer
 from tidemill_local.emulator import Emulator, EmulatorDied
@@ -219,6 +221,23 @@ def test_an_entry_that_does_not_fit_leaves_the_journal_whole(tmp_path: Path) -> 
     assert list(kept._entries()) == [{"n": 1}, {"n": 3}]
     journal.close()
     kept._lock.close()
+
+
+@pytest.mark.parametrize(("service", "call"), [("sqs", "create_queue"), ("sns", "create_topic")])
+def test_a_call_that_cannot_be_kept_says_why(temporary: Path, service: str, call: str) -> None:
+    with Emulator(0, temporary) as emulator:
+        assert emulator._process is not None
+        client, argument = emulator.client(service), {"sqs": "QueueName", "sns": "Name"}[service]
+        soft, hard = resource.prlimit(emulator._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(emulator._process.pid, resource.RLIMIT_FSIZE, (1, hard))  # as on a disk that is full
+        with pytest.raises(ClientError, match=rf"InternalFailure.*{temporary}/journal-\d+ cannot be written"):
+            getattr(client, call)(**{argument: "a"})
+        resource.prlimit(emulator._process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        getattr(client, call)(**{argument: "b"})
+        kill(emulator)
+    with Emulator(0, temporary) as emulator:
+        found = getattr(emulator.client(service), {"sqs": "list_queues", "sns": "list_topics"}[service])()
+        assert [one for one in str(found).replace("'", " ").split() if one.endswith(("/b", ":b"))]
 
 
 def test_what_an_interrupted_snapshot_left_is_cleared_away(temporary: Path) -> None:
