@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
+from pybase64 import b64encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,8 @@ UNUSUAL = (b'"B"', b'"BS"', b'":null', b'": null')
 """What botocore does not hand on as it stands in the answer: it decodes binary values and leaves out members that are
 null. Kept outcomes have nulls too, in lists within texts: those are handed on as they are."""
 
-PUTS = {"PutRecords": "Records"}
+RECORDS = "Records"
+PUTS = {"PutRecords": RECORDS}
 """The call of Kinesis, with the parameter that has its contents."""
 
 BATCHES = {"BatchGetItem": "RequestItems", "BatchExecuteStatement": "Statements"}
@@ -65,12 +67,18 @@ def quicken(client: Client, calls: Mapping[str, str]) -> Client:
 
 
 def _put_aside(name: str, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    contents = params.get(name)
-    context[_CALL] = _Call(_encode(params), params, contents)
+    contents: Any = params.get(name)
+    context[_CALL] = _Call(_encode(_with_texts(params) if name == RECORDS else params), params, contents)
     if isinstance(contents, list):
         params[name] = []
     elif isinstance(contents, dict):
         params[name] = {table: {"Keys": []} for table in contents}  # endpoints may depend on the tables
+
+
+def _with_texts(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of PutRecords, with data as JSON has it: msgspec's own base64 takes six times as long."""
+    records = [{**one, "Data": msgspec.Raw(b'"%b"' % b64encode(one["Data"]))} for one in params[RECORDS]]
+    return {**params, RECORDS: records}
 
 
 def _put_back(name: str, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
