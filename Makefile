@@ -11,16 +11,19 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser perf lock clean
+.PHONY: help demo test test-shuffled check lint types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser perf lock clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FILE --speed max")
 	@exec .venv/bin/tidemill demo $(ARGS)
 
 test: $(READY) ## run the tests (options: ARGS="-k lane")
 	@exec .venv/bin/pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+test-shuffled: $(READY) ## run the tests in another order each time, which it tells (again: ARGS="--random-order-seed=N")
+	@exec .venv/bin/pytest --numprocesses 2 --dist loadfile --random-order $(ARGS)
 
 check: lint types wheel test ## everything that must hold before a change lands
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +150,36 @@ def poisoned(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def mended(folder: Path, poisoned: dict[str, str]) -> Iterator[Shop]:
-    with Shop(folder, "mended_shelves") as shop:
+def mended(folder: Path, poisoned: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """With rules that can take them, and nothing put back yet: for tests that only look."""
+    with Shop(copied(folder, tmp_path_factory), "mended_shelves") as shop:
         yield shop
+
+
+@dataclass
+class Redriven:
+    """A shop whose quarantine was put back: what the command said, once and again, and what was left then."""
+
+    shop: Shop
+    said: list[tuple[int, dict[str, Any]]]
+    document: object
+    stay: list[str]
+    done: int
+
+
+@pytest.fixture(scope="module")
+def redriven(folder: Path, poisoned: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redriven]:
+    with Shop(copied(folder, tmp_path_factory), "mended_shelves") as shop:
+        first = shop.redrive("--apply", "--yes")
+        shop.answer(poisoned["raises"], "accepted")
+        shop.answer(poisoned["unknown"], "accepted")
+        document, stay, done = shop.document, shop.lying("quarantine/"), len(shop.lying(DONE_PREFIX))
+        yield Redriven(shop, [first, shop.redrive("--apply", "--yes")], document, stay, done)
+
+
+def copied(folder: Path, factory: pytest.TempPathFactory) -> Path:
+    """A folder with the same rules and state, to be changed."""
+    return shutil.copytree(folder, factory.mktemp("copied"), dirs_exist_ok=True)
 
 
 def test_what_is_there_is_listed_and_shown(
@@ -180,40 +209,36 @@ def test_without_a_terminal_it_wants_to_be_told(mended: Shop, capsys: pytest.Cap
     assert len(mended.lying("quarantine/")) == 3
 
 
-def test_they_are_applied_once_late_and_answered(mended: Shop, poisoned: dict[str, str]) -> None:
-    code, result = mended.redrive("--apply", "--yes")
-    assert code == 0
-    assert (result["redriven"], result["gone"], result["failed"]) == (2, 0, 0)
-    mended.answer(poisoned["raises"], "accepted")
-    mended.answer(poisoned["unknown"], "accepted")
-    assert mended.document == {"stock": 5 + 12 + 100}
-    (stays,) = mended.lying("quarantine/")
-    assert len(mended.lying(DONE_PREFIX)) == 2
-
-    code, result = mended.redrive("--apply", "--yes")
-    assert (code, result["redriven"]) == (0, 0), "nothing is left that could be"
-    assert [one["object"] for one in result["objects"]] == [stays]
+def test_they_are_applied_once_late_and_answered(redriven: Redriven) -> None:
+    (code, first), (again, second) = redriven.said
+    assert (code, again) == (0, 0)
+    assert (first["redriven"], first["gone"], first["failed"]) == (2, 0, 0)
+    assert redriven.document == {"stock": 5 + 12 + 100}
+    assert redriven.done == 2
+    (stays,) = redriven.stay
+    assert second["redriven"] == 0, "nothing is left that could be"
+    assert [one["object"] for one in second["objects"]] == [stays]
 
 
-def test_redriving_the_same_objects_again_changes_nothing(mended: Shop, poisoned: dict[str, str]) -> None:
+def test_redriving_the_same_objects_again_changes_nothing(redriven: Redriven, poisoned: dict[str, str]) -> None:
     """As after a crash before they were moved."""
-    s3, bucket = mended.platform.emulator.client("s3"), mended.platform.outputs["QuarantineBucketName"]
-    for name in mended.lying(DONE_PREFIX):
+    shop = redriven.shop
+    s3, bucket = shop.platform.emulator.client("s3"), shop.platform.outputs["QuarantineBucketName"]
+    for name in shop.lying(DONE_PREFIX):
         back = "quarantine/" + name.removeprefix(DONE_PREFIX)
         s3.copy_object(Bucket=bucket, Key=back, CopySource={"Bucket": bucket, "Key": name})
-    before = mended.document
-    code, result = mended.redrive("--apply", "--yes")
+    code, result = shop.redrive("--apply", "--yes")
     assert (code, result["redriven"]) == (0, 2)
-    mended.answer(mended.send("item.restock", count=1), "accepted")  # what came before it is done, too
-    assert mended.document == {"stock": 1 + 5 + 12 + 100}
-    assert before == {"stock": 5 + 12 + 100}
-    assert mended.statuses(poisoned["unknown"])[-1] == "accepted"
-    assert len(mended.lying(DONE_PREFIX)) == 2
+    shop.answer(shop.send("item.restock", count=1), "accepted")  # what came before it is done, too
+    assert shop.document == {"stock": 1 + 5 + 12 + 100}
+    assert shop.statuses(poisoned["unknown"])[-1] == "accepted"
+    assert len(shop.lying(DONE_PREFIX)) == 2
 
 
-def test_the_client_that_repeats_it_hears_of_the_new_outcome(mended: Shop, poisoned: dict[str, str]) -> None:
-    item = mended.platform.emulator.client("dynamodb").get_item(
-        TableName=mended.platform.outputs["TableName"], Key={"pk": {"S": "item/1"}}
+def test_the_client_that_repeats_it_hears_of_the_new_outcome(redriven: Redriven, poisoned: dict[str, str]) -> None:
+    platform = redriven.shop.platform
+    item = platform.emulator.client("dynamodb").get_item(
+        TableName=platform.outputs["TableName"], Key={"pk": {"S": "item/1"}}
     )["Item"]
     replies = {name: reply_of(text) for name, text in from_item(item).recent.items()}
     outcomes = {name: reply and reply.status for name, reply in replies.items()}
