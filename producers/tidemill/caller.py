@@ -81,7 +81,7 @@ class Caller:
 
     def cut(self) -> None:
         """Ends a call that reads from its socket for too long."""
-        cut(self._ident)
+        cut(self._ident, Caller._run.__code__)
 
     def _run(self) -> None:
         self._thread, self._ident = current_thread(), get_ident()

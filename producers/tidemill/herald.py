@@ -58,7 +58,7 @@ class Herald:
 
     def rest(self) -> None:
         """Waits until all that was told has been heard, a little while at most."""
-        if self._at_work.get("thread") == get_ident():
+        if self._at_work.get("thread") == get_ident() or (not self._at_work and self._news.empty()):
             return
         heard = Lock()
         heard.acquire()

@@ -154,7 +154,7 @@ class Keeper:
         """Those whose call has been given up."""
         self._claims: dict[str, Thread] = {}
         """Has the one thread: `setdefault` is one step, so that there is never a second."""
-        self._threads: dict[str, Thread] = {}
+        self._thread: Thread | None = None
         self._told = 0
         self._stops_by = inf
 
@@ -249,7 +249,7 @@ class Keeper:
 
     def join(self) -> bool:
         """Waits for the ends of its threads, once it is stopped, and for what they had to say: whether they ended."""
-        threads = [one for one in (self._threads.get("keeper"), self._caller.thread) if one is not None]
+        threads = [one for one in (self._thread, self._caller.thread) if one is not None]
         for thread in threads:
             with suppress(RuntimeError, AssertionError):  # one that `threading` did not start, for it could not
                 thread.join(GRACE)
@@ -264,6 +264,7 @@ class Keeper:
     def leave(self, reason: str) -> None:
         """Its threads are another process's: nothing that was sent here will ever be known here."""
         self.end = ProducerClosed(reason)
+        self._observer = None
         self.is_gone = True
 
     def wake(self) -> None:
@@ -276,7 +277,7 @@ class Keeper:
     def _run(self) -> None:
         if not self._claim():
             return
-        self._threads["keeper"] = current_thread()
+        self._thread = current_thread()
         self._own()
         try:
             self._caller.start()
@@ -303,8 +304,7 @@ class Keeper:
     def _end_calls(self) -> None:
         """Nobody waits for a call any more, so that its thread need not either."""
         self._caller.end()
-        if self._call is not None:
-            self._caller.cut()
+        self._cut_calls()
 
     def _leave(self) -> None:
         left = self._what_is_left()
@@ -423,20 +423,31 @@ class Keeper:
 
     def _give_up(self, call: Call, now: float) -> None:
         """Waits no more for a call that takes too long: its requests may be stored, and are sent again."""
-        self._hung = [one for one in self._hung if one.is_alive]
+        self._cut_calls()
+        if self._replace_caller():
+            problem = f"no answer in {bounded.CALL_SECONDS:.0f} s"
+            self._settle(call, Refused("CallTimeout", problem, again=True, lost=True), bounded.CALL_SECONDS)
+        else:
+            self._call_ends_by = now + bounded.CALL_SECONDS
+
+    def _cut_calls(self) -> None:
         for one in (*self._hung, self._caller):
             one.cut()
-        if len(self._hung) < MOST_HUNG:
-            with suppress(RuntimeError):  # there can be no more threads, so it is waited for
-                caller = Caller(self._wire, self._own, self.news.permit, self._made)
-                caller.start()
-                self._caller.end()
-                self._hung.append(self._caller)
-                self._caller = caller
-                problem = f"no answer in {bounded.CALL_SECONDS:.0f} s"
-                self._settle(call, Refused("CallTimeout", problem, again=True, lost=True), bounded.CALL_SECONDS)
-                return
-        self._call_ends_by = now + bounded.CALL_SECONDS
+
+    def _replace_caller(self) -> bool:
+        """Has another caller make the calls from now on, unless too many hang or there can be no more threads."""
+        self._hung = [one for one in self._hung if one.is_alive]
+        if len(self._hung) >= MOST_HUNG:
+            return False
+        caller = Caller(self._wire, self._own, self.news.permit, self._made)
+        try:
+            caller.start()
+        except RuntimeError:
+            return False
+        self._caller.end()
+        self._hung.append(self._caller)
+        self._caller = caller
+        return True
 
     def _tell(self) -> bool:
         """Wakes those who wait, if something has ended; says whether it has."""

@@ -365,8 +365,8 @@ class Outbox:
     @property
     def doubtful(self) -> int:
         """Of those, requests that may be stored: they are on their way, or were and no answer came."""
-        outs = [lane.out for lane in self._lanes if lane.out is not None and (lane.is_in_flight or lane.out.doubtful)]
-        return sum(record.count for record in outs)
+        outs = [(lane.out, lane.is_in_flight) for lane in self._lanes]  # both read once: another thread may ask
+        return sum(out.count for out, is_in_flight in outs if out is not None and (is_in_flight or out.doubtful))
 
     # ---- lanes
 

@@ -348,7 +348,7 @@ class Producer(processes.Unique):
             StillPending: the keeper cannot even do that by `end`.
         """
         outbox = self._keeper.core.outbox
-        if not self._keeper.has_started or self._keeper.is_abandoned:
+        if self._keeper.is_abandoned:
             return []
         try:
             return self._ask(lambda: outbox.flush(monotonic()), end)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from random import random
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -89,12 +90,7 @@ class Replies:
         if self._is_copy:
             processes.renew_connections(self._sqs)
             self._is_copy = False
-        with bounded():
-            self._delete_handed_over()
-            answer = self._sqs.receive_message(
-                QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=wait_seconds
-            )
-        messages = answer.get("Messages", [])
+        messages = bounded(partial(self._receive, wait_seconds))
         handles = [message["ReceiptHandle"] for message in messages]  # before any reply counts as seen
         replies = [reply for message in messages for reply in self._read(message)]
         self._handed_over = handles
@@ -149,6 +145,13 @@ class Replies:
             else:
                 _say("replies are heard again: %s", self._asking.over(monotonic()))
                 return replies
+
+    def _receive(self, wait_seconds: int) -> list[MessageTypeDef]:
+        self._delete_handed_over()
+        answer = self._sqs.receive_message(
+            QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES, WaitTimeSeconds=wait_seconds
+        )
+        return answer.get("Messages", [])
 
     def _read(self, message: MessageTypeDef) -> list[Reply]:
         try:

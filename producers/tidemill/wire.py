@@ -5,6 +5,7 @@ Room: SDK, I/O. The only Kinesis client on the sending side; it decides nothing 
 
 from __future__ import annotations
 
+from functools import partial
 from ssl import SSLCertVerificationError
 from threading import local
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,7 @@ class Wire:
         from botocore.exceptions import ClientError
 
         try:
-            with bounded():
-                answer: Any = self.kinesis.describe_stream_summary(**self._where)
+            answer: Any = bounded(partial(self.kinesis.describe_stream_summary, **self._where))
             strategy = answer["StreamDescriptionSummary"].get("RecordDistributionStrategy")
         except ClientError as error:
             self._check_refusal(refused(error.response).code, error)

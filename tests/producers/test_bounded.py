@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 from types_boto3_kinesis import KinesisClient
 
 from answering import dribbles, service
-from tidemill import Acknowledged, OutcomeUnknown, Producer, Replies, StillPending
+from tidemill import Acknowledged, CallMade, OutcomeUnknown, Producer, Replies, StillPending
 from tidemill.bounded import CALL_SECONDS, bounded, cut
 from tidemill.keeper import MOST_HUNG
 
@@ -65,25 +65,36 @@ class Hangs:
 
     def __init__(self, times: int) -> None:
         self.calls = 0
+        self.hang(times)
+
+    def hang(self, times: int) -> None:
+        """So many calls more do."""
         self.gate = Event()
-        self._times = times
+        self._until = self.calls + times
 
     def put_records(self, Records: list[Any], **_: Any) -> dict[str, Any]:
         self.calls += 1
-        if self.calls <= self._times:
+        if self.calls <= self._until:
             assert self.gate.wait(PATIENCE)
             raise OSError("too late")
         return {"Records": [{"ShardId": "s", "SequenceNumber": "1"} for _ in Records]}
 
 
 def test_a_call_that_waits_for_anything_is_made_again_by_another_thread() -> None:
-    kinesis = Hangs(MOST_HUNG)
-    with Producer("stream", kinesis=cast("KinesisClient", kinesis), check=False, linger=0) as producer:
-        assert producer.send("c", key="k").result(PATIENCE) == Acknowledged("s", "1")
-        kinesis.gate.set()
-        assert producer.send("c", key="k").result(PATIENCE) == Acknowledged("s", "1")
-        assert (producer.stats().retried_entries, producer.stats().records) == (MOST_HUNG, 2)
-    assert kinesis.calls == MOST_HUNG + 2
+    kinesis, made = Hangs(0), list[CallMade]()
+    client = cast("KinesisClient", kinesis)
+    with Producer("stream", kinesis=client, check=False, linger=0, observer=made.append) as producer:
+        for _ in range(2):  # those that have come back make room for others
+            kinesis.hang(MOST_HUNG)
+            assert producer.send("c", key="k").result(PATIENCE) == Acknowledged("s", "1")
+            hung = [one.thread for one in producer._keeper._hung]
+            kinesis.gate.set()
+            for thread in hung:
+                assert thread is not None
+                thread.join(PATIENCE)
+        assert (producer.stats().retried_entries, producer.stats().records) == (2 * MOST_HUNG, 2)
+    assert kinesis.calls == 2 * MOST_HUNG + 2
+    assert len([one for one in made if isinstance(one, CallMade)]) == kinesis.calls, "the late answers are not heard"
 
 
 def test_no_more_than_a_few_threads_wait_for_such_calls() -> None:
@@ -95,7 +106,7 @@ def test_no_more_than_a_few_threads_wait_for_such_calls() -> None:
         with pytest.raises(StillPending):
             handle.result(0.5)
         assert kinesis.calls == MOST_HUNG + 1
-        kinesis._times = 0
+        kinesis._until = 0
         kinesis.gate.set()
         assert handle.result(PATIENCE) == Acknowledged("s", "1")
 
@@ -127,40 +138,80 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_a_thread_is_cut_off_from_the_socket_that_it_reads(pair: tuple[socket.socket, socket.socket]) -> None:
     one, other = pair
     read: list[bytes] = []
-    begun = Event()
 
     def reads() -> None:
         with one.makefile("rb") as file:
-            begun.set()
             read.append(file.readline())
 
-    thread = Thread(target=reads)
+    def runs() -> None:
+        reads()
+
+    thread = Thread(target=runs)
     thread.start()
-    assert begun.wait(PATIENCE)
-    while not cut(thread.ident or 0):
+    while not cut(thread.ident or 0, runs.__code__):
         assert thread.is_alive()
     thread.join(PATIENCE)
     assert read == [b""]
     assert other.recv(1) == b""
 
 
-def test_who_is_at_no_socket_is_not_cut_off(pair: tuple[socket.socket, socket.socket]) -> None:
-    assert not cut(get_ident())
-    assert not cut(0)
-    pair[0].send(b"1")
-    assert pair[1].recv(1) == b"1"
+def test_who_is_at_no_socket_is_not_cut_off_whatever_its_callers_have(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    sock, other = pair
+
+    def waits() -> bool:
+        return cut(get_ident(), waits.__code__)
+
+    def has_another(sock: object) -> bool:
+        return cut(get_ident(), waits.__code__)
+
+    assert not waits()
+    assert not has_another(sock), "it is not within"
+    assert not cut(0, waits.__code__)
+    sock.send(b"1")
+    assert other.recv(1) == b"1"
 
 
-def test_what_is_bounded_is_cut_off_again_and_again_and_what_follows_is_not(
+def test_a_bounded_call_that_waits_for_anything_else_leaves_its_callers_sockets_alone(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    sock, other = pair
+    tries: list[int] = []
+
+    def looks() -> None:
+        while len(tries) < 3:
+            sleep(0.01)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tidemill.bounded.cut", lambda *args: tries.append(cut(*args)))
+        bounded(looks)
+    assert tries[:3] == [False, False, False]
+    sock.send(b"1")
+    assert other.recv(1) == b"1"
+
+
+def test_what_follows_a_bounded_call_waits_for_its_being_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, happened = Event(), list[str]()
+
+    def cut_slowly(*_: object) -> None:
+        begun.set()
+        sleep(0.05)
+        happened.append("cut")
+
+    monkeypatch.setattr("tidemill.bounded.cut", cut_slowly)
+    bounded(lambda: begun.wait(PATIENCE))
+    happened.append("next")
+    assert happened == ["cut", "next"]
+
+
+def test_a_bounded_call_is_cut_off_again_and_again_and_what_follows_is_not(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     one, other = pair
-    with bounded():
-        assert one.makefile("rb").read() == b""
     again, another = socket.socketpair()
-    with again, another, another.makefile("rb") as file:
-        with bounded():
-            assert file.read() == b""
+    with again, another, one.makefile("rb") as first, another.makefile("rb") as second:
+        assert bounded(lambda: (first.read(), second.read())) == (b"", b"")
         for thread in enumerate_threads():
             if thread.name == "tidemill-watch":
                 thread.join(PATIENCE)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -119,15 +119,22 @@ def _account(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"AWS_{name}", value)
 
 
-def come_to_zero(reader: InMemoryMetricReader) -> None:
+def gauges(reader: InMemoryMetricReader) -> tuple[Any, Any]:
+    """`pending` and `queue.age`; None where it is not there yet, for an observer sets one after the other."""
+    found = points(reader)
+    pending, age = (found[name].value if name in found else None for name in ("pending", "queue.age"))
+    return pending, age
+
+
+def come_to(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while True:
-        found = points(reader)
-        gauges = (found["pending"].value, found["queue.age"].value)
-        if gauges == (0, 0.0):
-            return
-        assert time.monotonic() < deadline, gauges
+    while not holds():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def come_to_zero(reader: InMemoryMetricReader) -> None:
+    come_to(lambda: gauges(reader) == (0, 0.0))
 
 
 @pytest.mark.usefixtures("_account")
@@ -159,10 +166,7 @@ def test_gauges_are_zero_once_a_producer_has_ended(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     producer = Producer("requests", check=False, linger=0, observer=observer(reader))
     producer.send("c", key="k")
-    deadline = time.monotonic() + 30
-    while not points(reader):
-        assert time.monotonic() < deadline
-    assert points(reader)["pending"].value == 1
+    come_to(lambda: gauges(reader)[0] == 1)
     with pytest.raises((StillPending, GivenUp)):
         producer.close(0)
     come_to_zero(reader)
