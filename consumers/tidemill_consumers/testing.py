@@ -1,8 +1,7 @@
 """An application's rules in its own tests: what becomes of requests, without a stream, a table or a process.
 
-Room: for the tests of applications. No I/O. The code that decides is the apply function's own, and documents pass
-through their form in the table, so a rule does here what it does there. Time is not limited, so that a debugger can
-stop within a rule; clients are proven by saying so.
+Room: for the tests of applications. No I/O. The code that decides is the apply function's own, so a rule does here what
+it does there. Time is not limited, so that a debugger can stop within a rule; clients are proven by saying so.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import time
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tidemill.request import Document, Json, Reply, Request, Status, decode
@@ -23,7 +23,6 @@ from tidemill_consumers.core.routing import problem_of
 from tidemill_consumers.core.storable import unstorable
 from tidemill_consumers.core.streams import shard_of
 from tidemill_consumers.core.trust import Seals, examine
-from tidemill_consumers.shell.attributes import from_item, to_item
 from tidemill_consumers.shell.telling import traceback_lines
 
 MOST_FOLLOW_UPS = 1000
@@ -84,7 +83,7 @@ class Trial:
         for key, document in (documents or {}).items():
             if problem := unstorable(document):
                 raise ValueError(f"the document of {key} cannot be stored: {problem}")
-            self._keep(Entity(key, 1, document))
+            self._entities[key] = Entity(key, 1, to_builtins(document))
 
     def send(
         self,
@@ -131,7 +130,8 @@ class Trial:
 
     def document(self, key: str) -> State:
         """The document of a key; None if there is none."""
-        return self._entities.get(key, Entity(key)).document
+        found: State = to_builtins(self._entities.get(key, Entity(key)).document)
+        return found
 
     @property
     def quarantined(self) -> list[Outcome]:
@@ -160,7 +160,7 @@ class Trial:
     def _apply(self, arrival: Arrival) -> Outcome:
         (write,) = plan([arrival], self._entities, self._rules, RETENTION).writes
         if write.becomes:
-            self._keep(write.becomes)
+            self._entities[write.key] = write.becomes
         reply = _reply(write, arrival.request)
         outcome = Outcome(
             request=decode(arrival.encoded),  # a rule may have changed the other's data
@@ -172,9 +172,6 @@ class Trial:
         )
         self.outcomes.append(outcome)
         return outcome
-
-    def _keep(self, entity: Entity) -> None:
-        self._entities[entity.key] = from_item(to_item(entity))
 
 
 class EndlessEmits(Exception):

@@ -89,10 +89,14 @@ def test_an_id_that_comes_again_has_the_outcome_of_its_own_request(shop: Trial) 
     assert (refused.status, taken.status) == ("rejected", "accepted")
 
 
-def test_a_document_is_what_the_table_gives_back(shop: Trial) -> None:
-    shop.send("number", key="n")
-    found = shop.document("n")
-    assert found == {"n": 1, "big": 2**70, "none": None, "list": [0.1]}
+def test_nobody_elses_hands_are_on_a_document() -> None:
+    given: dict[str, Any] = {"list": [1]}
+    shop = Trial(RULES, {"k": given})
+    given["list"].append(2)
+    found = shop.document("k")
+    assert found == {"list": [1]}
+    found["list"].append(3)
+    assert shop.document("k") == {"list": [1]}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.json import encode as to_json
 
 from tidemill.request import Json, Request
-from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Frame, Rejected, Rule, State
+from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Rejected, Rule, State
 from tidemill_consumers.core.blame import frames_of, place_of, place_of_rule
 from tidemill_consumers.core.emits import follow_ups
 from tidemill_consumers.core.storable import differs_in_numbers, unstorable
@@ -153,7 +153,7 @@ def _answer(answer: Json) -> Json:
 def _requests(arrival: Arrival, outcome: Accepted, emitted: int) -> tuple[Request, ...]:
     if not outcome.emits:
         return ()
-    if isinstance(outcome.emits, Emit) or not hasattr(type(outcome.emits), "__iter__"):
+    if not hasattr(type(outcome.emits), "__iter__"):
         raise _Unusable(f"the rule's emits are {_name(outcome.emits)}, and must be a tuple of Emit")
     requests = follow_ups(arrival, outcome.emits, emitted)
     if isinstance(requests, str):

@@ -114,8 +114,12 @@ def test_those_that_could_not_be_stored_are_told(
 
     s3 = new_client("s3")
     s3.meta.events.register("before-call.s3.PutObject", refuse)
+    quarantine = Quarantine(s3, bucket)
     with caplog.at_level(logging.WARNING):
-        assert Quarantine(s3, bucket).store([poison(), rubbish(), poison(sub=1)]) == (rubbish(),)
+        assert quarantine.store([poison(), rubbish(), poison(sub=1)]) == (rubbish(),)
+    assert quarantine.count == 2
+    assert caplog.messages[-1].startswith("quarantined 2 requests, the first (content.explode, id i, key content/1): ")
+    assert sum(one.startswith("quarantined") for one in caplog.messages) == 1
     assert set(stored()) == {object_key(poison()), object_key(poison(sub=1))}
     assert f"cannot quarantine {object_key(rubbish())}" in caplog.text
 
