@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from tidemill_local.hooks.provisioning import RUN_BESIDE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -99,6 +101,18 @@ def parse(properties: Mapping[str, Any]) -> DeliveryConfig:
         extension=destination.extension or (".gz" if compress else ""),
         delimiter=_delimiter(destination.processing),
     )
+
+
+def as_call(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The call of CreateDeliveryStream that makes the resource known, and marks it as run beside the emulator."""
+    destination = dict(properties["ExtendedS3DestinationConfiguration"])
+    if "BufferingHints" in destination:
+        destination["BufferingHints"] = {name: int(value) for name, value in destination["BufferingHints"].items()}
+    if "ProcessingConfiguration" in destination:
+        enabled = str(destination["ProcessingConfiguration"].get("Enabled")).lower() == "true"
+        destination["ProcessingConfiguration"] = {**destination["ProcessingConfiguration"], "Enabled": enabled}
+    tags = [*properties.get("Tags", ()), {"Key": RUN_BESIDE, "Value": "true"}]
+    return {**properties, "ExtendedS3DestinationConfiguration": destination, "Tags": tags}
 
 
 def object_name(

@@ -16,7 +16,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from tidemill_local.hooks import cbor, durability, mapping_api, resharding, signatures
+from tidemill_local.hooks import (
+    actions,
+    cbor,
+    durability,
+    mapping_api,
+    provisioning,
+    resharding,
+    signatures,
+    stream_calls,
+)
 from tidemill_local.hooks.function_runtime import FunctionRuntime
 from tidemill_local.hooks.shard_iterators import Reads
 from tidemill_local.hooks.shard_limits import SWITCH, limited, limited_reads
@@ -114,7 +123,12 @@ def improve() -> None:
     _check(dynamodb, "_tables")
     _check(sts, "_sessions")
     host_mappings()
+    provision()
     run_functions()
+    _check(iam_actions, "extract_iam_action", "SERVICE_TO_IAM_NAMESPACE")
+    iam_actions.extract_iam_action = actions.naming(
+        iam_actions.extract_iam_action, iam_actions.SERVICE_TO_IAM_NAMESPACE
+    )
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
     iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
@@ -221,8 +235,12 @@ def _improve_streams() -> None:
     kinesis._next_sequence_number = next_sequence
     kinesis._route_to_shard = resharding.route
     kinesis._shard_out = resharding.with_end(kinesis._shard_out)
-    kinesis._list_shards = resharding.with_filter(kinesis._list_shards, resolve, expire_head)
-    kinesis._describe_stream_summary = resharding.with_open_count(kinesis._describe_stream_summary, resolve)
+    kinesis._list_shards = resharding.shard_lister(resolve, expire_head, kinesis._shard_out, time.time)
+    summary = resharding.with_open_count(kinesis._describe_stream_summary, resolve)
+    with_monitoring = stream_calls.with_monitoring
+    kinesis._describe_stream_summary = with_monitoring(summary, resolve, "StreamDescriptionSummary")
+    kinesis._describe_stream = with_monitoring(kinesis._describe_stream, resolve, "StreamDescription")
+    _call_streams(kinesis)
     kinesis._split_shard, kinesis._merge_shards, kinesis._update_shard_count = resharding.reshard_handlers(
         resolve, next_sequence
     )
@@ -237,6 +255,40 @@ def _improve_streams() -> None:
         kinesis._put_record, kinesis._put_records = limited(
             kinesis._put_record, kinesis._put_records, resolve, time.monotonic
         )
+
+
+def _call_streams(kinesis: Any) -> None:
+    """Have Kinesis answer the calls that it lacks, and refuse what no shard takes."""
+    _check(kinesis, "handle_request", "_create_stream", "_describe_stream", "_streams", "_consumers")
+    _check(kinesis, "_register_consumer", "_deregister_consumer")
+    resolve = kinesis._resolve_stream
+    calls = stream_calls.StreamCalls(resolve, kinesis._streams, kinesis._consumers)
+    kinesis.handle_request = calls.answering(kinesis.handle_request)
+    kinesis._create_stream = stream_calls.with_mode(kinesis._create_stream)
+    put_record = stream_calls.with_large(kinesis._put_record, resolve)
+    put_records = stream_calls.with_large(kinesis._put_records, resolve)
+    kinesis._put_record = stream_calls.checked(put_record, resolve, stream_calls.one_record)
+    kinesis._put_records = stream_calls.checked(put_records, resolve, stream_calls.many_records)
+
+
+def provision() -> None:
+    """Have stacks be given what their templates say of encryption, recovery, lifecycle and streams' consumers."""
+    from ministack.services import dynamodb, firehose, kinesis, s3
+    from ministack.services.cloudformation import provisioners
+
+    _check(firehose, "ingest_from_kinesis_source", "_deliver_records_to_s3", "_streams")
+    firehose.ingest_from_kinesis_source = provisioning.leaving(firehose.ingest_from_kinesis_source, firehose._streams)
+    firehose._deliver_records_to_s3 = provisioning.leaving_out(firehose._deliver_records_to_s3)
+    _check(provisioners, "_RESOURCE_HANDLERS")
+    _check(dynamodb, "_pitr_settings")
+    _check(s3, "_bucket_lifecycle")
+    kinds = provisioners._RESOURCE_HANDLERS
+    provisioning.also(kinds["AWS::Kinesis::Stream"], provisioning.encryption(kinesis._streams))
+    provisioning.also(kinds["AWS::DynamoDB::Table"], provisioning.recovery(dynamodb._pitr_settings))
+    provisioning.also(kinds["AWS::S3::Bucket"], provisioning.lifecycle(s3._bucket_lifecycle))
+    kinds["AWS::Kinesis::StreamConsumer"] = provisioning.stream_consumer(
+        kinesis._register_consumer, kinesis._deregister_consumer
+    )
 
 
 def expire_head(stream: dict[str, Any]) -> None:

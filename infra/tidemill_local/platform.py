@@ -6,9 +6,10 @@ Room: local platform, composition root.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tidemill_local import delivery_config, function_code
 from tidemill_local.delivery_stream import DeliveryStream
@@ -115,6 +116,7 @@ class Platform:
                     named = {"DeliveryStreamName": resource.physical_id, **resource.properties}
                     kept = checkpoints / f"{resource.physical_id}.json"
                     self._add_delivery_stream(delivery_config.parse(named), kept)
+                    self._declare_delivery_stream(named)
                 case other:
                     raise NotImplementedError(f"{other} has no local counterpart")
 
@@ -122,3 +124,9 @@ class Platform:
         stream = DeliveryStream(self.emulator.client("kinesis"), self.emulator.client("s3"), config, kept)
         stream.start()
         self.delivery_streams.append(stream)
+
+    def _declare_delivery_stream(self, properties: Mapping[str, Any]) -> None:
+        """Have the emulator know the delivery stream by name, for whoever describes it."""
+        firehose = self.emulator.client("firehose")
+        with suppress(firehose.exceptions.ResourceInUseException):  # of an earlier platform of this state
+            firehose.create_delivery_stream(**delivery_config.as_call(properties))

@@ -10,6 +10,7 @@ reshard is done when the call returns, so a stream is never UPDATING, and nothin
 
 from __future__ import annotations
 
+import base64
 import json
 from bisect import bisect_left, bisect_right
 from threading import Lock
@@ -31,6 +32,13 @@ HASH_KEYS = 2**128
 
 ROUNDING = 10_000
 """How far apart divisions of the hash keys by different counts may put the same boundary: a key a shard."""
+
+MOST_SHARDS = 1_000
+"""That ListShards returns unless it is asked for more:
+https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html."""
+
+MOST_RESULTS = 10_000
+TOKEN_SECONDS = 300
 
 _ROUTES = "tidemill_routes"
 _FILTERS = ("AFTER_SHARD_ID", "AT_LATEST", "AT_TIMESTAMP", "AT_TRIM_HORIZON", "FROM_TIMESTAMP", "FROM_TRIM_HORIZON")
@@ -248,20 +256,55 @@ def reshard_handlers(resolve: Resolve, next_sequence: NextSequence) -> tuple[Han
     return handler(split_shard), handler(merge_shards), handler(update_shard_count)
 
 
-def with_filter(list_shards: Handler, resolve: Resolve, expire: Callable[[Stream], None]) -> Handler:
-    """ListShards without what has expired, and with its ShardFilter."""
+def shard_lister(
+    resolve: Resolve,
+    expire: Callable[[Stream], None],
+    described: Callable[[str, Shard], dict[str, Any]],
+    clock: Callable[[], float],
+) -> Handler:
+    """What answers ListShards.
 
-    def filtered(request: Request) -> dict[str, Any]:
-        stream = found(resolve, request)
+    Args:
+        resolve: finds the stream that a request names.
+        expire: drops what is past the stream's retention.
+        described: a shard's description, by its id.
+        clock: seconds since 1970.
+    """
+
+    def list_shards(request: Request) -> dict[str, Any]:
+        asked = _page_of(request, clock()) if "NextToken" in request else request
+        stream = found(resolve, asked)
         expire(stream)
-        wanted = selected(stream, request.get("ShardFilter") or {"Type": "FROM_TRIM_HORIZON"})
-        status, _, body = list_shards(request)
-        answer: dict[str, Any] = json.loads(body)
-        if status != 200:
-            raise Refused(answer["__type"], answer["message"])
-        return {**answer, "Shards": [shard for shard in answer["Shards"] if shard["ShardId"] in wanted]}
+        wanted = selected(stream, asked.get("ShardFilter") or {"Type": "FROM_TRIM_HORIZON"})
+        after, most = asked.get("ExclusiveStartShardId") or "", request.get("MaxResults", MOST_SHARDS)
+        if not 1 <= most <= MOST_RESULTS:
+            raise _invalid("maxResults", most, f"have value from 1 to {MOST_RESULTS}")
+        left = sorted(shard_id for shard_id in wanted if shard_id > after)
+        page = left[:most]
+        answer: dict[str, Any] = {"Shards": [described(one, stream["shards"][one]) for one in page]}
+        if len(left) > most:
+            following = {"StreamARN": stream["StreamARN"], "ExclusiveStartShardId": page[-1]}
+            kept = {name: asked[name] for name in ("ShardFilter",) if name in asked}
+            told = json.dumps({**following, **kept, "at": clock()}).encode()
+            answer["NextToken"] = base64.urlsafe_b64encode(told).decode()
+        return answer
 
-    return handler(filtered)
+    return handler(list_shards)
+
+
+def _page_of(request: Request, now: float) -> Request:
+    """What the request was whose next page is asked for."""
+    for other in ("StreamName", "StreamARN", "ExclusiveStartShardId", "StreamCreationTimestamp"):
+        if other in request:
+            raise Refused("InvalidArgumentException", f"NextToken and {other} cannot be provided together.")
+    try:
+        asked: Request = json.loads(base64.urlsafe_b64decode(str(request["NextToken"]).encode()))
+        age = now - asked["at"]
+    except (ValueError, LookupError, TypeError):
+        raise Refused("InvalidArgumentException", "Invalid NextToken.") from None
+    if age > TOKEN_SECONDS:
+        raise Refused("ExpiredNextTokenException", f"The pagination token is {age:.0f} seconds old.")
+    return asked
 
 
 def with_open_count(describe_summary: Handler, resolve: Resolve) -> Handler:

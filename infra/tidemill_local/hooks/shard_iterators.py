@@ -159,6 +159,14 @@ class Reads:
         kind, timestamp = request.get("ShardIteratorType", ""), request.get("Timestamp")
         if kind == "AT_TIMESTAMP" and timestamp is None:
             raise Refused("InvalidArgumentException", "AT_TIMESTAMP needs a Timestamp.")
+        if timestamp is not None and float(timestamp) > (now := self._clock()):
+            raise Refused(
+                "InvalidArgumentException",
+                "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
+                f"timestampInMillis: {float(timestamp) * 1000:.0f}, currentTimestampInMillis: {now * 1000:.0f}",
+            )
+        if kind.endswith("_SEQUENCE_NUMBER") and not request.get("StartingSequenceNumber"):
+            raise Refused("InvalidArgumentException", f"{kind} needs a StartingSequenceNumber.")
         start = start_position(shard["records"], kind, request.get("StartingSequenceNumber", ""), timestamp)
         if start is None:
             raise Refused("ValidationException", f"Invalid ShardIteratorType: {kind}")

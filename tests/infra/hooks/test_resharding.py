@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidemill_local.emulator import Emulator
 from tidemill_local.hooks import resharding
-from tidemill_local.hooks.kinesis_api import Answer, Handler, Refused, success
+from tidemill_local.hooks.kinesis_api import Handler, Refused
 from tidemill_local.hooks.resharding import HASH_KEYS, ROUNDING
 
 Stream: TypeAlias = dict[str, Any]
@@ -310,15 +310,53 @@ def test_a_filter_that_is_none_is_refused(shard_filter: dict[str, Any], code: st
     assert refused.value.code == code
 
 
+def lister(local: Local, expire: Callable[[Stream], None] = lambda _: None, now: list[float] | None = None) -> Handler:
+    def resolve(request: dict[str, Any]) -> tuple[str, Stream | None]:
+        named = request.get("StreamName") == "s" or request.get("StreamARN") == local.stream["StreamARN"]
+        return "s", local.stream if named else None
+
+    times = now or [NOON]
+    return resharding.shard_lister(resolve, expire, lambda shard_id, _: {"ShardId": shard_id}, lambda: times[-1])
+
+
+def listed(list_shards: Handler, **request: Any) -> Any:
+    """The shards' numbers and the next page's token, or the code of the refusal."""
+    status, _, body = list_shards(request)
+    answer = json.loads(body)
+    if status != 200:
+        return answer["__type"]
+    return [int(shard["ShardId"][-3:]) for shard in answer["Shards"]], answer.get("NextToken")
+
+
+def test_pages_go_by_their_token_alone() -> None:
+    times = [NOON]
+    list_shards = lister(halved_twice(), now=times)
+    first, token = listed(list_shards, StreamName="s", MaxResults=2)
+    second, last = listed(list_shards, NextToken=token, MaxResults=2)
+    third, none = listed(list_shards, NextToken=last)
+    assert (first + second + third, none) == ([0, 1, 2, 3, 4], None)
+    for other in ({"StreamName": "s"}, {"StreamARN": "arn"}, {"ExclusiveStartShardId": identifier(0)}):
+        assert listed(list_shards, NextToken=token, **other) == "InvalidArgumentException"
+    assert listed(list_shards, NextToken="rubbish") == "InvalidArgumentException"
+    assert listed(list_shards, StreamName="s", MaxResults=0) == "ValidationException"
+    assert listed(list_shards, StreamName="t") == "ResourceNotFoundException"
+    times.append(NOON + 301)
+    assert listed(list_shards, NextToken=token) == "ExpiredNextTokenException"
+
+
+def test_pages_are_of_what_the_filter_lets_through() -> None:
+    local = halved_twice()
+    list_shards = lister(local)
+    open_ones, token = listed(list_shards, StreamName="s", MaxResults=2, ShardFilter={"Type": "AT_LATEST"})
+    rest, none = listed(list_shards, NextToken=token)
+    assert (len(open_ones), len(rest), none) == (2, 1, None)
+    assert sorted(map(identifier, open_ones + rest)) == sorted(resharding.open_shards(local.stream))
+
+
 def test_what_has_expired_is_not_listed() -> None:
     local = halved_twice()
 
-    def list_all(_: dict[str, Any]) -> Answer:
-        return success({"Shards": [{"ShardId": shard_id} for shard_id in sorted(local.stream["shards"])]})
-
-    list_shards = resharding.with_filter(
-        list_all, lambda _: ("s", local.stream), lambda stream: resharding.forget_expired(stream, NOON + 61)
-    )
+    list_shards = lister(local, lambda stream: resharding.forget_expired(stream, NOON + 61))
     answer = json.loads(list_shards({"StreamName": "s"})[2])
     assert [shard["ShardId"] for shard in answer["Shards"]] == list(map(identifier, (1, 2, 3, 4)))
 
@@ -562,8 +600,9 @@ def test_the_shard_count_is_updated_as_aws_answers(kinesis: Any, stream: str) ->
 
 def test_shards_are_listed_in_pages_and_filtered_by_time(kinesis: Any, stream: str) -> None:
     kinesis.split_shard(StreamName=stream, ShardToSplit=identifier(0), NewStartingHashKey="1000")
-    pages = kinesis.get_paginator("list_shards").paginate(StreamName=stream, PaginationConfig={"PageSize": 2})
-    assert [[shard["ShardId"] for shard in page["Shards"]] for page in pages] == [
+    first = kinesis.list_shards(StreamName=stream, MaxResults=2)
+    second = kinesis.list_shards(NextToken=first["NextToken"])
+    assert [[shard["ShardId"] for shard in page["Shards"]] for page in (first, second)] == [
         [identifier(0), identifier(1)],
         [identifier(2)],
     ]

@@ -1,0 +1,52 @@
+"""Which IAM action a call is: one that the emulator has no name for is refused, where it would let everybody do it.
+
+Room: local platform, pure; hooked into the emulator by launcher.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Extract: TypeAlias = "Callable[..., str | None]"
+"""A call's action, by service, method, path, and more."""
+
+MAPPINGS = "event-source-mappings"
+_OF_A_MAPPING = {
+    "GET": "GetEventSourceMapping",
+    "PUT": "UpdateEventSourceMapping",
+    "DELETE": "DeleteEventSourceMapping",
+}
+
+UNNAMED = "Unnamed"
+"""The action of a call without a name: policies that allow all of a service allow it, and no others do."""
+
+_OWN_CHECKS = {"s3", "ses", "bedrock-agentcore"}
+"""Services whose calls without a name the emulator looks at by itself."""
+
+
+def naming(extract: Extract, namespaces: Mapping[str, Any]) -> Extract:
+    """The emulator's name for a call's action, put right.
+
+    Args:
+        extract: the emulator's own.
+        namespaces: service -> how IAM calls it.
+    """
+
+    def put_right(service: str, method: str, path: str, *rest: Any) -> str | None:
+        if service == "lambda" and (action := _mapping_action(method, path)):
+            return f"lambda:{action}"
+        action = extract(service, method, path, *rest)
+        if action is None and service in namespaces and service not in _OWN_CHECKS:
+            return f"{namespaces[service]}:{UNNAMED}"
+        return action
+
+    return put_right
+
+
+def _mapping_action(method: str, path: str) -> str | None:
+    """The action of a call about one event source mapping."""
+    before, found, mapping_id = path.rstrip("/").rpartition(f"/{MAPPINGS}/")
+    return _OF_A_MAPPING.get(method) if found and mapping_id and "/functions" not in before else None
