@@ -10,7 +10,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +24,7 @@ from tidemill_cli.trace_arguments import Misused, add_trace, fields_of, named
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.assumptions import MAX_WINDOW
 from tidemill_load.limits import InvalidLimit, Limit, parse, violations
-from tidemill_load.result import MODES, Measurement, Mode, Result, Target, Workload, to_json
+from tidemill_load.result import MODES, Arrivals, Measurement, Mode, Result, Target, Workload, to_json
 from tidemill_load.synthetic import Kind, Shape, generate
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ SECONDS, TRACE_SECONDS, SIMULATED_SECONDS = 20.0, 60.0, 3600.0
 RATES, SIMULATED_RATES = (20.0,), (10_000.0,)
 
 DEFAULT = Shape()
+
+KEY_BYTES = len("content/100")
+"""Of a generated workload's ordering keys, about."""
 
 TRACE_SPEED = 60.0
 """A minute in a second."""
@@ -85,13 +89,13 @@ def _add_workload(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--rates", type=_rates, metavar="N,N", help="requests a second, one after the other (20)")
     group.add_argument("--seconds", type=seconds, metavar="TIME", help="of sending, of each mode at each rate (20s)")
     group.add_argument("--slices", type=count, default=2, metavar="N", help="turns that the modes take at it (2)")
-    group.add_argument("--workload", choices=get_args(Kind), default="poisson", help="how requests arrive (poisson)")
-    group.add_argument("--keys", type=count, default=DEFAULT.keys, metavar="N", help="entities asked for (1k)")
-    group.add_argument("--skew", type=number, default=DEFAULT.zipf, help="Zipf's exponent of them; 0 is even (1)")
-    group.add_argument("--clients", type=count, default=DEFAULT.clients, metavar="N", help="who are answered (100)")
-    group.add_argument("--size", type=size, default=DEFAULT.request_bytes, help="of a request's JSON (250B)")
+    group.add_argument("--workload", choices=get_args(Kind), help="how requests arrive (poisson)")
+    group.add_argument("--keys", type=count, metavar="N", help="entities asked for (1k)")
+    group.add_argument("--skew", type=number, help="Zipf's exponent of them; 0 is even (1)")
+    group.add_argument("--clients", type=count, metavar="N", help="who are answered (100)")
+    group.add_argument("--size", type=size, help="of a request's JSON (250B)")
     add_trace(group, "instead, what was asked for once")
-    group.add_argument("--speed", type=_speed, default=TRACE_SPEED, metavar="N", help="of it, times real time (60)")
+    group.add_argument("--speed", type=_speed, metavar="N", help="of it, times real time (60)")
     group.add_argument("--seed", type=int, default=1, help="of the workload (1)")
 
 
@@ -146,22 +150,24 @@ def _result(args: argparse.Namespace) -> Result:
     from tidemill_cli.bench_runs import local, on_aws, simulated
     from tidemill_load.prices import list_prices, read_prices
 
+    _check_together(args)
     started = datetime.now(UTC)
     prices = read_prices(args.prices) if args.prices else list_prices()
-    course, workload = _trace(args) if args.trace else _synthetic(args)
+    course = _trace(args) if args.trace else _synthetic(args)
     place = simulated if args.simulate else {"local": local, "aws": on_aws}[args.target]
     outcome = place(course, args, _Progress(), prices)
     target: Target = "simulated" if args.simulate else args.target
     return Result(
         started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         target=target,
-        workload=workload,
+        workload=course.workload,
         seed=args.seed,
         seconds=_seconds(args),
         window=outcome.window,
         batch=outcome.batch,
         config_hash=outcome.config_hash,
         price_date=prices.date,
+        prices=prices.other_than(list_prices()),
         versions=_versions(),
         measurements=(*outcome.measurements, *_skipped(args.modes, course.rates)),
         notes=(*outcome.notes, *_slow(outcome.measurements)),
@@ -172,19 +178,34 @@ def _result(args: argparse.Namespace) -> Result:
 # ---- what is sent
 
 
+def _check_together(args: argparse.Namespace) -> None:
+    """Raise Misused for what does not go together, before anything starts."""
+    if args.seconds == 0:
+        raise Misused("--seconds is more than 0: nothing would be sent")
+    of_one = ("rates", "workload", "keys", "skew", "clients", "size")
+    if args.trace and (given := next((name for name in of_one if getattr(args, name) is not None), None)):
+        raise Misused(f"--{given} is for a generated workload: a log has its own; --speed makes it denser")
+    if not args.trace and args.speed is not None:
+        raise Misused("--speed is for --trace; --rates says how much comes")
+    if not args.trace:
+        fields_of(args)
+
+
 def _seconds(args: argparse.Namespace) -> float:
     usual = SIMULATED_SECONDS if args.simulate else TRACE_SECONDS if args.trace else SECONDS
-    return float(args.seconds or usual)
+    return float(usual if args.seconds is None else args.seconds)
 
 
 def _running(args: argparse.Namespace) -> tuple[Mode, ...]:
     return tuple(mode for mode in args.modes if mode != "analytics")
 
 
-def _synthetic(args: argparse.Namespace) -> tuple[Course, Workload]:
+def _synthetic(args: argparse.Namespace) -> Course:
     from tidemill_local.bench.session import Course
 
-    shape = Shape(args.workload, args.keys, args.skew, args.clients, args.size)
+    given = (args.workload, args.keys, args.skew, args.clients, args.size)
+    names = ("kind", "keys", "zipf", "clients", "request_bytes")
+    shape = replace(DEFAULT, **{name: one for name, one in zip(names, given, strict=True) if one is not None})
     slices = 1 if args.simulate else args.slices
     length = _seconds(args) / slices
 
@@ -192,25 +213,52 @@ def _synthetic(args: argparse.Namespace) -> tuple[Course, Workload]:
         return generate(shape, rate, length, args.seed + turn)
 
     rates = args.rates or (SIMULATED_RATES if args.simulate else RATES)
-    parameters = {"keys": args.keys, "zipf": args.skew, "clients": args.clients, "request_bytes": args.size}
-    return Course(_running(args), rates, slices, planned), Workload(kind=args.workload, parameters=parameters)
+    sizes = {"request_bytes": shape.request_bytes, "key_bytes": KEY_BYTES}
+    parameters = {"keys": shape.keys, "zipf": shape.zipf, "clients": shape.clients, **sizes}
+    uneven = [] if shape.kind == "poisson" else [_arrivals(rate, slices, length, planned) for rate in rates]
+    workload = Workload(kind=shape.kind, parameters=parameters, arrivals=tuple(uneven))
+    return Course(_running(args), rates, slices, planned, _seconds(args), workload)
 
 
-def _trace(args: argparse.Namespace) -> tuple[Course, Workload]:
+def _arrivals(rate: float, slices: int, length: float, planned: Callable[[float, int], Iterable[Planned]]) -> Arrivals:
+    """When a workload's requests come, all turns one after the other."""
+    from tidemill_load.survey import Survey
+    from tidemill_load.traffic import arrivals
+
+    turns = (replace(one, at=one.at + turn * length) for turn in range(slices) for one in planned(rate, turn))
+    return arrivals(Survey().plan(turns).done(slices * length).traffic, rate)
+
+
+def _trace(args: argparse.Namespace) -> Course:
+    from tidemill_cli.trace_summary import excerpted
     from tidemill_load.excerpt import excerpt
+    from tidemill_load.survey import Survey
     from tidemill_load.trace import read_trace
+    from tidemill_load.traffic import arrivals
     from tidemill_local.bench.session import Course
 
-    slices = 1 if args.simulate else args.slices
+    slices, length = 1 if args.simulate else args.slices, _seconds(args)
+    speed = args.speed or TRACE_SPEED
     trace = read_trace(args.trace, fields_of(args))
-    turns = excerpt(trace, args.speed, _seconds(args), slices)
+    turns = excerpt(trace, speed, length, slices)
+    shifted = (replace(one, at=one.at + turn * length / slices) for turn, its in enumerate(turns) for one in its)
+    found = Survey().plan(shifted).done(length)
+    for line in excerpted(trace.log, found, speed):
+        _say(line)
     requests = sum(map(len, turns))
-    parameters = {"file": named(args.trace), "speed": args.speed, "requests": requests, "unreadable": trace.unreadable}
-    mean = round(requests / _seconds(args), 3)
-    return (
-        Course(_running(args), (mean,), slices, lambda _, turn: turns[turn]),
-        Workload(kind="trace", parameters=parameters),
-    )
+    mean = round(requests / length, 3)
+    parameters = {
+        "file": named(args.trace),
+        "speed": speed,
+        "requests": requests,
+        "unreadable": trace.unreadable,
+        "keys": found.keys.count,
+        "zipf": found.keys.skew,
+        "clients": found.clients,
+        "key_bytes": found.key_bytes,
+    }
+    workload = Workload(kind="trace", parameters=parameters, arrivals=(arrivals(found.traffic, mean),))
+    return Course(_running(args), (mean,), slices, lambda _, turn: turns[turn], length, workload)
 
 
 # ---- what comes of it

@@ -19,10 +19,12 @@ from botocore.credentials import Credentials
 from tidemill.own_queue import reply_queue
 from tidemill_cli.stack import access, outputs
 from tidemill_load.assumptions import Assumptions
+from tidemill_load.flows import flow_of
 from tidemill_load.keys import Keys
-from tidemill_load.packing import stream
 from tidemill_load.prices import Prices
-from tidemill_load.result import Measurement, Mode
+from tidemill_load.reckoned import PRODUCERS
+from tidemill_load.result import Measurement, Mode, Workload
+from tidemill_load.traffic import of_arrivals
 from tidemill_local.bench import aws
 from tidemill_local.bench.driver import Counting, Driver, Stack
 from tidemill_local.bench.local import WITNESS, LogCounting, parameters, stack_of
@@ -30,6 +32,15 @@ from tidemill_local.bench.session import Course, Session, priced
 from tidemill_local.bench.simulated import Run, Settings, direct
 from tidemill_local.platform import Platform
 from tidemill_local.template import template_path
+
+BEYOND = 3.0
+"""So many times what a machine was seen to send are refused: it was seen for a moment only."""
+
+SIMULATED_A_SECOND = 20_000
+"""Requests that a simulation does, about, of each mode."""
+
+MOST_SIMULATED = 1_000_000_000
+"""Requests of each mode at each rate."""
 
 CONNECTED = "At most {} direct requests were under way at a time, for they share this machine's processors."
 
@@ -128,7 +139,9 @@ class Measured:
             driver.notes = self.notes
             tell.begin("warming up")
             for mode in course.modes:
-                driver.warm_up(mode, f"{self.tag}-warm-{mode}")
+                most = driver.warm_up(mode, f"{self.tag}-warm-{mode}")
+                if not driver.stopped:
+                    check_rate(mode, max(course.rates), most)
             self.session = Session(driver, self.tag, tell.begin)
             self.session.run(course)
             self.stopped = driver.stopped
@@ -138,6 +151,21 @@ class Measured:
         found = self.session.measurements() if self.session else ()
         notes = (*self.notes, *((STOPPED,) if self.stopped else ()))
         return Outcome(priced(found, prices), window, batch, config, notes, self.stopped)
+
+
+def check_rate(mode: Mode, rate: float, most: float) -> None:
+    """Raise NotPossible at a rate that this machine does not send, by far.
+
+    Args:
+        mode: the mode.
+        rate: requests a second that are asked for.
+        most: that it does, about.
+    """
+    if rate > BEYOND * most:
+        raise NotPossible(
+            f"{mode} at {rate:,.0f} requests/s: this machine sends about {most:,.0f}; lower --rates or --speed, leave "
+            f"{mode} out of --modes, or take --simulate"
+        )
 
 
 def _check(course: Course, settings: Mapping[str, str], stack: str) -> None:
@@ -156,6 +184,7 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
     """On a simulated clock. Ctrl-C ends it with what was measured by then."""
     if set(course.modes) <= {"direct"}:
         raise NotPossible("direct has nothing to simulate by itself: add buffered or aggregated to --modes")
+    _check_simulated(course)
     found: list[Measurement] = []
     notes = [ASSUMED.format(DEFAULT)]
     stopped = False
@@ -164,10 +193,10 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
         for rate, _, mode in course.turns():
             if mode == "direct":
                 continue
-            settings, problems = _settings(mode, rate, args)
+            settings, problems = _settings(mode, rate, args, course.workload)
             notes += [f"{mode} at {rate:g} requests/s: {problem}." for problem in problems]
-            tell.begin(f"{mode} at {rate:g} requests/s, {settings.shards} shards")
-            one = Run(mode, rate, course.planned(rate, 0), settings, args.seed)
+            tell.begin(f"{mode} at {rate:g} requests/s, {settings.shards} shards{_about(rate * course.seconds)}")
+            one = Run(mode, rate, course.planned(rate, 0), settings, args.seed, course.seconds)
             stopped = not one.go(tell)
             found.append(one.measurement())
             if stopped:
@@ -186,10 +215,32 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
     )
 
 
-def _settings(mode: Mode, rate: float, args: argparse.Namespace) -> tuple[Settings, tuple[str, ...]]:
+def _check_simulated(course: Course) -> None:
+    """Raise NotPossible for what would take days."""
+    requests = max(course.rates) * course.seconds
+    if requests > MOST_SIMULATED:
+        hours = requests / SIMULATED_A_SECOND / 3600
+        raise NotPossible(
+            f"{requests:,.0f} requests take about {hours:,.0f} hours of each mode; {MOST_SIMULATED:,} are the most: "
+            "lower --rates or --seconds"
+        )
+
+
+def _about(requests: float) -> str:
+    """How long it takes, where that is long."""
+    minutes = requests / SIMULATED_A_SECOND / 60
+    return f"; {requests:,.0f} requests, about {minutes:,.0f} min" if minutes >= 1 else ""
+
+
+def _settings(
+    mode: Mode, rate: float, args: argparse.Namespace, workload: Workload
+) -> tuple[Settings, tuple[str, ...]]:
     """The mapping, with as many shards as were asked for or are needed, and why those would not do."""
-    given = replace(DEFAULT, size=args.size, keys=Keys(args.keys, args.skew))
-    needed = stream("aggregated" if mode == "aggregated" else "buffered", rate, given)
+    told = workload.parameters
+    keys = Keys(int(told.get("keys") or 1), float(told.get("zipf") or 0))
+    given = replace(DEFAULT, size=int(told.get("request_bytes") or DEFAULT.size), keys=keys, producers=PRODUCERS)
+    uneven = next((of_arrivals(one) for one in workload.arrivals if one.rate == rate), None)
+    needed = flow_of("aggregated" if mode == "aggregated" else "buffered", uneven or rate, given)
     shards = args.shards or needed.shards
     short = (f"{needed.shards} shards are needed, and it has {shards}",) if shards < needed.shards else ()
     return Settings(args.window, args.batch, shards, DEFAULT), (*short, *needed.problems)

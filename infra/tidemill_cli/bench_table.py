@@ -11,17 +11,52 @@ from collections.abc import Callable
 from rich.table import Table
 
 from tidemill_cli.showing import console
+from tidemill_load.advice import dollars
 from tidemill_load.result import Measurement, Result
+from tidemill_load.verdict import Verdict, verdicts
 
 
 def show(result: Result) -> None:
     """The table, what was skipped, and the notes."""
     out = console()
     out.print(_table(result))
+    for one in verdicts(result):
+        out.print(_sentence(one), markup=False)
+        out.print(f"the same by arithmetic: {_command(one, result)}", markup=False)
     skipped = dict.fromkeys((one.mode, one.skipped) for one in result.measurements if one.skipped)
     for text in (*(f"{mode} was skipped: {why}" for mode, why in skipped), *(f"note: {one}" for one in result.notes)):
         out.print(text, markup=False)
     sys.stdout.flush()  # before anything is said on stderr
+
+
+def _sentence(one: Verdict) -> str:
+    """Whether it paid, and where it begins to."""
+    cheaper, dearer = sorted((one.streamed, one.direct))
+    who = one.mode if one.pays else "direct"
+    since = "at no rate" if one.even is None else f"from {one.even:.2g} requests/s on"
+    _, reckoned, p99 = one.model
+    return (
+        f"At {one.rate:g} requests/s {who} is cheaper: {dollars(cheaper)} instead of {dollars(dearer)} per million "
+        f"requests; {one.mode} is {since}. Its p99 was {_time(one.p99)}. The cost model says {dollars(reckoned)} and "
+        f"{_time(p99)}."
+    )
+
+
+def _command(one: Verdict, result: Result) -> str:
+    """What `tidemill cost` is to be asked for the same answer."""
+    given, told = one.reckoned.given, result.workload.parameters
+    if result.workload.kind == "trace":
+        load = f"--trace … --speed {told['speed']:g} --seconds {result.seconds:g}"
+    else:
+        load = (
+            f"--rate {one.rate:g} --keys {given.keys.count} --skew {given.keys.skew:g} --key-size {given.key_bytes} "
+            f"--clients {given.clients} --producers {given.producers}"
+        )
+    settings = f"--size {given.size} --window {given.window} --batch {given.batch} --shards {given.shards}"
+    direct = f"--duration-ms {1000 * given.direct_seconds:.3g} --memory {given.direct_memory}"
+    units = f"--direct-writes {given.direct_writes:.3g} --direct-reads {given.direct_reads:.3g}"
+    apply = f"--apply-ms {1000 * given.invocation_seconds:.3g} --apply-memory {given.memory}"
+    return f"tidemill cost {load} {settings} {direct} {units} {apply}"
 
 
 def _table(result: Result) -> Table:

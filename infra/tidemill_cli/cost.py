@@ -103,6 +103,7 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--memory", type=count, default=DEFAULT.direct_memory, metavar="MB", help="of that (128)")
     group.add_argument("--duration-ms", type=number, default=8.0, metavar="MS", help="it is billed for a request (8)")
     group.add_argument("--direct-writes", type=number, default=1.0, metavar="N", help="it makes; 3 if idempotent (1)")
+    group.add_argument("--direct-reads", type=number, default=0.0, metavar="N", help="and consistent reads (0)")
     group.add_argument("--item-size", type=size, default=DEFAULT.item_bytes, metavar="SIZE", help="of an entity (1KB)")
     group.add_argument("--apply-memory", type=count, default=DEFAULT.memory, metavar="MB", help="Tidemill's (1769)")
     group.add_argument("--apply-ms", type=number, default=20.0, metavar="MS", help="it is billed for a batch (20)")
@@ -197,6 +198,7 @@ def _assumptions(args: argparse.Namespace) -> Assumptions:
         direct_seconds=args.duration_ms / 1000,
         direct_memory=args.memory,
         direct_writes=args.direct_writes,
+        direct_reads=args.direct_reads,
         memory=args.apply_memory,
         invocation_seconds=args.apply_ms / 1000,
         request_seconds=args.apply_us / 1e6,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tidemill_load.survey import Surveyed
 
 
+SILENCE = 0.2
+"""A share of the time without requests, at its end, that is told."""
+
+
 def told(log: Log, found: Surveyed, seconds: float | None) -> Iterator[str]:
     """A sentence or two a line: span, rates, keys and clients, and what could not be read.
 
@@ -45,6 +49,30 @@ def told(log: Log, found: Surveyed, seconds: float | None) -> Iterator[str]:
     yield from (f"  {line}" for line in lines_of(log))
     if log.without:
         yield f"{len(log.without):,} files of the folder hold no request, such as {log.without[0].name}."
+
+
+def excerpted(log: Log, found: Surveyed, speed: float) -> Iterator[str]:
+    """Which part of a log is replayed.
+
+    Args:
+        log: the log.
+        found: the part, at that speed.
+        speed: times real time.
+    """
+    traffic = found.traffic
+    sent = np.flatnonzero(traffic.slots)
+    last = float(sent[-1]) + 1 if len(sent) else 0.0
+    files = f"{len(log.files):,} files" if len(log.files) > 1 else log.files[0].name
+    yield (
+        f"of {files} ({' and '.join(log.formats)}): the first {_long(traffic.seconds * speed)}, in "
+        f"{_long(traffic.seconds)}: {traffic.requests:,.0f} requests, {_figure(traffic.rate)} a second, "
+        f"{traffic.busiest:,.0f} in the busiest; {found.keys.count:,} keys, {found.clients:,} clients"
+    )
+    if traffic.seconds - last > SILENCE * traffic.seconds:
+        yield f"the last of them comes after {_long(last)}; the silence after it is paid for as well"
+    if log.unreadable:
+        yield f"{log.unreadable:,} lines are not readable, such as:"
+        yield from (f"  {line}" for line in lines_of(log))
 
 
 def as_json(log: Log, found: Surveyed) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Assumptions:
         direct_seconds: billed for a request.
         direct_memory: MB.
         direct_writes: DynamoDB writes of a request.
+        direct_reads: and reads.
         memory: MB of the apply function.
         invocation_seconds: billed for a batch, however small.
         request_seconds: and for each request in it.
@@ -89,6 +90,7 @@ class Assumptions:
     direct_seconds: float = 0.008
     direct_memory: int = 128
     direct_writes: float = 1.0
+    direct_reads: float = 0.0
     memory: int = 1769
     invocation_seconds: float = 0.020
     request_seconds: float = 40e-6
@@ -121,6 +123,7 @@ class Assumptions:
             ("direct function's memory, in MB,", self.direct_memory, *MEMORY),
             ("direct function's duration, in seconds,", self.direct_seconds, 0, MAX_SECONDS),
             ("number of direct writes", self.direct_writes, 0, 100),
+            ("number of direct reads", self.direct_reads, 0, 100),
             ("apply function's memory, in MB,", self.memory, *MEMORY),
             ("batch's duration, in seconds,", self.invocation_seconds, 0, MAX_SECONDS),
             ("request's duration in a batch, in seconds,", self.request_seconds, 0, MAX_SECONDS),

@@ -144,6 +144,7 @@ def _direct(requests: float, given: Assumptions) -> Counts:
         invocations=requests,
         gb_seconds=requests * _gb_seconds(given.direct_seconds, given.direct_memory),
         write_units=requests * given.direct_writes * ceil(given.item_bytes / 1024),
+        read_units=requests * given.direct_reads * ceil(given.item_bytes / 4096),
     )
 
 
@@ -154,7 +155,6 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
     # How far a record was done is looked up where a batch begins with several requests in one.
     notes_read = invocations if happens.requests_per_record > 1 else 0
     readers = 2 if given.archive else 1
-    archived = requests * given.size if given.archive else 0
     return Counts(
         requests=requests,
         http_requests=in_front if given.api != "rest" else 0,  # a function URL cannot put a record
@@ -169,11 +169,35 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
         write_units=invocations * (happens.distinct * ceil(given.item_bytes / 1024) + 1),  # that a delivery begins
         read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096) + notes_read,
         sns_messages=invocations * _publishes(happens, given),
-        sqs_requests=invocations * max(happens.listeners, happens.messages / SQS_MESSAGES) * SQS_CALLS,
-        firehose_bytes=records * _up(happens.record_bytes, FIREHOSE_BYTES) if given.archive else 0,
-        s3_puts=max(hours * 3600 / ARCHIVE_SECONDS, archived / ARCHIVE_BYTES) if given.archive else 0,
-        s3_byte_months=archived * ARCHIVE_ZIP,
+        sqs_requests=listening(invocations * happens.messages, invocations * happens.listeners),
+        **(archive(records, happens.record_bytes, requests * given.size, hours) if given.archive else {}),
     )
+
+
+def listening(messages: float, listeners: float) -> float:
+    """Calls to SQS that clients make to hear so many messages.
+
+    Args:
+        messages: that carry answers.
+        listeners: clients in each batch, summed over all batches.
+    """
+    return max(listeners, messages / SQS_MESSAGES) * SQS_CALLS
+
+
+def archive(records: float, record_bytes: float, archived: float, hours: float) -> dict[str, float]:
+    """What keeping all requests takes: fields of `Counts`.
+
+    Args:
+        records: of the stream.
+        record_bytes: of a record's data, on average.
+        archived: bytes of the requests' JSON.
+        hours: in which they came.
+    """
+    return {
+        "firehose_bytes": records * _up(record_bytes, FIREHOSE_BYTES),
+        "s3_puts": max(hours * 3600 / ARCHIVE_SECONDS, archived / ARCHIVE_BYTES),
+        "s3_byte_months": archived * ARCHIVE_ZIP,
+    }
 
 
 def _publishes(happens: Flow, given: Assumptions) -> float:

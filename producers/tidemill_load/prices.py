@@ -57,6 +57,10 @@ class Prices:
     region: str
     items: Mapping[str, Price]
 
+    def other_than(self, usual: Prices) -> dict[str, float]:
+        """Dollars for one of each item whose price is another there."""
+        return {item: price.of(1) for item, price in self.items.items() if price.of(1) != usual.items[item].of(1)}
+
 
 _FIELDS = ("service", "unit", "dollars", "per", "source")
 

@@ -66,6 +66,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         requests: sent.
         bytes: of their JSON.
         seconds: of sending, from the first request's due time to the last's, all slices together.
+        span: seconds that the requests stand for, with the silence before and after them: shards are paid for so long.
+            0 in results of before, which paid for `seconds` alone.
         drain_seconds: from then until the last reply, or until waiting was given up.
         sent_rate: requests a second that the sender reached; well below `rate` when it could not keep up.
         invocations: of all functions that took part.
@@ -96,7 +98,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         errors: requests given up by the sender, or answered with an error that is no outcome.
         retries: times that the sender had to send again: HTTP 503 and broken connections, records refused.
         bill: dollars that the measured seconds would cost on AWS at list price, by item as `tidemill_load.bill.Counts`
-            names them; empty where not priced. Neither the archive nor the clients' own listening is in it.
+            names them, the archive and the clients' listening included; empty where not priced.
     """
 
     mode: Mode
@@ -106,6 +108,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    span: float = 0.0
     drain_seconds: float = 0.0
     sent_rate: float = 0.0
     invocations: int | None = None
@@ -138,6 +141,24 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     bill: Mapping[str, float] = {}
 
 
+class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
+    """When the requests of a workload that is not steady came, as `tidemill_load.traffic` has it.
+
+    Attributes:
+        rate: requests a second, as its measurements have it.
+        seconds: of the whole span.
+        slots: requests in each second.
+        keys: how long ago the same key was asked for: requests in each bin, and their seconds.
+        clients: the same of clients; None where they are not told apart.
+    """
+
+    rate: float
+    seconds: float
+    slots: tuple[float, ...]
+    keys: tuple[tuple[float, ...], tuple[float, ...]]
+    clients: tuple[tuple[float, ...], tuple[float, ...]] | None
+
+
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What was sent.
 
@@ -145,10 +166,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         kind: "poisson", "bursty" or "trace".
         parameters: what makes it that workload, such as `keys`, `zipf`, `request_bytes`; of a trace, `file` (its name
             alone), `speed`, `requests` and `unreadable` (lines that are none).
+        arrivals: for each rate, when requests came; none where they came at a steady rate.
     """
 
     kind: str
     parameters: Mapping[str, Parameter]
+    arrivals: tuple[Arrivals, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +189,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         config_hash: the first 12 hex digits of a SHA-256 over the template and the values of its parameters: two
             runs with the same hash ran the same stack.
         price_date: ISO date of the price list behind `bill`; None where not priced.
+        prices: dollars for one of each item, where they differ from the list that comes with Tidemill.
         versions: of `tidemill`, `python`, and `platform` (the machine, its processors).
         measurements: by rate, then by mode; those skipped too.
         notes: what a reader must know, a sentence each, such as that the run was stopped early.
@@ -182,6 +206,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     batch: int
     config_hash: str
     price_date: str | None = None
+    prices: Mapping[str, float] = {}
     versions: Mapping[str, str]
     measurements: tuple[Measurement, ...]
     notes: tuple[str, ...] = ()

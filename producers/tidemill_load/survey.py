@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -104,11 +104,12 @@ class Survey:
     def plan(self, planned: Iterable[Planned]) -> Survey:
         """Requests that are to be sent, instead; their seconds are from 0 on already."""
         self._begin, self._known_clients = 0.0, True
-        every = list(planned)
-        keys = [one.key.encode() for one in every]
-        times = np.array([one.at for one in every], np.float64)
-        self._take(times, _hashes(keys), _hashes([one.client.encode() for one in every]))
-        self._key_bytes += sum(map(len, keys))
+        rest = iter(planned)
+        while some := list(islice(rest, ROWS)):
+            keys = [one.key.encode() for one in some]
+            times = np.array([one.at for one in some], np.float64)
+            self._take(times, _hashes(keys), _hashes([one.client.encode() for one in some]))
+            self._key_bytes += sum(map(len, keys))
         return self
 
     def done(self, seconds: float | None = None) -> Surveyed:

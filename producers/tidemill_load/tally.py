@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from tidemill.request import Status
 from tidemill_load.bill import Counts, price
+from tidemill_load.cost import archive, listening
 from tidemill_load.latency import latency
 from tidemill_load.ledger import Ledger
 from tidemill_load.prices import Prices
@@ -99,8 +100,19 @@ def part(ledger: Ledger, faults: Faults | None, retries: int, spent: Spent) -> P
     )
 
 
-def measurement(mode: Mode, rate: float, parts: Sequence[Part], memory_mb: int | None, shards: int) -> Measurement:
-    """What the parts of one mode at one rate say together; there is at least one."""
+def measurement(
+    mode: Mode, rate: float, parts: Sequence[Part], memory_mb: int | None, shards: int, span: float
+) -> Measurement:
+    """What the parts of one mode at one rate say together; there is at least one.
+
+    Args:
+        mode: the mode.
+        rate: requests a second.
+        parts: of it.
+        memory_mb: of its function.
+        shards: open, 0 where there is no stream.
+        span: seconds that all parts together stand for.
+    """
     spent = parts[0].spent
     for one in parts[1:]:
         spent = spent.plus(one.spent)
@@ -117,6 +129,7 @@ def measurement(mode: Mode, rate: float, parts: Sequence[Part], memory_mb: int |
         requests=requests,
         bytes=sum(one.bytes for one in parts),
         seconds=sum(one.seconds for one in parts),
+        span=span,
         drain_seconds=sum(one.drain_seconds for one in parts),
         sent_rate=requests / sending if sending else 0.0,
         memory_mb=memory_mb,
@@ -137,17 +150,25 @@ def measurement(mode: Mode, rate: float, parts: Sequence[Part], memory_mb: int |
 
 
 def counts(one: Measurement) -> Counts:
-    """What AWS would bill for the seconds of sending: the shards are open no longer, though the answers come later."""
+    """What AWS would bill for the time that the requests stand for, though the answers come later.
+
+    All that the cost model has is in it: the archive, and each client with a queue of its own.
+    """
+    hours = (one.span or one.seconds) / 3600
+    messages = one.reply_messages or 0
+    archived = archive(one.records, one.stream_bytes / one.records, one.bytes, hours) if one.records else {}
     return Counts(
         requests=one.requests,
         http_requests=one.http_requests,
         invocations=one.invocations or 0,
         gb_seconds=one.gb_seconds or 0.0,
         put_units=one.put_units,
-        shard_hours=one.shards * one.seconds / 3600,
+        shard_hours=one.shards * hours,
         write_units=one.write_units or 0.0,
         read_units=one.read_units or 0.0,
-        sns_messages=one.reply_messages or 0,
+        sns_messages=messages,
+        sqs_requests=listening(messages, messages),
+        **archived,
     )
 
 

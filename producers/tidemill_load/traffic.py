@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tidemill_load.result import Arrivals
+
 if TYPE_CHECKING:
     from typing import TypeAlias
 
@@ -121,3 +123,26 @@ class Traffic:
 def of_slots(slots: Sequence[float], seconds: float, keys: Gaps, clients: Gaps | None) -> Traffic:
     """Traffic of counts by second; those after the span are left out."""
     return Traffic(np.asarray(slots, dtype=np.float64), seconds, keys, clients)
+
+
+def arrivals(traffic: Traffic, rate: float) -> Arrivals:
+    """Traffic as a result keeps it."""
+    keys = (tuple(traffic.keys.counts.tolist()), tuple(traffic.keys.sums.tolist()))
+    its = traffic.clients
+    clients = (tuple(its.counts.tolist()), tuple(its.sums.tolist())) if its else None
+    slots = tuple((traffic.slots * traffic.factor).tolist())
+    return Arrivals(rate=rate, seconds=traffic.seconds, slots=slots, keys=keys, clients=clients)
+
+
+def of_arrivals(its: Arrivals) -> Traffic:
+    """Traffic from a result.
+
+    Raises:
+        ValueError: it has other bins.
+    """
+    if any(len(column) != BINS + 1 for column in (*its.keys, *(its.clients or ()))):
+        raise ValueError("gaps of other bins")
+    keys, clients = (
+        Gaps(*(np.asarray(column, np.float64) for column in one)) if one else None for one in (its.keys, its.clients)
+    )
+    return of_slots(its.slots, its.seconds, keys or no_gaps(), clients)

@@ -44,7 +44,7 @@ def course(*modes: Mode) -> Course:
     def planned(rate: float, turn: int) -> list[Planned]:
         return [Planned(n / rate, "content.view", f"content/{n % 3}", f"c{n % 2}", {}) for n in range(8)]
 
-    return Course(modes, (8.0,), 1, planned)
+    return Course(modes, (8.0,), 1, planned, 20.0)
 
 
 def test_it_is_found_used_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,7 @@ OPTIONS = (
     ("--memory", "512", {"direct_memory": 512}),
     ("--duration-ms", "40", {"direct_seconds": 0.04}),
     ("--direct-writes", "3", {"direct_writes": 3.0}),
+    ("--direct-reads", "1", {"direct_reads": 1.0}),
     ("--item-size", "3KB", {"item_bytes": 3072}),
     ("--apply-memory", "512", {"memory": 512}),
     ("--apply-ms", "50", {"invocation_seconds": 0.05}),

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from math import inf
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from botocore.credentials import Credentials
 
+from tidemill.outbox import LINGER
 from tidemill_consumers.shell.entities import Entities
 from tidemill_load.ledger import Ledger
 from tidemill_load.planned import Planned
@@ -29,6 +31,12 @@ STEP: Final = 0.2
 
 PROBLEMS: Final = 3
 """Reasons for which requests were given up that are told."""
+
+TRIAL_CALLS: Final = 4
+"""Direct requests on each connection that tell how many a machine sends."""
+
+TRIAL_REQUESTS: Final = 500
+"""And of those that go to the stream: a call's records."""
 
 FUNCTIONS: Final = {"direct": "DirectFunctionName"}
 """The output that names a mode's function; of all others it is ApplyFunctionName."""
@@ -90,6 +98,7 @@ class Driver:
         self._listener = Listener(queue, self._sqs)
         self.stopped = False
         """Whether a part was stopped by Ctrl-C."""
+        self._acknowledged = 0.0
         self.notes: list[str] = []
         """What a reader of the result must know."""
 
@@ -118,10 +127,25 @@ class Driver:
         memory: int = answer["MemorySize"]
         return memory
 
-    def warm_up(self, mode: Mode, tag: str) -> None:
-        """Have the environments of the mode's function begin, so that the first requests measured need not wait."""
-        at_once = self._stack.connections if mode == "direct" else 1
-        self._go(mode, [Planned(0.0, "content.view", str(n), "bench", {}) for n in range(at_once)], Ledger(tag))
+    def warm_up(self, mode: Mode, tag: str) -> float:
+        """Have the environments of the mode's function begin, so that the first requests measured need not wait.
+
+        Returns:
+            Requests a second that leave this machine at most in that mode, about.
+        """
+        if mode == "direct":
+            self._trial(mode, self._stack.connections, f"{tag}-begin")
+            return self._trial(mode, TRIAL_CALLS * self._stack.connections, tag)
+        return self._trial(mode, TRIAL_REQUESTS, tag)
+
+    def _trial(self, mode: Mode, requests: int, tag: str) -> float:
+        begun = time.monotonic()
+        ledger = Ledger(tag)
+        planned = [Planned(0.0, "content.view", str(n), "bench", {}) for n in range(requests)]
+        self._go(mode, planned, ledger)
+        # Direct requests are answered as they leave; of the others those are timed that leave together.
+        end = ledger.last_answer if mode == "direct" else self._acknowledged
+        return requests / max(1e-3, end - begun - (0.0 if mode == "direct" else LINGER))
 
     def run(self, mode: Mode, planned: Iterable[Planned], tag: str) -> Part:
         """Send what is planned, and wait for the answers. On Ctrl-C it ends at once with what there is.
@@ -168,8 +192,11 @@ class Driver:
         """Until all is answered, or nothing has moved for long."""
         patience = 20 + 3 * self._stack.window
         moved, before = time.monotonic(), -1
+        self._acknowledged = inf
         while time.monotonic() - moved < patience:
-            if sender.finish(STEP) and ledger.settled >= ledger.requests:
+            gone = sender.finish(STEP)
+            self._acknowledged = min(self._acknowledged, time.monotonic() if gone else inf)
+            if gone and ledger.settled >= ledger.requests:
                 return
             self._say(ledger)
             if ledger.settled != before:

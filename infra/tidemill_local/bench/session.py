@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from msgspec.structs import replace
 
 from tidemill_load.planned import Planned
 from tidemill_load.prices import Prices
-from tidemill_load.result import MODES, Measurement, Mode
+from tidemill_load.result import MODES, Measurement, Mode, Workload
 from tidemill_load.tally import Part, bill, measurement
 from tidemill_local.bench.driver import Driver
+
+STEADY: Final = Workload(kind="poisson", parameters={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,16 @@ class Course:
         rates: requests a second.
         slices: in how many turns each mode sends.
         planned: what is sent at a rate in a turn; the same for each mode.
+        seconds: that all turns of a mode at a rate stand for.
+        workload: what that is.
     """
 
     modes: Sequence[Mode]
     rates: Sequence[float]
     slices: int
     planned: Callable[[float, int], Iterable[Planned]]
+    seconds: float
+    workload: Workload = STEADY
 
     def turns(self) -> Iterator[tuple[float, int, Mode]]:
         """Rate, turn and mode, one after the other."""
@@ -58,6 +65,7 @@ class Session:
     _parts: dict[tuple[float, Mode], list[Part]] = field(default_factory=dict)
     _memory: dict[Mode, int] = field(default_factory=dict)
     _shards: int = 0
+    _spans: dict[tuple[float, Mode], float] = field(default_factory=dict)
 
     def run(self, course: Course) -> None:
         """Run it to its end, or until Ctrl-C; what was measured by then stays."""
@@ -68,13 +76,23 @@ class Session:
                 return
             self.begins(f"{mode} at {rate:g} requests/s, {turn + 1} of {course.slices}")
             part = self.driver.run(mode, course.planned(rate, turn), f"{self.tag}-{rate:g}-{turn}-{mode}")
+            # A turn without a request is paid for as well; one that was stopped, as far as it came.
+            lasted = part.seconds if self.driver.stopped else course.seconds / course.slices
+            self._spans[rate, mode] = self._spans.get((rate, mode), 0.0) + lasted
             if part.requests:
                 self._parts.setdefault((rate, mode), []).append(part)
 
     def measurements(self) -> list[Measurement]:
         """What was measured so far."""
         return [
-            measurement(mode, rate, parts, self._memory[mode], 0 if mode == "direct" else self._shards)
+            measurement(
+                mode,
+                rate,
+                parts,
+                self._memory[mode],
+                0 if mode == "direct" else self._shards,
+                self._spans[rate, mode],
+            )
             for (rate, mode), parts in self._parts.items()
         ]
 

@@ -103,9 +103,19 @@ class Run:
         planned: what is sent.
         settings: the mapping and what is assumed.
         seed: of the producer's chance.
+        span: seconds that it stands for; None for up to the last request.
     """
 
-    def __init__(self, mode: Mode, rate: float, planned: Iterable[Planned], settings: Settings, seed: int) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        rate: float,
+        planned: Iterable[Planned],
+        settings: Settings,
+        seed: int,
+        span: float | None = None,
+    ) -> None:
+        self._span = span
         self._mode = mode
         self._rate = rate
         self._settings = settings
@@ -115,7 +125,7 @@ class Run:
         self._event = kinesis_renderer(STREAM)
         self._latencies = Histogram()
         self._seconds = self._answered = 0.0
-        self._units = self._reads = self._writes = self._messages = 0
+        self._notes = self._units = self._reads = self._writes = self._messages = 0
         self._simulation = Simulation(
             MappingConfig(STREAM, batch_size=settings.batch, window=settings.window),
             {name: self._feed.arrivals(number) for number, name in enumerate(self._names)},
@@ -152,6 +162,7 @@ class Run:
             requests=feed.requests,
             bytes=feed.bytes,
             seconds=feed.last,
+            span=max(self._span or 0.0, feed.last) if feed.ended else feed.last,
             drain_seconds=max(0.0, self._answered - feed.last),
             sent_rate=feed.requests / feed.last if feed.last else 0.0,
             invocations=self._simulation.invocations,
@@ -163,9 +174,9 @@ class Run:
             put_units=feed.put_units,
             stream_bytes=feed.stream_bytes,
             shards=self._settings.shards,
-            read_calls=self._reads,
+            read_calls=self._reads + self._notes,
             write_calls=self._writes + self._simulation.invocations,  # each notes that it begins
-            read_units=self._units,
+            read_units=self._units + self._notes,
             write_units=self._units + self._simulation.invocations,
             entities=len(feed.entities),
             receipts=self._latencies.count,
@@ -188,6 +199,7 @@ class Run:
 
     def _heard(self, invocation: Invocation) -> None:
         contents = self._feed.contents[self._names.index(invocation.shard)]
+        self._notes += len(contents[0].due) > 1  # how far an aggregate was done is looked up
         due: list[float] = []
         keys: set[str] = set()
         clients: set[str] = set()
@@ -227,6 +239,7 @@ def direct(like: Measurement, assumed: Assumptions) -> Measurement:
         requests=requests,
         bytes=like.bytes,
         seconds=like.seconds,
+        span=like.span,
         drain_seconds=seconds,
         sent_rate=like.sent_rate,
         invocations=requests,
@@ -234,10 +247,10 @@ def direct(like: Measurement, assumed: Assumptions) -> Measurement:
         memory_mb=assumed.direct_memory,
         gb_seconds=requests * assumed.direct_seconds * assumed.direct_memory / 1024,
         http_requests=requests,
-        read_calls=requests,
-        write_calls=requests,
-        read_units=requests,
-        write_units=requests,
+        read_calls=round(requests * assumed.direct_reads),
+        write_calls=round(requests * assumed.direct_writes),
+        read_units=requests * assumed.direct_reads,
+        write_units=requests * assumed.direct_writes,
         entities=like.entities,
         receipts=requests,
         reply_messages=0,

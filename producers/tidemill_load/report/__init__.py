@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 
+from tidemill_load.comparison import comparisons
 from tidemill_load.report import costs, measured, modelled
-from tidemill_load.report.findings import comparisons, findings, headline
+from tidemill_load.report.findings import findings, headline
 from tidemill_load.report.table import tables
 from tidemill_load.report.wording import duration
 from tidemill_load.result import MODES

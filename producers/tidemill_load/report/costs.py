@@ -10,21 +10,28 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from tidemill_load.cost import PARTS, Part, Point, break_even, curve
+from tidemill_load.bill import PARTS, Part
+from tidemill_load.comparison import comparisons, per_million, shown
+from tidemill_load.flows import highest
 from tidemill_load.prices import list_prices
-from tidemill_load.report.assumed import assumptions
+from tidemill_load.reckoned import Modelled, reckoned
 from tidemill_load.report.charts import DASHES, Chart, label_ends, legend, point
-from tidemill_load.report.findings import comparisons, how, per_million
+from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
 from tidemill_load.report.wording import listed, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from tidemill_load.cost import Point
     from tidemill_load.result import Mode, Result
 
-    Curves: TypeAlias = Mapping[Mode, Sequence[Point]]
-    Even: TypeAlias = Mapping[Mode, float | None]
+    Curves: TypeAlias = Mapping[Modelled, Sequence[Point]]
+    Even: TypeAlias = Mapping[Modelled, float | None]
+
+MODES: Final[tuple[Modelled, ...]] = ("direct", "buffered", "aggregated")
+
+STREAMED: Final[tuple[Modelled, ...]] = ("buffered", "aggregated")
 
 RATES: Final = tuple(10 ** (step / 10) for step in range(-10, 41))
 """Requests a second, 0.1 to 10,000: evenly on the chart."""
@@ -36,17 +43,18 @@ MIDDLE: Final = 30.0
 def cost(result: Result) -> Chart:
     """Dollars for a million requests against the rate, log-log."""
     name, title = "cost", "Dollars for a million requests, by rate"
-    given = assumptions(result)
-    if not given:
+    model = reckoned(result, shown(result))
+    if not model:
         return Chart(name, title, "The run's settings are beyond the model's.")
+    most = highest(model.load)
     curves: Curves = {
-        mode: [one for one in curve(mode, RATES, given) if not one.flow.problems]
-        for mode in ("direct", "buffered", "aggregated")
+        mode: [its for rate in RATES if rate < most and not (its := model.at(mode, rate)).flow.problems]
+        for mode in MODES
     }
     if not all(curves.values()):
         return Chart(name, title, "By the model, these settings cannot be run at any rate.")
     parts = _parts(result, curves)
-    even: Even = {mode: break_even(mode, given, parts=parts) for mode in ("buffered", "aggregated")}
+    even: Even = {mode: model.even(mode, parts) for mode in STREAMED}
     ran = [one for compared in comparisons(result) for one in compared.ran if per_million(one)]
     caption = " ".join([_of_what(result, parts), *_said(even), *_ended(curves)])
     with drawing(350) as figure:

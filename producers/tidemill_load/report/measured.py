@@ -9,8 +9,8 @@ from itertools import pairwise
 from math import log10
 from typing import TYPE_CHECKING
 
+from tidemill_load.comparison import comparisons, invoked, shown
 from tidemill_load.report.charts import Chart
-from tidemill_load.report.findings import comparisons, invoked, shown
 from tidemill_load.report.svg import PALETTE, drawing, inline
 from tidemill_load.report.wording import a_second, counted, duration, listed
 

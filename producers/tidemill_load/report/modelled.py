@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
-from tidemill_load.model import MAX_RATE, flow
-from tidemill_load.report.assumed import assumptions
+from tidemill_load.comparison import comparisons, invoked, shown
+from tidemill_load.flows import flow_of
+from tidemill_load.reckoned import reckoned
 from tidemill_load.report.charts import Chart, label_ends, legend, point
-from tidemill_load.report.findings import comparisons, how, invoked, shown
+from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
 from tidemill_load.report.wording import a_second, duration, number
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from tidemill_load.comparison import Comparison
     from tidemill_load.keys import Keys
     from tidemill_load.model import Flow
-    from tidemill_load.report.findings import Comparison
     from tidemill_load.result import Measurement, Mode, Result
 
 WINDOWS: Final = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
@@ -34,12 +35,12 @@ WINDOWS: Final = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 def window(result: Result) -> Chart:
     """Seconds to the answer for each batching window."""
     name, title = "window", "Time until the answer, by batching window"
-    chosen, given = shown(result), assumptions(result)
-    best = chosen.modelled if chosen else None
-    if not chosen or not best or not given or not 0 < chosen.rate <= MAX_RATE:
+    chosen = shown(result)
+    best, model = chosen.modelled if chosen else None, reckoned(result, chosen)
+    if not chosen or not best or not model:
         return Chart(name, title, "No mode ran that gathers batches, or its settings are beyond the model's.")
     mode: Final = "buffered" if best.mode == "buffered" else "aggregated"
-    flows = [flow(mode, chosen.rate, replace(given, window=one)) for one in WINDOWS]
+    flows = [flow_of(mode, model.load, replace(model.given, window=one)) for one in WINDOWS]
     caption = (
         f"Lines are the model's, for {best.mode} at {a_second(chosen.rate)}; points were {how(result)}, with a window "
         f"of {duration(result.window)}: the lower p50, the upper p99. Until batches are full, a longer window takes "
@@ -59,7 +60,8 @@ def units(result: Result) -> Chart:
     ran = [one for compared in comparisons(result) for one in compared.ran if one.write_units and one.invocations]
     if not ran:
         return Chart(name, title, "No mode's capacity units were counted.")
-    given = assumptions(result) if "keys" in result.workload.parameters else None
+    model = reckoned(result, shown(result)) if "keys" in result.workload.parameters else None
+    given = model.given if model else None
     caption = (
         "Requests of one key in one batch are folded into one write. Filled points are write units, hollow ones read "
         f"units, at each rate.{' The line is the model: distinct keys for each request.' if given else ''}"

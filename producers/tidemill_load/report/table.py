@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tidemill_load.report.findings import Comparison, invoked, per_million
+from tidemill_load.comparison import Comparison, invoked, per_million
 from tidemill_load.report.wording import a_second, dollars, duration, number
 from tidemill_load.result import Measurement
 
@@ -53,6 +53,7 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
     ("Sending", "requests", lambda one: one.requests, whole),
     ("Sending", "bytes of their JSON", lambda one: one.bytes, whole),
     ("Sending", "sending took", lambda one: one.seconds, duration),
+    ("Sending", "time that is paid for", lambda one: one.span or one.seconds, duration),
     ("Sending", "then, until the last answer", lambda one: one.drain_seconds, duration),
     ("Sending", "requests a second, reached", lambda one: one.sent_rate, number),
     ("Sending", "slices", lambda one: one.slices, whole),

@@ -61,7 +61,7 @@ def run(driver: FakeDriver, course: Course) -> Session:
 
 def test_modes_take_turns_and_each_turn_the_other_way_round_with_keys_of_their_own() -> None:
     driver = FakeDriver()
-    run(driver, Course(MODES, (10.0, 2.0), 2, planned))
+    run(driver, Course(MODES, (10.0, 2.0), 2, planned, 20.0))
     assert [(mode, count) for mode, count, _ in driver.ran] == [
         ("direct", 10),
         ("aggregated", 10),
@@ -76,7 +76,7 @@ def test_modes_take_turns_and_each_turn_the_other_way_round_with_keys_of_their_o
 
 
 def test_parts_of_one_mode_and_rate_are_one_measurement() -> None:
-    found = priced(run(FakeDriver(), Course(MODES, (2.0, 10.0), 2, planned)).measurements(), list_prices())
+    found = priced(run(FakeDriver(), Course(MODES, (2.0, 10.0), 2, planned, 20.0)).measurements(), list_prices())
     assert [(one.rate, one.mode, one.requests, one.slices) for one in found] == [
         (2.0, "direct", 4, 2),
         (2.0, "aggregated", 4, 2),
@@ -88,6 +88,6 @@ def test_parts_of_one_mode_and_rate_are_one_measurement() -> None:
 
 
 def test_when_it_is_stopped_what_was_measured_stays() -> None:
-    found = run(FakeDriver(stops_after=3), Course(MODES, (10.0,), 2, planned)).measurements()
+    found = run(FakeDriver(stops_after=3), Course(MODES, (10.0,), 2, planned, 20.0)).measurements()
     assert [(one.mode, one.requests) for one in found] == [("direct", 10), ("aggregated", 20)]
-    assert run(FakeDriver(stops_after=0), Course(MODES, (10.0,), 2, planned)).measurements() == []
+    assert run(FakeDriver(stops_after=0), Course(MODES, (10.0,), 2, planned, 20.0)).measurements() == []
