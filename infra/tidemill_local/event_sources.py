@@ -16,8 +16,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.event_source import EventSource, destination, parse, through_lambda
-from tidemill_local.hooks.mapping_api import OPTIONS, is_stream
+from tidemill_local.event_source import Counts, EventSource, destination, parse, through_lambda
+from tidemill_local.event_source.config import EVENT_COUNT
+from tidemill_local.files import write_whole
+from tidemill_local.hooks.mapping_api import OPTIONS, RESULT, is_stream
 
 LOOK_SECONDS = 1.0
 
@@ -41,6 +43,8 @@ class EventSources:
         self._folder = folder
         self._heard = heard
         self._running: dict[str, tuple[Mapping[str, Any], EventSource]] = {}
+        self._told: dict[str, Counts] = {}
+        """Of each mapping, what was told of it: its last result, and its metrics."""
         self._ending: dict[str, EventSource] = {}
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="event-sources", daemon=True)
@@ -87,6 +91,25 @@ class EventSources:
             if mapping_id not in self._running and mapping_id not in self._ending:
                 self._begin(mapping)
 
+        for mapping_id, (settings, source) in list(self._running.items()):
+            self._tell(mapping_id, settings, source.counts)
+
+    def _tell(self, mapping_id: str, settings: Mapping[str, Any], counts: Counts) -> None:
+        """Have Lambda's API say how the last batch went, and CloudWatch how many events there were if asked to."""
+        before = self._told.get(mapping_id, Counts())
+        if counts == before:
+            return
+        if counts.last_result != before.last_result:
+            write_whole(self._folder / f"{mapping_id}{RESULT}", counts.last_result.encode())
+        if (settings.get("MetricsConfig") or {}).get("Metrics") == EVENT_COUNT:
+            dimensions = [{"Name": "EventSourceMappingUUID", "Value": mapping_id}]
+            data = [
+                {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": "Count"}
+                for name, value in event_counts(counts, before).items()
+            ]
+            self._clients.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=data)
+        self._told[mapping_id] = counts
+
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         for page in self._clients.client("lambda").get_paginator("list_event_source_mappings").paginate():
             yield from (one for one in page["EventSourceMappings"] if is_stream(one["EventSourceArn"]))
@@ -107,6 +130,7 @@ class EventSources:
             checkpoints=self._folder / f"{mapping_id}.json",
         )
         self._running[mapping_id] = settings, source
+        self._told.pop(mapping_id, None)
         source.start()
 
     def _role(self, function_arn: str) -> str:
@@ -117,6 +141,17 @@ class EventSources:
         """Have it end, without waiting for its invocations: one that hangs must not hold up the others."""
         self._ending[mapping_id] = self._running.pop(mapping_id)[1]
         self._ending[mapping_id].stop(0.0)
+
+
+def event_counts(now: Counts, before: Counts) -> dict[str, int]:
+    """The metrics of a mapping's events since `before`, as far as it counts them."""
+    done, filtered = now.records - before.records, now.filtered - before.filtered
+    return {
+        "PolledEventCount": done,
+        "FilteredOutEventCount": filtered,
+        "InvokedEventCount": done - filtered,
+        "DroppedEventCount": now.discarded - before.discarded,
+    }
 
 
 def _settings(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

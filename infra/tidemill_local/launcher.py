@@ -41,6 +41,9 @@ ConditionsMet: TypeAlias = "Callable[[dict[str, dict[str, Any]], Any], bool]"
 
 ServiceContext: TypeAlias = "Callable[[bytes], dict[str, Any]]"
 
+CHECKPOINTS = "checkpoints"
+"""The folder of what is kept of mappings, below what keeps the emulator's own."""
+
 IDENTITY = "cognito-identity.amazonaws.com:sub"
 """The condition key, and policy variable, of who signed in through an identity pool."""
 
@@ -64,7 +67,7 @@ def main(arguments: list[str]) -> None:
     Groups(folder).register(os.getpgrp())
     state = os.environ.pop(durability.VARIABLE, None)
     os.environ.update(settings(port, folder) | (durability.settings(Path(state)) if state else {}))
-    asyncio.run(_serve(descriptors, Path(state) if state else None))
+    asyncio.run(_serve(descriptors, folder, Path(state) if state else None))
 
 
 def settings(port: int, folder: Path) -> dict[str, str]:
@@ -88,13 +91,14 @@ def settings(port: int, folder: Path) -> dict[str, str]:
     }
 
 
-async def _serve(descriptors: list[str], state: Path | None) -> None:
+async def _serve(descriptors: list[str], folder: Path, state: Path | None) -> None:
     # Imported late: the emulator reads its environment as it is imported.
     import hypercorn.asyncio
     from hypercorn.config import Config
     from ministack.app import app
 
     improve()
+    show_results((state or folder) / CHECKPOINTS)
     if state:
         keep(state)
     speak_cbor()  # around what keeps the state, whose journal is of calls in JSON
@@ -176,22 +180,34 @@ def speak_cbor() -> None:
     app._dispatch_service_request = cbor.speaking(app._dispatch_service_request)
 
 
+def show_results(folder: Path) -> None:
+    """Have Lambda's API say of each mapping how its last batch went, which who runs it keeps in that folder."""
+    from ministack.services import lambda_svc
+
+    _check(lambda_svc, "_esm_response")
+    lambda_svc._esm_response = mapping_api.with_result(lambda_svc._esm_response, folder)
+
+
 def host_mappings() -> None:
     """Have event source mappings of streams kept as AWS keeps them, and run by none but the platform."""
     from ministack.services import dynamodb_streams, kinesis, lambda_svc
     from ministack.services.cloudformation import provisioners
 
     _check(lambda_svc, "_create_esm", "_update_esm", "_esms", "_poll_kinesis", "_poll_dynamodb_streams")
-    _check(kinesis, "_resolve_stream_by_arn")
+    _check(kinesis, "_resolve_stream_by_arn", "_consumer_from_arn")
     _check(dynamodb_streams, "_describe_stream")
     _check(provisioners, "_RESOURCE_HANDLERS", "_lambda_esm_attrs", "_lambda_esm_create")
 
     def exists(arn: str) -> bool:
+        if "/consumer/" in arn:
+            return kinesis._consumer_from_arn(arn) is not None
         if arn.startswith("arn:aws:kinesis:"):
             return kinesis._resolve_stream_by_arn(arn) is not None
         status: int = dynamodb_streams._describe_stream({"StreamArn": arn})[0]
         return status == 200
 
+    _check(lambda_svc, "_kinesis_stream_name_from_arn_spec")
+    lambda_svc._kinesis_stream_name_from_arn_spec = mapping_api.naming(lambda_svc._kinesis_stream_name_from_arn_spec)
     lambda_svc._create_esm = mapping_api.creating(lambda_svc._create_esm, lambda_svc._esms, exists)
     lambda_svc._update_esm = mapping_api.updating(lambda_svc._update_esm, lambda_svc._esms)
     lambda_svc._poll_kinesis = lambda_svc._poll_dynamodb_streams = lambda: False

@@ -22,6 +22,10 @@ FOREVER = -1
 ROLE = "arn:aws:iam::000000000000:role/tidemill-local"
 """The role that a Kinesis event names where nobody knows the function's own."""
 
+EVENT_COUNT = ["EventCount"]
+"""The metrics that MetricsConfig may ask for:
+https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics."""
+
 MAX_FILTERS = 10
 """Five without asking, ten "if you request a quota increase"."""
 
@@ -43,6 +47,8 @@ _KNOWN = _IGNORED | {
     "DestinationConfig",
     "FilterCriteria",
     "FunctionResponseTypes",
+    "KMSKeyArn",
+    "MetricsConfig",
     "StartingPosition",
     "StartingPositionTimestamp",
 }
@@ -64,7 +70,8 @@ class MappingConfig:
     """The settings of an event source mapping. The defaults are AWS's.
 
     Attributes:
-        stream_arn: a Kinesis stream, or a table's DynamoDB stream.
+        stream_arn: a Kinesis stream, one of its registered consumers, or a table's DynamoDB stream. A consumer's
+            stream is read as any, with the reads that all readers share.
         function_arn: the function, as failure messages name it.
         role_arn: the function's role, as events name it; nothing is assumed.
         uuid: the mapping's own id, as failure objects in S3 name it.
@@ -136,6 +143,11 @@ class MappingConfig:
         return self.stream_arn.split(":")[2]
 
     @property
+    def source_arn(self) -> str:
+        """What is read: the stream, of a consumer's ARN too."""
+        return self.stream_arn.partition("/consumer/")[0]
+
+    @property
     def region(self) -> str:
         """The stream's region."""
         return self.stream_arn.split(":")[3]
@@ -180,6 +192,7 @@ def parse(
     responses = properties.get("FunctionResponseTypes") or []
     if responses not in ([], ["ReportBatchItemFailures"]):
         raise InvalidMapping(f"FunctionResponseTypes: {responses!r} is not [ReportBatchItemFailures]")
+    _check_metrics(properties.get("MetricsConfig"))
     service = str(properties["EventSourceArn"]).split(":")[2]
     return MappingConfig(
         stream_arn=properties["EventSourceArn"],
@@ -194,6 +207,13 @@ def parse(
         on_failure=((properties.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination"),
         **numbers,
     )
+
+
+def _check_metrics(asked: Any) -> None:
+    """Refuse metrics that a stream's mapping does not have; whoever runs it publishes those of its events."""
+    metrics = asked.get("Metrics", []) if isinstance(asked, Mapping) else asked
+    if metrics not in (EVENT_COUNT, [], None):
+        raise InvalidMapping(f"MetricsConfig: {asked!r} is not {{'Metrics': {EVENT_COUNT}}}")
 
 
 def _integer(name: str, value: Any) -> int:

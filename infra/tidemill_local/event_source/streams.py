@@ -73,7 +73,7 @@ class KinesisStream:
 
     def __init__(self, kinesis: KinesisClient, config: MappingConfig) -> None:
         self._kinesis = kinesis
-        self._arn = config.stream_arn
+        self._arn = config.source_arn
         self._address: dict[str, Any] = {}
         """By what the stream is asked for; empty until it was found."""
         self.skew = 0.0

@@ -8,12 +8,15 @@ what AWS refuses, and have other defaults.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidemill_local.event_source.config import InvalidMapping, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
+    from pathlib import Path
 
 Properties: TypeAlias = dict[str, Any]
 
@@ -41,7 +44,39 @@ DEFAULTS: Mapping[str, Any] = {
 
 _INVALID = "InvalidParameterValueException"
 
-OPTIONS = (*DEFAULTS, "FilterCriteria", "StartingPosition", "StartingPositionTimestamp")
+OPTIONS = (
+    *DEFAULTS,
+    "FilterCriteria",
+    "KMSKeyArn",
+    "MetricsConfig",
+    "StartingPosition",
+    "StartingPositionTimestamp",
+)
+
+
+RESULT = ".result"
+"""How the name of the file ends that holds a mapping's last result; it begins with the mapping's UUID."""
+
+
+def with_result(shown: Callable[[Properties], Properties], folder: Path) -> Callable[[Properties], Properties]:
+    """A mapping as Lambda's API shows it, with how its last batch went, which who runs it keeps in that folder."""
+
+    def put_right(mapping: Properties) -> Properties:
+        found = shown(mapping)
+        with suppress(OSError):
+            found["LastProcessingResult"] = (folder / f"{mapping['UUID']}{RESULT}").read_text()
+        return found
+
+    return put_right
+
+
+def naming(name_of: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
+    """The name of the stream of an ARN that is taken apart; of a registered consumer's too."""
+
+    def put_right(spec: Any) -> str | None:
+        return name_of(replace(spec, resource=spec.resource.partition("/consumer/")[0]))
+
+    return put_right
 
 
 def is_stream(arn: str) -> bool:

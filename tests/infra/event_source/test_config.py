@@ -263,8 +263,24 @@ def test_a_tumbling_window_excludes_several_batches_at_once() -> None:
 
 
 def test_what_is_not_known_is_refused_by_name() -> None:
-    with pytest.raises(InvalidMapping, match=r"^MetricsConfig, Queues: not an option of a stream's mapping"):
-        mapping(Queues=["q"], MetricsConfig={})
+    with pytest.raises(InvalidMapping, match=r"^Queues, Topics: not an option of a stream's mapping"):
+        mapping(Queues=["q"], Topics=["t"])
+
+
+@pytest.mark.parametrize("metrics", [{"Metrics": ["EventCount"]}, {"Metrics": []}, {}, None])
+def test_metrics_of_events_may_be_asked_for(metrics: Any) -> None:
+    mapping(MetricsConfig=metrics, KMSKeyArn="arn:aws:kms:us-east-1:000000000000:key/1")
+
+
+@pytest.mark.parametrize("metrics", [{"Metrics": ["ErrorCount"]}, {"Metrics": "EventCount"}, "on"])
+def test_other_metrics_are_refused(metrics: Any) -> None:
+    with pytest.raises(InvalidMapping, match=r"^MetricsConfig: .* is not \{'Metrics': \['EventCount'\]\}"):
+        mapping(MetricsConfig=metrics)
+
+
+def test_a_consumers_stream_is_what_is_read() -> None:
+    assert mapping(EventSourceArn=f"{STREAM}/consumer/fan:1764000000").source_arn == STREAM
+    assert mapping().source_arn == STREAM
 
 
 @pytest.mark.parametrize("types", [["ReportEverything"], "ReportBatchItemFailures", ["ReportBatchItemFailures", "x"]])

@@ -9,7 +9,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_sources import EventSources
+from tidemill_local.launcher import CHECKPOINTS
 
 Becomes = Callable[[Callable[[], bool]], bool]
 Json = Any
@@ -99,11 +100,9 @@ def functions(emulator: Emulator) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def place(emulator: Emulator, functions: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(emulator: Emulator, functions: dict[str, str]) -> Iterator[Place]:
     told: list[Json] = []
-    running = EventSources(
-        emulator, tmp_path_factory.mktemp("checkpoints"), lambda answer: told.append(json.loads(answer))
-    )
+    running = EventSources(emulator, emulator.kept / CHECKPOINTS, lambda answer: told.append(json.loads(answer)))
     running.start()
     yield Place(emulator, running, functions, told)
     running.stop()
@@ -611,3 +610,64 @@ def test_an_update_of_the_template_that_is_out_of_range_changes_nothing(
     updated = stack({**base, "BatchSize": 10_001, "Enabled": False}, update=True)
     assert updated["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert place.client("lambda").get_event_source_mapping(UUID=mapping)["BatchSize"] == 5
+
+
+def test_a_mapping_of_a_registered_consumer_is_run(
+    place: Place, create: Callable[..., Json], stream: str, put: Callable[..., list[str]], becomes: Becomes
+) -> None:
+    made = place.client("kinesis").register_stream_consumer(StreamARN=stream, ConsumerName="fan")["Consumer"]
+    put(0, 1)
+    mapping = create(EventSourceArn=made["ConsumerARN"])
+    assert becomes(lambda: place.batches("one", made["ConsumerARN"]) == [[0, 1]])
+    place.client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+
+
+def test_one_of_a_consumer_that_is_not_there_is_refused(create: Callable[..., Json], stream: str) -> None:
+    arn = f"{stream}/consumer/fan:1764000000"
+    assert refusal(lambda: create(EventSourceArn=arn)) == (
+        400,
+        "InvalidParameterValueException",
+        f"Stream not found: {arn}",
+    )
+
+
+def test_metrics_and_key_are_echoed_and_the_metrics_published(
+    place: Place, create: Callable[..., Json], put: Callable[..., list[str]], becomes: Becomes
+) -> None:
+    key, metrics = "arn:aws:kms:us-east-1:000000000000:key/1", {"Metrics": ["EventCount"]}
+    put(0, 1)
+    mapping = create(MetricsConfig=metrics, KMSKeyArn=key)
+    shown = place.client("lambda").get_event_source_mapping(UUID=mapping["UUID"])
+    assert [(one["MetricsConfig"], one["KMSKeyArn"]) for one in (mapping, shown)] == [(metrics, key)] * 2
+    dimensions = [{"Name": "EventSourceMappingUUID", "Value": mapping["UUID"]}]
+    now = datetime.now(UTC)
+
+    def invoked() -> float:
+        points = place.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName="InvokedEventCount",
+            Dimensions=dimensions,
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=7200,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in points))
+
+    assert becomes(lambda: invoked() == 2)
+
+
+@pytest.mark.parametrize(("function", "result"), [("one", "OK"), ("failing", "PROBLEM: Function call failed")])
+def test_the_last_result_is_told(
+    place: Place,
+    create: Callable[..., Json],
+    put: Callable[..., list[str]],
+    becomes: Becomes,
+    function: str,
+    result: str,
+) -> None:
+    mapping = create(function)
+    assert mapping["LastProcessingResult"] == "No records processed"
+    put(0)
+    functions = place.client("lambda")
+    assert becomes(lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["LastProcessingResult"] == result)
