@@ -44,9 +44,7 @@ def told(log: Log, found: Surveyed, seconds: float | None) -> Iterator[str]:
         f"{found.keys.count:,} keys; the most popular has {100 * found.keys.hottest:.2g}% of the requests, as by "
         f"Zipf's law with {found.keys.skew:g}; {clients}."
     )
-    unreadable = f"{log.unreadable:,} lines are not readable"
-    yield f"{unreadable}, such as:" if log.unreadable else "Every line is readable."
-    yield from (f"  {line}" for line in lines_of(log))
+    yield from _unreadable(log) if log.unreadable else ("Every line is readable.",)
     if log.without:
         yield f"{len(log.without):,} files of the folder hold no request, such as {log.without[0].name}."
 
@@ -71,8 +69,7 @@ def excerpted(log: Log, found: Surveyed, speed: float) -> Iterator[str]:
     if traffic.seconds - last > SILENCE * traffic.seconds:
         yield f"the last of them comes after {_long(last)}; the silence after it is paid for as well"
     if log.unreadable:
-        yield f"{log.unreadable:,} lines are not readable, such as:"
-        yield from (f"  {line}" for line in lines_of(log))
+        yield from _unreadable(log)
 
 
 def as_json(log: Log, found: Surveyed) -> dict[str, Any]:
@@ -102,6 +99,11 @@ def as_json(log: Log, found: Surveyed) -> dict[str, Any]:
 def hour_of(found: Surveyed, number: int) -> str:
     """When an hour of a log began."""
     return _moment(found.begin + 3600 * number * found.speed)[:16].replace("T", " ")
+
+
+def _unreadable(log: Log) -> Iterator[str]:
+    yield "1 line is not readable:" if log.unreadable == 1 else f"{log.unreadable:,} lines are not readable, such as:"
+    yield from (f"  {line}" for line in lines_of(log))
 
 
 def _sampled(found: Surveyed, seconds: float | None) -> Iterator[str]:

@@ -272,7 +272,7 @@ def test_an_excerpt_and_unreadable_lines_are_told(tmp_path: Path, capsys: pytest
     assert told[0].endswith("300 requests, 5 minutes from 2023-11-14T22:13:20Z on.")
     assert told[1] == "Only the first 30 seconds at 10 times its speed, 5 minutes of it were read."
     assert told[-3].endswith("no clients told apart.")
-    assert told[-2:] == ["1 lines are not readable, such as:", "  line 1 is not readable: not an object of JSON"]
+    assert told[-2:] == ["1 line is not readable:", "  line 1 is not readable: not an object of JSON"]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tidemill_cli import cost
 from tidemill_load.logs import Columns, Fields, Log, TraceError, read_log
 from tidemill_load.logs.columns import together
+from tidemill_load.logs.detect import recognise
 
 HASH = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
 
@@ -226,3 +231,36 @@ def test_bad_rows_of_csv_are_counted(tmp_path: Path) -> None:
 def test_a_field_that_no_line_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"a\.log holds no request in JSON or CSV with such fields"):
         log(tmp_path, NDJSON, Fields("when", "item"))
+
+
+@pytest.mark.parametrize("text", [text for text, _ in EXPECTED.values()], ids=EXPECTED)
+def test_the_cost_of_each_format_is_answered(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.log").write_text(text)
+    parser = argparse.ArgumentParser()
+    cost.add_arguments(parser)
+    assert cost.run(parser.parse_args(["--trace", str(tmp_path)])) == 0
+    shown = capsys.readouterr().out
+    assert f": {len(only(read_log([tmp_path])))} requests, " in shown
+    assert "Every line is readable." in shown
+    assert "Direct is cheaper here" in shown
+
+
+READERS = {name: text.encode() for name, (text, _) in EXPECTED.items()} | {
+    "own": NDJSON.encode(),
+    "csv": b"at,item\n1,a\n",
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(st.lists(st.binary(max_size=80), max_size=8))
+def test_no_bytes_break_a_reader_and_each_line_is_a_request_or_told(name: str, lines: list[bytes]) -> None:
+    fields = Fields("at", "item") if name in ("own", "csv") else None
+    reader = recognise(READERS[name], fields)
+    assert reader
+    junk = b"".join(line.replace(b"\n", b"").replace(b'"', b"").replace(b"\r", b"") + b"\n" for line in lines)
+    columns, bad = reader.read(READERS[name] + junk)
+    whole, none = recognise(READERS[name], fields).read(READERS[name])  # type: ignore[union-attr] # as above
+    assert not none
+    passed_over = sum(not line.strip() or line.startswith(b"#") for line in junk.split(b"\n"))
+    assert len(whole) <= len(columns) <= len(whole) + len(lines)
+    assert len(columns) - len(whole) + len(bad) >= len(lines) - passed_over - junk.count(b"\x0b") - junk.count(b"\x0c")
