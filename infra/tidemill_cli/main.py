@@ -61,7 +61,7 @@ def _run(argv: list[str]) -> int:
         package = (error.name or "tidemill").partition(".")[0]
         if package.startswith("tidemill"):
             raise
-        print(f"tidemill {argv[0]} needs {package}: pip install 'tidemill[local]'", file=sys.stderr)
+        print(f"tidemill {argv[0]} needs {package}: pip install '.[local]' in the project's folder", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever read has gone; Python would complain once more when it flushes at exit.

@@ -75,7 +75,7 @@ def test_a_command_that_is_none_is_told_which_there_are() -> None:
 def test_what_is_not_installed_is_told_with_the_remedy(command: str, package: str) -> None:
     done = run_main(f"sys.modules[{package!r}] = None", command)
     assert done.returncode == 1
-    assert done.stderr == f"tidemill {command} needs {package}: pip install 'tidemill[local]'\n"
+    assert done.stderr == f"tidemill {command} needs {package}: pip install '.[local]' in the project's folder\n"
 
 
 def test_a_module_of_its_own_that_is_missing_is_a_bug() -> None:
