@@ -11,6 +11,7 @@ from tidemill.buffer import Refused
 from tidemill.failures import (
     REMEDIES,
     GivenUp,
+    Left,
     Misconfigured,
     NotAccepted,
     OutcomeUnknown,
@@ -74,3 +75,18 @@ def test_what_is_not_answered_names_the_likely_causes(is_stored: bool, hears: bo
 def test_a_setting_that_cannot_work_names_itself_and_the_remedy() -> None:
     problem = Misconfigured("region", "there is none", "set AWS_REGION")
     assert (str(problem), problem.field) == ("region: there is none; set AWS_REGION", "region")
+
+
+@pytest.mark.parametrize(
+    ("kept", "then"),
+    [
+        (0, "raise close_timeout, or give the producer a spool that keeps them for the next"),
+        (2, "2 of them stay in the spool for the next producer"),
+        (3, "they stay in the spool for the next producer"),
+    ],
+)
+def test_what_is_left_at_the_end_is_told_with_what_becomes_of_it(kept: int, then: str) -> None:
+    assert str(Left(3, 1, kept)) == (
+        "3 requests were not acknowledged when the producer was to end: "
+        f"2 were not sent, 1 may be on the stream; {then}"
+    )

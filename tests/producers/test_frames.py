@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tidemill.frames import (
     Frame,
     Gap,
     Head,
+    frame_at,
     read,
     settled_in,
     to_frame,
@@ -89,3 +91,9 @@ def test_numbers_are_named_whatever_they_are(numbers: set[int]) -> None:
 
 def test_neighbours_take_a_byte_each() -> None:
     assert len(to_settled(range(1_000_000, 1_001_000))) < 1_100
+
+
+@pytest.mark.parametrize("kind", [0, 1, 3, 4, 255])
+def test_a_frame_of_no_known_kind_is_none(kind: int) -> None:
+    found = frame_at(to_frame(kind, 1, 2, b"x", 7), 0, 7)
+    assert (found is not None) == (HEAD <= kind <= SETTLED)

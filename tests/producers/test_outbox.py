@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from tidemill.buffer import CALL_RECORDS, Acknowledged, Call, Outcome, Record, Refused
 from tidemill.kpl import unpack
 from tidemill.lane import lane_of
-from tidemill.outbox import FIRST_BACKOFF, LONGEST_BACKOFF, Outbox, backoff
+from tidemill.outbox import FIRST_BACKOFF, LONGEST_BACKOFF, Outbox, Stats, backoff
 from tidemill.request import Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 
@@ -636,3 +637,45 @@ def test_pending_bytes_are_the_records_bytes() -> None:
 def test_arguments_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         made(**options)
+
+
+def test_a_new_outbox_has_done_nothing() -> None:
+    assert made().stats(5.0) == Stats()
+    assert not any(asdict(Stats()).values())
+
+
+def test_once_the_endpoint_has_answered_calls_leave_side_by_side_again() -> None:
+    outbox = made(lanes=2, linger=0.0)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    send(outbox, one)
+    outbox.failed(call_at(outbox, 0.0), LOST, 0.0)
+    outbox.acknowledged(call_at(outbox, 60.0), [STORED], 60.0)
+    for key in (one, other):
+        send(outbox, key, 60.0)
+        call_at(outbox, 60.0)  # the first is on its way still
+
+
+def test_what_stands_in_a_full_call_is_not_dropped() -> None:
+    outbox = made(lanes=1024, linger=0.0)
+    records = [send(outbox, key) for key in keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024)]
+    outbox.flush(0.0)
+    assert outbox.drop_oldest()
+    assert not outbox.drop_oldest()
+    (dropped,) = [record for record in records if record.outcome]
+    assert dropped.outcome == Refused("Dropped", "newer requests needed its room", again=False)
+    leaving = call_at(outbox, 0.0).records
+    assert {id(record) for record in [dropped, *leaving]} == {id(record) for record in records}
+
+
+def test_what_is_on_its_way_or_was_and_has_no_answer_may_be_stored() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    assert outbox.doubtful == 0
+    send(outbox, "a")
+    assert outbox.doubtful == 0
+    outbox.failed(call_at(outbox, 0.0), LOST, 0.0)
+    send(outbox, "b")
+    assert outbox.doubtful == 1
+    again = call_at(outbox, 60.0)
+    assert outbox.doubtful == 1
+    outbox.acknowledged(again, [STORED], 60.0)
+    assert outbox.doubtful == 0

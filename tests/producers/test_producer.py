@@ -484,7 +484,9 @@ def test_its_own_client_goes_where_the_environment_says_and_does_not_retry(
     with Producer("stream", check=False) as producer:
         kinesis = producer._wire.kinesis
         assert kinesis.meta.endpoint_url == "http://localhost:4566"
-        assert cast("Any", kinesis.meta.config).retries["total_max_attempts"] == 1
+        config = cast("Any", kinesis.meta.config)
+        assert config.retries["total_max_attempts"] == 1
+        assert config.tcp_keepalive  # connections outlive the idle times of what lies between
 
 
 def test_a_request_ends_when_its_time_is_over_and_the_others_go() -> None:

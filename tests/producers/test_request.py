@@ -312,3 +312,7 @@ def test_one_that_is_odd_is_left_to_be_read_alone(odd: list[bytes]) -> None:
     assert decode_all([usual]) is not None
     assert decode_all([usual, *odd]) is None
     assert decode_all([*odd, usual]) is None
+
+
+def test_a_request_may_have_256_kib() -> None:
+    assert MAX_REQUEST_BYTES == 262_144

@@ -144,6 +144,16 @@ def test_a_client_that_retries_by_itself_may_have_stored_it_before(usual: Any) -
         assert len(there.calls) == 2
 
 
+def test_what_it_is_refused_then_entry_by_entry_may_be_stored_too(usual: Any) -> None:
+    entry = {"ErrorCode": "AccessDeniedException", "ErrorMessage": "no"}
+    with service(raw(http(b"", 503)), says({"FailedRecordCount": 1, "Records": [entry]}, 200)) as there:
+        with Producer("stream", kinesis=usual(there, 2), check=False, linger=0) as producer:
+            handle = producer.send("c", key="k")
+            with pytest.raises(OutcomeUnknown, match="AccessDenied"):
+                handle.result(PATIENCE)
+        assert len(there.calls) == 2
+
+
 def test_two_producers_of_one_client_count_for_themselves(usual: Any) -> None:
     no = says({"__type": "AccessDeniedException", "message": "no"}, 400)
     with service(no, no) as there:

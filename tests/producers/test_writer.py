@@ -170,3 +170,14 @@ def test_an_id_of_no_time_is_refused(clock: Any) -> None:
             written(writer, clock)
     with pytest.raises(UnsendableRequest, match="at: use milliseconds since 1970"):
         written(writer, 10**5_000)
+
+
+def test_ids_of_a_millisecond_keep_their_length_and_rise_whatever_chance_gives() -> None:
+    class Highest:
+        def getrandbits(self, k: int, /) -> int:
+            return (1 << k) - 1
+
+    writer = Writer("w", Highest())
+    ids = [written(writer, 5)[0] for _ in range(3)]
+    assert ids == sorted(set(ids))
+    assert {len(one) for one in ids} == {36}

@@ -151,6 +151,7 @@ def test_marks_go_when_there_is_no_room_and_are_counted() -> None:
     marks = {f"{n:0200}": Mark(Position(SEQUENCE, 0), float(n), Position(SEQUENCE, 0)) for n in range(90)}
     kept = fitting_marks(marks)
     assert list(kept) == [f"{n:0200}" for n in range(90)][-len(kept) :]
+    assert MAX_MARK_BYTES == 24_576
     assert len(kept) == MAX_MARK_BYTES // (200 + 176)
     few = dict(list(marks.items())[:FEW_MARKS])
     assert fitting_marks(few) == few

@@ -237,6 +237,7 @@ def test_a_long_reason_is_cut(cmd: str) -> None:
     (write,) = plan([arrival(1, cmd)], {}, rules, DAY).writes
     error = write.receipts[0].reply.error
     assert error is not None
+    assert MAX_REASON == 1_000
     assert len(error) == MAX_REASON if cmd == "balk" else MAX_SAID < len(error) < MAX_REASON
     assert error.endswith("xxx" if cmd == "balk" else ", in shout)")
     assert "?xxx" in error

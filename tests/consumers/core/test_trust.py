@@ -375,3 +375,9 @@ def test_nobody_else_redrives(replayed: Request) -> None:
     assert problem(replayed) == NOT_SEALED
     if replayed.sig:
         assert problem(replayed, seals=None) == NO_SECRET
+
+
+def test_a_seal_is_the_same_for_ever() -> None:
+    """What was sealed before an update is on the stream, and in the quarantine, after it."""
+    seal = "SLIkP5Pnxse8XLLv9Sij5srhBcAynB28kh6zlnK_2cirh5z2ieL5kJRlhPVgzXgatb2vVDavtE8kMCaoinlpQw"
+    assert SEALS.seal(EMITTED).sig == seal
