@@ -50,7 +50,9 @@ class Clock(dict[bytes, float]):
 
 def fractions(texts: Sequence[bytes]) -> Times:
     """What stands behind the seconds, such as ".186641", or nothing."""
-    return np.fromiter((float(text or b"0") for text in texts), np.float64, len(texts))
+    if b"" in texts:
+        texts = [text or b"0" for text in texts]
+    return np.fromiter(map(float, texts), np.float64, len(texts))
 
 
 def access_log_time(text: str) -> float:
