@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, get_args
 
 from tidemill_cli.bench_table import show
 from tidemill_cli.result_file import check_writable, write_result
+from tidemill_cli.showing import printable
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of, named
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.assumptions import MAX_WINDOW
@@ -141,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
         Misused,
         OSError,
     ) as error:
-        print(f"tidemill bench: {error}", file=sys.stderr)
+        print(f"tidemill bench: {printable(str(error))}", file=sys.stderr)
         return 1
     return _judge(result, args)
 

@@ -121,7 +121,8 @@ def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
     if args.json is not None:
         _write_json(limited, args.json)
     if args.format == "csv":
-        sys.stdout.write(limited.to_csv(index=False))
+        text = limited.to_csv(index=False)
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         return
     shown = limited if args.limit is not None else limited.head(ROWS_SHOWN)
     out = console()

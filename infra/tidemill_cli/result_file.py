@@ -5,6 +5,7 @@ Room: command line.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ def check_writable(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise NotADirectoryError(f"{path}: there is no such folder to write to")
     try:
+        _refuse_link(path)
         if path.exists():
             path.open("ab").close()
         else:
@@ -32,8 +34,7 @@ def write_result(path: Path, text: str) -> None:
     Raises:
         NotWritten: it cannot be; names the file, and why.
     """
-    with _naming(path):
-        path.write_text(text, encoding="utf-8")
+    _write(path, text, 0o666)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -42,10 +43,27 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         NotWritten: it cannot be; names the file, and why.
     """
+    _write(path, text, 0o600)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    # Whoever may write to the folder could have put a link there, onto a file of the one who writes.
+    link = 0 if _is_device(path) else getattr(os, "O_NOFOLLOW", 0)
     with _naming(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - made for its owner only
+        _refuse_link(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | link, mode)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - made with that mode, behind no link
             file.write(text)
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink() and not _is_device(path):
+        raise OSError(errno.ELOOP, f"it is a link to {path.readlink()}; name the file itself")
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is one of the system's own, such as /dev/stdout, which is a link."""
+    return Path("/dev") in path.parents
 
 
 def _naming(path: Path) -> AbstractContextManager[None]:

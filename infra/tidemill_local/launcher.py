@@ -280,6 +280,8 @@ def _call_streams(kinesis: Any) -> None:
     resolve = kinesis._resolve_stream
     calls = stream_calls.StreamCalls(resolve, kinesis._streams, kinesis._consumers)
     kinesis.handle_request = calls.answering(kinesis.handle_request)
+    _check(kinesis, "_build_shards")
+    kinesis._build_shards = stream_calls.bounded(kinesis._build_shards)
     kinesis._create_stream = stream_calls.with_mode(kinesis._create_stream)
     put_record = stream_calls.with_large(kinesis._put_record, resolve)
     put_records = stream_calls.with_large(kinesis._put_records, resolve)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -88,7 +88,7 @@ def read_prices(path: Path) -> Prices:
 def _parse(text: str, base: Prices | None, name: str) -> Prices:
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, or tables as deep
         raise PriceError(f"{name} is not TOML: {error}") from None
     date, region = tables.pop("date", None), tables.pop("region", base.region if base else None)
     if date is None:
@@ -98,7 +98,7 @@ def _parse(text: str, base: Prices | None, name: str) -> Prices:
         if base and key not in base.items:
             raise PriceError(f"{name}: {_unknown(key, base.items)}")
         items[key] = _price(table, items.get(key), f"{name}: [{key}]")
-    return Prices(str(date), str(region), MappingProxyType(items))
+    return Prices(_line(date, f"{name}: date"), _line(region, f"{name}: region"), MappingProxyType(items))
 
 
 def _unknown(key: str, known: Mapping[str, Price]) -> str:
@@ -118,10 +118,23 @@ def _price(table: object, before: Price | None, where: str) -> Price:
     if not per:
         raise PriceError(f"{where} per is 0; say how many the dollars are for")
     dollars = _number(found["dollars"], f"{where} dollars")
-    return Price(str(found["service"]), str(found["unit"]), dollars, per, str(found["source"]))
+    service, unit, source = (_line(found[field], f"{where} {field}") for field in ("service", "unit", "source"))
+    return Price(service, unit, dollars, per, source)
+
+
+def _line(value: object, where: str) -> str:
+    """A text that is shown: one that steers a terminal is refused."""
+    text = value if isinstance(value, str) else str(value)
+    if not text.isprintable():
+        raise PriceError(f"{where} is {text!a:.80}; it should be a line of text")
+    return text
 
 
 def _number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise PriceError(f"{where} is {value!r}; it should be a number, 0 or more")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else nan
+    except OverflowError:
+        number = nan
+    if not isfinite(number) or number < 0:
+        raise PriceError(f"{where} is {value!r:.80}; it should be a number, 0 or more")
+    return number

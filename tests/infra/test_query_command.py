@@ -94,6 +94,18 @@ def test_csv_is_whole_and_nothing_else(archive: Path, capsys: pytest.CaptureFixt
     assert lines[0] == {"key": "content/000", "views": "1", "likes": "0", "viewers": "0"}
 
 
+def test_csv_on_a_terminal_does_not_steer_it(
+    archive: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("unreadable", "--archive", archive, "--format", "csv") == 0
+    assert "\x1b[2J" in capsys.readouterr().out  # as it is, into a file or a pipe
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("unreadable", "--archive", archive, "--format", "csv") == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\\x1b[2J" in shown
+
+
 def test_sql_is_answered_and_json_has_typed_records(archive: Path, tmp_path: Path) -> None:
     out, sql = tmp_path / "out.json", "SELECT count(*) AS n, min(sent_at) AS first, NULL AS gap FROM requests"
     assert run("--sql", sql, "--archive", archive, "--json", out) == 0

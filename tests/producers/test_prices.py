@@ -74,6 +74,12 @@ def test_a_users_price_takes_the_place_of_one_and_says_where_it_is_from(tmp_path
         ("date = 2026-10-01\n[shard_hours]\ndollars = 1\nper = 0", "per is 0; say how many the dollars are for"),
         ("date = 2026-10-01\n[shard_hours]\ndollar = 1", "has dollar; a price has service, unit, dollars, per, source"),
         ("date = 2026-10-01\nshard_hours = 1", "[shard_hours] should be a table"),
+        ("date = 2026-10-01\n[" + ".".join("a" * 5_000) + "]", "own.toml"),
+        ("date = 2026-10-01\na = " + "[" * 5_000, "is not TOML"),
+        ("date = 2026-10-01\n[shard_hours]\ndollars = " + "9" * 5_000, "own.toml"),
+        ("date = 2026-10-01\n[shard_hours]\ndollars = " + "9" * 400, "should be a number, 0 or more"),
+        ('date = 2026-10-01\nregion = "\\u001b[2J"', r"region is '\x1b[2J'; it should be a line of text"),
+        ('date = 2026-10-01\n[shard_hours]\ndollars = 1\nsource = "\\u001b[2J"', "source is"),
     ],
 )
 def test_what_is_no_price_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:

@@ -35,6 +35,10 @@ PREFIX = "quarantine/"
 """Where the objects lie in the bucket."""
 
 
+END_OF_TIME = 253_402_300_800
+"""The year 10000, in seconds since 1970: later times have no date."""
+
+
 class Kept(msgspec.Struct, frozen=True):
     """What is kept of a request, as JSON; `payload` is base64 there.
 
@@ -185,6 +189,8 @@ def read(stored: bytes) -> Kept:
     try:
         kept = _kept_decoder.decode(stored)
         int(kept.sequence)
+        if not 0 <= kept.arrived < END_OF_TIME:
+            raise ValueError("it arrived at no time")
         if not kept.all_parts:
             raise ValueError("it has no parts")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, IndexError) as error:

@@ -247,12 +247,19 @@ def _lean(found: Found) -> Found:
     return replace(found, kept=kept)
 
 
+def _put(stored: bytes, seals: Seals | None, put: Put) -> Wait:
+    """Put back what the object holds now; somebody may have written another in its place since it was found."""
+    try:
+        return put(redriven(read(stored), seals))
+    except RefusedRequest as error:
+        problem = str(error)
+        return lambda: problem
+
+
 def _redrive(objects: Objects, keys: Sequence[str], put: Put) -> Iterator[Redriven]:
     # Read now and not before: meanwhile somebody else may have put it back.
     bodies = zip(keys, objects.map(objects.read, keys), strict=True)
-    waits = [
-        (key, put(redriven(read(stored), objects.seals)) if stored is not None else None) for key, stored in bodies
-    ]
+    waits = [(key, _put(stored, objects.seals, put) if stored is not None else None) for key, stored in bodies]
     stored_keys: list[str] = []
     for key, wait in waits:
         if wait is None:

@@ -30,6 +30,10 @@ ON_DEMAND_SHARDS = 4
 MODES = ("PROVISIONED", "ON_DEMAND")
 LEAST_HOURS, MOST_HOURS = 24, 8_760
 LEAST_RECORD_KIB, MOST_RECORD_KIB = 1_024, 10_240
+MOST_SHARDS = 20_000
+"""What AWS opens without being asked, in the largest regions:
+https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
+
 SHARD_LIMIT, ON_DEMAND_LIMIT = 500, 50
 
 _LARGE = LEAST_RECORD_KIB * 1024 * 4 // 3
@@ -48,9 +52,23 @@ def with_mode(create_stream: Handler) -> Handler:
         count = request.get("ShardCount")
         if mode == "ON_DEMAND":
             count = count or ON_DEMAND_SHARDS
+        if isinstance(count, int) and count > MOST_SHARDS:
+            limit = f"This request would exceed the shard limit of {MOST_SHARDS} for this account and region."
+            return Refused("LimitExceededException", limit).answer()
         return create_stream({**request, **({} if count is None else {"ShardCount": count})})
 
     return create
+
+
+def bounded(build: Callable[..., Any]) -> Callable[..., Any]:
+    """The emulator's making of a stream's shards, which a stack's ShardCount goes to as it is."""
+
+    def put_right(count: int, *rest: Any) -> Any:
+        if count > MOST_SHARDS:
+            raise ValueError(f"ShardCount is {count}, and a stream has {MOST_SHARDS} shards at most")
+        return build(count, *rest)
+
+    return put_right
 
 
 def check_record(stream: Stream, record: Mapping[str, Any], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +121,38 @@ def test_what_cannot_be_redriven_is_found_with_the_reason(
     assert "not an object of the quarantine" in (notes.problem or "")
     assert bytes_.problem == "no request: not UTF-8"
     assert ids(found_in(objects, Wanted(reason="UTF-8"))) == [None]
+
+
+@pytest.mark.parametrize("arrived", [1e300, -1.0, 253_402_300_800.0])
+def test_an_object_that_arrived_at_no_time_is_found_with_the_reason(
+    store: Callable[..., Objects], emulator: Emulator, bucket: str, arrived: float
+) -> None:
+    objects = store(poison(1))
+    body = json.loads(body_of(emulator, bucket)) | {"arrived": arrived}
+    emulator.client("s3").put_object(Bucket=bucket, Key="quarantine/dt=2026-01-01/hostile", Body=json.dumps(body))
+    problems = [one.problem for one in found_in(objects)]
+    assert sorted(problem or "" for problem in problems) == [
+        "",
+        "not an object of the quarantine: it arrived at no time",
+    ]
+
+
+def test_an_object_that_was_replaced_since_it_was_found_stays_and_the_others_go(
+    store: Callable[..., Objects], emulator: Emulator, bucket: str
+) -> None:
+    objects = store(poison(1, key="a"), poison(2, key="b"))
+    found = found_in(objects)
+    emulator.client("s3").put_object(Bucket=bucket, Key=found[0].object_key, Body=b"[" * 100_000)
+    became = {one.object_key: one.outcome for one in redrive(objects, found, Stream().put)}
+    assert became == {found[0].object_key: "failed", found[1].object_key: "redriven"}
+
+
+def body_of(emulator: Emulator, bucket: str) -> bytes:
+    """The bucket's only object."""
+    s3 = emulator.client("s3")
+    (entry,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    body: bytes = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+    return body
 
 
 def test_a_records_parts_are_found_by_each_of_them_and_counted(store: Callable[..., Objects]) -> None:

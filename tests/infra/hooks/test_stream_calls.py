@@ -52,6 +52,11 @@ def test_a_stream_on_demand_opens_four_shards(kinesis: Any) -> None:
         kinesis.delete_stream(StreamName="on-demand")
 
 
+def test_more_shards_than_any_stream_has_are_refused(kinesis: Any) -> None:
+    many = 99_999_999
+    assert refusal(lambda: kinesis.create_stream(StreamName="many", ShardCount=many)) == "LimitExceededException"
+
+
 def test_limits_count_the_open_shards(kinesis: Any, name: str) -> None:
     before = kinesis.describe_limits()["OpenShardCount"]
     kinesis.split_shard(StreamName=name, ShardToSplit=SHARD, NewStartingHashKey="1000")
