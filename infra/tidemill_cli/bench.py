@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, get_args
@@ -163,7 +164,7 @@ def _result(args: argparse.Namespace) -> Result:
         target=target,
         workload=course.workload,
         seed=args.seed,
-        seconds=_seconds(args),
+        seconds=course.seconds,
         window=outcome.window,
         batch=outcome.batch,
         config_hash=outcome.config_hash,
@@ -242,6 +243,8 @@ def _trace(args: argparse.Namespace) -> Course:
     speed = args.speed or TRACE_SPEED
     trace = read_trace(args.trace, fields_of(args))
     turns = excerpt(trace, speed, length, slices)
+    if args.simulate and args.seconds is None:  # a log that ends before that is not followed by an hour's silence
+        length = min(length, max(TRACE_SECONDS, 60.0 * ceil(max((one.at for one in turns[0]), default=0.0) / 60)))
     shifted = (replace(one, at=one.at + turn * length / slices) for turn, its in enumerate(turns) for one in its)
     found = Survey().plan(shifted).done(length)
     for line in excerpted(trace.log, found, speed):

@@ -33,11 +33,11 @@ def _sentence(one: Verdict) -> str:
     """Whether it paid, and where it begins to."""
     cheaper, dearer = sorted((one.streamed, one.direct))
     who = one.mode if one.pays else "direct"
-    since = "at no rate" if one.even is None else f"from {one.even:.2g} requests/s on"
+    since = "at no rate" if one.even is None else f"from {one.even:.2g} requests/s on"  # as uneven as these
     _, reckoned, p99 = one.model
     return (
         f"At {one.rate:g} requests/s {who} is cheaper: {dollars(cheaper)} instead of {dollars(dearer)} per million "
-        f"requests; {one.mode} is {since}. Its p99 was {_time(one.p99)}. The cost model says {dollars(reckoned)} and "
+        f"requests; {one.mode} pays {since}. Its p99 was {_time(one.p99)}. The cost model says {dollars(reckoned)} and "
         f"{_time(p99)}."
     )
 

@@ -14,6 +14,7 @@ from tidemill_load.assumptions import Assumptions, Mode
 from tidemill_load.bill import price
 from tidemill_load.cost import cost, counts
 from tidemill_load.flows import searched
+from tidemill_load.packing import stream
 
 if TYPE_CHECKING:
     from tidemill_load.prices import Prices
@@ -95,7 +96,7 @@ def hourly(
             yield Hour(number, 0.0, 0.0, 1, 0.0, _idle(lasts, given, shards, prices), 0.0, 0.0)
             continue
         one = cost(mode, traffic, given, prices).flow
-        alone = cost(mode, traffic, replace(given, shards=1), prices).flow
+        alone = stream(mode, traffic.busiest, replace(given, shards=1))
         direct = cost("direct", traffic, given, prices).flow
         by_one, by_batch = (price(counts(flow, given, lasts / HOUR), prices).total for flow in (direct, one))
         invocations = traffic.requests / one.batch

@@ -145,6 +145,11 @@ def test_on_a_real_log_at_many_speeds(point: Point, speed: float, seconds: float
     agree(benched(tmp_path, *load, *settings), asked(tmp_path, *load, *settings))
 
 
+def test_a_log_that_ends_early_is_not_followed_by_an_hour_of_silence(tmp_path: Path) -> None:
+    found = benched(tmp_path, "--trace", log(tmp_path, "burst"), *OWN, "--speed", 1)
+    assert (found.seconds, {one.span for one in found.measurements}) == (60, {60})
+
+
 def test_rates_that_this_machine_does_not_send_are_refused_with_an_estimate() -> None:
     check_rate("direct", 900, most=320)
     with pytest.raises(NotPossible, match=r"direct at 5,000 requests/s: this machine sends about 320; lower --rates"):
