@@ -119,7 +119,10 @@ def _span(found: Surveyed) -> str:
 
 
 def _moment(begin: float) -> str:
-    return datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # beyond the calendar
+        return f"second {begin:,.0f}"
 
 
 def _long(seconds: float) -> str:

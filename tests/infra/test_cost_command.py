@@ -303,3 +303,10 @@ def test_a_log_or_a_rate_and_not_both(capsys: pytest.CaptureFixture[str]) -> Non
         with pytest.raises(SystemExit):
             run(*arguments)
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_a_time_beyond_the_calendar_is_told_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = "host\tlogname\ttime\tmethod\turl\tresponse\tbytes\treferer\tuseragent\n"
+    (tmp_path / "a.tsv").write_text(header + "h\t-\t8072568000000\tGET\t/\t200\t1\t\t\n")
+    assert run("--trace", tmp_path / "a.tsv") == 0
+    assert "from second 8,072,568,000,000 on" in capsys.readouterr().out
