@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shuffled check lint types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser perf lock clean
+.PHONY: help demo test test-shuffled check lint types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ mutation: $(READY) ## small changes of what decides, at random: a test notices 9
 
 test-browser: $(READY) ## the load test's report in Chromium, on a phone and a desk, light and dark (CHROMIUM=path)
 	@.venv/bin/pytest tests/browser/report.py $(ARGS)
+
+test-ecosystem: $(READY) ## other people's clients and emulators of Kinesis, from npm, Maven Central and PyPI; skipped without
+	@.venv/bin/pytest tests/ecosystem/clients.py tests/ecosystem/servers.py $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--help")
 	@.venv/bin/python tests/perf/run.py $(ARGS)

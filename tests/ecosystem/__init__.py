@@ -1,0 +1,1 @@
+"""The ecosystem's own clients and emulators. Run by `make test-ecosystem`."""

@@ -1,0 +1,85 @@
+"""What the ecosystem's tests need: packages of other registries, below build/ecosystem, and skipped without them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tidemill_local.emulator import Emulator
+
+HERE = Path(__file__).parent
+BUILD = HERE.parents[1] / "build" / "ecosystem"
+INSTALL_SECONDS = 400
+MOTO = "moto[server]==5.2.5"
+
+
+def install(folder: Path, files: list[Path], *commands: list[str]) -> Path:
+    """The folder with these packages in it, installed once; skips where the tool or a package cannot be had."""
+    if (folder / ".done").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)
+    for command in commands:
+        if not shutil.which(command[0]):
+            pytest.skip(f"there is no {command[0]}")
+        made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        if made.returncode:
+            pytest.skip(f"{' '.join(command[:2])} failed: {(made.stderr or made.stdout).strip()[-200:]}")
+    (folder / ".done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """A folder with the scripts for Node and their packages."""
+    folder = BUILD / "node"
+    install(folder, [HERE / "node" / "package.json"], ["npm", "install", "--no-audit", "--no-fund", "--silent"])
+    for script in (HERE / "node").glob("*.mjs"):
+        shutil.copy(script, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def java() -> Path:
+    """A folder with the compiled program for Java and its packages."""
+    fetch = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
+    files = [HERE / "java" / "pom.xml", HERE / "java" / "Wire.java"]
+    return install(BUILD / "java", files, fetch, ["javac", "-nowarn", "-cp", "lib/*", "Wire.java"])
+
+
+@pytest.fixture(scope="session")
+def moto() -> Path:
+    """moto's server, in an environment of its own: its packages exclude the emulator's."""
+    uv = str(Path(sys.executable).with_name("uv"))
+    folder = install(
+        BUILD / "moto", [], [uv, "venv", "-q", "env"], [uv, "pip", "install", "-q", "--python", "env/bin/python", MOTO]
+    )
+    return folder / "env" / "bin" / "moto_server"
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def becomes() -> Callable[[Callable[[], bool]], bool]:
+    """Whether something comes true in twenty seconds."""
+
+    def wait(condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 20
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    return wait
