@@ -82,7 +82,8 @@ def _of_aws(error: Exception) -> str | None:
     if known is None or not isinstance(error, known.ClientError | known.BotoCoreError):
         return None
     code = error.response["Error"].get("Code", "") if isinstance(error, known.ClientError) else type(error).__name__
-    remedy = import_module("tidemill.failures").REMEDIES.get(code)
+    remedies = import_module("tidemill.failures").REMEDIES
+    remedy = remedies.get(code) or remedies.get(f"{code}Exception")  # S3 and STS leave that word away
     return f"{error}; {remedy}" if remedy else f"{error}"
 
 

@@ -16,7 +16,6 @@ REMEDIES = {
     "CredentialRetrievalError": "run the profile's credential_process by hand, or log in again",
     "Dropped": "raise max_pending_bytes or the spool's max_bytes, or let send wait: when_full='wait'",
     "Expired": "give it a longer ttl, or none",
-    "ExpiredToken": "get new credentials, and start the process again if it was given them at its start",
     "ExpiredTokenException": "get new credentials, and start the process again if it was given them at its start",
     "InvalidArgumentException": "compare record_bytes with the stream's record limit",
     "InvalidSignatureException": "compare this machine's clock and the credentials",

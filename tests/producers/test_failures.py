@@ -39,10 +39,7 @@ OWN = {"Closed", "Dropped", "Expired", "MalformedResponse"}
 @pytest.mark.parametrize("code", REMEDIES)
 def test_a_remedys_code_is_one_that_occurs(code: str) -> None:
     """The service's, an exception of botocore's, or the SDK's own."""
-    # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-    assert (
-        code in OWN or code == "ExpiredToken" or hasattr(exceptions, code) or re.fullmatch(r"[A-Z]\w+Exception", code)
-    )
+    assert code in OWN or hasattr(exceptions, code) or re.fullmatch(r"[A-Z]\w+Exception", code)
 
 
 def test_each_code_of_its_own_has_a_remedy() -> None:

@@ -276,6 +276,22 @@ def test_credentials_that_are_known_there(code: str, check: bool, gate: Gate, mo
     sends(monkeypatch, check=check)
 
 
+@remedy("CredentialRetrievalError")
+@pytest.mark.parametrize("check", [True, False])
+def test_a_process_that_gives_credentials(
+    code: str, check: bool, gate: Gate, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    (tmp_path / "config").write_text(f"[profile work]\ncredential_process = sh {tmp_path / 'keys'}\n")
+    (tmp_path / "keys").write_text("echo log in first >&2; exit 1\n")
+    fails(code, monkeypatch, check=check)
+    given = json.dumps({"Version": 1, "AccessKeyId": "known", "SecretAccessKey": "known"})
+    (tmp_path / "keys").write_text(f"echo '{given}'\n")
+    sends(monkeypatch, check=check)
+
+
 SSO = """\
 [profile work]
 sso_session = corp
