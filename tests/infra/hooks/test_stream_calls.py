@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,3 +202,23 @@ def test_a_stack_registers_a_consumer(emulator: Emulator, kinesis: Any, name: st
     assert {output["OutputValue"] for output in outputs} == {one["ConsumerARN"]}
     stacks.delete_stack(StackName="fan")
     assert becomes(lambda: kinesis.list_stream_consumers(StreamARN=arn)["Consumers"] == [])
+
+
+def test_what_was_set_on_a_stream_outlives_its_platform(tmp_path: Path) -> None:
+    with Emulator(0, tmp_path) as first:
+        kinesis = first.client("kinesis")
+        kinesis.create_stream(StreamName="kept", ShardCount=1)
+        arn = summary(kinesis, "kept")["StreamARN"]
+        allow = {"Effect": "Allow", "Principal": "*", "Action": ["kinesis:DescribeStream"], "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        kinesis.put_resource_policy(ResourceARN=arn, Policy=policy)
+        kinesis.enable_enhanced_monitoring(StreamName="kept", ShardLevelMetrics=["IncomingBytes"])
+        kinesis.update_max_record_size(StreamARN=arn, MaxRecordSizeInKiB=2048)
+        kinesis.tag_resource(ResourceARN=arn, Tags={"a": "b"})
+    with Emulator(0, tmp_path) as second:
+        kinesis = second.client("kinesis")
+        assert kinesis.get_resource_policy(ResourceARN=arn)["Policy"] == policy
+        kept = summary(kinesis, "kept")
+        assert kept["EnhancedMonitoring"] == [{"ShardLevelMetrics": ["IncomingBytes"]}]
+        assert kept["MaxRecordSizeInKiB"] == 2048
+        assert kinesis.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
