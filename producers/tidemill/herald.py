@@ -62,13 +62,17 @@ class Herald:
             return
         heard = Lock()
         heard.acquire()
-        self._news.put(heard.release)
+        self._news.put(partial(self._end_rest, heard))
         self._start()
         if not self._at_work:
             self._hear_all()  # there can be no more threads, such as when the process is ending
         end = monotonic() + PATIENCE
         while self._at_work and monotonic() < end and not heard.acquire(timeout=0.01):
             pass
+
+    def _end_rest(self, heard: Lock) -> None:
+        self._say_dropped()  # first, for the process may end as soon as whoever rests goes on
+        heard.release()
 
     def _start(self) -> None:
         claim = object()

@@ -264,7 +264,6 @@ class Keeper:
     def leave(self, reason: str) -> None:
         """Its threads are another process's: nothing that was sent here will ever be known here."""
         self.end = ProducerClosed(reason)
-        self._observer = None
         self.is_gone = True
 
     def wake(self) -> None:

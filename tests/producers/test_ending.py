@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+from time import sleep
 from typing import Any, cast
 
 import pytest
@@ -14,6 +17,7 @@ from botocore.exceptions import EndpointConnectionError
 from types_boto3_kinesis import KinesisClient
 
 from tidemill import NotAccepted, Producer, ProducerClosed, Spool, StillPending
+from tidemill.threads import start
 
 PATIENCE = 60
 
@@ -255,16 +259,16 @@ def test_what_was_given_up_is_a_note_too() -> None:
     assert "Expired" in mine.__notes__[0]
 
 
+def wait_at(gate: Event, waits: Event) -> None:
+    waits.set()
+    gate.wait(PATIENCE)
+
+
 def held(producer: Producer) -> Event:
     """A gate before which the producer's thread waits."""
     gate, waits = Event(), Event()
-
-    def wait() -> None:
-        waits.set()
-        gate.wait(PATIENCE)
-
     producer._keeper.start()
-    producer._keeper.inbox.put(partial(wait))
+    producer._keeper.inbox.put(partial(wait_at, gate, waits))
     assert waits.wait(PATIENCE)
     return gate
 
@@ -305,10 +309,47 @@ def test_what_a_thread_that_is_held_up_does_not_take_is_counted_and_refused(monk
             handle.result(0)
     with pytest.raises(ProducerClosed):
         producer.send("c", key="k")
+    producer._is_open = True  # as whoever was amid `send` had found it
+    with pytest.raises(ProducerClosed):
+        producer.send("c", key="k")
     producer.flush()
     gate.set()
     kinesis.gate.set()
     assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+
+
+def test_a_producer_that_was_held_up_when_it_ended_sends_nothing_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.keeper.GRACE", 0.01)
+    kinesis = Stuck()
+    producer = made(kinesis)
+    gate = held(producer)
+    handle = producer.send("c", key="k")
+    another, waits = Event(), Event()
+    producer._keeper.inbox.put(partial(wait_at, another, waits))
+    gate.set()
+    assert waits.wait(PATIENCE)  # it has taken the request, and has not sent it yet
+    with pytest.raises(StillPending, match=r"1 were not sent, 0 may be on the stream"):
+        producer.close(0)
+    another.set()
+    assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+    with pytest.raises(NotAccepted, match="Closed"):
+        handle.result(0)
+    assert not kinesis.called.is_set()
+
+
+def test_the_first_request_waits_for_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_late(run: Callable[[], None], name: str) -> None:
+        def run_late() -> None:
+            sleep(0.05)
+            run()
+
+        start(run_late, name)
+
+    monkeypatch.setattr("tidemill.keeper.start", start_late)
+    with made(Stores(), close_timeout=PATIENCE) as producer:
+        producer.send("c", key="k")
+        assert {thread.name for thread in enumerate_threads()} >= {"tidemill-producer", "tidemill-caller"}
 
 
 def test_what_a_spool_has_of_a_producer_that_is_held_up_is_counted_as_kept(

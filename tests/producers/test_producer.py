@@ -691,6 +691,15 @@ def test_an_observer_is_told_of_every_call_and_its_faults_are_its_own() -> None:
     assert seen[1].stats.pending == 0
 
 
+def test_the_garbage_collector_sees_handles_alone_whose_replies_are_heard() -> None:
+    kinesis = Kinesis()
+    with made(kinesis, replies=Answers(kinesis)) as producer:
+        assert not gc.is_tracked(producer.send("c", key="k"))
+        handle = producer.send("c", key="k", reply=True)
+        assert gc.is_tracked(handle)
+        assert ref(handle)() is handle
+
+
 def test_an_observer_that_holds_handles_is_let_go_of_with_its_producer() -> None:
     class Watching:
         handles: list[Handle]
