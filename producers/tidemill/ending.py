@@ -9,7 +9,8 @@ Room: SDK.
     hooks from before        hear ProducerClosed: nothing could be sent any more, for threads stop without a word
 
 multiprocessing ends its children without `atexit`, by finalizers of its own. Python 3.12 starts no threads once the
-main thread has ended, so that a producer which has sent nothing before cannot do so in a hook.
+main thread has ended, so that a producer which has sent nothing before cannot do so in a hook. Nor can boto3 be
+imported then: a hook that makes a process's first client hears a RuntimeError.
 """
 
 from __future__ import annotations
