@@ -100,7 +100,7 @@ class _Part:
         self.oldest = min(arrived, self.oldest or arrived)
 
     def take(self) -> Lines | None:
-        return Lines(tuple(self.lines), self.oldest) if self.lines and self.oldest else None
+        return Lines(tuple(self.lines), self.oldest) if self.oldest else None
 
 
 class Buffering:

@@ -129,10 +129,15 @@ class _Lane:
         return self.out is not None and not self.out.aboard and self.ready_at is None
 
     @property
+    def unsettled(self) -> list[Record]:
+        """Its records, oldest first."""
+        out = self.out  # read once: another thread may ask
+        return [*([] if out is None else [out]), *self.full, *([self.buffer.load] if self.buffer.load.count else [])]
+
+    @property
     def waiting(self) -> list[Record]:
-        """Its records that have not been handed out, oldest first."""
-        out = [self.out] if self.out is not None and not self.is_in_flight else []
-        return [*out, *self.full, *([self.buffer.load] if self.buffer.load.count else [])]
+        """Those of its records that have not been handed out, oldest first."""
+        return self.unsettled[self.is_in_flight :]
 
 
 class Outbox:
@@ -312,7 +317,7 @@ class Outbox:
         """Gives up everything that is not acknowledged."""
         for lane in self._lanes:
             lost = lane.is_in_flight
-            for record in ([lane.out] if lane.out and lost else []) + lane.waiting:
+            for record in lane.unsettled:
                 self._settle(record, error._replace(lost=lost and record is lane.out))
             lane.buffer.take()
             lane.full.clear()
@@ -515,11 +520,7 @@ class Outbox:
             self._board(lane)
 
     def _unsettled(self) -> list[Record]:
-        return [
-            record
-            for lane in self._lanes
-            for record in ([lane.out] if lane.out and lane.is_in_flight else []) + lane.waiting
-        ]
+        return [record for lane in self._lanes for record in lane.unsettled]
 
     def _next_due(self) -> float:
         due = -inf if self._full_calls else self._calls.load.due

@@ -30,7 +30,9 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/writer.py": (_SDK + "test_writer.py",),
     "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
     "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),
-    "infra/tidemill_local/event_source/batches.py": (_SOURCE + "test_sequencer.py", _SOURCE + "test_records.py"),
+    "infra/tidemill_local/event_source/batches.py": tuple(
+        _SOURCE + name for name in ("test_waking.py", "test_sequencer.py", "test_records.py")
+    ),
     "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
     "infra/tidemill_local/event_source/failures.py": (
         _SOURCE + "test_filling.py",
@@ -41,6 +43,7 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "infra/tidemill_local/event_source/records.py": (_SOURCE + "test_records.py", _SOURCE + "test_validated_cases.py"),
     "infra/tidemill_local/event_source/sequencer.py": (
         _SOURCE + "test_filling.py",
+        _SOURCE + "test_waking.py",
         _SOURCE + "test_shard.py",
         _SOURCE + "test_sequencer.py",
         _SOURCE + "test_validated_cases.py",

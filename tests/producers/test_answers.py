@@ -101,3 +101,11 @@ def test_a_refusal_of_another_form_leaves_all_in_doubt(strange: dict[str, Any]) 
 def test_a_refusal_may_have_no_message() -> None:
     assert refused(response(400, message=None)).message == ""
     assert refused(response(300, code=None, message=None)).message == "status 300, and no error of Kinesis"
+
+
+@pytest.mark.parametrize(
+    ("response", "status"), [({}, None), ({"Error": None}, None), ({"ResponseMetadata": {"HTTPStatusCode": 502}}, 502)]
+)
+def test_a_refusal_without_an_error_says_its_status_alone(response: dict[str, Any], status: int | None) -> None:
+    said = f"status {status}, and no error of Kinesis"
+    assert refused(response) == Refused("MalformedResponse", said, again=True, lost=True)

@@ -277,3 +277,13 @@ def test_the_limits_are_those_of_kinesis() -> None:
     """https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
     assert (CALL_RECORDS, CALL_BYTES, MAX_RECORD_BYTES) == (500, 10_485_760, 1_048_576)
     assert RECORD_BYTES == 25_600, "a PUT payload unit"
+
+
+def test_what_has_ended_does_not_end_once_more() -> None:
+    record = Record(0, "1")
+    record.append("a", b"x", 1000)
+    record.limit(1.0)
+    stored = Acknowledged("shard", "1")
+    record.settle(stored)
+    assert record.expire(2.0) == 0
+    assert (record.outcome_of(0), record.refusal) == (stored, None)

@@ -357,3 +357,17 @@ def test_lengths_are_written_as_short_as_they_can_be(size: int) -> None:
     """As protobuf writes them: a reader may compare bytes."""
     record = UserRecord("k" * min(size, 256), b"x" * size)
     assert pack([record]) == theirs([record])
+
+
+def test_aggregates_are_made_and_read_where_md5_is_not_for_security(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a policy of FIPS 140, where MD5 is to be had for checksums alone."""
+
+    def restricted(data: bytes = b"", *, usedforsecurity: bool = True) -> Any:
+        if usedforsecurity:
+            raise ValueError("[digital envelope routines] unsupported")
+        return md5(data, usedforsecurity=False)
+
+    monkeypatch.setattr("tidemill.kpl.md5", restricted)
+    assert [one.data for one in unpack(pack([UserRecord("k", b"{}")]))] == [b"{}"]
+    with pytest.raises(CorruptAggregate, match="MD5"):
+        unpack(pack([UserRecord("k", b"{}")])[:-1] + b"?")

@@ -11,10 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from tidemill.buffer import CALL_RECORDS, Acknowledged, Call, Outcome, Record, Refused
+from tidemill.buffer import CALL_BYTES, CALL_RECORDS, RECORD_REQUESTS, Acknowledged, Call, Outcome, Record, Refused
 from tidemill.kpl import unpack
 from tidemill.lane import lane_of
-from tidemill.outbox import FIRST_BACKOFF, LONGEST_BACKOFF, Outbox, Stats, backoff
+from tidemill.outbox import (
+    DROPPED,
+    EXPIRY_STEP,
+    FIRST_BACKOFF,
+    FIRST_REST,
+    LINGER,
+    LONGEST_BACKOFF,
+    LONGEST_REST,
+    REST_AFTER_SUCCESS,
+    Outbox,
+    Stats,
+    backoff,
+    longer_rest,
+)
 from tidemill.request import Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 
@@ -679,3 +692,111 @@ def test_what_is_on_its_way_or_was_and_has_no_answer_may_be_stored() -> None:
     assert outbox.doubtful == 1
     outbox.acknowledged(again, [STORED], 60.0)
     assert outbox.doubtful == 0
+
+
+def test_the_times_are_those_of_the_documentation() -> None:
+    assert (LINGER, FIRST_BACKOFF, LONGEST_BACKOFF) == (0.1, 0.1, 10.0)
+    assert (FIRST_REST, LONGEST_REST, REST_AFTER_SUCCESS) == (0.05, 5.0, 0.85)
+    assert (EXPIRY_STEP, DROPPED, RECORD_REQUESTS) == (0.1, "Dropped", 10_000)
+    assert [longer_rest(rest) for rest in (0.0, 0.02, 0.05, 2.4, 2.6)] == [0.05, 0.05, 0.1, 4.8, 5.0]
+    assert Outbox(Random(7)).next_call(0.0) == inf
+    outbox = Outbox(Random(7))
+    send(outbox, "a")
+    assert outbox.due == 0.1
+
+
+def test_requests_end_at_their_deadline_or_a_tenth_of_a_second_later() -> None:
+    outbox = made(lanes=1, linger=60.0)
+    payload = to_payload(Request(id="1", cmd="c", key="k", data={}))
+    record, _, _ = (outbox.buffer("k", payload, 0.0, deadline) for deadline in (1.05, 1.0, 9.0))
+    assert outbox.due == 1.0
+    assert outbox.next_call(0.999) == 1.0
+    assert outbox.next_call(1.0) == 1.1
+    assert [record.outcome_of(place) is None for place in range(3)] == [True, False, True]
+    assert outbox.next_call(1.1) == 9.0
+    assert [record.outcome_of(place) is None for place in range(3)] == [False, False, True]
+    assert (outbox.stats(1.1).expired, outbox.refused, outbox.unknown, outbox.pending) == (2, 2, 0, 1)
+
+
+def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:
+    outbox = made(lanes=1, record_bytes=900_000, linger=60.0)
+    for _ in range(RECORD_REQUESTS - 1):
+        outbox.buffer("k", b"{}", 0.0)
+    assert outbox.next_call(0.0) == 60.0
+    outbox.buffer("k", b"{}", 0.0)
+    outbox.buffer("k", b"{}", 0.0)
+    (record,) = call_at(outbox, 0.0).records
+    assert record.count == RECORD_REQUESTS
+    assert outbox.pending == RECORD_REQUESTS + 1
+
+
+def test_a_call_leaves_when_it_has_no_room_for_the_next_record() -> None:
+    outbox = made(lanes=64, record_bytes=1, linger=60.0)
+    size, keys = 262_000, keys_in_other_lanes(41)
+    for key in keys[:40]:
+        outbox.buffer(key, bytes(size), 0.0)
+        outbox.buffer(key, b"{}", 0.0)  # ends the record of the one before
+    assert outbox.due == 60.0
+    outbox.buffer(keys[40], bytes(size), 0.0)
+    outbox.buffer(keys[40], b"{}", 0.0)
+    call = call_at(outbox, 0.0)
+    assert (call.count, CALL_BYTES - size < call.size <= CALL_BYTES) == (40, True)
+    assert outbox.next_call(0.0) == 60.0
+
+
+def test_a_spell_of_throttling_is_rested_after_and_forgotten() -> None:
+    """A lane's rest doubles with each throttled record, shrinks with each other one, and ends below half the first."""
+    outbox = made(lanes=1, linger=0.0)
+    now, rest = 0.0, 0.0
+    send(outbox, "a", now)
+    for throttled in (True, True, *[False] * 10):
+        call = call_at(outbox, now)
+        if throttled:
+            outbox.acknowledged(call, [THROTTLED], now)
+            rest = max(0.05, 2 * rest)
+            assert now + rest <= outbox.due <= now + rest + FIRST_BACKOFF
+            now += 10.0
+            call = call_at(outbox, now)
+        outbox.acknowledged(call, [STORED], now)
+        rest *= 0.85
+        send(outbox, "a", now)
+        assert outbox.due == (pytest.approx(now + rest) if rest >= 0.025 else now)
+        now += 10.0
+    assert rest < 0.025
+
+
+def test_a_lane_that_is_not_paced_goes_on_at_once() -> None:
+    outbox = made(lanes=1, linger=0.0, paced=False)
+    outbox.acknowledged(one_call(outbox, "a"), [THROTTLED], 0.0)
+    assert outbox.due <= FIRST_BACKOFF
+    outbox.acknowledged(call_at(outbox, 1.0), [STORED], 1.0)
+    send(outbox, "a", 1.0)
+    assert outbox.due == 1.0
+
+
+def test_what_was_done_is_counted() -> None:
+    outbox = made(lanes=2, linger=0.0)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    records = [send(outbox, one, 0.0), send(outbox, other, 1.0)]
+    size = sum(record.size for record in records)
+    assert outbox.stats(3.0) == Stats(requests=2, pending=2, pending_bytes=size, oldest=3.0)
+    call = call_at(outbox, 3.0)
+    outbox.acknowledged(call, [THROTTLED, LOST], 3.0)
+    assert outbox.stats(4.0) == Stats(
+        requests=2, pending=2, pending_bytes=size, oldest=4.0, put_calls=1, retried_entries=2, throttled_entries=1
+    )
+    outbox.flush(60.0)
+    again = call_at(outbox, 60.0)
+    assert again.count == 2
+    outbox.acknowledged(again, [STORED if record is call.records[0] else DENIED for record in again.records], 60.0)
+    assert outbox.stats(61.0) == Stats(
+        requests=2,
+        refused=1,
+        unknown=1,
+        records=1,
+        bytes=call.records[0].size,
+        put_calls=2,
+        retried_entries=2,
+        throttled_entries=1,
+    )
+    assert (outbox.refused, outbox.unknown, outbox.pending, outbox.doubtful) == (1, 1, 0, 0)

@@ -172,13 +172,14 @@ def _fold(
 def _refused(entity: Entity, arrivals: Sequence[Arrival]) -> Write:
     """What becomes of requests for an entity that cannot be read or saved: it stays as it is, and its shard goes on."""
     reason = _brief(f"its entity cannot be used: {entity.unusable}")
+    now, later = arrivals[:MOST_QUARANTINED], arrivals[MOST_QUARANTINED:]
     receipts = [
         Receipt(one.request.client, Reply(one.request.id, "quarantined", error=reason), one.position)
-        for one in arrivals[:MOST_QUARANTINED]
+        for one in now
         if one.request.client is not None
     ]
-    quarantine = [Quarantined(one, reason) for one in arrivals[:MOST_QUARANTINED]]
-    stopped = arrivals[MOST_QUARANTINED].position if len(arrivals) > MOST_QUARANTINED else None
+    quarantine = [Quarantined(one, reason) for one in now]
+    stopped = later[0].position if later else None
     return Write(entity.key, 0, None, arrivals[0].position, tuple(receipts), tuple(quarantine), stopped)
 
 
@@ -440,7 +441,7 @@ class _Folding:
     def _keep(self, request_id: str, outcome: Reply | None) -> None:
         stream = self._stream
         if stream is not None:
-            stream = together(self._outcomes.get(request_id) or self._before.recent.get(request_id), stream)
+            stream = together(self._before.recent.get(request_id), stream)
         text = kept(request_id, outcome, stream)
         size = outcome_bytes(text)
         if request_id in self._outcomes:

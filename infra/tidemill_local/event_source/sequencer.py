@@ -94,7 +94,6 @@ class Sequencer:
         self.window = window
         self.state = state
         self._early = False
-        self._start_over()
 
     @property
     def records(self) -> int:

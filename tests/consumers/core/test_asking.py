@@ -276,3 +276,13 @@ def test_the_watch_knows_of_all_that_is_the_rules() -> None:
     assert refused(raising(Looking()), watch=watch) == "the rule raised Looking: seen"
     assert isinstance(asked(lambda *_: Accepted(None, emits=cast("Any", emits())), watch=watch), Taken)
     assert seen == [ARRIVAL] * 2
+
+
+def test_counting_in_a_document_of_numbers_and_texts_leaves_one_that_nothing_can_change() -> None:
+    def count(state: State, request: Request) -> Accepted:
+        assert state is not None
+        return Accepted(state | {"n": state["n"] + 1})
+
+    assert asked(count, {"n": 1, "name": "x"}) == Taken({"n": 2, "name": "x"}, is_flat=True)
+    assert asked(count, {"n": 1, "in": {}}) == Taken({"n": 2, "in": {}}, is_flat=False)
+    assert asked(lambda state, request: Accepted({"n": 1})) == Taken({"n": 1}, is_flat=False)

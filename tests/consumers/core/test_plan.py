@@ -43,6 +43,7 @@ from tidemill_consumers.core.plan import (
     MAX_RECENT,
     MAX_REDRIVEN,
     MAX_WRITERS,
+    MOST_EMITTING,
     MOST_QUARANTINED,
     plan,
 )
@@ -898,3 +899,22 @@ def test_an_outcome_that_has_to_go_makes_no_other_stream_s_marks_doubtful() -> N
     marks = {"one/a": True, "one/b": True, "two/a": True, "two/b": False}
     after = known_after(marks, "one/a", MAX_RECENT + 1)
     assert after == {"one/a": True, "one/b": False, "two/a": True, "two/b": False}
+
+
+def test_a_plan_ends_when_enough_has_follow_up_requests() -> None:
+    arrivals = [arrival(n, "tell", key=f"k{n}") for n in range(MOST_EMITTING + 1)]
+    planned = plan(arrivals, {}, RULES, DAY)
+    assert (len(planned.writes), list(planned.not_begun)) == (MOST_EMITTING, [f"k{MOST_EMITTING}"])
+    assert (MOST_EMITTING, MOST_QUARANTINED) == (2_000, 2_000)
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_of_an_entity_that_cannot_be_used_as_many_are_quarantined_at_once_as_of_any_others(more: int) -> None:
+    broken = Entity("k", 7, unusable="it is not JSON")
+    write = fold([arrival(n) for n in range(MOST_QUARANTINED + more)], broken)
+    assert (write.expects, write.becomes, write.first) == (0, None, Position(0, 0))
+    assert (len(write.receipts), len(write.quarantine)) == (MOST_QUARANTINED, MOST_QUARANTINED)
+    assert write.stopped == (Position(MOST_QUARANTINED, 0) if more else None)
+    reason = "its entity cannot be used: it is not JSON"
+    assert write.quarantine[0].reason == reason
+    assert write.receipts[-1].reply == Reply(f"w-{MOST_QUARANTINED - 1}", "quarantined", error=reason)

@@ -1,0 +1,192 @@
+"""When a sequencer has something to do, to the moment, and what it makes of what comes back. Values only."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+
+from tidemill_local.event_source.batches import MAX_STATE_BYTES, Batch, Meaning, Outcome, TimeWindow
+from tidemill_local.event_source.config import MappingConfig
+from tidemill_local.event_source.records import Waiting
+from tidemill_local.event_source.sequencer import (
+    FIRST_BACKOFF,
+    IDLE_WINDOW_SECONDS,
+    LONGEST_BACKOFF,
+    Discard,
+    Invoke,
+    Sequencer,
+)
+
+STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
+FAILED = Outcome(error="Unhandled")
+
+
+def waiting(number: int, arrived: float = 0.0, read: float = 0.0) -> Waiting:
+    return Waiting(f"{number}", f"{number - 1}", "k", arrived, read, b"{}")
+
+
+def sequencer(*records: Waiting, **options: Any) -> Sequencer:
+    one = Sequencer(MappingConfig(STREAM, **options), "shard")
+    one.take(records)
+    return one
+
+
+def invoked(one: Sequencer, now: float, ended: bool = False) -> Batch:
+    action = one.next(now, ended)
+    assert isinstance(action, Invoke)
+    return action.batch
+
+
+def discarded(one: Sequencer, now: float) -> Discard:
+    action = one.next(now, ended=False)
+    assert isinstance(action, Discard)
+    return action
+
+
+def numbers(batch: Batch) -> list[str]:
+    return [record.sequence for record in batch.records]
+
+
+def stateful(text: str = "{}") -> Outcome:
+    return Outcome(f'{{"state":{text}}}'.encode())
+
+
+def test_a_batch_goes_when_its_first_record_has_waited_for_the_window_or_it_is_full() -> None:
+    one = sequencer(waiting(1, read=10.0), waiting(2, read=12.0), window=5, batch_size=3)
+    assert one.wake(ended=False) == 15.0
+    assert one.next(14.999, ended=False) is None
+    assert one.wake(ended=True) == -inf, "nothing else will come"
+    one.take([waiting(3, read=13.0)])
+    assert one.wake(ended=False) == -inf
+    assert numbers(invoked(one, 13.0)) == ["1", "2", "3"]
+    assert (one.wake(ended=False), one.next(99.0, ended=False)) == (inf, None), "one thing at a time"
+    assert one.answered(Outcome(), 14.0) == Meaning(3)
+    assert (one.wake(ended=False), one.wake(ended=True), one.settled) == (inf, inf, True)
+
+
+def test_a_failed_batch_goes_again_after_its_back_off_and_each_is_twice_as_long() -> None:
+    one = sequencer(waiting(1))
+    now = 0.0
+    for wait in (0.25, 0.5, 1.0):
+        assert numbers(invoked(one, now)) == ["1"]
+        assert one.answered(FAILED, now) is None
+        assert one.wake(ended=False) == now + wait
+        assert one.next(now + 0.999 * wait, ended=False) is None
+        now += wait
+    invoked(one, now)
+    assert one.answered(Outcome(), now) == Meaning(1)
+    one.take([waiting(2)])
+    invoked(one, now)
+    one.answered(FAILED, now)
+    assert one.wake(ended=False) == now + 0.25, "success begins the back-off anew"
+
+
+def test_what_exhausts_its_retries_is_given_up_at_once_and_the_next_goes_at_once() -> None:
+    one = sequencer(waiting(1), waiting(2), batch_size=1, maximum_retry_attempts=1)
+    invoked(one, 0.0)
+    one.answered(FAILED, 0.0)
+    invoked(one, 0.25)
+    one.answered(FAILED, 7.0)
+    assert one.wake(ended=False) == 7.0
+    failure = discarded(one, 7.0).failure
+    assert (failure.condition, failure.invoke_count, failure.outcome) == ("RetryAttemptsExhausted", 2, FAILED)
+    assert one.next(8.0, ended=False) is None, "the destination is to be told first"
+    one.discarded()
+    assert one.wake(ended=False) == -inf
+    assert numbers(invoked(one, 7.0)) == ["2"]
+    one.answered(FAILED, 7.0)
+    assert one.wake(ended=False) == 7.25
+
+
+def test_what_is_too_old_is_given_up_to_the_moment_before_its_back_off_is_over() -> None:
+    one = sequencer(waiting(1, arrived=0.0), waiting(2, arrived=1.0), maximum_record_age=60)
+    invoked(one, 59.9)
+    one.answered(FAILED, 59.9)
+    assert one.wake(ended=False) == 60.0
+    assert one.next(59.999, ended=False) is None
+    failure = discarded(one, 60.0).failure
+    assert (failure.condition, failure.invoke_count, failure.outcome) == ("RecordAgeExceeded", 1, None)
+    assert [record.sequence for record in failure.records] == ["1"]
+    one.discarded()
+    assert numbers(invoked(one, 60.0)) == ["2"]
+
+
+def test_what_was_never_tried_and_is_too_old_counts_as_one_try() -> None:
+    one = sequencer(waiting(1), maximum_record_age=60)
+    failure = discarded(one, 100.0).failure
+    assert (failure.condition, failure.invoke_count) == ("RecordAgeExceeded", 1)
+
+
+def test_a_batch_that_reports_its_first_record_is_told_to_have_done_nothing() -> None:
+    one = sequencer(waiting(1), waiting(2), report_batch_item_failures=True, maximum_retry_attempts=0)
+    invoked(one, 0.0)
+    assert one.answered(Outcome(b'{"batchItemFailures":[{"itemIdentifier":"1"}]}'), 0.0) == Meaning(0)
+    assert one.records == 2
+    assert discarded(one, 0.0).failure.condition == "RetryAttemptsExhausted"
+
+
+def test_half_a_batch_leaves_the_rest_with_all_its_retries_before_it() -> None:
+    one = sequencer(waiting(1), waiting(2), report_batch_item_failures=True, maximum_retry_attempts=1)
+    second = Outcome(b'{"batchItemFailures":[{"itemIdentifier":"2"}]}')
+    invoked(one, 0.0)
+    assert one.answered(second, 0.0) == Meaning(1)
+    assert (one.records, one.first) == (1, waiting(2))
+    for now in (0.25, 10.0):
+        assert numbers(invoked(one, now)) == ["2"]
+        assert one.answered(second, now) == Meaning(0)
+    assert discarded(one, 10.0).failure.invoke_count == 2
+
+
+def test_a_tumbling_window_closes_two_minutes_after_its_end_or_with_a_later_record() -> None:
+    one = sequencer(waiting(1, arrived=61.0), tumbling_window=60)
+    invoked(one, 61.0)
+    assert one.answered(stateful('{"n":1}'), 61.0) == Meaning(1, b'{"n":1}')
+    assert (one.window, one.wake(ended=False), one.wake(ended=True)) == (TimeWindow(60, 120), 240.0, -inf)
+    assert one.next(239.9, ended=False) is None
+    one.take([waiting(2, arrived=119.9, read=130.0)])
+    assert one.wake(ended=False) == 130.0
+    assert numbers(invoked(one, 130.0)) == ["2"]
+    one.answered(stateful('{"n":2}'), 130.0)
+    one.take([waiting(3, arrived=120.0, read=131.0)])
+    assert one.wake(ended=False) == -inf
+    final = invoked(one, 131.0).tumbling
+    assert final is not None
+    assert (final.final, final.terminated_early, final.state) == (True, False, b'{"n":2}')
+    one.answered(stateful(), 131.0)
+    assert (one.window, one.state) == (None, b"{}")
+    assert numbers(invoked(one, 131.0)) == ["3"]
+    assert one.window == TimeWindow(120, 180)
+
+
+def test_an_idle_window_is_closed_to_the_moment() -> None:
+    one = sequencer(waiting(1, arrived=61.0), tumbling_window=60)
+    invoked(one, 61.0)
+    one.answered(stateful(), 61.0)
+    assert invoked(one, 240.0).records == ()
+    one.answered(stateful(), 240.0)
+    assert one.settled
+
+
+def test_a_window_that_ended_early_goes_on_with_a_fresh_state() -> None:
+    one = sequencer(waiting(1, arrived=61.0), tumbling_window=60)
+    invoked(one, 61.0)
+    one.answered(stateful('"' + "x" * MAX_STATE_BYTES + '"'), 61.0)
+    assert one.wake(ended=False) == -inf
+    assert invoked(one, 61.0).records == ()
+    one.answered(stateful('{"n":1}'), 61.0)
+    assert (one.window, one.state, one.settled) == (TimeWindow(60, 120), b"{}", False)
+    assert one.wake(ended=False) == 240.0, "it is closed once more"
+
+
+def test_the_times_are_those_of_the_documentation() -> None:
+    assert (FIRST_BACKOFF, LONGEST_BACKOFF, IDLE_WINDOW_SECONDS) == (0.25, 60.0, 120.0)
+    assert MAX_STATE_BYTES == 1_048_576
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_new_one_has_nothing_to_do(ended: bool) -> None:
+    one = sequencer()
+    assert (one.records, one.first, one.settled, one.wants_more) == (0, None, True, True)
+    assert (one.wake(ended), one.next(1e9, ended)) == (inf, None)
