@@ -20,7 +20,17 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tidemill import kpl
 from tidemill_local.delivery_config import UnsupportedDeliveryError, evaluate, object_name, parse
-from tidemill_local.delivery_stream import Buffering, Delivered, DeliveryStream, objects, positions_in
+from tidemill_local.delivery_stream import (
+    BEHIND_SECONDS,
+    FIRST_RETRY_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    POLL_SECONDS,
+    Buffering,
+    Delivered,
+    DeliveryStream,
+    objects,
+    positions_in,
+)
 from tidemill_local.emulator import Emulator
 from tidemill_local.files import UnreadableFile
 from tidemill_local.shard_reader import StreamRecord
@@ -659,3 +669,8 @@ def test_positions_of_either_form_are_read(tmp_path: Path, content: bytes) -> No
     kept = tmp_path / "archive.json"
     kept.write_bytes(content)
     assert positions_in(kept) == json.loads(content)
+
+
+def test_its_times() -> None:
+    assert (POLL_SECONDS, BEHIND_SECONDS) == (1.0, 0.2)
+    assert (FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS) == (0.1, 10.0)

@@ -31,7 +31,7 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
     "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),
     "infra/tidemill_local/event_source/batches.py": tuple(
-        _SOURCE + name for name in ("test_waking.py", "test_sequencer.py", "test_records.py")
+        _SOURCE + name for name in ("test_filling.py", "test_waking.py", "test_sequencer.py", "test_records.py")
     ),
     "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
     "infra/tidemill_local/event_source/failures.py": (

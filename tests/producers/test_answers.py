@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidemill.answers import AGAIN, UNREADABLE, outcome, outcomes, refused
+from tidemill.answers import AGAIN, SHOWN, UNREADABLE, outcome, outcomes, refused
 from tidemill.buffer import THROTTLED, Acknowledged, Refused
 
 STORED = {"ShardId": "shardId-000000000001", "SequenceNumber": "7"}
@@ -109,3 +109,12 @@ def test_a_refusal_may_have_no_message() -> None:
 def test_a_refusal_without_an_error_says_its_status_alone(response: dict[str, Any], status: int | None) -> None:
     said = f"status {status}, and no error of Kinesis"
     assert refused(response) == Refused("MalformedResponse", said, again=True, lost=True)
+
+
+def test_the_codes_that_mean_something() -> None:
+    too_fast = {"ProvisionedThroughputExceededException", "KMSThrottlingException"}
+    too_fast |= {"ThrottlingException", "Throttling"}
+    passing = {"InternalFailure", "InternalServerError", "LimitExceededException", "ServiceUnavailable"}
+    assert too_fast == THROTTLED
+    assert too_fast | passing | {"RequestTimeout", "RequestTimeoutException"} == AGAIN
+    assert (UNREADABLE, SHOWN) == ("MalformedResponse", 200)

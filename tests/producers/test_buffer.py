@@ -13,6 +13,7 @@ from tidemill.buffer import (
     EXPIRED,
     MAX_RECORD_BYTES,
     RECORD_BYTES,
+    THROTTLED,
     Acknowledged,
     Buffer,
     Call,
@@ -287,3 +288,13 @@ def test_what_has_ended_does_not_end_once_more() -> None:
     record.settle(stored)
     assert record.expire(2.0) == 0
     assert (record.outcome_of(0), record.refusal) == (stored, None)
+
+
+def test_the_codes_are_those_of_the_documentation() -> None:
+    assert EXPIRED == "Expired"
+    assert sorted(THROTTLED) == [
+        "KMSThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "Throttling",
+        "ThrottlingException",
+    ]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.frames import (
+    FORMAT,
     HEAD,
     OVERHEAD,
     REQUEST,
@@ -97,3 +98,11 @@ def test_neighbours_take_a_byte_each() -> None:
 def test_a_frame_of_no_known_kind_is_none(kind: int) -> None:
     found = frame_at(to_frame(kind, 1, 2, b"x", 7), 0, 7)
     assert (found is not None) == (HEAD <= kind <= SETTLED)
+
+
+def test_a_frame_is_the_same_for_ever() -> None:
+    """What lay in a spool before an update is read after it."""
+    written = bytes.fromhex("f5a778fc89c00202000000030000000000000007000000000000007b7d")
+    assert to_frame(REQUEST, 3, 7, b"{}", 9) == written
+    assert frame_at(written, 0, 9) is not None
+    assert (FORMAT, TITLE, HEAD, REQUEST, SETTLED, OVERHEAD) == (1, b"tidemill spool\n", 1, 2, 3, 27)

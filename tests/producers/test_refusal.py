@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 
-from tidemill.wire import refusal
+from tidemill.wire import IN_VAIN, refusal
 
 NOWHERE = "https://nowhere"
 
@@ -56,3 +56,8 @@ def test_what_an_exception_means(error: Exception, sends: int, again: bool, lost
     assert (found.again, found.lost) == (again, lost)
     code = error.response["Error"]["Code"] if isinstance(error, boto.ClientError) else type(error).__name__
     assert found.code in (code, type(error).__name__)
+
+
+def test_the_codes_that_say_that_these_credentials_will_not_do() -> None:
+    invalid = {"ExpiredTokenException", "InvalidSignatureException", "UnrecognizedClientException"}
+    assert invalid | {"MissingAuthenticationTokenException"} == IN_VAIN

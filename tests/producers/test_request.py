@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from tidemill.request import (
     MAX_DEPTH,
+    MAX_KEY_CHARACTERS,
+    MAX_NAME_CHARACTERS,
     MAX_REQUEST_BYTES,
+    REDRIVE,
     Receipts,
     RefusedRequest,
     Reply,
@@ -316,3 +319,7 @@ def test_one_that_is_odd_is_left_to_be_read_alone(odd: list[bytes]) -> None:
 
 def test_a_request_may_have_256_kib() -> None:
     assert MAX_REQUEST_BYTES == 262_144
+
+
+def test_the_limits_of_the_contract() -> None:
+    assert (MAX_KEY_CHARACTERS, MAX_NAME_CHARACTERS, MAX_DEPTH, REDRIVE) == (256, 128, 32, "redrive/")

@@ -18,6 +18,9 @@ from hypothesis import strategies as some
 from tidemill.request import Request, decode, encode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.signature import (
+    KEY_BYTES,
+    MAX_KEYS,
+    SIGNATURE_CHARACTERS,
     Signer,
     is_signed_by,
     new_key,
@@ -314,3 +317,7 @@ def test_the_library_is_not_imported_before_it_is_needed() -> None:
     program = "import sys, tidemill.signature; print('cryptography' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_sizes_are_those_of_ed25519() -> None:
+    assert (SIGNATURE_CHARACTERS, KEY_BYTES, MAX_KEYS) == (86, 32, 8)

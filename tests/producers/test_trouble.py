@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidemill.trouble import SAID_SECONDS, Trouble, pause, text_of
+from tidemill.trouble import FIRST_PAUSE, LONGEST_PAUSE, SAID_SECONDS, Trouble, pause, text_of
 
 BEGUN = "no route; trying again until it works"
 
@@ -71,3 +71,7 @@ def test_whatever_an_exception_says_of_itself_it_has_a_text() -> None:
     assert text_of(ValueError("no")) == "ValueError: no"
     assert text_of(ValueError()) == "ValueError"
     assert text_of(Strange()) == "Strange: (it raised SystemExit when it was asked what it says)"
+
+
+def test_pauses_are_a_second_to_a_minute() -> None:
+    assert (FIRST_PAUSE, LONGEST_PAUSE) == (1.0, 60.0)

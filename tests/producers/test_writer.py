@@ -181,3 +181,17 @@ def test_ids_of_a_millisecond_keep_their_length_and_rise_whatever_chance_gives()
     ids = [written(writer, 5)[0] for _ in range(3)]
     assert ids == sorted(set(ids))
     assert {len(one) for one in ids} == {36}
+
+
+def test_half_of_all_counters_may_be_begun_with() -> None:
+    assert MAX_COUNTER == 4_611_686_018_427_387_904
+    assert Writer("w", Random(1), MAX_COUNTER).counter == MAX_COUNTER
+    for counter in (-1, MAX_COUNTER + 1):
+        with pytest.raises(ValueError, match=f"counter={counter}: use 0 to 4611686018427387904"):
+            Writer("w", Random(1), counter)
+
+
+@pytest.mark.parametrize("at", [2**63, 2**64 - 1, -(2**63) - 1])
+def test_a_time_of_more_than_64_bits_is_refused(at: int) -> None:
+    with pytest.raises(UnsendableRequest, match="at: use milliseconds since 1970"):
+        written(Writer("w", Random(1)), at)

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tidemill.request import Json, Request, encode
-from tidemill_consumers.core.asking import TICKS, Outcome, Refused, Stopped, Taken, Watch, ask
+from tidemill_consumers.core.asking import (
+    MAX_ANSWER_BYTES,
+    MAX_SAID,
+    TICKS,
+    Outcome,
+    Refused,
+    Stopped,
+    Taken,
+    Watch,
+    ask,
+)
 from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Position, Rejected, Rule, State
 from tidemill_consumers.core.storable import MAX_DEPTH, unstorable
 from values import storable_values
@@ -286,3 +296,7 @@ def test_counting_in_a_document_of_numbers_and_texts_leaves_one_that_nothing_can
     assert asked(count, {"n": 1, "name": "x"}) == Taken({"n": 2, "name": "x"}, is_flat=True)
     assert asked(count, {"n": 1, "in": {}}) == Taken({"n": 2, "in": {}}, is_flat=False)
     assert asked(lambda state, request: Accepted({"n": 1})) == Taken({"n": 1}, is_flat=False)
+
+
+def test_the_limits_of_what_a_rule_says() -> None:
+    assert (MAX_ANSWER_BYTES, MAX_SAID, TICKS) == (16_384, 800, 5)

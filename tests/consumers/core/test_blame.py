@@ -12,7 +12,14 @@ import pytest
 from tidemill.request import Request, encode
 from tidemill_consumers.core.asking import Refused, Watch, ask
 from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Position, Rejected, State, Verified
-from tidemill_consumers.core.blame import MOST_FRAMES, frames_of, place_of, place_of_rule
+from tidemill_consumers.core.blame import (
+    DEEPEST_WRAPPING,
+    MOST_CHARACTERS,
+    MOST_FRAMES,
+    frames_of,
+    place_of,
+    place_of_rule,
+)
 from tidemill_consumers.core.eliminating import noting
 
 REQUEST = Request(id="1", cmd="c", key="k", data={})
@@ -145,3 +152,7 @@ def test_the_code_around_a_rule_is_never_to_blame() -> None:
 def test_a_place_has_room_beside_the_reason() -> None:
     code: CodeType = made("/" + "x" * 500 + ".py", "shop")["forget"].__code__
     assert len(place_of((Frame(code.co_filename, 1, "forget", code.co_filename[1:]),))) == 120
+
+
+def test_as_much_is_told_as_the_documentation_says() -> None:
+    assert (MOST_FRAMES, MOST_CHARACTERS, DEEPEST_WRAPPING) == (20, 120, 10)

@@ -5,7 +5,7 @@ import pytest
 from tidemill.request import Request, encode
 from tidemill_consumers.core.asking import Stopped, Watch
 from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, Rules, State, Verified, Write
-from tidemill_consumers.core.eliminating import ENDED, Elimination, End, noting
+from tidemill_consumers.core.eliminating import ENDED, MAX_DEATHS, Elimination, End, noting
 from tidemill_consumers.core.settle import is_proven_when_saved
 
 
@@ -109,3 +109,7 @@ def test_a_rule_is_noted_before_it_is_at_work_and_the_condemned_is_not_asked() -
         else:
             rules["v"](None, one.request)
     assert seen == [Position(1, 0), "asked"]
+
+
+def test_the_second_death_is_looked_into() -> None:
+    assert (MAX_DEATHS, ENDED) == (2, "the rule ended the process")

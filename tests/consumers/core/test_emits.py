@@ -11,6 +11,8 @@ from tidemill.request import Request, encode
 from tidemill_consumers.core.batch import Arrival, Emit, Emitted, Position, Proof, with_request
 from tidemill_consumers.core.emits import (
     EMITTER,
+    IDS,
+    LONGEST_PLAIN_KEY,
     MAX_EMIT_BYTES,
     PROVEN_EMITTER,
     emitter,
@@ -118,3 +120,9 @@ def test_kept_bytes_are_those_of_its_parts_and_no_less() -> None:
     place = len("stream/shardId-000000000001") + 72
     assert kept_bytes(emitted) == place + sum(4 + len(encode(one)) for one in sent)
     assert kept_bytes(Emitted("s", Position(0, 0), ())) == 73
+
+
+def test_writers_and_ids_are_the_same_for_ever() -> None:
+    """What was emitted before an update comes again after it, and is known by them."""
+    assert (EMITTER, PROVEN_EMITTER, LONGEST_PLAIN_KEY, MAX_EMIT_BYTES) == ("emit/", "emit-proven/", 63, 16_384)
+    assert str(IDS) == "e23ff1a1-6a5f-4a0c-8f0c-6a1d7f3b5a52"

@@ -13,6 +13,8 @@ from tidemill.request import REDRIVE, Request, encode
 from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Mark, Position, Proof, Rejected, State, Write
 from tidemill_consumers.core.emits import EMITTER
 from tidemill_consumers.core.fitting import (
+    BYTES_OF_MARK,
+    BYTES_OF_WRITER,
     FEW_MARKS,
     FIXED_BYTES,
     MAX_MARK_BYTES,
@@ -172,3 +174,8 @@ def test_the_latest_that_fit() -> None:
 
 def test_all_rooms_together_are_in_an_item() -> None:
     assert MAX_BYTES + MAX_RECENT_BYTES + 3 * MAX_WRITER_BYTES + MAX_MARK_BYTES + FIXED_BYTES <= LIMIT
+
+
+def test_the_rooms_of_an_item() -> None:
+    assert (MAX_RECENT_BYTES, MAX_WRITER_BYTES, MAX_MARK_BYTES, FIXED_BYTES) == (73_728, 14_336, 24_576, 1_200)
+    assert (BYTES_OF_WRITER, BYTES_OF_MARK, FEW_MARKS) == (56, 176, 32)

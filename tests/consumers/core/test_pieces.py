@@ -79,3 +79,7 @@ def test_all_is_in_one_piece_and_a_record_is_stored_with_its_beginning(
         assert all(Position(one.position.sequence, 0) >= first for one in piece.refused)
         assert all(piece.rest is None or Position(one.position.sequence, 0) < piece.rest for one in piece.refused)
         first = piece.rest or first
+
+
+def test_the_sizes_of_a_piece() -> None:
+    assert (FEW, MOST, MOST_KEYS, MOST_CLIENTS) == (5_000, 50_000, 10_000, 10_000)

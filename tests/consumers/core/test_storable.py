@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from tidemill.request import Json
-from tidemill_consumers.core.storable import MAX_BYTES, MAX_DEPTH, differs_in_numbers, unstorable
+from tidemill_consumers.core.storable import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_NAME_BYTES,
+    NUMBER,
+    differs_in_numbers,
+    unstorable,
+)
 
 
 class Level(IntEnum):
@@ -137,3 +145,7 @@ def test_what_is_changed_otherwise_is_looked_at(document: Json) -> None:
 @pytest.mark.parametrize("before", [None, {"v": [1]}, {"v": 0.5}, {"v": None}, {"v": {"w": 1}}])
 def test_what_holds_more_than_texts_and_numbers_is_looked_at(before: Json) -> None:
     assert not differs_in_numbers(before, before)
+
+
+def test_the_limits_of_what_can_be_stored() -> None:
+    assert (MAX_DEPTH, MAX_BYTES, MAX_NAME_BYTES, MAX_DIGITS, NUMBER) == (30, 262_144, 65_535, 38, 21)

@@ -16,9 +16,12 @@ from tidemill_consumers.core.batch import Arrival, Position, Proof, with_request
 from tidemill_consumers.core.emits import EMITTER, PROVEN_EMITTER
 from tidemill_consumers.core.trust import (
     INCOMPLETE,
+    LEAST_SECRET,
+    LONGEST_WRITER,
     MALFORMED,
     NO_SECRET,
     NOT_SEALED,
+    VERIFIED,
     Claim,
     Seals,
     disproven,
@@ -381,3 +384,10 @@ def test_a_seal_is_the_same_for_ever() -> None:
     """What was sealed before an update is on the stream, and in the quarantine, after it."""
     seal = "SLIkP5Pnxse8XLLv9Sij5srhBcAynB28kh6zlnK_2cirh5z2ieL5kJRlhPVgzXgatb2vVDavtE8kMCaoinlpQw"
     assert SEALS.seal(EMITTED).sig == seal
+
+
+def test_a_secret_has_32_bytes_and_a_verified_writer_is_longer_than_any_on_the_wire() -> None:
+    assert (LEAST_SECRET, LONGEST_WRITER, VERIFIED) == (43, 128, "verified/")
+    assert INCOMPLETE == "signed, but a signature without client, writer and counter proves nothing"
+    assert NO_SECRET == "sealed, but the application has no secret to know its seal by"
+    assert NOT_SEALED == "its writer is the application's own, but it does not bear the application's seal"

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from tidemill_local.event_source.config import InvalidMapping, MappingConfig, parse
+from tidemill_local.event_source.config import (
+    DESTINATIONS,
+    FOREVER,
+    MAX_FILTERS,
+    MAX_PATTERN,
+    InvalidMapping,
+    MappingConfig,
+    parse,
+)
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
 TABLE = "arn:aws:dynamodb:eu-west-1:111122223333:table/entities/stream/2025-11-25T00:00:00.000"
@@ -378,3 +386,7 @@ def test_a_pattern_of_more_characters_than_aws_takes_is_refused() -> None:
     pattern = json.dumps({"data": {"a": ["x" * 4_096]}})
     with pytest.raises(InvalidMapping, match="more than 4096 characters"):
         mapping(FilterCriteria={"Filters": [{"Pattern": pattern}]})
+
+
+def test_the_limits_are_those_of_lambda() -> None:
+    assert (FOREVER, MAX_FILTERS, MAX_PATTERN, DESTINATIONS) == (-1, 10, 4_096, ("sqs", "sns", "s3"))

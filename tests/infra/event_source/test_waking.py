@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_local.event_source.batches import MAX_STATE_BYTES, Batch, Meaning, Outcome, TimeWindow
+from tidemill_local.event_source.batches import MAX_STATE_BYTES, NO_STATE, Batch, Meaning, Outcome, TimeWindow
 from tidemill_local.event_source.config import MappingConfig
 from tidemill_local.event_source.records import Waiting
 from tidemill_local.event_source.sequencer import (
@@ -190,3 +190,8 @@ def test_a_new_one_has_nothing_to_do(ended: bool) -> None:
     one = sequencer()
     assert (one.records, one.first, one.settled, one.wants_more) == (0, None, True, True)
     assert (one.wake(ended), one.next(1e9, ended)) == (inf, None)
+
+
+def test_an_outcome_is_an_empty_answer_of_the_latest_version_unless_it_says_otherwise() -> None:
+    assert Outcome() == Outcome(payload=b"", error=None, request_id="", executed_version="$LATEST", invoked=True)
+    assert NO_STATE == b"{}"
