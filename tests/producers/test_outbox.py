@@ -723,9 +723,11 @@ def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:
     for _ in range(RECORD_REQUESTS - 1):
         outbox.buffer("k", b"{}", 0.0)
     assert outbox.next_call(0.0) == 60.0
-    outbox.buffer("k", b"{}", 0.0)
-    outbox.buffer("k", b"{}", 0.0)
+    last = outbox.buffer("k", b"{}", 0.0)
+    assert outbox.due == -inf
+    assert outbox.buffer("k", b"{}", 0.0) is not last
     (record,) = call_at(outbox, 0.0).records
+    assert record is last
     assert record.count == RECORD_REQUESTS
     assert outbox.pending == RECORD_REQUESTS + 1
 
@@ -800,3 +802,12 @@ def test_what_was_done_is_counted() -> None:
         throttled_entries=1,
     )
     assert (outbox.refused, outbox.unknown, outbox.pending, outbox.doubtful) == (1, 1, 0, 0)
+
+
+def test_a_call_that_is_refused_for_good_holds_nothing_that_comes_later() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    outbox.failed(one_call(outbox, "a"), DENIED, 0.0)
+    assert not outbox.is_failing
+    send(outbox, "a")
+    assert outbox.due == 0.0
+    call_at(outbox, 0.0)

@@ -195,3 +195,13 @@ def test_half_of_all_counters_may_be_begun_with() -> None:
 def test_a_time_of_more_than_64_bits_is_refused(at: int) -> None:
     with pytest.raises(UnsendableRequest, match="at: use milliseconds since 1970"):
         written(Writer("w", Random(1)), at)
+
+
+def test_ids_of_each_millisecond_begin_where_chance_says() -> None:
+    class Same:
+        def getrandbits(self, k: int, /) -> int:
+            return 7
+
+    writer = Writer("w", Same())
+    tails = [written(writer, at)[0][-12:] for at in (5, 5, 5, 6, 6, 5)]
+    assert tails == [f"80000000000{n}" for n in (7, 8, 9, 7, 8, 7)]

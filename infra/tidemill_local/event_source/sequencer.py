@@ -185,12 +185,15 @@ class Sequencer:
             return Discard(Failure("RecordAgeExceeded", head.batch.records, max(1, head.invocations), None))
         if now < self._not_before:
             return None
-        limit = self._config.maximum_retry_attempts
-        # "If the invocation is unsuccessful, your Lambda function suspends further processing until a successful
-        # invocation": a window's final invocation is never given up.
-        if head.batch.records and limit != FOREVER and head.retries > limit:
+        if self._is_exhausted(head):
             return Discard(Failure("RetryAttemptsExhausted", head.batch.records, head.invocations, head.outcome))
         return Invoke(self._with_state(head.batch))
+
+    def _is_exhausted(self, attempt: _Attempt) -> bool:
+        # "If the invocation is unsuccessful, your Lambda function suspends further processing until a successful
+        # invocation": a window's final invocation is never given up.
+        limit = self._config.maximum_retry_attempts
+        return bool(attempt.batch.records) and limit != FOREVER and attempt.retries > limit
 
     def _expire(self, now: float) -> bool:
         """Split off what has become too old, so that it stands first; whether there is any."""
@@ -226,10 +229,7 @@ class Sequencer:
     def _again(self, attempts: list[_Attempt], now: float) -> None:
         self._attempts[0:0] = attempts
         self._failures += 1
-        head = attempts[0]
-        limit = self._config.maximum_retry_attempts
-        last = limit != FOREVER and head.retries > limit
-        self._not_before = now if last else now + backoff(self._failures)
+        self._not_before = now if self._is_exhausted(attempts[0]) else now + backoff(self._failures)
 
     def _settle(self, batch: Batch, meant: Meaning) -> None:
         """Carry the tumbling window's state on."""

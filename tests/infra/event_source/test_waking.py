@@ -195,3 +195,16 @@ def test_a_new_one_has_nothing_to_do(ended: bool) -> None:
 def test_an_outcome_is_an_empty_answer_of_the_latest_version_unless_it_says_otherwise() -> None:
     assert Outcome() == Outcome(payload=b"", error=None, request_id="", executed_version="$LATEST", invoked=True)
     assert NO_STATE == b"{}"
+
+
+def test_a_final_invocation_that_fails_is_not_given_up_however_old_or_often() -> None:
+    one = sequencer(waiting(1, arrived=61.0), tumbling_window=60, maximum_record_age=60, maximum_retry_attempts=0)
+    invoked(one, 61.0)
+    one.answered(stateful('{"n":1}'), 61.0)
+    for now, wait in ((240.0, 0.25), (1000.0, 0.5), (9000.0, 1.0)):
+        batch = invoked(one, now)
+        assert batch.records == ()
+        assert batch.tumbling is not None
+        assert batch.tumbling.state == b'{"n":1}'
+        assert one.answered(FAILED, now) is None
+        assert one.wake(ended=False) == now + wait
