@@ -724,7 +724,7 @@ def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:
         outbox.buffer("k", b"{}", 0.0)
     assert outbox.next_call(0.0) == 60.0
     last = outbox.buffer("k", b"{}", 0.0)
-    assert outbox.due == -inf
+    assert (outbox.due, outbox.pending_bytes) == (-inf, last.size)
     assert outbox.buffer("k", b"{}", 0.0) is not last
     (record,) = call_at(outbox, 0.0).records
     assert record is last
@@ -811,3 +811,43 @@ def test_a_call_that_is_refused_for_good_holds_nothing_that_comes_later() -> Non
     send(outbox, "a")
     assert outbox.due == 0.0
     call_at(outbox, 0.0)
+
+
+def test_a_record_fills_while_the_one_before_is_on_its_way_however_often_others_leave() -> None:
+    outbox = made(lanes=2)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    one_call(outbox, one)
+    behind = send(outbox, one, 0.0)
+    send(outbox, other, 0.5)
+    assert call_at(outbox, 1.5).count == 1
+    assert send(outbox, one, 1.6) is behind
+    assert behind.count == 2
+
+
+class Highest:
+    def random(self) -> float:
+        return 1.0
+
+
+def test_each_throttled_try_of_a_record_doubles_the_longest_wait_and_the_next_record_begins_anew() -> None:
+    outbox = Outbox(Highest(), lanes=1, linger=0.0, paced=False)
+    for _ in range(2):
+        send(outbox, "a")
+        call = call_at(outbox, 0.0)
+        for wait in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0):
+            outbox.acknowledged(call, [THROTTLED], 0.0)
+            assert outbox.due == pytest.approx(wait)
+            call = call_at(outbox, wait)
+        outbox.acknowledged(call, [STORED], 0.0)
+
+
+def test_each_call_that_fails_doubles_the_longest_wait_and_an_answer_begins_anew() -> None:
+    outbox = Outbox(Highest(), lanes=1, linger=0.0)
+    for _ in range(2):
+        send(outbox, "a")
+        call = call_at(outbox, 0.0)
+        for wait in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0):
+            outbox.failed(call, LOST, 0.0)
+            assert outbox.due == pytest.approx(wait)
+            call = call_at(outbox, wait)
+        outbox.acknowledged(call, [STORED], 0.0)
