@@ -851,3 +851,16 @@ def test_each_call_that_fails_doubles_the_longest_wait_and_an_answer_begins_anew
             assert outbox.due == pytest.approx(wait)
             call = call_at(outbox, wait)
         outbox.acknowledged(call, [STORED], 0.0)
+
+
+def test_a_request_whose_time_ends_on_its_way_ends_when_its_call_fails() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    record = outbox.buffer("k", b"{}", 0.0, 5.0)
+    call = call_at(outbox, 0.0)
+    assert outbox.next_call(5.5) > 5.5
+    outbox.failed(call, LOST, 6.0)
+    assert outbox.due == 5.0
+    outbox.next_call(6.0)
+    assert isinstance(record.outcome, Refused)
+    assert (record.outcome.code, record.outcome.lost) == ("Expired", True)
+    assert (outbox.pending, outbox.pending_bytes, outbox.is_failing, outbox.doubtful) == (0, 0, False, 0)

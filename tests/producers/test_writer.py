@@ -205,3 +205,19 @@ def test_ids_of_each_millisecond_count_from_where_chance_says() -> None:
     writer = Writer("w", Same())
     tails = [written(writer, at)[0][-12:] for at in (5, 5, 5, 6, 6, 5)]
     assert tails == [f"80000000000{n}" for n in "89a898"]
+
+
+def test_a_writer_goes_on_behind_the_highest_counter_that_may_be() -> None:
+    writer = Writer("w", Random(1), 5)
+    for counter, then in ((4, 5), (6, 6), (MAX_COUNTER, MAX_COUNTER)):
+        writer.skip_to(counter)
+        assert writer.counter == then
+    assert decode(written(writer, 5)[1]).counter == MAX_COUNTER + 1
+
+
+@pytest.mark.parametrize("data", [[1], [], "x", 7, True, ("a",)])
+def test_data_that_is_no_document_is_refused(data: Any) -> None:
+    writer = Writer("w", Random(1))
+    with pytest.raises(UnsendableRequest, match="data"):
+        written(writer, 5, data=data)
+    assert writer.counter == 0
