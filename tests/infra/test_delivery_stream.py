@@ -283,7 +283,7 @@ class FakeKinesis:
         self.children: dict[str, list[bytes]] = {}
         self.failures: list[Exception] = []
         self.list_failures: list[Exception] = []
-        self.reads = 0
+        self.reads = self.listings = 0
         self.created = 1000
 
     def describe_stream_summary(self, StreamARN: str) -> dict[str, Any]:
@@ -300,6 +300,7 @@ class FakeKinesis:
     def list_shards(self, StreamARN: str = "", NextToken: str = "") -> dict[str, Any]:
         """A shard a page; a token goes alone."""
         assert (StreamARN == STREAM) != bool(NextToken)
+        self.listings += not NextToken
         if self.list_failures:
             raise self.list_failures.pop(0)
         shards, at = tuple(self.shards), int(NextToken or 0)
@@ -674,3 +675,14 @@ def test_positions_of_either_form_are_read(tmp_path: Path, content: bytes) -> No
 def test_its_times() -> None:
     assert (POLL_SECONDS, BEHIND_SECONDS) == (1.0, 0.2)
     assert (FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS) == (0.1, 10.0)
+
+
+@pytest.mark.parametrize(("closed", "listings"), [(False, 1), (True, 2)])
+def test_shards_are_listed_at_the_start_and_when_one_has_ended(closed: bool, listings: int) -> None:
+    kinesis = FakeKinesis(shard_0=[b"a"] * 200)
+    if closed:
+        kinesis.closed, kinesis.children = {"shard-0"}, {"shard-1": [b"child"]}
+    stream = delivery(kinesis, FakeS3())
+    stream.start()
+    stream.stop()
+    assert (kinesis.listings, stream.delivered.records) == (listings, 200 + closed)

@@ -857,10 +857,28 @@ def test_a_request_whose_time_ends_on_its_way_ends_when_its_call_fails() -> None
     outbox = made(lanes=1, linger=0.0)
     record = outbox.buffer("k", b"{}", 0.0, 5.0)
     call = call_at(outbox, 0.0)
-    assert outbox.next_call(5.5) > 5.5
+    assert outbox.next_call(5.5) == inf
     outbox.failed(call, LOST, 6.0)
     assert outbox.due == 5.0
     outbox.next_call(6.0)
     assert isinstance(record.outcome, Refused)
     assert (record.outcome.code, record.outcome.lost) == ("Expired", True)
     assert (outbox.pending, outbox.pending_bytes, outbox.is_failing, outbox.doubtful) == (0, 0, False, 0)
+
+
+def test_a_record_fills_while_its_lane_rests_however_often_others_leave() -> None:
+    outbox = Outbox(Highest(), lanes=2, linger=0.01)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    send(outbox, one, 0.0)
+    call, now = call_at(outbox, 1.0), 1.0
+    for _ in range(4):
+        outbox.acknowledged(call, [THROTTLED], now)
+        now += 20.0
+        call = call_at(outbox, now)
+    outbox.acknowledged(call, [STORED], now)  # a rest of 0.34 seconds
+    resting = send(outbox, one, now)
+    send(outbox, other, now)
+    assert call_at(outbox, now + 0.1).count == 1
+    assert send(outbox, one, now + 0.2) is resting
+    assert outbox.next_call(now + 0.2) == pytest.approx(now + 0.34)
+    assert [record.count for record in call_at(outbox, now + 0.35).records] == [2]

@@ -193,20 +193,17 @@ def _as_was(request: Request, stream: str | None = None) -> Was:
     return Was(request.writer, request.counter, request.sig, stream)
 
 
-def _as_it_was(request: Request) -> Request | None:
-    was = request.was
-    if was is None:
-        return None
+def _as_it_was(request: Request, was: Was) -> Request:
     return msgspec.structs.replace(request, writer=was.writer, counter=was.counter, sig=was.sig, was=None)
 
 
 def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim:
     """Of a sealed request."""
     request = arrival.request
-    was = _as_it_was(request)
-    if was is None:
+    if request.was is None:
         # One that was redriven unsigned is no more than it was.
         return _proven(arrival, _word_of(request)) if is_emitted(request) else _bare(arrival)
+    was = _as_it_was(request, request.was)
     # Known by what it was: of two copies that were quarantined, one is applied.
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
     if is_emitted(was):
@@ -215,7 +212,7 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     if signature is None:
         return unproven(arrival, MALFORMED)
     body = encode(msgspec.structs.replace(was, sig=None))
-    signed_for = (request.was and request.was.stream) or stream
+    signed_for = request.was.stream or stream
     return _claim(arrival, was, signed_body=body, signature=signature, stream=signed_for, writer=writer)
 
 

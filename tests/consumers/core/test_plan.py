@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tidemill.request import REDRIVE, Document, Json, Reply, Request, encode
-from tidemill_consumers.core.asking import MAX_SAID
+from tidemill_consumers.core.asking import MAX_SAID, Watch
 from tidemill_consumers.core.batch import (
     Accepted,
     Arrival,
@@ -918,3 +918,16 @@ def test_of_an_entity_that_cannot_be_used_as_many_are_quarantined_at_once_as_of_
     reason = "its entity cannot be used: it is not JSON"
     assert write.quarantine[0].reason == reason
     assert write.receipts[-1].reply == Reply(f"w-{MOST_QUARANTINED - 1}", "quarantined", error=reason)
+
+
+def test_who_watches_is_told_of_the_arrival_whose_rule_is_at_work() -> None:
+    watch, seen = Watch(), []
+
+    def look(state: State, request: Request) -> Rejected:
+        seen.append(watch.at_work)
+        return Rejected("no")
+
+    arrivals = [arrival(1, "look"), arrival(2, "look")]
+    plan(arrivals, {}, {"look": look}, DAY, watch)
+    assert seen == arrivals
+    assert watch.at_work is None

@@ -127,3 +127,12 @@ def test_a_delivery_that_changes_nothing_forgets_nobody() -> None:
     batch = [refused(1, 100)]
     again = fold(batch, saved(fold(batch)))
     assert (again.becomes, again.evicted) == (None, 0)
+
+
+def test_a_redelivery_is_answered_to_its_end_however_much_room_its_outcomes_take() -> None:
+    first, second = [refused(n, 1000) for n in range(1, 33)], [refused(n, 1000) for n in range(33, 73)]
+    entity = saved(fold(second, saved(fold(first))))
+    again = fold([*first, *second], entity)
+    assert (again.becomes, again.stopped, len(again.receipts)) == (None, None, 72)
+    more = fold([*first, *second, refused(73, 100)], entity)
+    assert (more.stopped, len(more.receipts)) == (Position(73, 0), 72)
