@@ -208,3 +208,17 @@ def test_a_final_invocation_that_fails_is_not_given_up_however_old_or_often() ->
         assert batch.tumbling.state == b'{"n":1}'
         assert one.answered(FAILED, now) is None
         assert one.wake(ended=False) == now + wait
+
+
+def test_what_becomes_too_old_in_one_half_of_a_batch_leaves_the_other_half() -> None:
+    records = [waiting(n, arrived=at) for n, at in ((1, 0.0), (2, 1.0), (3, 2.0), (4, 3.0))]
+    one = sequencer(*records, maximum_record_age=60, bisect_batch_on_function_error=True)
+    invoked(one, 59.9)
+    one.answered(FAILED, 59.9)
+    assert [record.sequence for record in discarded(one, 60.5).failure.records] == ["1"]
+    one.discarded()
+    assert one.records == 3
+    for left in (["2"], ["3", "4"]):
+        assert numbers(invoked(one, 60.5)) == left
+        one.answered(Outcome(), 60.5)
+    assert one.settled
