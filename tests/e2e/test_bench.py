@@ -88,7 +88,7 @@ def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
     assert all(one.span == 6 for one in by_mode.values()), "the whole time is paid for"
     assert "of nasa_19950801.tsv (trace TSV): the first 2 minutes, in 6 seconds: " in done.stdout
     (verdict,) = verdicts(found)
-    assert verdict.model == pytest.approx((verdict.direct, verdict.streamed, verdict.p99), rel=0.1)
+    assert verdict.model[:2] == pytest.approx((verdict.direct, verdict.streamed), rel=0.1)  # p99 is the machine's too
 
 
 def test_ctrl_c_writes_what_was_measured_so_far(tmp_path: Path) -> None:
