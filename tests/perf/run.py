@@ -43,11 +43,11 @@ BENCHMARKS = (
     Benchmark(("producer_vs_put_record",), producer_vs_put_record),
     Benchmark(("producer_vs_put_records",), producer_vs_put_records),
     Benchmark(("consumer_vs_powertools", "consumer_vs_powertools_idempotent"), consumer),
+    Benchmark(("guards",), guards),
     Benchmark(
         ("consumer_aggregated_vs_powertools", "consumer_aggregated_vs_powertools_idempotent"), consumer_aggregated
     ),
     Benchmark(("consumer_write_calls",), consumer_write_calls),
-    Benchmark(("guards",), guards),
     Benchmark(("event_source_cpu", "event_source_rate"), event_source),
 )
 NAMES = [name for benchmark in BENCHMARKS for name in benchmark.names]
