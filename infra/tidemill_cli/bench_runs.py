@@ -34,7 +34,7 @@ from tidemill_local.platform import Platform
 from tidemill_local.template import template_path
 
 BEYOND = 3.0
-"""So many times what a machine was seen to send are refused: it was seen for a moment only."""
+"""Rates above this multiple of what the machine was seen to send are refused: it was seen for a moment only."""
 
 SIMULATED_A_SECOND = 20_000
 """Requests that a simulation does, about, of each mode."""

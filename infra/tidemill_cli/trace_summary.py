@@ -73,7 +73,7 @@ def excerpted(log: Log, found: Surveyed, speed: float) -> Iterator[str]:
 
 
 def as_json(log: Log, found: Surveyed) -> dict[str, Any]:
-    """The same for programs."""
+    """The log and what was taken of it, for a program that reads the command's JSON."""
     traffic = found.traffic
     return {
         "files": len(log.files),

@@ -141,7 +141,7 @@ class Keeper:
         self.end: ProducerClosed | None = None
         self._wire = wire
         self._observer = observer
-        self._caller = Caller(wire, self._own, self.news.permit, self._made)
+        self._caller = self._new_caller()
         self._herald = Herald()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self.naps = self._has_taken = self._is_stopping = self._is_retiring = False
@@ -280,8 +280,6 @@ class Keeper:
         self._own()
         try:
             self._caller.start()
-            self._is_up = True
-            self.news.tell()
             while self.end is None:
                 self._turn()
             self._end_core()
@@ -433,12 +431,15 @@ class Keeper:
         for one in (*self._hung, self._caller):
             one.cut()
 
+    def _new_caller(self) -> Caller:
+        return Caller(self._wire, self._begin_calls, self.news.permit, self._made)
+
     def _replace_caller(self) -> bool:
         """Has another caller make the calls from now on, unless too many hang or there can be no more threads."""
         self._hung = [one for one in self._hung if one.is_alive]
         if len(self._hung) >= MOST_HUNG:
             return False
-        caller = Caller(self._wire, self._own, self.news.permit, self._made)
+        caller = self._new_caller()
         try:
             caller.start()
         except RuntimeError:
@@ -476,11 +477,6 @@ class Keeper:
                 self._bell.get(timeout=min(seconds, NAP))
         self.naps = False
 
-    def _made(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
-        """A call has come back: in the caller's thread."""
-        self.inbox.put(partial(self._settle, call, answer, seconds))
-        self.wake()
-
     def _settle(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
         if call is not self._call:
             return  # it has been given up
@@ -492,6 +488,18 @@ class Keeper:
         if made and self._observer:
             made = made._replace(stats=self.core.stats(now))
             self._herald.tell(partial(tell, self._observer, made))
+
+    # ---- the caller's thread
+
+    def _begin_calls(self) -> None:
+        self._own()
+        self._is_up = True  # only now, for a thread that was asked for may never begin
+        self.news.tell()
+
+    def _made(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
+        """A call has come back."""
+        self.inbox.put(partial(self._settle, call, answer, seconds))
+        self.wake()
 
     # ---- the end
 

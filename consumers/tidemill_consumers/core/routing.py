@@ -18,7 +18,7 @@ MOST_TOLD = 3
 
 
 def problem_of(rules: object) -> str | None:
-    """What is wrong with a RULES, naming its commands; None if a request of each could be asked."""
+    """Why rules could not be asked, by the names of their commands; None if each of them could."""
     if not isinstance(rules, Mapping):
         return f"RULES is no mapping of commands to rules, but a {type(rules).__name__}"
     return "; ".join(islice(_problems(rules), MOST_TOLD)) or None

@@ -50,7 +50,8 @@ def room_beside_others(entity: Entity, shard: str) -> int:
 def displaced(recent: Mapping[str, str], shard: str, marks: Mapping[str, Mark], most: int) -> list[tuple[str, str]]:
     """The outcomes that a write of the shard's stream leaves of earlier ones.
 
-    So many of its own, as many of those that others may be asked for as well, and all that only others may.
+    At most `most` of the stream's own stay, as many of those that other streams may be asked for as well, and all that
+    only other streams may be asked for.
     """
     stream = stream_of_shard(shard)
     live = {stream_of_shard(one) for one in marks} - {stream}

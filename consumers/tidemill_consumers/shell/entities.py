@@ -151,7 +151,7 @@ class Entities:
         return self._load(dict.fromkeys(keys), Room(math.inf))[0]
 
     def recall(self, keys: Iterable[str]) -> Recalled:
-        """The same, but some as they were saved last, and no more of them than there is memory for.
+        """The entities to plan with: some as they were saved last, the others read, no more than there is memory for.
 
         Raises:
             Unloadable, ClientError, BotoCoreError: as `load`.
