@@ -7,6 +7,7 @@ memory than is sane, has noticed the mutant too.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -89,6 +90,7 @@ def each(runs: Iterable[Run], jobs: int, log: Path) -> Iterator[Ran]:
 
     A run of chosen tests that pass is followed by one of all.
     """
+    gc.freeze()  # what is imported by now no fork need look through
     waiting = iter(runs)
     again: list[Run] = []
     working: dict[int, tuple[Run, float]] = {}
