@@ -1,13 +1,12 @@
 """The archive as tables: what the delivery stream landed, in S3 or in a folder, under SQL.
 
-Room: analytics. Every archived line is a row; the SQL can read nothing else and write nothing.
+Room: analytics. Every archived record is a row (landed.py says where one ends); the SQL can read nothing else and write
+nothing.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +20,12 @@ import msgspec
 import pyarrow as pa
 from pyarrow import fs
 
-from tidemill.request import RefusedRequest, decode
+from tidemill.request import RefusedRequest, Request
+from tidemill_analytics.exact import frame
+from tidemill_analytics.landed import Unpacked, records, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
 
@@ -37,7 +38,6 @@ ERRORS = "landing-errors"
 _READERS = 8
 _CONNECT_SECONDS = 3
 _ATTEMPTS = 2
-_GZIP_MAGIC = b"\x1f\x8b"
 _HERE = Path(__file__).parent
 # In the wheel the queries stand inside the package, in the source tree beside it.
 _QUERY_FOLDERS = (_HERE / "archive", _HERE.parent / "archive")
@@ -129,6 +129,8 @@ class Archive:
     def sql(self, text: str) -> pd.DataFrame:
         """The result of one SELECT in DuckDB's SQL: over the archive's tables only, no files, no network.
 
+        Integers are integers and decimals are decimals, whatever their size: see exact.py.
+
         Raises:
             SqlError: DuckDB's message, or that it is not one reading statement.
             ArchiveEmptyError: nothing has landed yet.
@@ -138,7 +140,7 @@ class Archive:
             statements = duckdb.extract_statements(text)
             if len(statements) != 1 or statements[0].type not in _READING:
                 raise SqlError("the archive is read only: give one SELECT")
-            return self._tables.execute(statements[0]).df()
+            return frame(self._tables.execute(statements[0]))
         except duckdb.Error as error:
             raise SqlError(str(error)) from None
 
@@ -164,11 +166,10 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """An object of the archive: its path below the root, its bytes, or why there are none."""
+    """An object of the archive: its path below the root, and its bytes."""
 
     path: str
-    content: bytes
-    damage: str | None = None
+    unpacked: Unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +229,7 @@ def _read(system: fs.FileSystem, path: str, base: str) -> _File:
     name = path.removeprefix(f"{base}/")
     with system.open_input_stream(path, compression=None) as stream:
         content: bytes = stream.read()
-    if not content.startswith(_GZIP_MAGIC):
-        return _File(name, content)
-    try:
-        return _File(name, gzip.decompress(content))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        return _File(name, b"", f"damaged gzip object {name}: {error}")
+    return _File(name, unpack(content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,21 +258,20 @@ def _table(file: _File) -> pa.Table:
     return pa.table(columns)
 
 
-def _rows(file: _File) -> Iterable[_Row]:
-    if file.damage is not None:
-        return [_Row(error=file.damage)]
-    lines = file.content.split(b"\n")
-    if not lines[-1]:
-        lines.pop()  # what follows the last line feed
-    return map(_failed_row if file.path.startswith(f"{ERRORS}/") else _row, lines)
+def _rows(file: _File) -> Iterator[_Row]:
+    content, damage, torn = file.unpacked.content, file.unpacked.damage, file.unpacked.torn
+    if file.path.startswith(f"{ERRORS}/"):
+        yield from map(_failed_row, filter(bytes.strip, content.split(b"\n")))
+    else:
+        yield from (_row(record, request) for record, request in records(content))
+    if damage is not None:
+        yield _Row(raw=_text(torn) or None, error=f"damaged gzip object {file.path}: {damage}")
 
 
-def _row(line: bytes) -> _Row:
+def _row(record: bytes, request: Request | RefusedRequest) -> _Row:
     """The contract decides what is a request, so that the archive and the consumers agree."""
-    try:
-        request = decode(line)
-    except RefusedRequest as refusal:
-        return _Row(raw=_text(line), error=str(refusal))
+    if isinstance(request, RefusedRequest):
+        return _Row(raw=_text(record), error=str(request))
     at = request.at if request.at is None or -(2**63) <= request.at < 2**63 else None
     data = msgspec.json.encode(request.data).decode()
     return _Row(request.id, request.cmd, request.key, request.client, request.writer, request.counter, at, data)

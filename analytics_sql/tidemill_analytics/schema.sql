@@ -1,6 +1,7 @@
--- The archive as analysts see it. Room: analytics. Rule: every archived line is a row of `interactions`.
+-- The archive as analysts see it. Room: analytics. Rule: every archived record is a row of `interactions`.
+-- A record is a line, or an object over several; lines of blanks are none: landed.py says it all.
 
--- The lines as they landed.
+-- The records as they landed.
 CREATE TABLE lines (
     id      VARCHAR,  -- unique per request; the same for every copy of it
     cmd     VARCHAR,  -- the command
@@ -10,7 +11,7 @@ CREATE TABLE lines (
     counter BIGINT,   -- the writer's counter ("n" on the wire)
     "at"    BIGINT,   -- the client's clock, ms since 1970; a word of SQL: write "at", or use sent_at
     data    VARCHAR,  -- the command's own data, JSON text
-    raw     VARCHAR,  -- the line itself when it is no request; bytes that are not UTF-8 as \xNN
+    raw     VARCHAR,  -- the record itself when it is no request; bytes that are not UTF-8 as \xNN
     error   VARCHAR,  -- why it is no request, else null
     dt      VARCHAR,  -- day of arrival, UTC, YYYY-MM-DD
     hour    VARCHAR,  -- hour of arrival, UTC, 00 to 23; null for what failed on its way
@@ -20,7 +21,7 @@ CREATE TABLE lines (
     arrived_at TIMESTAMP
 );
 
--- Every archived line, with the client's time as a timestamp (UTC; null outside the years 1 to 9999), and the time
+-- Every archived record, with the client's time as a timestamp (UTC; null outside the years 1 to 9999), and the time
 -- to count it by: the client's, else its arrival.
 CREATE VIEW interactions AS
 SELECT *, coalesce(sent_at, arrived_at) AS time

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from tidemill import Misconfigured
 from tidemill_analytics.archive import Archive, ArchiveError, queries
+from tidemill_cli.records import as_json
 from tidemill_cli.result_file import write_private
 from tidemill_cli.showing import console, printable
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, NoStack, access, outputs
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUTPUT = "ArchiveBucketName"
+_NUMBERS = (int, Decimal)
 ROWS_SHOWN = 50
 """Rows of a table unless --limit says otherwise; CSV and JSON are whole."""
 
@@ -132,13 +135,14 @@ def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
 
 
 def _write_json(result: pd.DataFrame, path: Path) -> None:
-    write_private(path, result.to_json(orient="records", date_format="iso", indent=1) + "\n")
+    write_private(path, as_json(result))
 
 
 def _table(rows: pd.DataFrame) -> Table:
     table = Table(header_style="bold")
     for name, column in rows.items():
-        table.add_column(Text(printable(str(name))), justify="right" if column.dtype.kind in "iuf" else "left")
+        numbers = column.dtype.kind in "iuf" or column.map(type).isin(_NUMBERS).any()
+        table.add_column(Text(printable(str(name))), justify="right" if numbers else "left")
     missing = rows.isna()
     for index, values in enumerate(rows.itertuples(index=False, name=None)):
         cells = zip(values, missing.iloc[index], strict=True)

@@ -22,6 +22,9 @@ MAX_KEY_CHARACTERS = 256
 MAX_NAME_CHARACTERS = 128
 """Longest id, command or writer."""
 
+GZIP_MAGIC = b"\x1f\x8b\x08"
+"""How bytes begin that gzip made: by https://www.rfc-editor.org/rfc/rfc1952 there is one way of compressing, 8."""
+
 REDRIVE = "redrive/"
 """How the writer of a redriven request begins; its place in the quarantine follows."""
 
@@ -129,10 +132,8 @@ def decode(payload: bytes) -> Request:
         request = _request_decoder.decode(payload)
     except RecursionError:
         _refuse_depth()
-    except UnicodeDecodeError:
-        raise RefusedRequest("not UTF-8") from None
-    except msgspec.MsgspecError as error:
-        raise RefusedRequest(str(error)) from None
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise RefusedRequest(_trouble(payload, error)) from None
     # Neither duplicate keys nor depth bother the decoder. A payload that encodes to itself has no duplicates: that is
     # every request of the SDK, so the slow look is for the others.
     if _encoder.encode(request) != payload or may_be_deep(request.data, payload):
@@ -181,6 +182,12 @@ def may_be_deep(data: Document, payload: bytes) -> bool:
         if type(value) is dict or type(value) is list:
             return payload.count(b"{") + payload.count(b"[") > MAX_DEPTH
     return False
+
+
+def _trouble(payload: bytes, error: UnicodeDecodeError | msgspec.MsgspecError) -> str:
+    if payload.startswith(GZIP_MAGIC):
+        return "compressed with gzip, as CloudWatch Logs sends to its subscribers; a request is JSON as it is"
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def decode_json(payload: bytes) -> Json:

@@ -98,7 +98,6 @@ def test_a_column_has_its_type_though_a_files_are_all_null(tmp_path: Path, first
         ),
         (b'{"v":1,"id":"a","id":"b","cmd":"c","data":{}}', None, "twice"),
         (b"[" * 100_000, None, ""),
-        (b"", "", "truncated"),
         (b"a\0b", "a\0b", "malformed"),
     ],
 )
@@ -121,7 +120,7 @@ def test_what_failed_on_its_way_is_a_row_with_its_error(tmp_path: Path) -> None:
     }
     land(tmp_path, [request(1)])
     path = "landing-errors/processing-failed/dt=2026-11-24/e.ndjson.gz"
-    archive = land(tmp_path, [json.dumps(failed).encode(), b"?"], path)
+    archive = land(tmp_path, [json.dumps(failed).encode(), b"?", b""], path)
 
     assert rows(archive, "SELECT error, dt, hour IS NULL FROM interactions WHERE error IS NOT NULL ORDER BY error") == [
         ("DeAggregation: MD5 differs", "2026-11-24", True),
@@ -150,14 +149,37 @@ def test_hostile_numbers_do_not_spoil_the_table(tmp_path: Path) -> None:
     assert rows(archive, "SELECT count(*), count(sent_at) FROM interactions") == [(4, 1)]
 
 
-def test_a_damaged_object_is_one_row_that_names_it(tmp_path: Path) -> None:
+def test_a_damaged_object_gives_what_can_be_read_and_one_row_that_names_it(tmp_path: Path) -> None:
     archive = land(tmp_path, [request(1)])
     damaged = tmp_path / "landing/dt=2026-11-24/hour=09/torn.ndjson.gz"
     damaged.parent.mkdir()
-    damaged.write_bytes(gzip.compress(request(2) * 1000)[:-20])
+    packed = gzip.compress(b"".join(request(n) + b"\n" for n in range(2, 4002)))
+    damaged.write_bytes(packed[: len(packed) // 2])
 
-    ((error,),) = rows(archive, "SELECT error FROM interactions WHERE hour = '09'")
-    assert "torn.ndjson.gz" in error
+    ids = [number for (number,) in rows(archive, "SELECT id FROM interactions WHERE hour = '09' AND error IS NULL")]
+    assert 1000 < len(ids) < 3000
+    assert ids == [f"r{number}" for number in range(2, 2 + len(ids))]
+    ((raw, error),) = rows(archive, "SELECT raw, error FROM interactions WHERE error IS NOT NULL")
+    assert request(2 + len(ids)).decode().startswith(raw)
+    assert error == "damaged gzip object landing/dt=2026-11-24/hour=09/torn.ndjson.gz: it ends too early"
+
+
+def test_bytes_behind_the_compressed_ones_cost_no_request(tmp_path: Path) -> None:
+    archive = land(tmp_path, [])
+    (tmp_path / LANDING).write_bytes(gzip.compress(request(1) + b"\n" + request(2)) + b"rubbish")
+    ((error,),) = rows(archive, "SELECT error FROM interactions WHERE error IS NOT NULL")
+    assert error == f"damaged gzip object {LANDING}: 7 bytes behind its compressed ones"
+    assert rows(archive, "SELECT id FROM requests ORDER BY id") == [("r1",), ("r2",)]
+
+
+def test_a_request_over_several_lines_is_one_row(tmp_path: Path) -> None:
+    indented = json.dumps(json.loads(request(2)), indent=2).encode()
+    archive = land(tmp_path, [request(1) + b"\n", indented, b"?"])
+    assert rows(archive, "SELECT coalesce(id, raw) FROM interactions ORDER BY id NULLS LAST") == [
+        ("r1",),
+        ("r2",),
+        ("?",),
+    ]
 
 
 def test_objects_that_are_not_compressed_are_read_too(tmp_path: Path) -> None:

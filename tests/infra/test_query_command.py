@@ -113,6 +113,20 @@ def test_sql_is_answered_and_json_has_typed_records(archive: Path, tmp_path: Pat
     assert json.loads(out.read_text()) == [{"n": 60, "first": "2025-11-24T16:00:00.000", "gap": None}]
 
 
+def test_numbers_are_exact_however_they_are_shown(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    large, money = "9007199254741013::HUGEINT AS total", "'12345678901234567.89'::DECIMAL(20, 2) AS money"
+    sql = f"SELECT sum(1) AS n, {large}, {money} FROM requests"
+    for form in ("csv", "table"):
+        assert run("--sql", sql, "--archive", archive, "--json", out, "--format", form) == 0
+        last = capsys.readouterr().out.splitlines()
+        row = last[-1] if form == "csv" else last[-2]
+        assert row.translate(str.maketrans("│,", "  ")).split() == ["60", "9007199254741013", "12345678901234567.89"]
+    assert "".join(out.read_text().split()) == '[{"n":60,"total":9007199254741013,"money":12345678901234567.89}]'
+
+
 def test_what_clients_sent_does_not_steer_the_terminal(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("unreadable", "--archive", archive) == 0
     shown = capsys.readouterr().out

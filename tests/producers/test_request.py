@@ -1,5 +1,6 @@
 """The contract: round trips, and everything that has to be refused."""
 
+import gzip
 import json
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_unknown_fields_are_skipped(unknown: dict[str, Any]) -> None:
     [
         pytest.param(b"", "truncated", id="empty"),
         pytest.param(b"hello", "malformed", id="text"),
+        pytest.param(gzip.compress(wire()), "compressed with gzip", id="gzip"),
         pytest.param(b'{"id":', "truncated", id="cut off"),
         pytest.param(wire() + b"{}", "trailing", id="two values"),
         pytest.param(b"\xff\xfe{", "malformed", id="other bytes"),

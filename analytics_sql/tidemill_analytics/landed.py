@@ -1,0 +1,193 @@
+"""A landed object's bytes as the records in them: unpacked as far as it goes, parted where each record ends.
+
+Room: analytics, pure. A delivery stream writes a line feed behind each record and does not look into it, and others put
+objects there too. So a record may hold line feeds of its own (indented JSON, compressed bytes) or have none behind it.
+
+| bytes | records |
+|---|---|
+| a line that is a request | one |
+| blanks alone | none |
+| an object over several lines, several objects on one line | one an object |
+| a record compressed with gzip | one, refused for that |
+| another line | one, refused for what it is |
+
+The look beyond a line is bounded, and what was looked at in vain is not looked at again from the lines within it: the
+time is proportional to the bytes, whatever they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.request import GZIP_MAGIC, MAX_REQUEST_BYTES, RefusedRequest, Request, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BOM = b"\xef\xbb\xbf"
+_CHUNK = 1 << 14
+_PACKED_BYTES = 10 << 20
+"""Largest record of Kinesis; https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
+
+_UNPACKED_BYTES = 64 << 20
+"""Up to here a compressed record is unpacked to find its end."""
+
+_objects = json.JSONDecoder(parse_int=str, parse_float=str)
+_BLANKS = re.compile(r"[ \t\r]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """An object's bytes without their compression.
+
+    Attributes:
+        content: the bytes; of an object that is damaged, the lines before that.
+        damage: what is wrong with the compression.
+        torn: what can be had of the line in which the damage is.
+    """
+
+    content: bytes
+    damage: str | None = None
+    torn: bytes = b""
+
+
+def unpack(packed: bytes) -> Unpacked:
+    """The bytes of one gzip member after another, of members that were compressed again, or as they are.
+
+    Members may open with a byte order mark, and zeros may follow the last.
+    """
+    outer = _members(packed)
+    if outer.damage is None and outer.content.startswith(GZIP_MAGIC):
+        inner = _members(outer.content)
+        return outer if inner.damage else inner  # else it opens with a record that is compressed
+    return outer
+
+
+def records(content: bytes) -> Iterator[tuple[bytes, Request | RefusedRequest]]:
+    """The records in an object's bytes, each with the request that it is, or why it is none."""
+    at = looked = 0
+    while at < len(content):
+        end = _line_end(content, at)
+        line = content[at:end]
+        try:
+            if line.strip():
+                yield line, decode(line)
+        except RefusedRequest as refusal:
+            ends: list[int] = []
+            if at >= looked:
+                ends, looked = _beyond(content, at, end)
+            if not ends:
+                yield line, refusal
+            for end in ends:
+                yield (record := content[at:end].strip(b" \t\r")), _request(record)
+                at = end
+        at = end + 1
+
+
+def _members(packed: bytes) -> Unpacked:
+    if not packed.startswith(GZIP_MAGIC):
+        return Unpacked(packed.removeprefix(_BOM))
+    parts: list[bytes] = []
+    at = 0
+    while packed.startswith(GZIP_MAGIC, at):
+        part, at, damage = _member(packed, at)
+        parts.append(part.removeprefix(_BOM))
+        if damage:
+            lines, feed, torn = b"".join(parts).rpartition(b"\n")
+            return Unpacked(lines + feed, damage, torn)
+    trailing = len(packed[at:].strip(b"\0"))
+    return Unpacked(b"".join(parts), f"{trailing} bytes behind its compressed ones" if trailing else None)
+
+
+def _member(packed: bytes, at: int) -> tuple[bytes, int, str | None]:
+    """The bytes of the gzip member at `at` as far as they can be had, where it ends, and what is wrong with it."""
+    unpacking, parts = zlib.decompressobj(zlib.MAX_WBITS | 16), []
+    try:
+        while at < len(packed) and not unpacking.eof:
+            parts.append(unpacking.decompress(packed[at : at + _CHUNK]))
+            at = min(len(packed), at + _CHUNK)
+    except zlib.error as error:
+        return b"".join(parts), at, str(error)
+    return b"".join(parts), at - len(unpacking.unused_data), None if unpacking.eof else "it ends too early"
+
+
+def _request(record: bytes) -> Request | RefusedRequest:
+    try:
+        return decode(record)
+    except RefusedRequest as refusal:
+        return refusal
+
+
+def _line_end(content: bytes, at: int) -> int:
+    found = content.find(b"\n", at)
+    return len(content) if found < 0 else found
+
+
+def _beyond(content: bytes, at: int, end: int) -> tuple[list[int], int]:
+    """Where each of the records ends that open with this line, the last of them with a line.
+
+    And how far it was looked in vain.
+    """
+    if content.startswith(GZIP_MAGIC, at):
+        return _packed_end(content, at)
+    if content[at:end].lstrip().startswith(b"{"):
+        return _object_ends(content, at, end)
+    return [], 0
+
+
+def _packed_end(content: bytes, at: int) -> tuple[list[int], int]:
+    unpacking, room = zlib.decompressobj(zlib.MAX_WBITS | 16), _UNPACKED_BYTES
+    stop = min(len(content), at + _PACKED_BYTES)
+    while at < stop and room > 0:
+        chunk = content[at : at + _CHUNK]
+        at += len(chunk)
+        try:
+            while chunk and room > 0 and not unpacking.eof:
+                room -= len(unpacking.decompress(chunk, _CHUNK * 64))
+                chunk = unpacking.unconsumed_tail
+        except zlib.error:
+            break
+        if unpacking.eof:
+            end = at - len(unpacking.unused_data)
+            return ([end], 0) if end == _line_end(content, end) else ([], at)
+    return [], at
+
+
+def _object_ends(content: bytes, at: int, end: int) -> tuple[list[int], int]:
+    """Objects end where JSON says. The look goes over twice as many lines each time, while what there is goes on."""
+    most = min(len(content), end + MAX_REQUEST_BYTES)
+    while True:
+        text = content[at:end].decode(errors="surrogateescape")
+        ends, stopped = _ends(text)
+        if ends or text[stopped:].strip() or end >= most:
+            break
+        end = _line_end(content, min(most, end + max(end - at, 1024)))
+    sizes = [len(text[:one].encode(errors="surrogateescape")) for one in (*ends, stopped)]
+    return [at + size for size in sizes[:-1]], at + sizes[-1]
+
+
+def _ends(text: str) -> tuple[list[int], int]:
+    """Where each of the objects ends, if a line ends behind the last, and where the look stopped."""
+    ends: list[int] = []
+    at = len(text) - len(text.lstrip())
+    try:
+        while text.startswith("{", at):
+            _, end = _objects.raw_decode(text, at)
+            ends.append(end)
+            at = _blank_end(text, end)
+    except json.JSONDecodeError as error:
+        return [], error.pos
+    except RecursionError:
+        return [], len(text)
+    if text[at : at + 1] not in ("", "\n"):
+        return [], at
+    return [*ends[:-1], at], at
+
+
+def _blank_end(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
