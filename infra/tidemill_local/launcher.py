@@ -29,6 +29,7 @@ from tidemill_local.hooks import (
 from tidemill_local.hooks.function_runtime import FunctionRuntime
 from tidemill_local.hooks.shard_iterators import Reads
 from tidemill_local.hooks.shard_limits import SWITCH, limited, limited_reads
+from tidemill_local.hooks.subscriptions import Subscriptions
 from tidemill_local.sweeper import Groups
 
 if TYPE_CHECKING:
@@ -262,6 +263,7 @@ def _improve_streams() -> None:
     )
     stack = provisioners._RESOURCE_HANDLERS["AWS::Kinesis::Stream"]
     stack["update"] = resharding.with_shard_count(stack["update"], resolve, next_sequence)
+    subscribe_as_on_aws(kinesis)
     reads = Reads(resolve, expire_head, time.time)
     kinesis._get_shard_iterator = reads.get_shard_iterator
     if os.environ.pop(SWITCH, "on") == "off":
@@ -271,6 +273,19 @@ def _improve_streams() -> None:
         kinesis._put_record, kinesis._put_records = limited(
             kinesis._put_record, kinesis._put_records, resolve, time.monotonic
         )
+
+
+def subscribe_as_on_aws(kinesis: Any) -> None:
+    """Have a subscription end with its shard."""
+    _check(kinesis, "_subscribe_to_shard", "_subscriptions", "_consumer_from_arn", "StreamingResponse")
+    kinesis._subscribe_to_shard = Subscriptions(
+        kinesis._resolve_stream,
+        kinesis._consumer_from_arn,
+        expire_head,
+        kinesis._subscriptions,
+        kinesis.StreamingResponse,
+        time.time,
+    ).subscribe
 
 
 def _call_streams(kinesis: Any) -> None:

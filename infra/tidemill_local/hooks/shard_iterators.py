@@ -95,6 +95,38 @@ def start_position(records: Sequence[Record], kind: str, sequence: str, timestam
     return None
 
 
+def start_after(records: Sequence[Record], kind: str, sequence: str, timestamp: Any, now: float) -> str:
+    """The sequence number of the last record before a starting position; empty if that is the oldest.
+
+    Raises:
+        Refused: the type is unknown, or lacks what it needs, or the time is still to come.
+    """
+    if kind == "AT_TIMESTAMP" and timestamp is None:
+        raise Refused("InvalidArgumentException", "AT_TIMESTAMP needs a Timestamp.")
+    if timestamp is not None and float(timestamp) > now:
+        raise Refused(
+            "InvalidArgumentException",
+            "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
+            f"timestampInMillis: {float(timestamp) * 1000:.0f}, currentTimestampInMillis: {now * 1000:.0f}",
+        )
+    if kind.endswith("_SEQUENCE_NUMBER") and not sequence:
+        raise Refused("InvalidArgumentException", f"{kind} needs a StartingSequenceNumber.")
+    start = start_position(records, kind, sequence, timestamp)
+    if start is None:
+        raise Refused("ValidationException", f"Invalid ShardIteratorType: {kind}")
+    return _last(records, start)
+
+
+def readable(stream: Stream, records: Sequence[Record]) -> list[Record]:
+    """The records as a reader is given them."""
+    return [{**record, "EncryptionType": stream["EncryptionType"]} for record in records]
+
+
+def behind_latest(records: Sequence[Record], last: int, now: float) -> int:
+    """How long ago the first record arrived that a reader up to the index `last` lacks, in milliseconds."""
+    return int(max(0.0, now - _arrival(records[last])) * 1000) if last < len(records) else 0
+
+
 def page(records: Sequence[Record], after: str, limit: int) -> tuple[int, int, int]:
     """What one call returns: the index of the first record and of the one behind the last, and their bytes.
 
@@ -148,29 +180,17 @@ class Reads:
             )
         stream = found(self._resolve, {"StreamARN": position.stream_arn})
         self._expire(stream)
-        if _shard(stream, position.shard)["starting_sequence_number"] != position.born:
+        if shard_of(stream, position.shard)["starting_sequence_number"] != position.born:
             raise Refused("ExpiredIteratorException", f"{position.shard} is of another {place(stream)} now.")
         return stream, position
 
     def _get_shard_iterator(self, request: Request) -> dict[str, Any]:
         stream, shard_id = found(self._resolve, request), request.get("ShardId", "")
         self._expire(stream)
-        shard = _shard(stream, shard_id)
-        kind, timestamp = request.get("ShardIteratorType", ""), request.get("Timestamp")
-        if kind == "AT_TIMESTAMP" and timestamp is None:
-            raise Refused("InvalidArgumentException", "AT_TIMESTAMP needs a Timestamp.")
-        if timestamp is not None and float(timestamp) > (now := self._clock()):
-            raise Refused(
-                "InvalidArgumentException",
-                "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
-                f"timestampInMillis: {float(timestamp) * 1000:.0f}, currentTimestampInMillis: {now * 1000:.0f}",
-            )
-        if kind.endswith("_SEQUENCE_NUMBER") and not request.get("StartingSequenceNumber"):
-            raise Refused("InvalidArgumentException", f"{kind} needs a StartingSequenceNumber.")
-        start = start_position(shard["records"], kind, request.get("StartingSequenceNumber", ""), timestamp)
-        if start is None:
-            raise Refused("ValidationException", f"Invalid ShardIteratorType: {kind}")
-        return {"ShardIterator": self._iterator(stream, shard_id, _last(shard["records"], start))}
+        records: list[Record] = shard_of(stream, shard_id)["records"]
+        kind, sequence = request.get("ShardIteratorType", ""), request.get("StartingSequenceNumber", "")
+        after = start_after(records, kind, sequence, request.get("Timestamp"), self._clock())
+        return {"ShardIterator": self._iterator(stream, shard_id, after)}
 
     def _read(self, stream: Stream, position: Position, limit: int) -> tuple[dict[str, Any], int]:
         if not 1 <= limit <= MOST_RECORDS:
@@ -178,14 +198,12 @@ class Reads:
         shard = stream["shards"][position.shard]
         records: list[Record] = shard["records"]
         first, last, size = page(records, position.after, limit)
-        more = last < len(records)
-        behind = max(0.0, self._clock() - _arrival(records[last])) if more else 0.0
         body = {
-            "Records": [{**record, "EncryptionType": stream["EncryptionType"]} for record in records[first:last]],
-            "MillisBehindLatest": int(behind * 1000),
+            "Records": readable(stream, records[first:last]),
+            "MillisBehindLatest": behind_latest(records, last, self._clock()),
             "NextShardIterator": None,
         }
-        if more or is_open(shard):
+        if last < len(records) or is_open(shard):
             body["NextShardIterator"] = self._iterator(stream, position.shard, _last(records, last))
         else:
             body["ChildShards"] = children(stream, position.shard)
@@ -196,7 +214,12 @@ class Reads:
         return Position(stream["StreamARN"], shard_id, born, after, self._clock()).iterator()
 
 
-def _shard(stream: Stream, shard_id: str) -> dict[str, Any]:
+def shard_of(stream: Stream, shard_id: str) -> dict[str, Any]:
+    """The shard of a stream.
+
+    Raises:
+        Refused: there is none.
+    """
     if shard_id not in stream["shards"]:
         raise Refused("ResourceNotFoundException", f"Shard {shard_id} in {place(stream)} does not exist")
     shard: dict[str, Any] = stream["shards"][shard_id]

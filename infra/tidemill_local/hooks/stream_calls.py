@@ -28,6 +28,7 @@ ON_DEMAND_SHARDS = 4
 """https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html: "4 MB/s write", at 1 MB/s a shard."""
 
 MODES = ("PROVISIONED", "ON_DEMAND")
+STRATEGIES = ("USER_PARTITION_KEY", "AUTO")
 LEAST_HOURS, MOST_HOURS = 24, 8_760
 LEAST_RECORD_KIB, MOST_RECORD_KIB = 1_024, 10_240
 MOST_SHARDS = 20_000
@@ -188,6 +189,7 @@ class StreamCalls:
             for name, do in {
                 "UpdateStreamMode": self._update_mode,
                 "UpdateMaxRecordSize": self._update_record_size,
+                "UpdateStreamRecordDistributionStrategy": self._update_strategy,
                 "DescribeLimits": self._limits,
                 "TagResource": self._tag,
                 "UntagResource": self._untag,
@@ -228,6 +230,16 @@ class StreamCalls:
                 f"Member must have value from {LEAST_RECORD_KIB} to {MOST_RECORD_KIB}",
             )
         stream["MaxRecordSizeInKiB"] = size
+        return {}
+
+    def _update_strategy(self, request: Request) -> dict[str, Any]:
+        """Kept and told, but not followed: records are placed by their partition key, whatever it says."""
+        stream, strategy = found(self._resolve, request), request.get("RecordDistributionStrategy")
+        if strategy not in STRATEGIES:
+            raise Refused("ValidationException", f"RecordDistributionStrategy is one of {', '.join(STRATEGIES)}.")
+        if strategy == "AUTO" and _mode(stream) != "ON_DEMAND":
+            raise Refused("InvalidArgumentException", f"{place(stream)} is not in On-Demand mode.")
+        stream["RecordDistributionStrategy"] = strategy
         return {}
 
     def _limits(self, request: Request) -> dict[str, Any]:
@@ -283,7 +295,7 @@ class StreamCalls:
 
 
 def with_monitoring(describe: Handler, resolve: Resolve, field: str) -> Handler:
-    """A description of a stream that tells its enhanced monitoring and its records' size: the emulator's does not."""
+    """A description of a stream that tells what the emulator's leaves out: monitoring, and records' size and place."""
 
     def described(request: Request) -> Any:
         status, headers, body = describe(request)
@@ -294,6 +306,7 @@ def with_monitoring(describe: Handler, resolve: Resolve, field: str) -> Handler:
         answer[field]["EnhancedMonitoring"] = [{_MONITORED: sorted(stream.get(_MONITORED, []))}]
         if field.endswith("Summary"):
             answer[field]["MaxRecordSizeInKiB"] = stream.get("MaxRecordSizeInKiB", LEAST_RECORD_KIB)
+            answer[field]["RecordDistributionStrategy"] = stream.get("RecordDistributionStrategy", STRATEGIES[0])
         return status, headers, json.dumps(answer).encode()
 
     return described

@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 
 from tidemill_local.deployment import Deployment
 from tidemill_local.emulator import Emulator
+from tidemill_local.hooks.kinesis_api import success
 from tidemill_local.hooks.provisioning import lifecycle_rule
+from tidemill_local.hooks.stream_calls import StreamCalls, with_monitoring
 
 Becomes = Callable[[Callable[[], bool]], bool]
 MIB = 1024 * 1024
@@ -222,3 +224,27 @@ def test_what_was_set_on_a_stream_outlives_its_platform(tmp_path: Path) -> None:
         assert kept["EnhancedMonitoring"] == [{"ShardLevelMetrics": ["IncomingBytes"]}]
         assert kept["MaxRecordSizeInKiB"] == 2048
         assert kinesis.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_where_a_stream_puts_its_records_is_told_and_kept() -> None:
+    stream: dict[str, Any] = {"StreamName": "s", "StreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/s"}
+
+    def resolve(_: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return "s", stream
+
+    calls = StreamCalls(resolve, {}, {})
+    described = with_monitoring(
+        lambda _: success({"StreamDescriptionSummary": {}}), resolve, "StreamDescriptionSummary"
+    )
+
+    def told() -> Any:
+        return json.loads(described({})[2])["StreamDescriptionSummary"]["RecordDistributionStrategy"]
+
+    def update(strategy: str) -> int:
+        return calls.handlers["UpdateStreamRecordDistributionStrategy"]({"RecordDistributionStrategy": strategy})[0]
+
+    assert told() == "USER_PARTITION_KEY"
+    assert (update("AUTO"), update("SOMEHOW")) == (400, 400)
+    stream["StreamModeDetails"] = {"StreamMode": "ON_DEMAND"}
+    assert (update("AUTO"), told()) == (200, "AUTO")
+    assert (update("USER_PARTITION_KEY"), told()) == (200, "USER_PARTITION_KEY")
