@@ -140,7 +140,7 @@ def frame_at(data: bytes, at: int, seed: int) -> Frame | None:
     end = start + length
     if end > len(data) or not HEAD <= kind <= SETTLED:
         return None
-    if crc32(data[body:end], seed) != _CHECKSUM.unpack_from(data, at + len(_MARK))[0]:
+    if data[at + len(_MARK) : body] != _CHECKSUM.pack(crc32(data[body:end], seed)):
         return None
     return Frame(kind, number, counter, data[start:end], at, end)
 

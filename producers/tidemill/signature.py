@@ -136,7 +136,7 @@ def stream_name(stream: str) -> str:
     Raises:
         ValueError: there is none.
     """
-    name = stream.rpartition("/")[2] if stream.startswith("arn:") else stream
+    name = stream.rpartition("/")[2]
     if not name:
         raise ValueError(f"stream={stream!r}: use the stream's name or ARN")
     return name
@@ -151,7 +151,7 @@ def signed_bytes(stream: str, key: str, writer: str, counter: int, body: bytes) 
 def split(payload: bytes) -> tuple[bytes, bytes] | None:
     """The body and the signature, 64 bytes, of a request's bytes; None where `sig` is not as it must be."""
     tail = payload[-_TAIL:]
-    if len(tail) < _TAIL or not tail.startswith(_BEFORE) or not tail.endswith(_AFTER):
+    if not tail.startswith(_BEFORE) or not tail.endswith(_AFTER):
         return None
     signature = signature_of(tail[len(_BEFORE) : -len(_AFTER)])
     return None if signature is None else (payload[:-_TAIL] + b"}", signature)

@@ -77,6 +77,17 @@ def test_a_cut_off_end_is_torn_and_a_corrupt_one_is_not(kept: int) -> None:
     assert list(read(whole[:-1] + b"y", SEED))[-1] == Gap(start, len(whole), is_torn=False)
 
 
+@pytest.mark.parametrize("byte", range(OVERHEAD))
+def test_what_lies_before_a_whole_frame_is_not_torn(byte: int) -> None:
+    """Whatever byte of a frame's head is damaged, its length too, which then reaches beyond the end."""
+    begun, damaged, last = segment(), to_frame(REQUEST, 1, 1, b"one", SEED), to_frame(REQUEST, 2, 2, b"two", SEED)
+    data = bytearray(begun + damaged + last)
+    data[len(begun) + byte] ^= 0xFF
+    gap, frame = list(read(bytes(data), SEED))[1:]
+    assert gap == Gap(len(begun), len(begun + damaged), is_torn=False)
+    assert frame == Frame(REQUEST, 2, 2, b"two", len(begun + damaged), len(data))
+
+
 def test_a_segment_that_was_just_begun_is_torn() -> None:
     opening = to_opening(5, 6, "writer", SEED)
     for kept in range(1, len(opening)):

@@ -22,10 +22,14 @@ from tidemill.signature import (
     MAX_KEYS,
     SIGNATURE_CHARACTERS,
     Signer,
+    SigningUnavailable,
+    deregistration,
     is_signed_by,
     new_key,
     read_public_key,
+    registration,
     signature_of,
+    signature_text,
     signed_bytes,
     split,
     stream_name,
@@ -310,7 +314,50 @@ def test_without_the_library_it_says_what_to_install() -> None:
         "    except signature.SigningUnavailable as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "signatures need the library cryptography: pip install 'tidemill[signing]'\n" * 3
+    assert done.stdout == f"{UNAVAILABLE}\n" * 3
+
+
+UNAVAILABLE = "signatures need the library cryptography: pip install 'tidemill[signing]'"
+
+
+@pytest.mark.parametrize("need", [new_key, lambda: Signer.from_pem(b"", stream="s"), lambda: read_public_key("A" * 43)])
+def test_what_needs_the_library_names_it(need: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
+    with pytest.raises(SigningUnavailable) as missing:
+        need()
+    assert str(missing.value) == UNAVAILABLE
+
+
+PUBLIC = SIGNER.public_key
+
+
+def test_a_keys_registration_is_an_update_of_its_client() -> None:
+    assert registration("phone-1", PUBLIC) == {
+        "Key": {"pk": {"S": "phone-1"}},
+        "UpdateExpression": "ADD public_keys :key",
+        "ConditionExpression": (
+            "attribute_not_exists(public_keys) OR size(public_keys) < :most OR contains(public_keys, :text)"
+        ),
+        "ExpressionAttributeValues": {":key": {"SS": [PUBLIC]}, ":text": {"S": PUBLIC}, ":most": {"N": "8"}},
+    }
+    assert deregistration("phone-1", PUBLIC) == {
+        "Key": {"pk": {"S": "phone-1"}},
+        "UpdateExpression": "DELETE public_keys :key",
+        "ExpressionAttributeValues": {":key": {"SS": [PUBLIC]}},
+    }
+
+
+@pytest.mark.parametrize("change", [registration, deregistration])
+def test_what_is_no_public_key_is_not_registered(change: Callable[[str, str], object]) -> None:
+    with pytest.raises(ValueError, match=f"^'{'A' * 80}' is no Ed25519 public key: 43 characters of base64url$"):
+        change("phone-1", "A" * 100)
+
+
+def test_a_signature_is_read_from_text_and_from_bytes() -> None:
+    signature = signature_of(SIG)
+    assert signature == KEY.sign(signed_bytes("requests", "wallet/7", "w", 5, to_payload(REQUEST)))
+    assert signature_of(SIG.decode()) == signature
+    assert signature_text(signature) == SIG.decode()
 
 
 def test_the_library_is_not_imported_before_it_is_needed() -> None:
