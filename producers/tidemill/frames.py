@@ -147,7 +147,7 @@ def frame_at(data: bytes, at: int, seed: int) -> Frame | None:
 
 def _next_frame(data: bytes, after: int, seed: int) -> Frame | None:
     at = after
-    while (at := data.find(_MARK, at + 1)) >= 0:
+    while (at := data.find(_MARK, at + 1)) != -1:
         frame = frame_at(data, at, seed)
         if frame is not None:
             return frame

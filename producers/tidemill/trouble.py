@@ -47,8 +47,6 @@ class Trouble:
 
     def over(self, now: float) -> str | None:
         """It fails no more: the line to log, if any."""
-        if not self._failures:
-            return None
         failures, self._failures = self._failures, 0
         seconds, self._since = now - self._since, inf
         if not self._said:

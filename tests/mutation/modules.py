@@ -16,7 +16,7 @@ _PLANNING = tuple(_CORE + name for name in ("test_order.py", "test_room.py", "te
 _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/answers.py": (_SDK + "test_answers.py", _SDK + "test_wire.py"),
     "producers/tidemill/buffer.py": (_SDK + "test_buffer.py", _SDK + "test_outbox.py"),
-    "producers/tidemill/endpoint.py": (_SDK + "test_outbox.py",),
+    "producers/tidemill/endpoint.py": (_SDK + "test_endpoint.py", _SDK + "test_outbox.py"),
     "producers/tidemill/failures.py": (_SDK + "test_failures.py",),
     "producers/tidemill/frames.py": (_SDK + "test_frames.py",),
     "producers/tidemill/kpl.py": (_SDK + "test_kpl.py", "tests/fuzz/test_fuzz.py"),
@@ -27,14 +27,16 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/signature.py": (_SDK + "test_signature.py",),
     "producers/tidemill/trouble.py": (_SDK + "test_trouble.py",),
     "producers/tidemill/wire.py": (_SDK + "test_refusal.py", _SDK + "test_wire.py", _SDK + "test_producer.py"),
-    "producers/tidemill/writer.py": (_SDK + "test_writer.py",),
+    "producers/tidemill/writer.py": (_SDK + "test_writer.py", _SDK + "test_sendable.py"),
     "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
     "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),
     "infra/tidemill_local/event_source/batches.py": tuple(
-        _SOURCE + name for name in ("test_filling.py", "test_waking.py", "test_sequencer.py", "test_records.py")
+        _SOURCE + name
+        for name in ("test_meaning.py", "test_filling.py", "test_waking.py", "test_sequencer.py", "test_records.py")
     ),
     "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
     "infra/tidemill_local/event_source/failures.py": (
+        _SOURCE + "test_meaning.py",
         _SOURCE + "test_filling.py",
         _SOURCE + "test_sequencer.py",
         _SOURCE + "test_validated_cases.py",

@@ -1,7 +1,10 @@
 """Frames: what was written is read, and nothing else, whatever becomes of the bytes."""
 
+import struct
 from itertools import pairwise
+from zlib import crc32
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +91,41 @@ def test_what_lies_before_a_whole_frame_is_not_torn(byte: int) -> None:
     assert frame == Frame(REQUEST, 2, 2, b"two", len(begun + damaged), len(data))
 
 
+EMPTY = to_frame(REQUEST, 1, 1, b"", SEED)
+LONG = to_frame(REQUEST, 1, 1, b"x" * 50, SEED)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_torn"),
+    [
+        (b"\xf5", True),
+        (b"\xf5\xa7", True),
+        (EMPTY[:-1], True),
+        (LONG[:-1], True),
+        (b"\0", True),
+        (b"x", False),
+        (b"\xf5x", False),
+        (b"\0\0x", False),
+        (b"x" * OVERHEAD, False),
+        (b"xx" + LONG[2:-1], False),
+        (EMPTY[:2] + b"????" + EMPTY[6:], False),
+        (LONG[:2] + b"????" + LONG[6:], False),
+    ],
+)
+def test_only_a_frames_beginning_and_zeros_are_torn(end: bytes, is_torn: bool) -> None:
+    begun = segment()
+    assert list(read(begun + end, SEED))[1:] == [Gap(len(begun), len(begun + end), is_torn)]
+
+
+@pytest.mark.parametrize("foreign", [b"x", b"\xf5", b"\xf5\xa7", b"xx"])
+def test_a_frame_is_found_right_behind_foreign_bytes(foreign: bytes) -> None:
+    begun = segment()
+    gap, frame = list(read(begun + foreign + LONG, SEED))[1:]
+    assert gap == Gap(len(begun), len(begun + foreign), is_torn=False)
+    assert isinstance(frame, Frame)
+    assert frame.payload == b"x" * 50
+
+
 def test_a_segment_that_was_just_begun_is_torn() -> None:
     opening = to_opening(5, 6, "writer", SEED)
     for kept in range(1, len(opening)):
@@ -101,6 +139,12 @@ def test_numbers_are_named_whatever_they_are(numbers: set[int]) -> None:
     assert list(settled_in(to_settled(numbers))) == sorted(numbers)
 
 
+@pytest.mark.parametrize("content", [["1"], [None], {"1": 1}, 1])
+def test_a_payload_of_something_else_names_no_numbers(content: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        list(settled_in(msgspec.msgpack.encode(content)))
+
+
 def test_neighbours_take_a_byte_each() -> None:
     assert len(to_settled(range(1_000_000, 1_001_000))) < 1_100
 
@@ -109,6 +153,13 @@ def test_neighbours_take_a_byte_each() -> None:
 def test_a_frame_of_no_known_kind_is_none(kind: int) -> None:
     found = frame_at(to_frame(kind, 1, 2, b"x", 7), 0, 7)
     assert (found is not None) == (HEAD <= kind <= SETTLED)
+
+
+def test_a_frame_that_says_it_is_longer_than_its_segment_is_none_whatever_its_checksum_says() -> None:
+    checked = struct.pack("<BIQQ", REQUEST, 6, 1, 2) + b"short"
+    cut = b"\xf5\xa7" + struct.pack("<I", crc32(checked, SEED)) + checked
+    assert frame_at(cut, 0, SEED) is None
+    assert list(read(cut, SEED)) == [Gap(0, len(cut), is_torn=True)]
 
 
 def test_a_frame_is_the_same_for_ever() -> None:

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from hashlib import md5
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -92,3 +93,16 @@ def test_a_lane_that_is_not_there_is_refused(lane: int) -> None:
 def test_how_many_there_are() -> None:
     assert (LANES, PLAIN_LANES, MAX_LANES) == (64, 512, 1024)
     assert lane_of("any", MAX_LANES) < MAX_LANES
+
+
+def test_lanes_are_known_where_md5_is_not_for_security(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a policy of FIPS 140, MD5 is to be had for checksums alone."""
+
+    def restricted(data: bytes, *, usedforsecurity: bool = True) -> Any:
+        if usedforsecurity:
+            raise ValueError("[digital envelope routines] unsupported")
+        return md5(data, usedforsecurity=False)
+
+    monkeypatch.setattr("tidemill.lane.md5", restricted)
+    key = "a key that nobody has asked for yet"
+    assert lane_of(key, MAX_LANES) == kinesis_hash(key) >> 118

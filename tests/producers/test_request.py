@@ -207,6 +207,26 @@ def test_the_depth_counts_and_not_how_many_brackets_there_are(kind: type, beside
     assert decode_all([deepest, deeper, deepest]) is None
 
 
+@pytest.mark.parametrize("innermost", [1, [], {}])
+def test_the_innermost_value_counts_as_a_level_if_others_could_be_in_it(innermost: Any) -> None:
+    value = innermost
+    for _ in range(MAX_DEPTH - 2 - (innermost != 1)):
+        value = [value]
+    payload = encode(Request(id="1", cmd="c", data={"a": value}))
+    assert decode(payload).id == "1"
+    deeper = encode(Request(id="1", cmd="c", data={"a": [value]}))
+    for read in (decode, decode_json):
+        with pytest.raises(RefusedRequest, match=r"^nested deeper than 32 levels$"):
+            read(deeper)
+
+
+def test_a_deep_request_is_found_among_flat_ones_however_many_those_are() -> None:
+    flat = encode(Request(id="1", cmd="c", data={}))
+    deep = encode(Request(id="1", cmd="c", data=levels_of(MAX_DEPTH, dict)))
+    for others in range(2 * MAX_DEPTH):
+        assert decode_all([deep, *[flat] * others]) is None
+
+
 def test_a_flat_request_beside_an_empty_list_is_read_with_others() -> None:
     many = [Request(id="1", cmd="c", data={"a": []}), Request(id="2", cmd="c", data={"a": {"b": 1}})]
     assert decode_all([encode(one) for one in many]) == many

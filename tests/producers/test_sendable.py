@@ -58,12 +58,16 @@ def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
         ({"cmd": "c" * 129}, "cmd", "1 to 128"),
         ({"cmd": None}, "cmd", "text"),
         ({"id": ""}, "id", "1 to 128"),
+        ({"id": "i" * 129}, "id", "1 to 128"),
         ({"id": UUID(int=7)}, "id", "text"),
         ({"client": ""}, "client", "1 to 256"),
+        ({"client": "c" * 257}, "client", "1 to 256"),
         ({"client": 7}, "client", "text"),
+        ({"writer": ""}, "writer", "1 to 128"),
         ({"writer": "w" * 129}, "writer", "1 to 128"),
         ({"at": "now"}, "at", "whole number"),
         ({"at": 1.5}, "at", "whole number"),
+        ({"counter": 1.5}, "counter", "whole number"),
         ({"counter": -1}, "request", "0"),
         ({"data": [1]}, "data", "dict"),
         ({"data": "text"}, "data", "dict"),
@@ -94,6 +98,53 @@ def test_what_is_refused_names_field_and_remedy(changes: dict[str, Any], field: 
     assert str(refused.value).startswith(f"{field}: ")
     assert remedy in str(refused.value)
     assert isinstance(refused.value, RefusedRequest)
+
+
+FINE: Any = {"a": [None, True, 0, -1, 1.5, "", "x", [], {}, {"b": None}], "": {"c": [[]]}}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ((1, 2), "tuple is not JSON; use a list"),
+        (b"x", "bytes is not JSON; send text, such as base64"),
+        (nan, "float is not JSON; JSON has no NaN and no infinity; use null"),
+        (-inf, "float is not JSON; JSON has no NaN and no infinity; use null"),
+        ("\ud800", "str is not JSON; a lone surrogate is not text"),
+        ({1}, "set is not JSON; use what JSON has: text, numbers, booleans, null, lists, dicts"),
+    ],
+)
+def test_the_value_that_is_no_json_is_named_among_those_that_are(value: Any, text: str) -> None:
+    assert decode(to_payload(made(data=FINE))).data == FINE
+    for data, path in (
+        (FINE | {"last": value}, "data.last"),
+        ({"d": {"e": [FINE, [value]]}}, "data.d.e[1][0]"),
+    ):
+        with pytest.raises(UnsendableRequest) as refused:
+            to_payload(made(data=data))
+        assert (refused.value.field, str(refused.value)) == (path, f"{path}: {text}")
+
+
+LONGEST = {"id": "i" * 128, "cmd": "c" * 128, "key": "k" * 256, "client": "c" * 256, "writer": "w" * 128}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"id": "i" * 129}, "id: use text of 1 to 128 characters"),
+        (LONGEST | {"at": "now"}, "at: use a whole number, not str"),
+        ({"data": [1]}, "data: use a dict, not list"),
+        ({"data": {1: 1}}, "data: the name 1 is not text; JSON has no other names"),
+        ({"counter": -1}, "request: Expected `int` >= 0 - at `$.n`"),
+        ({"data": within_itself()}, "data: nested deeper than 32 levels, or within itself"),
+        ({"data": nested(31)}, "data: nested deeper than 32 levels; send it flatter"),
+        ({"key": None}, "key: give the ordering key, which names the entity"),
+    ],
+)
+def test_what_is_refused_says_what_to_do(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(UnsendableRequest) as refused:
+        to_payload(made(**changes))
+    assert str(refused.value) == text
 
 
 def test_the_limits_themselves_are_accepted() -> None:

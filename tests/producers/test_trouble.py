@@ -73,5 +73,5 @@ def test_whatever_an_exception_says_of_itself_it_has_a_text() -> None:
     assert text_of(Strange()) == "Strange: (it raised SystemExit when it was asked what it says)"
 
 
-def test_pauses_are_a_second_to_a_minute() -> None:
-    assert (FIRST_PAUSE, LONGEST_PAUSE) == (1.0, 60.0)
+def test_pauses_are_a_second_to_a_minute_and_what_comes_and_goes_is_said_once_a_minute() -> None:
+    assert (FIRST_PAUSE, LONGEST_PAUSE, SAID_SECONDS) == (1.0, 60.0, 60.0)

@@ -103,6 +103,21 @@ def test_the_writers_client_sends_what_names_no_other() -> None:
         written(writer, 5, client="")
 
 
+def test_each_request_has_its_own_command_and_client_whatever_the_one_before_had() -> None:
+    writer = Writer("w", Random(1))
+    given = [("a", "x"), ("b", "x"), ("b", None), ("a", None), ("a", "y"), ("a", "y")]
+    requests = [decode(written(writer, 5, cmd=cmd, client=client)[1]) for cmd, client in given]
+    assert [(request.cmd, request.client) for request in requests] == given
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1}, b"x", UUID(int=7), {1: 2}])
+def test_data_that_would_read_back_as_something_else_is_refused(value: Any) -> None:
+    writer = Writer("w", Random(1))
+    with pytest.raises(UnsendableRequest, match=r"^data\.a: "):
+        written(writer, 5, data={"a": value})
+    assert writer.counter == 0
+
+
 @pytest.mark.parametrize("own", [None, "mine"])
 def test_what_is_refused_is_not_counted(own: str | None) -> None:
     writer = Writer("w", Random(1))
@@ -191,6 +206,11 @@ def test_half_of_all_counters_may_be_begun_with() -> None:
             Writer("w", Random(1), counter)
 
 
+@pytest.mark.parametrize("at", [-(2**63), -(2**63) + 1, 0, 2**62, 2**63 - 1])
+def test_a_time_of_64_bits_is_written(at: int) -> None:
+    assert decode(written(Writer("w", Random(1)), at)[1]).at == at
+
+
 @pytest.mark.parametrize("at", [2**63, 2**64 - 1, -(2**63) - 1])
 def test_a_time_of_more_than_64_bits_is_refused(at: int) -> None:
     with pytest.raises(UnsendableRequest, match="at: use milliseconds since 1970"):
@@ -200,6 +220,7 @@ def test_a_time_of_more_than_64_bits_is_refused(at: int) -> None:
 def test_ids_of_each_millisecond_count_from_where_chance_says() -> None:
     class Same:
         def getrandbits(self, k: int, /) -> int:
+            assert k == 74, "all that a UUIDv7 leaves to chance"
             return 7 << 12  # the last twelve stand before the counted ones
 
     writer = Writer("w", Same())

@@ -16,6 +16,7 @@ from tidemill_local.event_source.config import (
     MAX_PATTERN,
     InvalidMapping,
     MappingConfig,
+    destination_service,
     parse,
 )
 
@@ -265,6 +266,13 @@ def test_a_time_goes_with_at_timestamp_and_at_timestamp_with_it(options: dict[st
         mapping(**options)
 
 
+def test_a_tables_stream_is_begun_at_no_time() -> None:
+    with pytest.raises(InvalidMapping, match=r"^StartingPosition: a table's stream has no AT_TIMESTAMP$"):
+        mapping(EventSourceArn=TABLE, StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp=NOON)
+    for position in ("LATEST", "TRIM_HORIZON"):
+        assert mapping(EventSourceArn=TABLE, StartingPosition=position).starting_position == position
+
+
 def test_a_tumbling_window_excludes_several_batches_at_once() -> None:
     with pytest.raises(InvalidMapping, match=r"^TumblingWindowInSeconds: needs a ParallelizationFactor of 1"):
         mapping(TumblingWindowInSeconds=1, ParallelizationFactor=2)
@@ -323,6 +331,14 @@ def test_a_destination_is_a_queue_a_topic_or_a_bucket(service: str) -> None:
 def test_another_destination_is_refused_by_name(arn: str) -> None:
     with pytest.raises(InvalidMapping, match=rf"^DestinationConfig: '{arn}' is neither an SQS queue nor an SNS topic"):
         mapping(DestinationConfig={"OnFailure": {"Destination": arn}})
+
+
+@pytest.mark.parametrize(
+    ("arn", "service"),
+    [(QUEUE, "sqs"), (FUNCTION, "lambda"), ("arn:aws:s3:::failed", "s3"), ("arn:aws:sqs:a:b", ""), ("failed", "")],
+)
+def test_a_destinations_service_stands_in_its_arn(arn: str, service: str) -> None:
+    assert destination_service(arn) == service
 
 
 @pytest.mark.parametrize("criteria", [{}, {"Filters": []}, {"Filters": None}])
