@@ -1,6 +1,7 @@
 """What a load test found, as values and as JSON: what the report is drawn from and CI compares.
 
-Room: load. No I/O. A field is added, never renamed; when a reader would misread an old field, SCHEMA_VERSION rises.
+Room: load. No I/O. A field is added, never renamed; when a reader would misread an old field, SCHEMA_VERSION rises, and
+results of the versions before are read with a note on what is other in them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+EARLIER: Mapping[int, str] = {
+    1: "Of an earlier version: its dollars pay for the time from the first request to the last, and leave out the "
+    "archive and the clients' listening, which the model's have.",
+}
+"""What a reader must know of results of earlier versions, by their version."""
 
 Mode: TypeAlias = Literal["direct", "buffered", "aggregated", "analytics"]
 """How requests reach the rules: one invocation each behind an HTTP API; plain records; KPL records; Flink's stage."""
@@ -67,7 +74,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         bytes: of their JSON.
         seconds: of sending, from the first request's due time to the last's, all slices together.
         span: seconds that the requests stand for, with the silence before and after them: shards are paid for so long.
-            0 in results of before, which paid for `seconds` alone.
+            0 in results of version 1, which paid for `seconds` alone.
         drain_seconds: from then until the last reply, or until waiting was given up.
         sent_rate: requests a second that the sender reached; well below `rate` when it could not keep up.
         invocations: of all functions that took part.
@@ -223,15 +230,19 @@ class _Version(msgspec.Struct):
 
 
 def from_json(text: bytes) -> Result:
-    """The result in its JSON. Fields that are not known here are passed over.
+    """The result in its JSON, as one of this version. Fields that are not known here are passed over.
 
     Raises:
-        UnreadableResult: it is none, or one of another schema.
+        UnreadableResult: it is none, or one of a later version.
     """
     try:
         version = msgspec.json.decode(text, type=_Version).schema_version
-        if version != SCHEMA_VERSION:
-            raise UnreadableResult(f"its schema_version is {version}; this reads {SCHEMA_VERSION}")
-        return msgspec.json.decode(text, type=Result)
+        if version != SCHEMA_VERSION and version not in EARLIER:
+            known = ", ".join(str(one) for one in (*EARLIER, SCHEMA_VERSION))
+            raise UnreadableResult(f"its schema_version is {version}; this reads {known}")
+        found = msgspec.json.decode(text, type=Result)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnreadableResult(f"not a load test's result: {error}") from None
+    if version == SCHEMA_VERSION:
+        return found
+    return msgspec.structs.replace(found, schema_version=SCHEMA_VERSION, notes=(*found.notes, EARLIER[version]))

@@ -37,6 +37,9 @@ MOST_SHARDS = 1_000
 """That ListShards returns unless it is asked for more:
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html."""
 
+MOST_BY_COUNT = 10_000
+"""That UpdateShardCount leaves: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html."""
+
 MOST_RESULTS = 10_000
 TOKEN_SECONDS = 300
 
@@ -216,6 +219,8 @@ def check_rescale(stream: Stream, count: int) -> int:
         what = "scale up over double your current open shard count"
     elif 2 * count < current:
         what = "scale down below half your current open shard count"
+    elif count > MOST_BY_COUNT:
+        what = f"scale to more than {MOST_BY_COUNT} shards"
     else:
         return current
     raise Refused("LimitExceededException", f"UpdateShardCount cannot {what}. {counts}")

@@ -159,6 +159,42 @@ def test_no_more_shards_are_made_than_it_takes(before: int, after: int, in_all: 
     assert (len(local.open()), len(local.stream["shards"])) == (after, in_all)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "left", "in_all"),
+    [
+        # Each boundary splits one shard, and what lies between two boundaries is merged, two shards at a time.
+        (10, 13, [10, 14, 17, 20, 21, 25, 28, 31, 32, 36, 39, 42, 41], 10 + 12 * 2 + 9),
+        (5, 3, [7, 11, 12], 5 + 2 * 2 + 4),
+    ],
+)
+def test_a_count_that_does_not_divide_leaves_even_shards(before: int, after: int, left: list[int], in_all: int) -> None:
+    local = Local(before)
+    local.rescale(after)
+    assert local.open() == [identifier(index) for index in left]
+    ends = [HASH_KEYS * index // after for index in range(after + 1)]
+    assert [hash_keys(shard) for shard in opened(local)] == [(low, high - 1) for low, high in pairwise(ends)]
+    shards = local.stream["shards"]
+    assert len(shards) == in_all
+    for shard in shards.values():  # a parent closes before its children open, and each shard is closed once
+        for parent in filter(None, (shard["parent_shard_id"], shard["adjacent_parent_shard_id"])):
+            assert shards[parent]["ending_sequence_number"] < shard["starting_sequence_number"]
+            assert shards[parent]["starting_sequence_number"] < shards[parent]["ending_sequence_number"]
+    assert sorted(index for index in shards if resharding.is_open(shards[index])) == sorted(local.open())
+
+
+def test_the_most_and_the_fewest_shards_that_one_call_leaves() -> None:
+    for before, after in ((5, 10), (5, 3), (10, 5), (5_001, 10_000)):
+        assert resharding.check_rescale(Local(before).stream, after) == before
+    for before, after, why in (
+        (5, 11, "over double"),
+        (5, 2, "below half"),
+        (5_001, 10_001, "cannot scale to more than 10000 shards"),
+    ):
+        with pytest.raises(Refused, match=why) as refused:
+            resharding.check_rescale(Local(before).stream, after)
+        assert refused.value.code == "LimitExceededException"
+
+
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(0, HASH_KEYS - 1), st.just(0)),
