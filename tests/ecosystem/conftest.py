@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,19 @@ from tidemill_local.emulator import Emulator
 HERE = Path(__file__).parent
 BUILD = HERE.parents[1] / "build" / "ecosystem"
 INSTALL_SECONDS = 400
+FETCH = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
 MOTO = "moto[server]==5.2.5"
 
 
 def install(folder: Path, files: list[Path], *commands: list[str]) -> Path:
     """The folder with these packages in it, installed once; skips where the tool or a package cannot be had."""
-    if (folder / ".done").exists():
+    done, made_of = folder / ".done", sha256(repr(commands).encode())
+    for file in files:
+        made_of.update(file.read_bytes())
+    if done.exists() and done.read_text() == made_of.hexdigest():
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what is no longer asked for would still be found in it
+    folder.mkdir(parents=True)
     for file in files:
         shutil.copy(file, folder)
     for command in commands:
@@ -32,7 +38,7 @@ def install(folder: Path, files: list[Path], *commands: list[str]) -> Path:
         made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         if made.returncode:
             pytest.skip(f"{' '.join(command[:2])} failed: {(made.stderr or made.stdout).strip()[-200:]}")
-    (folder / ".done").touch()
+    done.write_text(made_of.hexdigest())
     return folder
 
 
@@ -49,9 +55,16 @@ def node() -> Path:
 @pytest.fixture(scope="session")
 def java() -> Path:
     """A folder with the compiled program for Java and its packages."""
-    fetch = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
     files = [HERE / "java" / "pom.xml", HERE / "java" / "Wire.java"]
-    return install(BUILD / "java", files, fetch, ["javac", "-nowarn", "-cp", "lib/*", "Wire.java"])
+    return install(BUILD / "java", files, FETCH, ["javac", "-nowarn", "-cp", "lib/*", "Wire.java"])
+
+
+@pytest.fixture(scope="session")
+def libraries() -> Path:
+    """A folder with the compiled programs for the KPL and the KCL, and their packages."""
+    programs = ["Consume.java", "Produce.java"]
+    files = [HERE / "libraries" / name for name in ("pom.xml", *programs)]
+    return install(BUILD / "libraries", files, FETCH, ["javac", "-nowarn", "-cp", "lib/*", *programs])
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +84,11 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def becomes() -> Callable[[Callable[[], bool]], bool]:
-    """Whether something comes true in twenty seconds."""
+def becomes() -> Callable[..., bool]:
+    """Whether something comes true in so many seconds."""
 
-    def wait(condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
+    def wait(condition: Callable[[], bool], seconds: float = 20) -> bool:
+        deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
                 return False
