@@ -20,8 +20,8 @@ KEYS = 10_000
 SEED = 20_251_124
 SHARD = "shardId-000000000000"
 FIRST_SEQUENCE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
-BATCH_SEQUENCES = 1_000_000
-"""Sequence numbers from a batch's first to the next one's."""
+BATCH_NUMBERS = 1_000_000
+"""Sequence numbers and counters from a batch's first to the next one's, however many requests it has."""
 
 ARRIVED = 1_764_000_000.123
 CREATED = 1_763_000_000.0
@@ -56,7 +56,7 @@ def requests(count: int, batch: int = 0) -> list[Request]:
             at=at,
             data={},
         )
-        for counter, key in enumerate(keys(count, batch), 1 + batch * count)
+        for counter, key in enumerate(keys(count, batch), 1 + batch * BATCH_NUMBERS)
     ]
 
 
@@ -87,7 +87,7 @@ def aggregated_event(items: Sequence[tuple[str, bytes]], batch: int = 0) -> Kine
 
 def event_of(records: Iterable[tuple[str, bytes]], batch: int = 0) -> KinesisEvent:
     """Lambda's event of partition keys and data."""
-    first = FIRST_SEQUENCE + batch * BATCH_SEQUENCES
+    first = FIRST_SEQUENCE + batch * BATCH_NUMBERS
     return {"Records": [_event_record(place, *record) for place, record in enumerate(records, first)]}
 
 
