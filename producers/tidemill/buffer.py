@@ -218,7 +218,7 @@ class Record(Aggregate):
 
     def outcome_of(self, place: int) -> Outcome | None:
         """What has become of the request at a place."""
-        return self._early.get(place, self.outcome) if self._early else self.outcome
+        return self._early.get(place, self.outcome)
 
     @property
     def refusal(self) -> Refused | None:
@@ -284,7 +284,7 @@ class PlainRecord(Record):
 
     def pack(self) -> bytes:
         """The request."""
-        return self._parts[0]
+        return b"".join(self._parts)
 
 
 class Call:

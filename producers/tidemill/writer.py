@@ -76,8 +76,8 @@ class Writer:
         self._chance = chance
         self._own_client = client
         self._ids = count()
-        self._millisecond = _Millisecond(None, "", 0, "", "")
-        self._usual: tuple[Any, Any, tuple[str, str, str]] = (_NOBODY, _NOBODY, ("", "", ""))
+        self._millisecond: _Millisecond = _NEVER
+        self._usual: tuple[Any, Any, Any] = (_NOBODY, _NOBODY, None)
         """The last command and client, which often are the next ones too, and what `_around` made of them."""
 
     def write(
@@ -165,8 +165,7 @@ class Writer:
         """
         if counter > MAX_COUNTER:
             raise UnsendableRequest("counter", f"use 0 to {MAX_COUNTER}, for its writer goes on from there")
-        if counter > self.counter:
-            self.counter = counter
+        self.counter = max(self.counter, counter)
 
     def _begin(self, at: int) -> _Millisecond:
         """Begins another millisecond."""
@@ -195,6 +194,9 @@ def uuid7(at: int, bits: int) -> str:
     return f"{time[:8]}-{time[8:]}-7{text[16:]}-{text[:4]}-{text[4:16]}"
 
 
+_NEVER: Any = (None,) * len(_Millisecond._fields)
+"""Is no millisecond: the first request begins one."""
+
 _NOBODY: Any = object()
 """Is no command and no client."""
 
@@ -211,7 +213,7 @@ _decoder = msgspec.json.Decoder()
 @lru_cache(maxsize=1024)
 def _around(writer: str, cmd: str, client: str | None) -> tuple[str, str, str]:
     """What stands before the id, between it and the key, and between that and the counter."""
-    blank = Request(id="?", cmd=cmd, key="?", client=client, writer=writer, counter=0, at=0, data={})
+    blank = Request(id="?", cmd=cmd, key="?", client=client, writer=writer, counter=0, data={})
     # Quotes within texts are escaped, so these are names and values of the request.
     before, _, rest = to_payload(blank).decode().partition('?"')
     behind_id, key, rest = rest.partition(',"key":')

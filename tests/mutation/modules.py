@@ -26,7 +26,9 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "producers/tidemill/sendable.py": (_SDK + "test_sendable.py",),
     "producers/tidemill/signature.py": (_SDK + "test_signature.py",),
     "producers/tidemill/trouble.py": (_SDK + "test_trouble.py",),
-    "producers/tidemill/wire.py": (_SDK + "test_refusal.py", _SDK + "test_wire.py", _SDK + "test_producer.py"),
+    "producers/tidemill/wire.py": tuple(
+        _SDK + name for name in ("test_refusal.py", "test_look.py", "test_wire.py", "test_producer.py")
+    ),
     "producers/tidemill/writer.py": (_SDK + "test_writer.py", _SDK + "test_sendable.py"),
     "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
     "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),

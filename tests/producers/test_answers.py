@@ -57,6 +57,26 @@ def test_an_answer_has_an_entry_for_each_record() -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (None, "a result that is none"),
+        ({}, "a result without shard or sequence number"),
+        ({"ErrorCode": 7}, "a result whose error code is none"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_says_what_is_missing(entry: Any, problem: str) -> None:
+    assert outcome(entry) == Refused("MalformedResponse", problem, again=True, lost=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [({}, "an answer without records"), ({"Records": [STORED] * 3}, "3 results for 2 records")],
+)
+def test_an_answer_that_cannot_be_read_says_what_is_missing(answer: Any, problem: str) -> None:
+    assert outcomes(answer, 2) == Refused("MalformedResponse", problem, again=True, lost=True)
+
+
+@pytest.mark.parametrize(
     "answer",
     [None, 7, [], "", {}, {"Records": None}, {"Records": {}}, {"Records": (STORED,)}, {"Records": "x"}]
     + [{"Records": [STORED] * count} for count in (0, 2, 500)],

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import inf
+from sys import getrefcount
 
 import pytest
 from hypothesis import given
@@ -137,6 +138,23 @@ def test_a_records_bytes_stay_the_same_until_it_is_settled() -> None:
     assert record.outcome == Acknowledged("shard", "1")
 
 
+def test_what_is_sent_and_what_has_ended_is_held_no_longer() -> None:
+    """Handles keep records for as long as their users please."""
+    payload, record = b"x" * 1000, Record(5, "12345")
+    before = getrefcount(payload)
+    record.append("a", payload, 10_000)
+    assert getrefcount(payload) == before + 1
+    data = record.data
+    assert getrefcount(payload) == before, "it is in the record's bytes now"
+    packed = getrefcount(data)
+    record.settle(Acknowledged("shard", "1"))
+    assert getrefcount(data) == packed - 1
+    other = Record(5, "12345")
+    other.append("a", payload, 10_000)
+    other.settle(Refused("Dropped", "", again=False))
+    assert getrefcount(payload) == before, "nobody asked for its bytes"
+
+
 def test_a_call_counts_data_and_partition_keys() -> None:
     record = Record(63, "1")
     record.append("a", b"x", 1000)
@@ -153,7 +171,9 @@ def test_a_call_knows_its_size_when_records_leave_it() -> None:
     for record in records:
         record.append("a", bytes(record.lane), 1000)
         call.add(record, CALL_BYTES)
+    call.due = 7.0
     call.remove(records[1])
+    assert call.due == 7.0
     left = [*records[:1], *records[2:]]
     assert (call.records, call.size) == (left, sum(len(record.data) + len("lane-00") for record in left))
     assert call.cut(2) == records[3:]

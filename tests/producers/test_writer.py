@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tidemill.writer as writer_module
 from tidemill.request import MAX_DEPTH, MAX_REQUEST_BYTES, Request, decode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.writer import MAX_COUNTER, Writer, uuid7
@@ -64,6 +65,33 @@ def test_the_largest_request_is_written_and_a_larger_one_is_refused(text: str) -
     assert MAX_REQUEST_BYTES - len(text.encode()) < len(payload) <= MAX_REQUEST_BYTES
     with pytest.raises(UnsendableRequest, match=str(MAX_REQUEST_BYTES)):
         written(writer, 5, data={"text": text * (most + 1)})
+
+
+@pytest.mark.parametrize("counter", [9, 98, 99])
+def test_the_largest_request_is_so_with_the_counter_that_it_gets(counter: int) -> None:
+    payload = to_payload(Request(id="own", cmd="c", key="k", writer="w", counter=counter + 1, at=5, data={"text": ""}))
+    room = MAX_REQUEST_BYTES - len(payload)
+    assert len(written(Writer("w", Random(1), counter), 5, id="own", data={"text": "x" * room})[1]) == MAX_REQUEST_BYTES
+    with pytest.raises(UnsendableRequest, match=str(MAX_REQUEST_BYTES)):
+        written(Writer("w", Random(1), counter), 5, id="own", data={"text": "x" * (room + 1)})
+
+
+@pytest.mark.parametrize("data", [None, {}, {"a": 1, "b": [1.5, {"c": None}]}, {"text": "\N{WATER WAVE}" * 1000}])
+def test_a_usual_request_is_written_the_shorter_way(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the contract makes of a command and a client is asked once, and nothing anew while they stay the same."""
+    asked: list[str] = []
+
+    def counting(name: str) -> Any:
+        function = getattr(writer_module, name)
+        return lambda *given: asked.append(name) or function(*given)
+
+    writer_module._around.cache_clear()
+    for name in ("to_payload", "_around"):
+        monkeypatch.setattr(writer_module, name, counting(name))
+    writer = Writer("another", Random(1))
+    for cmd, client in (("c-1", "x"), ("c-1", "x"), ("c-2", "x"), ("c-2", "y"), ("c-2", "y"), ("c-1", "x")):
+        assert decode(written(writer, 5, cmd=cmd, client=client, data=data)[1]).data == (data or {})
+    assert asked == [*["_around", "to_payload"] * 3, "_around"], "the last is remembered"
 
 
 def test_what_is_as_deep_as_may_be_is_written_and_what_is_deeper_is_refused() -> None:
@@ -196,6 +224,7 @@ def test_ids_of_a_millisecond_keep_their_length_and_rise_whatever_chance_gives()
     ids = [written(writer, 5)[0] for _ in range(3)]
     assert ids == sorted(set(ids))
     assert {len(one) for one in ids} == {36}
+    assert [one[-12:] for one in ids] == ["c00000000000", "c00000000001", "c00000000002"]
 
 
 def test_half_of_all_counters_may_be_begun_with() -> None:

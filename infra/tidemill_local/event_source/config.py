@@ -224,16 +224,16 @@ def _integer(name: str, value: Any) -> int:
 
 
 def _flag(value: Any) -> bool:
-    return value if isinstance(value, bool) else str(value).lower() == "true"
+    return str(value).lower() == "true"
 
 
 def _timestamp(value: Any) -> float | None:
-    if value is None or isinstance(value, int | float):
-        return value
+    if value is None:
+        return None
     if isinstance(value, datetime):
         return value.timestamp()
     try:
-        # A template has a number; somebody who types has ISO 8601.
+        # A template has a number, or its text; somebody who types has ISO 8601.
         return float(value)
     except ValueError:
         return _iso_timestamp(value)

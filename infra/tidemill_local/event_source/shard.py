@@ -136,9 +136,9 @@ class Shard:
             (one for s in self._sequencers if (one := s.first)), key=lambda one: int(one.sequence), default=None
         )
         after = first.before if first else self._at.last
-        if self._earlier and after and all(not one or int(one) <= int(after) for one in self._earlier):
+        if after and all(not one or int(one) <= int(after) for one in self._earlier):
             self._earlier = ()
-        only = self._sequencers[0]
+        only, *_ = self._sequencers  # one alone has a window
         return Checkpoint(
             start=self._start,
             after=after,

@@ -85,6 +85,7 @@ def test_all_options_are_taken_over() -> None:
         },
         function_arn=FUNCTION,
         mapping_id="the-uuid",
+        role_arn="arn:aws:iam::111122223333:role/apply",
     )
     assert [pattern.matches({"data": {"a": 2}}) for pattern in config.filters] == [False, True]
     assert dataclasses.replace(config, filters=()) == MappingConfig(
@@ -101,6 +102,7 @@ def test_all_options_are_taken_over() -> None:
         bisect_batch_on_function_error=True,
         report_batch_item_failures=True,
         on_failure=QUEUE,
+        role_arn="arn:aws:iam::111122223333:role/apply",
     )
 
 
@@ -399,9 +401,11 @@ def test_a_pattern_that_is_none_is_refused(pattern: Any) -> None:
 
 
 def test_a_pattern_of_more_characters_than_aws_takes_is_refused() -> None:
-    pattern = json.dumps({"data": {"a": ["x" * 4_096]}})
-    with pytest.raises(InvalidMapping, match="more than 4096 characters"):
-        mapping(FilterCriteria={"Filters": [{"Pattern": pattern}]})
+    around = len(json.dumps({"data": {"a": [""]}}))
+    longest, longer = (json.dumps({"data": {"a": ["x" * (size - around)]}}) for size in (4_096, 4_097))
+    assert filtered(longest).filters[0].matches({"data": {"a": "x" * (4_096 - around)}})
+    with pytest.raises(InvalidMapping, match=r"^FilterCriteria: a pattern of more than 4096 characters$"):
+        filtered(longer)
 
 
 def test_the_limits_are_those_of_lambda() -> None:

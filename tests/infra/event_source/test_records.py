@@ -3,10 +3,11 @@
 import base64
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from tidemill_local.event_source.records import filtered_document, kinesis_renderer
+from tidemill_local.event_source.records import dynamodb_event, filtered_document, kinesis_renderer
 from tidemill_local.shard_reader import StreamRecord
 
 STREAM = "arn:aws:kinesis:eu-west-1:111122223333:stream/requests"
@@ -34,6 +35,24 @@ def test_a_kinesis_record_has_the_fields_of_aws() -> None:
         "invokeIdentityArn": "arn:aws:iam::000000000000:role/tidemill-local",
         "awsRegion": "eu-west-1",
         "eventSourceARN": STREAM,
+    }
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [({"ApproximateCreationDateTime": ARRIVED}, {"ApproximateCreationDateTime": 1764072000.123456}), ({}, {})],
+)
+def test_a_tables_change_has_the_fields_of_aws(created: dict[str, Any], shown: dict[str, Any]) -> None:
+    change = {"Keys": {"id": {"S": "1"}}, "NewImage": {"id": {"S": "1"}, "b": {"B": b"\x00\xff"}}, **created}
+    record = {"eventID": "e", "eventName": "INSERT", "awsRegion": "eu-west-1", "dynamodb": change}
+    table = "arn:aws:dynamodb:eu-west-1:111122223333:table/entities/stream/2025-11-25T00:00:00.000"
+    image = {"id": {"S": "1"}, "b": {"B": "AP8="}}
+    assert json.loads(dynamodb_event(record, table)) == {
+        "eventID": "e",
+        "eventName": "INSERT",
+        "awsRegion": "eu-west-1",
+        "dynamodb": {"Keys": {"id": {"S": "1"}}, "NewImage": image, **shown},
+        "eventSourceARN": table,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_local.event_source.batches import Outcome
+from tidemill_local.event_source.batches import Outcome, TimeWindow
 from tidemill_local.event_source.config import MappingConfig
 from tidemill_local.event_source.pattern import parse_pattern
 from tidemill_local.event_source.sequencer import Discard, Invoke
@@ -182,6 +182,40 @@ def test_all_done_the_checkpoint_is_the_last_record_read() -> None:
     answer(one, 0, invokes(one)[0])
     assert one.checkpoint == Checkpoint(Start("TRIM_HORIZON"), after="2", done=("2",))
     assert (one.waiting, one.settled, one.drained) == (0, True, False)
+
+
+def test_what_another_factor_had_done_last_is_forgotten_with_it() -> None:
+    after = shard(Checkpoint(Start("TRIM_HORIZON"), after="1", done=(None, "3")))
+    read(after, record(2, FIRST), record(3, SECOND))
+    assert after.checkpoint.earlier == (None, "3")
+    answer(after, 0, invokes(after)[0])
+    assert after.checkpoint == Checkpoint(Start("TRIM_HORIZON"), after="3", done=("2",))
+
+
+def test_it_is_settled_when_each_of_its_sequencers_is() -> None:
+    one = shard(parallelization_factor=2)
+    assert (one.shard_id, one.settled) == (SHARD, True)
+    one.next(NOW)
+    one.took(page(record(1, FIRST), record(2, SECOND), ended=True), NOW)
+    batches = invokes(one)
+    for number, is_last in ((1, False), (0, True)):
+        assert (one.settled, one.drained, one.checkpoint.drained) == (False, False, False)
+        answer(one, number, batches[number])
+        assert (one.settled, one.drained, one.checkpoint.drained) == (is_last, is_last, is_last)
+
+
+def test_a_restart_goes_on_with_the_window_that_was_open_and_its_state() -> None:
+    before = shard(tumbling_window=60)
+    read(before, record(1))
+    answer(before, 0, invokes(before)[0], Outcome(b'{"state":{"n":1}}'))
+    window = TimeWindow(int(NOON.timestamp()), int(NOON.timestamp()) + 60)
+    kept = Checkpoint(Start("TRIM_HORIZON"), after="1", done=("1",), window=window, state='{"n":1}')
+    assert before.checkpoint == kept
+    after = shard(kept, tumbling_window=60)
+    read(after, record(2))
+    tumbling = invokes(after)[0].batch.tumbling
+    assert tumbling is not None
+    assert (tumbling.window, tumbling.state) == (window, b'{"n":1}')
 
 
 def test_the_checkpoint_stands_before_the_first_record_that_is_not_done() -> None:
