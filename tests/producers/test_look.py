@@ -1,4 +1,4 @@
-"""The wire by value, against a client in memory: its settings, the look at the stream, and what a call may have stored."""
+"""The wire against a client in memory: its settings, the look at the stream, and what a call may have stored."""
 
 from __future__ import annotations
 

@@ -83,7 +83,12 @@ def test_a_usual_request_is_written_the_shorter_way(data: Any, monkeypatch: pyte
 
     def counting(name: str) -> Any:
         function = getattr(writer_module, name)
-        return lambda *given: asked.append(name) or function(*given)
+
+        def counted(*given: Any) -> Any:
+            asked.append(name)
+            return function(*given)
+
+        return counted
 
     writer_module._around.cache_clear()
     for name in ("to_payload", "_around"):
