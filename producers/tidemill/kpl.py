@@ -73,7 +73,7 @@ def pack(records: Iterable[UserRecord]) -> bytes:
     if not parts:
         raise ValueError("an aggregate of no records")
     packed = _sealed([*map(_key_entry, keys), *map(_hash_key_entry, hash_keys), *parts])
-    if packed.find(MAGIC[:1], 1) >= 0 and any(map(is_aggregate, parts[3::4])):
+    if any(map(is_aggregate, parts[3::4])):
         raise ValueError("an aggregate inside an aggregate")
     return packed
 
@@ -165,7 +165,7 @@ def unpack_columns(data: bytes) -> Columns:
     _, payloads, _ = columns
     if not payloads:
         raise CorruptAggregate("no records")
-    if MAGIC[:1] in body and any(map(is_aggregate, payloads)):
+    if MAGIC in body and any(map(is_aggregate, payloads)):
         raise CorruptAggregate("an aggregate inside an aggregate")
     return columns
 

@@ -163,6 +163,26 @@ def test_a_growing_aggregate_knows_its_size_and_keeps_its_limit(
         assert growing.size == len(pack(taken))
 
 
+@pytest.mark.parametrize("hash_key", [None, "7", "9" * 39])
+def test_an_aggregate_grows_is_let_go_of_and_begins_again(hash_key: str | None) -> None:
+    growing = Aggregate(hash_key)
+    empty = growing.size
+    assert (growing.count, empty) == (0, EMPTY_BYTES + (2 + len(hash_key) if hash_key else 0))
+    for _ in range(2):
+        taken: list[UserRecord] = []
+        for key, data in (("a", b"x"), ("b" * 200, b"y" * 200), ("a", b""), ("b" * 200, b"z" * 20_000)):
+            taken.append(UserRecord(key, data, hash_key))
+            packed = pack(taken)
+            assert not growing.append(key, data, len(packed) - 1)
+            assert growing.append(key, data, len(packed))
+            assert (growing.pack(), growing.size, growing.count) == (packed, len(packed), len(taken))
+        growing.release()
+        assert (growing.size, growing.count) == (len(packed), 4), "what they were, in number and size"
+        assert len(growing.pack()) == EMPTY_BYTES
+        growing.clear()
+        assert (growing.count, growing.size) == (0, empty)
+
+
 def test_a_key_is_stored_once() -> None:
     growing = Aggregate()
     growing.append("key" * 50, b"x", 1000)

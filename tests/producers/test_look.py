@@ -175,7 +175,7 @@ def test_what_a_call_may_have_stored_depends_on_how_often_it_left(
 
 def caused(error: BaseException, within: str) -> boto.SSLError:
     """An error of TLS that has the other one in it: as an argument, its cause, or what it came amid."""
-    its = boto.SSLError(endpoint_url="https://nowhere", error="handshake")
+    its = boto.SSLError(endpoint_url="https://nowhere", error=OSError("handshake"))
     if within == "args":
         its.args = ("handshake", OSError("of it", error))
     else:
