@@ -52,8 +52,6 @@ def place_of_rule(rule: Callable[..., Any]) -> str:
             rule = rule.__func__
         elif type(rule) is FunctionType and "__wrapped__" in rule.__dict__:
             rule = rule.__dict__["__wrapped__"]
-        else:
-            break
     if type(rule) is not FunctionType:
         return ""
     code = rule.__code__

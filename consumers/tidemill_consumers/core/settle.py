@@ -16,9 +16,8 @@ def is_proven_when_saved(write: Write) -> bool:
 
     What writes nothing is not compared, and what is quarantined is stored before.
     """
-    if not (write.becomes or write.receipts or write.quarantine or write.emits):
-        return True  # of which nothing comes at all
-    return write.becomes is not None and not write.quarantine
+    is_compared_or_of_no_effect = write.becomes is not None or not (write.receipts or write.emits)
+    return is_compared_or_of_no_effect and not write.quarantine
 
 
 def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:

@@ -26,8 +26,6 @@ class Sieve:
 
     def again(self, pending: Sequence[Arrival], refused: Mapping[str, str]) -> list[Arrival]:
         """What of the pending arrivals is to be planned next: of a key that was refused half, or its one condemned."""
-        if not refused:
-            return list(pending)
         of_key: dict[str, list[Arrival]] = {}
         for arrival in pending:
             of_key.setdefault(arrival.key, []).append(arrival)
@@ -43,7 +41,7 @@ class Sieve:
             return several[:half]
         if key not in self._condemned:
             self._condemned.add(key)
-            return [unproven(several[0], f"{REFUSED}: {reason}")]
+            return [unproven(one, f"{REFUSED}: {reason}") for one in several]
         self.hopeless[key] = reason
         return ()
 

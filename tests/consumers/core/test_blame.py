@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any, cast
 
 import pytest
@@ -156,3 +156,42 @@ def test_a_place_has_room_beside_the_reason() -> None:
 
 def test_as_much_is_told_as_the_documentation_says() -> None:
     assert (MOST_FRAMES, MOST_CHARACTERS, DEEPEST_WRAPPING) == (20, 120, 10)
+
+
+def test_the_application_s_own_code_is_the_package_that_the_first_frame_lies_in() -> None:
+    own = [Frame(f"/var/task/shop/{name}.py", line, name, f"shop/{name}.py") for line, name in enumerate("ab", 1)]
+    beside = Frame("/var/task/cart/c.py", 3, "c", "cart/c.py")
+    elsewhere = Frame("/opt/python/shop/d.py", 4, "d", "shop/d.py")
+    assert place_of([*own, beside, elsewhere]) == "shop/b.py:2, in b"
+    assert place_of([beside, *own, elsewhere]) == "cart/c.py:3, in c"
+    assert place_of([own[0], elsewhere]) == "shop/a.py:1, in a"
+
+
+@pytest.mark.parametrize("module", [None, 7])
+def test_code_of_no_module_is_named_by_its_file(module: Any) -> None:
+    assert refused(made(module=module)["reserve"]).reason.endswith("(rules.py:6, in count)")
+
+
+def test_code_that_has_no_lines_fails_in_line_0() -> None:
+    names = made()
+    rule = FunctionType(names["count"].__code__.replace(co_linetable=b""), names)
+    assert refused(lambda state, request: rule(request)).trace[-1].line == 0
+
+
+@pytest.mark.parametrize("frames", [MOST_FRAMES - 1, MOST_FRAMES, MOST_FRAMES + 1])
+def test_of_too_many_frames_those_in_the_middle_are_left_out(frames: int) -> None:
+    try:
+        made()["deep"](None, REQUEST, frames - 2)
+    except ValueError as error:
+        found = frames_of(error)
+    lines = [one.line for one in found]
+    assert [one.function for one in found[1:]] == ["deep"] * (min(frames, MOST_FRAMES) - 1)
+    assert lines[1:] == [17] * (len(lines) - 2) + [16]
+
+
+@pytest.mark.parametrize(("times", "is_found"), [(DEEPEST_WRAPPING, True), (DEEPEST_WRAPPING + 1, False)])
+def test_a_rule_is_looked_for_within_ten_that_wrap_it(times: int, is_found: bool) -> None:
+    rule = made()["forget"]
+    for _ in range(times):
+        rule = Verified(rule)
+    assert place_of_rule(rule) == ("shop/rules.py:12, in forget" if is_found else "")

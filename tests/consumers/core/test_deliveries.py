@@ -55,3 +55,9 @@ def test_an_older_delivery_does_not_hurt() -> None:
 def test_numbers_are_compared_as_numbers() -> None:
     assert not begin(begun(3, 9, 10), 99, 100).is_apart
     assert begin(begun(3, 9, 10**56), 10, 11).is_apart
+
+
+def test_a_delivery_of_one_record_is_planned_apart_too() -> None:
+    assert begun(3, 10, 10) == Noted(10, 3, 10)
+    assert begun(3, 10, 10).is_apart
+    assert not Noted(10, 3, 9).is_apart

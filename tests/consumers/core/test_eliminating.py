@@ -5,6 +5,7 @@ import pytest
 from tidemill.request import Request, encode
 from tidemill_consumers.core.asking import Stopped, Watch
 from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, Rules, State, Verified, Write
+from tidemill_consumers.core.blame import place_of_rule
 from tidemill_consumers.core.eliminating import ENDED, MAX_DEATHS, Elimination, End, noting
 from tidemill_consumers.core.settle import is_proven_when_saved
 
@@ -32,8 +33,10 @@ def stops(writes: tuple[Write, ...]) -> dict[str, int | None]:
 def test_where_no_process_ends_all_is_planned() -> None:
     elimination = Elimination(BATCH)
     assert sorted(places(elimination.wanted)) == [1, 2, 3, 4, 5, 6]
+    assert not elimination.is_begun
     for key in "abc":
         elimination.planned(write(key))
+        assert elimination.is_begun is True
     assert elimination.wanted == []
     assert stops(elimination.writes()) == {"a": None, "b": None, "c": None}
 
@@ -58,7 +61,7 @@ def test_over_which_it_ends_again_is_condemned_and_its_key_is_planned_up_to_it_w
     assert elimination.wanted == []
     assert stops(elimination.writes()) == {"a": None, "b": 5, "c": 4}
     waiting = elimination.writes()[-1]
-    assert (waiting.becomes, waiting.receipts, waiting.quarantine) == (None, (), ())
+    assert waiting == Write("c", 0, None, Position(4, 0), receipts=(), quarantine=(), stopped=Position(4, 0))
     assert is_proven_when_saved(waiting)
 
 
@@ -99,7 +102,8 @@ def test_a_rule_is_noted_before_it_is_at_work_and_the_condemned_is_not_asked() -
         return Accepted(state)
 
     rules: Rules = noting({"c": rule, "v": Verified(rule)}, watch, {Position(2, 0): "why"}, seen.append)
-    assert isinstance(rules["v"], Verified)
+    assert [isinstance(rules[cmd], Verified) for cmd in "cv"] == [False, True]
+    assert [place_of_rule(one) for one in rules.values()] == [place_of_rule(rule)] * 2, "it is to blame, as ever"
     for one in BATCH[:2]:
         watch.at_work = one
         if one.position.sequence == 2:
@@ -113,3 +117,12 @@ def test_a_rule_is_noted_before_it_is_at_work_and_the_condemned_is_not_asked() -
 
 def test_the_second_death_is_looked_into() -> None:
     assert (MAX_DEATHS, ENDED) == (2, "the rule ended the process")
+
+
+def test_of_a_key_that_nobody_condemned_all_is_wanted() -> None:
+    many = [arrival(n, "a") for n in range(5)]
+    elimination = Elimination([*many, arrival(5, "b")])
+    assert places(elimination.wanted) == [0, 1, 2, 3, 4, 5]
+    for _ in range(2):
+        elimination.ended(End(Position(3, 0), "why"))
+    assert (places(elimination.wanted), elimination.condemned) == ([0, 1, 2, 3], {Position(3, 0): "why"})

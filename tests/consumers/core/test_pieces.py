@@ -32,16 +32,37 @@ def test_nothing_is_no_piece() -> None:
     assert list(pieces([arrival(1, 0)], [refused(1, 1)], Position(1, 2))) == []
 
 
-@pytest.mark.parametrize("what", ["keys", "clients"])
-def test_more_entities_or_clients_than_a_piece_may_have_are_several(what: str) -> None:
-    many = max(MOST_KEYS, MOST_CLIENTS) + 1
-    names = [f"{n}" for n in range(many)]
-    arrivals = [
-        arrival(1, n, **({"key": name} if what == "keys" else {"client": name})) for n, name in enumerate(names)
-    ]
+@pytest.mark.parametrize("what", ["key", "client"])
+@pytest.mark.parametrize(
+    ("many", "sizes"),
+    [(10_000, [10_000]), (10_001, [5_000, 5_001]), (20_000, [10_000] * 2), (20_002, [5_000, 7_501, 7_501])],
+)
+def test_more_entities_or_clients_than_a_piece_may_have_are_several(what: str, many: int, sizes: list[int]) -> None:
+    arrivals = [arrival(1, n, **{what: f"{n}"}) for n in range(many)]
     found = list(pieces(arrivals, [], None))
-    assert [len(one.arrivals) for one in found] == [many // 2, many // 2 + 1]
-    assert [one.rest for one in found] == [Position(1, many // 2), None]
+    assert [len(one.arrivals) for one in found] == sizes
+    assert [one for piece in found for one in piece.arrivals] == arrivals
+    ends = [sum(sizes[: n + 1]) for n in range(len(sizes))]
+    assert [one.rest for one in found] == [Position(1, end) if end < many else None for end in ends]
+
+
+def test_more_arrivals_than_a_piece_may_have_are_several() -> None:
+    arrivals = [arrival(1, n) for n in range(MOST + 1)]
+    assert [(len(one.arrivals), one.rest) for one in pieces(arrivals, [], None)] == [
+        (MOST, Position(1, MOST)),
+        (1, None),
+    ]
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_more_that_is_to_be_answered_than_a_piece_may_have_is_several(requests: int) -> None:
+    """Each may name a client; what stands behind the last of a piece waits with it."""
+    wrong = [refused(1, n) for n in range(MOST_CLIENTS + 1)]
+    behind = [arrival(1, MOST_CLIENTS + 1)] * requests
+    first, second = pieces(behind, wrong, None)
+    assert first == ([], wrong[:MOST_CLIENTS], wrong, Position(1, MOST_CLIENTS))
+    assert second == (behind, wrong[MOST_CLIENTS:], [], None)
+    assert list(pieces(behind, wrong[1:], None)) == [(behind, wrong[1:], wrong[1:], None)]
 
 
 def test_few_arrivals_are_one_piece_whatever_they_are() -> None:

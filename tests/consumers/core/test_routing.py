@@ -1,5 +1,6 @@
 """What is wrong with a table of rules, by the command's name. Values only."""
 
+import inspect
 import operator
 from collections import ChainMap
 from collections.abc import AsyncIterator, Iterator
@@ -110,3 +111,23 @@ def test_three_problems_are_told() -> None:
     said = problem_of(dict.fromkeys("abcde", 5))
     assert said is not None
     assert said.split("; ") == [f"RULES[{cmd!r}] is int, {FUNCTION}" for cmd in "abc"]
+
+
+def test_a_command_may_have_as_many_characters_as_the_contract_allows() -> None:
+    assert problem_of({"x" * 128: rule, "x": rule}) is None
+
+
+class Narrow:
+    def __call__(self, state: State) -> Accepted:
+        return Accepted(state)
+
+
+def test_what_has_no_place_is_told_without_one() -> None:
+    taken = inspect.signature(Narrow())
+    assert problem_of({"a": Narrow()}) == f"RULES['a'] takes {taken}, and must take a document and a request"
+
+
+def test_a_function_whose_parameters_nobody_knows_may_be_asked() -> None:
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(max)
+    assert problem_of({"a": max}) is None

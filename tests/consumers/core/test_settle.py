@@ -1,5 +1,6 @@
 """From saved and failed keys to a verdict. Values only."""
 
+import pytest
 from msgspec.structs import replace
 
 from tidemill.request import Reply, Request
@@ -65,11 +66,19 @@ def test_what_was_emitted_leaves_once_its_entity_is_saved() -> None:
     assert settle(planned, {"b"}).emits == (kept,)
 
 
-def test_a_save_proves_what_comes_of_it_only() -> None:
-    assert is_proven_when_saved(write("a", 1))
-    assert not is_proven_when_saved(replace(write("a", 1), becomes=None))
-    poison = Quarantined(arrival("a", 1, 0), "no")
-    assert not is_proven_when_saved(replace(write("a", 1), quarantine=(poison,)))
+@pytest.mark.parametrize("becomes", [Entity("a", 1), None])
+@pytest.mark.parametrize("receipts", [(receipt(1),), ()])
+@pytest.mark.parametrize("poison", [(Quarantined(arrival("a", 1, 0), "no"),), ()])
+@pytest.mark.parametrize("emits", [(Emitted("s", Position(1, 0), ()),), ()])
+def test_a_save_proves_what_comes_of_it_only(
+    becomes: Entity | None,
+    receipts: tuple[Receipt, ...],
+    poison: tuple[Quarantined, ...],
+    emits: tuple[Emitted, ...],
+) -> None:
+    write = Write("a", 0, becomes, Position(1, 0), receipts, poison, None, emits)
+    nothing_comes_of_it = not (receipts or poison or emits)
+    assert is_proven_when_saved(write) is (nothing_comes_of_it or (becomes is not None and not poison))
 
 
 def test_what_is_no_request_is_answered_where_it_names_somebody() -> None:

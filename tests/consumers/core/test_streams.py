@@ -54,7 +54,7 @@ def test_a_record_stands_on_the_stream_that_was_there_when_it_arrived() -> None:
 def test_a_record_that_is_older_than_any_known_stream_stands_on_none_of_them() -> None:
     stream = OWN.with_life(2000.0)
     assert stream.named(999.9) not in {life.name for life in stream.lives}
-    assert stream.named(999.9) == OWN.named(1.0)
+    assert stream.named(999.9) == OWN.named(1.0) == "t-rwb0OuIli", "marks that are stored have it"
 
 
 def test_a_consumer_of_its_own_reads_the_same_stream() -> None:
