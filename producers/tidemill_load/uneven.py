@@ -15,6 +15,7 @@ import numpy as np
 
 from tidemill_load.assumptions import Assumptions, Impossible, Mode
 from tidemill_load.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS
+from tidemill_load.filling import Filling, followed
 from tidemill_load.model import MAX_RATE, Flow, before, clients_of, direct, duration_of, overload
 from tidemill_load.packing import Record, Stream, record, stream
 
@@ -132,21 +133,33 @@ def _batches(traffic: Traffic, shards: int, hold: int, most: float, given: Assum
     totals = np.append(0.0, np.cumsum(traffic.slots)) * share
     ends = np.minimum(places + hold, len(traffic.slots))
     first = come * share / chances
-    gathered = first + totals[ends] - totals[np.minimum(places + 1, len(traffic.slots))]
-    full = np.maximum(1.0, gathered / most)
-    number = float((opened * full).sum())
-    held = opened * gathered
-    lasts = float((held / full).sum() / held.sum()) * hold
-    waits = _waits(traffic.slots * share, places, opened * (full <= 1), first, hold, given.window)
-    crowded = float((held * (full > 1)).sum())
+    held = opened * (first + totals[ends] - totals[np.minimum(places + 1, len(traffic.slots))])
+    if held.max() > most:
+        return _filled(followed(traffic.slots * share, hold, most), traffic.slots * share, hold, most, given)
+    number = float(opened.sum())
+    begun = opened > 0
+    heavy = float((held[begun] ** 2 / opened[begun]).sum() / held.sum())
+    waits = _waits(traffic.slots * share, places[begun], opened[begun], first[begun], hold, given.window)
+    return _Batches(number, float(held.sum()) / number, heavy, waits, _open_for(waits, given))
+
+
+def _filled(its: Filling, come: Counts, hold: int, most: float, given: Assumptions) -> _Batches:
+    """Full batches do not wait for their time, but for those before them."""
+    number = len(its.timed) + float(its.number.sum())
+    everything = float(its.timed.sum() + most * its.number.sum())
+    heavy = float((its.timed**2).sum() + most**2 * its.number.sum()) / everything
+    waits = _waits(come, its.places.astype(np.intp), np.ones(len(its.timed)), its.firsts, hold, given.window)
+    full = [(took, most * many) for took, many in zip(its.took.tolist(), its.number.tolist(), strict=True)]
+    alone = duration_of(most, given)
+    in_line = [max(0.0, POLL_SECONDS / took - 1) * alone for took, _ in full]
+    behind = [(0.0, POLL_SECONDS + took + line, many) for (took, many), line in zip(full, in_line, strict=True)]
+    open_for = (*_open_for(waits, given), *((0.0, took, many) for took, many in full))
+    return _Batches(number, everything / number, heavy, (*waits, *behind), open_for)
+
+
+def _open_for(waits: tuple[Span, ...], given: Assumptions) -> tuple[Span, ...]:
     read = POLL_SECONDS if given.window else 0.0
-    open_for = tuple((low - read, high - read, many) for low, high, many in waits)
-    if crowded:  # full batches do not wait for their time, but for those before them
-        in_line = max(0.0, POLL_SECONDS / lasts - 1) * duration_of(most, given)
-        waits = (*waits, (0.0, POLL_SECONDS + lasts + in_line, crowded))
-        open_for = (*open_for, (0.0, lasts, crowded))
-    heavy = float((held * gathered / full).sum() / held.sum())
-    return _Batches(number, float(held.sum()) / number, heavy, waits, open_for)
+    return tuple((low - read, high - read, many) for low, high, many in waits)
 
 
 def _opened(places: Places, chances: Counts, hold: int) -> Counts:
@@ -176,13 +189,12 @@ def _surely_opened(places: Places, hold: int) -> Counts:
     return opened
 
 
-def _waits(come: Counts, places: Places, opened: Counts, first: Counts, hold: int, window: int) -> tuple[Span, ...]:
+def _waits(come: Counts, begin: Places, weights: Counts, firsts: Counts, hold: int, window: int) -> tuple[Span, ...]:
     """How many wait how long: those of a batch's first second until it is read and then all of the window."""
     least = float(hold) if window else 0.0
     padded = np.append(come, np.zeros(hold))
     # Not by `@`: several threads would do that, and wait for each other longer than it takes.
-    begin, weights = places[opened > 0], opened[opened > 0]
-    many = [float((opened * first).sum())]
+    many = [float((weights * firsts).sum())]
     many += [float((weights * padded[begin + later]).sum()) for later in range(1, hold)]
     waits = ((least - later, least - later + POLL_SECONDS, one) for later, one in enumerate(many))
     return tuple(wait for wait in waits if wait[2] > 0)

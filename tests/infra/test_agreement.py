@@ -73,6 +73,7 @@ BURSTY = [
     (Point((), window=20), "busy", 1, 120),
     (Point(()), "hourly", 1, 7200),
     (Point((), window=30), "hourly", 10, 720),
+    (Point((), window=20, batch=40), "burst", 1, 60),
 ]
 
 REAL = [
@@ -81,7 +82,7 @@ REAL = [
     (Point(()), 20, 300),
     (Point((), window=1), 60, 60),
     (Point(()), 200, 60),
-    (Point((), window=2, batch=1_000), 600, 60),
+    (Point((), window=60, batch=1_000), 600, 77),
 ]
 
 
