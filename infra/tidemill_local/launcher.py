@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from tidemill_local.hooks import (
     actions,
     cbor,
+    cors,
     durability,
     mapping_api,
     provisioning,
@@ -103,6 +104,7 @@ async def _serve(descriptors: list[str], folder: Path, state: Path | None) -> No
     if state:
         keep(state)
     speak_cbor()  # around what keeps the state, whose journal is of calls in JSON
+    answer_browsers()
     config = Config()
     config.bind = [f"fd://{descriptor}" for descriptor in descriptors]
     config.loglevel = "WARNING"
@@ -179,6 +181,15 @@ def speak_cbor() -> None:
 
     _check(app, "_dispatch_service_request")
     app._dispatch_service_request = cbor.speaking(app._dispatch_service_request)
+
+
+def answer_browsers() -> None:
+    """Have pages in browsers call the emulator, and read what it refuses."""
+    from ministack import app
+
+    _check(app, "_handle_options_request", "_dispatch_service_request", "detect_service")
+    app._handle_options_request = cors.preflight(app._handle_options_request)
+    app._dispatch_service_request = cors.readable(app._dispatch_service_request, app.detect_service)
 
 
 def show_results(folder: Path) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,13 +17,17 @@ from tidemill_local.emulator import Emulator
 HERE = Path(__file__).parent
 BUILD = HERE.parents[1] / "build" / "ecosystem"
 INSTALL_SECONDS = 400
+NPM = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
 FETCH = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
 MOTO = "moto[server]==5.2.5"
 
 
-def install(folder: Path, files: list[Path], *commands: list[str]) -> Path:
-    """The folder with these packages in it, installed once; skips where the tool or a package cannot be had."""
-    done, made_of = folder / ".done", sha256(repr(commands).encode())
+def install(folder: Path, files: list[Path], *commands: list[str], build: Sequence[str] = ()) -> Path:
+    """The folder with these packages in it, installed once.
+
+    It skips where the tool or a package cannot be had, and fails where what is made of them cannot be built.
+    """
+    done, made_of = folder / ".done", sha256(repr((commands, build)).encode())
     for file in files:
         made_of.update(file.read_bytes())
     if done.exists() and done.read_text() == made_of.hexdigest():
@@ -38,6 +42,8 @@ def install(folder: Path, files: list[Path], *commands: list[str]) -> Path:
         made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         if made.returncode:
             pytest.skip(f"{' '.join(command[:2])} failed: {(made.stderr or made.stdout).strip()[-200:]}")
+    if build:
+        subprocess.run(build, cwd=folder, timeout=INSTALL_SECONDS, check=True)
     done.write_text(made_of.hexdigest())
     return folder
 
@@ -46,17 +52,25 @@ def install(folder: Path, files: list[Path], *commands: list[str]) -> Path:
 def node() -> Path:
     """A folder with the scripts for Node and their packages."""
     folder = BUILD / "node"
-    install(folder, [HERE / "node" / "package.json"], ["npm", "install", "--no-audit", "--no-fund", "--silent"])
+    install(folder, [HERE / "node" / "package.json"], NPM)
     for script in (HERE / "node").glob("*.mjs"):
         shutil.copy(script, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
+def browser() -> Path:
+    """A folder with the app for browsers as one script, `bundle.js`."""
+    files = [HERE / "browser" / name for name in ("package.json", "app.js")]
+    bundle = ["npx", "--no-install", "esbuild", "app.js", "--bundle", "--format=esm", "--outfile=bundle.js"]
+    return install(BUILD / "browser", files, NPM, build=bundle)
+
+
+@pytest.fixture(scope="session")
 def java() -> Path:
     """A folder with the compiled program for Java and its packages."""
     files = [HERE / "java" / "pom.xml", HERE / "java" / "Wire.java"]
-    return install(BUILD / "java", files, FETCH, ["javac", "-nowarn", "-cp", "lib/*", "Wire.java"])
+    return install(BUILD / "java", files, FETCH, build=["javac", "-nowarn", "-cp", "lib/*", "Wire.java"])
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +78,7 @@ def libraries() -> Path:
     """A folder with the compiled programs for the KPL and the KCL, and their packages."""
     programs = ["Consume.java", "Produce.java"]
     files = [HERE / "libraries" / name for name in ("pom.xml", *programs)]
-    return install(BUILD / "libraries", files, FETCH, ["javac", "-nowarn", "-cp", "lib/*", *programs])
+    return install(BUILD / "libraries", files, FETCH, build=["javac", "-nowarn", "-cp", "lib/*", *programs])
 
 
 @pytest.fixture(scope="session")

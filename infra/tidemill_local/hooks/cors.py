@@ -1,0 +1,56 @@
+"""What a browser must be told before it lets a page call another host, and read what that answers: errors too.
+
+Room: local platform, pure; hooked into the emulator by launcher.py, whose refusals no page can read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+Answer: TypeAlias = "tuple[int, dict[str, str], Any]"
+Dispatch: TypeAlias = "Callable[..., Awaitable[Answer]]"
+Preflight: TypeAlias = "Callable[..., Answer | None]"
+
+ORIGIN, EXPOSED = "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"
+HEADERS, ASKED = "Access-Control-Allow-Headers", "access-control-request-headers"
+
+ANY = "*"
+"""Any header but Authorization, which must be named: https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name."""
+
+OWN = {"s3"}
+"""Services that are told by whoever has the bucket which pages may call them."""
+
+
+def preflight(answer: Preflight) -> Preflight:
+    """The emulator's answer to what a browser asks first, with each header named that the page would send."""
+
+    def put_right(method: str, path: str, headers: Mapping[str, str], *rest: Any) -> Answer | None:
+        answered = answer(method, path, headers, *rest)
+        if answered is None or answered[1].get(HEADERS) != ANY or not headers.get(ASKED):
+            return answered
+        status, told, body = answered
+        return status, {**told, HEADERS: headers[ASKED]}, body
+
+    return put_right
+
+
+def readable(dispatch: Dispatch, service_of: Callable[..., str]) -> Dispatch:
+    """The emulator's dispatcher of calls, whose refusals a page can read as well as its answers.
+
+    Args:
+        dispatch: takes method, path, headers, body, query, and more.
+        service_of: the service that a request is for, by method, path, headers and query.
+    """
+
+    async def put_right(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any, *rest: Any
+    ) -> Answer:
+        status, told, answer = await dispatch(method, path, headers, body, query, *rest)
+        if ORIGIN in told or service_of(method, path, headers, query) in OWN:
+            return status, told, answer
+        return status, {**told, ORIGIN: ANY, EXPOSED: ANY}, answer
+
+    return put_right

@@ -1,0 +1,1 @@
+"""The load test's report as a browser shows it. Run by `make test-browser`."""
