@@ -45,7 +45,6 @@ class Watch:
         self.at_work: Arrival | None = None
         """None: no rule is at work, and nothing may be raised."""
         self._seen: Arrival | None = None
-        self._ticks = 0
 
     def tick(self) -> bool:
         """To be called at even intervals: whether the rule has had its time, which is between five of them and six."""

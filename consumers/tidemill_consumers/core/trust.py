@@ -81,7 +81,7 @@ class Seals:
         """Whether its `sig` is the application's seal, on the stream of that name; without one, on its own."""
         if not self.is_of(stream):
             return False
-        seal = signature_of(request.sig or "")
+        seal = None if request.sig is None else signature_of(request.sig)
         message = self._message(msgspec.structs.replace(request, sig=None))
         return seal is not None and any(hmac.compare_digest(seal, _seal(one, message)) for one in self._secrets)
 
@@ -208,7 +208,7 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
     if is_emitted(was):
         return _proven(arrival, _word_of(was), writer) if seals.hold(was) else unproven(arrival, NOT_SEALED)
-    signature = signature_of(was.sig or "")
+    signature = signature_of(request.was.sig)
     if signature is None:
         return unproven(arrival, MALFORMED)
     body = encode(msgspec.structs.replace(was, sig=None))

@@ -1,6 +1,7 @@
 """What a rule may do wrong, and what becomes of its request. Values only."""
 
 import asyncio
+import operator
 import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
@@ -268,7 +269,9 @@ def test_a_rule_that_is_stopped_while_it_says_what_it_raised_has_that_for_its_re
         def __str__(self) -> str:
             raise Stopped("took longer")
 
-    assert refused(raising(Slow())) == "took longer"
+    watch = Watch()
+    assert refused(raising(Slow()), watch=watch) == "took longer"
+    assert watch.at_work is None
 
 
 def test_the_watch_knows_of_all_that_is_the_rules() -> None:
@@ -296,6 +299,71 @@ def test_counting_in_a_document_of_numbers_and_texts_leaves_one_that_nothing_can
     assert asked(count, {"n": 1, "name": "x"}) == Taken({"n": 2, "name": "x"}, is_flat=True)
     assert asked(count, {"n": 1, "in": {}}) == Taken({"n": 2, "in": {}}, is_flat=False)
     assert asked(lambda state, request: Accepted({"n": 1})) == Taken({"n": 1}, is_flat=False)
+
+
+@pytest.mark.parametrize("document", [{"n": 1}, {"n": 1, "in": {}}])
+def test_what_else_a_rule_that_counts_says_is_taken_over_with_its_document(document: dict[str, Json]) -> None:
+    def count(state: State, request: Request) -> Accepted:
+        assert state is not None
+        return Accepted(state | {"n": state["n"] + 1}, {"left": 1}, (Emit("hear", "ear", {"n": 2}),))
+
+    found = asked(count, document)
+    assert isinstance(found, Taken)
+    assert (found.state, found.is_flat, found.answer) == (document | {"n": 2}, "in" not in document, {"left": 1})
+    assert [(one.cmd, one.key, one.data, one.counter) for one in found.requests] == [("hear", "ear", {"n": 2}, 1)]
+
+
+@pytest.mark.parametrize(("emitted", "counters"), [(0, [1, 2]), (7, [8, 9])])
+def test_follow_up_requests_are_counted_on_from_those_before(emitted: int, counters: list[int]) -> None:
+    def emit(state: State, request: Request) -> Accepted:
+        return Accepted(None, emits=(Emit("hear", "ear"), Emit("hear", "ear")))
+
+    found = ask(emit, None, False, ARRIVAL, emitted, Watch())
+    assert isinstance(found, Taken)
+    assert [one.counter for one in found.requests] == counters
+
+
+@pytest.mark.parametrize("emits", [(), [], None])
+def test_a_rule_that_emits_nothing_may_say_so_in_any_way(emits: Any) -> None:
+    assert asked(lambda state, request: Accepted(None, emits=emits)) == Taken(None, is_flat=True)
+
+
+@pytest.mark.parametrize("size", [MAX_ANSWER_BYTES - 1, MAX_ANSWER_BYTES, MAX_ANSWER_BYTES + 1])
+def test_an_answer_may_have_as_many_bytes_as_its_json_has(size: int) -> None:
+    answer = "é" * 100 + "x" * (size - 202)
+    found = asked(lambda state, request: Accepted(None, answer))
+    if size <= MAX_ANSWER_BYTES:
+        assert found == Taken(None, True, answer)
+    else:
+        assert isinstance(found, Refused)
+        assert found.reason.startswith("the answer cannot be kept: 16385 bytes; 16384 are the most (")
+
+
+def test_a_rule_that_cannot_be_called_with_two_is_told_by_its_own_place() -> None:
+    def short(state: State) -> Accepted:
+        return Accepted(state)
+
+    found = asked(short)
+    assert isinstance(found, Refused)
+    line = short.__code__.co_firstlineno
+    assert found.reason.endswith(f"(tests/consumers/core/test_asking.py:{line}, in {short.__name__})")
+    assert found.reason.startswith("the rule raised TypeError: ")
+    assert found.trace == ()
+
+
+def test_a_rule_that_is_no_function_of_pythons_is_told_without_a_place() -> None:
+    with pytest.raises(TypeError) as raised:
+        cast("Any", operator.neg)(None, REQUEST)
+    assert asked(operator.neg) == Refused(f"the rule raised TypeError: {raised.value}")
+
+
+@pytest.mark.parametrize("raised", [MAX_SAID - 40, 3 * MAX_SAID])
+def test_of_what_a_rule_raised_its_first_800_characters_stand_in_the_reason(raised: int) -> None:
+    assert refused(raising(RuntimeError("x" * raised))) == ("the rule raised RuntimeError: " + "x" * raised)[:800]
+
+
+def test_stopped_says_why() -> None:
+    assert (str(Stopped("took longer")), Stopped("took longer").reason) == ("took longer", "took longer")
 
 
 def test_the_limits_of_what_a_rule_says() -> None:

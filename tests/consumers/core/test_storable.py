@@ -97,11 +97,36 @@ def test_it_may_be_so_large_and_no_larger(character: str, size: int) -> None:
     assert reason.endswith(f"bytes; {MAX_BYTES} are the most")
 
 
-@pytest.mark.parametrize(("item", "size"), [(None, 2), ("", 1), (0, 2), ([], 4), ({}, 4)])
-def test_small_things_add_up(item: Json, size: int) -> None:
-    """Within a list each takes a byte more than for itself."""
-    assert unstorable([item] * 1000) is None
-    assert unstorable([item] * (MAX_BYTES // size)) is not None
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        (None, 1),
+        (True, 1),
+        ("", 0),
+        ("x", 1),
+        ("é", 2),
+        (7, 21),
+        (int("9" * 38), 21),
+        (-7, 21),
+        (10**38, 21),
+        (7.5, 21),
+        ([], 3),
+        ({}, 3),
+        ([None], 5),
+        ({"é": "x"}, 3 + 1 + 2 + 1),
+        ({"n": 7}, 3 + 1 + 1 + 21),
+        ({"n" * 256: 7.5}, 3 + 1 + 256 + 21),
+    ],
+)
+def test_small_things_add_up_to_the_byte(item: Json, size: int) -> None:
+    """A list and an object take three bytes, and one for each of their parts."""
+    most = (MAX_BYTES - 3) // (1 + size)
+    assert unstorable([item] * most) is None
+    assert unstorable([item] * (most + 1)) == f"{3 + (most + 1) * (1 + size)} bytes; 262144 are the most"
+    named = {f"{n:06}": item for n in range((MAX_BYTES - 3) // (7 + size) + 1)}
+    assert unstorable(named) == f"{3 + len(named) * (7 + size)} bytes; 262144 are the most"
+    del named["000000"]
+    assert unstorable(named) is None
 
 
 TALLY: dict[str, Any] = {"views": 7, "likes": 1, "title": "Tide"}
@@ -128,7 +153,8 @@ def test_what_is_counted_needs_no_closer_look(document: dict[str, Any]) -> None:
         {},
         {**TALLY, "more": 1},
         {"views": 1, "title": TALLY["title"], "dislikes": 1},
-        {**TALLY, "views": int("9" * 39)},
+        {**TALLY, "views": 10**38},
+        {**TALLY, "views": -(10**38)},
         {**TALLY, "views": True},
         {**TALLY, "views": Level.HIGH},
         {**TALLY, "views": 7.5},
@@ -145,6 +171,12 @@ def test_what_is_changed_otherwise_is_looked_at(document: Json) -> None:
 @pytest.mark.parametrize("before", [None, {"v": [1]}, {"v": 0.5}, {"v": None}, {"v": {"w": 1}}])
 def test_what_holds_more_than_texts_and_numbers_is_looked_at(before: Json) -> None:
     assert not differs_in_numbers(before, before)
+
+
+@pytest.mark.parametrize("before", [None, [], "", 0])
+@pytest.mark.parametrize("document", [{}, {"n": 1}])
+def test_what_was_no_document_is_looked_at(document: Json, before: Json) -> None:
+    assert not differs_in_numbers(document, before)
 
 
 def test_the_limits_of_what_can_be_stored() -> None:

@@ -132,6 +132,24 @@ def test_a_client_without_keys_is_told_so() -> None:
     assert settled(examined).proof == Proof("signed, but no key is registered for 'ada'")
 
 
+@pytest.mark.parametrize("characters", [79, 80, 81, 128])
+@pytest.mark.parametrize(
+    ("keys", "overfull", "said"),
+    [
+        ((), False, "signed, but no key is registered for {}"),
+        ((EVES,), False, "signed, by none of the keys registered for {}"),
+        ((), True, "signed, but more is registered for {} than keys of devices: none counts"),
+    ],
+)
+def test_of_a_long_name_its_first_80_characters_are_told(
+    characters: int, keys: tuple[Ed25519PrivateKey, ...], overfull: bool, said: str
+) -> None:
+    examined = examine(arrival(SIGNER.sign(changed(REQUEST, client="a" * characters))), STREAM, None)
+    assert isinstance(examined, Claim)
+    name = "'" + "a" * min(characters, 80) + "'"
+    assert settled(examined, *keys, overfull=overfull).proof == Proof(said.format(name))
+
+
 def test_a_client_of_whom_nothing_counts_is_told_so() -> None:
     examined = examine(arrival(SIGNED), STREAM, None)
     assert isinstance(examined, Claim)
@@ -391,3 +409,19 @@ def test_a_secret_has_32_bytes_and_a_verified_writer_is_longer_than_any_on_the_w
     assert INCOMPLETE == "signed, but a signature without client, writer and counter proves nothing"
     assert NO_SECRET == "sealed, but the application has no secret to know its seal by"
     assert NOT_SEALED == "its writer is the application's own, but it does not bear the application's seal"
+
+
+@pytest.mark.parametrize("lacking", [["key"], ["counter"], ["key", "counter"]])
+def test_what_claims_to_be_the_applications_own_and_lacks_something_is_a_problem_like_any_other(
+    lacking: list[str],
+) -> None:
+    """Whoever puts records on the stream may leave out what the application always writes."""
+    for sig in (None, "", "A" * 86):
+        assert problem(changed(EMITTED, sig=sig, **dict.fromkeys(lacking))) == NOT_SEALED
+
+
+def test_what_a_request_lacks_is_sealed_as_empty() -> None:
+    assert (
+        SEALS.seal(Request(id="1", cmd="c", data={})).sig
+        == "WraoSghQErbSIfgmsCM0sscsSvRnxWWaIyB4QHU98H6JPjpdrhAtN_W9qztKOlWjDMoIliF9mI-eK8AVikCnig"
+    )
