@@ -14,20 +14,20 @@ from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
+from tidemill.memo import Memo
 from tidemill_consumers.core.batch import Entity, Mark
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
 from tidemill_consumers.core.outcomes import of_stream, outcome_bytes, streams_of
 from tidemill_consumers.core.streams import stream_of_shard
 
+_stream_of = Memo(stream_of_shard).__getitem__
+"""Without a call: each entity of a batch is asked, and shards come again and again."""
+
 
 def has_other_streams(entity: Entity, shard: str) -> bool:
     """Whether requests of other streams than the shard's have changed the entity."""
-    marks = entity.marks
-    if len(marks) == 1 and shard in marks:  # the usual one
-        return False
-    stream = stream_of_shard(shard)
-    return any(stream_of_shard(one) != stream for one in marks)
+    return not {_stream_of(shard)}.issuperset(map(_stream_of, entity.marks))
 
 
 def with_streams(entity: Entity, shard: str) -> Entity:
