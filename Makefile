@@ -64,8 +64,8 @@ mutation: $(READY) ## small changes of what decides, at random: a test notices 9
 test-browser: $(READY) ## the load test's report in Chromium, on a phone and a desk, light and dark (CHROMIUM=path)
 	@.venv/bin/pytest tests/browser/report.py $(ARGS)
 
-test-ecosystem: $(READY) ## other people's clients and emulators of Kinesis, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path)
-	@.venv/bin/pytest tests/ecosystem/browsers.py tests/ecosystem/clients.py tests/ecosystem/libraries.py tests/ecosystem/servers.py $(ARGS)
+test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path TIDEMILL_DYNAMODB=url)
+	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py servers.py tables.py) $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--help")
 	@.venv/bin/python tests/perf/run.py $(ARGS)

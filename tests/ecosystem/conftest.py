@@ -39,7 +39,12 @@ def install(folder: Path, files: list[Path], *commands: list[str], build: Sequen
     for command in commands:
         if not shutil.which(command[0]):
             pytest.skip(f"there is no {command[0]}")
-        made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        try:
+            made = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"{' '.join(command[:2])} took more than {INSTALL_SECONDS} s")
         if made.returncode:
             pytest.skip(f"{' '.join(command[:2])} failed: {(made.stderr or made.stdout).strip()[-200:]}")
     if build:
