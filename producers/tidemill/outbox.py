@@ -173,7 +173,7 @@ class Outbox:
     ) -> None:
         lanes = lanes or (LANES if aggregate else PLAIN_LANES)
         self._lane_shift = MAX_BITS - lane_bits(lanes)
-        longest = MAX_RECORD_BYTES - len(partition_key(lanes - 1))
+        longest = MAX_RECORD_BYTES - len(partition_key(lanes))  # no lane's own is longer
         if not 1 <= record_bytes <= longest:
             raise ValueError(f"record_bytes={record_bytes}: use 1 to {longest}")
         if not 0 <= linger < inf:
@@ -304,7 +304,7 @@ class Outbox:
     def drop_oldest(self) -> bool:
         """Gives up the oldest record that has not been handed out; False when all have."""
         leaving = self._leaving()
-        waiting = [(one, lane) for lane in self._lanes for one in lane.waiting[:1] if one not in leaving]
+        waiting = [(one, lane) for lane in self._lanes for one in lane.waiting if one not in leaving]
         if not waiting:
             return False
         record, lane = min(waiting, key=lambda one: one[0].born)

@@ -652,6 +652,42 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any]) -> None:
         made(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"record_bytes": 0}, "record_bytes=0: use 1 to 1048569"),
+        ({"record_bytes": 1_048_570}, "record_bytes=1048570: use 1 to 1048569"),
+        ({"record_bytes": 1_048_571, "lanes": 1}, "record_bytes=1048571: use 1 to 1048570"),
+        ({"linger": -0.001}, "linger=-0.001: use seconds, 0 or more"),
+        ({"linger": inf}, "linger=inf: use seconds, 0 or more"),
+    ],
+)
+def test_an_argument_just_out_of_its_range_is_refused_with_the_range(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        made(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"record_bytes": 1}, {"record_bytes": 1_048_569}, {"record_bytes": 1_048_570, "lanes": 1}, {"linger": 0}],
+)
+def test_an_argument_at_the_edge_of_its_range_is_taken(options: dict[str, Any]) -> None:
+    outbox = made(**options)
+    record = send(outbox, "a")
+    outbox.flush(0.0)
+    assert call_at(outbox, 0.0).records == [record]
+
+
+@pytest.mark.parametrize(
+    ("options", "lanes"),
+    [({}, 64), ({"aggregate": False}, 512), ({"lanes": 16}, 16), ({"lanes": 8, "aggregate": False}, 8)],
+)
+def test_it_has_as_many_lanes_as_it_is_told_or_as_fit_a_call(options: dict[str, Any], lanes: int) -> None:
+    outbox = Outbox(Random(7), **options)
+    for key in ("a", "content/42", "\N{WATER WAVE}"):
+        assert send(outbox, key).lane == lane_of(key, lanes)
+
+
 def test_a_new_outbox_has_done_nothing() -> None:
     assert made().stats(5.0) == Stats()
     assert not any(asdict(Stats()).values())
@@ -678,6 +714,45 @@ def test_what_stands_in_a_full_call_is_not_dropped() -> None:
     assert dropped.outcome == Refused("Dropped", "newer requests needed its room", again=False)
     leaving = call_at(outbox, 0.0).records
     assert {id(record) for record in [dropped, *leaving]} == {id(record) for record in records}
+
+
+def test_what_waits_behind_a_record_in_a_full_call_may_be_dropped() -> None:
+    outbox = made(lanes=1024, linger=0.0)
+    keys = keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024)
+    records = {key: send(outbox, key) for key in keys}
+    outbox.flush(0.0)
+    assert outbox.drop_oldest(), "one is in no full call"
+    first, second, *_ = (key for key, record in records.items() if record.outcome is None)
+    behind = [send(outbox, first, 2.0), send(outbox, second, 1.0)]
+    for one in reversed(behind):
+        assert outbox.drop_oldest()
+        assert one.outcome == Refused("Dropped", "newer requests needed its room", again=False)
+    assert not outbox.drop_oldest()
+    assert call_at(outbox, 0.0).count == CALL_RECORDS
+
+
+@pytest.mark.parametrize(("patient", "outcome"), [(True, None), (False, DENIED)])
+def test_a_call_that_fails_for_good_is_made_again_if_someone_may_mend_it(
+    patient: bool, outcome: Outcome | None
+) -> None:
+    outbox = made(lanes=1, linger=0.0, patient=patient)
+    call = one_call(outbox, "a")
+    outbox.failed(call, DENIED, 0.0)
+    (record,) = call.records
+    assert (record.outcome, record.doubtful, outbox.is_failing) == (outcome, False, patient)
+    assert outbox.stats(0.0).retried_entries == patient
+    if patient:
+        assert call_at(outbox, 60.0).records == [record]
+
+
+@pytest.mark.parametrize("answer", [THROTTLED, DENIED])
+def test_an_endpoint_that_refuses_a_call_answers_again(answer: Refused) -> None:
+    outbox = made(lanes=2, linger=0.0)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    outbox.failed(one_call(outbox, one), LOST, 0.0)
+    outbox.failed(call_at(outbox, 60.0), answer, 60.0)
+    send(outbox, other, 60.0)
+    assert call_at(outbox, 60.0).count == 1
 
 
 def test_what_is_on_its_way_or_was_and_has_no_answer_may_be_stored() -> None:
@@ -716,6 +791,18 @@ def test_requests_end_at_their_deadline_or_a_tenth_of_a_second_later() -> None:
     assert outbox.next_call(1.1) == 9.0
     assert [record.outcome_of(place) is None for place in range(3)] == [False, False, True]
     assert (outbox.stats(1.1).expired, outbox.refused, outbox.unknown, outbox.pending) == (2, 2, 0, 1)
+
+
+def test_a_call_that_leaves_shortly_before_a_deadline_does_not_put_it_off() -> None:
+    outbox = made(lanes=2, linger=0.0)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    one_call(outbox, one)
+    behind = outbox.buffer(one, b"{}", 0.0, 1.0)
+    send(outbox, other, 0.95)
+    call_at(outbox, 0.95)
+    assert outbox.due == 1.0
+    outbox.next_call(1.0)
+    assert behind.outcome is not None
 
 
 def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:

@@ -83,10 +83,6 @@ class Sequencer:
         self._config = config
         self._shard = shard
         self._gathered: list[Waiting] = []
-        # The batch that would go now: this many of what is gathered, this many bytes, and no more will fit.
-        self._count = 0
-        self._size = 0
-        self._full = False
         self._attempts: list[_Attempt] = []
         self._busy: Invoke | Discard | None = None
         self._failures = 0
@@ -94,6 +90,7 @@ class Sequencer:
         self.window = window
         self.state = state
         self._early = False
+        self._start_over()
 
     @property
     def records(self) -> int:
@@ -263,7 +260,9 @@ class Sequencer:
         return Batch(records, tumbling)
 
     def _start_over(self) -> None:
-        self._count, self._size, self._full = 0, 0, False
+        # The batch that would go now: this many of what is gathered, this many bytes, and no more will fit.
+        self._count = self._size = 0
+        self._full = False
         self._measure()
 
     def _measure(self) -> None:

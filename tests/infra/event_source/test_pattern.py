@@ -318,6 +318,12 @@ def test_what_eventbridge_has_beyond_filter_criteria_is_refused(pattern: Json) -
         parse_pattern(pattern)
 
 
+@pytest.mark.parametrize("choices", [7, None, "xy", [], [{"a": ["x"]}], {"a": ["x"], "b": ["y"]}])
+def test_a_choice_is_a_list_of_patterns(choices: Json) -> None:
+    with pytest.raises(InvalidPattern, match=r"^the pattern: \$or must be a list of two or more patterns$"):
+        parse_pattern({"$or": choices})
+
+
 def test_eventbridge_is_of_the_same_opinion(emulator: Emulator) -> None:
     told = [(pattern, document, emulated(emulator, pattern, document)) for pattern, document, _ in MATCHES]
     assert told == MATCHES
