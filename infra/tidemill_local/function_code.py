@@ -18,6 +18,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill_local.neighbours import with_neighbours
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.machinery import ModuleSpec
@@ -76,7 +78,7 @@ def files_of(rules: str) -> dict[str, tuple[int, int]]:
         RulesNotFound: there is no such module.
     """
     found = {}
-    for _, path in _files(_users(rules)):
+    for _, path in _own_files(rules):
         with suppress(FileNotFoundError):  # an editor is about to put another in its place
             status = path.stat()
             found[str(path)] = status.st_size, status.st_mtime_ns
@@ -88,7 +90,8 @@ def build(rules: str) -> bytes:
 
     Args:
         rules: the dotted name of the module of rules. When it is not within the packages above, its top-level
-            package or module comes along, from the current directory or where Python looks.
+            package or module comes along, from the current directory or where Python looks, and so do the modules
+            beside it that it imports.
 
     Raises:
         RulesNotFound: there is no such module.
@@ -97,7 +100,7 @@ def build(rules: str) -> bytes:
     files = dict(item for package in PACKAGES for item in _files(_installed(package)))
     top = rules.partition(".")[0]
     if top not in PACKAGES:
-        files |= dict(_files(_users(rules)))
+        files |= dict(_own_files(rules))
     stem = rules.replace(".", "/")
     if f"{stem}.py" not in files and f"{stem}/__init__.py" not in files:
         raise _not_found(rules)
@@ -160,6 +163,13 @@ def _users(rules: str) -> ModuleSpec:
     if spec is None:
         raise _not_found(rules)
     return spec
+
+
+def _own_files(rules: str) -> Iterator[tuple[str, Path]]:
+    """Of the user's module and of the modules beside it that it needs."""
+    for spec in with_neighbours(_users(rules), lambda spec: [path for _, path in _files(spec)]):
+        if spec.name not in PACKAGES:
+            yield from _files(spec)
 
 
 def _check_name(rules: str) -> None:

@@ -53,6 +53,21 @@ def test_brings_a_single_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "lonely_rules.py" in names(build("lonely_rules"))
 
 
+def test_brings_the_modules_beside_it_that_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any remove and from within functions; not what nobody imports, what is installed, or Python's own."""
+    (tmp_path / "seats.py").write_text("import boto3, prices\nRULES = {}\ndef later():\n    from rows import low")
+    (tmp_path / "prices.py").write_text("from money.units import cent\nimport seats, json")
+    (tmp_path / "money").mkdir()
+    (tmp_path / "money" / "units.py").write_text("cent = 1")
+    (tmp_path / "rows.py").write_text("low = (")
+    (tmp_path / "json.py").write_text("")
+    (tmp_path / "stranger.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    own = {name for name in names(build("seats")) if name.split("/")[0] not in {"tidemill", OWN}}
+    assert own == {"seats.py", "prices.py", "money/units.py", "rows.py"}
+    assert {Path(path).name for path in files_of("seats")} == {"seats.py", "prices.py", "units.py", "rows.py"}
+
+
 def test_same_sources_same_bytes(shop: Path) -> None:
     before = build("shop.rules")
     os.utime(shop / "rules.py", (1, 1))
@@ -98,14 +113,15 @@ USABLE = {
     "plain": "RULES = {}",
     "of its own kind": "import collections\nRULES = collections.ChainMap()",
     "with what functions have": "import boto3\nboto3.client('sqs')\nfrom tidemill_consumers.rules import RULES",
+    "with a module beside it": "import beside\nRULES = {}",
     "with a thread": "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()\nRULES = {}",
 }
 
 UNUSABLE = {
     "RULES = {(": r"SyntaxError: .* \(tried_rules\.py, line 1\)",
     "import nothing_of_that_name": "ModuleNotFoundError: No module named 'nothing_of_that_name'",
-    # It is beside the module, and not where the function looks.
-    "import beside": "ModuleNotFoundError: No module named 'beside'",
+    # It is beside the module, and no import statement says so.
+    "import importlib\nimportlib.import_module('beside')": "ModuleNotFoundError: No module named 'beside'",
     "raise ValueError('two\\nlines')": r"ValueError: two lines \(tried_rules\.py:1\)",
     "import json\njson.loads('{')": r"JSONDecodeError: .* \(tried_rules\.py:2\)",
     "import sys\nsys.exit()": "SystemExit:",
