@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from localstack_client.session import Session
@@ -66,3 +67,31 @@ def test_plain_boto3_finds_the_platform_by_the_environment_alone(platform: Platf
         [sys.executable, "-c", CLIENT], env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.startswith("shardId-"), done.stderr
+
+
+def test_firehose_describes_the_archives_delivery_stream(platform: Platform, session: Session) -> None:
+    firehose, name = session.client("firehose"), platform.outputs["ArchiveDeliveryStreamName"]
+    assert firehose.list_delivery_streams()["DeliveryStreamNames"] == [name]
+    described = firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
+    assert described["DeliveryStreamStatus"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("send", "content.view", "content/2", "--no-reply"), "is on the stream"), (("redrive",), "the quarantine holds")],
+)
+def test_commands_find_it_whatever_else_the_shell_is_set_up_for(
+    platform: Platform, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_PROFILE": "gone",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }
+    command = [str(Path(sys.executable).with_name("tidemill")), *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout

@@ -119,6 +119,20 @@ def test_another_port_of_this_machine_gets_the_keys_of_the_profile_or_else_the_l
     assert access(None) == Access(endpoint, LOCAL_REGION, "mine", "mine")
 
 
+def test_the_local_platform_needs_no_login_that_holds(monkeypatch: Patch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "[profile work]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = dev\nregion = eu-west-1\n"
+        "[sso-session corp]\nsso_start_url = http://127.0.0.1:9/start\nsso_region = us-east-1\n"
+        "sso_registration_scopes = sso:account:access\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert access(LOCAL_ENDPOINT) == Access(LOCAL_ENDPOINT, LOCAL_REGION, LOCAL_KEY, LOCAL_KEY)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    found = access(None)
+    assert (found.endpoint_url, found.access_key, found.secret_key) == ("http://127.0.0.1:9000", LOCAL_KEY, LOCAL_KEY)
+
+
 def test_keys_of_the_environment_for_this_machine_need_no_profile(monkeypatch: Patch) -> None:
     keys(monkeypatch)
     monkeypatch.setenv("AWS_PROFILE", "gone")

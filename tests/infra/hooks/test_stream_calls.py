@@ -149,6 +149,32 @@ def test_enhanced_monitoring_is_told(kinesis: Any, name: str) -> None:
     assert described["EnhancedMonitoring"] == [{"ShardLevelMetrics": ["IncomingBytes"]}]
 
 
+def test_what_the_emulator_does_of_itself_is_as_on_aws(kinesis: Any, name: str) -> None:
+    """Kept here, so that another version of it is found out."""
+    put = {"StreamName": name, "PartitionKey": "k"}
+    last = kinesis.put_record(**put, Data=b"x")["SequenceNumber"]
+    kinesis.put_record(**put, Data=b"", SequenceNumberForOrdering=last)
+    kinesis.put_record(**put | {"PartitionKey": "\U0001f600" * 256}, Data=b"x")
+    for refused in (
+        lambda: kinesis.put_record(**put | {"PartitionKey": "k" * 257}, Data=b"x"),
+        lambda: kinesis.put_records(StreamName=name, Records=[{"Data": b"x", "PartitionKey": "k"}] * 501),
+    ):
+        assert refusal(refused) == "ValidationException"
+    begin = {"StreamName": name, "ShardIteratorType": "TRIM_HORIZON"}
+    assert (
+        refusal(lambda: kinesis.get_shard_iterator(**begin, ShardId=f"{SHARD[:-2]}99")) == "ResourceNotFoundException"
+    )
+    iterator = kinesis.get_shard_iterator(**begin, ShardId=SHARD)["ShardIterator"]
+    assert [one["Data"] for one in kinesis.get_records(ShardIterator=iterator)["Records"]] == [b"x", b"", b"x"]
+    kinesis.split_shard(StreamName=name, ShardToSplit=SHARD, NewStartingHashKey=str(2**127))
+    described = kinesis.describe_stream(StreamName=name, Limit=1)["StreamDescription"]
+    assert (len(described["Shards"]), described["HasMoreShards"]) == (1, True)
+    listed = {one["StreamName"]: one["StreamStatus"] for one in kinesis.list_streams()["StreamSummaries"]}
+    assert listed[name] == "ACTIVE"
+    arn = summary(kinesis, name)["StreamARN"]
+    assert json.loads(kinesis.get_resource_policy(ResourceARN=arn)["Policy"]) == {}
+
+
 @pytest.mark.parametrize(("before", "after"), [(10, 13), (5, 3), (4, 3), (3, 5)])
 def test_any_number_of_shards_divides_the_hash_keys_evenly(kinesis: Any, before: int, after: int) -> None:
     kinesis.create_stream(StreamName="rescaled", ShardCount=before)
