@@ -115,8 +115,6 @@ class Buffering:
 
     def __init__(self, config: DeliveryConfig) -> None:
         self._config = config
-        self._since: float | None = None
-        self._size = 0
         self._start_over()
 
     @property
@@ -164,7 +162,7 @@ class Buffering:
     def _start_over(self) -> None:
         self._landing, self._failed = _Part(), _Part()
         self._positions: dict[str, str] = {}
-        self._since = None
+        self._since: float | None = None
         self._size = 0
 
 

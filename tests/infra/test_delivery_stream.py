@@ -28,6 +28,7 @@ from tidemill_local.delivery_stream import (
     Buffering,
     Delivered,
     DeliveryStream,
+    S3Object,
     objects,
     positions_in,
 )
@@ -231,6 +232,21 @@ def stored(buffering: Buffering) -> list[tuple[str, bytes]]:
     return [(item.key, item.body) for item in objects(batch, CONFIG, lambda: "id", str)]
 
 
+def test_an_object_is_the_same_bytes_whenever_it_is_made_and_plain_without_compression() -> None:
+    buffering = Buffering(CONFIG)
+    list(buffering.add([record(b"a"), record(b"b")], now=0))
+    batch = buffering.flush()
+    assert batch
+    ((plain,), (packed,)) = (
+        objects(batch, config, lambda: "id", str) for config in (replace(CONFIG, compress=False), CONFIG)
+    )
+    assert (plain.key, plain.body) == (packed.key, b"a\nb\n")
+    assert packed.key == "landing/dt=2026-11-24/hour=12/archive-1-2026-11-24-12-05-09-id.ndjson.gz"
+    assert gzip.decompress(packed.body) == plain.body
+    assert packed.body[4:8] == bytes(4), "no time in its head"
+    assert packed.body[8] == 0, "made neither the slowest way nor the quickest"
+
+
 def test_an_object_is_named_after_its_oldest_record() -> None:
     buffering = Buffering(CONFIG)
     late, early = NOON + timedelta(minutes=59), NOON - timedelta(minutes=10)
@@ -248,6 +264,7 @@ def test_an_object_is_named_after_its_oldest_record() -> None:
 def test_a_damaged_aggregate_goes_whole_to_the_error_output() -> None:
     buffering = Buffering(CONFIG)
     list(buffering.add([record(DAMAGED, 5), record(b"sound", 6)], now=NOON.timestamp() + 2))
+    assert buffering.records == 2
     (_, landed), (_, failed) = stored(buffering)
     lines = gzip.decompress(failed).splitlines()
     line = json.loads(lines[0])
@@ -258,8 +275,8 @@ def test_a_damaged_aggregate_goes_whole_to_the_error_output() -> None:
     assert line["arrivalTimestamp"] == int(NOON.timestamp() * 1000)
     assert line["attemptEndingTimestamp"] - line["arrivalTimestamp"] == 2000
     assert line["attemptsMade"] == 1
-    assert line["errorCode"]
-    assert "MD5" in line["errorMessage"]
+    assert line["errorCode"] == "DeAggregation.InvalidRecord"
+    assert line["errorMessage"] == "the MD5 does not match"
 
 
 def test_only_failures_make_only_an_error_object() -> None:
@@ -385,7 +402,7 @@ def test_stopping_delivers_all_that_is_on_the_stream() -> None:
     assert (stream.buffered, stream.trouble) == (0, None)
 
 
-def test_another_one_goes_on_where_this_one_stood(tmp_path: Path) -> None:
+def test_another_one_goes_on_where_this_one_stood(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kinesis, s3, kept = FakeKinesis(shard_0=[b"a", b"b"]), FakeS3(), tmp_path / "positions.json"
     first = delivery(kinesis, s3, kept=kept)
     first.start()
@@ -396,6 +413,11 @@ def test_another_one_goes_on_where_this_one_stood(tmp_path: Path) -> None:
     second.stop()
 
     assert s3.lines() == [b"a", b"b", b"c"]
+    assert json.loads(kept.read_bytes()) == {
+        "stream": f"{STREAM} 1000.0",
+        "shards": {"shard-0": "3"},
+    }
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG], "a new file is no trouble"
 
 
 @pytest.mark.parametrize(
@@ -596,6 +618,47 @@ def test_a_shard_with_nothing_more_is_read_once_a_second() -> None:
     wait_until(lambda: kinesis.reads >= 3)
     stream.stop(flush=False)
     assert set(waits) == {1.0}
+
+
+def test_a_shard_with_more_is_read_five_times_a_second() -> None:
+    class Waits(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return super().wait(0)
+
+    waits: list[float | None] = []
+    kinesis = FakeKinesis(shard_0=[b"a"] * 250)
+    stream = delivery(kinesis, FakeS3())
+    stream._stopping = Waits()
+    stream.start()
+    wait_until(lambda: len(waits) >= 5)
+    stream.stop()
+    assert waits[:5] == [0.2, 0.2, 0.2, 1.0, 1.0]
+
+
+def test_a_put_that_goes_on_failing_waits_twice_as_long_each_time_up_to_ten_seconds() -> None:
+    class Waits(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return False
+
+    waits: list[float | None] = []
+    s3 = FakeS3(failures=9)
+    stream = delivery(FakeKinesis(), s3)
+    stream._giving_up = Waits()
+    stream._put(S3Object("landing/a", b"body"))
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert (s3.objects, stream.trouble) == ({"landing/a": b"body"}, None)
+
+
+def test_what_has_waited_for_the_interval_is_delivered_though_nothing_ends() -> None:
+    s3 = FakeS3()
+    stream = DeliveryStream(cast("Any", FakeKinesis(shard_0=[b"a"])), cast("Any", s3), replace(CONFIG, interval=0))
+    stream.start()
+    wait_until(lambda: stream.delivered.records == 1)
+    assert (s3.lines(), stream.buffered) == ([b"a"], 0)
+    stream.stop()
+    assert len(s3.objects) == 1
 
 
 def test_its_thread_has_its_name_and_keeps_no_process_alive() -> None:
