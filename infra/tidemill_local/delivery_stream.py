@@ -113,6 +113,9 @@ class Buffering:
         config: its `size`, `interval` and `delimiter`.
     """
 
+    _since: float | None
+    """When the first record came that waits."""
+
     def __init__(self, config: DeliveryConfig) -> None:
         self._config = config
         self._start_over()
@@ -162,7 +165,7 @@ class Buffering:
     def _start_over(self) -> None:
         self._landing, self._failed = _Part(), _Part()
         self._positions: dict[str, str] = {}
-        self._since: float | None = None
+        self._since = None
         self._size = 0
 
 
