@@ -1,5 +1,6 @@
 """From Lambda's event to arrivals: whatever the bytes are, nothing raises and nothing is dropped."""
 
+import gzip
 import json
 from base64 import b64encode
 from hashlib import md5
@@ -157,6 +158,14 @@ def test_a_request_sent_under_another_key_is_unreadable() -> None:
     assert found.key == "yours"
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n"])
+def test_a_request_may_be_indented_and_end_in_newlines(indent: int | None, end: bytes) -> None:
+    fields = {"v": 1, "id": "a", "cmd": "b", "key": "k", "data": {"c": [1, 2]}}
+    found = arrival(json.dumps(fields, indent=indent).encode() + end)
+    assert found.request == Request(id="a", cmd="b", key="k", data={"c": [1, 2]})
+
+
 @pytest.mark.parametrize(
     ("payload", "data"),
     [
@@ -184,6 +193,7 @@ def test_what_is_no_request_and_claims_to_be_none_becomes_an_event(payload: byte
     [
         (b"", "truncated"),
         (b"\xff\xfe", "malformed"),
+        (gzip.compress(b'{"messageType":"DATA_MESSAGE"}'), "compressed with gzip"),
         (b'{"v":1,"id":"a","cmd":"b","da', "truncated"),
         (b'{"v":1,"cmd":"b","data":{}}', "missing required field `id`"),
         (b'{"v":1,"id":"a","cmd":7,"data":{}}', "Expected `str`"),
