@@ -258,9 +258,9 @@ class _Folding:
             reason = "the writer's counter was used before"
             self._answer(arrival, client, is_counted, self._to_quarantine(arrival, reason))
         else:
-            if is_counted:
-                self._counters[writer or ""] = counter or 0
-                self._newest[writer or ""] = arrival
+            if writer is not None and counter is not None:
+                self._counters[writer] = counter
+                self._newest[writer] = arrival
             self._answer(arrival, client, is_counted, self._apply(arrival))
 
     def entity(self, retention: float) -> Entity:
@@ -381,16 +381,18 @@ class _Folding:
         return request.counter < last or _checksum(arrival) == self._checksum_of(request.writer)
 
     def _is_known_by_id(self, request: Request) -> bool:
-        if not _is_counted(request):
+        if request.writer is None or request.counter is None:
             return self._is_known(request.id)
-        if not (request.writer or "").startswith(REDRIVE):
+        if not request.writer.startswith(REDRIVE):
             return False
         # Redriven, and settled all the same: rules that were mended took it, or another copy of it was redriven.
         outcome = self._outcome_of(request.id)
         return request.id in self._accepted or (outcome is not None and outcome.status != "quarantined")
 
     def _reuses_counter(self, request: Request) -> bool:
-        return _is_counted(request) and request.counter == self._counter_of(request.writer or "")
+        if request.writer is None or request.counter is None:
+            return False
+        return request.counter == self._counter_of(request.writer)
 
     def _checksum_of(self, writer: str) -> int:
         newest = self._newest.get(writer)
@@ -466,10 +468,6 @@ def _unverified(arrival: Arrival) -> str | None:
         return None
     why = "unsigned" if proof is None else "sealed, but nobody has proven its client"
     return f"{why}, and {request.cmd} takes requests of verified clients only"
-
-
-def _is_counted(request: Request) -> bool:
-    return request.writer is not None and request.counter is not None
 
 
 def _brief(reason: str) -> str:

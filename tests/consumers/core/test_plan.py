@@ -277,6 +277,20 @@ def test_a_writer_without_a_counter_is_recognised_by_its_id() -> None:
     assert [receipt.reply.status for receipt in write.receipts] == ["accepted"]
 
 
+@pytest.mark.parametrize(("writer", "counter"), [("w", None), (None, 1), (None, None)])
+def test_one_whose_writer_or_counter_is_missing_is_recognised_by_its_id_alone(
+    writer: str | None, counter: int | None
+) -> None:
+    request = Request(id="i", cmd="append", key="k", client="c", writer=writer, counter=counter, data={})
+    bare = with_request(arrival(2), request)
+    first = fold([arrival(1), bare, replace(bare, position=Position(3, 0)), arrival(4)])
+    assert (saved(first).document, first.quarantine) == ({"ids": ["w-1", "i", "w-4"]}, ())
+    assert saved(first).writers.keys() == {"w"}
+    again = fold([replace(bare, position=Position(9, 0))], saved(first))
+    assert (saved(again).document, again.quarantine) == ({"ids": ["w-1", "i", "w-4"]}, ())
+    assert [one.reply.status for one in again.receipts] == ["accepted"], "its outcome is kept"
+
+
 def test_what_an_entity_remembers_is_bounded() -> None:
     entity = None
     for n in range(1, 200):
@@ -918,6 +932,14 @@ def test_of_an_entity_that_cannot_be_used_as_many_are_quarantined_at_once_as_of_
     reason = "its entity cannot be used: it is not JSON"
     assert write.quarantine[0].reason == reason
     assert write.receipts[-1].reply == Reply(f"w-{MOST_QUARANTINED - 1}", "quarantined", error=reason)
+
+
+def test_of_an_entity_that_cannot_be_used_those_who_name_nobody_are_not_answered() -> None:
+    silent = arrival(1)
+    silent = replace(silent, request=replace(silent.request, client=None))
+    write = fold([silent, arrival(2)], Entity("k", 7, unusable="it is not JSON"))
+    assert [(one.client, one.reply.id, one.position) for one in write.receipts] == [("c", "w-2", Position(2, 0))]
+    assert [one.arrival.position for one in write.quarantine] == [Position(1, 0), Position(2, 0)]
 
 
 def test_who_watches_is_told_of_the_arrival_whose_rule_is_at_work() -> None:

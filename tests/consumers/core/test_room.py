@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tidemill.request import Request, encode
-from tidemill_consumers.core.batch import Arrival, Entity, Mark, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.asking import MAX_ANSWER_BYTES
+from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Mark, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.emits import MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES, fitting_marks
 from tidemill_consumers.core.outcomes import outcome_bytes
 from tidemill_consumers.core.plan import (
@@ -24,7 +27,14 @@ def balk(state: State, request: Request) -> Rejected:
     return Rejected("\N{WATER WAVE}" * (size // 4) + "r" * (size % 4))
 
 
-RULES: Rules = {"balk": balk}
+def speak(state: State, request: Request) -> Accepted:
+    """All that one request may leave: the longest answer, and the longest follow-up request."""
+    bare = replace(request, id=36 * "0", key="k", client=None, writer=emitter("k", "s"), data={"x": ""})
+    emit = Emit("speak", "k", {"x": "x" * (MAX_EMIT_BYTES - len(encode(bare)))})
+    return Accepted(state, "x" * (MAX_ANSWER_BYTES - 2), (emit,))
+
+
+RULES: Rules = {"balk": balk, "speak": speak}
 BESIDE = outcome_bytes('["0000","rejected",null,""]')
 """Bytes of an outcome beside its reason."""
 
@@ -136,3 +146,37 @@ def test_a_redelivery_is_answered_to_its_end_however_much_room_its_outcomes_take
     assert (again.becomes, again.stopped, len(again.receipts)) == (None, None, 72)
     more = fold([*first, *second, refused(73, 100)], entity)
     assert (more.stopped, len(more.receipts)) == (Position(73, 0), 72)
+
+
+def test_marks_that_go_for_lack_of_room_are_counted_with_the_writers() -> None:
+    marks = {f"{n:0300}": Mark(Position(1, 0), 900.0 + n, Position(1, 0)) for n in range(60)}
+    write = fold([refused(1, 100)], Entity("k", 1, None, marks))
+    assert (len(saved(write).marks), write.evicted) == (51 + 1, 9)
+    assert fold([refused(1, 100)], Entity("k", 1, None, dict(list(marks.items())[:40]))).evicted == 0
+
+
+def test_an_outcome_of_the_delivery_at_hand_that_has_no_room_is_not_told_wrongly_later() -> None:
+    """The last may leave its answer and what it emits beside 40 KiB of outcomes: too much by a hundred bytes."""
+    batch = [*[refused(n, 1000) for n in range(1, 41)], refused(41, MAX_OUTCOME_BYTES - 40_000 - 1)]
+    last = Request(id="last", cmd="speak", key="k", client="c", writer="w", counter=50, data={})
+    batch.append(Arrival("s", Position(50, 0), 1050.0, "k", last, encode(last)))
+    write = fold(batch)
+    after = saved(write)
+    assert sum(map(kept_bytes, after.emits)) + bytes_of(after) <= MAX_RECENT_BYTES
+    assert (len(write.receipts), list(after.recent)[:2]) == (42, ["0002", "0003"])
+    assert not after.marks["s"].known
+    assert [one.reply.id for one in fold(batch, after).receipts] == list(after.recent)
+
+
+@pytest.mark.parametrize(("writers", "evicted"), [(63, 0), (64, 0), (65, 40)])
+def test_so_few_writers_stay_whatever_their_names(writers: int, evicted: int) -> None:
+    """64 of the longest names there are take less than the three kinds of writers may together."""
+    batch = []
+    for n in range(1, writers + 1):
+        one = refused(n, 100)
+        request = replace(one.request, writer=f"{n:03}" + "\N{WATER WAVE}" * 125)
+        batch.append(replace(one, request=request, payload=encode(request)))
+    write = fold(batch)
+    left = writers - evicted
+    assert (len(saved(write).writers), write.evicted) == (left, evicted)
+    assert [int(name[:3]) for name in saved(write).writers] == list(range(writers - left + 1, writers + 1))
