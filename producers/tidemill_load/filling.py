@@ -52,7 +52,7 @@ def followed(come: Counts, hold: int, most: float) -> Filling:
     totals = [0.0, *np.cumsum(come).tolist()]
     timed: list[tuple[float, float, float]] = []
     full: list[tuple[float, float]] = []
-    taken = 0.0
+    taken = until = 0.0
     while (left := totals[-1] - taken) > _NOTHING:
         place = bisect_left(totals, taken + min(1.0, left) - _NOTHING / 2) - 1
         gathered = totals[min(place + hold, len(come))] - taken
@@ -62,8 +62,9 @@ def followed(come: Counts, hold: int, most: float) -> Filling:
             taken += gathered
             continue
         many = max(1, floor(first / most))
-        full.append((many, (_moment(totals, taken + many * most) - max(place, _moment(totals, taken))) / many))
         taken += many * most
+        begun, until = max(place, until), _moment(totals, taken)
+        full.append((many, (until - begun) / many))
     places, firsts, gathered_by = _columns(timed, 3)
     number, took = _binned(*_columns(full, 2))
     return Filling(places, firsts, gathered_by, number, took)
