@@ -200,6 +200,16 @@ def test_size_closes_a_batch_whatever_the_time() -> None:
     assert buffering.records == 1
 
 
+@pytest.mark.parametrize(("missing", "batches"), [(1, 0), (0, 1), (-1, 1)])
+def test_a_batch_is_full_to_the_byte_each_time(missing: int, batches: int) -> None:
+    buffering = Buffering(CONFIG)
+    whole = [record(b"x" * (512 * KIB - 1), sequence) for sequence in (1, 2)]
+    for _ in range(2):
+        assert [one.positions for one in buffering.add(whole, now=0)] == [{"shard-0": "2"}]
+    last = [record(b"x" * (512 * KIB - 1 - missing), sequence) for sequence in (3, 4)]
+    assert len(list(buffering.add([whole[0], last[0]], now=0))) == batches
+
+
 def test_positions_are_those_of_each_shard() -> None:
     buffering = Buffering(CONFIG)
     list(buffering.add([record(b"a", 7, "shard-0"), record(b"b", 3, "shard-1"), record(b"c", 9, "shard-0")], now=0))

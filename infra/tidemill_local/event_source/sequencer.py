@@ -201,7 +201,7 @@ class Sequencer:
         records = head.batch.records
         expired = next((place for place, one in enumerate(records) if one.arrived > oldest), len(records))
         if 0 < expired < len(records):
-            self._attempts[0:1] = [
+            self._attempts[:1] = [
                 replace(head, batch=replace(head.batch, records=records[:expired])),
                 replace(head, batch=replace(head.batch, records=records[expired:])),
             ]
@@ -224,7 +224,7 @@ class Sequencer:
             self._again([replace(attempt, retries=attempt.retries + 1)], now)
 
     def _again(self, attempts: list[_Attempt], now: float) -> None:
-        self._attempts[0:0] = attempts
+        self._attempts[:0] = attempts
         self._failures += 1
         self._not_before = now if self._is_exhausted(attempts[0]) else now + backoff(self._failures)
 

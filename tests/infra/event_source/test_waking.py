@@ -215,6 +215,7 @@ def test_what_becomes_too_old_in_one_half_of_a_batch_leaves_the_other_half() -> 
     one = sequencer(*records, maximum_record_age=60, bisect_batch_on_function_error=True)
     invoked(one, 59.9)
     one.answered(FAILED, 59.9)
+    assert one.wake(ended=False) == 60.0
     assert [record.sequence for record in discarded(one, 60.5).failure.records] == ["1"]
     one.discarded()
     assert one.records == 3
