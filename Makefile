@@ -65,7 +65,7 @@ test-browser: $(READY) ## the load test's report in Chromium, on a phone and a d
 	@.venv/bin/pytest tests/browser/report.py $(ARGS)
 
 test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path TIDEMILL_DYNAMODB=url)
-	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py servers.py tables.py) $(ARGS)
+	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py phone.py servers.py tables.py) $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--help")
 	@.venv/bin/python tests/perf/run.py $(ARGS)

@@ -13,28 +13,17 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from textwrap import dedent
 
 import boto3
 import pytest
 
+from pages import CONTRACT, README, blocks
 from tidemill import Producer, reply_queue
 from tidemill_local.emulator import REGION, ROOT_KEY
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 TIDEMILL = Path(sys.executable).with_name("tidemill")
 LONGEST_WAIT = 60.0
 """Seconds after which something is taken not to come."""
-
-
-def blocks(heading: str, page: Path = README) -> list[str]:
-    """The indented blocks of code under a heading."""
-    section = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    return [
-        dedent(block).strip("\n") + "\n"
-        for block in re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.MULTILINE)
-        if block.strip()
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +109,6 @@ def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch:
 
 
 NODE = shutil.which("node")
-CONTRACT = README.parent / "docs/contract.md"
 NODE_MODULES = os.environ.get("TIDEMILL_NODE_MODULES")
 
 

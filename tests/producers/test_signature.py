@@ -1,6 +1,7 @@
 """Signatures: what is signed, how it stands on the wire, and that nothing else passes for it."""
 
 import base64
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as some
 
+from pages import PHONE, blocks
 from tidemill.request import Request, decode, encode
 from tidemill.sendable import UnsendableRequest, to_payload
 from tidemill.signature import (
@@ -75,6 +77,23 @@ def test_the_signed_bytes_are_those_of_the_contract() -> None:
     signature = base64.urlsafe_b64encode(KEY.sign(message)).rstrip(b"=")
     assert to_payload(SIGNER.sign(REQUEST)) == body[:-1] + b',"sig":"' + signature + b'"}'
     assert SIGNER.public_key == "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"  # as RFC 8037 has it
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node at hand")
+def test_the_javascript_of_the_page_signs_what_the_sdk_signs() -> None:
+    """A key has one signature for the same bytes, so both write the same request; none is ASCII."""
+    _, _, signing = "".join(blocks("A device's signature", PHONE)).partition("const utf8")
+    request = msgspec.structs.replace(REQUEST, key="wället/7", counter=2**52 + 300, data={"to": "é€"})
+    code = f"""
+    const outputs = {{StreamName: "strøm"}};
+    const pkcs8 = Buffer.from("302e020100300506032b657004220420{SEED.hex()}", "hex");
+    const device = {{privateKey: await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", false, ["sign"])}};
+    const one = {{PartitionKey: "wället/7", Data: Buffer.from("{to_payload(request).hex()}", "hex")}};
+    process.stdout.write((await signed(device, one)).Data);
+    """
+    command = ["node", "--no-warnings", "--input-type=module"]
+    said = subprocess.run(command, input=f"const utf8{signing}{code}".encode(), capture_output=True, check=True).stdout
+    assert said == to_payload(Signer(KEY, stream="strøm").sign(request))
 
 
 texts = some.text(max_size=8)

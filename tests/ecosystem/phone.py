@@ -1,0 +1,47 @@
+"""docs/phone.md word for word: an app in Node that signs in, signs, sends and hears. Run by `make test-ecosystem`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pages import PHONE, blocks_of
+from tidemill_local.platform import Platform
+
+pytestmark = pytest.mark.timeout(900)
+
+RULES = """
+from tidemill_consumers import Accepted, Verified
+RULES = {"item.restock": Verified(lambda state, request: Accepted({"stock": request.data["count"]}))}
+"""
+
+
+@pytest.fixture
+def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """With a rule that takes signed requests alone."""
+    (tmp_path / "proven.py").write_text(RULES)
+    monkeypatch.chdir(tmp_path)
+    with Platform(0, {"Rules": "proven", "BatchingWindowSeconds": "1"}) as running:
+        yield running
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+def test_the_pages_app_runs_as_printed(node: Path, platform: Platform, tmp_path: Path) -> None:
+    emulator = platform.emulator
+    (tmp_path / "node_modules").symlink_to(node / "node_modules")
+    code = [block for block in blocks_of(PHONE.read_text()) if not block.startswith("npm")]
+    (tmp_path / "app.mjs").write_text("".join(code))
+    (tmp_path / "up.json").write_text(
+        json.dumps({"endpoint": emulator.endpoint_url, "outputs": dict(platform.outputs)})
+    )
+    environment = {"PATH": os.environ["PATH"], "NODE_NO_WARNINGS": "1", **emulator.environment}
+    done = subprocess.run(
+        ["node", "app.mjs"], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.stderr) == ("true accepted\n", "")

@@ -1,0 +1,23 @@
+"""The project's own pages, as whoever pastes from them reads them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from textwrap import dedent
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+CONTRACT = ROOT / "docs/contract.md"
+PHONE = ROOT / "docs/phone.md"
+
+
+def blocks(heading: str, page: Path = README) -> list[str]:
+    """The indented blocks of code under a heading."""
+    return blocks_of(page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0])
+
+
+def blocks_of(text: str) -> list[str]:
+    """The indented blocks of code, each ending with its line."""
+    found = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)
+    return [dedent(block).strip("\n") + "\n" for block in found if block.strip()]
