@@ -306,7 +306,7 @@ def _written(option: Option) -> float:
 
 
 def _even(option: Option) -> str:
-    return "never" if option.even_from is None else f"{option.even_from:,.3g}/s"
+    return "never" if option.even_from is None else f"{option.even_from:,.{0 if option.even_from >= 100 else 1}f}/s"
 
 
 def _figure(amount: float) -> str:

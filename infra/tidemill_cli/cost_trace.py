@@ -110,6 +110,9 @@ def tables(advice: Advice, logged: Logged, its: Details) -> Iterator[Table | str
     yield f"Buffering is cheaper in {many}; a stream is paid for in all of them."
     yield _hours(logged.found, its.hours)
     yield ""
+    if (traffic := logged.found.traffic).sample is not traffic:
+        hours = traffic.sample.seconds / 3600
+        yield f"Break-evens, windows and what would be instead are reckoned from {hours:g} hours in parts of it."
     yield _windows(advice, its.windows)
 
 

@@ -32,21 +32,22 @@ def told(log: Log, found: Surveyed, seconds: float | None) -> Iterator[str]:
     """
     traffic = found.traffic
     files = f"{len(log.files):,} files" if len(log.files) > 1 else log.files[0].name
-    yield f"{files}, {' and '.join(log.formats)}: {traffic.requests:,.0f} requests, {_span(found)}."
+    yield f"{files}, {' and '.join(log.formats)}: {_many(traffic.requests, 'request')}, {_span(found)}."
     yield from _sampled(found, seconds)
     minutes = found.minutes
     yield (
         f"{_figure(traffic.rate)} requests a second; a minute has {np.median(minutes):,.0f} in the median, "
         f"{minutes.min():,.0f} to {minutes.max():,.0f}; the busiest second has {traffic.busiest:,.0f}."
     )
-    clients = f"{found.clients:,} clients" if traffic.clients else "no clients told apart"
+    clients = _many(found.clients, "client") if traffic.clients else "no clients told apart"
     yield (
-        f"{found.keys.count:,} keys; the most popular has {100 * found.keys.hottest:.2g}% of the requests, as by "
+        f"{_many(found.keys.count, 'key')}; the most popular has {_percent(found.keys.hottest)} of the requests, as by "
         f"Zipf's law with {found.keys.skew:g}; {clients}."
     )
     yield from _unreadable(log) if log.unreadable else ("Every line is readable.",)
     if log.without:
-        yield f"{len(log.without):,} files of the folder hold no request, such as {log.without[0].name}."
+        hold = "hold" if len(log.without) > 1 else "holds"
+        yield f"{_many(len(log.without), 'file')} of the folder {hold} no request, such as {log.without[0].name}."
 
 
 def excerpted(log: Log, found: Surveyed, speed: float) -> Iterator[str]:
@@ -63,8 +64,8 @@ def excerpted(log: Log, found: Surveyed, speed: float) -> Iterator[str]:
     files = f"{len(log.files):,} files" if len(log.files) > 1 else log.files[0].name
     yield (
         f"of {files} ({' and '.join(log.formats)}): the first {_long(traffic.seconds * speed)}, in "
-        f"{_long(traffic.seconds)}: {traffic.requests:,.0f} requests, {_figure(traffic.rate)} a second, "
-        f"{traffic.busiest:,.0f} in the busiest; {found.keys.count:,} keys, {found.clients:,} clients"
+        f"{_long(traffic.seconds)}: {_many(traffic.requests, 'request')}, {_figure(traffic.rate)} a second, "
+        f"{traffic.busiest:,.0f} in the busiest; {_many(found.keys.count, 'key')}, {_many(found.clients, 'client')}"
     )
     if traffic.seconds - last > SILENCE * traffic.seconds:
         yield f"the last of them comes after {_long(last)}; the silence after it is paid for as well"
@@ -134,3 +135,11 @@ def _long(seconds: float) -> str:
 
 def _figure(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
+def _many(number: float, what: str) -> str:
+    return f"{number:,.0f} {what}{'' if number == 1 else 's'}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.2g}%"

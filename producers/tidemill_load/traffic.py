@@ -31,7 +31,10 @@ FOREVER: Final = BINS
 """The bin of requests before which there was none of the kind."""
 
 SAMPLE: Final = 36_000
-"""Seconds that a search looks at: of longer traffic, parts from all of it."""
+"""Seconds with requests that a search looks at: of more, parts from all of the traffic."""
+
+LONGEST: Final = 10 * SAMPLE
+"""Seconds, with requests or without, beyond which a search looks at parts as well."""
 
 PART: Final = 900
 """Seconds of such a part; three times as long as the longest batch."""
@@ -81,6 +84,7 @@ class Traffic:
         keys: gaps between requests of one key.
         clients: gaps between requests of one client; None where they are not told apart.
         factor: so many times these requests come, in the same seconds.
+        peak: requests in the busiest second of what this is a sample of, before the factor; None where it is no sample.
     """
 
     slots: Counts
@@ -88,6 +92,7 @@ class Traffic:
     keys: Gaps
     clients: Gaps | None
     factor: float = 1.0
+    peak: float | None = None
 
     @cached_property
     def requests(self) -> float:
@@ -101,8 +106,8 @@ class Traffic:
 
     @cached_property
     def busiest(self) -> float:
-        """Requests in the busiest second."""
-        return float(self.slots.max(initial=0)) * self.factor
+        """Requests in the busiest second; of a sample, in that of the whole, for which its shards are."""
+        return (float(self.slots.max(initial=0)) if self.peak is None else self.peak) * self.factor
 
     def at(self, rate: float) -> Traffic:
         """As uneven, at that rate: more or fewer requests in the same seconds."""
@@ -111,13 +116,14 @@ class Traffic:
     @cached_property
     def sample(self) -> Traffic:
         """Itself, or of what is long, parts from all of it with the same rate: for searching."""
-        if len(self.slots) <= SAMPLE:
+        if len(self.slots) <= LONGEST and np.count_nonzero(self.slots) <= SAMPLE:
             return self
         starts = np.linspace(0, len(self.slots) - PART, SAMPLE // PART).astype(int)
         slots = np.concatenate([self.slots[start : start + PART] for start in starts])
         if not slots.any():
             return self
-        return replace(self, slots=slots, seconds=float(len(slots))).at(self.rate)
+        thinned = replace(self, slots=slots, seconds=float(len(slots))).at(self.rate)
+        return replace(thinned, peak=self.busiest / thinned.factor)
 
 
 def of_slots(slots: Sequence[float], seconds: float, keys: Gaps, clients: Gaps | None) -> Traffic:

@@ -275,6 +275,41 @@ def test_an_excerpt_and_unreadable_lines_are_told(tmp_path: Path, capsys: pytest
     assert told[-2:] == ["1 line is not readable:", "  line 1 is not readable: not an object of JSON"]
 
 
+def own_log(folder: Path, apart: int, many: int) -> tuple[object, ...]:
+    """The arguments for a log of so many requests, that many seconds apart."""
+    folder.mkdir()
+    lines = (f'{{"at": {1_700_000_000 + apart * number}, "key": "k"}}\n' for number in range(many))
+    (folder / "own.ndjson").write_text("".join(lines))
+    return "--trace", folder, "--trace-time", "at", "--trace-key", "key"
+
+
+def test_one_of_each_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = own_log(tmp_path / "own", 1, 1)
+    (tmp_path / "own" / "notes.txt").write_text("none\n")
+    assert run(*log) == 0
+    assert capsys.readouterr().out.split("\n\n")[0].splitlines() == [
+        "own.ndjson, JSON with at, key: 1 request, 60 seconds from 2023-11-14T22:13:20Z on.",
+        "0.0167 requests a second; a minute has 1 in the median, 1 to 1; the busiest second has 1.",
+        "1 key; the most popular has 100% of the requests, as by Zipf's law with 0; no clients told apart.",
+        "Every line is readable.",
+        "1 file of the folder holds no request, such as notes.txt.",
+    ]
+
+
+@pytest.mark.parametrize(("apart", "many", "sampled"), [(600, 6 * 100, False), (600, 6 * 101, True)])
+def test_what_is_reckoned_from_a_part_of_a_log_says_so(
+    apart: int, many: int, sampled: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "cost.json"
+    assert run(*own_log(tmp_path / "own", apart, many), "--json", out) == 0
+    said = "Break-evens, windows and what would be instead are reckoned from 10 hours in parts of it."
+    assert (said in capsys.readouterr().out) is sampled
+    if not sampled:
+        found = json.loads(out.read_text())
+        chosen = next(one for one in found["windows"] if one["seconds"] == found["modes"]["buffered"]["window"])
+        assert chosen["per_million"] == found["modes"][found["best"]]["per_million"], "the same in both tables"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tidemill_load.assumptions import Assumptions
+from tidemill_load.cost import cost
 from tidemill_load.logs import Columns, read_log
 from tidemill_load.planned import Planned
+from tidemill_load.prices import list_prices
 from tidemill_load.survey import MAX_HOURS, Survey, TooLong, fitted, survey
 
 NASA = Path(__file__).parents[2].parent / "shared" / "data" / "trace" / "nasa_19950801.tsv"
@@ -81,12 +84,36 @@ def test_a_law_that_gives_the_most_popular_key_its_share() -> None:
     assert fitted(1000, 0.001).skew == 0
 
 
-def test_long_traffic_is_searched_by_a_sample_of_the_same_rate() -> None:
-    rows = [(float(at), "a", "/") for at in range(0, 40 * 3600, 7)]
+def test_traffic_of_few_seconds_is_searched_whole() -> None:
+    rows = [(float(at), "a", "/") for at in range(0, 40 * 3600, 4)]
+    traffic = survey([columns(*rows)]).traffic
+    assert np.count_nonzero(traffic.slots) == 36_000
+    assert traffic.sample is traffic
+
+
+@pytest.mark.parametrize(("hours", "apart"), [(40, 3), (101, 600)])
+def test_long_traffic_is_searched_by_a_sample_of_the_same_rate(hours: int, apart: int) -> None:
+    rows = [(float(at), "a", "/") for at in range(0, hours * 3600, apart)]
     traffic = survey([columns(*rows)]).traffic
     assert len(traffic.sample.slots) == 36_000
     assert traffic.sample.rate == pytest.approx(traffic.rate)
     assert traffic.at(10).rate == pytest.approx(10)
+
+
+def test_a_sample_keeps_the_busiest_second_that_it_does_not_hold() -> None:
+    rows = [(float(at), "a", "/") for at in range(0, 40 * 3600, 2)]
+    rows[1400:1400] = [(2800.5, "a", "/")] * 5_000  # between the first two of the parts
+    traffic = survey([columns(*rows)]).traffic
+    assert (traffic.sample.slots.max(), traffic.busiest) == (1, 5_001)
+    for searched in (
+        traffic.sample,
+        traffic.sample.at(traffic.rate),
+        traffic.at(traffic.rate / 2).sample.at(traffic.rate),
+    ):
+        assert searched.rate == pytest.approx(traffic.rate)
+        assert searched.busiest == pytest.approx(5_001)
+    whole, part = (cost("buffered", one, Assumptions(), list_prices()).flow.shards for one in (traffic, traffic.sample))
+    assert whole == part == 6
 
 
 def test_the_real_trace() -> None:

@@ -5,7 +5,7 @@ Room: load, logs; pure. The one interface between formats and those who use a lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -96,6 +96,12 @@ def bad_lines(block: bytes, why: Callable[[bytes], str | None]) -> list[Bad]:
     """The lines of a block of which there is something to say; empty ones are passed over."""
     lines = ((place, line.rstrip(b"\r")) for place, line in enumerate(block.split(b"\n")))
     return [Bad(place, line, reason) for place, line in lines if line.strip() and (reason := why(line))]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of fields for a sentence: the first dozen, each of 40 characters at most."""
+    every = list(names)
+    return ", ".join([name[:40] for name in every[:12]] + ["…"] * (len(every) > 12)) or "none"
 
 
 class Reader(Protocol):

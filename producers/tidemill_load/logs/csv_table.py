@@ -6,6 +6,7 @@ Room: load, logs; pure.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ MAX_CARRIED = 1024 * 1024
 
 MAX_ROW = 2 * MAX_CARRIED
 
+_NAME = re.compile(r"[^\W\d][\w ./:-]{0,39}")
+
 
 def recognise(lines: Sequence[bytes], fields: Fields | None) -> Reader | None:
     """A reader, if the first line names the columns; or if they are given by number, 1 for the first."""
@@ -38,6 +41,12 @@ def recognise(lines: Sequence[bytes], fields: Fields | None) -> Reader | None:
         if all(name.isdigit() and 1 <= int(name) <= len(header) for name in wanted) and len(header) > 1:
             return CsvReader(delimiter, tuple(int(name) - 1 for name in wanted))
     return None
+
+
+def names(line: bytes) -> list[str]:
+    """The columns that a header names; none if it does not look like one."""
+    cells = max((_cells(line, delimiter) for delimiter in DELIMITERS), key=len)
+    return cells if len(cells) > 1 and all(map(_NAME.fullmatch, cells)) else []
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from tidemill_load.logs.clock import Clock, any_time
-from tidemill_load.logs.columns import NOTHING, Bad, Columns, Reader, bad_lines
+from tidemill_load.logs.columns import NOTHING, Bad, Columns, Reader, bad_lines, listed
 from tidemill_load.logs.pattern import path_of
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ class JsonReader:
         name: of the format.
         pick: time, client, key, method, status and size of a row, empty where it has none; None where it has no time or
             no key.
+        lacks: of a row of which nothing is picked: what it has not.
     """
 
     name: str
     pick: Callable[[Row], tuple[bytes, ...] | None]
+    lacks: Callable[[Row], str] = lambda _: "a field is missing"
     _clock: Clock = field(default_factory=lambda: Clock(any_time))
 
     def read(self, block: bytes) -> tuple[Columns, Sequence[Bad]]:
@@ -71,7 +73,7 @@ class JsonReader:
             return "not an object of JSON"
         picked = self.pick(row)
         if picked is None:
-            return f"not {self.name}: a field is missing"
+            return f"not {self.name}: {self.lacks(row)}"
         return f"{picked[0][:40].decode('utf-8', 'replace')!r} is not a time"
 
 
@@ -86,7 +88,16 @@ def recognise_own(lines: Sequence[bytes], fields: Fields | None) -> Reader | Non
         client = _text(_at(row, fields.client)) if fields.client else b"-"
         return (time, client or b"-", key, b"", b"", b"") if time and key else None
 
-    return JsonReader(where, pick)
+    def lacks(row: Row) -> str:
+        missing = [name for name in (fields.time, fields.key) if not _text(_at(row, name))]
+        return f"no {' and no '.join(missing)} in it; it has {listed(row)}"
+
+    return JsonReader(where, pick, lacks)
+
+
+def names(line: bytes) -> list[str]:
+    """The fields of a line; none if it is no object of JSON."""
+    return list(_row(line) or ())
 
 
 def recognise_api_gateway(lines: Sequence[bytes], fields: Fields | None) -> Reader | None:

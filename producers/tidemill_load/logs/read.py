@@ -15,6 +15,7 @@ from tidemill_load.logs.columns import NOTHING, Bad, Columns, Fields, bad_lines
 from tidemill_load.logs.detect import NAMES, recognise
 from tidemill_load.logs.files import MAX_LINE_BYTES, Damaged, TraceError, blocks, files_of
 from tidemill_load.logs.merge import Stream, in_order
+from tidemill_load.logs.unfit import why
 
 if TYPE_CHECKING:
     from tidemill_load.logs.columns import Reader
@@ -76,10 +77,10 @@ class Log:
 
     def _no_request(self, path: Path) -> str:
         noted = next((one for one in self.first_unreadable if path in (one.path, *one.path.parents)), None)
-        why = f": line {noted.line}: {noted.reason}" if noted else ""
+        because = f": line {noted.line}: {noted.reason}" if noted else ""
         if self._fields is None:
-            return f"{path} holds no request in {NAMES}{why}"
-        return f"{path} holds no request in JSON or CSV with such fields{why}"
+            return f"{path} holds no request in {NAMES}{because}"
+        return f"{path} holds no request in JSON or CSV with such fields{because}"
 
     def _of_file(self, path: Path) -> Generator[Columns]:
         reader: Reader | None = None
@@ -87,7 +88,7 @@ class Log:
         try:
             for block in blocks(path):
                 reader = reader or recognise(block, self._fields)
-                columns, bad = reader.read(block) if reader else (NOTHING, bad_lines(block, _unknown))
+                columns, bad = reader.read(block) if reader else (NOTHING, self._unknown(block))
                 for one in bad:
                     self._note(path, before + one.place + 1, _plainly(one))
                 before += block.count(b"\n")
@@ -97,20 +98,20 @@ class Log:
         except Damaged as error:
             self._note(path, before + 1, str(error))
 
+    def _unknown(self, block: bytes) -> list[Bad]:
+        reason = why(block, self._fields)
+        return bad_lines(block, lambda _: reason)
+
     def _note(self, path: Path, line: int, reason: str) -> None:
         self.unreadable += 1
         if len(self.first_unreadable) < REASONS_KEPT:
             self.first_unreadable += (Unreadable(line, reason, path),)
 
 
-def _unknown(_: bytes) -> str:
-    return "no format fits"
-
-
 def _plainly(bad: Bad) -> str:
     """Why, but where it is plainer what the line is."""
-    if b"\0" in bad.line:
-        return "binary, not text"
+    if zeros := bad.line.count(0):
+        return "UTF-16, which is not read; write it as UTF-8" if zeros > len(bad.line) // 3 else "binary, not text"
     return f"longer than {MAX_LINE_BYTES} bytes" if len(bad.line) >= MAX_LINE_BYTES else bad.reason
 
 

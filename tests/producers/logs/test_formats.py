@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from tidemill_cli import cost
 from tidemill_load.logs import Columns, Fields, Log, TraceError, read_log
-from tidemill_load.logs.columns import together
+from tidemill_load.logs.columns import listed, together
 from tidemill_load.logs.detect import recognise
+from tidemill_load.logs.unfit import why
 
 HASH = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
 
@@ -229,8 +231,44 @@ def test_bad_rows_of_csv_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_field_that_no_line_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match=r"a\.log holds no request in JSON or CSV with such fields"):
+    refused = (
+        r"a\.log holds no request in JSON or CSV with such fields: line 1: .*: no when in it; it has at, user, item$"
+    )
+    with pytest.raises(TraceError, match=refused):
         log(tmp_path, NDJSON, Fields("when", "item"))
+
+
+def test_a_column_that_no_header_names_is_refused_with_those_it_names(tmp_path: Path) -> None:
+    table = "when;order id;who\n1;2;3\n"
+    with pytest.raises(TraceError, match=r"line 1: no wen and no key in it; it has when, order id, who$"):
+        log(tmp_path, table, Fields("wen", "key", "who"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [(NDJSON, "at, user, item"), ("\ufeffwhen,order id\r\n1,2\r\n", "when, order id")]
+)
+def test_of_json_and_csv_it_says_which_fields_can_be_named(tmp_path: Path, text: str, names: str) -> None:
+    hint = f"line 1: no format fits; of JSON or CSV, name time and key by --trace-time and --trace-key: it has {names}$"
+    with pytest.raises(TraceError, match=hint):
+        log(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["hello", "2024-01-01,1", "a,,b", "x" * 41 + ",b", '{"a": 1', "[1]", " "])
+def test_what_names_no_fields_is_only_unknown(text: str) -> None:
+    assert why(text.encode(), None) == "no format fits"
+    assert why(b"when,what\n", Fields("when", "what")) == "no format fits", "all of them are there"
+
+
+def test_many_fields_are_told_in_part() -> None:
+    every = json.dumps({f"{number}" * 41: 0 for number in range(10, 23)}).encode()
+    assert listed(json.loads(every)) == ", ".join([f"{number}" * 20 for number in range(10, 22)] + ["…"])
+    assert listed([]) == "none"
+
+
+def test_a_log_of_two_bytes_a_character_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(VHOST.encode("utf-16"))
+    with pytest.raises(TraceError, match=r"line 1: UTF-16, which is not read; write it as UTF-8$"):
+        read_log([tmp_path / "a.log"])
 
 
 @pytest.mark.parametrize("text", [text for text, _ in EXPECTED.values()], ids=EXPECTED)
@@ -240,7 +278,8 @@ def test_the_cost_of_each_format_is_answered(tmp_path: Path, text: str, capsys: 
     cost.add_arguments(parser)
     assert cost.run(parser.parse_args(["--trace", str(tmp_path)])) == 0
     shown = capsys.readouterr().out
-    assert f": {len(only(read_log([tmp_path])))} requests, " in shown
+    many = len(only(read_log([tmp_path])))
+    assert f": {many} request{'s' * (many > 1)}, " in shown
     assert "Every line is readable." in shown
     assert "Direct is cheaper here" in shown
 
