@@ -17,7 +17,8 @@ from tidemill_local.emulator import Emulator
 HERE = Path(__file__).parent
 BUILD = HERE.parents[1] / "build" / "ecosystem"
 INSTALL_SECONDS = 400
-NPM = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+NPM = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=2"]
+NPM += ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]  # else it tries for minutes what is refused
 FETCH = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
 MOTO = "moto[server]==5.2.5"
 

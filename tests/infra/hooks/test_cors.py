@@ -54,6 +54,7 @@ def test_what_is_answered_otherwise_stays_as_it_is() -> None:
 def test_a_page_may_read_answers_and_refusals(emulator: Emulator, operation: str, secret: str, status: int) -> None:
     answer = call(emulator, operation, secret)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, "*")
+    assert answer.headers["Access-Control-Expose-Headers"] == "*"
 
 
 def test_a_bucket_says_by_itself_which_pages_may_read_it(emulator: Emulator) -> None:
