@@ -62,7 +62,7 @@ class Batches:
         if not self.hold:
             return share * POLL_SECONDS
         # Those of the first read wait for the read, then the whole window; the others for a rest of it.
-        first = min(1.0, self.first / self.records)
+        first = self.first / self.records
         if 1 - share <= first:
             return self.hold + POLL_SECONDS * (1 - (1 - share) / first)
         return POLL_SECONDS + (self.hold - POLL_SECONDS) * share / (1 - first)

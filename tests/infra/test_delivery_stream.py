@@ -280,6 +280,7 @@ def test_a_damaged_aggregate_goes_whole_to_the_error_output() -> None:
     line = json.loads(lines[0])
 
     assert gzip.decompress(landed) == b"sound\n"
+    assert gzip.decompress(failed).endswith(b"}\n")
     assert len(lines) == 1
     assert base64.b64decode(line["rawData"]) == DAMAGED
     assert line["arrivalTimestamp"] == int(NOON.timestamp() * 1000)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple
+from math import exp, inf, sqrt
 from random import Random
-from typing import NamedTuple
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import pytest
 
 from tidemill_load.advice import BUFFERING
 from tidemill_load.assumptions import Assumptions, Mode
-from tidemill_load.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Batches
+from tidemill_load.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Arriving, Batches, batches
 from tidemill_load.keys import Keys
 from tidemill_load.model import Flow, flow
 from tidemill_load.packing import Record
@@ -62,6 +65,55 @@ def run(happens: Flow, given: Assumptions, records: int) -> Counted:
 def before_the_stream(happens: Flow, given: Assumptions) -> float:
     """What the model's p99 has before a record arrives and after its batch is done."""
     return 0.02 + 0.99 * given.linger + 0.05
+
+
+EVENLY: list[tuple[float, float, int, float, Batches]] = [
+    # records/s, window, most, busy seconds, the batches
+    (10, 5, 10_000, 0.01, Batches(50, 10, 5)),
+    (10, 1, 10_000, 0.01, Batches(10, 10, 1)),
+    (10, 0, 10_000, 0.01, Batches(10, 10, 0)),
+    (10, 0, 10_000, 1.0, Batches(10, 10, 0)),
+    (10, 0, 10_000, 1.5, Batches(15, 10, 1.5)),
+    (10, 2, 10_000, 4.0, Batches(40, 10, 4)),
+    (10, 5, 10_000, 4.0, Batches(50, 10, 5)),
+    (0.1, 5, 10_000, 0.01, Batches(1, 1, 5)),
+    (50, 2, 101, 0.01, Batches(100, 50, 2)),
+    (50, 2, 100, 0.01, Batches(100, 50, 2)),
+    # Full before their window has passed: each second in which so many come.
+    (100, 2, 101, 0.01, Batches(101, 100, 2, 1.01)),
+    (100, 2, 100, 0.01, Batches(100, 100, 2, 1)),
+    (100, 5, 50, 0.01, Batches(50, 100, 5, 0.5)),
+    # A full one leaves a rest of its last read to the next: one full and one of 80, two full and one of 70, all full.
+    (100, 1.5, 120, 0.01, Batches(100, 100, 1.5, 1.2)),
+    (100, 1.5, 90, 0.01, Batches(250 / 3, 100, 1.5, 0.9)),
+    (100, 1.5, 100, 0.01, Batches(100, 100, 1.5, 1)),
+]
+
+
+def parts(batches: Batches) -> Any:
+    return pytest.approx((batches.records, batches.first, batches.hold, batches.fill), rel=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "window", "most", "busy", "found"), EVENLY)
+def test_batches_of_what_comes_evenly(rate: float, window: float, most: int, busy: float, found: Batches) -> None:
+    assert astuple(batches(Arriving(rate, at_random=False, bursts=rate), window, most, busy)) == parts(found)
+
+
+@pytest.mark.parametrize(("records", "bursts"), [(1, 1), (4, 0.5), (0.2, 0.2)])
+def test_a_read_of_what_comes_at_random_opens_a_batch_if_it_finds_anything(records: float, bursts: float) -> None:
+    read = records / (1 - exp(-bursts))
+    found = batches(Arriving(records, at_random=True, bursts=bursts), 5, 10_000, 0.01)
+    assert astuple(found) == parts(Batches(read + 4 * records, read, 5))
+
+
+@pytest.mark.parametrize("rate", [10, 60, 90, 150, 190, 240])
+def test_a_read_that_goes_by_itself_makes_one_batch_more_whenever_it_brings_that_many(rate: float) -> None:
+    """The records of a read are normally distributed, nearly."""
+    brought = NormalDist(rate, sqrt(rate))
+    made = 1 - exp(-rate) + sum(1 - brought.cdf(full + 0.5) for full in (100, 200, 300))
+    found = batches(Arriving(rate, at_random=True, bursts=rate), 0, 100, 0.01)
+    size, fill = rate / made, 100 / rate if rate > 100 else inf
+    assert astuple(found) == pytest.approx((size, size, 0, fill), rel=1e-6)
 
 
 GRID: list[tuple[Mode, float, int, int, int]] = [

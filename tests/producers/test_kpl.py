@@ -136,6 +136,26 @@ def test_the_quick_way_is_taken_for_usual_records() -> None:
     assert kpl._read_usual(pack(records)[len(MAGIC) : -16]) == columns(records)
 
 
+@pytest.mark.parametrize("size", [1, 126, 127, 128, 129, 255, 256, 300, 16_255, 16_256, 16_383])
+def test_the_quick_way_reads_keys_of_lengths_of_one_byte_and_two(size: int) -> None:
+    records = [UserRecord(letter * size, b"x", "7" * size) for letter in "ab"]
+    assert kpl._read_usual(pack(records)[len(MAGIC) : -16]) == columns(records)
+
+
+@pytest.mark.parametrize("size", [16_384, 16_512, 40_000])
+def test_keys_of_longer_lengths_are_left_to_the_thorough_way(size: int) -> None:
+    for records in ([UserRecord("a" * size, b"x")], [UserRecord("a", b"x", "7" * size)]):
+        packed = pack(records)
+        assert kpl._read_usual(packed[len(MAGIC) : -16]) is None
+        assert unpack(packed) == records
+
+
+@pytest.mark.parametrize("data", [MAGIC, MAGIC + bytes(15), MAGIC + md5(b"").digest()])
+def test_the_magic_and_a_checksum_alone_hold_no_record(data: bytes) -> None:
+    with pytest.raises(CorruptAggregate, match=f"^{len(data)} bytes hold no record$"):
+        unpack(data)
+
+
 def test_many_keys_large_data() -> None:
     records = [UserRecord(f"key-{n}", bytes(n), str(n)) for n in (0, 1, 127, 128, 16_383, 16_384, 300_000)]
     records += [UserRecord(f"key-{n}", b"", str(n)) for n in range(20_000)]

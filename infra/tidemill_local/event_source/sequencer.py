@@ -143,8 +143,9 @@ class Sequencer:
             return min(self._not_before, self._expiry(self._attempts[0]))
         if self._early or self._full or self._must_close(ended) or (ended and self._count):
             return -math.inf
-        gathered = self._gathered[0].read + self._config.window if self._count else math.inf
-        return min(gathered, self.window.end + IDLE_WINDOW_SECONDS if self.window else math.inf)
+        if self._count:
+            return self._gathered[0].read + self._config.window
+        return self.window.end + IDLE_WINDOW_SECONDS if self.window else math.inf
 
     def answered(self, outcome: Outcome, now: float) -> Meaning | None:
         """What came back from the batch of the last Invoke; what it meant, None for a complete failure."""
@@ -224,7 +225,7 @@ class Sequencer:
             self._again([replace(attempt, retries=attempt.retries + 1)], now)
 
     def _again(self, attempts: list[_Attempt], now: float) -> None:
-        self._attempts[:0] = attempts
+        self._attempts = [*attempts, *self._attempts]
         self._failures += 1
         self._not_before = now if self._is_exhausted(attempts[0]) else now + backoff(self._failures)
 

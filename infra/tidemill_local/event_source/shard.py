@@ -188,8 +188,7 @@ class Shard:
                 )
             self._at.last = record.sequence
         for sequencer, records in zip(self._sequencers, dealt, strict=True):
-            if records:
-                sequencer.take(records)
+            sequencer.take(records)
 
     def read_failed(self, now: float) -> None:
         """The last Read failed: it is tried again, from where it stood."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tidemill_local.event_source.batches import MAX_EVENT_BYTES, envelope_size
+from tidemill_local.event_source.batches import MAX_EVENT_BYTES, TimeWindow, Tumbling, envelope_size
 from tidemill_local.event_source.config import MappingConfig
 from tidemill_local.event_source.failures import Failure, object_body
 from tidemill_local.event_source.records import Waiting
@@ -34,6 +34,31 @@ def test_an_event_is_full_to_the_byte(spare: int, taken: int) -> None:
     assert len(batch.records) == taken
     if taken == 2:
         assert len(batch.event) == MAX_EVENT_BYTES - spare
+
+
+@pytest.mark.parametrize(("spare", "taken"), [(0, 2), (1, 2), (-1, 1)])
+def test_an_event_of_a_tumbling_window_is_full_to_the_byte_too(spare: int, taken: int) -> None:
+    sequencer = Sequencer(MappingConfig(STREAM, tumbling_window=60), "shard")
+    around = envelope_size(Tumbling("shard", STREAM, TimeWindow(0, 60), b"{}", final=False, terminated_early=False))
+    sequencer.take([waiting(1, MAX_EVENT_BYTES - around - 1 - spare - 1000), waiting(2, 1000)])
+    batch = first_batch(sequencer).batch
+    assert len(batch.records) == taken
+    if taken == 2:
+        assert len(batch.event) == MAX_EVENT_BYTES - spare
+
+
+@pytest.mark.parametrize("reads", [[2, 1, 1], [1, 1, 2], [1, 3], [4], [3, 1]])
+def test_it_matters_not_in_how_many_reads_the_records_came(reads: list[int]) -> None:
+    by_count = Sequencer(MappingConfig(STREAM, batch_size=3), "shard")
+    by_bytes = Sequencer(MappingConfig(STREAM), "shard")
+    begun = 0
+    for count in reads:
+        by_count.take([waiting(number) for number in range(begun, begun + count)])
+        by_bytes.take([waiting(number, MAX_EVENT_BYTES // 4 + 1) for number in range(begun, begun + count)])
+        begun += count
+    for sequencer in (by_count, by_bytes):
+        assert not sequencer.wants_more
+        assert [one.sequence for one in first_batch(sequencer).batch.records] == ["0", "1", "2"]
 
 
 def test_one_that_is_larger_than_an_event_goes_alone() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_local.event_source.batches import Outcome, TimeWindow
+from tidemill_local.event_source.batches import Meaning, Outcome, TimeWindow
 from tidemill_local.event_source.config import MappingConfig
 from tidemill_local.event_source.pattern import parse_pattern
 from tidemill_local.event_source.sequencer import Discard, Invoke
@@ -293,7 +293,9 @@ def test_any_filter_lets_a_record_through_and_the_others_count_as_read() -> None
     batches = invokes(one)
     assert sequences(batches) == {0: ["1", "2"]}
     assert one.filtered == 1
-    answer(one, 0, batches[0])
+    assert one.answered(0, batches[0].batch.records, Outcome(error="Unhandled"), NOW) is None
+    batches = invokes(one, NOW + 1)
+    assert one.answered(0, batches[0].batch.records, DONE, NOW) == Meaning(2)
     assert one.checkpoint.after == "3"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -64,6 +65,36 @@ def test_a_batch_goes_when_its_first_record_has_waited_for_the_window_or_it_is_f
     assert (one.wake(ended=False), one.next(99.0, ended=False)) == (inf, None), "one thing at a time"
     assert one.answered(Outcome(), 14.0) == Meaning(3)
     assert (one.wake(ended=False), one.wake(ended=True), one.settled) == (inf, inf, True)
+
+
+def test_when_the_shard_has_ended_what_was_gathered_goes_at_once() -> None:
+    one = sequencer(waiting(1, read=10.0), window=5)
+    assert one.next(10.0, ended=False) is None
+    assert numbers(invoked(one, 10.0, ended=True)) == ["1"]
+
+
+def test_what_arrived_a_little_earlier_than_the_one_before_it_is_in_its_window() -> None:
+    one = sequencer(waiting(1, arrived=60.1), waiting(2, arrived=59.9), tumbling_window=60)
+    assert numbers(invoked(one, 61.0)) == ["1", "2"]
+    assert one.window == TimeWindow(60, 120)
+    one.answered(stateful(), 61.0)
+    one.take([waiting(3, arrived=59.8), waiting(4, arrived=60.2)])
+    batch = invoked(one, 61.0)
+    assert numbers(batch) == ["3", "4"]
+    assert batch.tumbling is not None
+    assert batch.tumbling.window == one.window == TimeWindow(60, 120)
+
+
+def test_a_batch_that_is_halved_again_keeps_its_order() -> None:
+    one = sequencer(*map(waiting, range(1, 9)), bisect_batch_on_function_error=True)
+    seen, now = [], 0.0
+    for fails in (True, True, True, False, False, False, False):
+        batch = invoked(one, now)
+        seen.append(numbers(batch))
+        one.answered(FAILED if fails else Outcome(), now)
+        now += 10.0
+    assert seen == [list("12345678"), list("1234"), list("12"), ["1"], ["2"], list("34"), list("5678")]
+    assert one.settled
 
 
 def test_a_failed_batch_goes_again_after_its_back_off_and_each_is_twice_as_long() -> None:
@@ -167,6 +198,38 @@ def test_an_idle_window_is_closed_to_the_moment() -> None:
     assert invoked(one, 240.0).records == ()
     one.answered(stateful(), 240.0)
     assert one.settled
+
+
+def test_a_window_is_not_idle_while_a_record_of_it_waits_for_its_batch_to_fill() -> None:
+    one = sequencer(waiting(1, arrived=61.0, read=61.0), tumbling_window=60, window=300)
+    invoked(one, 361.0)
+    one.answered(stateful(), 361.0)
+    one.take([waiting(2, arrived=119.0, read=362.0)])
+    assert one.wake(ended=False) == 662.0
+    assert one.next(400.0, ended=False) is None
+    assert numbers(invoked(one, 662.0)) == ["2"]
+
+
+def test_a_window_closes_behind_its_last_record() -> None:
+    one = sequencer(waiting(1, arrived=61.0), tumbling_window=60)
+    invoked(one, 61.0)
+    one.answered(stateful(), 61.0)
+    one.take([waiting(2, arrived=100.0), waiting(3, arrived=121.0)])
+    assert numbers(invoked(one, 121.0)) == ["2"]
+    one.answered(stateful(), 121.0)
+    assert invoked(one, 121.0).records == ()
+
+
+def test_what_is_left_of_a_batch_goes_with_the_state_as_it_is_by_then() -> None:
+    one = sequencer(*map(waiting, range(1, 4)), tumbling_window=60, report_batch_item_failures=True)
+    first = invoked(one, 0.0)
+    assert first.tumbling is not None
+    assert first.tumbling.state == b"{}"
+    report = b'{"state":{"n":1},"batchItemFailures":[{"itemIdentifier":"2"}]}'
+    assert one.answered(Outcome(report), 0.0) == Meaning(1, b'{"n":1}')
+    rest = invoked(one, 10.0)
+    assert numbers(rest) == ["2", "3"]
+    assert rest.tumbling == replace(first.tumbling, state=b'{"n":1}')
 
 
 def test_a_window_that_ended_early_goes_on_with_a_fresh_state() -> None:
