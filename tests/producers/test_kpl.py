@@ -150,6 +150,14 @@ def test_keys_of_longer_lengths_are_left_to_the_thorough_way(size: int) -> None:
         assert unpack(packed) == records
 
 
+@pytest.mark.parametrize("size", [1, 126, 127, 128, 129, 16_255, 16_256, 16_383, 16_384, 300_000])
+def test_the_thorough_way_reads_data_of_every_length(size: int) -> None:
+    data = b"x" * size
+    body = field(9, 1) + KEY + field(2, b"7") + record(field(1, 0), field(2, 0), field(3, data))
+    assert kpl._read_usual(body) is None
+    assert unpack(sealed(body)) == [UserRecord("a", data, "7")]
+
+
 @pytest.mark.parametrize("data", [MAGIC, MAGIC + bytes(15), MAGIC + md5(b"").digest()])
 def test_the_magic_and_a_checksum_alone_hold_no_record(data: bytes) -> None:
     with pytest.raises(CorruptAggregate, match=f"^{len(data)} bytes hold no record$"):
@@ -342,6 +350,11 @@ def test_is_refused_whole(body: bytes, problem: str) -> None:
         pytest.param(KEY + b"\x25abcd" + ONE + b"\x21abcdefgh", id="unknown fixed32 and fixed64"),
         pytest.param(KEY + b"\x23\x08\x01\x2b\x2c\x24" + ONE, id="unknown group in a group"),
         pytest.param(KEY + record(field(1, 0), field(3, b"data"), field(7, 1), b"\x2b\x2c"), id="unknown inside"),
+        pytest.param(KEY + record(field(1, 0), field(3, b"data"), field(5, 1)), id="the lowest unknown number inside"),
+        pytest.param(
+            KEY + record(field(1, 0), field(3, b"data"), field(4, field(1, b"t") + field(3, 7))), id="unknown in a tag"
+        ),
+        pytest.param(KEY + ONE + field(9, 2**64 - 1), id="an unknown number of 64 bits"),
         pytest.param(KEY + b"\x23" * 5000 + b"\x24" * 5000 + ONE, id="groups 5,000 deep"),
     ],
 )

@@ -624,6 +624,150 @@ def test_what_is_abandoned_is_settled_wherever_it_is() -> None:
     assert outbox.next_call(1e9) == inf
 
 
+@pytest.mark.parametrize("lanes", [1, 1024])
+def test_after_all_was_abandoned_only_what_comes_then_leaves(lanes: int) -> None:
+    """Records in a call, in a full call, and behind one of either: nobody got them, so none may be stored."""
+    outbox = made(lanes=lanes, linger=0.0)
+    keys = keys_in_other_lanes(min(lanes, CALL_RECORDS + 1), lanes)
+    records = []
+    for _ in range(2):
+        records += [send(outbox, key) for key in keys]
+        outbox.flush(0.0)
+    outbox.abandon(DENIED)
+    assert {record.outcome for record in records} == {DENIED}
+    assert (outbox.pending, outbox.pending_bytes, outbox.due, outbox.next_call(9.0)) == (0, 0, inf, inf)
+    later = [send(outbox, key, 10.0) for key in keys[:2]]
+    assert set(map(id, call_at(outbox, 10.0).records)) == set(map(id, later))
+    assert outbox.next_call(10.0) == inf
+
+
+def test_news_are_told_once() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    call = one_call(outbox, "a")
+    assert outbox.take_news() == []
+    outbox.acknowledged(call, [STORED], 0.0)
+    assert outbox.take_news() == call.records
+    assert outbox.take_news() == []
+
+
+def test_what_is_dropped_is_counted_by_its_requests() -> None:
+    outbox = made(lanes=1, linger=60.0)
+    for _ in range(3):
+        send(outbox, "a")
+    assert outbox.drop_oldest()
+    assert outbox.stats(0.0) == Stats(requests=3, refused=3, dropped=3)
+    assert not outbox.drop_oldest()
+
+
+def test_only_what_was_handed_out_may_be_stored() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    send(outbox, "a")
+    send(outbox, "a")
+    outbox.flush(0.0)
+    assert outbox.doubtful == 0
+    call = call_at(outbox, 0.0)
+    assert outbox.doubtful == 2
+    outbox.acknowledged(call, [STORED], 0.0)
+    assert outbox.doubtful == 0
+
+
+def test_a_request_behind_one_on_its_way_wakes_nobody() -> None:
+    outbox = made(lanes=1, linger=1.0)
+    call = one_call(outbox, "a")
+    assert outbox.due == inf
+    send(outbox, "a", 5.0)
+    assert outbox.due == inf
+    outbox.acknowledged(call, [STORED], 5.5)
+    assert outbox.due == 6.0
+
+
+def test_a_lane_that_rests_sends_nothing_however_much_there_is() -> None:
+    outbox = Outbox(Highest(), lanes=2, linger=0.0, record_bytes=1)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    call = one_call(outbox, one)
+    for _ in range(4):
+        outbox.acknowledged(call, [THROTTLED], 0.0)
+        call = call_at(outbox, 60.0)
+    outbox.acknowledged(call, [STORED], 60.0)  # a rest of 0.34 seconds
+    for key in (one, one, one, other):
+        send(outbox, key, 60.0)
+    outbox.flush(60.0)
+    assert [record.partition_key for record in call_at(outbox, 60.0).records] == [f"lane-{lane_of(other, 2)}"]
+    assert outbox.due == pytest.approx(60.34)
+    assert [record.partition_key for record in call_at(outbox, 60.35).records] == [f"lane-{lane_of(one, 2)}"]
+
+
+def test_of_a_record_only_the_requests_whose_time_is_over_end() -> None:
+    outbox = made(lanes=2, linger=60.0)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    record, _, _ = (outbox.buffer(one, b"{%d}" % place, 0.0, end) for place, end in enumerate((1.0, 9.0, inf)))
+    for end in (3.0, 5.0):
+        outbox.buffer(other, b"{}", 0.0, end)
+    assert outbox.next_call(1.0) == 3.0, "the next deadline"
+    assert outbox.take_news() == [record], "nothing of the other has ended"
+    stats = outbox.stats(1.0)
+    assert (stats.expired, stats.refused, stats.unknown, stats.pending) == (1, 1, 0, 4)
+    assert outbox.pending_bytes == sum(one.size for one in outbox.flush(1.0))
+    assert record.size == len(record.data)
+
+
+def test_a_record_all_of_whose_time_is_over_after_a_lost_answer_may_be_stored() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    record = outbox.buffer("k", b"{}", 0.0, 5.0)
+    outbox.buffer("k", b"{}", 0.0, 4.0)
+    outbox.failed(call_at(outbox, 0.0), LOST, 0.0)
+    behind = outbox.buffer("k", b"{}", 0.0, 7.0)
+    outbox.flush(0.0)
+    again = call_at(outbox, 3.0)
+    outbox.failed(again, LOST, 4.5)
+    outbox.next_call(4.5)
+    assert (outbox.stats(4.5).unknown, outbox.unknown, record.count) == (1, 1, 1)
+    outbox.take_news()
+    outbox.next_call(5.5)
+    assert record.outcome == Refused("Expired", "the time of all its requests was over", again=False, lost=True)
+    assert (outbox.unknown, outbox.take_news(), outbox.pending_bytes) == (2, [record], behind.size)
+
+
+def test_what_expires_behind_a_record_on_its_way_never_leaves() -> None:
+    outbox = made(lanes=1, linger=0.0)
+    call = one_call(outbox, "k")
+    behind = outbox.buffer("k", b"{}", 0.0, 1.0)
+    outbox.flush(0.0)
+    outbox.next_call(1.0)
+    assert isinstance(behind.outcome, Refused)
+    outbox.acknowledged(call, [STORED], 2.0)
+    assert outbox.next_call(9.0) == inf
+
+
+def test_what_stands_in_a_full_call_does_not_expire() -> None:
+    outbox = made(lanes=1024, linger=0.0)
+    for key in keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024):
+        outbox.buffer(key, b"{}", 0.0, 5.0)
+    outbox.flush(0.0)
+    assert call_at(outbox, 6.0).count == CALL_RECORDS
+    assert outbox.stats(6.0).expired == 1
+
+
+def test_full_calls_leave_one_behind_the_other() -> None:
+    outbox = made(lanes=1024, linger=1.0)
+    first, *others = keys_in_other_lanes(2 * CALL_RECORDS + 1, lanes=1024)
+    send(outbox, first, 0.0)
+    for key in others:
+        send(outbox, key, 0.5)
+    assert [call_at(outbox, 1.0).count for _ in range(2)] == [CALL_RECORDS] * 2
+
+
+def test_a_deadline_hurries_no_call() -> None:
+    outbox = made(lanes=4, record_bytes=1000)
+    full, late, flying = keys_in_other_lanes(3, lanes=4)
+    one_call(outbox, flying)
+    pad = {"pad": "x" * 700}
+    for key in (full, full, flying, flying, flying):
+        send(outbox, key, 0.0, pad)  # the first waits for others, the last behind one that is on its way
+    outbox.buffer(late, b"{}", 0.0, 0.5)
+    assert outbox.next_call(0.5) == 1.0
+
+
 def test_trouble_is_abandoned_too() -> None:
     outbox = made(linger=0.0)
     outbox.failed(one_call(outbox, "a"), UNREACHED, 0.0)
