@@ -158,6 +158,16 @@ def test_the_thorough_way_reads_data_of_every_length(size: int) -> None:
     assert unpack(sealed(body)) == [UserRecord("a", data, "7")]
 
 
+@pytest.mark.parametrize("cut", range(len(KEY + ONE + ONE)))
+def test_what_is_cut_off_is_read_up_to_a_whole_record_or_refused(cut: int) -> None:
+    body = (KEY + ONE + ONE)[:cut]
+    if body == KEY + ONE:
+        assert unpack(sealed(body)) == FOUND
+    else:
+        with pytest.raises(CorruptAggregate):
+            unpack(sealed(body))
+
+
 @pytest.mark.parametrize("data", [MAGIC, MAGIC + bytes(15), MAGIC + md5(b"").digest()])
 def test_the_magic_and_a_checksum_alone_hold_no_record(data: bytes) -> None:
     with pytest.raises(CorruptAggregate, match=f"^{len(data)} bytes hold no record$"):
@@ -330,6 +340,22 @@ def test_a_body_cut_and_sealed_again_is_never_read_as_more(records: list[UserRec
         pytest.param(KEY + ONE + b"\x23\x2c", "never began", id="group ends as another"),
         pytest.param(KEY + ONE + b"\x25abc", "cut off", id="fixed32 cut off"),
         pytest.param(KEY + ONE + b"\x21abcdefg", "cut off", id="fixed64 cut off"),
+        pytest.param(KEY + ONE + b"\x1dabcd", "field 3 has wire type 5", id="record as fixed32"),
+        pytest.param(
+            KEY + record(field(1, 0), field(3, b"x"), b"\x25abcd"), "field 4 has wire type 5", id="tag as fixed32"
+        ),
+        pytest.param(
+            KEY + record(field(1, 0), field(3, b"x"), field(4, field(1, b"t") + b"\x15abcd")),
+            "field 2 has wire type 5",
+            id="a tag's value as fixed32",
+        ),
+        pytest.param(KEY + ONE + b"\x23\x00\x01\x24", "field 0", id="field 0 in a group"),
+        pytest.param(
+            KEY + field(2, b"7") + record(field(2, 0), field(3, b"x")), "without its key", id="hash key alone"
+        ),
+        pytest.param(
+            KEY + record(field(1, 0), field(4, field(1, b"t"))), "without its key or its data", id="tag for data"
+        ),
     ],
 )
 def test_is_refused_whole(body: bytes, problem: str) -> None:
@@ -354,6 +380,9 @@ def test_is_refused_whole(body: bytes, problem: str) -> None:
         pytest.param(
             KEY + record(field(1, 0), field(3, b"data"), field(4, field(1, b"t") + field(3, 7))), id="unknown in a tag"
         ),
+        pytest.param(KEY + field(5, field(1, 0) + field(3, b"data")) + ONE, id="an unknown field like a record"),
+        pytest.param(KEY + ONE + varint((2**29 - 1) << 3) + b"\x01", id="the highest field number"),
+        pytest.param(KEY + b"\x23\x0dabcd\x24" + ONE, id="fixed32 in a group"),
         pytest.param(KEY + ONE + field(9, 2**64 - 1), id="an unknown number of 64 bits"),
         pytest.param(KEY + b"\x23" * 5000 + b"\x24" * 5000 + ONE, id="groups 5,000 deep"),
     ],
