@@ -59,8 +59,6 @@ class Batches:
         """
         if self.fill < inf:
             return share * (POLL_SECONDS + min(self.hold, self.fill))
-        if not self.hold:
-            return share * POLL_SECONDS
         # Those of the first read wait for the read, then the whole window; the others for a rest of it.
         first = self.first / self.records
         if 1 - share <= first:
@@ -106,6 +104,6 @@ def _of_one_read(arriving: Arriving, most: int) -> float:
     """Records of a batch where each read's records go by themselves: one more as often as the read brings that many."""
     read = arriving.records * POLL_SECONDS
     batches_of_a_read = -expm1(-arriving.bursts * POLL_SECONDS)
-    for full in range(most, int(read + 6 * sqrt(read)) + 1, most):
+    for full in range(most, int(read + 6 * sqrt(read)), most):
         batches_of_a_read += erfc((full + 0.5 - read) / sqrt(2 * read)) / 2
     return read / batches_of_a_read

@@ -193,6 +193,11 @@ def test_without_a_window_a_record_waits_for_the_next_read() -> None:
     assert [Batches(3, 3, hold=0.0).wait(share) for share in (0.5, 1.0)] == [0.5 * POLL_SECONDS, POLL_SECONDS]
 
 
+@pytest.mark.parametrize(("share", "seconds"), [(0.0, 5.0), (0.5, 5.5), (1.0, 6.0)])
+def test_those_of_a_batch_that_its_first_read_brought_whole_wait_for_the_window(share: float, seconds: float) -> None:
+    assert Batches(3, 3, hold=5.0).wait(share) == seconds
+
+
 def test_what_the_first_read_brought_waits_longest() -> None:
     """Half of a batch: they wait for the read, then the whole window; the others less, and more evenly."""
     half = Batches(100, 50, hold=5.0)

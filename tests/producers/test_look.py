@@ -82,6 +82,14 @@ def test_its_own_client_waits_as_long_as_a_call_may_take_and_tries_once(monkeypa
     its.close()
 
 
+def test_a_client_of_another_region_than_the_streams_is_refused() -> None:
+    elsewhere = ARN.replace("eu-west-1", "us-east-1")
+    with pytest.raises(Misconfigured) as told:
+        wire(Client({}), elsewhere)
+    problem = f"region: {elsewhere} is in us-east-1, and the client asks eu-west-1"
+    assert str(told.value) == f"{problem}; make it with region_name='us-east-1'"
+
+
 @pytest.mark.parametrize(("stream", "where"), [("requests", {"StreamName": "requests"}), (ARN, {"StreamARN": ARN})])
 def test_a_stream_is_asked_for_by_its_name_or_its_arn(stream: str, where: dict[str, str]) -> None:
     client = Client({"StreamDescriptionSummary": {}})
