@@ -93,7 +93,7 @@ def batches(arriving: Arriving, window: float, most: int, busy: float) -> Batche
     if later >= most:
         return Batches(most, read, hold, fill)
     # A full one leaves a rest of its last read, a little less each time, until one goes that is not full.
-    fulls = floor(read / (most - later) + 1e-9)
+    fulls = floor(read / (most - later))
     rest = read - fulls * (most - later)
     partly = int(rest > 1e-6 * most)
     records = (fulls * most + partly * (rest + later)) / (fulls + partly)
