@@ -105,7 +105,7 @@ class Sequencer:
     @property
     def settled(self) -> bool:
         """Whether nothing is left to do for what was taken in; an open window is yet to be closed."""
-        return not self._attempts and not self._gathered and self._busy is None and self.window is None
+        return not self._attempts and not self._gathered and self.window is None
 
     @property
     def first(self) -> Waiting | None:

@@ -183,6 +183,7 @@ def test_a_tumbling_window_closes_two_minutes_after_its_end_or_with_a_later_reco
     one.take([waiting(3, arrived=120.0, read=131.0)])
     assert one.wake(ended=False) == -inf
     final = invoked(one, 131.0).tumbling
+    assert one.first == waiting(3, arrived=120.0, read=131.0), "behind the window's end, which has no records"
     assert final is not None
     assert (final.final, final.terminated_early, final.state) == (True, False, b'{"n":2}')
     one.answered(stateful(), 131.0)
@@ -196,6 +197,7 @@ def test_an_idle_window_is_closed_to_the_moment() -> None:
     invoked(one, 61.0)
     one.answered(stateful(), 61.0)
     assert invoked(one, 240.0).records == ()
+    assert (one.first, one.settled) == (None, False)
     one.answered(stateful(), 240.0)
     assert one.settled
 
