@@ -284,7 +284,8 @@ class PlainRecord(Record):
 
     def pack(self) -> bytes:
         """The request."""
-        return b"".join(self._parts)
+        (data,) = self._parts
+        return data
 
 
 class Call:

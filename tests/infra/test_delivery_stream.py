@@ -739,6 +739,16 @@ def test_a_file_that_holds_no_positions_ends_the_start_with_its_name(tmp_path: P
         positions_in(kept)
 
 
+def test_it_does_not_start_with_a_file_that_holds_no_positions(tmp_path: Path) -> None:
+    kept = tmp_path / "archive.json"
+    kept.write_bytes(b"{")
+    stream = delivery(FakeKinesis(shard_0=[b"a"]), FakeS3(), kept=kept)
+    with pytest.raises(UnreadableFile, match=r"archive\.json holds no positions"):
+        stream.start()
+    stream.stop()
+    assert (kept.read_bytes(), stream.delivered) == (b"{", Delivered())
+
+
 @pytest.mark.parametrize("content", [b"{}", b'{"shardId-0": "7"}', b'{"stream": "s", "shards": {"shardId-0": "7"}}'])
 def test_positions_of_either_form_are_read(tmp_path: Path, content: bytes) -> None:
     kept = tmp_path / "archive.json"
