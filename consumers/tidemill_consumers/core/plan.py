@@ -214,7 +214,7 @@ class _Folding:
         self.emits: list[Emitted] = []
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
-        self.evicted_marks = 0
+        self.evicted_marks: int
         """Of shards whose records the stream may still hold."""
         self.is_full = False
         """Whether there are as many outcomes and follow-up requests as may be."""

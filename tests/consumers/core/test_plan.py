@@ -146,11 +146,20 @@ def test_a_redelivery_of_what_was_answered_long_ago_is_not_answered_wrongly() ->
         entity = saved(fold([arrival(number)], entity))
     assert fold([arrival(number) for number in range(1, 5)], entity).receipts == ()
     assert [one.reply.status for one in fold([arrival(5)], entity).receipts] == ["accepted"]
+    later = fold([*[arrival(number) for number in range(1, 5)], arrival(6)], entity)
+    assert ([one.reply.id for one in later.receipts], dict(saved(later).recent)) == (["w-6"], {})
 
 
 def test_a_repeat_on_another_shard_is_not_applied() -> None:
     first = fold([arrival(1)])
     assert saved(fold([arrival(1, shard="other")], saved(first))).document == {"ids": ["w-1"]}
+
+
+def test_neither_is_one_under_the_same_id() -> None:
+    forged = with_request(arrival(6), replace(arrival(5).request, data={"other": 1}))
+    write = fold([arrival(5), forged])
+    assert saved(write).document == {"ids": ["w-5"]}
+    assert [(one.arrival, one.reason) for one in write.quarantine] == [(forged, "the writer's counter was used before")]
 
 
 def test_the_same_counter_with_another_body_is_quarantined() -> None:
@@ -289,6 +298,7 @@ def test_one_whose_writer_or_counter_is_missing_is_recognised_by_its_id_alone(
     again = fold([replace(bare, position=Position(9, 0))], saved(first))
     assert (saved(again).document, again.quarantine) == ({"ids": ["w-1", "i", "w-4"]}, ())
     assert [one.reply.status for one in again.receipts] == ["accepted"], "its outcome is kept"
+    assert saved(fold([arrival(1), bare])).writers["w"].counter == 1
 
 
 def test_what_an_entity_remembers_is_bounded() -> None:
@@ -317,6 +327,15 @@ def test_a_redriven_request_is_applied_late_and_answered_with_its_new_outcome() 
     assert [(receipt.client, receipt.reply.id, receipt.reply.status) for receipt in late.receipts] == [
         ("c", "w-1", "accepted")
     ]
+
+
+def test_one_that_is_redriven_in_the_same_delivery_is_told_its_new_outcome_only() -> None:
+    poison = arrival(1, "explode")
+    batch = [poison, redriven(2, poison)]
+    first = fold(batch)
+    assert [one.reply.status for one in first.receipts] == ["quarantined", "accepted"]
+    assert list(saved(first).recent.values()) == ['["w-1","accepted"]']
+    assert [one.reply.status for one in fold(batch, saved(first)).receipts] == ["accepted", "accepted"]
 
 
 def test_a_request_redriven_again_changes_nothing_and_is_answered_alike() -> None:
@@ -370,6 +389,26 @@ def test_a_shard_is_forgotten_only_after_the_streams_retention() -> None:
     gone = saved(fold([replace(arrival(3), arrived=1002.0 + DAY)], kept))
     assert set(kept.marks) == {"old", "s"}
     assert set(gone.marks) == {"s"}
+
+
+@pytest.mark.parametrize(("arrived", "kept"), [(999.9, False), (1000.0, True), (1000.1, True)])
+def test_a_shard_is_remembered_to_the_end_of_the_retention(arrived: float, kept: bool) -> None:
+    marks = {
+        shard: Mark(Position(1, 0), at, Position(1, 0))
+        for shard, at in {"s/1": arrived, "s/2": 5.0, "s/3": 2e3}.items()
+    }
+    write = fold([replace(arrival(1, shard="s/0"), arrived=1000.0 + DAY)], Entity("k", 1, None, marks))
+    assert set(saved(write).marks) == {"s/0", "s/3"} | ({"s/1"} if kept else set())
+
+
+@pytest.mark.parametrize("cmd", ["append", "refuse"])
+def test_an_outcome_stays_though_the_next_write_leaves_none(cmd: str) -> None:
+    """What it is the outcome of may be delivered again, or come by another shard."""
+    first = saved(fold([arrival(1, "refuse", writer="v")]))
+    later = saved(fold([arrival(2, cmd)], first))
+    assert later.recent["v-1"] == first.recent["v-1"] == '["v-1","rejected",null,"no"]'
+    again = fold([arrival(1, "refuse", writer="v", shard="s/child")], later)
+    assert [(one.reply.status, one.reply.error) for one in again.receipts] == [("rejected", "no")]
 
 
 # ── Follow-up requests ───────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,19 @@ from msgspec.structs import replace
 
 from tidemill.request import Request, encode
 from tidemill_consumers.core.asking import MAX_ANSWER_BYTES
-from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Mark, Position, Rejected, Rules, State, Write
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Arrival,
+    Emit,
+    Emitted,
+    Entity,
+    Mark,
+    Position,
+    Rejected,
+    Rules,
+    State,
+    Write,
+)
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES, fitting_marks
 from tidemill_consumers.core.outcomes import outcome_bytes
@@ -180,3 +192,17 @@ def test_so_few_writers_stay_whatever_their_names(writers: int, evicted: int) ->
     left = writers - evicted
     assert (len(saved(write).writers), write.evicted) == (left, evicted)
     assert [int(name[:3]) for name in saved(write).writers] == list(range(writers - left + 1, writers + 1))
+
+
+@pytest.mark.parametrize(("lacking", "left"), [(-1, "123"), (0, "123"), (1, "23")])
+def test_what_other_shards_emitted_is_kept_to_the_byte_the_latest_first(lacking: int, left: str) -> None:
+    """Beside the outcomes of the delivery at hand, in the room that both have."""
+    emitted = (Request(id="f", cmd="c", key="k", data={"x": "x" * 15_000}),)
+    emits = tuple(Emitted(f"s/{n}", Position(1, 0), emitted) for n in "123")
+    marks = {one.shard: Mark(Position(1, 0), 1000.0, Position(1, 0)) for one in emits}
+    room = MAX_RECENT_BYTES - sum(map(kept_bytes, emits)) + lacking
+    sizes = [1000] * (room // 1000 - 1)
+    batch = [refused(n, size, "s/0") for n, size in enumerate([*sizes, room - sum(sizes)], 1)]
+    after = saved(fold(batch, Entity("k", 1, None, marks, emits=emits)))
+    assert bytes_of(after) == room
+    assert [one.shard for one in after.emits] == [f"s/{n}" for n in left]
