@@ -20,9 +20,10 @@ from shutil import which
 from typing import TYPE_CHECKING, get_args
 
 from tidemill_cli.bench_table import show
+from tidemill_cli.next_steps import program
 from tidemill_cli.result_file import check_writable, write_result
 from tidemill_cli.showing import printable
-from tidemill_cli.trace_arguments import Misused, add_trace, fields_of, named
+from tidemill_cli.trace_arguments import Misused, add_trace, fields_of, named, spelled
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.assumptions import MAX_WINDOW
 from tidemill_load.limits import InvalidLimit, Limit, parse, violations
@@ -172,7 +173,7 @@ def _result(args: argparse.Namespace) -> Result:
         prices=prices.other_than(list_prices()),
         versions=_versions(),
         measurements=(*outcome.measurements, *_skipped(args.modes, course.rates)),
-        notes=(*outcome.notes, *_slow(outcome.measurements)),
+        notes=(*outcome.notes, *_slow(outcome.measurements), *_faster(args)),
         stopped=outcome.stopped,
     )
 
@@ -285,6 +286,15 @@ def _slow(measurements: Sequence[Measurement]) -> list[str]:
     ]
 
 
+def _faster(args: argparse.Namespace) -> list[str]:
+    """That a log's own traffic is another than what was sent."""
+    speed = args.speed or TRACE_SPEED
+    if not args.trace or speed == 1:
+        return []
+    asked = f"{program()} cost {spelled(args)}"
+    return [f"All of this is for {speed:g} times the log's traffic; for its own, without sending any: {asked}"]
+
+
 def _versions() -> dict[str, str]:
     return {
         "tidemill": version("tidemill"),
@@ -306,7 +316,7 @@ def _write(result: Result, args: argparse.Namespace) -> None:
 
 def _judge(result: Result, args: argparse.Namespace) -> int:
     """Show it and say what it is worth."""
-    show(result)
+    show(result, spelled(args) if args.trace else "")
     if result.stopped:
         return INTERRUPTED
     failed = violations([*args.fail_if, *([] if args.simulate else map(parse, ALWAYS))], result)

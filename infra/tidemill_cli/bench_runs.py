@@ -138,10 +138,11 @@ class Measured:
         ):
             driver.notes = self.notes
             tell.begin("warming up")
+            lowers = "--speed" if course.workload.kind == "trace" else "--rates"
             for mode in course.modes:
                 most = driver.warm_up(mode, f"{self.tag}-warm-{mode}")
                 if not driver.stopped:
-                    check_rate(mode, max(course.rates), most)
+                    check_rate(mode, max(course.rates), most, lowers)
             self.session = Session(driver, self.tag, tell.begin)
             self.session.run(course)
             self.stopped = driver.stopped
@@ -153,18 +154,19 @@ class Measured:
         return Outcome(priced(found, prices), window, batch, config, notes, self.stopped)
 
 
-def check_rate(mode: Mode, rate: float, most: float) -> None:
+def check_rate(mode: Mode, rate: float, most: float, lowers: str = "--rates") -> None:
     """Raise NotPossible at a rate that this machine does not send, by far.
 
     Args:
         mode: the mode.
         rate: requests a second that are asked for.
         most: that it does, about.
+        lowers: the option that says how much comes.
     """
     if rate > BEYOND * most:
         raise NotPossible(
-            f"{mode} at {rate:,.0f} requests/s: this machine sends about {most:,.0f}; lower --rates or --speed, leave "
-            f"{mode} out of --modes, or take --simulate"
+            f"{mode} at {rate:,.0f} requests/s: this machine sends about {most:,.0f}; lower {lowers}, leave {mode} out "
+            "of --modes, or take --simulate"
         )
 
 

@@ -10,19 +10,26 @@ from collections.abc import Callable
 
 from rich.table import Table
 
-from tidemill_cli.showing import console
+from tidemill_cli.next_steps import program
+from tidemill_cli.showing import console, printable
 from tidemill_load.advice import dollars
 from tidemill_load.result import Measurement, Result
 from tidemill_load.verdict import Verdict, verdicts
 
 
-def show(result: Result) -> None:
-    """The table, what was skipped, and the notes."""
+def show(result: Result, log: str = "") -> None:
+    """The table, what was skipped, and the notes.
+
+    Args:
+        result: of the load test.
+        log: the arguments that name the log of a trace.
+    """
     out = console()
     out.print(_table(result))
     for one in verdicts(result):
         out.print(_sentence(one), markup=False)
-        out.print(f"the same by arithmetic: {_command(one, result)}", markup=False)
+        # In one line however narrow the terminal is, for it is to be pasted.
+        out.print(f"the same by arithmetic: {_command(one, result, log)}", markup=False, soft_wrap=True)
     skipped = dict.fromkeys((one.mode, one.skipped) for one in result.measurements if one.skipped)
     for text in (*(f"{mode} was skipped: {why}" for mode, why in skipped), *(f"note: {one}" for one in result.notes)):
         out.print(text, markup=False)
@@ -42,11 +49,11 @@ def _sentence(one: Verdict) -> str:
     )
 
 
-def _command(one: Verdict, result: Result) -> str:
+def _command(one: Verdict, result: Result, log: str) -> str:
     """What `tidemill cost` is to be asked for the same answer."""
     given, told = one.reckoned.given, result.workload.parameters
     if result.workload.kind == "trace":
-        load = f"--trace … --speed {told['speed']:g} --seconds {result.seconds:g}"
+        load = f"{printable(log)} --speed {told['speed']:g} --seconds {result.seconds:g}"
     else:
         load = (
             f"--rate {one.rate:g} --keys {given.keys.count} --skew {given.keys.skew:g} --key-size {given.key_bytes} "
@@ -56,7 +63,7 @@ def _command(one: Verdict, result: Result) -> str:
     direct = f"--duration-ms {1000 * given.direct_seconds:.3g} --memory {given.direct_memory}"
     units = f"--direct-writes {given.direct_writes:.3g} --direct-reads {given.direct_reads:.3g}"
     apply = f"--apply-ms {1000 * given.invocation_seconds:.3g} --apply-memory {given.memory}"
-    return f"tidemill cost {load} {settings} {direct} {units} {apply}"
+    return f"{program()} cost {load} {settings} {direct} {units} {apply}"
 
 
 def _table(result: Result) -> Table:

@@ -243,13 +243,15 @@ class _Demo:
             archived = platform.delivery_streams[0].delivered.records + platform.delivery_streams[0].delivered.failed
             return platform.event_sources[0].counts.records, self._applied, len(self._replies), archived
 
-        # What rules emit comes in records of its own; its requests are counted, but twice if they come again.
+        # What rules emit comes in records of its own, beyond those that were sent; its requests are counted, but twice
+        # if they come again.
         goal = self._result.records, self._result.requests, len(self._sent), self._result.requests
         steps = "records done", "requests applied", "replies heard", "requests archived"
 
         def text() -> str:
             return ", ".join(
-                f"{done:,} of {whole:,} {step}" for done, whole, step in zip(reached(), goal, steps, strict=True)
+                f"{done:,} of {max(done, whole):,} {step}"
+                for done, whole, step in zip(reached(), goal, steps, strict=True)
             )
 
         progress = _Progress(platform.emulator, text)

@@ -6,6 +6,7 @@ Room: command line.
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,12 @@ def fields_of(args: argparse.Namespace) -> Fields | None:
     if given and not (args.trace_time and args.trace_key):
         raise Misused("a log of one's own needs --trace-time and --trace-key, the names of two fields")
     return Fields(args.trace_time, args.trace_key, args.trace_client) if given else None
+
+
+def spelled(args: argparse.Namespace) -> str:
+    """The log's arguments as another command takes them, to be pasted into a shell."""
+    names = [part for name in OWN if (field := getattr(args, name)) for part in (option(name), field)]
+    return shlex.join(["--trace", *map(str, args.trace), *names])
 
 
 def option(name: str) -> str:

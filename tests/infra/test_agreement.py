@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -155,6 +156,38 @@ def test_rates_that_this_machine_does_not_send_are_refused_with_an_estimate() ->
     check_rate("direct", 900, most=320)
     with pytest.raises(NotPossible, match=r"direct at 5,000 requests/s: this machine sends about 320; lower --rates"):
         check_rate("direct", 5_000, most=320)
+    with pytest.raises(
+        NotPossible, match=r"sends about 320; lower --speed, leave direct out of --modes, or take --simu"
+    ):
+        check_rate("direct", 5_000, most=320, lowers="--speed")
+
+
+def test_the_command_that_gives_the_same_by_arithmetic_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my logs").mkdir()
+    path = log(tmp_path / "my logs", "burst")
+    monkeypatch.setenv("COLUMNS", "40")
+    result = benched(tmp_path, "--trace", path, *OWN, "--speed", 2, "--seconds", 60)
+    shown = capsys.readouterr().out
+    [line] = re.findall(r"^the same by arithmetic: \S+ cost (.*)$", shown, re.MULTILINE)
+    words = shlex.split(line)
+    assert words[:8] == ["--trace", str(path), *map(str, OWN)]
+    (verdict,) = verdicts(result)
+    found = asked(tmp_path, *words)
+    said = found["modes"]
+    assert isinstance(said, dict)
+    assert said[verdict.mode]["per_million"] == pytest.approx(verdict.model[1], rel=0.01)
+    assert result.notes[-1].startswith(
+        "All of this is for 2 times the log's traffic; for its own, without sending any: "
+    )
+    own = shlex.split(result.notes[-1].rsplit(": ", 1)[1])
+    assert own[1:] == ["cost", "--trace", str(path), *map(str, OWN)]
+
+
+def test_a_log_at_its_own_speed_is_not_another_traffic(tmp_path: Path) -> None:
+    result = benched(tmp_path, "--trace", log(tmp_path, "burst"), *OWN, "--speed", 1)
+    assert not any("times the log's traffic" in note for note in result.notes)
 
 
 def test_a_burst_and_silence_is_paid_for_in_full(tmp_path: Path) -> None:
