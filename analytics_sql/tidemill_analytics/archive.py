@@ -54,6 +54,10 @@ _NO_OUTSIDE = (
 )
 
 
+_BARE_AT = re.compile(r"""(?<!["'\w])at(?!["'\w])""", re.IGNORECASE)
+_AT_HINT = '\n\nThe column at is a word of SQL: write "at", or use sent_at, which is a timestamp'
+
+
 class ArchiveError(Exception):
     """The archive cannot be read, or not so; says why and what to do."""
 
@@ -141,6 +145,8 @@ class Archive:
             if len(statements) != 1 or statements[0].type not in _READING:
                 raise SqlError("the archive is read only: give one SELECT")
             return frame(self._tables.execute(statements[0]))
+        except duckdb.ParserException as error:
+            raise SqlError(f"{error}{_AT_HINT if _BARE_AT.search(text) else ''}") from None
         except duckdb.Error as error:
             raise SqlError(str(error)) from None
 

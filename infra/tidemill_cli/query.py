@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="s3://bucket/prefix or a folder (default: $TIDEMILL_ARCHIVE, else the running platform's)",
     )
-    parser.add_argument("--format", choices=("table", "csv"), default="table", help="how to print the result")
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="how to print the result")
     parser.add_argument("--json", metavar="PATH", type=Path, help="also write the result's records to PATH")
     parser.add_argument("--limit", metavar="N", type=_count, help=f"rows at most (a table: {ROWS_SHOWN})")
     parser.epilog = EXAMPLE
@@ -117,21 +117,22 @@ def _show_queries() -> None:
     out = console()
     out.print(table)
     out.print("\nRun one: tidemill query NAME. Your own: tidemill query --sql 'SELECT … FROM requests'.")
+    out.print("Its columns: tidemill query --sql 'DESCRIBE requests'; at is a word of SQL, to be written as \"at\".")
 
 
 def _show(result: pd.DataFrame, args: argparse.Namespace) -> None:
     limited = result if args.limit is None else result.head(args.limit)
     if args.json is not None:
         _write_json(limited, args.json)
-    if args.format == "csv":
-        text = limited.to_csv(index=False)
+    if args.format != "table":
+        text = limited.to_csv(index=False) if args.format == "csv" else as_json(limited)
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         return
     shown = limited if args.limit is not None else limited.head(ROWS_SHOWN)
     out = console()
     out.print(_table(shown))
     if len(shown) < len(result):
-        out.print(f"{len(shown):,} of {len(result):,} rows; more with --limit, all with --format csv")
+        out.print(f"{len(shown):,} of {len(result):,} rows; more with --limit, all with --format csv or json")
 
 
 def _write_json(result: pd.DataFrame, path: Path) -> None:

@@ -296,8 +296,25 @@ def test_an_unknown_query_lists_those_there_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM requests", "SELECT 'x'::INTEGER FROM requests"])
 def test_bad_sql_is_answered_with_what_duckdb_says(archive: Archive, sql: str) -> None:
-    with pytest.raises(SqlError, match="Error: "):
+    with pytest.raises(SqlError, match="Error: ") as told:
         archive.sql(sql)
+    assert "word of SQL" not in str(told.value)
+
+
+@pytest.mark.parametrize("sql", ["SELECT min(at) FROM requests", "SELECT id, At FROM requests"])
+def test_a_bare_at_is_told_how_it_is_written(archive: Archive, sql: str) -> None:
+    with pytest.raises(SqlError, match='The column at is a word of SQL: write "at", or use sent_at'):
+        archive.sql(sql)
+    assert len(archive.sql('SELECT min("at") AS at FROM requests')) == 1
+
+
+@pytest.mark.parametrize(
+    "sql", ['SELECT "at" FORM requests x y', "SELECT 'at', FROM FROM", "SELECT sent_at attic,, data"]
+)
+def test_another_error_is_not_laid_on_at(archive: Archive, sql: str) -> None:
+    with pytest.raises(SqlError, match="Error: ") as told:
+        archive.sql(sql)
+    assert "word of SQL" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -73,6 +74,24 @@ def test_the_rules_tests_pass_as_printed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "2 passed"), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("block", "ends"), [(0, ["phone-1,2025-11-24 16:00:01"]), (1, ["item.reserve    2"]), (2, ["item.reserve │     2"])]
+)
+def test_the_archive_is_asked_as_printed(tmp_path: Path, block: int, ends: list[str]) -> None:
+    landing = tmp_path / "kept/archive/landing/dt=2025-11-24/hour=16"
+    landing.mkdir(parents=True)
+    one = {"v": 1, "cmd": "item.reserve", "key": "item/42", "client": "phone-1", "data": {"count": 1}}
+    sent = [json.dumps(one | {"id": name, "at": at}) for name, at in (("a", 1764000000000), ("b", 1764000001000))]
+    lines = [*sent, sent[0], '{"v": 1, "id": "bro', '"no object"']
+    (landing / "one.ndjson.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    printed = blocks("Asking the archive")
+    code = printed[block] if block else "".join(f"{TIDEMILL.parent}/{line}\n" for line in printed[0].splitlines())
+    command = ["sh", "-ec", code] if not block else [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [end for end in ends if end not in done.stdout] == [], done.stdout
 
 
 def run(code: str, environment: dict[str, str]) -> tuple[int, str, str]:

@@ -94,6 +94,25 @@ def test_csv_is_whole_and_nothing_else(archive: Path, capsys: pytest.CaptureFixt
     assert lines[0] == {"key": "content/000", "views": "1", "likes": "0", "viewers": "0"}
 
 
+def test_json_is_whole_and_nothing_else(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    assert run("top-content", "--archive", archive, "--format", "json", "--json", out) == 0
+    printed = capsys.readouterr().out
+
+    assert printed == out.read_text()
+    assert len(json.loads(printed)) == 60
+    assert json.loads(printed)[0] == {"key": "content/000", "views": 1, "likes": 0, "viewers": 0}
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_terminal_is_not_steered_by_either(
+    form: str, archive: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("unreadable", "--archive", archive, "--format", form) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
 def test_csv_on_a_terminal_does_not_steer_it(
     archive: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
