@@ -524,12 +524,12 @@ class Outbox:
 
     def _next_due(self) -> float:
         due = -inf if self._full_calls else self._calls.load.due
-        for lane in self._lanes:
+        for lane in self._lanes:  # without a call for each: there are as many lanes as requests of a call may be
             if lane.ready_at is not None:
-                if lane.out is not None or lane.full or lane.buffer.load.count:
-                    due = min(due, lane.ready_at)
-            elif lane.out is None:
-                due = min(due, lane.buffer.load.due)
+                if lane.ready_at < due and (lane.out is not None or lane.full or lane.buffer.load.count):
+                    due = lane.ready_at
+            elif lane.out is None and lane.buffer.load.due < due:
+                due = lane.buffer.load.due
         return min(max(due, self._endpoint.until), self._deadline)
 
 

@@ -5,10 +5,11 @@ Room: core. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
+from tidemill.memo import Memo
 from tidemill.request import Json, Reply, Status
 from tidemill_consumers.core.storable import text_bytes
 
@@ -26,6 +27,9 @@ class _Id(msgspec.Struct, frozen=True, array_like=True):
 
 
 _PLACE_OF_STREAM = 4
+
+MAX_KNOWN = 256
+"""Characters of an outcome whose streams are kept in memory: the usual one has fewer."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Outcome)
@@ -51,7 +55,15 @@ def kept(request_id: str, reply: Reply | None, stream: str | None = None) -> str
 
 def streams_of(text: str) -> frozenset[str]:
     """The streams that it names, if it does."""
+    return _streams[text] if len(text) <= MAX_KNOWN else _streams_of(text)
+
+
+def _streams_of(text: str) -> frozenset[str]:
     return frozenset((_decoder.decode(text).stream or "").split())
+
+
+_streams = Memo(_streams_of)
+"""Each write of an entity looks at all of its outcomes several times."""
 
 
 def together(text: str | None, stream: str) -> str:
@@ -81,3 +93,8 @@ def id_of(text: str) -> str:
 def outcome_bytes(text: str) -> int:
     """The bytes that it takes in the item."""
     return 1 + text_bytes(text)
+
+
+def bytes_of_all(texts: Collection[str]) -> int:
+    """The bytes that they take in the item."""
+    return len(texts) + text_bytes("".join(texts))

@@ -41,7 +41,7 @@ from tidemill_consumers.core.fitting import (
     fitting_marks,
     latest_that_fit,
 )
-from tidemill_consumers.core.outcomes import kept, outcome_bytes, reply_of, together
+from tidemill_consumers.core.outcomes import bytes_of_all, kept, outcome_bytes, reply_of, together
 from tidemill_consumers.core.several import (
     displaced,
     has_other_streams,
@@ -503,7 +503,7 @@ def _forget_old_shards(marks: dict[str, Mark], retention: float) -> dict[str, Ma
 def _latest(left: Sequence[tuple[str, str]], now: Mapping[str, str], max_bytes: int) -> dict[str, str]:
     """What is left of earlier outcomes, and those of the delivery at hand, less the first where there is no room."""
     latest = [*left, *now.items()]
-    room = max_bytes - sum([outcome_bytes(text) for _, text in latest])
+    room = max_bytes - bytes_of_all([text for _, text in latest])
     oldest = 0
     while room < 0:
         room += outcome_bytes(latest[oldest][1])

@@ -18,7 +18,7 @@ from tidemill.memo import Memo
 from tidemill_consumers.core.batch import Entity, Mark
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
-from tidemill_consumers.core.outcomes import of_stream, outcome_bytes, streams_of
+from tidemill_consumers.core.outcomes import bytes_of_all, of_stream, streams_of
 from tidemill_consumers.core.streams import stream_of_shard
 
 _stream_of = Memo(stream_of_shard).__getitem__
@@ -44,7 +44,7 @@ def room_beside_others(entity: Entity, shard: str) -> int:
     others = [text for text in entity.recent.values() if streams_of(text) != {stream}]
     emits = [one for one in entity.emits if stream_of_shard(one.shard) != stream]
     # The last request's may go beyond: its answer, and all that it emits.
-    return MAX_RECENT_BYTES - 2 * MAX_EMIT_BYTES - sum(map(outcome_bytes, others)) - sum(map(kept_bytes, emits))
+    return MAX_RECENT_BYTES - 2 * MAX_EMIT_BYTES - bytes_of_all(others) - sum(map(kept_bytes, emits))
 
 
 def displaced(recent: Mapping[str, str], shard: str, marks: Mapping[str, Mark], most: int) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from msgspec.json import encode as to_json
 
 from tidemill_consumers.core.batch import Entity
 from tidemill_consumers.core.emits import kept_bytes
-from tidemill_consumers.core.outcomes import outcome_bytes
+from tidemill_consumers.core.outcomes import bytes_of_all
 
 SAMPLES = 50
 """Entities that are read all the same, to learn whether another environment was at work: a conflict costs more than
@@ -65,7 +65,7 @@ class Remembered:
 def _bytes_of(entity: Entity) -> int:
     size = BYTES_OF_ANY + BYTES_OF_PLACE * (len(entity.marks) + len(entity.writers)) + len(to_json(entity.document))
     if entity.recent:
-        size += sum(map(outcome_bytes, entity.recent.values()))
+        size += bytes_of_all(entity.recent.values())
     if entity.emits:
         size += sum(map(kept_bytes, entity.emits))
     return size

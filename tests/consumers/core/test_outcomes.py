@@ -4,7 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.request import Reply
-from tidemill_consumers.core.outcomes import id_of, kept, of_stream, outcome_bytes, reply_of, streams_of, together
+from tidemill_consumers.core.outcomes import (
+    bytes_of_all,
+    id_of,
+    kept,
+    of_stream,
+    outcome_bytes,
+    reply_of,
+    streams_of,
+    together,
+)
 from values import storable_texts, storable_values
 
 replies = st.builds(
@@ -25,6 +34,7 @@ def test_an_outcome_comes_back_as_it_was(reply: Reply) -> None:
     assert repr(back) == repr(reply), "1.0 is not 1"
     assert id_of(outcome) == reply.id
     assert outcome_bytes(outcome) == 1 + len(outcome.encode())
+    assert bytes_of_all([outcome, "é", ""]) == outcome_bytes(outcome) + 3 + 1
 
 
 @given(storable_texts)
@@ -63,3 +73,10 @@ def test_an_outcome_names_each_stream_that_its_request_came_by() -> None:
     first = kept("i", None, together(None, "b"))
     assert streams_of(kept("i", None, together(first, "a"))) == {"a", "b"}
     assert streams_of(kept("i", None, together(first, "b"))) == {"b"}
+
+
+def test_streams_are_told_of_long_outcomes_as_of_short_ones() -> None:
+    for error in ("", "e" * 1000):
+        text = kept("1", Reply("1", "rejected", error=error), "own other")
+        assert streams_of(text) == {"own", "other"}
+        assert streams_of(kept("1", Reply("1", "rejected", error=error))) == set()
