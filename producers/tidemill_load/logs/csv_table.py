@@ -113,7 +113,10 @@ def _closed(block: bytes) -> tuple[bytes, bytes]:
 
 def _cells(line: bytes, delimiter: str) -> list[str]:
     text = line.decode("utf-8-sig", "replace")
-    return next(csv.reader([text], delimiter=delimiter), [])
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error:  # a carriage return within, or more than a cell may hold: no header
+        return []
 
 
 def _cut(text: bytes) -> str:

@@ -253,6 +253,14 @@ def test_of_json_and_csv_it_says_which_fields_can_be_named(tmp_path: Path, text:
         log(tmp_path, text)
 
 
+@pytest.mark.parametrize("fields", [None, Fields("when", "what")])
+@pytest.mark.parametrize("line", [b"a\rb,c", b"\xff\xfea\0,\0b\0\r\0", b"x" * 200_000, b'a,"' + b"x" * 200_000])
+def test_a_first_line_that_csv_cannot_hold_is_no_header(tmp_path: Path, line: bytes, fields: Fields | None) -> None:
+    (tmp_path / "a.log").write_bytes(line + b"\n1,2\n")
+    with pytest.raises(TraceError, match="holds no request"):
+        read_log([tmp_path / "a.log"], fields)
+
+
 @pytest.mark.parametrize("text", ["hello", "2024-01-01,1", "a,,b", "x" * 41 + ",b", '{"a": 1', "[1]", " "])
 def test_what_names_no_fields_is_only_unknown(text: str) -> None:
     assert why(text.encode(), None) == "no format fits"
