@@ -478,6 +478,7 @@ def test_what_could_not_be_stored_is_counted_and_its_position_has_not_moved() ->
     stopper.join(10)
 
     assert not stopper.is_alive()
+    assert not stream._thread.is_alive(), "it is waited for"
     assert stream.buffered == 2
     assert (stream.delivered.records, stream.positions) == (0, {})
 
@@ -600,6 +601,25 @@ def test_an_error_that_nobody_foresaw_ends_nothing_and_loses_nothing(where: str)
     stream.stop()
     assert odd == []
     assert (sorted(s3.lines()), stream.trouble) == (sorted(sent), None)
+
+
+def test_after_an_error_that_nobody_foresaw_nothing_is_buffered_and_a_second_passes() -> None:
+    class Waits(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return super().wait(0.01)
+
+    waits: list[float | None] = []
+    kinesis = FakeKinesis(shard_0=[b"a"])
+    stream = delivery(kinesis, FakeS3())
+    stream._stopping = Waits()
+    kinesis.failures = [LookupError("an answer that cannot be read")] * 10**6
+    stream.start()
+    wait_until(lambda: len(waits) >= 3)
+    assert set(waits) == {1.0}
+    assert (stream.buffered, stream.trouble) == (0, "an answer that cannot be read")
+    stream.stop(flush=False)
+    assert (stream.buffered, stream.delivered, stream.positions) == (0, Delivered(), {})
 
 
 def test_its_trouble_is_told_while_it_lasts() -> None:

@@ -150,6 +150,13 @@ def test_keys_of_longer_lengths_are_left_to_the_thorough_way(size: int) -> None:
         assert unpack(packed) == records
 
 
+def test_a_length_of_three_bytes_is_never_read_as_one_of_two() -> None:
+    """The key's last character then is the tag of another key, and the first record is that one's 26 characters."""
+    key = "a" * 16_383 + "\n"
+    records = [UserRecord(key, b"x" * 21), UserRecord(key, b"y")]
+    assert unpack(pack(records)) == records
+
+
 @pytest.mark.parametrize("size", [1, 126, 127, 128, 129, 16_255, 16_256, 16_383, 16_384, 300_000])
 def test_the_thorough_way_reads_data_of_every_length(size: int) -> None:
     data = b"x" * size

@@ -307,6 +307,10 @@ def test_many_together_read_as_one_by_one(many: list[Request]) -> None:
     assert decode_all([encode(one) for one in many]) in (many, None)
 
 
+def test_of_no_requests_there_are_none() -> None:
+    assert decode_all([]) == []
+
+
 def test_those_of_the_sdk_are_read_together() -> None:
     many = [Request(id=str(n), cmd="c", key="a\nb", data={"a": n, "b": ["x"] * (n % 2)}) for n in range(100)]
     assert decode_all([encode(one) for one in many]) == many
