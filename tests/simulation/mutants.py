@@ -143,8 +143,8 @@ MUTANTS = [
     Mutant(
         "one stream's outcomes displace another's",
         SEVERAL,
-        "    return any(stream_of_shard(one) != stream for one in marks)\n",
-        "    return False and stream\n",
+        "return not {_stream_of(shard)}.issuperset(map(_stream_of, entity.marks))",
+        "return False",
     ),
     Mutant(
         "what two streams cause to be emitted has one writer",
@@ -280,8 +280,8 @@ MUTANTS = [
     Mutant(
         "what is remembered sends to the quarantine, though no write proves it",
         SETTLE,
-        "return write.becomes is not None and not write.quarantine",
-        "return write.becomes is not None",
+        "return is_compared_or_of_no_effect and not write.quarantine",
+        "return is_compared_or_of_no_effect",
     ),
     Mutant(
         "what was recalled is not forgotten",
@@ -324,7 +324,7 @@ MUTANTS = [
     Mutant(
         "a redriven request's first outcome is told again",
         PLAN,
-        "if not is_usual or self._is_known(reply.id):",
+        "if not is_usual or request_id in self._outcomes or request_id in self._before.recent:",
         "if not is_usual:",
     ),
     Mutant(
