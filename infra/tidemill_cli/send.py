@@ -302,11 +302,15 @@ def _data(text: str) -> dict[str, Any]:
     try:
         value = decode_json(text.encode())
     except RefusedRequest as error:
-        raise SendError(f"{text!r} is not JSON: {error}; quote it for the shell: '{{\"stars\": 5}}'") from None
+        shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+        raise SendError(f"the data {shown!r}: {error}; quote it for the shell: '{{\"stars\": 5}}'") from None
     if not isinstance(value, dict):
         raise SendError(f'{text!r} is no JSON object such as {{"stars": 5}}')
     return value
 
+
+MOST_SHOWN = 80
+"""Characters of refused data that are told."""
 
 _decoder = msgspec.json.Decoder(Line)
 

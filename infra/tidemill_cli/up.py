@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
                     if args.json:
                         _write(args.json, platform, mappings, quarantined.count)
                     time.sleep(POLL_SECONDS)
+    except BrokenPipeError:
+        raise  # of those who read what we say
     except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, UnreadableFile, OSError) as error:
         print(f"tidemill up: {error}", file=sys.stderr)
         return 1

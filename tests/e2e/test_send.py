@@ -116,7 +116,7 @@ def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         ((), "give CMD KEY"),
         (("c",), "tidemill send c KEY"),
         (("c", "k", "--file", "x"), "give CMD KEY"),
-        (("c", "k", "{x}"), "is not JSON"),
+        (("c", "k", "{x}"), "not JSON"),
         (("c", "k", "[1]"), "no JSON object"),
         (("c", "k" * 257), "key"),
         (("--file", "/nonexistent/file"), "/nonexistent/file"),

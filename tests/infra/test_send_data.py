@@ -1,0 +1,21 @@
+"""`tidemill send`: data that is refused is told once, and no more of it than a line takes."""
+
+import pytest
+
+from tidemill_cli.send import MOST_SHOWN, SendError, _data
+
+REMEDY = "; quote it for the shell: '{\"stars\": 5}'"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x", "the data 'x': not JSON: Expecting value: line 1 column 1 (char 0)" + REMEDY),
+        ('{"a": NaN}', "the data '{\"a\": NaN}': NaN is not JSON" + REMEDY),
+        ("[" * 100 + "]" * 100, f"the data '{'[' * MOST_SHOWN}…': nested deeper than 32 levels" + REMEDY),
+    ],
+)
+def test_refused_data_is_told_in_a_line(text: str, problem: str) -> None:
+    with pytest.raises(SendError) as refused:
+        _data(text)
+    assert str(refused.value) == problem
