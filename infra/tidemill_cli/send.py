@@ -193,13 +193,17 @@ class _Command:
     # ---- a file
 
     def _send_file(self) -> int:
+        with _open(self._args.file) as lines:
+            return self._send_lines(lines)
+
+    def _send_lines(self, lines: IO[bytes]) -> int:
         bad = 0
         begun = shown = time.monotonic()
         producer = self._producer(client=self._args.client, when_full="raise")
         progress = _Progress(producer, self._args.timeout)
         patience = self._args.timeout
         try:
-            with _open(self._args.file) as lines, _status("") as tell:
+            with _status("") as tell:
                 for number, text in enumerate(lines, 1):
                     if not text.strip():
                         continue
@@ -352,7 +356,11 @@ def _open(path: str) -> Iterator[IO[bytes]]:
     if path == "-":
         yield sys.stdin.buffer
         return
-    with Path(path).open("rb") as file:
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - an error in reading is not one in opening
+    except OSError as error:
+        raise SendError(f"cannot read {path}: {error.strerror}") from None
+    with file:
         yield file
 
 
