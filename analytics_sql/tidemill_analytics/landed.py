@@ -73,15 +73,13 @@ def records(content: bytes) -> Iterator[tuple[bytes, Request | RefusedRequest]]:
     while at < len(content):
         end = _line_end(content, at)
         line = content[at:end]
-        try:
-            if line.strip():
-                yield line, decode(line)
-        except RefusedRequest as refusal:
+        if line.strip():
+            request = _request(line)
             ends: list[int] = []
-            if at >= looked:
+            if isinstance(request, RefusedRequest) and at >= looked:
                 ends, looked = _beyond(content, at, end)
             if not ends:
-                yield line, refusal
+                yield line, request
             for end in ends:
                 yield (record := content[at:end].strip(b" \t\r")), _request(record)
                 at = end

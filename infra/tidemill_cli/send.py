@@ -51,6 +51,9 @@ PROGRESS_SECONDS = 1.0
 ROOM_SECONDS = 0.1
 """Seconds after which a full producer is asked again."""
 
+MOST_SHOWN = 80
+"""Characters of refused data that are told."""
+
 WAIT = "Compare AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
 
 EXAMPLE = """\
@@ -303,18 +306,15 @@ def _close(producer: Producer, timeout: float) -> None:
 
 
 def _data(text: str) -> dict[str, Any]:
+    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
     try:
         value = decode_json(text.encode())
     except RefusedRequest as error:
-        shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
         raise SendError(f"the data {shown!r}: {error}; quote it for the shell: '{{\"stars\": 5}}'") from None
     if not isinstance(value, dict):
-        raise SendError(f'{text!r} is no JSON object such as {{"stars": 5}}')
+        raise SendError(f'{shown!r} is no JSON object such as {{"stars": 5}}')
     return value
 
-
-MOST_SHOWN = 80
-"""Characters of refused data that are told."""
 
 _decoder = msgspec.json.Decoder(Line)
 

@@ -136,7 +136,7 @@ def stream_name(stream: str) -> str:
     Raises:
         ValueError: there is none.
     """
-    name = stream.rpartition("/")[2]
+    name = stream.rpartition("/")[2] if stream.startswith("arn:") else stream
     if not name:
         raise ValueError(f"stream={stream!r}: use the stream's name or ARN")
     return name

@@ -1,7 +1,7 @@
 """The apply function's tables in another DynamoDB than the platform's. Run by `make test-ecosystem`.
 
 TIDEMILL_DYNAMODB names one that runs, such as DynamoDB Local; nothing here fetches it, for its terms are its vendor's.
-The same batches are applied with its tables and with the platform's; answers, quarantine and every item must be alike.
+Batches are applied twice, with its tables and with the platform's; answers, quarantine and every item must be alike.
 """
 
 from __future__ import annotations

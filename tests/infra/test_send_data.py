@@ -14,6 +14,7 @@ REMEDY = "; quote it for the shell: '{\"stars\": 5}'"
     [
         ("x", "the data 'x': not JSON: Expecting value: line 1 column 1 (char 0)" + REMEDY),
         ('{"a": NaN}', "the data '{\"a\": NaN}': NaN is not JSON" + REMEDY),
+        ("[" + "1," * 99 + "1]", f"'[{'1,' * 39}1…' is no JSON object such as {{\"stars\": 5}}"),
         ("[" * 100 + "]" * 100, f"the data '{'[' * MOST_SHOWN}…': nested deeper than 32 levels" + REMEDY),
     ],
 )

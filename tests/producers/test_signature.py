@@ -171,6 +171,10 @@ def test_the_streams_name_is_signed_not_its_arn(arn: str) -> None:
     assert Signer(KEY, stream=arn).sign(REQUEST) == SIGNER.sign(REQUEST)
 
 
+def test_a_name_that_is_no_arn_is_signed_as_it_is() -> None:
+    assert stream_name("other/requests") == "other/requests"
+
+
 @pytest.mark.parametrize("nothing", ["", "arn:aws:kinesis:eu-west-1:111122223333:stream/"])
 def test_a_signer_needs_a_stream(nothing: str) -> None:
     with pytest.raises(ValueError, match="name or ARN"):

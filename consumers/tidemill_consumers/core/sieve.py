@@ -41,7 +41,8 @@ class Sieve:
             return several[:half]
         if key not in self._condemned:
             self._condemned.add(key)
-            return [unproven(one, f"{REFUSED}: {reason}") for one in several]
+            (one,) = several
+            return [unproven(one, f"{REFUSED}: {reason}")]
         self.hopeless[key] = reason
         return ()
 

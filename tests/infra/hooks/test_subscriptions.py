@@ -49,7 +49,7 @@ def stream(*numbers: int, size: int = 1) -> dict[str, Any]:
 
 
 def closed(*numbers: int) -> dict[str, Any]:
-    """The same, split."""
+    """A stream whose shard was split."""
     made, following = stream(*numbers), count(900)
     resharding.split(made, SHARD, 1_000, lambda: sequence(next(following)))
     return made
