@@ -26,7 +26,7 @@ names = {str(file) for file in files("tidemill")}
 assert {
     "tidemill_local/template.yaml",
     "tidemill_analytics/archive/top-content.sql",
-    "tidemill_load/prices.toml",
+    "tidemill_load/cost_model/prices.toml",
     "tidemill_load/report/page.html",
     "tidemill/py.typed",
 } <= names

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from textwrap import dedent
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.tree import ROOT
+
 README = ROOT / "README.md"
 CONTRACT = ROOT / "docs/contract.md"
 PHONE = ROOT / "docs/phone.md"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+from tests.tree import ROOT
+
+PYPROJECT = ROOT / "pyproject.toml"
 HANGING = """
 import threading
 

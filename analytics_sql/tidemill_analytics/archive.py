@@ -20,7 +20,7 @@ import msgspec
 import pyarrow as pa
 from pyarrow import fs
 
-from tidemill.request import RefusedRequest, Request
+from tidemill.contract.request import RefusedRequest, Request
 from tidemill_analytics.exact import frame
 from tidemill_analytics.landed import Unpacked, records, unpack
 

@@ -23,7 +23,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidemill.request import GZIP_MAGIC, MAX_REQUEST_BYTES, RefusedRequest, Request, decode
+from tidemill.contract.request import GZIP_MAGIC, MAX_REQUEST_BYTES, RefusedRequest, Request, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

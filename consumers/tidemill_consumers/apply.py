@@ -20,7 +20,17 @@ import boto3
 from botocore.config import Config
 from msgspec.structs import replace
 
-from tidemill.transport import BATCHES, quicken
+from tidemill.aws.fast_json import BATCHES, quicken
+from tidemill_consumers.adapters.devices import Devices
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
+from tidemill_consumers.adapters.metrics import put_metric
+from tidemill_consumers.adapters.quarantine import Quarantine
+from tidemill_consumers.adapters.replies import Replies
+from tidemill_consumers.adapters.streams import Streams
+from tidemill_consumers.adapters.trust import Trust
+from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.events import Intake, KinesisEvent, intake
 from tidemill_consumers.core.batch import (
     UNLIMITED,
     Arrival,
@@ -38,21 +48,11 @@ from tidemill_consumers.core.plan import not_begun, plan
 from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.sieve import Sieve
 from tidemill_consumers.core.trust import Seals
-from tidemill_consumers.shell.apart import Run, in_a_child, plan_apart
-from tidemill_consumers.shell.at_work import AtWork
-from tidemill_consumers.shell.deliveries import Deliveries
-from tidemill_consumers.shell.devices import Devices
-from tidemill_consumers.shell.emits import Emits
-from tidemill_consumers.shell.entities import TOO_LARGE, Entities
-from tidemill_consumers.shell.intake import Intake, KinesisEvent, intake
-from tidemill_consumers.shell.metrics import put_metric
-from tidemill_consumers.shell.progress import Progress
-from tidemill_consumers.shell.quarantine import Quarantine
-from tidemill_consumers.shell.remembered import Remembered
-from tidemill_consumers.shell.replies import Replies
-from tidemill_consumers.shell.streams import Streams
-from tidemill_consumers.shell.time_limit import TimeLimit
-from tidemill_consumers.shell.trust import Trust
+from tidemill_consumers.isolation.apart import Run, in_a_child, plan_apart
+from tidemill_consumers.isolation.at_work import AtWork
+from tidemill_consumers.isolation.deliveries import Deliveries
+from tidemill_consumers.isolation.progress import Progress
+from tidemill_consumers.isolation.time_limit import TimeLimit
 
 ROUNDS = 5
 """Times that a conflicting entity is loaded and planned again before its key is given back."""

@@ -33,16 +33,16 @@ from uuid import UUID
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tidemill.request import Document, RefusedRequest, Reply, Request, decode
-from tidemill.writer import uuid7
+from tidemill.contract.request import Document, RefusedRequest, Reply, Request, decode
+from tidemill.sending.writer import uuid7
 from tidemill_consumers import apply
+from tidemill_consumers.adapters.entities import TOO_LARGE, Unloadable
+from tidemill_consumers.adapters.metrics import put_metric
 from tidemill_consumers.apply import ROUNDS, Application, application, half_of
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Position, Time, Write, fresh, with_request
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.sieve import Sieve
-from tidemill_consumers.shell.apart import plan_apart
-from tidemill_consumers.shell.entities import TOO_LARGE, Unloadable
-from tidemill_consumers.shell.metrics import put_metric
+from tidemill_consumers.isolation.apart import plan_apart
 
 SHARD = "direct"
 """Where these requests stand, in an entity's marks and in the quarantine."""

@@ -14,16 +14,16 @@ from time import time
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from tidemill.request import Document, Json, Reply, Request, Status, decode
-from tidemill.sendable import to_payload
+from tidemill.contract.request import Document, Json, Reply, Request, Status, decode
+from tidemill.contract.validation import to_payload
+from tidemill_consumers.adapters.telling import traceback_lines
 from tidemill_consumers.core.batch import Arrival, Entity, Position, Proof, Rules, State, Write
+from tidemill_consumers.core.calling.routing import problem_of
+from tidemill_consumers.core.item_limits import unstorable
 from tidemill_consumers.core.outcomes import reply_of
 from tidemill_consumers.core.plan import plan
-from tidemill_consumers.core.routing import problem_of
-from tidemill_consumers.core.storable import unstorable
 from tidemill_consumers.core.streams import shard_of
 from tidemill_consumers.core.trust import Seals, examine
-from tidemill_consumers.shell.telling import traceback_lines
 
 MOST_FOLLOW_UPS = 1000
 """Requests that one `send` may set off: rules that emit to each other without end are told so."""

@@ -1,6 +1,6 @@
 """The command `tidemill`: finds the subcommand and runs it.
 
-Room: command line. Each command is a file of its own with `add_arguments` and `run`.
+Room: command line. Each command is a module of `commands` with `add_arguments` and `run`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _of_aws(error: Exception) -> str | None:
     if known is None or not isinstance(error, known.ClientError | known.BotoCoreError):
         return None
     code = error.response["Error"].get("Code", "") if isinstance(error, known.ClientError) else type(error).__name__
-    remedies = import_module("tidemill.failures").REMEDIES
+    remedies = import_module("tidemill.errors").REMEDIES
     remedy = remedies.get(code) or remedies.get(f"{code}Exception")  # S3 and STS leave that word away
     return f"{error}; {remedy}" if remedy else f"{error}"
 
@@ -102,7 +102,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
         # Only the command that runs is imported: the others may need an extra that is not installed.
         if name in argv[:1]:
-            module = import_module(f"tidemill_cli.{name}")
+            module = import_module(f"tidemill_cli.commands.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser

@@ -67,6 +67,8 @@ def _is_device(path: Path) -> bool:
 
 
 def _naming(path: Path) -> AbstractContextManager[None]:
-    from tidemill_local.files import naming  # here: it takes a quarter of a second, which not all commands have to
+    from tidemill_event_source.files import (
+        naming,  # here: it takes a quarter of a second, which not all commands have to
+    )
 
     return naming(path)

@@ -17,9 +17,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill import Misconfigured
-from tidemill.failures import REMEDIES, SETTINGS
-from tidemill.loopback import NO_PROFILE, has_own_keys, is_loopback, past_proxies
-from tidemill.region import region_of, region_of_environment
+from tidemill.aws.loopback import NO_PROFILE, has_own_keys, is_loopback, past_proxies
+from tidemill.aws.region import region_of, region_of_environment
+from tidemill.errors import REMEDIES, SETTINGS
 
 STACK = "tidemill"
 LOCAL_ENDPOINT = "http://127.0.0.1:4566"

@@ -14,8 +14,8 @@ import numpy as np
 from tidemill_load.logs import lines_of
 
 if TYPE_CHECKING:
+    from tidemill_load.assessment.survey import Surveyed
     from tidemill_load.logs import Log
-    from tidemill_load.survey import Surveyed
 
 
 SILENCE = 0.2

@@ -1,5 +1,5 @@
 """The local platform: the template's resources on this machine, and what the emulator lacks."""
 
-from tidemill_local.event_source import EventSource, MappingConfig, destination, in_process, through_lambda
+from tidemill_event_source import EventSource, MappingConfig, destination, in_process, through_lambda
 
 __all__ = ["EventSource", "MappingConfig", "destination", "in_process", "through_lambda"]

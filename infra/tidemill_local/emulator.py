@@ -24,8 +24,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.utils import parse_timestamp
 
-from tidemill_local.hooks import durability
-from tidemill_local.hooks.shard_limits import SWITCH
+from tidemill_local.patches.durability import durability
+from tidemill_local.patches.kinesis.shard_limits import SWITCH
 from tidemill_local.sweeper import Sweeper
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tidemill_event_source import Counts, EventSource, destination, parse, through_lambda
+from tidemill_event_source.decisions.config import EVENT_COUNT
+from tidemill_event_source.files import write_whole
 from tidemill_local.emulator import Emulator
-from tidemill_local.event_source import Counts, EventSource, destination, parse, through_lambda
-from tidemill_local.event_source.config import EVENT_COUNT
-from tidemill_local.files import write_whole
-from tidemill_local.hooks.mapping_api import OPTIONS, RESULT, is_stream
+from tidemill_local.patches.lambda_runtime.mapping_api import OPTIONS, RESULT, is_stream
 
 LOOK_SECONDS = 1.0
 

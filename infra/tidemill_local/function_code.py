@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PACKAGES = ("tidemill", "tidemill_consumers")
 """What every function needs."""
 
-BUILT_IN = "tidemill_consumers.rules"
+BUILT_IN = "tidemill_consumers.media"
 """The rules of this project's own application, which need no trial."""
 
 TRIAL_SECONDS = 30
@@ -38,7 +38,7 @@ _TRIAL = """
 import importlib, os, sys, traceback
 folder, name = sys.argv[1:]
 sys.path.insert(0, folder)
-from tidemill_consumers.core.routing import problem_of
+from tidemill_consumers.core.calling.routing import problem_of
 try:
     module = importlib.import_module(name)
     why = problem_of(module.RULES) if hasattr(module, "RULES") else "it has no RULES, a mapping of commands to rules"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tidemill_local.files import write_whole
-from tidemill_local.hooks.state_files import unreadable
+from tidemill_event_source.files import write_whole
+from tidemill_local.patches.durability.state_files import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

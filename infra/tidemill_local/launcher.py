@@ -16,21 +16,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from tidemill_local.hooks import (
-    actions,
-    cbor,
-    cors,
-    durability,
-    mapping_api,
-    provisioning,
-    resharding,
-    signatures,
-    stream_calls,
-)
-from tidemill_local.hooks.function_runtime import FunctionRuntime
-from tidemill_local.hooks.shard_iterators import Reads
-from tidemill_local.hooks.shard_limits import SWITCH, limited, limited_reads
-from tidemill_local.hooks.subscriptions import Subscriptions
+from tidemill_local.patches import actions, cbor, cors, provisioning, signatures
+from tidemill_local.patches.durability import durability
+from tidemill_local.patches.kinesis import resharding, stream_calls
+from tidemill_local.patches.kinesis.shard_iterators import Reads
+from tidemill_local.patches.kinesis.shard_limits import SWITCH, limited, limited_reads
+from tidemill_local.patches.kinesis.subscriptions import Subscriptions
+from tidemill_local.patches.lambda_runtime import mapping_api
+from tidemill_local.patches.lambda_runtime.runtime import FunctionRuntime
 from tidemill_local.sweeper import Groups
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tidemill_local import delivery_config, function_code
-from tidemill_local.delivery_stream import DeliveryStream
+from tidemill_event_source import EventSource
+from tidemill_local import function_code
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import DEFAULT_PORT, Emulator
-from tidemill_local.event_source import EventSource
 from tidemill_local.event_sources import EventSources
+from tidemill_local.firehose import config
+from tidemill_local.firehose.delivery_stream import DeliveryStream
 from tidemill_local.template import template_path
 
 
@@ -115,12 +116,12 @@ class Platform:
                 case "AWS::KinesisFirehose::DeliveryStream":
                     named = {"DeliveryStreamName": resource.physical_id, **resource.properties}
                     kept = checkpoints / f"{resource.physical_id}.json"
-                    self._add_delivery_stream(delivery_config.parse(named), kept)
+                    self._add_delivery_stream(config.parse(named), kept)
                     self._declare_delivery_stream(named)
                 case other:
                     raise NotImplementedError(f"{other} has no local counterpart")
 
-    def _add_delivery_stream(self, config: delivery_config.DeliveryConfig, kept: Path) -> None:
+    def _add_delivery_stream(self, config: config.DeliveryConfig, kept: Path) -> None:
         stream = DeliveryStream(self.emulator.client("kinesis"), self.emulator.client("s3"), config, kept)
         stream.start()
         self.delivery_streams.append(stream)
@@ -129,4 +130,4 @@ class Platform:
         """Have the emulator know the delivery stream by name, for whoever describes it."""
         firehose = self.emulator.client("firehose")
         with suppress(firehose.exceptions.ResourceInUseException):  # of an earlier platform of this state
-            firehose.create_delivery_stream(**delivery_config.as_call(properties))
+            firehose.create_delivery_stream(**config.as_call(properties))

@@ -4,8 +4,10 @@ Room: SDK. What is named here is public; importing it imports no boto3.
 """
 
 from tidemill.aio import AsyncHandle, AsyncProducer
-from tidemill.buffer import Acknowledged
-from tidemill.failures import (
+from tidemill.contract.request import Receipts, RefusedRequest, Reply, Request
+from tidemill.contract.validation import UnsendableRequest
+from tidemill.delivery.observer import CallMade
+from tidemill.errors import (
     BufferFull,
     GivenUp,
     Misconfigured,
@@ -14,14 +16,13 @@ from tidemill.failures import (
     ProducerClosed,
     StillPending,
 )
-from tidemill.metrics import CallMade, LogMetrics, OpenTelemetryMetrics
-from tidemill.outbox import Stats
-from tidemill.own_queue import reply_queue
+from tidemill.metrics import LogMetrics, OpenTelemetryMetrics
 from tidemill.producer import Handle, Producer
-from tidemill.replies import Replies
-from tidemill.request import Receipts, RefusedRequest, Reply, Request
-from tidemill.sendable import UnsendableRequest
-from tidemill.spool import Spool, SpoolBroken, SpoolFull, SpoolInUse
+from tidemill.replies.queue import reply_queue
+from tidemill.replies.replies import Replies
+from tidemill.sending.records import Acknowledged
+from tidemill.sending.scheduler import Stats
+from tidemill.spool.spool import Spool, SpoolBroken, SpoolFull, SpoolInUse
 
 __all__ = [
     "Acknowledged",

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from tidemill.failures import ProducerClosed, StillPending
-from tidemill.loops import Loops, in_a_thread
-from tidemill.processes import Unique
+from tidemill.errors import ProducerClosed, StillPending
 from tidemill.producer import Producer
+from tidemill.runtime.loops import Loops, in_a_thread
+from tidemill.runtime.processes import Unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from types_boto3_kinesis import KinesisClient
 
-    from tidemill.buffer import Acknowledged
-    from tidemill.core import Settings
-    from tidemill.keeper import Keeper
-    from tidemill.listener import Hears
-    from tidemill.metrics import Observer
-    from tidemill.outbox import Stats
+    from tidemill.contract.request import Document, Reply, Request
+    from tidemill.delivery.core import Settings
+    from tidemill.delivery.keeper import Keeper
+    from tidemill.delivery.observer import Observer
     from tidemill.producer import Handle
-    from tidemill.request import Document, Reply, Request
+    from tidemill.replies.listener import Hears
+    from tidemill.sending.records import Acknowledged
+    from tidemill.sending.scheduler import Stats
 
 T = TypeVar("T")
 

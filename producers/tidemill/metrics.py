@@ -1,24 +1,22 @@
-"""What a producer's operator watches, and adapters that show it: a log, OpenTelemetry.
+"""Observers that show what a producer does: in a log, and by OpenTelemetry.
 
-Room: SDK. An observer is a function that is told of every PutRecords call.
+Room: SDK.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
-
-from tidemill.buffer import THROTTLED, Acknowledged, Refused
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
 
-    from tidemill.buffer import Call, Outcome
-    from tidemill.outbox import Stats
+    from tidemill.delivery.observer import CallMade
+    from tidemill.sending.scheduler import Stats
 
 LOG_SECONDS = 60.0
 
@@ -31,72 +29,7 @@ RECORDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 400.0, 499.0)
 REQUESTS = tuple(float(one * 10**power) for power in range(6) for one in (1, 2, 5))
 """Of its requests."""
 
-
-class CallMade(NamedTuple):
-    """A PutRecords call that came to an end.
-
-    Attributes:
-        records: it carried.
-        requests: in those.
-        bytes: of their data.
-        seconds: it took.
-        stored: records that were acknowledged.
-        throttled: records that were refused because the shard or the service said: too fast.
-        error: the code with which the whole call failed, if it did.
-        stats: what the producer has done so far, this call and its queue included.
-    """
-
-    records: int
-    requests: int
-    bytes: int
-    seconds: float
-    stored: int
-    throttled: int
-    error: str | None
-    stats: Stats
-
-
-Observer: TypeAlias = Callable[[CallMade], None]
-"""Is told of every call, in the sender's thread or event loop: it must not take long."""
-
 _log = logging.getLogger("tidemill")
-
-
-def call_made(call: Call, answer: Sequence[Outcome] | Refused, seconds: float, stats: Stats) -> CallMade:
-    """What an observer is told. To be asked before the answer is settled, for that empties the records.
-
-    Its `stats` are those from before, to be replaced by those after.
-    """
-    outcomes = [answer] * call.count if isinstance(answer, Refused) else answer
-    return CallMade(
-        records=call.count,
-        requests=sum(record.count for record in call.records),
-        bytes=sum(record.size for record in call.records),
-        seconds=seconds,
-        stored=sum(isinstance(outcome, Acknowledged) for outcome in outcomes),
-        throttled=sum(isinstance(outcome, Refused) and outcome.code in THROTTLED for outcome in outcomes),
-        error=answer.code if isinstance(answer, Refused) else None,
-        stats=stats,
-    )
-
-
-def tell(observer: Observer, made: CallMade) -> None:
-    """Tells the observer, whose faults are its own."""
-    try:
-        observer(made)
-    except Exception:
-        _log.exception("the producer's observer failed")
-
-
-def tell_of_change(observer: Observer, stats: Stats) -> None:
-    """Tells an observer that has a method `changed` what there is now: requests have ended without a call."""
-    changed = getattr(observer, "changed", None)
-    if changed is None:
-        return
-    try:
-        changed(stats)
-    except Exception:
-        _log.exception("the producer's observer failed")
 
 
 class LogMetrics:

@@ -15,16 +15,16 @@ from math import inf
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from tidemill import ending, processes
-from tidemill.core import Core, Ticket
-from tidemill.failures import BufferFull, GivenUp, ProducerClosed, StillPending, unanswered
-from tidemill.keeper import HEAD, WAKING_SIZE, Keeper
-from tidemill.listener import Listener
-from tidemill.log import log
-from tidemill.request import decode
-from tidemill.sendable import UnsendableRequest, to_payload
-from tidemill.trouble import text_of
-from tidemill.wire import Wire
+from tidemill.contract.request import decode
+from tidemill.contract.validation import UnsendableRequest, to_payload
+from tidemill.delivery.core import Core, Ticket
+from tidemill.delivery.keeper import HEAD, WAKING_SIZE, Keeper
+from tidemill.delivery.put_records import Wire
+from tidemill.errors import BufferFull, GivenUp, ProducerClosed, StillPending, unanswered
+from tidemill.replies.listener import Listener
+from tidemill.runtime import ending, processes
+from tidemill.runtime.log import log
+from tidemill.runtime.trouble import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from types_boto3_kinesis import KinesisClient
 
-    from tidemill.buffer import Acknowledged, Record
-    from tidemill.core import Settings
-    from tidemill.listener import Hears
-    from tidemill.metrics import Observer
-    from tidemill.outbox import Stats
-    from tidemill.request import Document, Reply, Request
+    from tidemill.contract.request import Document, Reply, Request
+    from tidemill.delivery.core import Settings
+    from tidemill.delivery.observer import Observer
+    from tidemill.replies.listener import Hears
+    from tidemill.sending.records import Acknowledged, Record
+    from tidemill.sending.scheduler import Stats
 
 ANSWER = 1.0
 """Seconds at least that an answer is waited for: the keeper's, and at the end that to a call on its way."""
@@ -148,7 +148,7 @@ class Producer(processes.Unique):
             `request`. The producer takes all of its messages.
         spool: a `Spool`: what `send` accepted is in its file first, and is sent by the next producer on it if this one
             is killed. Calls that fail for good, such as without credentials, are then made again too.
-        signer: signs each request, such as `tidemill.signature.Signer`.
+        signer: signs each request, such as `tidemill.contract.signature.Signer`.
         observer: is told of every call, such as `LogMetrics()`.
         ttl: seconds after which a request that is not acknowledged is given up, if `send` does not say.
         when_full: what `send` does when too much is pending: "wait", "raise" (BufferFull) or "drop_oldest".

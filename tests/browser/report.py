@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tidemill_load.report import render
-from tidemill_load.result import from_json
+from tidemill_load.results.result import from_json
 
 RESULT = Path(__file__).with_name("result.json")
 CHROMIUM = os.environ.get("CHROMIUM") or next(

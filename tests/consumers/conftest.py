@@ -1,14 +1,13 @@
-"""One emulator for all tests of this folder; each test has a table, a bucket and a topic of its own."""
+"""Each test has a table, a bucket and a topic of its own."""
 
 import json
 from collections.abc import Callable, Iterator
-from itertools import count
 from typing import Any, TypeAlias
 
 import pytest
 from botocore.stub import Stubber
 
-from tidemill.request import Receipts, decode_receipts
+from tidemill.contract.request import Receipts, decode_receipts
 from tidemill_local.emulator import Emulator, EmulatorSession
 
 Names: TypeAlias = Callable[[str], str]
@@ -16,24 +15,6 @@ Clients: TypeAlias = Callable[[str], Any]
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 Heard: TypeAlias = Callable[[], list[Receipts]]
 Listen: TypeAlias = Callable[..., Heard]
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    with Emulator(port=0) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def session(emulator: Emulator) -> EmulatorSession:
-    return emulator.session("test", "test")
-
-
-@pytest.fixture(scope="session")
-def names() -> Names:
-    """Names that no other test has."""
-    numbers = count()
-    return lambda prefix: f"{prefix}-{next(numbers)}"
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_load.result import Measurement, Result, from_json
-from tidemill_load.verdict import verdicts
+from tests.tree import NASA
+from tidemill_load.assessment.verdict import verdicts
+from tidemill_load.results.result import Measurement, Result, from_json
 
 pytestmark = pytest.mark.timeout(600)
-
-TRACE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "trace" / "nasa_19950801.tsv"
 
 
 def command(*arguments: str) -> list[str]:
@@ -74,15 +73,15 @@ def test_all_modes_in_one_run_with_nothing_lost_and_a_report(tmp_path: Path) -> 
     assert left == {"out.html", "out.json"}
 
 
-@pytest.mark.skipif(not TRACE.exists(), reason="the NASA trace is not beside this checkout")
+@pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")
 def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
-    trace = ["--trace", str(TRACE), "--speed", "20", "--seconds", "6s", "--slices", "1", "--window", "2"]
+    trace = ["--trace", str(NASA), "--speed", "20", "--seconds", "6s", "--slices", "1", "--window", "2"]
     done = bench(tmp_path, *trace, "--modes", "direct,aggregated", "--json", "out.json")
     assert done.returncode == 0, done.stdout + done.stderr
     found, by_mode = result(tmp_path)
     assert all(map(is_whole, by_mode.values()))
     assert found.workload.kind == "trace"
-    parameters = {"file": TRACE.name, "speed": 20.0, "requests": by_mode["direct"].requests, "unreadable": 0}
+    parameters = {"file": NASA.name, "speed": 20.0, "requests": by_mode["direct"].requests, "unreadable": 0}
     assert found.workload.parameters.items() >= parameters.items()
     assert sum(found.workload.arrivals[0].slots) == by_mode["direct"].requests
     assert all(one.span == 6 for one in by_mode.values()), "the whole time is paid for"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(600)
+from tests.tree import NASA
 
-TRACE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "trace" / "nasa_19950801.tsv"
+pytestmark = pytest.mark.timeout(600)
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,9 +66,9 @@ def test_lines_that_are_no_requests_are_told_and_counted(tmp_path: Path) -> None
     assert (result["requests"], result["accepted"], result["unreadable_lines"]) == (2, 2, 2)
 
 
-@pytest.mark.skipif(not TRACE.exists(), reason="the NASA trace is not beside this checkout")
+@pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")
 def test_a_real_trace_reconciles_within_its_budget(tmp_path: Path) -> None:
-    done = demo(tmp_path, "--trace", str(TRACE), "--speed", "max", "--json", "out.json")
+    done = demo(tmp_path, "--trace", str(NASA), "--speed", "max", "--json", "out.json")
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["reconciled"] is True

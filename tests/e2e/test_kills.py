@@ -16,7 +16,8 @@ from random import Random
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.tree import ROOT
+
 TIDEMILL = Path(sys.executable).with_name("tidemill")
 SEED = 1995
 SIDE_BY_SIDE = 6

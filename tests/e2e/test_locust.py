@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.tree import ROOT
 from tidemill_local.emulator import REGION, ROOT_KEY
 from tidemill_local.platform import Platform
 
@@ -23,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed"),
 ]
 
-LOCUSTFILE = Path(__file__).resolve().parents[2] / "producers" / "tidemill_load" / "locustfile.py"
+LOCUSTFILE = ROOT / "producers" / "tidemill_load" / "locust" / "locustfile.py"
 BATCH = 20
 
 

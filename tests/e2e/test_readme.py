@@ -18,7 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from pages import CONTRACT, README, blocks
+from tests.pages import CONTRACT, README, blocks
 from tidemill import Producer, reply_queue
 from tidemill_local.emulator import REGION, ROOT_KEY
 

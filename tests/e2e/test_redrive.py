@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tidemill import Producer, Replies, Reply
-from tidemill_cli import redrive
+from tidemill_cli.commands import redrive
+from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.core.outcomes import reply_of
-from tidemill_consumers.shell.attributes import from_item
-from tidemill_consumers.shell.redrive import DONE_PREFIX
+from tidemill_consumers.operations.redrive import DONE_PREFIX
 from tidemill_local.platform import Platform
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tidemill import BufferFull, Producer, Stats, StillPending
-from tidemill_cli import send
-from tidemill_consumers.shell.attributes import from_item
+from tidemill_cli.commands import send
+from tidemill_consumers.codec.items import from_item
 from tidemill_local.platform import Platform
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from tidemill import Producer, Request
-from tidemill.signature import Signer, new_key, registration
+from tidemill.contract.signature import Signer, new_key, registration
+from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.core.trust import Seals
-from tidemill_consumers.shell.attributes import from_item
-from tidemill_consumers.shell.redrive import Objects, Wait, Wanted, redrive
+from tidemill_consumers.operations.redrive import Objects, Wait, Wanted, redrive
 from tidemill_local.platform import Platform
 
 if TYPE_CHECKING:

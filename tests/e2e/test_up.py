@@ -16,7 +16,7 @@ import pytest
 
 from tidemill import Producer
 from tidemill_local.emulator import EmulatorSession
-from tidemill_local.hooks import state_files
+from tidemill_local.patches.durability import state_files
 
 pytestmark = pytest.mark.timeout(600)
 

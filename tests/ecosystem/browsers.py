@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from browser.report import CHROMIUM, QUIET
-from ecosystem.secured import Secured, secured
-from signing_in import PASSWORD
+from tests.browser.report import CHROMIUM, QUIET
+from tests.ecosystem.secured import Secured, secured
+from tests.signing_in import PASSWORD
 from tidemill import reply_queue
 from tidemill_local.platform import Platform
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from signing_in import sign_in
+from tests.signing_in import sign_in
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import Emulator
 from tidemill_local.template import template_path

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ecosystem.secured import secured
+from tests.ecosystem.secured import secured
 from tidemill import Replies, reply_queue
-from tidemill.kpl import MAGIC
+from tidemill.contract.aggregation import MAGIC
 from tidemill_local.emulator import Emulator
-from tidemill_local.hooks.resharding import HASH_KEYS
+from tidemill_local.patches.kinesis.resharding import HASH_KEYS
 from tidemill_local.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pages import PHONE, blocks_of
+from tests.pages import PHONE, blocks_of
 from tidemill_local.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from ecosystem.serving import free_port, serving
+from tests.ecosystem.serving import free_port, serving
 from tidemill_local import EventSource, MappingConfig, in_process
 
 pytestmark = pytest.mark.timeout(900)

@@ -16,19 +16,19 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from consumers.test_apply import aggregate, batch
-from described import Described
-from tidemill.request import Document, Request
+from tests.consumers.tidemill_consumers.test_apply import aggregate, batch
+from tests.described import Described
+from tidemill.contract.request import Document, Request
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.quarantine import Quarantine
+from tidemill_consumers.adapters.replies import Replies
+from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import Application, Response, apply
-from tidemill_consumers.rules import RULES
-from tidemill_consumers.shell.deliveries import Deliveries
-from tidemill_consumers.shell.emits import Emits
-from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.intake import KinesisEvent
-from tidemill_consumers.shell.quarantine import Quarantine
-from tidemill_consumers.shell.remembered import Remembered
-from tidemill_consumers.shell.replies import Replies
-from tidemill_consumers.shell.streams import Streams
+from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.events import KinesisEvent
+from tidemill_consumers.isolation.deliveries import Deliveries
+from tidemill_consumers.media import RULES
 from tidemill_local.emulator import Emulator
 
 pytestmark = pytest.mark.timeout(300)

@@ -22,7 +22,7 @@ from math import inf
 from typing import Any
 
 from tidemill import Producer, ProducerClosed, Spool, StillPending
-from tidemill.request import Request
+from tidemill.contract.request import Request
 
 KEYS = 8
 LONGEST = 0.004

@@ -21,9 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from faults.stream import Stream, served
+from tests.faults.stream import Stream, served
 
 HERE = Path(__file__).resolve().parent
 WAYS = ("plain", "full", "signed", "spooled")

@@ -27,11 +27,11 @@ from typing import Any
 
 import msgspec
 
-from tidemill import kpl
-from tidemill.request import Receipts, Request, decode
-from tidemill_consumers.shell.attributes import from_item
+from tidemill.contract import aggregation
+from tidemill.contract.request import Receipts, Request, decode
+from tidemill_consumers.codec.items import from_item
+from tidemill_event_source.shard_reader import ShardReader
 from tidemill_local.emulator import EmulatorSession
-from tidemill_local.shard_reader import ShardReader
 
 RULES = """
 import zlib
@@ -199,7 +199,7 @@ def log_of(platform: Platform) -> list[Request]:
             except kinesis.exceptions.ProvisionedThroughputExceededException:
                 continue
             for record in page.records:
-                found += [decode(one.data) for one in kpl.unpack(record.data)]
+                found += [decode(one.data) for one in aggregation.unpack(record.data)]
             if not page.behind_ms:
                 break
     return found

@@ -30,13 +30,13 @@ from typing import Any, NoReturn
 
 import boto3
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from faults.kills import SETTLE_SECONDS, Platform, expected, log_of
+from tests.faults.kills import SETTLE_SECONDS, Platform, expected, log_of
 from tidemill import Producer
-from tidemill.request import Request
-from tidemill.spool import Spool
-from tidemill_consumers.shell.attributes import from_item
+from tidemill.contract.request import Request
+from tidemill.spool.spool import Spool
+from tidemill_consumers.codec.items import from_item
 
 KEYS = 12
 OFFLINE = 0.25

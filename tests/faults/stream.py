@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tidemill.kpl import is_aggregate, unpack
-from tidemill.request import Request, decode
+from tidemill.contract.aggregation import is_aggregate, unpack
+from tidemill.contract.request import Request, decode
 
 FAILS = 0.1
 """Share of calls that are stored and answered as if they were not."""

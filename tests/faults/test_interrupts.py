@@ -2,8 +2,8 @@
 
 import pytest
 
-from faults.interrupts import fork, interrupt
-from faults.stream import served
+from tests.faults.interrupts import fork, interrupt
+from tests.faults.stream import served
 
 pytestmark = pytest.mark.timeout(600)
 

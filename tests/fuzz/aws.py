@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import msgspec
 from botocore.exceptions import ClientError
 
-from statements import inserted, updated
-from tidemill.request import Receipts
+from tests.statements import inserted, updated
+from tidemill.contract.request import Receipts
 
 Item: TypeAlias = dict[str, Any]
 

@@ -28,24 +28,24 @@ from traceback import format_exc
 from typing import Any
 from zlib import crc32
 
-from described import Described
-from fuzz.aws import Bucket, Item, Kinesis, Meter, Tables, Topic
-from fuzz.hostile import OVERFULL, REGISTERED, Hostile, Record, Sent
-from fuzz.rules import RULES
-from tidemill.request import MAX_KEY_CHARACTERS
+from tests.described import Described
+from tests.fuzz.aws import Bucket, Item, Kinesis, Meter, Tables, Topic
+from tests.fuzz.hostile import OVERFULL, REGISTERED, Hostile, Record, Sent
+from tests.fuzz.rules import RULES
+from tidemill.contract.request import MAX_KEY_CHARACTERS
+from tidemill_consumers.adapters.devices import Devices
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.quarantine import Quarantine, read
+from tidemill_consumers.adapters.replies import Replies
+from tidemill_consumers.adapters.streams import Streams
+from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.events import KinesisEvent
+from tidemill_consumers.codec.items import from_attribute
 from tidemill_consumers.core.batch import Time
 from tidemill_consumers.core.trust import Seals
-from tidemill_consumers.shell.attributes import from_attribute
-from tidemill_consumers.shell.devices import Devices
-from tidemill_consumers.shell.emits import Emits
-from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.intake import KinesisEvent
-from tidemill_consumers.shell.quarantine import Quarantine, read
-from tidemill_consumers.shell.remembered import Remembered
-from tidemill_consumers.shell.replies import Replies
-from tidemill_consumers.shell.streams import Streams
-from tidemill_consumers.shell.trust import Trust
 
 RECORDS = 100_000
 OF_EPISODE = 250

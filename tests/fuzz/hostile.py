@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fuzz.kpl import sealed
-from fuzz.rules import NO_OUTCOMES, RAISING, SPOILING
-from tidemill.kpl import MAGIC, UserRecord, pack
-from tidemill.request import Request, Was, encode
-from tidemill.signature import Signer
+from tests.fuzz.kpl import sealed
+from tests.fuzz.rules import NO_OUTCOMES, RAISING, SPOILING
+from tidemill.contract.aggregation import MAGIC, UserRecord, pack
+from tidemill.contract.request import Request, Was, encode
+from tidemill.contract.signature import Signer
 
 Fate: TypeAlias = Literal["applied", "rejected", "quarantined", "repeat", "either"]
 """Of a repeat nothing more comes; "either" is applied or quarantined."""

@@ -14,7 +14,7 @@ from random import Random
 from aws_kinesis_agg.aggregator import messages_pb2
 from google.protobuf.message import DecodeError
 
-from tidemill.kpl import EMPTY_BYTES, MAGIC, CorruptAggregate, UserRecord, unpack
+from tidemill.contract.aggregation import EMPTY_BYTES, MAGIC, CorruptAggregate, UserRecord, unpack
 
 MUTANTS = 1_000_000
 PROGRESS = 100_000

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
-from tidemill.request import Document, Json, Request
+from tidemill.contract.request import Document, Json, Request
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
 
 LONG = "\N{WATER WAVE}" * 300_000

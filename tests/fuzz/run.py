@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fuzz import batches, kpl
+from tests.fuzz import batches, kpl
 
 MUTANTS = 1_000_000
 RECORDS = 100_000

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from fuzz import batches, hostile
-from fuzz.batches import Episode, Tally, Wrong, episodes, run_one
-from fuzz.hostile import LARGE, Hostile, Record
-from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.quarantine import Quarantine
-from tidemill_consumers.shell.replies import Replies
+from tests.fuzz import batches, hostile
+from tests.fuzz.batches import Episode, Tally, Wrong, episodes, run_one
+from tests.fuzz.hostile import LARGE, Hostile, Record
+from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.quarantine import Quarantine
+from tidemill_consumers.adapters.replies import Replies
 
 SMALL = 64 * 1024
 """Bytes of the records that stand for those of 1 MiB here."""

@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from fuzz.kpl import Wrong, check, is_read, mutants, sealed, sound
-from tidemill import kpl
-from tidemill.kpl import CorruptAggregate
+from tests.fuzz.kpl import Wrong, check, is_read, mutants, sealed, sound
+from tidemill.contract import aggregation
+from tidemill.contract.aggregation import CorruptAggregate
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -28,24 +28,25 @@ def test_a_seed_is_the_same_run_each_time() -> None:
     [
         pytest.param(lambda data: _last_missing(data), id="a record is missing"),
         pytest.param(
-            lambda data: list(map(kpl.UserRecord, *kpl._read_any(data[4:-16]))), id="the MD5 is not looked at"
+            lambda data: list(map(aggregation.UserRecord, *aggregation._read_any(data[4:-16]))),
+            id="the MD5 is not looked at",
         ),
     ],
 )
 def test_it_would_notice(sloppy: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fuzz.kpl.unpack", sloppy)
+    monkeypatch.setattr("tests.fuzz.kpl.unpack", sloppy)
     with pytest.raises(Wrong):
         check(5_000, seed=1)
 
 
 def test_a_crash_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fuzz.kpl.unpack", lambda data: data[10**6])
+    monkeypatch.setattr("tests.fuzz.kpl.unpack", lambda data: data[10**6])
     with pytest.raises(Wrong, match="IndexError"):
         is_read(sealed(b"\x0a\x01a"))
 
 
-def _last_missing(data: bytes) -> list[kpl.UserRecord]:
-    records = kpl.unpack(data)
+def _last_missing(data: bytes) -> list[aggregation.UserRecord]:
+    records = aggregation.unpack(data)
     if len(records) == 1:
         raise CorruptAggregate
     return records[:-1]

@@ -1,14 +1,12 @@
-"""One emulator and one stack for all tests of this folder, and a function that tells what it sees.
+"""One stack for all tests of this folder, and a function that tells what it sees.
 
 The stack is the project's own template; only its function's code is replaced.
 """
 
 import io
 import json
-import subprocess
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -52,13 +50,6 @@ def probe_code() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    """An emulator that all tests share: leave nothing in it that others could trip over."""
-    with Emulator(port=0) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
 def deployment(emulator: Emulator, probe_code: bytes) -> Deployment:
     """The project's stack with the probe as its function."""
     return deploy(emulator, template_path(), {"ShardCount": "1"}, code=probe_code, stack="probe")
@@ -75,29 +66,3 @@ def invoke(emulator: Emulator, deployment: Deployment) -> Invoke:
         return json.load(answer["Payload"])
 
     return call
-
-
-@pytest.fixture
-def becomes() -> Callable[[Callable[[], bool]], bool]:
-    """Whether something comes true in ten seconds, for what no event tells of."""
-
-    def wait(condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 10
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        return True
-
-    return wait
-
-
-@pytest.fixture
-def runs() -> Callable[[int], bool]:
-    """Whether a process runs; one that has ended and is not yet waited for does not."""
-
-    def look(pid: int) -> bool:
-        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return state.stdout.strip()[:1] not in ("", "Z")
-
-    return look

@@ -7,68 +7,66 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_SDK = "tests/producers/"
-_CORE = "tests/consumers/core/"
-_SOURCE = "tests/infra/event_source/"
-_MORE = {"trust.py": (_CORE + "test_was.py",)}
-_PLANNING = tuple(_CORE + name for name in ("test_order.py", "test_room.py", "test_plan.py"))
+_CORE = "consumers/tidemill_consumers/core"
+_SOURCE = "consumers/tidemill_event_source"
+_PLANNING = tuple(f"tests/{_CORE}/{name}" for name in ("test_order.py", "test_room.py", "test_plan.py"))
 
-_OTHERS: dict[str, tuple[str, ...]] = {
-    "producers/tidemill/answers.py": (_SDK + "test_answers.py", _SDK + "test_wire.py"),
-    "producers/tidemill/buffer.py": (_SDK + "test_buffer.py", _SDK + "test_outbox.py"),
-    "producers/tidemill/endpoint.py": (_SDK + "test_endpoint.py", _SDK + "test_outbox.py"),
-    "producers/tidemill/failures.py": (_SDK + "test_failures.py",),
-    "producers/tidemill/frames.py": (_SDK + "test_frames.py",),
-    "producers/tidemill/kpl.py": (_SDK + "test_kpl.py", "tests/fuzz/test_fuzz.py"),
-    "producers/tidemill/lane.py": (_SDK + "test_lane.py",),
-    "producers/tidemill/outbox.py": (_SDK + "test_outbox.py",),
-    "producers/tidemill/request.py": (_SDK + "test_request.py",),
-    "producers/tidemill/sendable.py": (_SDK + "test_sendable.py",),
-    "producers/tidemill/signature.py": (_SDK + "test_signature.py",),
-    "producers/tidemill/trouble.py": (_SDK + "test_trouble.py",),
-    "producers/tidemill/wire.py": tuple(
-        _SDK + name for name in ("test_refusal.py", "test_look.py", "test_wire.py", "test_producer.py")
-    ),
-    "producers/tidemill/writer.py": (_SDK + "test_writer.py", _SDK + "test_sendable.py"),
-    "producers/tidemill_load/batching.py": (_SDK + "test_batching.py", _SDK + "test_model.py"),
-    "infra/tidemill_local/delivery_stream.py": ("tests/infra/test_delivery_stream.py",),
-    "infra/tidemill_local/event_source/batches.py": tuple(
-        _SOURCE + name
-        for name in ("test_meaning.py", "test_filling.py", "test_waking.py", "test_sequencer.py", "test_records.py")
-    ),
-    "infra/tidemill_local/event_source/config.py": (_SOURCE + "test_config.py",),
-    "infra/tidemill_local/event_source/failures.py": (
-        _SOURCE + "test_meaning.py",
-        _SOURCE + "test_filling.py",
-        _SOURCE + "test_sequencer.py",
-        _SOURCE + "test_validated_cases.py",
-    ),
-    "infra/tidemill_local/event_source/pattern.py": (_SOURCE + "test_pattern.py",),
-    "infra/tidemill_local/event_source/records.py": (_SOURCE + "test_records.py", _SOURCE + "test_validated_cases.py"),
-    "infra/tidemill_local/event_source/sequencer.py": (
-        _SOURCE + "test_filling.py",
-        _SOURCE + "test_waking.py",
-        _SOURCE + "test_shard.py",
-        _SOURCE + "test_sequencer.py",
-        _SOURCE + "test_validated_cases.py",
-    ),
-    "infra/tidemill_local/event_source/shard.py": (
-        _SOURCE + "test_shard.py",
-        _SOURCE + "test_sequencer.py",
-        _SOURCE + "test_validated_cases.py",
-    ),
+_MODULES: dict[str, tuple[str, ...]] = {
+    "producers/tidemill": ("errors",),
+    "producers/tidemill/contract": ("aggregation", "lanes", "request", "signature", "validation"),
+    "producers/tidemill/delivery": ("put_records",),
+    "producers/tidemill/runtime": ("trouble",),
+    "producers/tidemill/sending": ("answers", "endpoint", "records", "scheduler", "writer"),
+    "producers/tidemill/spool": ("frames",),
+    "producers/tidemill_load/cost_model": ("batching",),
+    "infra/tidemill_local/firehose": ("delivery_stream",),
+    f"{_SOURCE}/decisions": ("batches", "config", "failures", "pattern", "records", "sequencer", "shard"),
 }
+"""By folder; each has the test of its name, if there is one. The whole core is judged besides."""
+
+_BESIDE: dict[str, tuple[str, ...]] = {
+    "aggregation": ("tests/fuzz/test_fuzz.py",),
+    "answers": ("tests/producers/tidemill/delivery/test_put_records.py",),
+    "batching": ("tests/producers/tidemill_load/cost_model/test_model.py",),
+    "batches": tuple(
+        f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("meaning", "filling", "waking", "sequencer", "records")
+    ),
+    "endpoint": ("tests/producers/tidemill/sending/test_scheduler.py",),
+    "failures": (
+        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("meaning", "filling", "sequencer")),
+        f"tests/{_SOURCE}/test_validated_cases.py",
+    ),
+    "put_records": (
+        *(f"tests/producers/tidemill/delivery/test_{name}.py" for name in ("refusal", "look")),
+        "tests/producers/tidemill/test_producer.py",
+    ),
+    "sequencer": (
+        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("filling", "waking", "shard")),
+        f"tests/{_SOURCE}/test_validated_cases.py",
+    ),
+    "records": (f"tests/{_SOURCE}/test_validated_cases.py", "tests/producers/tidemill/sending/test_scheduler.py"),
+    "shard": (f"tests/{_SOURCE}/decisions/test_sequencer.py", f"tests/{_SOURCE}/test_validated_cases.py"),
+    "trust": (f"tests/{_CORE}/test_original_signature.py",),
+    "writer": ("tests/producers/tidemill/contract/test_validation.py",),
+}
+"""What else notices a change of a module, by its name."""
 
 
-def _of_the_core() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each module of the core with the tests of its name, if there are any, and with those of the plan."""
-    for path in sorted((ROOT / "consumers/tidemill_consumers/core").glob("[!_]*.py")):
-        own = _CORE + f"test_{path.name}"
-        mine = tuple(one for one in (own, *_MORE.get(path.name, ())) if (ROOT / one).exists())
-        yield str(path.relative_to(ROOT)), tuple(dict.fromkeys((*mine, *_PLANNING)))
+def _tests(path: Path) -> tuple[str, ...]:
+    own = Path("tests") / path.relative_to(ROOT).with_name(f"test_{path.name}")
+    return (*((str(own),) if (ROOT / own).exists() else ()), *_BESIDE.get(path.stem, ()))
 
 
-TESTS = {**dict(_of_the_core()), **_OTHERS}
+def _modules() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each module that decides with its tests; those of the core are noticed by the plan's too."""
+    for path in sorted((ROOT / _CORE).rglob("[!_]*.py")):
+        yield str(path.relative_to(ROOT)), tuple(dict.fromkeys((*_tests(path), *_PLANNING)))
+    for folder, names in _MODULES.items():
+        for name in names:
+            yield f"{folder}/{name}.py", _tests(ROOT / folder / f"{name}.py")
+
+
+TESTS = dict(_modules())
 
 
 def module_name(path: str) -> str:

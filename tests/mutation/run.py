@@ -21,13 +21,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mutation.changes import Edit, compiles, edits  # after the path is set
-from mutation.equivalent import Equivalents, entry
-from mutation.modules import ROOT, TESTS, module_name
-from mutation.noticing import chosen
-from mutation.trial import Ran, Run, each
+from tests.mutation.changes import Edit, compiles, edits  # after the path is set
+from tests.mutation.equivalent import Equivalents, entry
+from tests.mutation.modules import ROOT, TESTS, module_name
+from tests.mutation.noticing import chosen
+from tests.mutation.trial import Ran, Run, each
 
 ENOUGH = 0.95
 PATIENCE = 6.0

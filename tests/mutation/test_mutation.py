@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mutation.changes import compiles, edits
-from mutation.equivalent import Equivalents, entry, key
-from mutation.modules import ROOT, TESTS
+from tests.mutation.changes import compiles, edits
+from tests.mutation.equivalent import Equivalents, entry, key
+from tests.mutation.modules import ROOT, TESTS
 
 TEXT = b'''\
 """What it is about."""
@@ -117,7 +117,7 @@ TRIAL = """
 import subprocess
 import sys
 from pathlib import Path
-from mutation.trial import Run, each
+from tests.mutation.trial import Run, each
 
 folder = Path(sys.argv[1])
 run = lambda text, **more: Run("tried", folder / "tried.py", text, (str(folder / "test_tried.py"),), 2.0, 60.0, **more)
@@ -140,6 +140,6 @@ def test_tests_notice_a_wrong_answer_and_an_endless_loop(tmp_path: Path) -> None
 
 def _run(folder: Path) -> str:
     command = [sys.executable, "-c", TRIAL, str(folder)]
-    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(command, cwd=folder, env=paths, capture_output=True, text=True, timeout=100, check=False)
     return done.stdout or done.stderr

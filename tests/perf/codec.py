@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from aws_kinesis_agg import aggregator, deaggregator
 
-from perf.measure import Result, faster
-from perf.workload import aggregated_event, payloads
-from tidemill import kpl
-from tidemill.buffer import MAX_RECORD_BYTES, RECORD_BYTES
-from tidemill.kpl import Aggregate, UserRecord
-from tidemill.lane import hash_key
+from tests.perf.measure import Result, faster
+from tests.perf.workload import aggregated_event, payloads
+from tidemill.contract import aggregation
+from tidemill.contract.aggregation import Aggregate, UserRecord
+from tidemill.contract.lanes import hash_key
+from tidemill.sending.records import MAX_RECORD_BYTES, RECORD_BYTES
 
 REQUESTS = 20_000
 SIZES = (RECORD_BYTES, MAX_RECORD_BYTES)
@@ -61,7 +61,7 @@ def unpack(pairs: int) -> list[Result]:
         return [(one["partitionKey"], base64.b64decode(one["data"])) for one in found]
 
     def ours() -> list[UserRecord]:
-        return [one for text in texts for one in kpl.unpack(msgspec.convert(text, bytes))]
+        return [one for text in texts for one in aggregation.unpack(msgspec.convert(text, bytes))]
 
     assert theirs() == [(one.key, one.data) for one in ours()]
     return [faster("unpack", theirs, ours, 3.0, "aws-kinesis-agg's requests/s", pairs)]

@@ -24,15 +24,15 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from perf import wire
-from perf.decoding import Model
-from perf.measure import AT_MOST, Result, faster, result
-from perf.workload import ARRIVED, CREATED, KEYS, STREAM, aggregated_event, key_of, payloads, plain_event
+from tests.perf import wire
+from tests.perf.decoding import Model
+from tests.perf.measure import AT_MOST, Result, faster, result
+from tests.perf.workload import ARRIVED, CREATED, KEYS, STREAM, aggregated_event, key_of, payloads, plain_event
 from tidemill_consumers.apply import Response, application, handler
+from tidemill_consumers.codec.events import KinesisEvent
+from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
 from tidemill_consumers.core.streams import shard_of
-from tidemill_consumers.shell.attributes import to_item
-from tidemill_consumers.shell.intake import KinesisEvent
 
 TABLE = "perf"
 A_BATCH, B_BATCH = 500, 200
@@ -181,7 +181,7 @@ def _prepare() -> None:
     wire.cut(dynamodb=answer, kinesis=describe)
     wire.look("dynamodb.BatchExecuteStatement", _count)
     os.environ.update(
-        TIDEMILL_RULES="tidemill_consumers.rules",
+        TIDEMILL_RULES="tidemill_consumers.media",
         TIDEMILL_RETENTION_HOURS="24",
         TIDEMILL_REMEMBERED_MIB="16",
         TIDEMILL_RULE_SECONDS="5",

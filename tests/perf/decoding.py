@@ -9,9 +9,9 @@ from typing import Any, Literal
 from aws_kinesis_agg import deaggregator
 from pydantic import BaseModel, Field
 
-from perf.measure import Result, faster
-from perf.workload import STREAM, aggregated_event, payloads, plain_event
-from tidemill_consumers.shell.intake import intake
+from tests.perf.measure import Result, faster
+from tests.perf.workload import STREAM, aggregated_event, payloads, plain_event
+from tidemill_consumers.codec.events import intake
 
 PLAIN, AGGREGATED = 10_000, 21_000
 """As many as a batch may have, or 6 MB."""

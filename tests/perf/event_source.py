@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any, NamedTuple
 
-from perf.measure import AT_LEAST, AT_MOST, Result, result
+from tests.perf.measure import AT_LEAST, AT_MOST, Result, result
+from tidemill_event_source import EventSource, MappingConfig, Outcome
 from tidemill_local.emulator import Emulator
-from tidemill_local.event_source import EventSource, MappingConfig, Outcome
-from tidemill_local.hooks.shard_limits import SWITCH
+from tidemill_local.patches.kinesis.shard_limits import SWITCH
 
 RECORDS = 100_000
 SHARDS = 4

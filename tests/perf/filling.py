@@ -7,14 +7,14 @@ import json
 from dataclasses import dataclass
 from hashlib import md5
 
-from perf import wire
-from perf.measure import AT_LEAST, AT_MOST, Result, result
-from perf.producing import answer
-from perf.workload import payloads
+from tests.perf import wire
+from tests.perf.measure import AT_LEAST, AT_MOST, Result, result
+from tests.perf.producing import answer
+from tests.perf.workload import payloads
 from tidemill import Producer
-from tidemill.buffer import MAX_RECORD_BYTES
-from tidemill.kpl import unpack
-from tidemill.request import decode
+from tidemill.contract.aggregation import unpack
+from tidemill.contract.request import decode
+from tidemill.sending.records import MAX_RECORD_BYTES
 
 REQUESTS = 100_000
 LANES = 8

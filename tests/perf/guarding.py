@@ -15,14 +15,14 @@ import gc
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from perf.consuming import BATCH, PLAIN, Context, forget, ours
-from perf.measure import AT_MOST, TURNS, Result, cpu_seconds, one_core, result
-from perf.workload import KEYS, STREAM, key_of
+from tests.perf.consuming import BATCH, PLAIN, Context, forget, ours
+from tests.perf.measure import AT_MOST, TURNS, Result, cpu_seconds, one_core, result
+from tests.perf.workload import KEYS, STREAM, key_of
 from tidemill_consumers.apply import Application, application, apply, half_of
-from tidemill_consumers.core.asking import Outcome, Taken, Watch, ask
+from tidemill_consumers.codec.events import KinesisEvent, intake
 from tidemill_consumers.core.batch import Accepted, Arrival, Rejected, Rule, State
-from tidemill_consumers.core.storable import differs_in_numbers, unstorable
-from tidemill_consumers.shell.intake import KinesisEvent, intake
+from tidemill_consumers.core.calling.asking import Outcome, Taken, Watch, ask
+from tidemill_consumers.core.item_limits import differs_in_numbers, unstorable
 
 CHUNK = 250
 """Calls that are measured together: too few for anything else on the machine to come between often."""

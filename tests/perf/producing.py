@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import boto3
 
-from perf import wire
-from perf.measure import Result, faster
-from perf.workload import COMMAND, keys
+from tests.perf import wire
+from tests.perf.measure import Result, faster
+from tests.perf.workload import COMMAND, keys
 from tidemill import Producer
 
 SINGLE, MANY = 2_000, 20_000

@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from perf.codec import pack, unpack
-from perf.consuming import consumer, consumer_aggregated, consumer_write_calls
-from perf.decoding import decode_aggregated, decode_plain
-from perf.event_source import event_source
-from perf.filling import fill
-from perf.guarding import guards
-from perf.measure import Result
-from perf.producing import producer_vs_put_record, producer_vs_put_records
+from tests.perf.codec import pack, unpack
+from tests.perf.consuming import consumer, consumer_aggregated, consumer_write_calls
+from tests.perf.decoding import decode_aggregated, decode_plain
+from tests.perf.event_source import event_source
+from tests.perf.filling import fill
+from tests.perf.guarding import guards
+from tests.perf.measure import Result
+from tests.perf.producing import producer_vs_put_record, producer_vs_put_records
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from tidemill.buffer import RECORD_BYTES
-from tidemill.kpl import Aggregate
-from tidemill.lane import hash_key, lane_of
-from tidemill.request import Request, encode
-from tidemill.writer import uuid7
+from tidemill.contract.aggregation import Aggregate
+from tidemill.contract.lanes import hash_key, lane_of
+from tidemill.contract.request import Request, encode
+from tidemill.sending.records import RECORD_BYTES
+from tidemill.sending.writer import uuid7
+from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.core.streams import Stream, life_of
-from tidemill_consumers.shell.intake import KinesisEvent
 
 KEYS = 10_000
 SEED = 20_251_124

@@ -25,25 +25,25 @@ REQUESTS = 400_000
 """Two hundred seeds: a bug that two hundred seeds do not show is not caught."""
 
 PLAN = "tidemill_consumers.core.plan"
-ASKING = "tidemill_consumers.core.asking"
-DELIVERIES = "tidemill_consumers.core.deliveries"
-ELIMINATING = "tidemill_consumers.core.eliminating"
-ENTITIES = "tidemill_consumers.shell.entities"
-REMEMBERED = "tidemill_consumers.shell.remembered"
-EMITS = "tidemill_consumers.shell.emits"
+ASKING = "tidemill_consumers.core.calling.asking"
+DELIVERIES = "tidemill_consumers.core.calling.deliveries"
+ELIMINATING = "tidemill_consumers.core.calling.eliminating"
+ENTITIES = "tidemill_consumers.adapters.entities"
+REMEMBERED = "tidemill_consumers.codec.entity_cache"
+EMITS = "tidemill_consumers.adapters.emits"
 APPLY = "tidemill_consumers.apply"
 SETTLE = "tidemill_consumers.core.settle"
-QUARANTINE = "tidemill_consumers.shell.quarantine"
-PROGRESS = "tidemill_consumers.shell.progress"
-REDRIVE = "tidemill_consumers.shell.redrive"
+QUARANTINE = "tidemill_consumers.adapters.quarantine"
+PROGRESS = "tidemill_consumers.isolation.progress"
+REDRIVE = "tidemill_consumers.operations.redrive"
 STREAMS = "tidemill_consumers.core.streams"
 TRUST = "tidemill_consumers.core.trust"
-LOOKING = "tidemill_consumers.shell.streams"
+LOOKING = "tidemill_consumers.adapters.streams"
 SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
-OUTBOX = "tidemill.outbox"
-SEQUENCER = "tidemill_local.event_source.sequencer"
-SHARD = "tidemill_local.event_source.shard"
+OUTBOX = "tidemill.sending.scheduler"
+SEQUENCER = "tidemill_event_source.decisions.sequencer"
+SHARD = "tidemill_event_source.decisions.shard"
 
 LOOKED = "if latest is None or arrival.position <= latest.position:"
 MARKED = (
@@ -414,8 +414,8 @@ def attack(name: str) -> int:
     """In a process of its own: the simulation with the mutant; 0 when it was caught."""
     mutant = next(one for one in MUTANTS if one.name == name)
     sys.meta_path.insert(0, _Finder(mutant))
-    sys.path.insert(0, str(HERE.parents[1]))
-    from simulation.run import REQUESTS_PER_SEED, simulate
+    sys.path.insert(0, str(HERE.parents[2]))
+    from tests.simulation.run import REQUESTS_PER_SEED, simulate
 
     for seed in range(1, REQUESTS // REQUESTS_PER_SEED + 1):
         result = simulate(seed)

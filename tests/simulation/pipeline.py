@@ -14,33 +14,33 @@ from typing import Any
 import msgspec
 from greenlet import getcurrent
 
-from simulation.services import Bucket, Kinesis, Notes, Stream, Table, Topic
-from simulation.world import Crash, Looked, World
-from tidemill.buffer import Acknowledged, Call, Outcome, Refused
-from tidemill.outbox import Outbox
-from tidemill.writer import Writer
+from tests.simulation.services import Bucket, Kinesis, Notes, Stream, Table, Topic
+from tests.simulation.world import Crash, Looked, World
+from tidemill.sending.records import Acknowledged, Call, Outcome, Refused
+from tidemill.sending.scheduler import Outbox
+from tidemill.sending.writer import Writer
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.quarantine import Quarantine, read
+from tidemill_consumers.adapters.replies import Replies
+from tidemill_consumers.adapters.streams import Streams
+from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.core.asking import Watch
+from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.core.batch import UNLIMITED, Position, Rules, Time
-from tidemill_consumers.core.eliminating import End
+from tidemill_consumers.core.calling.asking import Watch
+from tidemill_consumers.core.calling.eliminating import End
 from tidemill_consumers.core.trust import LEAST_SECRET, Seals
-from tidemill_consumers.shell.apart import Tell, Work
-from tidemill_consumers.shell.deliveries import Deliveries
-from tidemill_consumers.shell.emits import Emits
-from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.intake import KinesisEvent
-from tidemill_consumers.shell.quarantine import Quarantine, read
-from tidemill_consumers.shell.remembered import Remembered
-from tidemill_consumers.shell.replies import Replies
-from tidemill_consumers.shell.streams import Streams
-from tidemill_consumers.shell.time_limit import TimeLimit
-from tidemill_consumers.shell.trust import Trust
-from tidemill_local.event_source.batches import Batch
-from tidemill_local.event_source.batches import Outcome as Invoked
-from tidemill_local.event_source.config import MappingConfig
-from tidemill_local.event_source.records import kinesis_renderer
-from tidemill_local.event_source.sequencer import Invoke
-from tidemill_local.event_source.shard import Checkpoint, Deliver, Read, Shard, Start, readable
+from tidemill_consumers.isolation.apart import Tell, Work
+from tidemill_consumers.isolation.deliveries import Deliveries
+from tidemill_consumers.isolation.time_limit import TimeLimit
+from tidemill_event_source.decisions.batches import Batch
+from tidemill_event_source.decisions.batches import Outcome as Invoked
+from tidemill_event_source.decisions.config import MappingConfig
+from tidemill_event_source.decisions.records import kinesis_renderer
+from tidemill_event_source.decisions.sequencer import Invoke
+from tidemill_event_source.decisions.shard import Checkpoint, Deliver, Read, Shard, Start, readable
 
 ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/"
 OWN, OTHER = "requests", "others"

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from simulation.pipeline import Client
-from simulation.services import Bucket, Stream
-from simulation.world import Crash, World, error
-from tidemill.buffer import Acknowledged
-from tidemill.request import Request
+from tests.simulation.pipeline import Client
+from tests.simulation.services import Bucket, Stream
+from tests.simulation.world import Crash, World, error
+from tidemill.contract.request import Request
+from tidemill.sending.records import Acknowledged
+from tidemill_consumers.adapters.quarantine import PREFIX
 from tidemill_consumers.core.trust import Seals
-from tidemill_consumers.shell.quarantine import PREFIX
-from tidemill_consumers.shell.redrive import DONE_PREFIX, Objects, Wait, Wanted, oldest_first, redrive
+from tidemill_consumers.operations.redrive import DONE_PREFIX, Objects, Wait, Wanted, oldest_first, redrive
 
 T = TypeVar("T")
 

@@ -25,22 +25,22 @@ from uuid import uuid5
 import msgspec
 from greenlet import getcurrent
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from simulation.pipeline import Client, Pipeline, Pollers
-from simulation.redriving import Operator
-from simulation.services import Stream
-from simulation.world import START, World
-from tidemill import kpl
-from tidemill.request import REDRIVE, Request, encode
+from tests.simulation.pipeline import Client, Pipeline, Pollers
+from tests.simulation.redriving import Operator
+from tests.simulation.services import Stream
+from tests.simulation.world import START, World
+from tidemill.contract import aggregation
+from tidemill.contract.request import REDRIVE, Request, encode
+from tidemill_consumers.adapters.quarantine import read
+from tidemill_consumers.adapters.streams import GAP_SECONDS
+from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.core import pieces
-from tidemill_consumers.core.asking import Stopped
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
+from tidemill_consumers.core.calling.asking import Stopped
 from tidemill_consumers.core.emits import EMITTER, IDS
-from tidemill_consumers.shell.attributes import from_item
-from tidemill_consumers.shell.quarantine import read
-from tidemill_consumers.shell.redrive import Wanted
-from tidemill_consumers.shell.streams import GAP_SECONDS
+from tidemill_consumers.operations.redrive import Wanted
 
 REQUESTS_PER_SEED = 2_000
 FAULT_RATE = 0.2
@@ -348,7 +348,9 @@ def _put_refused(world: World, pipeline: Pipeline, stream: Stream, sent: _Sent) 
     payloads = [encode(wrong[0]), encode(wrong[1]).replace(b'"v":1', b'"v":9'), b"\xff" + chance.randbytes(4)]
     pipeline.refused |= {one.id: payload for one, payload in zip(wrong, payloads, strict=False)}
     sent.junk += payloads
-    record = kpl.pack([kpl.UserRecord(f"key/{place}", payload) for place, payload in enumerate(payloads)])
+    record = aggregation.pack(
+        [aggregation.UserRecord(f"key/{place}", payload) for place, payload in enumerate(payloads)]
+    )
     sent.refused.add(record)
     stream.put(f"key/{chance.randrange(5)}", record)
 
@@ -488,8 +490,8 @@ _decoder = msgspec.json.Decoder(Request)
 
 def _requests(data: bytes) -> list[Request]:
     try:
-        payloads = kpl.unpack_columns(data)[1] if kpl.is_aggregate(data) else []
-    except kpl.CorruptAggregate:
+        payloads = aggregation.unpack_columns(data)[1] if aggregation.is_aggregate(data) else []
+    except aggregation.CorruptAggregate:
         return []
     return _decoder.decode_lines(b"\n".join(payloads))
 

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from simulation.world import World, error
-from statements import inserted, updated
-from tidemill.request import Receipts
-from tidemill_local.shard_reader import Page, StreamRecord
+from tests.simulation.world import World, error
+from tests.statements import inserted, updated
+from tidemill.contract.request import Receipts
+from tidemill_event_source.shard_reader import Page, StreamRecord
 
 HASH_KEYS = 2**128
 ITEM_BYTES = 400 * 1024

@@ -10,22 +10,22 @@ from typing import Any, TypeVar
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from described import STREAM_ARN
-from simulation.services import Bucket, Kinesis, Table, Topic
-from simulation.world import Crash, error
-from tidemill import kpl
-from tidemill.outbox import Outbox
-from tidemill.request import Request, decode, encode
+from tests.described import STREAM_ARN
+from tests.simulation.services import Bucket, Kinesis, Table, Topic
+from tests.simulation.world import Crash, error
+from tidemill.contract import aggregation
+from tidemill.contract.request import Request, decode, encode
+from tidemill.sending.scheduler import Outbox
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.quarantine import Quarantine, read
+from tidemill_consumers.adapters.replies import Replies
+from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.core.batch import UNLIMITED, Accepted, Emit, Rejected, State, Time
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.streams import life_of, shard_of
-from tidemill_consumers.shell.attributes import from_item
-from tidemill_consumers.shell.emits import Emits
-from tidemill_consumers.shell.entities import Entities
-from tidemill_consumers.shell.quarantine import Quarantine, read
-from tidemill_consumers.shell.replies import Replies
-from tidemill_consumers.shell.streams import Streams
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Log:
     @property
     def requests(self) -> list[Request]:
         """Each where it stands first."""
-        every = [decode(one.data) for data in self.data for one in kpl.unpack(data)]
+        every = [decode(one.data) for data in self.data for one in aggregation.unpack(data)]
         return list({one.id: one for one in reversed(every)}.values())[::-1]
 
 
@@ -117,7 +117,7 @@ DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"]}, "b": {"ids": ["r2", "r3", "r8"]}}
 def events() -> list[dict[str, Any]]:
     """The batch's records, and one of which no part is a request."""
     payloads = [data_of(requests) for requests in RECORDS]
-    payloads.append(kpl.pack([kpl.UserRecord("junk", JUNK), kpl.UserRecord("junk", MISROUTED)]))
+    payloads.append(aggregation.pack([aggregation.UserRecord("junk", JUNK), aggregation.UserRecord("junk", MISROUTED)]))
     return [
         {
             "eventID": f"{SHARD}:{10**20 + n}",
@@ -136,7 +136,7 @@ def events() -> list[dict[str, Any]]:
 def data_of(requests: list[Request]) -> bytes:
     if len(requests) == 1:
         return encode(requests[0])
-    aggregate = kpl.Aggregate("0")
+    aggregate = aggregation.Aggregate("0")
     for one in requests:
         aggregate.append(str(one.key), encode(one), 1_000_000)
     return aggregate.pack()

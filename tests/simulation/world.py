@@ -17,7 +17,7 @@ from weakref import WeakSet
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
 
-from tidemill_consumers.core.asking import Watch
+from tidemill_consumers.core.calling.asking import Watch
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import asdict, replace
 
-from tidemill.request import Document, Json, Reply, Request, Was, encode
+from tidemill.contract.request import Document, Json, Reply, Request, Was, encode
 
 State: TypeAlias = Document | None
 """An entity's document as a rule sees it; None where there is none (yet, or any more)."""

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 from uuid import UUID, uuid5
 
-from tidemill.request import Request, decode, encode
-from tidemill.sendable import UnsendableRequest, to_payload
+from tidemill.contract.request import Request, decode, encode
+from tidemill.contract.validation import UnsendableRequest, to_payload
 from tidemill_consumers.core.batch import Arrival, Emit, Emitted, fresh
 from tidemill_consumers.core.streams import stream_of_shard
 

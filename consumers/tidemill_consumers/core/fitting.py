@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from tidemill_consumers.core.batch import Mark
-from tidemill_consumers.core.storable import text_bytes
+from tidemill_consumers.core.item_limits import text_bytes
 
 T = TypeVar("T")
 

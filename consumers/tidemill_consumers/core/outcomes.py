@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from tidemill.memo import Memo
-from tidemill.request import Json, Reply, Status
-from tidemill_consumers.core.storable import text_bytes
+from tidemill.contract.memo import Memo
+from tidemill.contract.request import Json, Reply, Status
+from tidemill_consumers.core.item_limits import text_bytes
 
 
 class _Outcome(msgspec.Struct, frozen=True, array_like=True):

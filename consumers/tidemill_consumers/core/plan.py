@@ -11,8 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tidemill.request import REDRIVE, Reply, Request
-from tidemill_consumers.core.asking import Taken, Watch, ask
+from tidemill.contract.request import REDRIVE, Reply, Request
 from tidemill_consumers.core.batch import (
     UNLIMITED,
     Arrival,
@@ -33,6 +32,7 @@ from tidemill_consumers.core.batch import (
     Writer,
     fresh,
 )
+from tidemill_consumers.core.calling.asking import Taken, Watch, ask
 from tidemill_consumers.core.emits import EMITTERS, kept_bytes
 from tidemill_consumers.core.fitting import (
     BYTES_OF_WRITER,

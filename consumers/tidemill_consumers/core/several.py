@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
-from tidemill.memo import Memo
+from tidemill.contract.memo import Memo
 from tidemill_consumers.core.batch import Entity, Mark
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidemill.request import REDRIVE, RefusedRequest, Request, Was, encode
-from tidemill.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
+from tidemill.contract.request import REDRIVE, RefusedRequest, Request, Was, encode
+from tidemill.contract.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
 from tidemill_consumers.core.batch import Arrival, Proof, with_request
 from tidemill_consumers.core.emits import EMITTERS, is_emitted, is_of_proven, without_proof
 

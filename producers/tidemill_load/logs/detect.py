@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from tidemill_load.logs import alb, archive_tsv, common, csv_table, json_lines, s3, w3c
+from tidemill_load.logs.formats import alb, archive_tsv, common, csv_table, json_lines, s3, w3c
 
 if TYPE_CHECKING:
     from tidemill_load.logs.columns import Fields, Reader, Recognise

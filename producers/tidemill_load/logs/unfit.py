@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill_load.logs import csv_table, json_lines
 from tidemill_load.logs.columns import listed
+from tidemill_load.logs.formats import csv_table, json_lines
 
 if TYPE_CHECKING:
     from tidemill_load.logs.columns import Fields

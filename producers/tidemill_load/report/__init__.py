@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 
-from tidemill_load.comparison import comparisons
+from tidemill_load.assessment.comparison import comparisons
 from tidemill_load.report import costs, measured, modelled
 from tidemill_load.report.findings import findings, headline
 from tidemill_load.report.table import tables
 from tidemill_load.report.wording import duration
-from tidemill_load.result import MODES
+from tidemill_load.results.result import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jinja2 import Template
 
-    from tidemill_load.result import Result
+    from tidemill_load.results.result import Result
 
 TARGETS = {"local": "the local platform", "aws": "AWS", "simulated": "a simulated clock"}
 

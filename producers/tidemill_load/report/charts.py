@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tidemill_load.result import Mode
+    from tidemill_load.results.result import Mode
 
 MARKERS: Final[dict[Mode, str]] = {"direct": "s", "buffered": "o", "aggregated": "D", "analytics": "^"}
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from tidemill_load.bill import PARTS, Part
-from tidemill_load.comparison import comparisons, per_million, shown
-from tidemill_load.flows import highest
-from tidemill_load.prices import list_prices
-from tidemill_load.reckoned import Modelled, reckoned
+from tidemill_load.assessment.comparison import comparisons, per_million, shown
+from tidemill_load.assessment.reckoned import Modelled, reckoned
+from tidemill_load.cost_model.bill import PARTS, Part
+from tidemill_load.cost_model.flows import highest
+from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.report.charts import DASHES, Chart, label_ends, legend, point
 from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
@@ -23,8 +23,8 @@ from tidemill_load.report.wording import listed, number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tidemill_load.cost import Point
-    from tidemill_load.result import Mode, Result
+    from tidemill_load.cost_model.cost import Point
+    from tidemill_load.results.result import Mode, Result
 
     Curves: TypeAlias = Mapping[Modelled, Sequence[Point]]
     Even: TypeAlias = Mapping[Modelled, float | None]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import log10
 from typing import TYPE_CHECKING
 
-from tidemill_load.comparison import comparisons, invoked, shown
+from tidemill_load.assessment.comparison import comparisons, invoked, shown
 from tidemill_load.report.charts import Chart
 from tidemill_load.report.svg import PALETTE, drawing, inline
 from tidemill_load.report.wording import a_second, counted, duration, listed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from tidemill_load.result import Latency, Measurement, Result
+    from tidemill_load.results.result import Latency, Measurement, Result
 
 
 def invocations(result: Result) -> Chart:

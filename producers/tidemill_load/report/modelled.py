@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
-from tidemill_load.comparison import comparisons, invoked, shown
-from tidemill_load.flows import flow_of
-from tidemill_load.reckoned import reckoned
+from tidemill_load.assessment.comparison import comparisons, invoked, shown
+from tidemill_load.assessment.reckoned import reckoned
+from tidemill_load.cost_model.flows import flow_of
 from tidemill_load.report.charts import Chart, label_ends, legend, point
 from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from tidemill_load.comparison import Comparison
-    from tidemill_load.keys import Keys
-    from tidemill_load.model import Flow
-    from tidemill_load.result import Measurement, Mode, Result
+    from tidemill_load.assessment.comparison import Comparison
+    from tidemill_load.cost_model.model import Flow
+    from tidemill_load.results.result import Measurement, Mode, Result
+    from tidemill_load.workloads.key_distribution import Keys
 
 WINDOWS: Final = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 """Seconds: what MaximumBatchingWindowInSeconds may be."""

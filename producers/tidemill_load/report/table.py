@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tidemill_load.comparison import Comparison, invoked, per_million
+from tidemill_load.assessment.comparison import Comparison, invoked, per_million
 from tidemill_load.report.wording import a_second, dollars, duration, number
-from tidemill_load.result import Measurement
+from tidemill_load.results.result import Measurement
 
 UNKNOWN: Final = "not known"
 

@@ -1,0 +1,349 @@
+"""The entities' table: load many, save many, each save on condition of its version.
+
+Room: shell. The only DynamoDB here.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.items import from_item, to_item
+from tidemill_consumers.core.batch import Entity, Write
+from tidemill_consumers.core.streams import Stream, adopted, is_alone
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+KEYS_PER_READ = 100
+"""BatchGetItem's limit."""
+
+STATEMENTS_PER_CALL = 25
+"""BatchExecuteStatement's limit."""
+
+READS_OF_UNPROCESSED = 8
+"""Reads in a row that BatchGetItem answers with no item and no key less before the batch is given back.
+
+One answer has 16 MB at most, and 100 items may have 40: those are told by keys left unprocessed, too.
+"""
+
+CALLS_AT_ONCE = 4
+
+CONFLICTS = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+"""What a statement fails with whose entity was saved by somebody else meanwhile."""
+
+NEVER_TAKEN = frozenset(
+    {"ValidationError", "ValidationException", "ItemCollectionSizeLimitExceeded"}
+    | {"ItemCollectionSizeLimitExceededException", "SerializationException", "RequestEntityTooLarge", "413"}
+)
+"""Errors of a statement for its own sake, or of a call for one of its statements, or for all that they are together.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
+"""
+
+TOO_LARGE = "Item size"
+"""How DynamoDB's messages begin that are about an item of more than 400 KB, whatever else is wrong with the table."""
+
+MAX_SHOWN = 300
+"""Characters of an error that are kept and logged."""
+
+SHOWN_OF_KEY = 40
+
+
+MAX_READ_BYTES = 32 * 1024 * 1024
+"""Of answers, as JSON, whose entities are in memory together. As objects they take up to sixteen times that where they
+are all numbers, three times where they are text."""
+
+
+class Recalled(NamedTuple):
+    """Entities to plan with.
+
+    Attributes:
+        entities: those that exist.
+        unread: keys of those that are as they were saved last: nobody looked whether they still are so.
+        left: keys that there is no memory for beside the others; they are recalled once those are done.
+    """
+
+    entities: dict[str, Entity]
+    unread: set[str]
+    left: set[str]
+
+
+class Room:
+    """What may be read into memory together: one answer always, of more only what is expected to fit, and does.
+
+    Args:
+        size: bytes of answers.
+    """
+
+    def __init__(self, size: float) -> None:
+        self._size = size
+        self._lock = Lock()  # answers come in several threads
+        self._bytes = self._keys = 0
+
+    def expects(self, keys: int) -> bool:
+        """Whether there is room for so many more, if they are as large as the others were."""
+        return self._bytes * (self._keys + keys) <= self._size * self._keys if self._keys else True
+
+    def takes(self, size: int, keys: int) -> bool:
+        """Whether an answer of some keys fits; it is in then."""
+        with self._lock:
+            if self._bytes and self._bytes + size > self._size:
+                return False
+            self._bytes += size
+            self._keys += keys
+            return True
+
+
+class Unloadable(RuntimeError):
+    """The table did not give up some items; the batch must be delivered again."""
+
+
+class Entities:
+    """The table of entities.
+
+    Args:
+        dynamodb: a boto3 DynamoDB client.
+        table: the table's name, with a string partition key `pk`.
+        calls: makes several calls; by default some at once.
+        remembered: where saved entities are kept for `recall`; by default none are.
+        own: gives the application's own stream, which marks belong to that name none; without it they stay as they are.
+    """
+
+    def __init__(
+        self,
+        dynamodb: DynamoDBClient,
+        table: str,
+        calls: MapCalls | None = None,
+        remembered: Remembered | None = None,
+        own: Callable[[], Stream] | None = None,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._map = calls or at_once(CALLS_AT_ONCE, "dynamodb")
+        self._remembered = remembered
+        self._own = own
+        self.write_calls = 0
+        """BatchExecuteStatement calls made."""
+        self.has_saved = False
+        """Whether the table ever took a statement: what it refuses of others is then not for the table's own sake."""
+
+    def load(self, keys: Iterable[str]) -> dict[str, Entity]:
+        """The entities that exist among the keys, as of now (consistent reads).
+
+        Raises:
+            Unloadable: the table left keys unprocessed again and again.
+            ClientError, BotoCoreError: the read failed.
+        """
+        return self._load(dict.fromkeys(keys), Room(math.inf))[0]
+
+    def recall(self, keys: Iterable[str]) -> Recalled:
+        """The entities to plan with: some as they were saved last, the others read, no more than there is memory for.
+
+        Raises:
+            Unloadable, ClientError, BotoCoreError: as `load`.
+        """
+        room = Room(MAX_READ_BYTES)
+        wanted = list(dict.fromkeys(keys))
+        if self._remembered is None:
+            found, left = self._load(wanted, room)
+            return Recalled(found, set(), left)
+        held = self._remembered.take(wanted)
+        # The first: a batch meets its busiest keys soon, and those are what another environment has changed if any.
+        sample = list(islice(held, self._remembered.samples))
+        found, left = self._load([*sample, *[key for key in wanted if key not in held]], room)
+        versions = {key: held.pop(key).version for key in sample if key not in left}
+        if any(key not in found or found[key].version != version for key, version in versions.items()):
+            self._remembered.forget()
+            others, unread = self._load([key for key in held if key not in left], room)
+            return Recalled(found | others, set(), left | unread)
+        recalled = {key: entity for key, entity in held.items() if key not in left}
+        return Recalled(found | recalled, set(recalled), left)
+
+    def save(self, writes: Sequence[Write]) -> dict[str, str | None]:
+        """Save each entity if its version is still the expected one; the keys that were not saved.
+
+        Each with why the table never takes the entity as it is, or None where trying again may help: it was changed
+        meanwhile, a call failed, the table throttled.
+        """
+        pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
+        failed = {key: reason for page in pages for key, reason in page.items()}
+        if self._remembered is not None:
+            self._remembered.keep([write.becomes for write in writes if write.becomes and write.key not in failed])
+        return failed
+
+    def _load(self, keys: Iterable[str], room: Room) -> tuple[dict[str, Entity], set[str]]:
+        """Those that exist of the keys that there is room for, and the other keys."""
+        pages = chunks(keys, KEYS_PER_READ)
+        # The first alone: it tells how large they are, before several are read at once.
+        loaded = [self._load_page(page, room) for page in islice(pages, 1)]
+        loaded += self._map(partial(self._load_page, room=room), pages)
+        return {one.key: one for found, _ in loaded for one in found}, {key for _, left in loaded for key in left}
+
+    def _load_page(self, keys: list[str], room: Room) -> tuple[list[Entity], Sequence[str]]:
+        found: list[Entity] = []
+        tries = 0
+        while tries < READS_OF_UNPROCESSED:
+            if not room.expects(len(keys)):
+                return found, keys
+            request = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}}
+            answer = read_items(self._dynamodb, self._table, request)
+            unprocessed = answer.unprocessed.get(self._table, {}).get("Keys", ())
+            left = [one["pk"]["S"] for one in unprocessed]
+            if not room.takes(answer.size, len(keys) - len(left)):
+                return found, keys
+            found += map(self._read, answer.items)
+            if not left:
+                return found, ()
+            tries = 0 if len(left) < len(keys) else tries + 1
+            keys = left
+        raise Unloadable(f"{self._table}: items stay unprocessed")
+
+    def _read(self, item: Any) -> Entity:
+        try:
+            entity = from_item(item)
+        except Exception as error:  # whoever wrote it: its requests go to the quarantine, and its shard goes on
+            log.warning("the item of key %s cannot be read: %r", shown(item["pk"]["S"]), error)
+            return Entity(item["pk"]["S"], unusable=f"its item cannot be read: {error!r}")
+        if self._own is None or not any(map(is_alone, entity.marks)):
+            return entity
+        return adopted(entity, self._own())
+
+    def _save_page(self, writes: list[Write]) -> dict[str, str | None]:
+        self.write_calls += 1
+        try:
+            answer = self._dynamodb.batch_execute_statement(Statements=[self._statement(write) for write in writes])
+            outcomes = list(answer["Responses"])
+            if len(outcomes) != len(writes):
+                raise ValueError(f"{len(outcomes)} results for {len(writes)} statements")
+        except Exception as error:  # no answer, or one that cannot be read
+            return self._not_saved(writes, error)
+        failed = [
+            (write, _error_of(outcome))
+            for write, outcome in zip(writes, outcomes, strict=True)
+            if not _is_saved(outcome)
+        ]
+        self.has_saved |= len(failed) < len(writes)
+        if failed:
+            _log(failed)
+        return {write.key: _why_never(error) for write, error in failed}
+
+    def _not_saved(self, writes: list[Write], error: Exception) -> dict[str, str | None]:
+        """Of a call that failed: the statement for which it was refused, if that is why, is found by halves."""
+        reason = _why_never(_error_of(error.response)) if isinstance(error, ClientError) else None
+        if reason is not None and len(writes) > 1:
+            half = len(writes) // 2
+            return self._save_page(writes[:half]) | self._save_page(writes[half:])
+        log.warning("cannot save %d entities, first %s: %r", len(writes), shown(writes[0].key), error)
+        # Whether some were saved is unknown where no reason is: loading again tells.
+        return {write.key: reason for write in writes}
+
+    def _statement(self, write: Write) -> Any:
+        assert write.becomes is not None, "only writes that change something are saved"  # noqa: S101
+        item = to_item(write.becomes)
+        if write.expects == 0:
+            return {"Statement": _insert(self._table, tuple(item)), "Parameters": list(item.values())}
+        key = item.pop("pk")
+        return {
+            "Statement": _update(self._table, tuple(item)),
+            "Parameters": [*item.values(), key, {"N": str(write.expects)}],
+        }
+
+
+def _why_never(error: Mapping[str, Any]) -> str | None:
+    """Why the table never takes a statement; None for an error that has another cause than the statement itself."""
+    code = error.get("Code", "")
+    return f"{code}: {str(error.get('Message', ''))[:MAX_SHOWN]}" if code in NEVER_TAKEN else None
+
+
+def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
+    """Say of each kind of error how often it was, and one of the statements. Conflicts are nothing to warn of."""
+    kinds: dict[str, list[tuple[Write, Mapping[str, Any]]]] = {}
+    for write, error in failed:
+        kinds.setdefault(error.get("Code", ""), []).append((write, error))
+    for code, several in kinds.items():
+        write, error = several[0]
+        verb = "INSERT" if write.expects == 0 else "UPDATE"
+        log.log(
+            logging.DEBUG if code in CONFLICTS else logging.WARNING,
+            "cannot save %d entities: %s: %s; the first is %s of key %s, version %d",
+            len(several),
+            code,
+            str(error.get("Message", ""))[:MAX_SHOWN],
+            verb,
+            shown(write.key),
+            write.expects + 1,
+        )
+
+
+def shown(key: str) -> str:
+    """A key for the log: shortened, and in ASCII, so that it cannot pass for another line."""
+    return ascii(key[:SHOWN_OF_KEY]) + ("…" if len(key) > SHOWN_OF_KEY else "")
+
+
+class Answer(NamedTuple):
+    """What BatchGetItem found, what is still to be asked for, and the answer's bytes, 0 where it does not say."""
+
+    items: Sequence[Any]
+    unprocessed: Mapping[str, Any]
+    size: int
+
+
+def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> Answer:
+    """The items that BatchGetItem found in the table, and what is still to be asked for.
+
+    Raises:
+        Unloadable: the answer cannot be read. It must not pass for one that found nothing.
+        ClientError, BotoCoreError: the read failed.
+    """
+    try:
+        answer: Any = dynamodb.batch_get_item(RequestItems=request)
+        size = int(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-length", 0))
+        return Answer(list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys") or {}, size)
+    except (ClientError, BotoCoreError):
+        raise
+    except Exception as error:
+        raise Unloadable(f"{table}: the answer cannot be read: {error!r}") from error
+
+
+def _is_saved(outcome: object) -> bool:
+    """Whether a statement's result says so; one that cannot be read does not."""
+    return isinstance(outcome, dict) and "Error" not in outcome
+
+
+def _error_of(outcome: object) -> Mapping[str, Any]:
+    """The error in a statement's result; empty where that cannot be read."""
+    error = outcome.get("Error") if isinstance(outcome, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+@cache
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    values = ", ".join(f"'{name}': ?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{values}}}'
+
+
+@cache
+def _update(table: str, names: tuple[str, ...]) -> str:
+    values = " ".join(f"SET {name} = ?" for name in names)
+    return f'UPDATE "{table}" {values} WHERE pk = ? AND ver = ?'
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

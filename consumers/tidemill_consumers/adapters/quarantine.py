@@ -1,0 +1,221 @@
+"""The quarantine: requests that can never be applied, whole, with their reason, as objects in S3.
+
+Room: shell. What is stored and its form; redrive.py reads it and puts it back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tidemill.contract.request import REDRIVE, RefusedRequest, Request
+from tidemill.contract.validation import to_payload
+from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.telling import tell
+from tidemill_consumers.codec.events import place_of, read_request
+from tidemill_consumers.codec.parts import Part, Parts, gathered, summary
+from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
+from tidemill_consumers.core.trust import Seals, what_it_was
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+log = logging.getLogger(__name__)
+
+CALLS_AT_ONCE = 16
+"""An aggregate may hold thousands of requests to quarantine, and an invocation has its time-out."""
+
+
+PREFIX = "quarantine/"
+"""Where the objects lie in the bucket."""
+
+
+END_OF_TIME = 253_402_300_800
+"""The year 10000, in seconds since 1970: later times have no date."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of a request, as JSON; `payload` is base64 there.
+
+    Several parts of one record that are no requests are one object: `parts` holds them, `payload` is empty, and
+    `reason`, `key` and `sub` are a summary, the first part's key and its place.
+
+    Attributes:
+        reason: why it is here.
+        id: the request's, where it has one: bytes that are no request have none.
+        cmd: the request's, where it has one.
+        key: the ordering key.
+        shard: where it stood, by its stream's name (core.streams) and its id, or in older objects by its id alone; with
+            `sequence` (digits) and `sub` its place in the stream.
+        arrived: when, in seconds since 1970, by the stream's clock.
+        payload: the user record as it came.
+        parts: of a record's parts that are no requests, where there are several; the field is left out elsewhere.
+        stream: what the stream is called; empty in objects that do not say, which are of the application's own.
+    """
+
+    reason: str
+    id: str | None
+    cmd: str | None
+    key: str
+    shard: str
+    sequence: str
+    sub: int
+    arrived: float
+    payload: bytes
+    stream: str = ""
+    parts: Parts | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def all_parts(self) -> Sequence[Part]:
+        """What it holds, part by part: usually one."""
+        if self.parts is msgspec.UNSET:
+            return (Part(self.sub, self.key, self.reason, self.payload),)
+        return tuple(self.parts)
+
+    @property
+    def position(self) -> Position:
+        """Its place in its shard."""
+        return Position(int(self.sequence), self.sub)
+
+
+class Quarantine:
+    """The quarantine bucket.
+
+    An object is named by its request's place in the stream, so that storing it again changes nothing. The parts of one
+    record that are no requests are one object, named by the first's place.
+
+    Args:
+        s3: a boto3 S3 client.
+        bucket: the bucket's name.
+        calls: makes several calls; by default some at once.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._map = calls or at_once(CALLS_AT_ONCE, "quarantine")
+        self.count = 0
+        """Of requests that were stored, and of what is none."""
+
+    def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
+        """Store each, and say so in the log; those that could not be stored."""
+        objects = together(quarantined)
+        outcomes = list(zip(objects, self._map(self._stored, objects), strict=True))
+        stored = [one for of, is_stored in outcomes if is_stored for one in of]
+        self.count += len(stored)
+        tell(stored)
+        return tuple(one for of, is_stored in outcomes if not is_stored for one in of)
+
+    def _stored(self, of: Sequence[Quarantined]) -> bool:
+        name = object_key(of[0])
+        try:
+            answer = self._s3.put_object(Bucket=self._bucket, Key=name, Body=body(*of), ContentType="application/json")
+            is_stored = bool(answer["ETag"])  # whoever else answers in S3's place has none
+        except Exception as error:  # no answer, or one that cannot be read
+            log.warning("cannot quarantine %s: %r", name, error)
+            return False
+        return is_stored
+
+
+def together(quarantined: Iterable[Quarantined]) -> list[list[Quarantined]]:
+    """Those that become one object: each request, and all of a record that is none."""
+    objects: list[list[Quarantined]] = []
+    of_record: dict[tuple[str, int], list[Quarantined]] = {}
+    for one in quarantined:
+        at = one.arrival
+        if isinstance(at, Arrival):
+            objects.append([one])
+            continue
+        record = at.shard, at.position.sequence
+        if record not in of_record:
+            of_record[record] = []
+            objects.append(of_record[record])
+        of_record[record].append(one)
+    return objects
+
+
+def object_key(one: Quarantined) -> str:
+    """Where it lies: by the day it arrived and its place in the stream."""
+    at = one.arrival
+    return f"{PREFIX}dt={day_of(at.arrived)}/{at.shard}/{at.position.sequence}-{at.position.sub}.json"
+
+
+def day_of(arrived: float) -> str:
+    """The day in UTC that an object is filed under."""
+    return datetime.fromtimestamp(arrived, UTC).strftime("%Y-%m-%d")
+
+
+def body(one: Quarantined, *others: Quarantined) -> bytes:
+    """What is kept of it, and of the others of its record where there are any."""
+    at = one.arrival
+    if others:
+        parts = gathered([each.arrival for each in (one, *others) if isinstance(each.arrival, Unreadable)])
+        first = Quarantined(msgspec.structs.replace(at, payload=b""), summary(parts))
+        return msgspec.json.encode(msgspec.structs.replace(_kept(first), parts=parts))
+    return msgspec.json.encode(_kept(one))
+
+
+def _kept(one: Quarantined) -> Kept:
+    at = one.arrival
+    request = at.request if isinstance(at, Arrival) else None
+    return Kept(
+        reason=one.reason,
+        id=request.id if request else None,
+        cmd=request.cmd if request else None,
+        key=at.key,
+        shard=at.shard,
+        sequence=str(at.position.sequence),
+        sub=at.position.sub,
+        arrived=at.arrived,
+        payload=at.payload,
+        stream=at.stream,
+    )
+
+
+_kept_decoder = msgspec.json.Decoder(Kept)
+
+
+def read(stored: bytes) -> Kept:
+    """What `body` wrote.
+
+    Raises:
+        RefusedRequest: it did not.
+    """
+    try:
+        kept = _kept_decoder.decode(stored)
+        int(kept.sequence)
+        if not 0 <= kept.arrived < END_OF_TIME:
+            raise ValueError("it arrived at no time")
+        if not kept.all_parts:
+            raise ValueError("it has no parts")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, IndexError) as error:
+        raise RefusedRequest(f"not an object of the quarantine: {error}") from None
+    return kept
+
+
+def redriven(kept: Kept, seals: Seals | None = None) -> Request:
+    """The request to put back on the stream: the same id, client, command, key and data, and a writer of its own.
+
+    Its first writer's counter has passed it, so under that it would be taken for a repeat. The new writer is its
+    place in the stream, with the counter 1: however often it is put back, it is applied once.
+
+    Raises:
+        RefusedRequest: it never was a request, or is none that may be sent. Says why.
+    """
+    if kept.parts is not msgspec.UNSET:
+        raise RefusedRequest(f"no request: {kept.reason}")
+    try:
+        request = read_request(kept.payload, kept.key, kept.shard, kept.position)
+    except RefusedRequest as error:
+        raise RefusedRequest(f"no request: {error if kept.id else kept.reason}") from None
+    was = what_it_was(request, kept.payload, seals, kept.stream)
+    writer = REDRIVE + place_of(kept.shard, kept.position)
+    request = msgspec.structs.replace(request, writer=writer, counter=1, was=was, sig=None)
+    request = seals.seal(request) if seals else request
+    to_payload(request)
+    return request

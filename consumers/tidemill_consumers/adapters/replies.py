@@ -1,0 +1,187 @@
+"""Receipts to clients through SNS: one message per client and batch.
+
+Room: shell. The only SNS here. A message that SNS can never take is given up and counted, for its client's name or its
+request made it so; whatever else goes wrong is tried again with its records, for it is the operator's to mend.
+
+| what is refused | then |
+|---|---|
+| a client whose name no message attribute can carry | not sent |
+| an entry by its sender's fault, or a whole call for what its messages are | split until it is alone, and given up |
+| the topic (deleted, denied, malformed), the caller, a throttled or failed call | its records are delivered again |
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from tidemill.contract.request import Receipts, encode
+from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.metrics import put_metric
+from tidemill_consumers.core.batch import Position, Receipt
+
+if TYPE_CHECKING:
+    from types_boto3_sns import SNSClient
+
+log = logging.getLogger(__name__)
+
+MESSAGES_PER_CALL = 10
+"""PublishBatch's limit."""
+
+MAX_CALL_BYTES = 250 * 1024
+"""PublishBatch takes 256 KiB, message attributes included."""
+
+CALLS_AT_ONCE = 4
+
+UNANSWERED = "UnansweredRequests"
+"""The metric of requests whose replies were given up."""
+
+NOT_SAYABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]").search
+"""What a message attribute may not have: SNS refuses some of it, and what it takes no queue gets, tabs included.
+
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html ("printable") and what queues take:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+"""
+
+NONCHARACTERS = (("\ufffe", "\\ufffe"), ("\uffff", "\\uffff"))
+"""The only characters of msgspec's JSON that a queue does not take, and how JSON has them otherwise."""
+
+OF_MESSAGES = frozenset(
+    {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException", "ValidationError"}
+    | {"BatchRequestTooLong", "InvalidMessageContents"}
+)
+"""Codes that may be about a call's messages: https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html."""
+
+OF_THE_TOPIC = ("Invalid parameter: TopicArn", "Invalid parameter: The MessageGroupId", "Invalid parameter: TargetArn")
+"""How the same codes begin to say that it is not the messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one client."""
+
+    client: str
+    body: str
+    positions: tuple[Position, ...]
+    """The records that are delivered again if it cannot be sent."""
+
+
+class Replies:
+    """The topic that receipts leave by.
+
+    Args:
+        sns: a boto3 SNS client.
+        topic_arn: the topic. The message attribute `client` tells whom a message is for.
+        calls: makes several calls; by default some at once.
+    """
+
+    def __init__(self, sns: SNSClient, topic_arn: str, calls: MapCalls | None = None) -> None:
+        self._sns = sns
+        self._topic_arn = topic_arn
+        self._map = calls or at_once(CALLS_AT_ONCE, "sns")
+
+    def send(self, receipts: Sequence[Receipt]) -> list[Position]:
+        """Send them; the positions of those that could not be sent and are to be tried again."""
+        sayable = list(messages(receipts))
+        sent = list(self._map(self._publish, calls(sayable)))
+        given_up = len(receipts) - sum([len(one.positions) for one in sayable]) + sum([one.given_up for one in sent])
+        if given_up:
+            log.warning("%d replies can never be sent: their clients' names or their texts are none for SNS", given_up)
+            put_metric(UNANSWERED, given_up)
+        return [position for one in sent for position in one.failed]
+
+    def _publish(self, batch: list[Message]) -> _Sent:
+        try:
+            answer = self._sns.publish_batch(
+                TopicArn=self._topic_arn,
+                PublishBatchRequestEntries=[_entry(str(i), message) for i, message in enumerate(batch)],
+            )
+            sent = {entry["Id"] for entry in answer.get("Successful", [])}
+            failures: dict[str, Any] = {failure["Id"]: failure for failure in answer.get("Failed", [])}
+        except Exception as error:  # no answer, or one that cannot be read
+            return self._refused(batch, error)
+        failed: list[Position] = []
+        given_up = 0
+        for i, message in enumerate(batch):
+            failure = failures.get(str(i), {})
+            if failure.get("SenderFault") and _is_of_messages(failure):
+                log.warning("SNS takes no such message: %s", failure)
+                given_up += len(message.positions)
+            elif failure or str(i) not in sent:  # one that the answer does not name is not sent
+                failed += message.positions
+        return _Sent(failed, given_up)
+
+    def _refused(self, batch: list[Message], error: Exception) -> _Sent:
+        """Of a call that was refused as a whole: the one message for which it was is found by halves."""
+        if not isinstance(error, ClientError) or not _is_of_messages(error.response.get("Error", {})):
+            log.warning("cannot send %d messages: %r", len(batch), error)
+            return _Sent([position for message in batch for position in message.positions], 0)
+        if len(batch) == 1:
+            log.warning("SNS takes no such message: %s", error)
+            return _Sent([], len(batch[0].positions))
+        half = len(batch) // 2
+        first, second = self._publish(batch[:half]), self._publish(batch[half:])
+        return _Sent(first.failed + second.failed, first.given_up + second.given_up)
+
+
+class _Sent(NamedTuple):
+    failed: list[Position]
+    """Positions to be delivered again."""
+    given_up: int
+
+
+def _is_of_messages(error: Mapping[str, Any]) -> bool:
+    return error.get("Code") in OF_MESSAGES and not str(error.get("Message", "")).startswith(OF_THE_TOPIC)
+
+
+def messages(receipts: Iterable[Receipt]) -> Iterator[Message]:
+    """One message per client that SNS can name, or several where one would be too large."""
+    by_client: dict[str, list[Receipt]] = {}
+    for receipt in receipts:
+        by_client.setdefault(receipt.client, []).append(receipt)
+    for client, its in by_client.items():
+        if client and not NOT_SAYABLE(client):
+            yield from _split(client, its)
+
+
+def calls(pending: Iterable[Message]) -> Iterator[list[Message]]:
+    """The messages in lists that fit a call."""
+    call: list[Message] = []
+    size = 0
+    for message in pending:
+        length = len(message.body.encode()) + len(message.client.encode()) + 32
+        if call and (len(call) == MESSAGES_PER_CALL or size + length > MAX_CALL_BYTES):
+            yield call
+            call, size = [], 0
+        call.append(message)
+        size += length
+    if call:
+        yield call
+
+
+def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[Message]:
+    body = encode(Receipts(client, tuple([receipt.reply for receipt in receipts])))
+    text = body.decode()
+    if any(character in text for character, _ in NONCHARACTERS):
+        for character, escape in NONCHARACTERS:
+            text = text.replace(character, escape)
+        body = text.encode()
+    if len(body) + 4 * len(client) + 32 <= MAX_CALL_BYTES or len(receipts) == 1:
+        yield Message(client, text, tuple([receipt.position for receipt in receipts]))
+        return
+    half = len(receipts) // 2
+    yield from _split(client, receipts[:half])
+    yield from _split(client, receipts[half:])
+
+
+def _entry(entry_id: str, message: Message) -> Any:
+    return {
+        "Id": entry_id,
+        "Message": message.body,
+        "MessageAttributes": {"client": {"DataType": "String", "StringValue": message.client}},
+    }

@@ -1,0 +1,117 @@
+"""Whose requests they are: signatures and seals, looked at as a batch comes in.
+
+Room: shell. What is proven by what is core/trust.py's; this reads the keys that it takes, once for the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tidemill.contract.signature import SigningUnavailable
+from tidemill_consumers.adapters.devices import Devices, Keys
+from tidemill_consumers.core.batch import Arrival
+from tidemill_consumers.core.trust import Claim, Seals, disproven, examine, is_marked, is_proven, unproven
+
+MAX_TRIED = 20_000
+"""Keys that a batch's signatures are tried with, and those of one record more: some two seconds' work."""
+
+NO_REGISTRY = "signed, but this application has no registry of devices"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom the application trusts: nobody by default, so that signed requests are quarantined.
+
+    Attributes:
+        stream: the name of the application's own stream. A signature is for the stream that its request came by, and
+            for this one where it came by HTTP.
+        devices: the registry.
+        seals: the application's own, if it has a secret.
+    """
+
+    stream: str = ""
+    devices: Devices | None = None
+    seals: Seals | None = None
+
+    def verified(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """The arrivals, those that are signed or sealed with what that proves.
+
+        Of the first of them only, where looking at all is more work than one delivery can do: the others must be
+        delivered again, and then are fewer. So no record takes more than its own signatures, and reading the registry
+        goes on where it ended.
+
+        Raises:
+            Unloadable, ClientError, BotoCoreError: the registry cannot be read; the batch must be delivered again.
+        """
+        seals = self.seals
+        # Nothing more is done of a batch in which nothing is signed: that is the usual one.
+        if seals is None:
+            marked = [place for place, one in enumerate(arrivals) if one.request.sig is not None]
+        else:
+            marked = [place for place, one in enumerate(arrivals) if is_marked(one.request)]
+        if not marked:
+            return arrivals
+        looked_at = list(arrivals)
+        claims: dict[int, Claim] = {}
+        for place in marked:
+            examined = examine(arrivals[place], arrivals[place].stream or self.stream, seals)
+            if isinstance(examined, Claim):
+                claims[place] = examined
+            else:
+                looked_at[place] = examined
+        settled = self._settled(claims)
+        for place, arrival in settled.items():
+            looked_at[place] = arrival
+        until = next((place for place in claims if place not in settled), len(looked_at))
+        return looked_at[:until]
+
+    def _settled(self, claims: Mapping[int, Claim]) -> dict[int, Arrival]:
+        if self.devices is None:
+            return {place: unproven(claim.arrival, NO_REGISTRY) for place, claim in claims.items()}
+        try:
+            return _settled(claims, self.devices)
+        except SigningUnavailable as problem:
+            # Whoever signs must not stop the shard of an application that does not expect it.
+            return {place: unproven(claim.arrival, str(problem)) for place, claim in claims.items()}
+
+
+def _settled(claims: Mapping[int, Claim], devices: Devices) -> dict[int, Arrival]:
+    """By place, those that could be looked at: all up to a place."""
+    clients = dict.fromkeys(claim.client for claim in claims.values())
+    remembered = devices.known(clients)
+    known = remembered | devices.read(client for client in clients if client not in remembered)
+    settled: dict[int, Arrival] = {}
+    doubted: dict[int, Claim] = {}
+    for place, claim in _affordable(claims, known):
+        keys = known[claim.client]
+        if is_proven(claim, keys.keys):
+            settled[place] = claim.proven
+        elif claim.client in remembered and not keys.overfull:
+            doubted[place] = claim
+        else:
+            settled[place] = disproven(claim, *keys)
+    return settled | _settled_anew(doubted, known, devices)
+
+
+def _affordable(claims: Mapping[int, Claim], known: Mapping[str, Keys]) -> Iterator[tuple[int, Claim]]:
+    tried = 0
+    record = None
+    for place, claim in claims.items():
+        of = claim.arrival.position.sequence
+        if claim.client not in known or (tried > MAX_TRIED and of != record):
+            return
+        record = of
+        tried += len(known[claim.client].keys)
+        yield place, claim
+
+
+def _settled_anew(doubted: Mapping[int, Claim], known: Mapping[str, Keys], devices: Devices) -> dict[int, Arrival]:
+    """Those that remembered keys did not prove: a key may have been registered since."""
+    fresh = devices.read(claim.client for claim in doubted.values())
+    settled: dict[int, Arrival] = {}
+    for place, claim in doubted.items():
+        if (keys := fresh.get(claim.client)) is not None:
+            new = [key for key in keys.keys if key not in known[claim.client].keys]
+            settled[place] = claim.proven if is_proven(claim, new) else disproven(claim, *keys)
+    return settled

@@ -1,0 +1,1 @@
+"""Events in, items out, and the entity cache between. Pure."""

@@ -1,0 +1,237 @@
+"""From Lambda's event to arrivals: base64, aggregates, the wire contract.
+
+Room: shell. No I/O of its own; the event's bytes come in, typed arrivals go out, nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TypedDict
+
+import msgspec
+
+from tidemill.contract.aggregation import CorruptAggregate, is_aggregate, unpack_columns
+from tidemill.contract.request import (
+    MAX_KEY_CHARACTERS,
+    MAX_REQUEST_BYTES,
+    Document,
+    Key,
+    Name,
+    RefusedRequest,
+    Request,
+    decode_all,
+    decode_json,
+)
+from tidemill.contract.request import decode as decode_request
+from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, rewritten
+from tidemill_consumers.core.streams import Stream, shard_of
+
+TRACK = "event.track"
+"""The command that the bytes of clients unaware of the contract become."""
+
+TOGETHER = 128
+"""User records that are read at once; where one of them is odd, one by one."""
+
+
+MAX_SHOWN = 80
+"""Characters of a key that a reason shows, of what `repr` makes of it too: a record has thousands of reasons."""
+
+
+class KinesisData(TypedDict):
+    """The `kinesis` part of a record in Lambda's event."""
+
+    partitionKey: str
+    sequenceNumber: str
+    data: str
+    approximateArrivalTimestamp: float
+
+
+class EventRecord(TypedDict):
+    """A record in Lambda's event: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html."""
+
+    eventID: str
+    eventSourceARN: str
+    kinesis: KinesisData
+
+
+class KinesisEvent(TypedDict):
+    """Lambda's event for a Kinesis stream: records of one shard, in order."""
+
+    Records: list[EventRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A batch, read."""
+
+    arrivals: tuple[Arrival, ...]
+    unreadable: tuple[Unreadable, ...]
+    records: int
+
+    @property
+    def first(self) -> Arrival | Unreadable | None:
+        """What stands first in the stream; None of nothing."""
+        every: tuple[Arrival | Unreadable, ...] = (*self.arrivals[:1], *self.unreadable[:1])
+        return min(every, key=lambda one: one.position, default=None)
+
+    @property
+    def begins_with_several(self) -> bool:
+        """Whether the first record holds several user records: another delivery may have done some."""
+        second: list[Arrival | Unreadable] = [*self.arrivals[:2], *self.unreadable[:2]]
+        return any(one.position.sub == 1 and one.position.sequence == self._sequence for one in second)
+
+    @property
+    def _sequence(self) -> int | None:
+        return self.first.position.sequence if self.first else None
+
+
+def intake(event: KinesisEvent, stream: Stream) -> Intake:
+    """All that the event holds, records of that stream, arrivals in stream order."""
+    name = stream.name
+    shards: list[str] = []
+    positions: list[Position] = []
+    times: list[float] = []
+    keys: list[str] = []
+    payloads: list[bytes] = []
+    unreadable: list[Unreadable] = []
+    records = event["Records"]
+    # Base64, in a third of binascii's time.
+    contents = msgspec.convert([record["kinesis"]["data"] for record in records], list[bytes])
+    for record, data in zip(records, contents, strict=True):
+        kinesis = record["kinesis"]
+        sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
+        shard = shard_of(stream.named(arrived), record["eventID"].partition(":")[0])
+        if not is_aggregate(data):
+            shards.append(shard)
+            positions.append(Position(sequence, 0))
+            times.append(arrived)
+            keys.append(kinesis["partitionKey"])
+            payloads.append(data)
+            continue
+        try:
+            user_keys, user_payloads, _ = unpack_columns(data)
+        except CorruptAggregate as error:
+            place, reason = Position(sequence, 0), f"corrupt aggregate: {error}"
+            unreadable.append(Unreadable(shard, place, arrived, kinesis["partitionKey"], data, reason, None, name))
+            continue
+        count = len(user_keys)
+        shards += repeat(shard, count)
+        positions += map(Position, repeat(sequence, count), range(count))
+        times += repeat(arrived, count)
+        keys += user_keys
+        payloads += user_payloads
+    arrivals: list[Arrival] = []
+    for first in range(0, len(keys), TOGETHER):
+        some = slice(first, first + TOGETHER)
+        arrivals += _read(shards[some], positions[some], times[some], keys[some], payloads[some], name, unreadable)
+    unreadable.sort(key=lambda one: one.position)
+    return Intake(tuple(arrivals), tuple(unreadable), len(records))
+
+
+def _read(
+    shards: list[str],
+    positions: list[Position],
+    times: list[float],
+    keys: list[str],
+    payloads: list[bytes],
+    stream: str,
+    unreadable: list[Unreadable],
+) -> Iterable[Arrival]:
+    """The arrivals among some user records, which are given by column; what is none is found unreadable."""
+    requests = decode_all(payloads)
+    if requests is not None and [request.key for request in requests] == keys:
+        return map(Arrival, shards, positions, times, keys, requests, payloads, repeat(None), repeat(stream))
+    return _read_each(zip(shards, positions, times, keys, payloads, strict=True), stream, unreadable)
+
+
+def _read_each(
+    user_records: Iterable[tuple[str, Position, float, str, bytes]], stream: str, unreadable: list[Unreadable]
+) -> Iterator[Arrival]:
+    for shard, position, arrived, key, payload in user_records:
+        try:
+            request = read_request(payload, key, shard, position)
+        except RefusedRequest as error:
+            reason = str(error)
+            unreadable.append(Unreadable(shard, position, arrived, key, payload, reason, asker_of(payload), stream))
+        else:
+            apart = rewritten(request, payload)
+            yield Arrival(shard, position, arrived, key, request, payload, None, stream, apart)
+
+
+def place_of(shard: str, position: Position) -> str:
+    """A place in the stream as one name."""
+    return f"{shard}-{position.sequence}-{position.sub}"
+
+
+def read_request(payload: bytes, key: str, shard: str, position: Position) -> Request:
+    """The request that a user record is, under its partition key; its place is the id of one that has none.
+
+    Raises:
+        RefusedRequest: it is none.
+    """
+    # Kinesis sees to this, but not within aggregates; one such key would make the table refuse the batch for ever.
+    if not key:
+        raise RefusedRequest("no key")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise RefusedRequest(f"a key of {len(key)} characters; {MAX_KEY_CHARACTERS} are the most")
+    try:
+        request = decode_request(payload)
+    except RefusedRequest:
+        event = _event(payload)
+        if event is None:
+            raise
+        return Request(id=place_of(shard, position), cmd=TRACK, key=key, data=event)
+    if request.key is None:
+        return msgspec.structs.replace(request, key=key)
+    if request.key != key:
+        raise RefusedRequest(f"misrouted: its key is {_shown(request.key)}, its partition key {_shown(key)}")
+    return request
+
+
+def _shown(key: str) -> str:
+    return repr(key[:MAX_SHOWN])[: MAX_SHOWN + 2]
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    id: Name
+    client: Key
+
+
+_named_decoder = msgspec.json.Decoder(_Named)
+
+
+def asker_of(payload: bytes) -> Asker | None:
+    """Who is to be answered that this is no request: well-formed JSON with a client and an id as the contract has them.
+
+    It may be wrong in all else: misrouted, too large, of another version, without a command.
+    """
+    try:
+        named = _named_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return Asker(named.client, named.id)
+
+
+def _event(payload: bytes) -> Document | None:
+    """The data of an `event.track` in the payload; None where it means to be a request and is none."""
+    if not payload or len(payload) > MAX_REQUEST_BYTES:
+        return None
+    try:
+        value = decode_json(payload)
+    except RefusedRequest:
+        return _text(payload)
+    if isinstance(value, dict):
+        return None if "cmd" in value else value
+    return {"value": value}
+
+
+def _text(payload: bytes) -> Document | None:
+    # What opens like JSON but is not was meant to be a request: as text, its fault would be hidden.
+    if payload.lstrip()[:1] in (b"{", b"["):
+        return None
+    try:
+        return {"text": payload.decode()}
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,115 @@
+"""Which request ends its process: found by planning in a process that may end, and condemned when it does so again.
+
+Room: core. Pure: running a process is shell/apart.py's, which is told what to plan and says how that ended.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from tidemill.contract.request import Request
+from tidemill_consumers.core.batch import Accepted, Arrival, Position, Rejected, Rule, Rules, State, Verified, Write
+from tidemill_consumers.core.calling.asking import Stopped, Watch
+
+MAX_DEATHS = 2
+"""Processes that may end over one request before it is condemned: the first may have ended for another reason."""
+
+ENDED = "the rule ended the process"
+
+
+class End(NamedTuple):
+    """A process that did not come to its end.
+
+    Attributes:
+        place: where the request stands that a rule was at work on; None where none was.
+        reason: what became of it, for the quarantine.
+    """
+
+    place: Position | None
+    reason: str = ENDED
+
+
+class Elimination:
+    """A batch's requests on their way into plans.
+
+    A condemned request's key is planned up to it, and all other keys wait: what is known must be saved soon, for the
+    next such request may take all the time that there is.
+    """
+
+    def __init__(self, arrivals: Iterable[Arrival]) -> None:
+        self._waiting: dict[str, list[Arrival]] = defaultdict(list)
+        for arrival in arrivals:
+            self._waiting[arrival.key].append(arrival)
+        self._wanted = list(self._waiting)
+        self._deaths: Counter[Position | None] = Counter()
+        self._cut: dict[str, Position] = {}
+        self._planned: dict[str, Write] = {}
+        self.condemned: dict[Position, str] = {}
+        """By place, the reason."""
+        self.is_hopeless = False
+        """Whether processes end over no request, so that there is nothing to find in this way."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a key is planned."""
+        return bool(self._planned)
+
+    @property
+    def wanted(self) -> list[Arrival]:
+        """The arrivals to be planned next; none once all are planned that can be now."""
+        return [one for key in self._wanted for one in self._waiting[key] if one.position <= self._end_of(key)]
+
+    def planned(self, write: Write) -> None:
+        """A key is planned."""
+        key = write.key
+        self._wanted.remove(key)
+        beyond = [one.position for one in self._waiting.pop(key) if one.position > self._cut.get(key, one.position)]
+        stopped = write.stopped or next(iter(beyond), None)
+        self._planned[key] = replace(write, stopped=stopped)
+
+    def ended(self, end: End) -> None:
+        """The process did not come to its end."""
+        self._deaths[end.place] += 1
+        if self._deaths[end.place] < MAX_DEATHS:
+            return
+        if end.place is None:
+            self.is_hopeless = True
+            return
+        self.condemned[end.place] = end.reason
+        key = next(key for key in self._wanted if any(one.position == end.place for one in self._waiting[key]))
+        self._cut[key] = end.place
+        self._wanted = [key]
+
+    def writes(self) -> tuple[Write, ...]:
+        """The plan's, and one that changes nothing for each key that waits."""
+        return (*self._planned.values(), *(_untouched(key, of_key) for key, of_key in self._waiting.items()))
+
+    def _end_of(self, key: str) -> Position:
+        return self._cut.get(key) or self._waiting[key][-1].position
+
+
+def _untouched(key: str, arrivals: Sequence[Arrival]) -> Write:
+    first = arrivals[0].position
+    return Write(key, 0, None, first, receipts=(), quarantine=(), stopped=first)
+
+
+def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: Callable[[Position], None]) -> Rules:
+    """The rules, which note the place of their request before they are at work on it, and stop at the condemned."""
+
+    def noted(rule: Rule) -> Rule:
+        def asked(state: State, request: Request) -> Accepted | Rejected:
+            assert watch.at_work is not None, "a rule is asked about an arrival"  # noqa: S101
+            place = watch.at_work.position
+            if place in condemned:
+                raise Stopped(condemned[place])
+            note(place)
+            return rule(state, request)
+
+        asked.__dict__["__wrapped__"] = rule  # whom to blame for what it returns
+        return Verified(asked) if isinstance(rule, Verified) else asked
+
+    return {cmd: noted(rule) for cmd, rule in rules.items()}

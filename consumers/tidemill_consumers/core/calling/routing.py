@@ -1,0 +1,55 @@
+"""What may be wrong with an application's table of rules, told before any request meets it.
+
+Room: core. Pure. A function that runs does not ask: there a rule that cannot be called is its requests' fate.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+from tidemill.contract.request import MAX_NAME_CHARACTERS
+from tidemill_consumers.core.batch import Verified
+from tidemill_consumers.core.calling.blame import place_of_rule
+
+MOST_TOLD = 3
+"""Problems of one table that are told; more are one to come back for."""
+
+
+def problem_of(rules: object) -> str | None:
+    """Why rules could not be asked, by the names of their commands; None if each of them could."""
+    if not isinstance(rules, Mapping):
+        return f"RULES is no mapping of commands to rules, but a {type(rules).__name__}"
+    return "; ".join(islice(_problems(rules), MOST_TOLD)) or None
+
+
+def _problems(rules: Mapping[object, object]) -> Iterator[str]:
+    for cmd, rule in rules.items():
+        if not isinstance(cmd, str) or not 1 <= len(cmd) <= MAX_NAME_CHARACTERS:
+            yield f"RULES has the command {cmd!r:.40}, which is no text of 1 to {MAX_NAME_CHARACTERS} characters"
+        elif problem := _problem(rule.rule if isinstance(rule, Verified) else rule):
+            yield f"RULES[{cmd!r}] {problem}"
+
+
+def _problem(rule: object) -> str | None:
+    if isinstance(rule, type):
+        return f"is the class {rule.__name__}, and must be a function of a document and a request"
+    if not callable(rule):
+        return f"is {type(rule).__name__}, and must be a function of a document and a request"
+    where = f" ({place})" if (place := place_of_rule(rule)) else ""
+    if inspect.iscoroutinefunction(rule) or inspect.isgeneratorfunction(rule) or inspect.isasyncgenfunction(rule):
+        return f"is a coroutine or a generator{where}, and must be a plain function that returns its outcome"
+    if not _takes_two(rule):
+        return f"takes {inspect.signature(rule)}{where}, and must take a document and a request"
+    return None
+
+
+def _takes_two(rule: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(rule).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # of some functions in C nobody knows
+        return True
+    return True

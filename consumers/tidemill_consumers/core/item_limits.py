@@ -1,0 +1,130 @@
+"""What DynamoDB can hold: a document outside these limits would fail its batch for ever.
+
+Room: core. Pure. Limits: the page "Constraints in Amazon DynamoDB".
+"""
+
+from __future__ import annotations
+
+from tidemill.contract.request import Json
+
+MAX_DEPTH = 30
+"""DynamoDB nests 32 levels; the item and its document attribute take two."""
+
+MAX_BYTES = 256 * 1024
+"""Of a document, roughly. An item may have 400 KB; the rest is for marks, writers and outcomes."""
+
+MAX_NAME_BYTES = 64 * 1024 - 1
+"""Of a key in an object, which is an attribute's name; the least is 1."""
+
+MAX_DIGITS = 38
+LARGEST, SMALLEST = 9.9e125, 1e-130
+TOO_LARGE, TOO_LONG = 10**126, 10**MAX_DIGITS
+NUMBER = 21
+"""Bytes of any number, at most."""
+
+
+def unstorable(document: Json) -> str | None:
+    """Why the table cannot hold the document; None when it can."""
+    try:
+        _within(_size(document, MAX_DEPTH))
+    except _TooDeep:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    except _Unstorable as problem:
+        return str(problem)
+    return None
+
+
+def differs_in_numbers(document: Json, storable: Json) -> bool:
+    """Whether a document is one that the table can hold, but for whole numbers in it: those that rules count.
+
+    So the table can hold it too. False where that takes a closer look.
+    """
+    if type(document) is not dict or type(storable) is not dict or len(document) != len(storable):
+        return False
+    for name, child in document.items():
+        known = storable.get(name)
+        if child is known and type(child) is str:
+            continue
+        if type(child) is not int or type(known) is not int or not -TOO_LONG < child < TOO_LONG:
+            return False
+    return True
+
+
+def text_bytes(value: str) -> int:
+    """The bytes of a text."""
+    try:
+        return len(value) if value.isascii() else len(value.encode())
+    except UnicodeEncodeError:
+        raise _Unstorable("a lone surrogate is not text") from None
+
+
+class _Unstorable(Exception):
+    pass
+
+
+class _TooDeep(_Unstorable):
+    pass
+
+
+def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of a document without a call for each
+    # Exactly these types: of their subclasses, such as IntEnum, not all are written as JSON. The most frequent come
+    # first, and there are no generators: a batch measures all documents that its rules changed, but for numbers.
+    kind = type(value)
+    if kind is str:
+        return len(value) if value.isascii() else text_bytes(value)
+    if kind is int and -TOO_LONG < value < TOO_LONG:
+        return NUMBER
+    if kind is int or kind is float:
+        return _number(value)
+    if value is None or kind is bool:
+        return 1
+    if levels == 0:
+        raise _TooDeep
+    if isinstance(value, dict):
+        size = 3 + dict.__len__(value)
+        levels -= 1
+        for name, child in dict.items(value):  # what a subclass holds, not what it says
+            size += len(name) if type(name) is str and name.isascii() and 0 < len(name) < 256 else _name(name)
+            kind = type(child)
+            if kind is str and child.isascii():
+                size += len(child)
+            elif kind is int and -TOO_LONG < child < TOO_LONG:
+                size += NUMBER
+            else:
+                size += _size(child, levels)
+        return _within(size)
+    if isinstance(value, list):
+        size = 3 + list.__len__(value)
+        for child in list.__iter__(value):
+            size += _size(child, levels - 1)
+        return _within(size)
+    raise _Unstorable(f"{kind.__name__} is not JSON")
+
+
+def _within(size: int) -> int:
+    # Of each part too: what holds one list many times over must not be walked through to its end.
+    if size > MAX_BYTES:
+        raise _Unstorable(f"{size} bytes; {MAX_BYTES} are the most")
+    return size
+
+
+def _name(name: object) -> int:
+    if not isinstance(name, str):
+        raise _Unstorable(f"the key {name!r} is not text")
+    if not name:
+        raise _Unstorable("a key is empty")
+    size = len(name) if name.isascii() else text_bytes(name)
+    if size > MAX_NAME_BYTES:
+        raise _Unstorable(f"a key has {size} bytes; {MAX_NAME_BYTES} are the most")
+    return size
+
+
+def _number(value: float) -> int:
+    if isinstance(value, int):
+        if abs(value) >= TOO_LARGE:
+            raise _Unstorable("a number is out of range")
+        if len(str(abs(value)).rstrip("0")) > MAX_DIGITS:
+            raise _Unstorable(f"a number has more than {MAX_DIGITS} digits")
+    elif value and not SMALLEST <= abs(value) <= LARGEST:
+        raise _Unstorable(f"the number {value} is out of range")
+    return NUMBER

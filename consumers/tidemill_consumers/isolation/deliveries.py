@@ -1,0 +1,104 @@
+"""The note of deliveries that began and did not end, an item for each shard.
+
+Room: shell. The only place that uses its table. It costs a write for each invocation, and another where that does not
+move its shard on. Where the table does not answer, requests are applied all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill_consumers.core.calling.deliveries import Noted, begin, end
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from types_boto3_dynamodb import DynamoDBClient
+
+log = logging.getLogger(__name__)
+
+IS_USUAL = "attribute_not_exists(pk) OR (#first <> :first AND attribute_not_exists(apart))"
+"""Whether a delivery is noted in one write: the last one moved the shard on, and nothing is planned apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery that began; `noted` is None where that could not be written."""
+
+    shard: str
+    noted: Noted | None
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it is to be planned apart."""
+        return self.noted is not None and self.noted.is_apart
+
+
+class Deliveries:
+    """The table of deliveries.
+
+    Args:
+        dynamodb: a boto3 DynamoDB client.
+        table: the table's name, with a string partition key `pk`.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def begin(self, shard: str, first: int, last: int) -> Delivery:
+        """Note that a delivery of a shard's records begins, from the first sequence to the last."""
+        usual = begin(None, first, last)
+        try:
+            before = self._put(shard, usual, IS_USUAL)
+            if before is None:
+                return Delivery(shard, usual)
+            noted = begin(before, first, last)
+            self._put(shard, noted)
+        except Exception as error:  # no answer, or one that cannot be read
+            log.warning("cannot note that a delivery of %s begins: %r", shard, error)
+            return Delivery(shard, None)
+        return Delivery(shard, noted)
+
+    def end(self, delivery: Delivery) -> None:
+        """Note that a delivery ended, though the next begins at the same record."""
+        if delivery.noted is None:
+            return
+        try:
+            self._put(delivery.shard, end(delivery.noted))
+        except Exception as error:
+            # It is taken for one that ended its process: at worst the next are planned apart without need.
+            log.warning("cannot note that a delivery of %s ended: %r", delivery.shard, error)
+
+    def _put(self, shard: str, noted: Noted, condition: str | None = None) -> Noted | None:
+        """Write it; what is noted instead, where the condition does not hold."""
+        call: dict[str, Any] = {"TableName": self._table, "Item": _to_item(shard, noted)}
+        if condition:
+            call |= {
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#first": "first"},
+                "ExpressionAttributeValues": {":first": {"S": str(noted.first)}},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        try:
+            self._dynamodb.put_item(**call)
+        except self._dynamodb.exceptions.ConditionalCheckFailedException as failure:
+            found: Any = failure.response
+            return _from_item(found["Item"])
+        return None
+
+
+def _to_item(shard: str, noted: Noted) -> dict[str, Any]:
+    # Sequences as text: they have more digits than DynamoDB's numbers.
+    item = {"pk": {"S": shard}, "first": {"S": str(noted.first)}, "begun": {"N": str(noted.begun)}}
+    return item | ({"apart": {"S": str(noted.apart)}} if noted.is_apart else {})
+
+
+def _from_item(item: Mapping[str, Any]) -> Noted:
+    try:
+        apart = int(item["apart"]["S"]) if "apart" in item else 0
+        return Noted(int(item["first"]["S"]), int(item["begun"]["N"]), apart)
+    except (KeyError, ValueError):  # whatever it is: it is written over
+        return Noted(0, 0)

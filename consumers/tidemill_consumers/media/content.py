@@ -1,0 +1,73 @@
+"""Content that people publish, view, like, change and delete. Key: "content/<id>".
+
+Room: rules. Pure.
+"""
+
+from __future__ import annotations
+
+from tidemill.contract.request import MAX_KEY_CHARACTERS, Document, Request
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
+
+MAX_TITLE = 200
+"""Characters."""
+
+
+def publish(state: State, request: Request) -> Accepted | Rejected:
+    """Publish under a title; what was counted before keeps its counts."""
+    if state and "title" in state:
+        return Rejected("it is published already")
+    title = request.data.get("title")
+    if not _is_title(title):
+        return Rejected(f"title: 1 to {MAX_TITLE} characters")
+    if _is_deleted(state):
+        return Rejected("it was deleted")
+    return Accepted({**(state or {}), "title": title, "owner": request.client})
+
+
+def update(state: State, request: Request) -> Accepted | Rejected:
+    """Change the title."""
+    if not state or "title" not in state:
+        return Rejected("there is no such content")
+    title = request.data.get("title")
+    if not _is_title(title):
+        return Rejected(f"title: 1 to {MAX_TITLE} characters")
+    return Accepted({**state, "title": title})
+
+
+def view(state: State, request: Request) -> Accepted | Rejected:
+    """Count a view. Content that lives elsewhere is counted too: a view needs no title."""
+    return _count(state, "views")
+
+
+def like(state: State, request: Request) -> Accepted | Rejected:
+    """Count a like."""
+    return _count(state, "likes")
+
+
+def delete(state: State, request: Request) -> Accepted | Rejected:
+    """Delete it. The id is not free again: a late request finds that it is gone. Its owner's count is told."""
+    if not state or "title" not in state:
+        return Rejected("there is no such content")
+    return Accepted({"deleted": True}, emits=_to_owner(state, "user.deleted_content", {"content": request.key}))
+
+
+def _to_owner(state: Document, cmd: str, data: Document) -> tuple[Emit, ...]:
+    """For content of an owner whose name fits a key."""
+    owner = state.get("owner")
+    key = f"user/{owner}"
+    return (Emit(cmd, key, data),) if owner and len(key) <= MAX_KEY_CHARACTERS else ()
+
+
+def _count(state: State, counter: str) -> Accepted | Rejected:
+    if _is_deleted(state):
+        return Rejected("it was deleted")
+    document: Document = state or {}
+    return Accepted({**document, counter: document.get(counter, 0) + 1})
+
+
+def _is_title(title: object) -> bool:
+    return isinstance(title, str) and 0 < len(title.strip()) <= MAX_TITLE
+
+
+def _is_deleted(state: State) -> bool:
+    return bool(state and state.get("deleted"))

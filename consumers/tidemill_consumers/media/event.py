@@ -1,0 +1,15 @@
+"""Events of clients that know nothing of the contract: counted per key; the archive has their substance.
+
+Room: rules. Pure.
+"""
+
+from __future__ import annotations
+
+from tidemill.contract.request import Request
+from tidemill_consumers.core.batch import Accepted, Rejected, State
+
+
+def track(state: State, request: Request) -> Accepted | Rejected:
+    """Count the event."""
+    document = state or {}
+    return Accepted({**document, "events": document.get("events", 0) + 1})

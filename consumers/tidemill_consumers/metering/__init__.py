@@ -1,0 +1,1 @@
+"""The functions with a meter of write units and calls, for load tests."""

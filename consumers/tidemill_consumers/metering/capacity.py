@@ -1,0 +1,143 @@
+"""What is used of DynamoDB: calls, and the request units that AWS bills for them, reckoned from the items' sizes.
+
+Room: shell, no I/O. Reckoned and not asked for by ReturnConsumedCapacity, for emulators answer that with a unit a
+statement, whatever its size. So one rule holds everywhere and for every function:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+
+- read: 4 KB or part of it of each item, read consistently; half of that otherwise; an item that is not there is one
+  block.
+- written: 1 KB or part of it of each item, of the larger of before and after. A refused condition costs the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, NamedTuple, TypeAlias
+
+from tidemill_consumers.codec.items import Attribute
+
+READ_BLOCK, WRITE_BLOCK = 4096, 1024
+
+LINE = "METER"
+"""How a line of a function's log begins that says what an invocation used; JSON follows, a `Usage` by names."""
+
+Item: TypeAlias = Mapping[str, Attribute]
+
+_PARAMETERS = "tidemill.parameters"
+_NAMES = re.compile(r"(\w+)'? ?[:=] \?")
+"""The names that a statement gives values to, each followed by `: ?` or `= ?`."""
+
+
+class Usage(NamedTuple):
+    """Calls made, and units used."""
+
+    read_calls: int = 0
+    write_calls: int = 0
+    read_units: float = 0.0
+    write_units: float = 0.0
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            self.read_calls + other.read_calls,
+            self.write_calls + other.write_calls,
+            self.read_units + other.read_units,
+            self.write_units + other.write_units,
+        )
+
+
+class Meter:
+    """Counts what the DynamoDB clients use that belong to an event system.
+
+    Args:
+        events: a boto3 session's or client's, such as `client.meta.events`. A session's counts only the clients made
+            after this.
+    """
+
+    def __init__(self, events: Any) -> None:
+        self._lock = Lock()  # calls are made in several threads
+        self._usage = Usage()
+        self._sizes: dict[str, int] = {}
+        for operation, count in (
+            ("BatchGetItem", self._count_read),
+            ("BatchExecuteStatement", self._count_write),
+            ("PutItem", self._count_put),
+        ):
+            events.register(f"before-parameter-build.dynamodb.{operation}", _keep)
+            events.register(f"after-call.dynamodb.{operation}", count)
+
+    def take(self) -> Usage:
+        """What was used since this was asked last."""
+        with self._lock:
+            usage, self._usage = self._usage, Usage()
+            self._sizes.clear()
+        return usage
+
+    def _count_read(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        units = 0.0
+        for table, asked in context[_PARAMETERS]["RequestItems"].items():
+            items = parsed.get("Responses", {}).get(table, [])
+            unprocessed = parsed.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            absent = len(asked["Keys"]) - len(items) - len(unprocessed) if "Responses" in parsed else 0
+            sizes = {item["pk"]["S"]: item_size(item) for item in items}
+            blocks = absent + sum(_blocks(size, READ_BLOCK) for size in sizes.values())
+            units += blocks if asked.get("ConsistentRead") else blocks / 2
+            with self._lock:
+                self._sizes |= sizes
+        self._add(Usage(read_calls=1, read_units=units))
+
+    def _count_write(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        statements = context[_PARAMETERS]["Statements"] if "Responses" in parsed else ()
+        self._add(Usage(write_calls=1, write_units=sum(map(self._written, statements))))
+
+    def _count_put(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        error = parsed.get("Error", {}).get("Code")
+        is_billed = error in (None, "ConditionalCheckFailedException")
+        size = item_size(context[_PARAMETERS]["Item"])
+        self._add(Usage(write_calls=1, write_units=_blocks(size, WRITE_BLOCK) if is_billed else 0))
+
+    def _written(self, statement: Mapping[str, Any]) -> int:
+        # One by one, for an UPDATE names the version twice: as it becomes, and as it must be.
+        named = zip(_NAMES.findall(statement["Statement"]), statement["Parameters"], strict=True)
+        item: dict[str, Attribute] = {}
+        for name, value in named:
+            item.setdefault(name, value)
+        with self._lock:
+            before = self._sizes.get(item["pk"]["S"], 0)
+        return _blocks(max(before, item_size(item)), WRITE_BLOCK)
+
+    def _add(self, usage: Usage) -> None:
+        with self._lock:
+            self._usage = self._usage.plus(usage)
+
+
+def item_size(item: Item) -> int:
+    """The bytes that DynamoDB counts for an item: names and values.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(len(name.encode()) + _size(value) for name, value in item.items())
+
+
+def _size(attribute: Attribute) -> int:
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S":
+            return len(value.encode())
+        case "N":
+            return 1 + (len(value.strip("-").replace(".", "").strip("0")) + 1) // 2
+        case "M":
+            return 3 + sum(1 + len(name.encode()) + _size(child) for name, child in value.items())
+        case "L":
+            return 3 + sum(1 + _size(child) for child in value)
+    return 1
+
+
+def _blocks(size: int, block: int) -> int:
+    return max(1, -(-size // block))
+
+
+def _keep(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
+    context[_PARAMETERS] = params

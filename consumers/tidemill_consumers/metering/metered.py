@@ -1,0 +1,45 @@
+"""The functions as they are, with a meter on DynamoDB: each invocation says in its log what it used of it.
+
+Room: composition root, for load tests: they have a function's Handler name this one for as long as they measure.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import boto3
+
+from tidemill_consumers import apply, direct
+from tidemill_consumers.codec.events import KinesisEvent
+from tidemill_consumers.metering.capacity import LINE, Meter
+
+
+@cache
+def meter() -> Meter:
+    """The meter on every DynamoDB client that the default session makes from now on."""
+    boto3.setup_default_session()
+    assert boto3.DEFAULT_SESSION is not None, "it was made just now"  # noqa: S101
+    return Meter(boto3.DEFAULT_SESSION.events)
+
+
+def apply_handler(event: KinesisEvent, context: apply.Context) -> apply.Response:
+    """The apply function's entry."""
+    meter()  # before the clients are made
+    try:
+        return apply.handler(event, context)
+    finally:
+        _say()
+
+
+def direct_handler(event: direct.HttpEvent, context: apply.Context) -> direct.HttpResponse:
+    """The direct function's entry."""
+    meter()
+    try:
+        return direct.handler(event, context)
+    finally:
+        _say()
+
+
+def _say() -> None:
+    print(LINE, json.dumps(meter().take()._asdict()))  # noqa: T201 # the log is where it is read

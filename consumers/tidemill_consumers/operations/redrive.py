@@ -1,0 +1,280 @@
+"""The quarantine read, and put back on the stream: the operator's side of it.
+
+Room: shell. S3 only; how a request is put on the stream is an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tidemill.contract.request import RefusedRequest, Request
+from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.quarantine import PREFIX, Kept, day_of, read, redriven
+from tidemill_consumers.core.plan import MAX_REDRIVEN
+from tidemill_consumers.core.trust import Seals
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+log = logging.getLogger(__name__)
+
+DONE_PREFIX = "redriven/"
+"""Where an object goes that has been put back."""
+
+CALLS_AT_ONCE = 16
+
+READ_AT_ONCE = 128
+"""Objects held in memory while they are looked at."""
+
+STEP = 512
+"""Objects that are put back before the first of them is moved."""
+
+IN_DOUBT = MAX_REDRIVEN // 2
+"""Of those, the most of one key. After a crash they are put back once more, and their entity must know them still,
+though somebody else may be at the same work."""
+
+HELD_BACK = "not put back, for one of its key before it could not be put back, or not be moved"
+"""Why an object waits for the next run."""
+
+Wait: TypeAlias = Callable[[], str | None]
+"""Waits until a request is on the stream: None, or why it is not."""
+
+Put: TypeAlias = Callable[[Request], Wait]
+"""Begins to put a request on the stream. Those of one key must arrive in the order given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which objects: all by default. Times in seconds since 1970; `until` itself is not included."""
+
+    reason: str = ""
+    """A part of the reason."""
+    key: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def takes(self, kept: Kept | None) -> bool:
+        """Whether the object is one of them; one that cannot be read is, if all are."""
+        if kept is None:
+            return self == Wanted()
+        return (
+            any(self.reason in one.reason and self.key in (None, one.key) for one in kept.all_parts)
+            and (self.since is None or kept.arrived >= self.since)
+            and (self.until is None or kept.arrived < self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object of the quarantine.
+
+    Attributes:
+        object_key: where it lies.
+        kept: what it holds, but for the payloads; None when it cannot be read.
+        problem: why it cannot be redriven; None when it can.
+        count: the parts that it holds, of which each would have been a request.
+    """
+
+    object_key: str
+    kept: Kept | None
+    problem: str | None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What became of an object: on the stream and moved, gone before, or still there for the reason in `problem`."""
+
+    object_key: str
+    outcome: Literal["redriven", "gone", "failed"]
+    problem: str | None = None
+
+
+class Unreadable(BotoCoreError):
+    """S3's answer, or what came in its place, does not say what became of the call."""
+
+    fmt = "the answer of S3 cannot be read: {problem}"
+
+
+class Objects:
+    """The objects of the quarantine bucket.
+
+    Every method raises ClientError or BotoCoreError when S3 does not do as asked.
+
+    Args:
+        s3: a boto3 S3 client.
+        bucket: the bucket's name.
+        calls: makes several calls; by default some at once.
+        seals: the application's own, if it has a secret: without it, signed requests stay where they are.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None, seals: Seals | None = None) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self.map = calls or at_once(CALLS_AT_ONCE, "redrive")
+        self.seals = seals
+
+    def find(self, wanted: Wanted) -> Iterator[Found | None]:
+        """Those that are wanted, in no particular order, and None for each that is not."""
+        keys = self._keys(wanted)
+        while some := list(islice(keys, READ_AT_ONCE)):
+            for key, stored in zip(some, self.map(self.read, some), strict=True):
+                found = _found(key, stored, self.seals) if stored is not None else None
+                yield _lean(found) if found and wanted.takes(found.kept) else None
+
+    def read(self, object_key: str) -> bytes | None:
+        """An object; None when there is none."""
+        try:
+            return self._s3.get_object(Bucket=self._bucket, Key=object_key)["Body"].read()
+        except ClientError as error:
+            if _is_missing(error):
+                return None
+            raise
+
+    def move(self, object_key: str) -> None:
+        """Have it lie under `redriven/` and no longer in the quarantine. Doing so again changes nothing."""
+        done = DONE_PREFIX + object_key.removeprefix(PREFIX)
+        try:
+            answer: Any = self._s3.copy_object(
+                Bucket=self._bucket, Key=done, CopySource={"Bucket": self._bucket, "Key": object_key}
+            )
+            if not answer.get("CopyObjectResult", {}).get("ETag"):
+                raise Unreadable(problem=f"it does not say that {object_key} was copied")
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+        self._s3.delete_object(Bucket=self._bucket, Key=object_key)
+
+    def _keys(self, wanted: Wanted) -> Iterator[str]:
+        """What may be wanted by its day: the day is in the object's name."""
+        after = f"{PREFIX}dt={day_of(wanted.since)}" if wanted.since is not None else PREFIX
+        end = f"{PREFIX}dt={day_of(wanted.until)}0" if wanted.until is not None else None  # "0" follows on "/"
+        more = True
+        while more:
+            page = self._page(after)
+            for entry in page.get("Contents", []):
+                after = entry["Key"]
+                if end is not None and after > end:
+                    return
+                yield after
+            more = page["IsTruncated"]
+
+    def _page(self, after: str) -> Any:
+        page = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, StartAfter=after)
+        if "IsTruncated" not in page:  # an empty list would say that nothing is there
+            raise Unreadable(problem=f"it is no list of {self._bucket}")
+        return page
+
+
+def redrive(objects: Objects, found: Iterable[Found], put: Put) -> Iterator[Redriven]:
+    """Put what can be redriven back on the stream, in the order given, and move it; what became of each.
+
+    An object is moved once its request is on the stream. Between the two, all may end: the object is then put back
+    once more, and its entity takes that for a repeat. So once an object of a key could not be moved, or nobody knows
+    whether its request is on the stream, no further step puts back more of that key: the entity would forget which it
+    had, and the next run, which begins with the same, would have them applied again.
+
+    Raises:
+        ClientError, BotoCoreError: objects could not be read. Beginning again is harmless.
+    """
+    stuck: set[str] = set()
+    for step in steps(one for one in found if one.problem is None):
+        keys = {one.object_key: _key_of(one) for one in step}
+        yield from [Redriven(one, "failed", HELD_BACK) for one, key in keys.items() if key in stuck]
+        for became in _redrive(objects, [one for one, key in keys.items() if key not in stuck], put):
+            if became.outcome == "failed":
+                stuck.add(keys[became.object_key])
+            yield became
+
+
+def steps(found: Iterable[Found], most: int = STEP, of_a_key: int = IN_DOUBT) -> Iterator[list[Found]]:
+    """In lists of `most` at most, and of any key `of_a_key` at most."""
+    step: list[Found] = []
+    count: Counter[str] = Counter()
+    for one in found:
+        key = _key_of(one)
+        if len(step) == most or count[key] == of_a_key:
+            yield step
+            step, count = [], Counter()
+        step.append(one)
+        count[key] += 1
+    if step:
+        yield step
+
+
+def oldest_first(found: Iterable[Found]) -> list[Found]:
+    """By arrival and place in the stream; those that cannot be read come first."""
+
+    def when(one: Found) -> tuple[float, str, int, int]:
+        if one.kept is None:
+            return 0.0, one.object_key, 0, 0
+        position = one.kept.position
+        return one.kept.arrived, one.kept.shard, position.sequence, position.sub
+
+    return sorted(found, key=when)
+
+
+def _key_of(found: Found) -> str:
+    return found.kept.key if found.kept else ""
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
+
+
+def _found(object_key: str, stored: bytes, seals: Seals | None) -> Found:
+    kept = None
+    problem = None
+    try:
+        kept = read(stored)
+        redriven(kept, seals)
+    except RefusedRequest as error:
+        problem = str(error)
+    return Found(object_key, kept, problem, len(kept.all_parts) if kept else 1)
+
+
+def _lean(found: Found) -> Found:
+    """Without what takes room: there may be many."""
+    kept = found.kept and msgspec.structs.replace(found.kept, payload=b"", parts=msgspec.UNSET)
+    return replace(found, kept=kept)
+
+
+def _put(stored: bytes, seals: Seals | None, put: Put) -> Wait:
+    """Put back what the object holds now; somebody may have written another in its place since it was found."""
+    try:
+        return put(redriven(read(stored), seals))
+    except RefusedRequest as error:
+        problem = str(error)
+        return lambda: problem
+
+
+def _redrive(objects: Objects, keys: Sequence[str], put: Put) -> Iterator[Redriven]:
+    # Read now and not before: meanwhile somebody else may have put it back.
+    bodies = zip(keys, objects.map(objects.read, keys), strict=True)
+    waits = [(key, _put(stored, objects.seals, put) if stored is not None else None) for key, stored in bodies]
+    stored_keys: list[str] = []
+    for key, wait in waits:
+        if wait is None:
+            yield Redriven(key, "gone")
+        elif problem := wait():
+            yield Redriven(key, "failed", problem)
+        else:
+            stored_keys.append(key)
+
+    def moved(key: str) -> Redriven:
+        try:
+            objects.move(key)
+        except (ClientError, BotoCoreError) as error:
+            log.warning("cannot move %s: %s", key, error)
+            return Redriven(key, "failed", f"it is on the stream, but cannot be moved: {error}")
+        return Redriven(key, "redriven")
+
+    yield from objects.map(moved, stored_keys)

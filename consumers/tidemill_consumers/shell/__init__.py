@@ -1,1 +1,0 @@
-"""Doing: each file wraps one AWS service behind a narrow function or two."""

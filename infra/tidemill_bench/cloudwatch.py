@@ -1,0 +1,172 @@
+"""What a stack on AWS used, as CloudWatch counts it.
+
+Room: local platform, I/O. CloudWatch sums up whole minutes, so each part of a load test has minutes of its own; and it
+is late, so that they are read until they change no more. Billed is a function's duration rounded up to a millisecond,
+and its initialisation: CloudWatch has neither, so that `billed_ms` is a little too low here.
+https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html,
+https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from tidemill_load.assessment.aggregate import Spent
+from tidemill_load.results.result import Mode
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
+
+MINUTE: Final = 60
+
+LATE_SECONDS: Final = 30.0
+"""Between two looks."""
+
+ALIKE: Final = 3
+"""Looks in a row that must show the same."""
+
+INVOCATIONS, DURATION = "invocations of ", "duration of "
+
+PATIENCE: Final = 900.0
+"""Seconds after which what is there has to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One of CloudWatch's metrics, to be summed up.
+
+    Attributes:
+        namespace: such as AWS/Lambda.
+        name: the metric's.
+        dimensions: whose.
+        statistic: Sum, or SampleCount.
+    """
+
+    namespace: str
+    name: str
+    dimensions: Mapping[str, str]
+    statistic: str = "Sum"
+
+    def query(self, number: int) -> Any:
+        """It as GetMetricData asks for it."""
+        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
+        metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
+        return {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": self.statistic}}
+
+
+class CloudWatchCounting:
+    """Counts by CloudWatch's metrics.
+
+    Args:
+        cloudwatch: a boto3 CloudWatch client.
+        functions: the functions' names, and the memory of each in MB.
+        table: the table's name.
+        deliveries: the name of the table that notes deliveries, whose writes count like the other's.
+        stream: the stream's name.
+        tell: told what is being waited for.
+        clock: seconds since 1970.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        cloudwatch: CloudWatchClient,
+        functions: Mapping[str, int],
+        table: str,
+        deliveries: str,
+        stream: str,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._cloudwatch = cloudwatch
+        self.functions = functions
+        self._table = table
+        self._deliveries = deliveries
+        self._stream = stream
+        self._tell = tell
+        self._clock = clock
+        self._sleep = sleep
+        self._begin = 0.0
+
+    def begin(self) -> None:
+        """Wait for the next minute."""
+        self._begin = self._next_minute()
+
+    def end(self, mode: Mode) -> Spent:
+        """What was used since, once CloudWatch knows; `records` are those that the stream took, whoever put them."""
+        end = self._next_minute()
+        looks: list[Mapping[str, float]] = []
+        while not _is_settled(looks) and self._clock() < end + PATIENCE:
+            self._tell("waiting for CloudWatch, which is late by some minutes")
+            self._sleep(LATE_SECONDS)
+            looks.append(self._look(end))
+        return self._spent(looks[-1])
+
+    def _next_minute(self) -> float:
+        """Its beginning, once it has come."""
+        minute = float(ceil(self._clock() / MINUTE) * MINUTE)
+        self._tell("waiting for the next minute, for CloudWatch counts whole ones")
+        self._sleep(max(0.0, minute - self._clock()))
+        return minute
+
+    def _metrics(self) -> dict[str, Metric]:
+        table, notes = {"TableName": self._table}, {"TableName": self._deliveries}
+        latency = "SuccessfulRequestLatency"  # its samples are the calls
+        found = {
+            "records": Metric("AWS/Kinesis", "IncomingRecords", {"StreamName": self._stream}),
+            "read_units": Metric("AWS/DynamoDB", "ConsumedReadCapacityUnits", table),
+            "write_units": Metric("AWS/DynamoDB", "ConsumedWriteCapacityUnits", table),
+            "read_calls": Metric("AWS/DynamoDB", latency, table | {"Operation": "BatchGetItem"}, "SampleCount"),
+            "write_calls": Metric(
+                "AWS/DynamoDB", latency, table | {"Operation": "BatchExecuteStatement"}, "SampleCount"
+            ),
+            "note_units": Metric("AWS/DynamoDB", "ConsumedWriteCapacityUnits", notes),
+            "note_calls": Metric("AWS/DynamoDB", latency, notes | {"Operation": "PutItem"}, "SampleCount"),
+        }
+        for function in self.functions:
+            its = {"FunctionName": function}
+            found[f"{INVOCATIONS}{function}"] = Metric("AWS/Lambda", "Invocations", its)
+            found[f"{DURATION}{function}"] = Metric("AWS/Lambda", "Duration", its)
+        return found
+
+    def _look(self, end: float) -> dict[str, float]:
+        """The sum of each metric since the beginning."""
+        metrics = self._metrics()
+        sums = dict.fromkeys(metrics, 0.0)
+        names = dict(enumerate(metrics))
+        pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=[metrics[name].query(number) for number, name in names.items()],
+            StartTime=datetime.fromtimestamp(self._begin, UTC),
+            EndTime=datetime.fromtimestamp(end, UTC),
+        )
+        for page in pages:
+            for series in page["MetricDataResults"]:
+                sums[names[int(series["Id"].removeprefix("m"))]] += sum(series["Values"])
+        return sums
+
+    def _spent(self, sums: Mapping[str, float]) -> Spent:
+        durations = {function: sums[f"{DURATION}{function}"] for function in self.functions}
+        return Spent(
+            invocations=round(sum(sums[f"{INVOCATIONS}{function}"] for function in self.functions)),
+            billed_ms=sum(durations.values()),
+            gb_seconds=sum(ms / 1000 * self.functions[function] / 1024 for function, ms in durations.items()),
+            records=round(sums["records"]),
+            read_calls=round(sums["read_calls"]),
+            write_calls=round(sums["write_calls"] + sums["note_calls"]),
+            read_units=sums["read_units"],
+            write_units=sums["write_units"] + sums["note_units"],
+        )
+
+
+def _is_settled(looks: Sequence[Mapping[str, float]]) -> bool:
+    """Whether the last ones show the same, and something."""
+    last = looks[-ALIKE:]
+    ran = any(value for name, value in last[-1].items() if name.startswith(INVOCATIONS)) if last else False
+    return ran and len(last) == ALIKE and all(one == last[0] for one in last)

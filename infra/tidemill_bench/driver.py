@@ -1,0 +1,249 @@
+"""One part of a load test from its first request to its last answer: sent on time, heard, counted, looked at.
+
+Room: local platform, I/O. Local and AWS alike: where the stack is, and how what it used is counted, are given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from math import inf
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from botocore.credentials import Credentials
+
+from tidemill.sending.scheduler import LINGER
+from tidemill_bench.counting import PutMeter
+from tidemill_bench.order_checker import faults
+from tidemill_bench.reply_reader import Listener
+from tidemill_bench.sending import DirectSender, Sender, StreamSender
+from tidemill_consumers.adapters.entities import Entities
+from tidemill_load.assessment.aggregate import Part, Spent, part
+from tidemill_load.results.faults import Faults
+from tidemill_load.results.request_tracker import Ledger
+from tidemill_load.results.result import Mode
+from tidemill_load.workloads.scheduled_request import Planned
+
+STEP: Final = 0.2
+"""Seconds between two looks at how far it is."""
+
+PROBLEMS: Final = 3
+"""Reasons for which requests were given up that are told."""
+
+TRIAL_CALLS: Final = 4
+"""Direct requests on each connection that tell how many a machine sends."""
+
+TRIAL_REQUESTS: Final = 500
+"""And of those that go to the stream: a call's records."""
+
+FUNCTIONS: Final = {"direct": "DirectFunctionName"}
+"""The output that names a mode's function; of all others it is ApplyFunctionName."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where the stack is.
+
+    Attributes:
+        client: makes a new boto3 client of a service.
+        outputs: the stack's.
+        credentials: who signs what is sent to the HTTP API.
+        region: where.
+        window: the mapping's batching window, in seconds.
+        connections: to the HTTP API: so many requests are under way at most.
+    """
+
+    client: Callable[[str], Any]
+    outputs: Mapping[str, str]
+    credentials: Credentials
+    region: str
+    window: float
+    connections: int
+
+    def function(self, mode: Mode) -> str:
+        """The name of the function that applies a mode's requests."""
+        return self.outputs[FUNCTIONS.get(mode, "ApplyFunctionName")]
+
+
+class Counting(Protocol):
+    """Counts what functions and the table used."""
+
+    def begin(self) -> None:
+        """A part begins."""
+
+    def end(self, mode: Mode) -> Spent:
+        """All of it is answered; `records`, where they are counted, are those that the stream took."""
+
+
+class Driver:
+    """Runs parts, one after the other; a context manager.
+
+    Args:
+        stack: where.
+        queue: the URL of a queue that hears all of its replies.
+        counting: how what it used is counted.
+        tell: told how far a part is, often; such as "12 of 50 sent, 3 answered, p95 4.1 s".
+    """
+
+    def __init__(self, stack: Stack, queue: str, counting: Counting, tell: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._counting = counting
+        self._tell = tell
+        self._kinesis, self._dynamodb = stack.client("kinesis"), stack.client("dynamodb")
+        self._sqs = stack.client("sqs")
+        self._puts = PutMeter(self._kinesis.meta.events)
+        self._entities = Entities(self._dynamodb, stack.outputs["TableName"])
+        self._listener = Listener(queue, self._sqs)
+        self.stopped = False
+        """Whether a part was stopped by Ctrl-C."""
+        self._acknowledged = 0.0
+        self.notes: list[str] = []
+        """What a reader of the result must know."""
+
+    def __enter__(self) -> Self:
+        self._listener.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.__exit__(kind, error, trace)
+        for client in (self._kinesis, self._dynamodb, self._sqs):
+            client.close()
+
+    @property
+    def shards(self) -> int:
+        """Open shards of the stream."""
+        answer = self._kinesis.describe_stream_summary(StreamName=self._stack.outputs["StreamName"])
+        shards: int = answer["StreamDescriptionSummary"]["OpenShardCount"]
+        return shards
+
+    def memory_mb(self, mode: Mode) -> int:
+        """What the mode's function is given."""
+        with closing(self._stack.client("lambda")) as functions:
+            answer = functions.get_function_configuration(FunctionName=self._stack.function(mode))
+        memory: int = answer["MemorySize"]
+        return memory
+
+    def warm_up(self, mode: Mode, tag: str) -> float:
+        """Have the environments of the mode's function begin, so that the first requests measured need not wait.
+
+        Returns:
+            Requests a second that leave this machine at most in that mode, about.
+        """
+        if mode == "direct":
+            self._trial(mode, self._stack.connections, f"{tag}-begin")
+            return self._trial(mode, TRIAL_CALLS * self._stack.connections, tag)
+        return self._trial(mode, TRIAL_REQUESTS, tag)
+
+    def _trial(self, mode: Mode, requests: int, tag: str) -> float:
+        begun = time.monotonic()
+        ledger = Ledger(tag)
+        planned = [Planned(0.0, "content.view", str(n), "bench", {}) for n in range(requests)]
+        self._go(mode, planned, ledger)
+        # Direct requests are answered as they leave; of the others those are timed that leave together.
+        end = ledger.last_answer if mode == "direct" else self._acknowledged
+        return requests / max(1e-3, end - begun - (0.0 if mode == "direct" else LINGER))
+
+    def run(self, mode: Mode, planned: Iterable[Planned], tag: str) -> Part:
+        """Send what is planned, and wait for the answers. On Ctrl-C it ends at once with what there is.
+
+        Args:
+            mode: the way that they take.
+            planned: `at` is in seconds from now.
+            tag: what the keys begin with, so that the entities are new.
+        """
+        ledger = Ledger(tag)
+        messages = self._listener.messages
+        self._counting.begin()
+        self._puts.take()
+        sender = self._go(mode, planned, ledger)
+        spent = self._spent(mode, sender, self._listener.messages - messages)
+        self.notes += [
+            f"{mode}: {count:,} requests were given up: {problem}"
+            for problem, count in ledger.problems.most_common(PROBLEMS)
+        ]
+        return part(ledger, None if self.stopped else self._faults(ledger), sender.retries, spent)
+
+    def _go(self, mode: Mode, planned: Iterable[Planned], ledger: Ledger) -> Sender:
+        self._listener.ledger = ledger
+        with closing(self._sender(mode, ledger)) as sender:
+            try:
+                self._send(sender, ledger, () if self.stopped else planned)
+                self._drain(sender, ledger)
+            except KeyboardInterrupt:
+                self.stopped = True
+        return sender
+
+    def _sender(self, mode: Mode, ledger: Ledger) -> Sender:
+        stack = self._stack
+        if mode == "direct":
+            url = stack.outputs["DirectUrl"]
+            return DirectSender(ledger, url, stack.credentials, stack.region, stack.connections)
+        return StreamSender(ledger, self._kinesis, stack.outputs["StreamName"], mode == "aggregated")
+
+    def _send(self, sender: Sender, ledger: Ledger, planned: Iterable[Planned]) -> None:
+        for one, due in _on_time(planned, lambda: self._say(ledger)):
+            sender.send(ledger.item(one, due))
+
+    def _drain(self, sender: Sender, ledger: Ledger) -> None:
+        """Until all is answered, or nothing has moved for long."""
+        patience = 20 + 3 * self._stack.window
+        moved, before = time.monotonic(), -1
+        self._acknowledged = inf
+        while time.monotonic() - moved < patience:
+            gone = sender.finish(STEP)
+            self._acknowledged = min(self._acknowledged, time.monotonic() if gone else inf)
+            if gone and ledger.settled >= ledger.requests:
+                return
+            self._say(ledger)
+            if ledger.settled != before:
+                moved, before = time.monotonic(), ledger.settled
+            elif sender.finish(0):
+                time.sleep(STEP)
+
+    def _say(self, ledger: Ledger) -> None:
+        p95 = f", p95 {ledger.live_p95:.2f} s" if ledger.latencies else ""
+        self._tell(f"{ledger.requests:,} sent, {ledger.settled:,} answered{p95}")
+
+    def _spent(self, mode: Mode, sender: Sender, messages: int) -> Spent:
+        put, used = self._puts.take(), self._counting.end(mode)
+        if used.records not in (0, put.records):
+            self.notes.append(
+                f"{mode}: {put.records:,} records were put and the stream took {used.records:,}: somebody else uses it."
+            )
+        return replace(
+            used,
+            http_requests=sender.http_requests,
+            records=put.records,
+            put_calls=put.put_calls,
+            put_units=put.put_units,
+            stream_bytes=put.stream_bytes,
+            reply_messages=messages,
+        )
+
+    def _faults(self, ledger: Ledger) -> Faults:
+        sent = ledger.by_key()
+        found = self._entities.load(sent)
+        every = Faults()
+        for key, its in sent.items():
+            every = every.plus(faults(its, found[key].document if key in found else None))
+        return every
+
+
+def _on_time(planned: Iterable[Planned], tick: Callable[[], None]) -> Iterator[tuple[Planned, float]]:
+    """Each when it is due, and that moment; `tick` is called often meanwhile."""
+    begun = time.monotonic()
+    ticked = begun
+    for one in planned:
+        due = begun + one.at
+        while (wait := due - time.monotonic()) > 0 or time.monotonic() - ticked > STEP:
+            if wait > 0:
+                time.sleep(min(wait, STEP))
+            if time.monotonic() - ticked > STEP:
+                ticked = time.monotonic()
+                tick()
+        yield one, due

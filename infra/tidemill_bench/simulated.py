@@ -1,0 +1,259 @@
+"""A load test on a simulated clock: hours of traffic in minutes, by the event source mapping's own decisions.
+
+Room: local platform, pure but for numpy. What functions are given is the outbox's and the mapping's doing; how long
+they take for it is assumed, as the cost model assumes it, and that an item is no larger than a kilobyte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from math import ceil
+from typing import Final
+
+import numpy as np
+
+from tidemill_bench.simulated_producer import Feed
+from tidemill_consumers.adapters.entities import KEYS_PER_READ, STATEMENTS_PER_CALL
+from tidemill_event_source.decisions.batches import Batch, Outcome
+from tidemill_event_source.decisions.config import MappingConfig
+from tidemill_event_source.decisions.records import kinesis_renderer
+from tidemill_event_source.decisions.simulation import Invocation, Simulation
+from tidemill_event_source.shard_reader import StreamRecord
+from tidemill_load.cost_model.assumptions import Assumptions
+from tidemill_load.cost_model.model import API_SECONDS
+from tidemill_load.results.latency import BOUNDS
+from tidemill_load.results.result import Latency, Measurement, Mode
+from tidemill_load.workloads.scheduled_request import Planned
+
+STREAM: Final = "arn:aws:kinesis:us-east-1:123456789012:stream/tidemill-requests"
+
+BEGIN: Final = 1_764_000_000.0
+"""The stream's clock at second 0."""
+
+REPLY_SECONDS: Final = 0.05
+"""From the end of a batch until its replies are heard."""
+
+STEP: Final = 60.0
+"""Simulated seconds between two looks at how far it is."""
+
+FINENESS: Final = 100
+"""Parts of each bucket of the histogram that percentiles are read off: they are right to a quarter of a percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The mapping, and what is assumed of the functions."""
+
+    window: int
+    batch: int
+    shards: int
+    assumed: Assumptions = field(default_factory=Assumptions)
+
+
+class Histogram:
+    """Latencies, so many that only their counts are kept."""
+
+    def __init__(self) -> None:
+        fine = np.geomspace(BOUNDS[:-1], BOUNDS[1:], FINENESS, endpoint=False).T.ravel()
+        self._bounds = np.append(fine, BOUNDS[-1])
+        self._counts = np.zeros(len(self._bounds) + 1, dtype=np.int64)
+        self._longest = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return int(self._counts.sum())
+
+    def add(self, seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        """So many more."""
+        places = np.searchsorted(self._bounds, seconds, side="left")
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._longest = max(self._longest, float(seconds.max(initial=0.0)))
+
+    def percentile(self, share: float) -> float:
+        """The upper bound of the part that the nearest rank lies in; 0 of none."""
+        if not self.count:
+            return 0.0
+        place = int(np.searchsorted(np.cumsum(self._counts), max(1, ceil(share * self.count))))
+        return min(float(self._bounds[place]), self._longest) if place < len(self._bounds) else self._longest
+
+    def latency(self) -> Latency:
+        """What is to be said of them."""
+        edges = [0, *range(1, len(self._bounds) + 1, FINENESS)]
+        counts = [int(part.sum()) for part in np.split(self._counts, edges[1:])]
+        return Latency(
+            count=self.count,
+            p50=self.percentile(0.50),
+            p95=self.percentile(0.95),
+            p99=self.percentile(0.99),
+            max=self._longest,
+            bounds=BOUNDS,
+            counts=tuple(counts),
+        )
+
+
+class Run:
+    """One mode at one rate.
+
+    Args:
+        mode: buffered or aggregated.
+        rate: requests a second, as it is reported.
+        planned: what is sent.
+        settings: the mapping and what is assumed.
+        seed: of the producer's chance.
+        span: seconds that it stands for; None for up to the last request.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        rate: float,
+        planned: Iterable[Planned],
+        settings: Settings,
+        seed: int,
+        span: float | None = None,
+    ) -> None:
+        self._span = span
+        self._mode = mode
+        self._rate = rate
+        self._settings = settings
+        self._feed = Feed(planned, settings.shards, mode == "aggregated", BEGIN, seed)
+        self._names = [f"shardId-{number:012}" for number in range(settings.shards)]
+        self._events: dict[tuple[int, int], bytes] = {}
+        self._event = kinesis_renderer(STREAM)
+        self._latencies = Histogram()
+        self._seconds = self._answered = 0.0
+        self._notes = self._units = self._reads = self._writes = self._messages = 0
+        self._simulation = Simulation(
+            MappingConfig(STREAM, batch_size=settings.batch, window=settings.window),
+            {name: self._feed.arrivals(number) for number, name in enumerate(self._names)},
+            self._function,
+            heard=self._heard,
+            begin=BEGIN,
+            render=self._render,
+        )
+
+    def go(self, tell: Callable[[str], None]) -> bool:
+        """Run it to its end, and say whether it came there: Ctrl-C stops it with what was counted by then.
+
+        Args:
+            tell: told how far it is.
+        """
+        try:
+            while not self._feed.ended or self._latencies.count < self._feed.requests:
+                self._simulation.run(until=self._simulation.now + STEP)
+                tell(
+                    f"{self._feed.last / 60:,.0f} min, {self._feed.requests:,} requests, "
+                    f"{self._simulation.invocations:,} invocations, p95 {self._latencies.percentile(0.95):.2f} s"
+                )
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def measurement(self) -> Measurement:
+        """What was counted so far. Whether anything was double or out of order is not known: nothing was applied."""
+        feed, assumed = self._feed, self._settings.assumed
+        return Measurement(
+            mode=self._mode,
+            rate=self._rate,
+            slices=1,
+            requests=feed.requests,
+            bytes=feed.bytes,
+            seconds=feed.last,
+            span=max(self._span or 0.0, feed.last) if feed.ended else feed.last,
+            drain_seconds=max(0.0, self._answered - feed.last),
+            sent_rate=feed.requests / feed.last if feed.last else 0.0,
+            invocations=self._simulation.invocations,
+            billed_ms=1000 * self._seconds,
+            memory_mb=assumed.memory,
+            gb_seconds=self._seconds * assumed.memory / 1024,
+            records=feed.records,
+            put_calls=feed.put_calls,
+            put_units=feed.put_units,
+            stream_bytes=feed.stream_bytes,
+            shards=self._settings.shards,
+            read_calls=self._reads + self._notes,
+            write_calls=self._writes + self._simulation.invocations,  # each notes that it begins
+            read_units=self._units + self._notes,
+            write_units=self._units + self._simulation.invocations,
+            entities=len(feed.entities),
+            receipts=self._latencies.count,
+            reply_messages=self._messages,
+            latency=self._latencies.latency(),
+            lost=feed.requests - self._latencies.count if feed.ended else None,
+        )
+
+    def _render(self, record: StreamRecord) -> bytes:
+        """The event of a record of that size: what is in it is not looked at."""
+        sizes = len(record.data), len(record.partition_key)
+        if sizes not in self._events:
+            self._events[sizes] = self._event(record)
+        return self._events[sizes]
+
+    def _function(self, batch: Batch, now: float) -> tuple[Outcome, float]:
+        contents = self._feed.contents[self._feed.shards[batch.records[0].key]]
+        front = islice(contents, len(batch.records))
+        return Outcome(), self._duration(sum(len(content.due) for content in front))
+
+    def _heard(self, invocation: Invocation) -> None:
+        contents = self._feed.contents[self._names.index(invocation.shard)]
+        self._notes += len(contents[0].due) > 1  # how far an aggregate was done is looked up
+        due: list[float] = []
+        keys: set[str] = set()
+        clients: set[str] = set()
+        for _ in invocation.batch.records:
+            content = contents.popleft()
+            due += content.due
+            keys.update(content.keys)
+            clients.update(content.clients)
+        self._answered = invocation.at - BEGIN + REPLY_SECONDS
+        self._latencies.add(self._answered - np.array(due))
+        self._seconds += self._duration(len(due))
+        self._units += len(keys)
+        self._reads += ceil(len(keys) / KEYS_PER_READ)
+        self._writes += ceil(len(keys) / STATEMENTS_PER_CALL)
+        self._messages += len(clients)
+
+    def _duration(self, requests: int) -> float:
+        assumed = self._settings.assumed
+        return assumed.invocation_seconds + requests * assumed.request_seconds
+
+
+def direct(like: Measurement, assumed: Assumptions) -> Measurement:
+    """The same requests one by one: reckoned, for there is nothing to simulate. No function waits for another.
+
+    Args:
+        like: a measurement of the same requests.
+        assumed: how long a request takes, and the memory.
+    """
+    seconds = API_SECONDS + assumed.direct_seconds
+    requests = like.requests
+    histogram = Histogram()
+    histogram.add(np.full(requests, seconds))
+    return Measurement(
+        mode="direct",
+        rate=like.rate,
+        slices=1,
+        requests=requests,
+        bytes=like.bytes,
+        seconds=like.seconds,
+        span=like.span,
+        drain_seconds=seconds,
+        sent_rate=like.sent_rate,
+        invocations=requests,
+        billed_ms=1000 * requests * assumed.direct_seconds,
+        memory_mb=assumed.direct_memory,
+        gb_seconds=requests * assumed.direct_seconds * assumed.direct_memory / 1024,
+        http_requests=requests,
+        read_calls=round(requests * assumed.direct_reads),
+        write_calls=round(requests * assumed.direct_writes),
+        read_units=requests * assumed.direct_reads,
+        write_units=requests * assumed.direct_writes,
+        entities=like.entities,
+        receipts=requests,
+        reply_messages=0,
+        latency=histogram.latency(),
+        lost=0,
+    )

@@ -1,0 +1,169 @@
+"""Planned requests as records that reach the shards of a stream, on a simulated clock.
+
+Room: local platform, pure: the planned requests bring the time. Aggregated records are the SDK's own outbox's doing;
+plain ones are put together every tenth of a second. Only sizes matter, so that no request is written out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import cache
+from math import inf
+from random import Random
+from typing import Final, NamedTuple
+
+from tidemill.contract.lanes import LANES, lane_of
+from tidemill.contract.request import Request, encode
+from tidemill.sending.records import CALL_RECORDS, Acknowledged, Call, Record
+from tidemill.sending.scheduler import LINGER, Outbox
+from tidemill_bench.counting import units_of
+from tidemill_event_source.decisions.simulation import Arrival
+from tidemill_load.results.faults import SERIAL
+from tidemill_load.workloads.scheduled_request import Planned
+
+PUT_SECONDS: Final = 0.02
+"""A PutRecords call, there and back."""
+
+
+@cache
+def _bytes(size: int) -> bytes:
+    """So many bytes; the same ones for all that are of this size."""
+    return bytes(size)
+
+
+class Content(NamedTuple):
+    """What is known of a record's requests, each list in their order."""
+
+    due: list[float]
+    keys: list[str]
+    clients: list[str]
+
+
+class Feed:
+    """Requests in, records of each shard out; nothing is done before it is asked for.
+
+    Args:
+        planned: in the order of time.
+        shards: how many; each has as many lanes as any other, or nearly.
+        aggregate: whether many requests share a record.
+        begin: the stream's clock at the planned requests' second 0.
+        seed: of the producer's chance.
+    """
+
+    def __init__(self, planned: Iterable[Planned], shards: int, aggregate: bool, begin: float, seed: int) -> None:
+        self._planned = iter(planned)
+        self._aggregate = aggregate
+        self._begin = begin
+        self._outbox = Outbox(Random(seed))
+        self._open: dict[Record, Content] = {}
+        self._acknowledging: deque[tuple[float, Call]] = deque()
+        self._arrivals: tuple[deque[Arrival], ...] = tuple(deque() for _ in range(shards))
+        self._leaves, self._together = 0.0, 0  # the plain records that go together, and how many
+        self._bare = 0
+        self.contents: tuple[deque[Content], ...] = tuple(deque() for _ in range(shards))
+        """Of each shard's records, oldest first; whoever reads them takes them away."""
+        self.shards: dict[str, int] = {}
+        """By partition key, the shard that its records reach."""
+        self.requests = self.bytes = self.records = self.put_calls = self.put_units = self.stream_bytes = 0
+        self.entities: set[str] = set()
+        self.ended = False
+        """Whether all that was planned has been put."""
+        self.last = 0.0
+        """When the last request was due, in seconds from the beginning."""
+
+    def arrivals(self, shard: int) -> Iterator[Arrival]:
+        """The records of one shard, as they arrive."""
+        queue = self._arrivals[shard]
+        while True:
+            while not queue:
+                if self.ended:
+                    return
+                self._advance()
+            yield queue.popleft()
+
+    def _advance(self) -> None:
+        """Take in the next request, and do what falls due before it."""
+        one = next(self._planned, None)
+        if one is None:
+            self._outbox.flush(self.last)
+            self._turn(inf)
+            self.ended = True
+            return
+        self.last = one.at
+        if self._outbox.due <= one.at or (self._acknowledging and self._acknowledging[0][0] <= one.at):
+            self._turn(one.at)
+        size = self._size(one)
+        self.requests += 1
+        self.bytes += size
+        self.entities.add(one.key)
+        if self._aggregate:
+            self._buffer(one, size)
+        else:
+            self._put_plain(one, size)
+
+    def _put_plain(self, one: Planned, size: int) -> None:
+        leaves = (int(one.at / LINGER) + 1) * LINGER
+        if leaves != self._leaves or self._together == CALL_RECORDS:
+            self._leaves, self._together = leaves, 0
+            self.put_calls += 1
+        self._together += 1
+        self._put(one.key, size, leaves + PUT_SECONDS, Content([one.at], [one.key], [one.client]))
+
+    def _buffer(self, one: Planned, size: int) -> None:
+        record = self._outbox.buffer(one.key, _bytes(size), one.at)
+        content = self._open.get(record)
+        if content is None:
+            content = self._open[record] = Content([], [], [])
+        content.due.append(one.at)
+        content.keys.append(one.key)
+        content.clients.append(one.client)
+
+    def _turn(self, until: float) -> None:
+        """Make the calls that fall due, and have them acknowledged."""
+        outbox = self._outbox
+        while True:
+            answered = self._acknowledging[0][0] if self._acknowledging else inf
+            at = min(answered, outbox.due)
+            if at > until or at == inf:
+                return
+            now = max(at, 0.0) if at > -inf else self.last
+            if answered <= outbox.due:
+                self._acknowledge(*self._acknowledging.popleft())
+                continue
+            while isinstance(call := outbox.next_call(now), Call):
+                self.put_calls += 1
+                self._acknowledging.append((now + PUT_SECONDS, call))
+
+    def _acknowledge(self, now: float, call: Call) -> None:
+        for record in call.records:
+            self._put(record.partition_key, record.size, now, self._open.pop(record))
+        self._outbox.acknowledged(call, [Acknowledged("", "")] * call.count, now)
+        self._outbox.take_news()
+
+    def _put(self, partition_key: str, size: int, at: float, content: Content) -> None:
+        shard = self.shards.get(partition_key)
+        if shard is None:
+            shard = self.shards[partition_key] = lane_of(content.keys[0]) * len(self.contents) // LANES
+        self.records += 1
+        self.put_units += units_of(size)
+        self.stream_bytes += size
+        self.contents[shard].append(content)
+        self._arrivals[shard].append(Arrival(self._begin + at, partition_key, _bytes(size)))
+
+    def _size(self, one: Planned) -> int:
+        """Bytes of the request's JSON; all have the same but for their names."""
+        names = len(one.cmd) + len(one.key) + len(one.client)
+        if not self._bare:
+            request = Request(
+                id="0" * 36,
+                cmd=one.cmd,
+                key=one.key,
+                client=one.client,
+                writer="w" * 12,
+                counter=1_000_000,
+                at=1_764_000_000_000,
+                data={**one.data, SERIAL: 1_000},
+            )
+            self._bare = len(encode(request)) - names
+        return self._bare + names

@@ -1,0 +1,102 @@
+"""A load test's result on the terminal.
+
+Room: command line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.table import Table
+
+from tidemill_cli.next_steps import program
+from tidemill_cli.terminal_text import console, printable
+from tidemill_load.assessment.verdict import Verdict, verdicts
+from tidemill_load.cost_model.advice import dollars
+from tidemill_load.results.result import Measurement, Result
+
+
+def show(result: Result, log: str = "") -> None:
+    """The table, what was skipped, and the notes.
+
+    Args:
+        result: of the load test.
+        log: the arguments that name the log of a trace.
+    """
+    out = console()
+    out.print(_table(result))
+    for one in verdicts(result):
+        out.print(_sentence(one), markup=False)
+        # In one line however narrow the terminal is, for it is to be pasted.
+        out.print(f"the same by arithmetic: {_command(one, result, log)}", markup=False, soft_wrap=True)
+    skipped = dict.fromkeys((one.mode, one.skipped) for one in result.measurements if one.skipped)
+    for text in (*(f"{mode} was skipped: {why}" for mode, why in skipped), *(f"note: {one}" for one in result.notes)):
+        out.print(text, markup=False)
+    sys.stdout.flush()  # before anything is said on stderr
+
+
+def _sentence(one: Verdict) -> str:
+    """Whether it paid, and where it begins to."""
+    cheaper, dearer = sorted((one.streamed, one.direct))
+    who = one.mode if one.pays else "direct"
+    since = "at no rate" if one.even is None else f"from {one.even:.2g} requests/s on"  # as uneven as these
+    _, reckoned, p99 = one.model
+    return (
+        f"At {one.rate:g} requests/s {who} is cheaper: {dollars(cheaper)} instead of {dollars(dearer)} per million "
+        f"requests; {one.mode} pays {since}. Its p99 was {_time(one.p99)}. The cost model says {dollars(reckoned)} and "
+        f"{_time(p99)}."
+    )
+
+
+def _command(one: Verdict, result: Result, log: str) -> str:
+    """What `tidemill cost` is to be asked for the same answer."""
+    given, told = one.reckoned.given, result.workload.parameters
+    if result.workload.kind == "trace":
+        load = f"{printable(log)} --speed {told['speed']:g} --seconds {result.seconds:g}"
+    else:
+        load = (
+            f"--rate {one.rate:g} --keys {given.keys.count} --skew {given.keys.skew:g} --key-size {given.key_bytes} "
+            f"--clients {given.clients} --producers {given.producers}"
+        )
+    settings = f"--size {given.size} --window {given.window} --batch {given.batch} --shards {given.shards}"
+    direct = f"--duration-ms {1000 * given.direct_seconds:.3g} --memory {given.direct_memory}"
+    units = f"--direct-writes {given.direct_writes:.3g} --direct-reads {given.direct_reads:.3g}"
+    apply = f"--apply-ms {1000 * given.invocation_seconds:.3g} --apply-memory {given.memory}"
+    return f"{program()} cost {load} {settings} {direct} {units} {apply}"
+
+
+def _table(result: Result) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("mode")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for one in result.measurements:
+        if not one.skipped:
+            table.add_row(one.mode, *(read(one) for read in COLUMNS.values()))
+    return table
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def _known(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+COLUMNS: dict[str, Callable[[Measurement], str]] = {
+    "req/s": lambda one: f"{one.rate:g}",
+    "requests": lambda one: f"{one.requests:,}",
+    "invocations": lambda one: _known(one.invocations),
+    "write units": lambda one: _known(one.write_units),
+    "puts": lambda one: f"{one.put_units:,}",
+    "messages": lambda one: _known(one.reply_messages),
+    "p50": lambda one: _time(one.latency.p50),
+    "p95": lambda one: _time(one.latency.p95),
+    "p99": lambda one: _time(one.latency.p99),
+    "lost": lambda one: _known(one.lost),
+    "double": lambda one: _known(one.duplicates),
+    "disordered": lambda one: _known(one.reordered),
+    "$/million": lambda one: f"{sum(one.bill.values()) * 1e6 / one.requests:.2f}" if one.requests else "",
+}

@@ -1,0 +1,430 @@
+"""`tidemill demo`: the whole pipe on this machine, on a generated workload or a real access log.
+
+Room: command line. Starts the platform, replays, waits, reconciles, reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from operator import ge
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill_cli.next_steps import after_demo
+from tidemill_cli.result_file import check_writable, write_result
+from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
+
+if TYPE_CHECKING:
+    from tidemill import Producer, Reply, Request
+    from tidemill_cli.commands.demo.reconcile import Expected
+    from tidemill_consumers.core.batch import State
+    from tidemill_load.workloads.hostile import HostileRecord
+    from tidemill_load.workloads.scheduled_request import Planned
+    from tidemill_local.emulator import Emulator
+    from tidemill_local.platform import Platform
+
+DEFAULT_REQUESTS = 5_000
+REPLAY_SECONDS = 10.0
+"""How long the generated workload takes unless --speed says otherwise."""
+
+PATIENCE = 30.0
+"""Seconds without any progress after which the demo gives up waiting and reports what is missing."""
+
+PARENT_SECONDS = 0.5
+"""How often make, if it started the demo, is looked for."""
+
+WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
+
+
+@dataclass
+class Result:
+    """The machine-readable result, as --json writes it."""
+
+    requests: int = 0
+    """Sent, and emitted by the rules."""
+    emitted: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    replies: int = 0
+    invocations: int = 0
+    records: int = 0
+    put_calls: int = 0
+    dynamodb_write_calls: int = 0
+    distinct_keys_written: int = 0
+    archived_rows: int = 0
+    seconds: float = 0.0
+    reconciled: bool = False
+    unreadable_lines: int = 0
+    hostile: dict[str, str] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_trace(parser, "replay what was asked for once")
+    parser.add_argument("--requests", type=_positive, metavar="N", help="at most N requests")
+    parser.add_argument("--speed", type=_speed, metavar="N|max", help="times real time, or as fast as it goes")
+    parser.add_argument("--seed", type=int, default=1, help="of the generated workload")
+    parser.add_argument(
+        "--hostile",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="mix in records that are no requests",
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="leave the platform's state and the archive in FOLDER, a new one"
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
+    parser.epilog = "example: tidemill demo --trace access.log --speed max --json out.json"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 when everything reconciles."""
+    _say("tidemill: the whole pipe on this machine; nothing leaves it")
+    if "MAKELEVEL" in os.environ:
+        _end_with_parent()
+    # Imported here: the line above must not wait for them.
+    from tidemill import GivenUp
+    from tidemill_analytics.archive import ArchiveError
+    from tidemill_load.workloads.trace import TraceError
+    from tidemill_local.deployment import DeploymentFailed
+    from tidemill_local.emulator import EmulatorError
+
+    try:
+        if args.json:
+            check_writable(args.json)
+        if args.keep:
+            _check_new(args.keep)
+        result = _Demo(args).run()
+        if args.json:
+            write_result(args.json, json.dumps(asdict(result), indent=2) + "\n")
+    except BrokenPipeError:
+        raise  # of those who read what we say
+    except (Misused, TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError, OSError) as error:
+        print(f"tidemill demo: {error}", file=sys.stderr)
+        return 1
+    return 0 if result.reconciled else 1
+
+
+def _end_with_parent() -> None:
+    """Stop as on SIGTERM once the parent is gone: make, when killed, cannot tell its children."""
+    parent, main = os.getppid(), threading.main_thread()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        signal.pthread_kill(main.ident or 0, signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+class _Demo:
+    def __init__(self, args: argparse.Namespace) -> None:
+        from tidemill_load.workloads.hostile import hostile_records
+
+        self._args = args
+        self._keep: Path | None = args.keep
+        self._hostile: list[HostileRecord] = hostile_records(args.seed) if args.hostile else []
+        self._result = Result()
+        self._sent: list[Request] = []
+        self._replies: dict[str, Reply] = {}
+        self._applied = 0
+
+    def run(self) -> Result:
+        from tidemill.replies.queue import reply_queue
+        from tidemill_local import kept_parameters
+        from tidemill_local.platform import Platform
+
+        begun = time.monotonic()
+        planned = self._workload()
+        settings = {"BatchingWindowSeconds": WINDOW_SECONDS, "ArchiveIntervalSeconds": ARCHIVE_SECONDS}
+        state = self._keep / "state" if self._keep else None
+        with Platform(0, settings, say=_say, heard=self._heard, state=state) as platform:
+            with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
+                self._replay(platform, planned)
+                expected = self._expect()
+                self._wait(platform, queue)
+            self._reconcile(platform, expected)
+            if self._keep and state:
+                kept_parameters.write(state, settings)
+                _copy(platform, self._keep / "archive")
+        self._result.seconds = round(time.monotonic() - begun, 2)
+        self._report()
+        return self._result
+
+    def _workload(self) -> Iterable[Planned]:
+        from tidemill_load.workloads.trace import read_trace
+        from tidemill_load.workloads.workload import generate
+
+        if not self._args.trace:
+            return generate(self._args.requests or DEFAULT_REQUESTS, self._args.seed)
+        trace = read_trace(self._args.trace, fields_of(self._args))
+        planned = list(islice(trace, self._args.requests))
+        self._result.unreadable_lines = trace.unreadable
+        for line in trace.first_unreadable:
+            _say(f"line {line.line} is not readable: {line.reason}")
+        return planned
+
+    def _heard(self, answer: bytes) -> None:
+        applied = json.loads(answer)["applied"]
+        self._result.distinct_keys_written += applied["keys"]
+        self._result.dynamodb_write_calls += applied["write_calls"]
+        self._applied += applied["requests"]
+
+    def _replay(self, platform: Platform, planned: Iterable[Planned]) -> None:
+        from tidemill import GivenUp, Producer, StillPending
+
+        kinesis = platform.emulator.client("kinesis")
+        stream = platform.outputs["StreamName"]
+        for record in self._hostile:
+            kinesis.put_record(StreamName=stream, PartitionKey=record.partition_key, Data=record.data)
+        progress = _Progress(
+            platform.emulator,
+            lambda: f"sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations",
+        )
+        producer = Producer(stream, kinesis=kinesis)
+        try:
+            for one in self._paced(planned, progress):
+                self._send(producer, one)
+            _flush(producer, progress)
+            stats = producer.stats()
+        finally:
+            # By now all is acknowledged, or there is nobody left to wait for.
+            with suppress(StillPending, GivenUp):
+                producer.close(0)
+        self._result.requests = len(self._sent) + len(self._hostile)
+        self._result.records = stats.records + len(self._hostile)
+        self._result.put_calls = stats.put_calls + len(self._hostile)
+        _say(f"sent {self._result.requests:,} requests in {self._result.records:,} records")
+
+    def _expect(self) -> Expected:
+        from tidemill_cli.commands.demo.reconcile import expect
+        from tidemill_consumers.media import RULES
+
+        expected = expect(self._sent, RULES)
+        self._result.emitted = len(expected.emitted)
+        self._result.requests += self._result.emitted
+        return expected
+
+    def _send(self, producer: Producer, one: Planned) -> None:
+        from tidemill import Request
+
+        handle = producer.send(one.cmd, key=one.key, data=one.data, client=one.client)
+        self._sent.append(Request(id=handle.id, cmd=one.cmd, key=one.key, client=one.client, data=one.data))
+
+    def _paced(self, planned: Iterable[Planned], progress: _Progress) -> Iterator[Planned]:
+        ready = list(planned)
+        speed = self._args.speed or max(1.0, ready[-1].at / REPLAY_SECONDS if ready else 1.0)
+        begun = time.monotonic()
+        for one in ready:
+            progress.tick()
+            while (wait := begun + one.at / speed - time.monotonic()) > 0:
+                time.sleep(min(wait, 1))
+                progress.tick()
+            yield one
+
+    def _wait(self, platform: Platform, queue: str) -> None:
+        """Until all is applied, answered and archived, or nothing has moved for long."""
+        from tidemill import Replies
+
+        def reached() -> tuple[int, int, int, int]:
+            archived = platform.delivery_streams[0].delivered.records + platform.delivery_streams[0].delivered.failed
+            return platform.event_sources[0].counts.records, self._applied, len(self._replies), archived
+
+        # What rules emit comes in records of its own, beyond those that were sent; its requests are counted, but twice
+        # if they come again.
+        goal = self._result.records, self._result.requests, len(self._sent), self._result.requests
+        steps = "records done", "requests applied", "replies heard", "requests archived"
+
+        def text() -> str:
+            return ", ".join(
+                f"{done:,} of {max(done, whole):,} {step}"
+                for done, whole, step in zip(reached(), goal, steps, strict=True)
+            )
+
+        progress = _Progress(platform.emulator, text)
+        moved, before = time.monotonic(), reached()
+        with Replies(queue, sqs=platform.emulator.client("sqs")) as replies:
+            while time.monotonic() - moved < PATIENCE:
+                progress.tick()
+                self._replies |= {reply.id: reply for reply in replies.poll(1)}
+                now = reached()
+                if all(map(ge, now, goal)):
+                    return
+                if now != before:
+                    moved, before = time.monotonic(), now
+        _say(f"nothing has moved for {PATIENCE:.0f} s; reconciling what there is")
+
+    def _reconcile(self, platform: Platform, expected: Expected) -> None:
+        from tidemill_analytics.archive import Archive
+        from tidemill_cli.commands.demo.reconcile import differences
+
+        result = self._result
+        archive = Archive(
+            f"s3://{platform.outputs['ArchiveBucketName']}", platform.emulator.endpoint_url, "test", "test"
+        )
+        ids = archive.sql("SELECT id FROM interactions")["id"]
+        documents = _documents(platform)
+        result.archived_rows = len(ids)
+        ours = Counter(one for one in ids.dropna() if one in expected.statuses)
+        result.differences = differences(expected, self._replies, documents, ours)
+        statuses: Counter[str] = Counter(self._replies[i].status for i in expected.statuses if i in self._replies)
+        # Nobody is answered for what rules emit: that it is archived, and the documents, tell.
+        statuses.update(expected.statuses[i] for i in expected.emitted if ours[i])
+        self._settle_hostile(platform, documents, statuses)
+        result.accepted, result.rejected = statuses["accepted"], statuses["rejected"]
+        result.quarantined = statuses["quarantined"]
+        result.replies = len(self._replies)
+        result.invocations = platform.event_sources[0].counts.invocations
+        total = result.accepted + result.rejected + result.quarantined
+        if total != result.requests:
+            result.differences.append(f"{result.requests} requests but {total} outcomes")
+        if result.archived_rows != result.requests:
+            result.differences.append(f"{result.requests} requests but {result.archived_rows} archived rows")
+        result.reconciled = not result.differences
+
+    def _settle_hostile(self, platform: Platform, documents: dict[str, State], statuses: Counter[str]) -> None:
+        """Where the hostile records ended: in the quarantine, or as an event of their key."""
+        payloads = _quarantined(platform)
+        for record in self._hostile:
+            tracked = (documents.get(record.partition_key) or {}).get("events", 0)
+            fate = "quarantined" if record.data in payloads else "accepted" if tracked else "lost"
+            self._result.hostile[record.name] = fate
+            statuses[fate] += 1
+            if fate != record.fate:
+                self._result.differences.append(f"hostile record {record.name}: {fate}, not {record.fate}")
+
+    def _report(self) -> None:
+        result = self._result
+        _say("")
+        width = max(map(len, result.hostile), default=0)
+        for name, fate in result.hostile.items():
+            _say(f"  hostile: {name:<{width}} {fate}")
+        _say(
+            f"{result.requests:,} requests: {result.accepted:,} accepted, {result.rejected:,} rejected, "
+            f"{result.quarantined:,} quarantined; {result.replies:,} replies; {result.archived_rows:,} archived"
+        )
+        if result.emitted:
+            _say(f"{result.emitted:,} of them were emitted by rules")
+        if result.unreadable_lines:
+            _say(f"{result.unreadable_lines:,} lines of the log were not readable")
+        _say(
+            f"{result.requests:,} requests -> {result.invocations} Lambda invocations, {result.dynamodb_write_calls} "
+            f"write calls for {result.distinct_keys_written:,} entities, {result.records:,} records in "
+            f"{result.put_calls} puts; {result.seconds} s"
+        )
+        for line in result.differences:
+            _say(f"NOT RECONCILED: {line}")
+        if result.reconciled:
+            _say("reconciled: every request applied once, in order, answered and archived")
+        for line in after_demo(self._keep):
+            _say(line)
+
+
+class _Progress:
+    """Says how far it is, once a second at most; raises EmulatorDied when there is nothing to wait for any more."""
+
+    def __init__(self, emulator: Emulator, text: Callable[[], str]) -> None:
+        self._emulator = emulator
+        self._text = text
+        self._said = time.monotonic()
+
+    def tick(self) -> None:
+        self._emulator.check()
+        if time.monotonic() - self._said >= 1:
+            self._said = time.monotonic()
+            _say(f"  {self._text()}")
+
+
+def _flush(producer: Producer, progress: _Progress) -> None:
+    from tidemill import StillPending
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        progress.tick()
+        try:
+            return producer.flush(1)
+        except StillPending:
+            if time.monotonic() > deadline:
+                raise
+
+
+def _check_new(folder: Path) -> None:
+    """Make the folder, for its owner only, unless something is in it: what was applied before would not reconcile."""
+    os.umask(0o077)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise OSError(f"{folder} cannot keep anything: {error.strerror}") from None
+    if taken:
+        raise FileExistsError(f"{folder} is not empty; name a new folder to keep it in")
+
+
+def _copy(platform: Platform, folder: Path) -> None:
+    """Copy the archive's files."""
+    from tidemill_event_source.files import naming
+
+    s3, bucket = platform.emulator.client("s3"), platform.outputs["ArchiveBucketName"]
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            path = folder / entry["Key"]
+            with naming(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
+
+
+def _documents(platform: Platform) -> dict[str, State]:
+    from tidemill_consumers.codec.items import from_item
+
+    pages = platform.emulator.client("dynamodb").get_paginator("scan")
+    found = pages.paginate(TableName=platform.outputs["TableName"], ConsistentRead=True)
+    return {entity.key: entity.document for page in found for entity in map(from_item, page["Items"])}
+
+
+def _quarantined(platform: Platform) -> set[bytes]:
+    from tidemill_consumers.adapters.quarantine import read
+
+    s3, bucket = platform.emulator.client("s3"), platform.outputs["QuarantineBucketName"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    every = (read(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys)
+    return {part.payload for kept in every for part in kept.all_parts}
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return number
+
+
+def _speed(text: str) -> float:
+    if text == "max":
+        return float("inf")
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a positive number nor max")
+    return number
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,285 @@
+"""`tidemill up`: the local platform until stopped.
+
+Room: command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tidemill_cli.commands.up.function_log import FunctionLog
+from tidemill_cli.commands.up.rules import Quarantined, RulesWatch
+from tidemill_cli.result_file import check_writable
+from tidemill_event_source.files import UnreadableFile, write_whole
+from tidemill_local import kept_parameters
+from tidemill_local.deployment import DeploymentFailed
+from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
+from tidemill_local.function_code import BUILT_IN, RulesNotFound
+from tidemill_local.patches.durability import state_files
+from tidemill_local.platform import Platform
+from tidemill_local.template import TemplateError
+
+MAX_PORT = 65_535
+
+FILLED_IN = {
+    "Rules": "use --rules",
+    "CodeBucket": "the functions' code is put there",
+    "CodeKey": "the functions' code is put there",
+}
+"""Parameters of the template that are not given by name -> why."""
+
+SECRET, SECRET_VARIABLE = "ApplicationSecret", "TIDEMILL_APPLICATION_SECRET"
+"""The parameter that everybody who lists processes could read on the command line, and where else it may come from."""
+
+POLL_SECONDS = 1.0
+
+QUIET_SECONDS = 10.0
+"""Without a terminal, how often a change of the mappings' state is told at most."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="on 127.0.0.1; 0 chooses a free one")
+    parser.add_argument(
+        "--rules",
+        metavar="MODULE",
+        help=f"the module that holds RULES (default: the folder's last, or {BUILT_IN}): seats for seats.py",
+    )
+    parser.add_argument("--reload", action="store_true", help="deploy the rules again whenever their files change")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FOLDER",
+        help="keep everything in FOLDER and go on from there, even after a kill, with its rules and parameters",
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="keep endpoint, outputs and mappings' state in PATH")
+    parser.add_argument(
+        "--parameter",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the template, such as BatchingWindowSeconds=1 or DirectEndpoint=on; NAME=@FILE takes what "
+        f"a file holds; may be repeated. {SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
+    )
+    parser.epilog = "example: tidemill up --rules shop.rules --reload --parameter BatchingWindowSeconds=1"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until stopped by Ctrl-C or SIGTERM, which is how it is meant to end."""
+    os.umask(0o077)  # what is kept has secrets in it
+    try:
+        if args.json:
+            check_writable(args.json)
+        if args.state:
+            state_files.check(args.state)
+        parameters = _parameters(args)
+        watch = RulesWatch(parameters["Rules"])
+        quarantined, since = Quarantined(), int(time.time() * 1000)
+        with Platform(args.port, parameters, say=_say, heard=quarantined.heard, state=args.state) as platform:
+            if args.state:
+                kept_parameters.write(args.state, parameters)
+            _tell(platform)
+            log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since)
+            with _shown() as show:
+                while True:
+                    platform.emulator.check()
+                    mappings = list(_mappings(platform))
+                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
+                        show.say(line)
+                    show.update(mappings, quarantined.count)
+                    if args.json:
+                        _write(args.json, platform, mappings, quarantined.count)
+                    time.sleep(POLL_SECONDS)
+    except BrokenPipeError:
+        raise  # of those who read what we say
+    except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, UnreadableFile, OSError) as error:
+        print(f"tidemill up: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        _say("stopped")
+        return 0
+
+
+def _tell(platform: Platform) -> None:
+    for name, value in platform.emulator.environment.items():
+        _say(f"export {name}={value}")
+    for name, value in sorted(platform.outputs.items()):
+        _say(f"  {name:<26} {value}")
+    _say("running; Ctrl-C stops it")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {MAX_PORT}")
+    return int(text)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    if name in FILLED_IN:
+        raise argparse.ArgumentTypeError(f"{name} is filled in: {FILLED_IN[name]}")
+    if value.startswith("@"):
+        return name, _contents(Path(value[1:]))
+    if name == SECRET and value:
+        raise argparse.ArgumentTypeError(
+            f"others can read {SECRET} in the list of processes; use {SECRET}=@FILE, or the variable {SECRET_VARIABLE}"
+        )
+    return name, value
+
+
+def _contents(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
+
+
+def _secret() -> dict[str, str]:
+    given = os.environ.get(SECRET_VARIABLE)
+    return {SECRET: given} if given else {}
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, str]:
+    """Those that are given, and beside them what the folder's last platform was given."""
+    given = {**_secret(), **dict(args.parameter)} | ({"Rules": args.rules} if args.rules else {})
+    kept = kept_parameters.read(args.state) if args.state else {}
+    if kept is None:
+        kept = {}
+        if "Rules" not in given and (args.state / "snapshot").exists():
+            _say(f"{args.state} does not say with which rules it was run: now with {BUILT_IN}; --rules names others")
+    again = {name: value for name, value in kept.items() if name not in given}
+    if again:
+        told = (f"{name}={'…' if name == SECRET else value}" for name, value in sorted(again.items()))
+        _say(f"as {args.state} was run last: {', '.join(told)}")
+    return {"Rules": BUILT_IN, **kept, **given}
+
+
+def _functions(outputs: Mapping[str, str]) -> dict[str, str]:
+    """The stack's functions, by what their lines in the log begin with."""
+    wanted = {"apply": "ApplyFunctionName", "direct": "DirectFunctionName"}
+    return {label: outputs[output] for label, output in wanted.items() if output in outputs}
+
+
+def _followed(watch: RulesWatch, platform: Platform, *, reload: bool) -> Iterator[str]:
+    """What is said, and done, of rules whose files have changed."""
+    if not watch.have_changed():
+        return
+    if not reload:
+        yield f"the files of {watch.rules} have changed; what runs has not: start again, or use --reload"
+        return
+    try:
+        platform.reload()
+    except (RulesNotFound, DeploymentFailed, ClientError, BotoCoreError) as error:
+        yield f"{watch.rules} is not loaded again, and runs on as it was: {error}"
+    else:
+        yield f"{watch.rules} is loaded again"
+
+
+def _mappings(platform: Platform) -> Iterator[dict[str, Any]]:
+    """The state of each event source mapping."""
+    for source in platform.event_sources:
+        counts = source.counts
+        yield {
+            "uuid": source.config.uuid,
+            "source": source.config.stream_arn.split(":", 5)[5],
+            "function": source.config.function_arn.rpartition(":")[2],
+            "invocations": counts.invocations,
+            "errors": counts.errors,
+            "throttles": counts.throttles,
+            "records": counts.records,
+            "discarded": counts.discarded,
+            "waiting": source.waiting,
+            "iterator_age_ms": round(counts.iterator_age * 1000),
+            "last_result": counts.last_result,
+        }
+
+
+class _Lines:
+    """Tells of the mappings by a line each, when something has changed."""
+
+    def __init__(self) -> None:
+        self._told: list[dict[str, Any]] = []
+        self._quarantined = 0
+        self._at = time.monotonic()
+
+    def say(self, line: str) -> None:
+        _say(line)
+
+    def update(self, mappings: list[dict[str, Any]], quarantined: int) -> None:
+        if quarantined != self._quarantined:
+            self._quarantined = quarantined
+            _say(_quarantined(quarantined))
+        busy = [one for one in mappings if one not in self._told and one["invocations"]]
+        if busy and time.monotonic() - self._at >= QUIET_SECONDS:
+            self._told, self._at = mappings, time.monotonic()
+            for one in busy:
+                _say(
+                    f"{one['source']} -> {one['function']}: {one['invocations']:,} invocations, {one['errors']:,} "
+                    f"errors, {one['records']:,} records, {one['waiting']:,} waiting, iterator age "
+                    f"{one['iterator_age_ms']:,} ms, last result {one['last_result']}"
+                )
+
+
+class _LiveTable:
+    """Shows the mappings as a table that stays where it is."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def say(self, line: str) -> None:
+        self._live.console.print(Text(line), soft_wrap=True)
+
+    def update(self, mappings: list[dict[str, Any]], quarantined: int) -> None:
+        names = ("source", "function", "invocations", "errors", "records", "waiting", "iterator_age_ms", "last_result")
+        caption = _quarantined(quarantined) if quarantined else None
+        table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="left" if name in ("source", "function") else "right")
+        for one in mappings:
+            table.add_row(*(f"{one[name]:,}" if isinstance(one[name], int) else one[name] for name in names))
+        self._live.update(table)
+
+
+@contextmanager
+def _shown() -> Iterator[_Lines | _LiveTable]:
+    console = Console()
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=2) as live:
+            yield _LiveTable(live)
+    else:
+        yield _Lines()
+
+
+def _quarantined(count: int) -> str:
+    return f"{count:,} quarantined; tidemill redrive lists them"
+
+
+def _write(path: Path, platform: Platform, mappings: list[dict[str, Any]], quarantined: int) -> None:
+    state = {
+        "endpoint": platform.emulator.endpoint_url,
+        "outputs": dict(platform.outputs),
+        "mappings": mappings,
+        "quarantined": quarantined,
+    }
+    write_whole(path, (json.dumps(state, indent=2) + "\n").encode())
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

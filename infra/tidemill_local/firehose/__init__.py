@@ -1,0 +1,1 @@
+"""Firehose on this machine: a delivery stream from Kinesis to S3."""

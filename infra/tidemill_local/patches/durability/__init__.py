@@ -1,0 +1,1 @@
+"""The emulator's state on disk."""

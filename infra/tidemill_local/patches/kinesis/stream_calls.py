@@ -1,0 +1,324 @@
+"""Calls of Kinesis that the emulator lacks, and refusals that it leaves out.
+
+Room: local platform, pure on a stream's dict; hooked into the emulator by launcher.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tidemill_local.patches.kinesis.api import (
+    Handler,
+    Refused,
+    Request,
+    Resolve,
+    Stream,
+    found,
+    handler,
+    place,
+    record_size,
+)
+from tidemill_local.patches.kinesis.resharding import HASH_KEYS, open_shards
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+ON_DEMAND_SHARDS = 4
+"""https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html: "4 MB/s write", at 1 MB/s a shard."""
+
+MODES = ("PROVISIONED", "ON_DEMAND")
+STRATEGIES = ("USER_PARTITION_KEY", "AUTO")
+LEAST_HOURS, MOST_HOURS = 24, 8_760
+LEAST_RECORD_KIB, MOST_RECORD_KIB = 1_024, 10_240
+MOST_SHARDS = 20_000
+"""What AWS opens without being asked, in the largest regions:
+https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
+
+SHARD_LIMIT, ON_DEMAND_LIMIT = 500, 50
+
+_LARGE = LEAST_RECORD_KIB * 1024 * 4 // 3
+"""Characters of base64 above which the emulator refuses a record."""
+
+_MONITORED = "ShardLevelMetrics"
+
+
+def with_mode(create_stream: Handler) -> Handler:
+    """CreateStream, which opens four shards for a stream on demand, and has a policy for its records' size."""
+
+    def create(request: Request) -> Any:
+        mode = (request.get("StreamModeDetails") or {}).get("StreamMode", MODES[0])
+        if mode not in MODES:
+            return _invalid_mode(mode).answer()
+        count = request.get("ShardCount")
+        if mode == "ON_DEMAND":
+            count = count or ON_DEMAND_SHARDS
+        if isinstance(count, int) and count > MOST_SHARDS:
+            limit = f"This request would exceed the shard limit of {MOST_SHARDS} for this account and region."
+            return Refused("LimitExceededException", limit).answer()
+        return create_stream({**request, **({} if count is None else {"ShardCount": count})})
+
+    return create
+
+
+def bounded(build: Callable[..., Any]) -> Callable[..., Any]:
+    """The emulator's making of a stream's shards, which a stack's ShardCount goes to as it is."""
+
+    def put_right(count: int, *rest: Any) -> Any:
+        if count > MOST_SHARDS:
+            raise ValueError(f"ShardCount is {count}, and a stream has {MOST_SHARDS} shards at most")
+        return build(count, *rest)
+
+    return put_right
+
+
+def check_record(stream: Stream, record: Mapping[str, Any], name: str) -> None:
+    """Refuse what no shard takes: a hash key out of range, or more bytes than a record may have.
+
+    Args:
+        stream: where to.
+        record: as it is put.
+        name: how AWS's message names its data.
+
+    Raises:
+        Refused: it is such a record.
+    """
+    explicit = record.get("ExplicitHashKey")
+    if explicit is not None and not (str(explicit).isdecimal() and int(explicit) < HASH_KEYS):
+        raise Refused(
+            "InvalidArgumentException",
+            "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was "
+            f"{explicit}",
+        )
+    most = max_record_bytes(stream)
+    if "PartitionKey" in record and record_size(record) > most:
+        raise Refused(
+            "ValidationException",
+            f"1 validation error detected: Value at '{name}' failed to satisfy constraint: the data and the partition "
+            f"key must have a length less than or equal to {most}",
+        )
+
+
+def max_record_bytes(stream: Stream) -> int:
+    """Of the data and the partition key of a record together."""
+    return int(stream.get("MaxRecordSizeInKiB", LEAST_RECORD_KIB)) * 1024
+
+
+def checked(put: Handler, resolve: Resolve, records: Callable[[Request], Iterable[tuple[str, Any]]]) -> Handler:
+    """A put that refuses what no shard takes.
+
+    Args:
+        put: the emulator's own.
+        resolve: finds the stream that a request names.
+        records: the records of a request, and how messages name each one's data.
+    """
+
+    def put_right(request: Request) -> Any:
+        _, stream = resolve(request)
+        try:
+            if stream is not None:
+                for name, record in records(request):
+                    check_record(stream, record, name)
+        except Refused as refused:
+            return refused.answer()
+        return put(request)
+
+    return put_right
+
+
+def with_large(put: Handler, resolve: Resolve) -> Handler:
+    """A put that stores records of more than a MiB too, where UpdateMaxRecordSize lets them in.
+
+    The emulator refuses them: it is given them empty, and what it stored is filled.
+    """
+
+    def put_right(request: Request) -> Any:
+        records = request.get("Records") or [request]
+        large = {at: one["Data"] for at, one in enumerate(records) if len(one.get("Data") or "") > _LARGE}
+        if not large:
+            return put(request)
+        emptied = [{**one, "Data": ""} if at in large else one for at, one in enumerate(records)]
+        status, headers, body = put({**request, "Records": emptied} if "Records" in request else emptied[0])
+        _, stream = resolve(request)
+        if status == 200 and stream is not None:
+            said = json.loads(body)
+            results = said.get("Records", [said])
+            for at, data in large.items():
+                _stored(stream, results[at])["Data"] = data
+        return status, headers, body
+
+    return put_right
+
+
+def _stored(stream: Stream, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that a put has just stored."""
+    records = stream["shards"][result["ShardId"]]["records"]
+    return next(one for one in reversed(records) if one["SequenceNumber"] == result["SequenceNumber"])
+
+
+def one_record(request: Request) -> Iterable[tuple[str, Any]]:
+    """The record of a PutRecord."""
+    return [("data", request)]
+
+
+def many_records(request: Request) -> Iterable[tuple[str, Any]]:
+    """The records of a PutRecords."""
+    return [(f"records.{number}.member.data", one) for number, one in enumerate(request.get("Records") or [], 1)]
+
+
+class StreamCalls:
+    """What answers the calls that the emulator lacks, or answers otherwise than AWS.
+
+    Args:
+        resolve: finds the stream that a request names.
+        streams: all of the caller's, by name.
+        consumers: all of the caller's, by ARN.
+    """
+
+    def __init__(
+        self,
+        resolve: Resolve,
+        streams: Mapping[str, Stream],
+        consumers: Mapping[str, dict[str, Any]],
+    ) -> None:
+        self._resolve = resolve
+        self._streams = streams
+        self._consumers = consumers
+        self.handlers: Mapping[str, Handler] = {
+            name: handler(do)
+            for name, do in {
+                "UpdateStreamMode": self._update_mode,
+                "UpdateMaxRecordSize": self._update_record_size,
+                "UpdateStreamRecordDistributionStrategy": self._update_strategy,
+                "DescribeLimits": self._limits,
+                "TagResource": self._tag,
+                "UntagResource": self._untag,
+                "ListTagsForResource": self._list_tags,
+                "IncreaseStreamRetentionPeriod": lambda request: self._retain(request, more=True),
+                "DecreaseStreamRetentionPeriod": lambda request: self._retain(request, more=False),
+            }.items()
+        }
+
+    def answering(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The emulator's handler of all calls of Kinesis, which asks these first."""
+
+        async def put_right(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
+            ours = self.handlers.get(headers.get("x-amz-target", "").rpartition(".")[2])
+            if ours is None:
+                return await handle(method, path, headers, body, query)
+            try:
+                request = json.loads(body) if body else {}
+            except ValueError:
+                return Refused("SerializationException", "Invalid JSON").answer()
+            return ours(request)
+
+        return put_right
+
+    def _update_mode(self, request: Request) -> dict[str, Any]:
+        stream, mode = found(self._resolve, request), (request.get("StreamModeDetails") or {}).get("StreamMode")
+        if mode not in MODES:
+            raise _invalid_mode(mode)
+        stream["StreamModeDetails"] = {"StreamMode": mode}
+        return {}
+
+    def _update_record_size(self, request: Request) -> dict[str, Any]:
+        stream, size = found(self._resolve, request), request.get("MaxRecordSizeInKiB")
+        if not isinstance(size, int) or not LEAST_RECORD_KIB <= size <= MOST_RECORD_KIB:
+            raise Refused(
+                "ValidationException",
+                f"1 validation error detected: Value '{size}' at 'maxRecordSizeInKiB' failed to satisfy constraint: "
+                f"Member must have value from {LEAST_RECORD_KIB} to {MOST_RECORD_KIB}",
+            )
+        stream["MaxRecordSizeInKiB"] = size
+        return {}
+
+    def _update_strategy(self, request: Request) -> dict[str, Any]:
+        """Kept and told, but not followed: records are placed by their partition key, whatever it says."""
+        stream, strategy = found(self._resolve, request), request.get("RecordDistributionStrategy")
+        if strategy not in STRATEGIES:
+            raise Refused("ValidationException", f"RecordDistributionStrategy is one of {', '.join(STRATEGIES)}.")
+        if strategy == "AUTO" and _mode(stream) != "ON_DEMAND":
+            raise Refused("InvalidArgumentException", f"{place(stream)} is not in On-Demand mode.")
+        stream["RecordDistributionStrategy"] = strategy
+        return {}
+
+    def _limits(self, request: Request) -> dict[str, Any]:
+        on_demand = [one for one in self._streams.values() if _mode(one) == "ON_DEMAND"]
+        provisioned = [one for one in self._streams.values() if _mode(one) != "ON_DEMAND"]
+        return {
+            "ShardLimit": SHARD_LIMIT,
+            "OpenShardCount": sum(len(open_shards(one)) for one in provisioned),
+            "OnDemandStreamCount": len(on_demand),
+            "OnDemandStreamCountLimit": ON_DEMAND_LIMIT,
+        }
+
+    def _tag(self, request: Request) -> dict[str, Any]:
+        self._tags(request).update(request.get("Tags") or {})
+        return {}
+
+    def _untag(self, request: Request) -> dict[str, Any]:
+        tags = self._tags(request)
+        for key in request.get("TagKeys") or []:
+            tags.pop(key, None)
+        return {}
+
+    def _list_tags(self, request: Request) -> dict[str, Any]:
+        return {"Tags": [{"Key": key, "Value": value} for key, value in sorted(self._tags(request).items())]}
+
+    def _tags(self, request: Request) -> dict[str, str]:
+        """The tags of a stream or of a consumer."""
+        arn = request.get("ResourceARN") or ""
+        if "/consumer/" not in arn:
+            owner: dict[str, Any] = found(self._resolve, {"StreamARN": arn})
+        elif (consumer := self._consumers.get(arn)) is not None:
+            owner = consumer
+        else:
+            raise Refused("ResourceNotFoundException", f"Consumer {arn} not found.")
+        tags: dict[str, str] = owner.setdefault("tags", {})
+        return tags
+
+    def _retain(self, request: Request, *, more: bool) -> dict[str, Any]:
+        stream, hours = found(self._resolve, request), request.get("RetentionPeriodHours")
+        if not isinstance(hours, int) or not LEAST_HOURS <= hours <= MOST_HOURS:
+            limit = f"Minimum allowed retention period is {LEAST_HOURS} hours, maximum {MOST_HOURS} hours"
+            raise Refused("InvalidArgumentException", f"{limit}; requested was {hours} hours for {place(stream)}.")
+        now = stream["RetentionPeriodHours"]
+        if hours < now if more else hours > now:
+            which = "longer" if more else "shorter"
+            raise Refused(
+                "InvalidArgumentException",
+                f"Requested retention period ({hours} hours) for {place(stream)} must not be other than {which} than "
+                f"the existing one ({now} hours).",
+            )
+        stream["RetentionPeriodHours"] = hours
+        return {}
+
+
+def with_monitoring(describe: Handler, resolve: Resolve, field: str) -> Handler:
+    """A description of a stream that tells what the emulator's leaves out: monitoring, and records' size and place."""
+
+    def described(request: Request) -> Any:
+        status, headers, body = describe(request)
+        _, stream = resolve(request)
+        if status != 200 or stream is None:
+            return status, headers, body
+        answer = json.loads(body)
+        answer[field]["EnhancedMonitoring"] = [{_MONITORED: sorted(stream.get(_MONITORED, []))}]
+        if field.endswith("Summary"):
+            answer[field]["MaxRecordSizeInKiB"] = stream.get("MaxRecordSizeInKiB", LEAST_RECORD_KIB)
+            answer[field]["RecordDistributionStrategy"] = stream.get("RecordDistributionStrategy", STRATEGIES[0])
+        return status, headers, json.dumps(answer).encode()
+
+    return described
+
+
+def _mode(stream: Stream) -> str:
+    return str(stream.get("StreamModeDetails", {}).get("StreamMode", MODES[0]))
+
+
+def _invalid_mode(mode: object) -> Refused:
+    return Refused(
+        "ValidationException",
+        f"1 validation error detected: Value '{mode}' at 'streamModeDetails.streamMode' failed to satisfy constraint: "
+        f"Member must satisfy enum value set: [{', '.join(MODES)}]",
+    )

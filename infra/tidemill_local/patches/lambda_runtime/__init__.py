@@ -1,0 +1,1 @@
+"""Lambda's function runtime and event source mappings in the emulator."""

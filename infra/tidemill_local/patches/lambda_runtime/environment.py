@@ -1,0 +1,396 @@
+"""An execution environment: one process of a function, and the Runtime API that it polls.
+
+Room: local platform, I/O; knows no emulator. The process leads a group of its own, so that its children end with
+it. There is no thread here: who invokes listens to the one connection and to what the process prints. Between
+invocations nobody does, so a process that prints in the background waits, as a frozen one on AWS would.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import h11
+
+from tidemill_local import sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
+
+RESPONSE_LIMIT = 6 * 1024 * 1024 + 100
+"""Bytes: the 6 MB of the quotas page and a hundred, as AWS's own message has it."""
+
+POLL_SECONDS = 0.05
+"""How often to look whether the process lives: a child that it forked may hold its connection open."""
+
+READY_SECONDS = 10
+"""How long a process that has answered may take to ask for more: it does so at once."""
+
+LINE_LIMIT = 256 * 1024
+"""Bytes of an event of the log: what is printed without a newline is cut."""
+
+_CHUNK = 256 * 1024
+_MOST_CHUNKS_AT_ONCE = 64  # a process that prints without end must not keep its answer from being given
+
+_PEAK_MEMORY_HEADER = b"tidemill-peak-memory-kib"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What the handler gets.
+
+    Attributes:
+        request_id: unique.
+        payload: the event, JSON.
+        arn: the function's, as the invoker named it.
+        trace: the X-Ray header.
+    """
+
+    request_id: str
+    payload: bytes
+    arn: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the invoker gets: the handler's response, or an error as JSON."""
+
+    payload: bytes
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The environment is of no more use; it ended, or must be.
+
+    Attributes:
+        error_type: AWS's name.
+        message: what the invoker is told.
+        status: as the log has it: `error` or `timeout`.
+        payload: the error as JSON where the process told it itself.
+    """
+
+    error_type: str
+    message: str
+    status: str = "error"
+    payload: bytes | None = None
+
+    def answer(self) -> Answer:
+        """As the invoker gets it."""
+        told = {"errorType": self.error_type, "errorMessage": self.message}
+        return Answer(self.payload or json.dumps(told).encode(), is_error=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An event of the log, and its time in milliseconds since 1970."""
+
+    time_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The process's call of the Runtime API."""
+
+    path: str
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The process did, by itself."""
+
+    code: int
+
+    def failure(self, request_id: str) -> Failure:
+        """In the words of AWS, which are Go's."""
+        reason = "Runtime exited without providing a reason"
+        if self.code > 0:
+            reason = f"Runtime exited with error: exit status {self.code}"
+        if self.code < 0:
+            name = (signal.strsignal(-self.code) or str(-self.code)).partition(":")[0].lower()
+            reason = f"Runtime exited with error: signal: {name}"
+        return Failure("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedOut:
+    """The process did not call in time."""
+
+
+_Call: TypeAlias = _Request | _Ended | _TimedOut
+
+
+class Environment:
+    """Starts the process; `initialise`, then `invoke` as often as it lives, then `close`.
+
+    Args:
+        variables: its environment, to which the Runtime API's address is added.
+        task_root: the folder of the function's code.
+        packages: folders of layers' packages, searched after the code.
+        groups: where process groups are registered: see sweeper.py.
+    """
+
+    def __init__(
+        self, variables: Mapping[str, str], task_root: Path, packages: Sequence[Path], groups: sweeper.Groups
+    ) -> None:
+        self._groups = groups
+        self._http = h11.Connection(h11.SERVER)
+        self._head: h11.Request | None = None
+        self._body: list[bytes] = []
+        self._polling = False
+        self._printed = bytearray()
+        self._lines: list[Line] = []
+        self.peak_memory_kib = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._connected = False
+        self._process = self._launch(variables, [task_root, *packages])
+        assert self._process.stdout  # noqa: S101 # it is a pipe
+        self._output = self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._selector.register(self._output, selectors.EVENT_READ)
+
+    def initialise(self, request_id: str, timeout: float) -> Failure | None:
+        """Wait until the function's code is loaded.
+
+        Args:
+            request_id: the invocation that it is for.
+            timeout: in seconds.
+        """
+        match self._call(time.monotonic() + timeout):
+            case _Request(path="/invocation/next"):
+                self._polling = True
+                return None
+            case _Request(path="/init/error", body=body) if told := _told(body):
+                self._reply(202, b'{"status":"OK"}')
+                return told
+            case _Request(path=path):
+                return _unexpected(path, request_id)
+            case _Ended() as ended:
+                return ended.failure(request_id)
+            case _TimedOut():
+                return _timeout(request_id, timeout)
+
+    def is_ready(self) -> bool:
+        """Whether it asks for the next invocation: it may have ended since the last."""
+        if not self._polling:
+            call = self._call(time.monotonic() + READY_SECONDS)
+            self._polling = isinstance(call, _Request) and call.path == "/invocation/next"
+        return self._polling and self._process.poll() is None
+
+    def invoke(self, invocation: Invocation, timeout: float, limit: float) -> Answer | Failure:
+        """Have the handler called, when `is_ready`.
+
+        Args:
+            invocation: with what.
+            timeout: the seconds that are left.
+            limit: the function's whole timeout, as the message has it.
+        """
+        if timeout <= 0:
+            return _timeout(invocation.request_id, limit)
+        deadline = time.monotonic() + timeout
+        self._polling = False
+        head = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + timeout) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace,
+        }
+        self._socket.settimeout(timeout)
+        self._reply(200, invocation.payload, head)
+        prefix = f"/invocation/{invocation.request_id}/"
+        match self._call(deadline):
+            case _Request(path=path, body=body) if path == f"{prefix}response" and len(body) > RESPONSE_LIMIT:
+                message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
+                return Failure("Function.ResponseSizeTooLarge", message)
+            case _Request(path=path, body=body) if path.startswith(prefix):
+                self._reply(202, b'{"status":"OK"}')
+                return Answer(body, is_error=path == f"{prefix}error")
+            case _Request(path=path):
+                return _unexpected(path, invocation.request_id)
+            case _Ended() as ended:
+                return ended.failure(invocation.request_id)
+            case _TimedOut():
+                return _timeout(invocation.request_id, limit)
+
+    def take_lines(self) -> list[Line]:
+        """What the process printed since the last time."""
+        self._read_output()
+        if self._printed:
+            self._add_line(self._printed)
+            self._printed.clear()
+        lines, self._lines = self._lines, []
+        return lines
+
+    def close(self) -> None:
+        """Kill the process and its children."""
+        # The group's number is not free for others while a member lives or the leader is not waited for; if it was
+        # waited for, that was a moment ago, and numbers are not given out again so soon.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._groups.forget(self._process.pid)
+        self._selector.close()
+        self._socket.close()
+        self._output.close()
+
+    def _launch(self, variables: Mapping[str, str], path: Sequence[Path]) -> subprocess.Popen[bytes]:
+        address, port = self._socket.getsockname()
+        # -P: the bootstrap's own folder is no place to import from. -u: what is printed must not wait in a buffer.
+        command = [sys.executable, "-P", "-u", str(BOOTSTRAP), *map(str, path)]
+        process = subprocess.Popen(  # noqa: S603 # our own program
+            command,
+            env={**variables, "AWS_LAMBDA_RUNTIME_API": f"{address}:{port}"},
+            cwd=path[0],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            process_group=0,
+        )
+        self._groups.register(process.pid)
+        return process
+
+    def _call(self, deadline: float) -> _Call:
+        """The next call of the process, when it comes before it ends and before the deadline."""
+        while True:
+            try:
+                if request := self._parsed():
+                    return request
+            except (h11.RemoteProtocolError, ValueError):  # the function's code has written into its connection
+                self._process.kill()
+                return _Ended(self._process.wait())
+            left = deadline - time.monotonic()
+            # Asked before it is listened to: what it sent before it ended is still to be read.
+            ended = self._process.poll() is not None
+            patience = 0 if ended or left < 0 else min(POLL_SECONDS, left)
+            ready = {key.fileobj for key, _ in self._selector.select(patience)}
+            if self._output in ready:
+                self._read_output()
+            if self._socket in ready:
+                ended = not self._receive()
+            elif left < 0 and not ended:
+                return _TimedOut()
+            if ended:
+                return _Ended(self._code())
+
+    def _receive(self) -> bool:
+        """Read what has come over the connection; whether it is still open."""
+        if not self._connected:
+            self._connected = True
+            self._selector.unregister(self._socket)
+            connection, _ = self._socket.accept()
+            self._socket.close()
+            self._socket = connection
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(self._socket, selectors.EVENT_READ)
+            return True
+        try:
+            data = self._socket.recv(_CHUNK)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._selector.unregister(self._socket)
+            return False
+        self._http.receive_data(data)
+        return True
+
+    def _code(self) -> int:
+        """What the process ended with; one that closed its connection and stays is ended."""
+        try:
+            return self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _parsed(self) -> _Request | None:
+        while True:
+            match self._http.next_event():
+                case h11.Request() as head:
+                    self._head, self._body = head, []
+                case h11.Data(data=data):
+                    self._body.append(bytes(data))
+                case h11.EndOfMessage() if self._head:
+                    path = self._head.target.decode().removeprefix("/2018-06-01/runtime")
+                    headers = dict(self._head.headers)
+                    self.peak_memory_kib = int(headers.get(_PEAK_MEMORY_HEADER, self.peak_memory_kib))
+                    return _Request(path, headers, b"".join(self._body))
+                case _:
+                    return None
+
+    def _reply(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        fields = {**(headers or {}), "Content-Type": "application/json", "Content-Length": str(len(body))}
+        head = h11.Response(
+            status_code=status, headers=[(name.encode(), value.encode()) for name, value in fields.items()]
+        )
+        # That it has ended, does not listen, or speaks otherwise than agreed is seen at its next call.
+        with suppress(OSError, h11.LocalProtocolError):
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                for part in self._http.send_with_data_passthrough(event) or ():
+                    self._socket.sendall(part)
+            self._http.start_next_cycle()
+
+    def _read_output(self) -> None:
+        for _ in range(_MOST_CHUNKS_AT_ONCE):
+            chunk = self._output.read(_CHUNK)
+            if chunk == b"":
+                with suppress(KeyError):
+                    self._selector.unregister(self._output)
+            if not chunk:
+                break
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                self._print(end)
+                self._add_line(self._printed)
+                self._printed.clear()
+            self._print(rest)
+
+    def _print(self, part: bytes) -> None:
+        """Add to the line that has not ended; what is too long for one becomes several."""
+        self._printed += part
+        while len(self._printed) > LINE_LIMIT:
+            cut = LINE_LIMIT
+            while cut > LINE_LIMIT - 3 and self._printed[cut] & 0xC0 == 0x80:
+                cut -= 1  # not within a character
+            self._add_line(self._printed[:cut])
+            del self._printed[:cut]
+
+    def _add_line(self, line: bytes | bytearray) -> None:
+        text = line.decode(errors="replace").rstrip("\r").replace("\r", "\n")
+        self._lines.append(Line(int(time.time() * 1000), text))
+
+
+def _told(body: bytes) -> Failure | None:
+    """Why loading failed, as the process tells it."""
+    try:
+        error = json.loads(body)
+        return Failure(error["errorType"], error["errorMessage"], payload=body)
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _unexpected(path: str, request_id: str) -> Failure:
+    return Failure("Runtime.Unknown", f"RequestId: {request_id} Error: unexpected {path}")
+
+
+def _timeout(request_id: str, seconds: float) -> Failure:
+    message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
+    return Failure("Sandbox.Timedout", message, "timeout")

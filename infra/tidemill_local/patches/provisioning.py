@@ -1,0 +1,146 @@
+"""What the emulator's CloudFormation passes over: encryption, recovery, lifecycle, and consumers of streams.
+
+Room: local platform; hooked into the emulator by launcher.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from tidemill_local.patches.kinesis.api import Handler
+
+Properties: TypeAlias = dict[str, Any]
+
+Apply: TypeAlias = "Callable[[str, Properties], None]"
+"""Gives a resource, by its physical id, what its properties say."""
+
+_EXPIRATIONS = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
+
+
+def also(handlers: MutableMapping[str, Any], apply: Apply) -> None:
+    """Has a type of resource be given more, as it is created and as it is changed."""
+
+    def create(logical_id: str, properties: Properties, stack: str, *rest: Any) -> Any:
+        made = handlers_of["create"](logical_id, properties, stack, *rest)
+        apply(made[0], properties)
+        return made
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any, **named: Any) -> Any:
+        changed = handlers_of["update"](physical_id, old, new, stack, *rest, **named)
+        apply(changed[0], new)
+        return changed
+
+    handlers_of = dict(handlers)
+    handlers.update(create=create, update=update)
+
+
+RUN_BESIDE = "tidemill:run-beside"
+"""The tag of a delivery stream that is run beside the emulator, which knows it to describe it."""
+
+
+def leaving(ingest: Callable[[str, Any], None], streams: Mapping[str, Any]) -> Callable[[str, Any], None]:
+    """The emulator's delivery of what comes by a stream, where any of its delivery streams is its own to run."""
+
+    def put_right(stream_arn: str, records: Any) -> None:
+        if any(RUN_BESIDE not in one["tags"] for one in streams.values()):
+            ingest(stream_arn, records)
+
+    return put_right
+
+
+def leaving_out(deliver: Callable[..., Any]) -> Callable[..., Any]:
+    """The emulator's delivery into S3, but for those."""
+
+    def put_right(stream: dict[str, Any], destination: dict[str, Any], *rest: Any, **named: Any) -> Any:
+        if RUN_BESIDE not in stream["tags"]:
+            return deliver(stream, destination, *rest, **named)
+        destination["records"].clear()
+        return None
+
+    return put_right
+
+
+def encryption(streams: Mapping[str, Any]) -> Apply:
+    """A stream's StreamEncryption."""
+
+    def apply(name: str, properties: Properties) -> None:
+        wanted = properties.get("StreamEncryption")
+        stream = streams[name]
+        stream.pop("KeyId", None)
+        stream["EncryptionType"] = "NONE"
+        if isinstance(wanted, dict):
+            stream |= {"EncryptionType": wanted["EncryptionType"], "KeyId": wanted["KeyId"]}
+
+    return apply
+
+
+def recovery(settings: MutableMapping[str, Any]) -> Apply:
+    """A table's PointInTimeRecoverySpecification."""
+
+    def apply(name: str, properties: Properties) -> None:
+        wanted = properties.get("PointInTimeRecoverySpecification") or {}
+        settings[name] = str(wanted.get("PointInTimeRecoveryEnabled", False)).lower() == "true"
+
+    return apply
+
+
+def lifecycle(kept: MutableMapping[str, Any]) -> Apply:
+    """A bucket's LifecycleConfiguration."""
+
+    def apply(name: str, properties: Properties) -> None:
+        rules = (properties.get("LifecycleConfiguration") or {}).get("Rules") or []
+        kept.pop(name, None)
+        if rules:
+            kept[name] = [lifecycle_rule(rule, f"rule-{number}") for number, rule in enumerate(rules)]
+
+    return apply
+
+
+def lifecycle_rule(rule: Properties, unnamed: str) -> Properties:
+    """A template's rule as S3's API has it, whose names differ."""
+    found = {"ID": rule.get("Id", unnamed), "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    expiration = {to or name: rule[name] for name, to in _EXPIRATIONS.items() if name in rule}
+    if "Days" in expiration:
+        expiration["Days"] = int(expiration["Days"])
+    if expiration:
+        found["Expiration"] = expiration
+    if abandoned := rule.get("AbortIncompleteMultipartUpload"):
+        found["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": int(abandoned["DaysAfterInitiation"])}
+    if old := rule.get("NoncurrentVersionExpiration"):
+        found["NoncurrentVersionExpiration"] = {name: int(value) for name, value in old.items()}
+    return found
+
+
+def stream_consumer(register: Handler, deregister: Handler) -> dict[str, Any]:
+    """How a stack makes and deletes an AWS::Kinesis::StreamConsumer.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-kinesis-streamconsumer.html: its Ref is
+    its ARN, and a change of either property makes another.
+    """
+
+    def create(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+        asked = {name: properties[name] for name in ("ConsumerName", "StreamARN")}
+        status, _, body = register(asked)
+        answer = json.loads(body)
+        if status != 200:
+            raise ValueError(f"{logical_id}: {answer['message']}")
+        made = answer["Consumer"]
+        return made["ConsumerARN"], {
+            **asked,
+            **made,
+            "ConsumerCreationTimestamp": str(made["ConsumerCreationTimestamp"]),
+        }
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        deregister({"ConsumerARN": physical_id})
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str) -> tuple[str, Properties]:
+        if all(old[name] == new[name] for name in ("ConsumerName", "StreamARN")):
+            return physical_id, {"ConsumerARN": physical_id, **new}
+        return create("consumer", new, stack)
+
+    return {"create": create, "update": update, "delete": delete}

@@ -1,0 +1,1 @@
+"""Around botocore: faster JSON, regions, endpoints on this machine, credentials from Cognito."""

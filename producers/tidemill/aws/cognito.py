@@ -1,0 +1,220 @@
+"""Credentials from a Cognito identity pool, for producers in people's hands.
+
+Room: SDK, I/O. Two calls to Cognito; when to renew, and for how many threads, is botocore's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+from botocore.exceptions import ClientError, CredentialRetrievalError
+
+from tidemill.aws.loopback import past_proxies
+from tidemill.contract.signature import registration
+from tidemill.runtime import processes
+
+if TYPE_CHECKING:
+    from types_boto3_cognito_identity import CognitoIdentityClient
+    from types_boto3_cognito_identity.type_defs import CredentialsTypeDef
+
+Tokens: TypeAlias = Mapping[str, str]
+"""Identity provider to its token, such as {"cognito-idp.us-east-1.amazonaws.com/us-east-1_Ab12": "<id token>"}."""
+
+Logins: TypeAlias = Tokens | Callable[[], Tokens]
+"""Tokens, or what gives fresh ones whenever credentials are renewed: an id token lives an hour by default."""
+
+REMEDIES = {
+    "InvalidIdentityPoolConfigurationException": "give the pool a role that it may assume for such identities",
+    "InvalidParameterException": "compare the names of the identity providers in logins with those of the pool",
+    "NotAuthorizedException": "give logins as a function that returns fresh tokens; without logins, "
+    "the pool must allow guests",
+    "ResourceConflictException": "the login belongs to another identity; leave identity_id out",
+    "ResourceNotFoundException": "compare the pool's id and AWS_ENDPOINT_URL; "
+    "if the identity was deleted, leave identity_id out",
+}
+"""What to do about a refusal that no retry can cure.
+
+https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/API_GetCredentialsForIdentity.html
+"""
+
+NO_GUESTS = (
+    "guests may not use Kinesis, whatever their role says: Cognito's session policy for them leaves it out; give logins"
+)
+"""https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonCognitoUnAuthedIdentitiesSessionPolicy.html"""
+
+
+class IdentityRefused(Exception):
+    """Cognito gives no credentials, and asking again will not help.
+
+    Attributes:
+        code: Cognito's error code.
+    """
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(f"{code}: {message} ({remedy})")
+        self.code = code
+
+
+class CognitoIdentity:
+    """An identity of an identity pool, and a boto3 session with its credentials. Safe for threads.
+
+        identity = CognitoIdentity("us-east-1:8d4c…", logins=fresh_logins)
+        with Producer("requests", client=identity.id, kinesis=identity.session.client("kinesis")) as producer:
+            producer.send("content.view", key="content/42")
+
+    Nothing is asked of Cognito before it is needed. The credentials are renewed 15 minutes before they end, by the
+    call that needs them; `logins` that are a function are then called for fresh tokens, and what it raises counts as
+    trouble that passes. AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_COGNITO_IDENTITY hold as for every client.
+
+    Args:
+        pool_id: the identity pool's id, which begins with its region.
+        logins: what its providers know the user by. None makes a guest, whom Kinesis does not serve.
+        identity_id: the identity, if it is known from an earlier start. Else Cognito is asked, which for a guest
+            makes a new one each time: keep `id`.
+        region: the session's, if that is not the pool's.
+
+    Raises:
+        ValueError: `pool_id` is none.
+
+    Attributes:
+        session: a boto3 Session. What it asks of AWS raises IdentityRefused where Cognito gives no credentials, and
+            botocore's own errors where Cognito cannot be asked.
+    """
+
+    def __init__(
+        self,
+        pool_id: str,
+        *,
+        logins: Logins | None = None,
+        identity_id: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        pools_region, colon, _ = pool_id.partition(":")
+        if not colon:
+            raise ValueError(f"pool_id={pool_id!r}: use an identity pool's id, such as us-east-1:8d4c…")
+        self._pool_id = pool_id
+        self._logins = logins
+        self._id = identity_id
+        self._is_guest = False
+        self._lock = Lock()
+        self._is_copy = False
+        self.session = self._make_session(region or pools_region)
+        self._cognito: CognitoIdentityClient = past_proxies(
+            lambda config: self.session.client("cognito-identity", region_name=pools_region, config=config),
+            Config(signature_version=UNSIGNED, retries={"mode": "standard"}),
+        )
+        processes.look_after(self)
+
+    @property
+    def id(self) -> str:
+        """The identity's id: keep it and give it as `identity_id` at the next start. Asks Cognito if need be.
+
+        Raises:
+            IdentityRefused: Cognito gives none.
+            botocore.exceptions.BotoCoreError, ClientError: it could not be asked.
+        """
+        return self._id or self._identify(self._tokens())
+
+    def register(self, public_key: str, *, table: str) -> None:
+        """Has requests that are signed by this key, and sent as the client `id`, be this identity's.
+
+        Args:
+            public_key: a Signer's.
+            table: the stack's registry of devices.
+
+        Raises:
+            ValueError: it is no public key.
+            IdentityRefused: Cognito gives no credentials.
+            botocore.exceptions.BotoCoreError, ClientError: it could not be registered; with the code
+                ConditionalCheckFailedException because the identity has 8 other keys.
+        """
+        self.session.client("dynamodb").update_item(TableName=table, **registration(self.id, public_key))
+
+    def begin_again(self, *, forked: bool) -> None:
+        """In a copy of its process: locks are free there, and connections its own. The identity is the same."""
+        self._lock = Lock()
+        self._credentials._refresh_lock = Lock()
+        self._is_copy = True
+
+    def _make_session(self, region: str) -> boto3.Session:
+        session = botocore.session.Session()
+        self._credentials: Any = DeferredRefreshableCredentials(self._renew, _Provider.METHOD)
+        # This provider alone: whoever names an identity does not mean whatever else the machine may hold.
+        session.register_component("credential_provider", CredentialResolver([_Provider(self._credentials)]))
+        session.register("after-call.kinesis", self._explain)
+        return boto3.Session(botocore_session=session, region_name=region)
+
+    def _ask(self) -> CognitoIdentityClient:
+        """The client, with connections of this process."""
+        if self._is_copy:
+            self._is_copy = False
+            processes.renew_connections(self._cognito)
+        return self._cognito
+
+    def _tokens(self) -> dict[str, str]:
+        try:
+            return dict((self._logins() if callable(self._logins) else self._logins) or {})
+        except Exception as error:  # whatever it asks may answer the next time: producers try this one again
+            raise CredentialRetrievalError(provider=_Provider.METHOD, error_msg=f"logins: {error!r}") from error
+
+    def _identify(self, tokens: dict[str, str]) -> str:
+        # However many ask for the first time at once, one of them makes the identity.
+        with self._lock:
+            if self._id is None:
+                try:
+                    self._id = self._ask().get_id(IdentityPoolId=self._pool_id, Logins=tokens)["IdentityId"]
+                except ClientError as error:
+                    raise _refused(error) from None
+            return self._id
+
+    def _renew(self) -> dict[str, str]:
+        """As botocore wants it. One thread is here at a time."""
+        tokens = self._tokens()
+        identity = self._id or self._identify(tokens)
+        try:
+            answer = self._ask().get_credentials_for_identity(IdentityId=identity, Logins=tokens)
+        except ClientError as error:
+            raise _refused(error) from None
+        self._id = answer["IdentityId"]  # another where a guest signs in and was known before
+        self._is_guest = not tokens
+        return _metadata(answer["Credentials"])
+
+    def _explain(self, **event: Any) -> None:
+        """Has Kinesis' refusal of a guest say why. botocore's event before it raises."""
+        error = event["parsed"].get("Error", {})
+        if self._is_guest and error.get("Code") == "AccessDeniedException":
+            error["Message"] = f"{error.get('Message', '')} ({NO_GUESTS})"
+
+
+class _Provider(CredentialProvider):
+    """Gives the same credentials to every client, so that they are renewed once for all."""
+
+    METHOD = "cognito-identity"
+
+    def __init__(self, credentials: DeferredRefreshableCredentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> DeferredRefreshableCredentials:
+        return self._credentials
+
+
+def _refused(error: ClientError) -> Exception:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    return IdentityRefused(code, message, REMEDIES[code]) if code in REMEDIES else error
+
+
+def _metadata(credentials: CredentialsTypeDef) -> dict[str, str]:
+    return {
+        "access_key": credentials["AccessKeyId"],
+        "secret_key": credentials["SecretKey"],
+        "token": credentials["SessionToken"],
+        "expiry_time": credentials["Expiration"].isoformat(),
+    }

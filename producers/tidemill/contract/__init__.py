@@ -1,0 +1,1 @@
+"""What both sides of the stream agree on: requests, aggregates, lanes, signatures. Pure."""

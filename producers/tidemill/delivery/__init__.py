@@ -1,0 +1,1 @@
+"""What both producers run: their shared core, the threads that drive it, PutRecords calls and who is told of them."""

@@ -1,0 +1,414 @@
+"""What both producers are: what they take in, what is full, what has ended. A thread or an event loop drives it.
+
+Room: SDK. No threads, no network and no clock; the spool's file is all it touches.
+
+One thread at a time, and never again while it is at work: that is for whoever drives it to see to. Its writer's `draft`
+alone may be called by any thread at any time, and its public numbers read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from random import Random
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack
+
+import msgspec
+
+from tidemill.contract.request import decode
+from tidemill.contract.validation import UnsendableRequest, to_payload
+from tidemill.errors import BufferFull, Left, StillPending, failure
+from tidemill.runtime.log import log
+from tidemill.runtime.trouble import SAID_SECONDS, Trouble
+from tidemill.sending.records import RECORD_BYTES, THROTTLED, Call, Refused
+from tidemill.sending.scheduler import LINGER, Outbox
+from tidemill.sending.writer import Writer
+from tidemill.spool.frames import OVERHEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidemill.contract.request import Request
+    from tidemill.errors import GivenUp
+    from tidemill.sending.records import Acknowledged, Outcome, Record
+    from tidemill.sending.scheduler import Stats
+    from tidemill.spool.spool import Spool
+
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+"""Most bytes that wait for their acknowledgement before the producer is full."""
+
+CLOSE_TIMEOUT = 30.0
+"""Seconds that the end of a producer takes at most, if nobody says otherwise."""
+
+SAID_PROBLEMS = 5
+"""Reasons at most that one line gives for what was given up."""
+
+WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
+"""What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
+
+
+class Signs(Protocol):
+    """What signs requests, such as `tidemill.contract.signature.Signer`."""
+
+    def sign(self, request: Request) -> Request:
+        """The request, signed."""
+
+
+Taken: TypeAlias = "tuple[str, Record, int]"
+"""A request that was taken: its id, the record that it travels in, and its place there."""
+
+
+class Ticket(msgspec.Struct, eq=False, gc=False):
+    """What its sender holds of a request that was taken.
+
+    The garbage collector does not see it, for thousands that wait to be taken would call it again and again. So no
+    circle that leads through one may last: a keeper that has ended lets go of its observer.
+
+    Attributes:
+        id: the request's id.
+    """
+
+    id: str
+    _record: Record | None
+    """None until it has been put into one."""
+    _place: int
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    def done(self) -> bool:
+        """Whether it has been acknowledged or given up."""
+        return self._outcome is not None
+
+    @property
+    def _outcome(self) -> Outcome | None:
+        return None if self._record is None else self._record.outcome_of(self._place)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether it is certain that it never reaches the stream."""
+        outcome = self._outcome
+        return isinstance(outcome, Refused) and not outcome.lost
+
+    def _acknowledged(self) -> Acknowledged:
+        """Where it is stored.
+
+        Raises:
+            StillPending: nothing has become of it yet.
+            NotAccepted, OutcomeUnknown: it was given up.
+        """
+        outcome = self._outcome
+        if outcome is None:
+            raise StillPending(1)
+        if isinstance(outcome, Refused):
+            if self._record is not None:
+                self._record.reported = True
+            raise failure(outcome)
+        return outcome
+
+
+class Settings(TypedDict, total=False):
+    """How a producer works: arguments of `Producer`, and described there."""
+
+    client: str | None
+    spool: Spool | None
+    signer: Signs | None
+    ttl: float
+    when_full: WhenFull
+    max_pending_bytes: int
+    aggregate: bool
+    lanes: int | None
+    record_bytes: int
+    linger: float
+    writer: str | None
+    counter: int
+    close_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The settings, whole and looked at."""
+
+    client: str | None = None
+    spool: Spool | None = None
+    signer: Signs | None = None
+    ttl: float = inf
+    when_full: WhenFull = "wait"
+    max_pending_bytes: int = MAX_PENDING_BYTES
+    aggregate: bool = True
+    lanes: int | None = None
+    record_bytes: int = RECORD_BYTES
+    linger: float = LINGER
+    writer: str | None = None
+    counter: int = 0
+    close_timeout: float = CLOSE_TIMEOUT
+
+    def __post_init__(self) -> None:
+        sender: object = self.client
+        if not isinstance(sender, str | None):
+            kind = type(sender).__name__
+            raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
+        if self.max_pending_bytes < 1:
+            raise ValueError(f"max_pending_bytes={self.max_pending_bytes}: use 1 or more")
+        if self.when_full not in ("wait", "raise", "drop_oldest"):
+            raise ValueError(f"when_full={self.when_full!r}: use 'wait', 'raise' or 'drop_oldest'")
+        if not self.ttl > 0:
+            raise ValueError(f"ttl={self.ttl}: use seconds, more than 0")
+        if not self.close_timeout >= 0:
+            raise ValueError(f"close_timeout={self.close_timeout}: use seconds, 0 or more")
+
+
+class Core:
+    """The outbox, with the spool before it.
+
+    Args:
+        now: the time in seconds, on the clock of all the other calls.
+        settings: how it works.
+
+    Raises:
+        TypeError, ValueError: a setting is out of its range.
+    """
+
+    def __init__(self, now: float, **settings: Unpack[Settings]) -> None:
+        self._options = options = _Options(**settings)
+        self._spool = spool = options.spool
+        self._signer = options.signer
+        writer, counter = options.writer, options.counter
+        if spool is not None:
+            writer, counter = spool.writer, max(counter, spool.counter)
+        chance = Random()
+        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
+        self.outbox = Outbox(
+            chance,
+            lanes=options.lanes,
+            record_bytes=options.record_bytes,
+            linger=options.linger,
+            aggregate=options.aggregate,
+            patient=spool is not None,
+        )
+        self.close_timeout = options.close_timeout
+        self.left: Left | None = None
+        """What was not acknowledged when it ended."""
+        self._trouble = Trouble()
+        self._told = 0
+        """Requests that were given up, and said to be."""
+        self._untold: dict[str, None] = {}
+        """Why others were that are not said to be yet."""
+        self._tells_at = -inf
+        """When the next line may say so."""
+        self._refusals: list[Record] = []
+        self.ended = 0
+        """Rises whenever some requests have ended."""
+        self.is_plain = spool is None and self._signer is None
+        """Whether requests are neither signed nor spooled."""
+        self.max_pending_bytes = options.max_pending_bytes
+        self.ttl = options.ttl
+        self.drops = options.when_full == "drop_oldest"
+        self._drops_at = options.max_pending_bytes if self.drops else inf
+        self._recover(now)
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether what is accepted outlives this process, so that no call is given up."""
+        return self._spool is not None
+
+    # ---- requests in
+
+    def take(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int]:
+        """Takes a draft that is neither signed nor spooled: the record that it travels in, and its place there.
+
+        Whoever calls it has seen to it that there is room; what it dropped for that is the oldest.
+        """
+        outbox = self.outbox
+        if outbox.pending_bytes >= self._drops_at:
+            self._make_room(0)
+        writer = self.writer
+        writer.counter = counter = writer.counter + 1  # its `finish`, in less time
+        record = outbox.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
+        return record, record.count + record.gone - 1  # its `last`, in less time
+
+    def keep(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int] | None:
+        """Takes a draft, signed and spooled: the record and its place there; None and errors as `send` has them."""
+        payload = self.writer.finish(before, behind)
+        if self._signer is not None:
+            payload = to_payload(self._signer.sign(decode(payload)))
+        return self._take(key, payload, now, deadline)
+
+    def put(self, request: Request, now: float, payload: bytes = b"") -> Taken | None:
+        """Takes a request as it is; None and errors as `send` has them. `payload`: its bytes, if they are known."""
+        payload = payload or to_payload(request)
+        if request.writer == self.writer.id:
+            self.writer.skip_to(request.counter or 0)
+        taken = self._take(request.key or "", payload, now, now + self._options.ttl)
+        return taken and (request.id, *taken)
+
+    def _take(self, key: str, payload: bytes, now: float, deadline: float) -> tuple[Record, int] | None:
+        outbox, spool = self.outbox, self._spool
+        if not self._has_room(len(payload)) and not self._make_room(len(payload)):
+            return None
+        if spool is not None:
+            number = spool.append(payload, self.writer.counter)
+        record = outbox.buffer(key, payload, now, deadline)
+        place = record.last
+        if spool is not None:
+            record.spooled[place] = number
+            outbox.due = min(outbox.due, spool.due)  # by then it is to be synced
+        return record, place
+
+    # ---- calls out
+
+    def next_call(self, now: float) -> Call | float:
+        """The next call to make, or the time until which there is nothing to do."""
+        due = self.tend(now)
+        call = self.outbox.next_call(now)
+        return call if isinstance(call, Call) else min(call, due)
+
+    def tend(self, now: float) -> float:
+        """Does what is due besides calls: the time until which there is no more of that."""
+        if self._untold and self._tells_at <= now:
+            self._say_given_up(now)
+        due = self._tells_at if self._untold else inf
+        spool = self._spool
+        if spool is None:
+            return due
+        if spool.due <= now:
+            self._sync(spool)
+        return min(due, spool.due)
+
+    # ---- what became of them
+
+    def settle(self, call: Call, answer: Sequence[Outcome] | Refused, now: float) -> None:
+        """Takes the answer to a call."""
+        if isinstance(answer, Refused):
+            self.outbox.failed(call, answer, now)
+        else:
+            self.outbox.acknowledged(call, answer, now)
+        self._say_trouble(answer, now)
+
+    def take_news(self, now: float) -> list[Record]:
+        """The records of which some or all requests have ended; the spool lets go of those."""
+        news = self.outbox.take_news()
+        self.ended += len(news)
+        if self._spool is not None and news:
+            self._spool.settle(number for record in news for number in record.take_ended())
+        refused = [record for record in news if record.refusal is not None]
+        if refused:
+            self._untold |= dict.fromkeys(str(failure(one.refusal)) for one in refused if one.refusal is not None)
+            if self._tells_at < now:
+                self._say_given_up(now)
+            self._refusals = [record for record in self._refusals if not record.reported] + refused
+            del self._refusals[:-1_000]  # one is enough to be told
+        return news
+
+    def note_refusals(self) -> None:
+        """Takes note of what was given up since, when it has ended and its spool is closed."""
+        self._refusals += [record for record in self.outbox.take_news() if record.refusal is not None]
+
+    def take_refusal(self) -> GivenUp | None:
+        """Why a request was given up of which nobody has asked, if there is any."""
+        refusals, self._refusals = self._refusals, []
+        for record in refusals:
+            if record.refusal is not None and not record.reported:
+                return failure(record.refusal)
+        return None
+
+    def end(self, why: Refused | None = None) -> None:
+        """Gives up what is not acknowledged; the spool keeps it for the next producer."""
+        kept = " and stays in the spool for the next producer" if self._spool is not None else ""
+        closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
+        if self._untold:
+            self._say_given_up(inf)
+        pending, unknown = self.outbox.pending, self.outbox.unknown
+        self.outbox.abandon(why or closed)
+        if pending and why is None:
+            self.left = Left(pending, self.outbox.unknown - unknown, 0 if self._spool is None else pending)
+        if self._spool is not None:
+            self._spool.close()
+
+    def stats(self, now: float) -> Stats:
+        """What has been done so far."""
+        return self.outbox.stats(now)
+
+    # ---- what is said
+
+    def _say_trouble(self, answer: Sequence[Outcome] | Refused, now: float) -> None:
+        """Says that something fails and is tried again, so that waiting is not silent; and that it is over."""
+        refused = _retried(answer, self.is_patient)
+        if refused is not None:
+            line = self._trouble.failed(refused.code, str(failure(refused)), now)
+            if line is not None:
+                log.warning("cannot send to the stream: %s", line)
+        elif not self.outbox.is_failing:
+            line = self._trouble.over(now)
+            if line is not None:
+                log.warning("requests reach the stream again: %s; %d are pending", line, self.outbox.pending)
+
+    def _say_given_up(self, now: float) -> None:
+        """Says how much was given up, so that nothing is lost silently, whoever looks at handles: a line a minute."""
+        told, self._told = self._told, self.outbox.refused
+        problems, self._untold = self._untold, {}
+        self._tells_at = now + SAID_SECONDS
+        log.error("%d requests are given up: %s", self._told - told, "; or ".join(list(problems)[:SAID_PROBLEMS]))
+
+    # ---- room
+
+    def make_room(self) -> bool:
+        """Whether a request can be taken now: drops the oldest for that, if it is to.
+
+        Raises:
+            BufferFull: there is no room, and its sender is not to wait.
+        """
+        return self._has_room(0) or self._make_room(0)
+
+    def _has_room(self, size: int) -> bool:
+        if self.outbox.pending_bytes >= self._options.max_pending_bytes:
+            return False
+        return self._spool is None or self._spool.room_for(size)
+
+    def _make_room(self, size: int) -> bool:
+        spool = self._spool
+        if spool is not None and OVERHEAD + size > spool.max_bytes:
+            raise UnsendableRequest("data", f"{size} bytes are more than the spool may hold; raise its max_bytes")
+        if self._options.when_full == "raise":
+            stats = self.outbox.stats(0.0)
+            raise BufferFull(
+                f"{stats.pending} requests of {stats.pending_bytes} bytes wait for their acknowledgement; "
+                "send it later, raise max_pending_bytes or the spool's max_bytes, or use when_full='wait'"
+            )
+        if self._options.when_full == "wait":
+            return False
+        while not self._has_room(size):
+            if not self.outbox.drop_oldest():
+                return False
+            self.take_news(-inf)  # it is said when something is due
+        return True
+
+    def _sync(self, spool: Spool) -> None:
+        try:
+            spool.sync()
+        except OSError as error:
+            log.warning("%s; what was accepted is safe from a kill, and not from a power failure", error)
+
+    def _recover(self, now: float) -> None:
+        if self._spool is None:
+            return
+        self._spool.claim()
+        count = 0
+        for number, payload in self._spool.recover():
+            request = decode(payload)
+            record = self.outbox.buffer(request.key or "", payload, now, now + self._options.ttl)
+            record.spooled[record.last] = number
+            count += 1
+        if count:
+            log.info("%d requests of the spool are sent now", count)
+
+
+def _retried(answer: Sequence[Outcome] | Refused, patient: bool) -> Refused | None:
+    """Why something is sent again, other than for being too fast. `patient`: whether no call is given up."""
+    if isinstance(answer, Refused):
+        return answer if (answer.again or patient) and answer.code not in THROTTLED else None
+    for outcome in answer:
+        if isinstance(outcome, Refused) and outcome.again and outcome.code not in THROTTLED:
+            return outcome
+    return None

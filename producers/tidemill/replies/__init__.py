@@ -1,0 +1,1 @@
+"""Hearing what became of a request."""

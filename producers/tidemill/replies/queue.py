@@ -1,0 +1,93 @@
+"""A queue of one's own that hears the replies, for as long as one listens.
+
+Room: SDK, I/O. It takes permissions that a client need not have: whoever operates the stack makes queues.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from tidemill.aws.region import make_client
+
+RETENTION_SECONDS = 3600
+"""What nobody asked for is gone after that, should the queue outlive its listener."""
+
+
+@contextmanager
+def reply_queue(
+    topic_arn: str,
+    hears: str | Mapping[str, str] | None = None,
+    *,
+    client_of: Callable[[str], Any] | None = None,
+    name: str = "tidemill-client",
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """A queue that is subscribed to the topic of replies, and that the topic may send to: its URL.
+
+    At the end both are gone, and so are replies that came meanwhile. It takes sqs:CreateQueue, GetQueueAttributes,
+    SetQueueAttributes, DeleteQueue, TagQueue for tags, and sns:Subscribe, Unsubscribe.
+
+        with (
+            reply_queue(topic_arn, hears="phone-1") as queue,
+            Producer("requests", client="phone-1", replies=queue) as producer,
+        ):
+            print(producer.request("item.reserve", key="item/42", data={"count": 1}, timeout=30).status)
+
+    Args:
+        topic_arn: the topic, as the stack's output RepliesTopicArn has it.
+        hears: the client whose replies it hears, or a condition of a filter policy, such as {"prefix": "phone-"}; None
+            hears all.
+        client_of: makes a boto3 client of a service. None makes them in the topic's region; AWS_ENDPOINT_URL holds.
+        name: how the queue's name begins.
+        tags: the queue's. With {"identity": …} a user of the stack's identity pool may read it.
+
+    Raises:
+        Misconfigured: no such profile, or what the settings name cannot be used.
+        botocore.exceptions.ClientError: as the service answered.
+    """
+    with ExitStack() as open_clients:
+        make = client_of or partial(_client, topic_arn, open_clients)
+        sqs, sns = make("sqs"), make("sns")
+        queue = sqs.create_queue(
+            QueueName=f"{name}-{uuid4()}",
+            Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)},
+            tags=dict(tags or {}),
+        )["QueueUrl"]
+        subscription = None
+        try:
+            arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            # Without this the topic sends nothing, and says so to nobody.
+            sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": _policy(topic_arn, arn)})
+            attributes = {"RawMessageDelivery": "true"}
+            if hears is not None:
+                attributes["FilterPolicy"] = json.dumps({"client": [hears]})
+            subscription = sns.subscribe(
+                TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes, ReturnSubscriptionArn=True
+            )["SubscriptionArn"]
+            yield queue
+        finally:
+            if subscription:
+                sns.unsubscribe(SubscriptionArn=subscription)
+            sqs.delete_queue(QueueUrl=queue)
+
+
+def _client(topic_arn: str, open_clients: ExitStack, service: str) -> Any:
+    client = make_client(service, topic_arn)
+    open_clients.callback(client.close)
+    return client
+
+
+def _policy(topic_arn: str, queue_arn: str) -> str:
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow]})

@@ -1,0 +1,332 @@
+"""One kind of buffer, used twice: requests fill records, and records fill calls.
+
+Room: SDK core. No I/O; time is an argument.
+"""
+
+from collections.abc import Callable
+from math import inf
+from sys import maxsize
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from tidemill.contract.aggregation import Aggregate, unpack
+from tidemill.contract.lanes import partition_key
+
+CALL_RECORDS = 500
+"""Most records of a PutRecords call.
+
+https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+"""
+
+CALL_BYTES = 10 * 1024 * 1024
+"""Most bytes of a PutRecords call, partition keys included."""
+
+RECORD_BYTES = 25 * 1024
+"""Size of a full record: one PUT payload unit. A failure re-sends about a hundred requests and not 5,000."""
+
+MAX_RECORD_BYTES = 1024 * 1024
+"""Most bytes of a record, partition key included, on a stream as it is created."""
+
+RECORD_REQUESTS = 10_000
+"""Most requests of a record."""
+
+
+Item = TypeVar("Item")
+AnItem = TypeVar("AnItem", contravariant=True)
+
+
+class Load(Protocol[AnItem]):
+    """What a buffer fills: it knows its own size exactly, whatever its items share."""
+
+    due: float
+    """When it has to be taken: the earliest deadline of its items, `inf` while it is empty."""
+
+    @property
+    def count(self) -> int:
+        """Items in it."""
+
+    def add(self, item: AnItem, limit: int) -> bool:
+        """Adds the item unless the size would pass `limit` bytes; says whether it did."""
+
+
+Filled = TypeVar("Filled", bound=Load)  # type: ignore[type-arg] # a bound cannot name another variable
+
+
+class Buffer(Generic[Item, Filled]):
+    """One load at a time, filled item by item.
+
+    Args:
+        empty: makes an empty load.
+        size: most bytes of a load. An item that is larger than that makes a load of its own.
+        count: most items of a load.
+    """
+
+    __slots__ = ("_count", "_empty", "_size", "load")
+
+    def __init__(self, empty: Callable[[], Filled], size: int, count: int) -> None:
+        self._empty = empty
+        self._size = size
+        self._count = count
+        self.load: Filled = empty()
+
+    def add(self, item: Item, due: float) -> Filled | None:
+        """Adds an item that cannot wait beyond `due`. Returns the load it no longer fitted into, if so.
+
+        A load of `count` items is due at once.
+        """
+        load = self.load
+        full = None
+        if load.count >= self._count or not load.add(item, self._size):
+            full = self.take()
+            load = self.load
+            load.add(item, maxsize)
+        if load.count == self._count:
+            due = -inf
+        if due < load.due:
+            load.due = due
+        return full
+
+    def hurry(self) -> None:
+        """Makes what is in the load due at once."""
+        if self.load.count:
+            self.load.due = -inf
+
+    def take(self) -> Filled | None:
+        """The load, however full; None when there is nothing in it."""
+        load = self.load
+        if not load.count:
+            return None
+        self.clear()
+        return load
+
+    def clear(self) -> None:
+        """Begins an empty load."""
+        self.load = self._empty()
+
+
+THROTTLED = frozenset(
+    {"ProvisionedThroughputExceededException", "KMSThrottlingException", "ThrottlingException", "Throttling"}
+)
+"""Error codes that say: too fast."""
+
+
+class Acknowledged(NamedTuple):
+    """Where the record of a request was stored."""
+
+    shard: str
+    sequence: str
+
+
+class Refused(NamedTuple):
+    """Why a record, or a whole call, was not stored.
+
+    Attributes:
+        code: the service's error code, or the name of the exception.
+        message: what it said.
+        again: whether sending the same again may succeed.
+        lost: whether an answer did not arrive, so that the record may be stored all the same.
+    """
+
+    code: str
+    message: str
+    again: bool
+    lost: bool = False
+
+
+Outcome: TypeAlias = Acknowledged | Refused
+
+EXPIRED = "Expired"
+"""The code of a request whose time was over before it was acknowledged."""
+
+
+class Record(Aggregate):
+    """A lane's record, from its first request to its outcome.
+
+    Its requests share its outcome, but for those that end before it because their time is over.
+
+    Args:
+        lane: its lane.
+        hash_key: its explicit hash key, which its user records carry too: KCL drops a user record whose own
+            hash lies outside the shard (AggregatorUtil.deaggregate).
+
+    Attributes:
+        count: requests in it.
+        gone: requests that have left it before its outcome.
+        size: bytes of its data.
+        partition_key: its partition key.
+        born: when its first request came.
+        due: when that has waited long enough.
+        deadline: when the time of one of its requests is over.
+        aboard: whether it waits in a call that is still being filled.
+        doubtful: whether an answer to it was lost, so that it may be stored.
+        outcome: None until it is acknowledged or given up.
+        reported: whether somebody was told that it was given up.
+        spooled: place -> number in the spool of those requests that lie there still.
+    """
+
+    __slots__ = (
+        "_data",
+        "_deadlines",
+        "_early",
+        "aboard",
+        "born",
+        "deadline",
+        "doubtful",
+        "due",
+        "gone",
+        "lane",
+        "outcome",
+        "partition_key",
+        "reported",
+        "spooled",
+    )
+
+    def __init__(self, lane: int, hash_key: str | None) -> None:
+        super().__init__(hash_key)
+        self.lane = lane
+        self.gone = 0
+        self.partition_key = partition_key(lane)
+        self.born = self.due = self.deadline = inf
+        self.aboard = self.doubtful = self.reported = False
+        self.outcome: Outcome | None = None
+        self.spooled: dict[int, int] = {}
+        self._data = b""
+        self._deadlines: dict[int, float] = {}
+        self._early: dict[int, Outcome] = {}
+
+    def add(self, item: tuple[str, bytes], limit: int) -> bool:
+        """Adds an ordering key and its request unless the size would pass `limit` bytes; says whether it did."""
+        return self.append(*item, limit)
+
+    @property
+    def last(self) -> int:
+        """The place of the request added last: how many came before it."""
+        return self.count + self.gone - 1
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes: the same at every retry. Asked for only when no request can join any more."""
+        if not self._data:
+            self._data = self.pack()
+            self.release()
+        return self._data
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """It as an entry of PutRecords."""
+        where = {} if self.hash_key is None else {"ExplicitHashKey": self.hash_key}
+        return {"Data": self.data, "PartitionKey": self.partition_key} | where
+
+    def outcome_of(self, place: int) -> Outcome | None:
+        """What has become of the request at a place."""
+        return self._early.get(place, self.outcome)
+
+    @property
+    def refusal(self) -> Refused | None:
+        """Why some or all of its requests were given up, if any were."""
+        outcome = next(iter(self._early.values()), self.outcome)
+        return outcome if isinstance(outcome, Refused) else None
+
+    def limit(self, deadline: float) -> None:
+        """Says when the time of the request added last is over."""
+        self._deadlines[self.last] = deadline
+        self.deadline = min(self.deadline, deadline)
+
+    def expire(self, now: float) -> int:
+        """Ends the requests whose time is over, and says how many. The others stay in their order."""
+        places = [place for place in range(self.last + 1) if place not in self._early]
+        kept = [place for place in places if self._deadlines.get(place, inf) > now]
+        if kept and len(kept) < len(places):
+            self._keep(kept, places)
+        outcome = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=self.doubtful)
+        self._early |= {place: outcome for place in places if self._deadlines.get(place, inf) <= now}
+        self.deadline = min((self._deadlines.get(place, inf) for place in kept), default=inf)
+        self.count, self.gone = len(kept), len(self._early)
+        return len(places) - len(kept)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Ends its way, and frees its bytes: handles keep the record."""
+        self.outcome = outcome
+        self._data = b""
+        self.release()
+        self._deadlines.clear()
+
+    def take_ended(self) -> list[int]:
+        """The numbers in the spool of the requests that have ended since this was asked last."""
+        ended = [place for place in self.spooled if self.outcome is not None or place in self._early]
+        return [self.spooled.pop(place) for place in ended]
+
+    def _keep(self, kept: list[int], places: list[int]) -> None:
+        items = dict(zip(places, unpack(self.data), strict=True))
+        self._data = b""
+        self.clear()
+        for place in kept:
+            self.append(items[place].key, items[place].data, maxsize)
+
+
+class PlainRecord(Record):
+    """A record of one request as it is, which lies where its own key says: what needs no unpacking."""
+
+    __slots__ = ()
+
+    def __init__(self, lane: int) -> None:
+        super().__init__(lane, None)
+        self.size = 0
+
+    def append(self, key: str, data: bytes, limit: int) -> bool:
+        """Takes an ordering key and its request unless it has one, or `limit` is less; says whether it did."""
+        if self.count or len(data) > limit:
+            return False
+        self.partition_key = key
+        self._parts = [data]
+        self.size = len(data)
+        self.count = 1
+        return True
+
+    def pack(self) -> bytes:
+        """The request."""
+        (data,) = self._parts
+        return data
+
+
+class Call:
+    """Records that travel together: what one PutRecords carries, at most one record of any lane."""
+
+    __slots__ = ("due", "records", "size")
+
+    def __init__(self) -> None:
+        self.due = inf
+        self.records: list[Record] = []
+        self.size = 0
+
+    @property
+    def count(self) -> int:
+        """Records in it."""
+        return len(self.records)
+
+    def add(self, record: Record, limit: int) -> bool:
+        """Adds the record unless data and partition keys would pass `limit` bytes; says whether it did."""
+        grown = self.size + _carried(record)
+        if grown > limit:
+            return False
+        self.records.append(record)
+        self.size = grown
+        return True
+
+    def remove(self, record: Record) -> None:
+        """Takes a record out that has ended."""
+        self.records.remove(record)
+        self.size = sum(map(_carried, self.records))
+        if not self.records:
+            self.due = inf
+
+    def cut(self, count: int) -> list[Record]:
+        """Takes all records out but the first so many, and gives them back."""
+        rest = self.records[count:]
+        del self.records[count:]
+        self.size = sum(map(_carried, self.records))
+        return rest
+
+
+def _carried(record: Record) -> int:
+    """Bytes that it adds to a call."""
+    return record.size + len(record.partition_key.encode())

@@ -1,0 +1,243 @@
+"""The writer: who gives a producer's requests their ids and counters, and writes them.
+
+Room: SDK core. No I/O; time and chance are arguments.
+
+    draft ─ any thread, at any time, even amid another draft ─▶ all of the request but its counter
+    finish ─ one thread at a time, in the order of the stream ─▶ its bytes
+"""
+
+from functools import lru_cache
+from itertools import count
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from tidemill.contract.memo import Memo
+from tidemill.contract.request import MAX_REQUEST_BYTES, Document, Key, Request, may_be_deep
+from tidemill.contract.validation import UnsendableRequest, to_payload
+
+MAX_COUNTER = 2**62
+"""The highest counter that a writer may begin with; the contract's is twice that."""
+
+
+class Chance(Protocol):
+    """The part of `random.Random` that ids need."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """A number of `k` bits."""
+
+
+Draft: TypeAlias = tuple[str, str, str]
+"""A request without its counter: its id, the text before the counter, and that behind it."""
+
+
+class _Millisecond(NamedTuple):
+    """What the ids of one have in common: replaced whole, so that a draft amid another finds no half of it."""
+
+    at: int | None
+    stem: str
+    first: int
+    behind_counter: str
+    without_data: str
+
+
+class Writer:
+    """Makes the requests of one writer: ids that rise, counters that rise by one.
+
+    The ids are UUIDv7s; those of a millisecond count up from a random one (RFC 9562, section 6.2, method 2).
+
+    Args:
+        id: the writer id.
+        chance: where the random ids come from.
+        counter: the highest counter that it has used.
+        client: who sends what names no other.
+
+    Attributes:
+        id: as given.
+        counter: the highest counter that it has used.
+
+    Raises:
+        ValueError: the counter is out of its range.
+    """
+
+    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_usual", "counter", "id")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the contract's own name
+        chance: Chance,
+        counter: int = 0,
+        client: str | None = None,
+    ) -> None:
+        if not 0 <= counter <= MAX_COUNTER:
+            raise ValueError(f"counter={counter}: use 0 to {MAX_COUNTER}")
+        self.id = id
+        self.counter = counter
+        self._chance = chance
+        self._own_client = client
+        self._ids = count()
+        self._millisecond: _Millisecond = _NEVER
+        self._usual: tuple[Any, Any, Any] = (_NOBODY, _NOBODY, None)
+        """The last command and client, which often are the next ones too, and what `_around` made of them."""
+
+    def write(
+        self,
+        cmd: str,
+        key: str,
+        data: Document | None,
+        client: str | None,
+        id: str | None,  # noqa: A002 - the contract's own name
+        at: int,
+    ) -> tuple[str, bytes]:
+        """The id and the bytes of its next request: a draft, finished at once."""
+        made, before, behind = self.draft(cmd, key, data, client, id, at)
+        return made, self.finish(before, behind)
+
+    def draft(
+        self,
+        cmd: str,
+        key: str,
+        data: Document | None,
+        client: str | None,
+        id: str | None,  # noqa: A002 - the contract's own name
+        at: int,
+    ) -> Draft:
+        """Its next request but for the counter: what `to_payload` makes of it, in less time.
+
+        Args:
+            cmd: the command.
+            key: the ordering key.
+            data: the command's data; None for none.
+            client: who sends it, if not the writer's.
+            id: its id; None makes a UUIDv7.
+            at: the client's clock, milliseconds since 1970.
+
+        Raises:
+            UnsendableRequest: the contract does not allow it; no counter is used up.
+        """
+        if id is None:
+            begun, stem, first, behind_counter, without_data = self._millisecond
+            if type(at) is not int or at != begun:
+                _, stem, first, behind_counter, without_data = self._begin(at)
+            id = f"{stem}{first + next(self._ids):x}"  # noqa: A001 - likewise
+            try:
+                # What requests have in common is written once.
+                last_cmd, last_client, around = self._usual
+                if cmd is not last_cmd or client is not last_client:
+                    around = _around(self.id, cmd, self._own_client if client is None else client)
+                    self._usual = cmd, client, around
+                start, behind_id, behind_key = around
+                before = f"{start}{id}{behind_id}{_key_texts[key]}{behind_key}"
+                if data is None:
+                    return id, before, without_data
+                body = _body(data)
+                behind = f"{behind_counter}{body.decode()}}}"
+                if len(before) + len(behind) < _SURELY_SHORT and not may_be_deep(data, b"{" + body):
+                    return id, before, behind
+            except (ValueError, TypeError, RecursionError):
+                pass  # what is wrong is said below
+        counter = self.counter + 1
+        text = to_payload(
+            Request(
+                id=id,
+                cmd=cmd,
+                key=key,
+                client=self._own_client if client is None else client,
+                writer=self.id,
+                counter=counter,
+                at=at,
+                data={} if data is None else data,
+            )
+        ).decode()
+        before, name, behind = text.partition(_COUNTER)
+        return id, before + name, behind.removeprefix(str(counter))
+
+    def finish(self, before: str, behind: str) -> bytes:
+        """A draft's bytes, with the next counter: the request is the next of its writer."""
+        self.counter = counter = self.counter + 1
+        return f"{before}{counter}{behind}".encode()
+
+    def skip_to(self, counter: int) -> None:
+        """Takes note that a request with this counter has been made elsewhere.
+
+        Raises:
+            UnsendableRequest: there would be none left.
+        """
+        if counter > MAX_COUNTER:
+            raise UnsendableRequest("counter", f"use 0 to {MAX_COUNTER}, for its writer goes on from there")
+        self.counter = max(self.counter, counter)
+
+    def _begin(self, at: int) -> _Millisecond:
+        """Begins another millisecond."""
+        if type(at) is not int:
+            raise UnsendableRequest("at", f"use a whole number, not {type(at).__name__}")
+        if not -(2**63) <= at < 2**63:
+            raise UnsendableRequest("at", "use milliseconds since 1970")
+        text = uuid7(at, self._chance.getrandbits(74))
+        # The last 48 bits count. Of these the first is set, so that they have twelve digits, and the next is not, so
+        # that no number of ids takes them beyond.
+        first = (int(text[24:], 16) & ~(1 << 46) | 1 << 47) - next(self._ids)
+        self._millisecond = begun = _Millisecond(
+            at, text[:24], first, f',"at":{at},"data":', f',"at":{at},"data":{{}}}}'
+        )
+        return begun
+
+
+def uuid7(at: int, bits: int) -> str:
+    """A UUIDv7 of `at` milliseconds since 1970 and 74 random bits (RFC 9562, section 5.7).
+
+    Not by a library: those read the clock and the system's randomness, and a run that is to be repeated
+    exactly has to give both.
+    """
+    time = f"{at & (1 << 48) - 1:012x}"
+    text = f"{bits | 1 << 75:019x}"  # the variant's two bits, 10, before the random ones
+    return f"{time[:8]}-{time[8:]}-7{text[16:]}-{text[:4]}-{text[4:16]}"
+
+
+_NEVER: Any = (None,) * len(_Millisecond._fields)
+"""Is no millisecond: the first request begins one."""
+
+_NOBODY: Any = object()
+"""Is no command and no client."""
+
+_COUNTER = ',"n":'
+"""Stands before the counter, and nowhere before that: quotes within texts are escaped."""
+
+_SURELY_SHORT = MAX_REQUEST_BYTES // 4 - 20
+"""Characters of a draft that needs no measuring: they take four bytes at most, and counters twenty."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+@lru_cache(maxsize=1024)
+def _around(writer: str, cmd: str, client: str | None) -> tuple[str, str, str]:
+    """What stands before the id, between it and the key, and between that and the counter."""
+    blank = Request(id="?", cmd=cmd, key="?", client=client, writer=writer, counter=0, data={})
+    # Quotes within texts are escaped, so these are names and values of the request.
+    before, _, rest = to_payload(blank).decode().partition('?"')
+    behind_id, key, rest = rest.partition(',"key":')
+    behind_key, counter, _ = rest.removeprefix('"?"').partition(_COUNTER)
+    return before, '"' + behind_id + key, behind_key + counter
+
+
+def _body(data: Document) -> bytes:
+    """The data's JSON.
+
+    Raises:
+        ValueError, TypeError, RecursionError: it is no JSON object, or does not read back as itself.
+    """
+    if type(data) is not dict:
+        raise TypeError("no dict")
+    body = _encoder.encode(data)
+    if _decoder.decode(body) != data:
+        raise ValueError("it does not read back as itself")
+    return body
+
+
+def _key_text(key: str) -> str:
+    return _encoder.encode(msgspec.convert(key, Key)).decode()
+
+
+_key_texts = Memo(_key_text)
+"""Ordering key -> its JSON."""

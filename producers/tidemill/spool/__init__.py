@@ -1,0 +1,1 @@
+"""Requests kept on disk until they are acknowledged."""

@@ -1,0 +1,191 @@
+"""From the parts of a load test to its measurements: counts added up, latencies thrown together, and the bill.
+
+Room: load, pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from tidemill.contract.request import Status
+from tidemill_load.cost_model.bill import Counts, price
+from tidemill_load.cost_model.cost import archive, listening
+from tidemill_load.cost_model.prices import Prices
+from tidemill_load.results.faults import Faults
+from tidemill_load.results.latency import latency
+from tidemill_load.results.request_tracker import Ledger
+from tidemill_load.results.result import Measurement, Mode
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a part of a load test used; None where it is not known. The fields are those of `Measurement`."""
+
+    invocations: int | None = None
+    billed_ms: float | None = None
+    gb_seconds: float | None = None
+    cold_starts: int | None = None
+    http_requests: int = 0
+    records: int = 0
+    put_calls: int = 0
+    put_units: int = 0
+    stream_bytes: int = 0
+    read_calls: int | None = None
+    write_calls: int | None = None
+    read_units: float | None = None
+    write_units: float | None = None
+    reply_messages: int | None = None
+
+    def plus(self, other: Spent) -> Spent:
+        """Both together; what is not known of one is not known."""
+        summed: dict[str, Any] = {
+            one.name: _sum(getattr(self, one.name), getattr(other, one.name)) for one in fields(Spent)
+        }
+        return Spent(**summed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a load test, sent and settled.
+
+    Attributes:
+        requests: sent.
+        bytes: of their JSON.
+        seconds: from the first one's due time to the last's.
+        sending_seconds: from the first one's due time until the last one left.
+        drain_seconds: from the last one's due time to the last answer.
+        statuses: answers by status.
+        latencies: seconds from due to answered.
+        entities: distinct entities.
+        faults: None where they are not known: it was stopped, or nobody could look.
+        errors: requests given up, or answered by an error.
+        retries: times that something was sent again.
+        spent: what was used.
+    """
+
+    requests: int
+    bytes: int
+    seconds: float
+    sending_seconds: float
+    drain_seconds: float
+    statuses: Mapping[Status, int]
+    latencies: Sequence[float]
+    entities: int
+    faults: Faults | None
+    errors: int
+    retries: int
+    spent: Spent = field(default_factory=Spent)
+
+
+def part(ledger: Ledger, faults: Faults | None, retries: int, spent: Spent) -> Part:
+    """What there is to say of a part."""
+    return Part(
+        requests=ledger.requests,
+        bytes=ledger.bytes,
+        seconds=ledger.last_due - ledger.first_due,
+        sending_seconds=max(0.0, ledger.last_sent - ledger.first_due),
+        drain_seconds=max(0.0, ledger.last_answer - ledger.last_due),
+        statuses=ledger.statuses,
+        latencies=ledger.latencies,
+        entities=ledger.entities,
+        faults=faults,
+        errors=ledger.errors,
+        retries=retries,
+        spent=spent,
+    )
+
+
+def measurement(
+    mode: Mode, rate: float, parts: Sequence[Part], memory_mb: int | None, shards: int, span: float
+) -> Measurement:
+    """What the parts of one mode at one rate say together; there is at least one.
+
+    Args:
+        mode: the mode.
+        rate: requests a second.
+        parts: of it.
+        memory_mb: of its function.
+        shards: open, 0 where there is no stream.
+        span: seconds that all parts together stand for.
+    """
+    spent = parts[0].spent
+    for one in parts[1:]:
+        spent = spent.plus(one.spent)
+    statuses: Counter[Status] = Counter()
+    for one in parts:
+        statuses.update(one.statuses)
+    faults = _faults([one.faults for one in parts])
+    requests = sum(one.requests for one in parts)
+    sending = sum(one.sending_seconds for one in parts)
+    return Measurement(
+        mode=mode,
+        rate=rate,
+        slices=len(parts),
+        requests=requests,
+        bytes=sum(one.bytes for one in parts),
+        seconds=sum(one.seconds for one in parts),
+        span=span,
+        drain_seconds=sum(one.drain_seconds for one in parts),
+        sent_rate=requests / sending if sending else 0.0,
+        memory_mb=memory_mb,
+        shards=shards,
+        entities=sum(one.entities for one in parts),
+        receipts=sum(statuses.values()),
+        accepted=statuses["accepted"],
+        rejected=statuses["rejected"],
+        quarantined=statuses["quarantined"],
+        latency=latency(seconds for one in parts for seconds in one.latencies),
+        lost=faults.lost if faults else None,
+        duplicates=faults.duplicates if faults else None,
+        reordered=faults.reordered if faults else None,
+        errors=sum(one.errors for one in parts),
+        retries=sum(one.retries for one in parts),
+        **{one.name: getattr(spent, one.name) for one in fields(Spent)},
+    )
+
+
+def counts(one: Measurement) -> Counts:
+    """What AWS would bill for the time that the requests stand for, though the answers come later.
+
+    All that the cost model has is in it: the archive, and each client with a queue of its own.
+    """
+    hours = (one.span or one.seconds) / 3600
+    messages = one.reply_messages or 0
+    archived = archive(one.records, one.stream_bytes / one.records, one.bytes, hours) if one.records else {}
+    return Counts(
+        requests=one.requests,
+        http_requests=one.http_requests,
+        invocations=one.invocations or 0,
+        gb_seconds=one.gb_seconds or 0.0,
+        put_units=one.put_units,
+        shard_hours=one.shards * hours,
+        write_units=one.write_units or 0.0,
+        read_units=one.read_units or 0.0,
+        sns_messages=messages,
+        sqs_requests=listening(messages, messages),
+        **archived,
+    )
+
+
+def bill(one: Measurement, prices: Prices) -> dict[str, float]:
+    """Dollars by item, as `Counts` names them."""
+    return {line.item: line.dollars for line in price(counts(one), prices).lines}
+
+
+def _faults(of_parts: Sequence[Faults | None]) -> Faults | None:
+    """All of them; None where one is not known."""
+    every = Faults()
+    for one in of_parts:
+        if one is None:
+            return None
+        every = every.plus(one)
+    return every
+
+
+def _sum(one: Number | None, other: Number | None) -> Number | None:
+    return None if one is None or other is None else one + other

@@ -1,0 +1,143 @@
+"""What the cost model says of a load test: the same assumptions for the bench's verdict, its page and `tidemill cost`.
+
+Room: load, pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from tidemill_load.cost_model.assumptions import Assumptions
+from tidemill_load.cost_model.bill import PARTS, Part
+from tidemill_load.cost_model.cost import Point, break_even, cost
+from tidemill_load.cost_model.flows import like, searched
+from tidemill_load.cost_model.prices import Prices, list_prices
+from tidemill_load.workloads.key_distribution import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from tidemill_load.assessment.comparison import Comparison
+    from tidemill_load.cost_model.flows import Load
+    from tidemill_load.results.result import Measurement, Result
+
+Modelled: TypeAlias = Literal["direct", "buffered", "aggregated"]
+"""Modes that a load test has and the model knows."""
+
+SHORTEST: Final = 0.001
+"""Lambda bills whole milliseconds."""
+
+PRODUCERS: Final = 1
+"""Of a load test: one sends for all its clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """What ran at a rate, as the cost model takes it.
+
+    Attributes:
+        given: the settings, and what functions were billed.
+        load: the requests: a steady rate, or traffic.
+        prices: what is paid.
+    """
+
+    given: Assumptions
+    load: Load
+    prices: Prices
+
+    def point(self, mode: Modelled) -> Point:
+        """What a mode costs, and why."""
+        return cost(mode, self.load, self.given, self.prices)
+
+    def at(self, mode: Modelled, rate: float) -> Point:
+        """What it would cost at another rate, as even or uneven as this."""
+        return cost(mode, like(searched(self.load), rate), self.given, self.prices)
+
+    def even(self, mode: Modelled, parts: Collection[Part] = PARTS) -> float | None:
+        """Requests a second from which on a mode is cheaper than direct, in those parts; None if it never is."""
+        return break_even(mode, self.given, self.prices, parts, searched(self.load))
+
+
+def reckoned(result: Result, chosen: Comparison | None) -> Reckoned | None:
+    """A load test's settings and requests at a rate, with measured durations in place of the model's own.
+
+    None where they are beyond the model, or nothing ran.
+    """
+    if chosen is None:
+        return None
+    try:
+        given, load, prices = _measured(_set(result, chosen), chosen), _load(result, chosen), _prices(result.prices)
+        found = Reckoned(given, load, prices)
+        found.point("direct")
+        return Reckoned(replace(given, shards=_more_shards(found, chosen.modelled)), load, prices)
+    except ValueError:
+        return None
+
+
+def _more_shards(model: Reckoned, best: Measurement | None) -> int:
+    """Shards of the stream, where those are more than the rate needs."""
+    if best is None:
+        return 1
+    needed = model.point("buffered" if best.mode == "buffered" else "aggregated").flow.shards
+    return best.shards if best.shards > needed else 1
+
+
+def _set(result: Result, chosen: Comparison) -> Assumptions:
+    default = Assumptions()
+
+    def told(name: str, otherwise: float) -> float:
+        found = result.workload.parameters.get(name)
+        return found if isinstance(found, int | float) and found > 0 else otherwise
+
+    sent = max(chosen.ran, key=lambda one: one.requests)
+    return replace(
+        default,
+        size=max(1, round(sent.bytes / sent.requests)) if sent.bytes else int(told("request_bytes", default.size)),
+        key_bytes=int(told("key_bytes", default.key_bytes)),
+        keys=Keys(int(told("keys", default.keys.count)), told("zipf", default.keys.skew)),
+        clients=int(told("clients", default.clients)),
+        producers=PRODUCERS,
+        window=round(result.window),
+        batch=result.batch,
+    )
+
+
+def _measured(given: Assumptions, chosen: Comparison) -> Assumptions:
+    if (direct := chosen.direct) and direct.billed_ms and direct.memory_mb:
+        seconds = direct.billed_ms / 1000 / direct.requests
+        reads, writes = ((units or 0.0) / direct.requests for units in (direct.read_units, direct.write_units))
+        given = replace(
+            given,
+            direct_seconds=seconds,
+            direct_memory=direct.memory_mb,
+            direct_reads=reads,
+            direct_writes=writes,
+        )
+    if (best := chosen.modelled) and best.billed_ms and best.memory_mb:
+        given = replace(given, invocation_seconds=_invocation_seconds(best, given), memory=best.memory_mb)
+    return given
+
+
+def _invocation_seconds(one: Measurement, given: Assumptions) -> float:
+    """What an invocation takes beside its requests."""
+    in_all = (one.billed_ms or 0) / 1000 - one.requests * given.request_seconds
+    return max(SHORTEST, in_all / (one.invocations or 1))
+
+
+def _load(result: Result, chosen: Comparison) -> Load:
+    uneven = next((one for one in result.workload.arrivals if one.rate == chosen.rate), None)
+    if uneven is None:
+        return chosen.rate
+    from tidemill_load.cost_model.traffic import of_arrivals  # needs numpy
+
+    return of_arrivals(uneven)
+
+
+def _prices(other: Mapping[str, float]) -> Prices:
+    usual = list_prices()
+    if not other:
+        return usual
+    own = {item: replace(usual.items[item], dollars=dollars, per=1.0) for item, dollars in other.items()}
+    return replace(usual, items=MappingProxyType({**usual.items, **own}))

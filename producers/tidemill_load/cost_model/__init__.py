@@ -1,0 +1,1 @@
+"""Calls, write units, delay and dollars for a rate and its settings. Pure arithmetic."""

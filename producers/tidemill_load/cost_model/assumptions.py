@@ -1,0 +1,134 @@
+"""What the cost model is told: the workload, the producer, the mapping, the functions.
+
+Room: load, pure. A value; the defaults are the SDK's and the template's, or measured: COST.md has the sources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from tidemill.contract.lanes import LANES, MAX_LANES
+from tidemill.contract.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES
+from tidemill.sending.records import MAX_RECORD_BYTES, RECORD_BYTES
+from tidemill.sending.scheduler import LINGER
+from tidemill_load.workloads.key_distribution import Keys
+
+Mode: TypeAlias = Literal["direct", "buffered", "aggregated", "http-in-front"]
+"""One invocation each behind an API; a record each; records that hold many; a record each, put by an API."""
+
+MODES: tuple[Mode, ...] = ("direct", "buffered", "aggregated", "http-in-front")
+
+Api: TypeAlias = Literal["http", "rest", "none"]
+"""What stands before the direct function, or before the stream: an HTTP API, a REST API, or nothing that costs."""
+
+MEMORY, MAX_SECONDS = (128, 10_240), 900
+"""Of a Lambda function, in MB and seconds: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+MAX_ITEM_BYTES = 400 * 1024
+"""Of DynamoDB."""
+
+MAX_WINDOW, MAX_BATCH = 300, 10_000
+"""Of an event source mapping: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
+
+
+class Impossible(ValueError):
+    """Something that AWS or the contract does not allow; says what, and the nearest that is possible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What is taken for granted beside the rate.
+
+    Attributes:
+        size: bytes of a request's JSON.
+        key_bytes: bytes of its ordering key.
+        keys: the ordering keys.
+        fold: keys per request of a batch, where that was measured; None computes it from `keys`.
+        clients: who are answered: each gets a message of each batch that has requests of it.
+        producers: that share the rate, each with records of its own; None for as many as clients.
+        single_replies: the share of requests answered by a message each; the rest share one per client and batch.
+            None: nobody is answered.
+        window: seconds that a batch may wait to be filled, whole: MaximumBatchingWindowInSeconds.
+        batch: the most records of a batch: BatchSize.
+        linger: seconds that a request may wait in its producer for company.
+        lanes: of a producer; more where the stream has more shards.
+        record_bytes: size of a full record.
+        shards: that a provisioned stream has at least; more where the rate needs them.
+        on_demand: whether the stream is one; else its shards are provisioned.
+        peak: times the rate that shards must be able to take.
+        arrivals: whether requests come at random or evenly; evenly is what the tables of invocations assume.
+        api: what stands before the direct function.
+        direct_seconds: billed for a request.
+        direct_memory: MB.
+        direct_writes: DynamoDB writes of a request.
+        direct_reads: and reads.
+        memory: MB of the apply function.
+        invocation_seconds: billed for a batch, however small.
+        request_seconds: and for each request in it.
+        item_bytes: of an entity's item.
+        archive: whether all requests go to S3, too.
+    """
+
+    size: int = 200
+    key_bytes: int = 46
+    keys: Keys = field(default_factory=Keys)
+    fold: float | None = None
+    clients: int = 1
+    producers: int | None = None
+    single_replies: float | None = 0.0
+    window: int = 5
+    batch: int = MAX_BATCH
+    linger: float = LINGER
+    lanes: int = LANES
+    record_bytes: int = RECORD_BYTES
+    shards: int = 1
+    on_demand: bool = False
+    peak: float = 1.0
+    arrivals: Literal["random", "even"] = "random"
+    api: Api = "http"
+    direct_seconds: float = 0.008
+    direct_memory: int = 128
+    direct_writes: float = 1.0
+    direct_reads: float = 0.0
+    memory: int = 1769
+    invocation_seconds: float = 0.020
+    request_seconds: float = 40e-6
+    item_bytes: int = 1024
+    archive: bool = True
+
+    def __post_init__(self) -> None:
+        if self.lanes & (self.lanes - 1) or not 1 <= self.lanes <= MAX_LANES:
+            raise Impossible(f"lanes={self.lanes}: use a power of two from 1 to {MAX_LANES:,}, such as {LANES}")
+        if self.size > MAX_REQUEST_BYTES:
+            raise Impossible(
+                f"a request of {self.size:,} bytes is not possible; {MAX_REQUEST_BYTES:,} are the most: "
+                "put what is larger into S3 and send its key"
+            )
+        for what, value, least, most in (
+            ("size of a request", self.size, 1, MAX_REQUEST_BYTES),
+            ("size of a key", self.key_bytes, 1, 4 * MAX_KEY_CHARACTERS),
+            ("number of keys", self.keys.count, 1, 10**12),
+            ("skew of the keys", self.keys.skew, 0, 5),
+            ("share of keys", self.fold or 0.0, 0, 1),
+            ("number of clients", self.clients, 1, 10**9),
+            ("number of producers", self.producers or 1, 1, 10**9),
+            ("number of shards", self.shards, 1, 20_000),
+            ("share of single replies", self.single_replies or 0.0, 0, 1),
+            ("window, in seconds,", self.window, 0, MAX_WINDOW),
+            ("batch", self.batch, 1, MAX_BATCH),
+            ("linger, in seconds,", self.linger, 0, 3600),
+            ("size of a record", self.record_bytes, 1, MAX_RECORD_BYTES),
+            ("peak", self.peak, 1, 1000),
+            ("direct function's memory, in MB,", self.direct_memory, *MEMORY),
+            ("direct function's duration, in seconds,", self.direct_seconds, 0, MAX_SECONDS),
+            ("number of direct writes", self.direct_writes, 0, 100),
+            ("number of direct reads", self.direct_reads, 0, 100),
+            ("apply function's memory, in MB,", self.memory, *MEMORY),
+            ("batch's duration, in seconds,", self.invocation_seconds, 0, MAX_SECONDS),
+            ("request's duration in a batch, in seconds,", self.request_seconds, 0, MAX_SECONDS),
+            ("size of an item", self.item_bytes, 1, MAX_ITEM_BYTES),
+        ):
+            if not least <= value <= most:
+                nearest = least if value < least else most
+                raise Impossible(f"a {what} of {value:,.10g} is not possible; the nearest is {nearest:,}")

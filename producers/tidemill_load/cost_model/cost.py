@@ -1,0 +1,219 @@
+"""What each way of taking requests costs at a rate, how that changes with the rate, and where it is even.
+
+Room: load, pure. The one place to ask from: counts and bills are bill.py's, what happens is model.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, sqrt
+
+from tidemill_load.cost_model.assumptions import Assumptions, Mode
+from tidemill_load.cost_model.bill import PARTS, Bill, Counts, Line, Part, price
+from tidemill_load.cost_model.flows import Load, flow_of, highest, like
+from tidemill_load.cost_model.model import Flow
+from tidemill_load.cost_model.prices import Prices, list_prices
+
+__all__ = ["PARTS", "Bill", "Counts", "Line", "Part", "Point", "break_even", "cost", "counts", "curve", "price"]
+
+MONTH_HOURS = 730.0
+"""A month, as AWS's own calculator has it."""
+
+PUT_UNIT_BYTES, ON_DEMAND_BYTES, FIREHOSE_BYTES, SNS_BYTES = 25 * 1024, 1024, 5 * 1024, 64 * 1024
+"""What records and messages are rounded up to: https://aws.amazon.com/kinesis/data-streams/pricing/ and its like."""
+
+REPLY_BYTES = 120
+"""A reply's JSON within its message, with a short answer."""
+
+SQS_CALLS, SQS_MESSAGES = 2, 10
+"""Of a client that listens: one to receive, one to delete, for so many messages at most."""
+
+ARCHIVE_SECONDS, ARCHIVE_BYTES = 60, 64 * 1024 * 1024
+"""When the archive's file is written: the template's ArchiveIntervalSeconds and ArchiveSizeMiB."""
+
+ARCHIVE_ZIP = 0.25
+"""What gzip leaves of requests."""
+
+_STEPS = (1.02, 1.05, 1.1, 1.2, 1.5, 2, 2.5, 3, 5, 10)
+"""Where it is looked, above a break-even, whether that holds."""
+
+LEAST_RATE = 1e-4
+"""Requests a second below which nothing is looked for: nine a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a curve of cost.
+
+    Attributes:
+        rate: requests a second.
+        flow: what happens there.
+        bill: for a month.
+    """
+
+    rate: float
+    flow: Flow
+    bill: Bill
+
+    @property
+    def per_million(self) -> float:
+        """Dollars for a million requests."""
+        return self.bill.per_million
+
+
+def cost(mode: Mode, load: Load, given: Assumptions, prices: Prices | None = None) -> Point:
+    """What a mode costs under a load, and why.
+
+    Args:
+        mode: the mode.
+        load: a steady rate, in requests a second, above 0 and at most a million; or traffic.
+        given: all else.
+        prices: None for the list that comes with Tidemill.
+
+    Raises:
+        Impossible: no such rate.
+    """
+    happens = flow_of(mode, load, given)
+    return Point(happens.rate, happens, price(counts(happens, given), prices or _list_prices()))
+
+
+def curve(
+    mode: Mode, rates: Iterable[float], given: Assumptions, prices: Prices | None = None, shape: Load = 1.0
+) -> tuple[Point, ...]:
+    """Cost against rate, a point for each of the rates: for a chart, log-log. Of steady requests, or of that shape.
+
+    curve("aggregated", (1, 10, 100), Assumptions())[2].per_million
+    """
+    return tuple(cost(mode, like(shape, rate), given, prices) for rate in rates)
+
+
+def break_even(
+    mode: Mode,
+    given: Assumptions,
+    prices: Prices | None = None,
+    parts: Collection[Part] = PARTS,
+    shape: Load = 1.0,
+) -> float | None:
+    """The rate from which on a mode is cheaper than direct, in requests a second. None: at none up to a million.
+
+    Solved by bisection: a stream has a price by the hour, so that a million requests cost less the more there are.
+
+    Args:
+        mode: a mode with a stream.
+        given: all else; the window and the batch stay as they are at every rate.
+        prices: None for the list that comes with Tidemill.
+        parts: of the bills, to be compared.
+        shape: traffic that is as uneven at every rate; any rate for steady requests.
+    """
+
+    def saves(rate: float) -> bool:
+        direct, other = (cost(one, like(shape, rate), given, prices).bill for one in ("direct", mode))
+        return sum(map(other.part, parts)) < sum(map(direct.part, parts))
+
+    most = highest(shape)
+    if not saves(most):
+        return None
+    even = 0.0 if saves(LEAST_RATE) else _crossing(saves, LEAST_RATE, most)
+    # One more shard may make it dearer once again, for a while.
+    while dearer := [rate for step in _STEPS if (rate := max(even, LEAST_RATE) * step) < most and not saves(rate)]:
+        even = _crossing(saves, max(dearer), most)
+    return even
+
+
+def _crossing(saves: Callable[[float], bool], below: float, above: float) -> float:
+    """The rate between the two at which it begins to save."""
+    while above / below > 1 + 1e-4:
+        middle = sqrt(below * above)
+        below, above = (below, middle) if saves(middle) else (middle, above)
+    return above
+
+
+def counts(happens: Flow, given: Assumptions, hours: float = MONTH_HOURS) -> Counts:
+    """What AWS bills for a flow in that time."""
+    requests = happens.rate * 3600 * hours
+    return _direct(requests, given) if happens.mode == "direct" else _streamed(happens, requests, given, hours)
+
+
+def _direct(requests: float, given: Assumptions) -> Counts:
+    return Counts(
+        requests=requests,
+        http_requests=requests if given.api == "http" else 0,
+        rest_requests=requests if given.api == "rest" else 0,
+        invocations=requests,
+        gb_seconds=requests * _gb_seconds(given.direct_seconds, given.direct_memory),
+        write_units=requests * given.direct_writes * ceil(given.item_bytes / 1024),
+        read_units=requests * given.direct_reads * ceil(given.item_bytes / 4096),
+    )
+
+
+def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) -> Counts:
+    in_front = requests if happens.mode == "http-in-front" else 0
+    records = requests / happens.requests_per_record
+    invocations = requests / happens.batch
+    # How far a record was done is looked up where a batch begins with several requests in one.
+    notes_read = invocations if happens.requests_per_record > 1 else 0
+    readers = 2 if given.archive else 1
+    return Counts(
+        requests=requests,
+        http_requests=in_front if given.api != "rest" else 0,  # a function URL cannot put a record
+        rest_requests=in_front if given.api == "rest" else 0,
+        invocations=invocations,
+        gb_seconds=invocations * _gb_seconds(happens.duration, given.memory),
+        put_units=0 if given.on_demand else records * ceil(happens.record_bytes / PUT_UNIT_BYTES),
+        shard_hours=0 if given.on_demand else happens.shards * hours,
+        stream_hours=hours if given.on_demand else 0,
+        stream_bytes_in=records * _up(happens.record_bytes, ON_DEMAND_BYTES) if given.on_demand else 0,
+        stream_bytes_out=records * happens.record_bytes * readers if given.on_demand else 0,
+        write_units=invocations * (happens.distinct * ceil(given.item_bytes / 1024) + 1),  # that a delivery begins
+        read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096) + notes_read,
+        sns_messages=invocations * _publishes(happens, given),
+        sqs_requests=listening(invocations * happens.messages, invocations * happens.listeners),
+        **(archive(records, happens.record_bytes, requests * given.size, hours) if given.archive else {}),
+    )
+
+
+def listening(messages: float, listeners: float) -> float:
+    """Calls to SQS that clients make to hear so many messages.
+
+    Args:
+        messages: that carry answers.
+        listeners: clients in each batch, summed over all batches.
+    """
+    return max(listeners, messages / SQS_MESSAGES) * SQS_CALLS
+
+
+def archive(records: float, record_bytes: float, archived: float, hours: float) -> dict[str, float]:
+    """What keeping all requests takes: fields of `Counts`.
+
+    Args:
+        records: of the stream.
+        record_bytes: of a record's data, on average.
+        archived: bytes of the requests' JSON.
+        hours: in which they came.
+    """
+    return {
+        "firehose_bytes": records * _up(record_bytes, FIREHOSE_BYTES),
+        "s3_puts": max(hours * 3600 / ARCHIVE_SECONDS, archived / ARCHIVE_BYTES),
+        "s3_byte_months": archived * ARCHIVE_ZIP,
+    }
+
+
+def _publishes(happens: Flow, given: Assumptions) -> float:
+    if given.single_replies is None:
+        return 0.0
+    return max(happens.messages, happens.batch * REPLY_BYTES / SNS_BYTES)
+
+
+def _gb_seconds(seconds: float, memory: int) -> float:
+    return ceil(seconds * 1000 - 1e-9) / 1000 * memory / 1024
+
+
+def _up(size: float, step: int) -> float:
+    return ceil(size / step) * step
+
+
+@cache
+def _list_prices() -> Prices:
+    return list_prices()

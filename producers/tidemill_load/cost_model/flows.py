@@ -1,0 +1,45 @@
+"""What happens to requests, whether they come at a steady rate or not.
+
+Room: load, pure. The one place where both are told apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from tidemill_load.cost_model.model import MAX_RATE, Flow, flow
+
+if TYPE_CHECKING:
+    from tidemill_load.cost_model.assumptions import Assumptions, Mode
+    from tidemill_load.cost_model.traffic import Traffic
+
+Load: TypeAlias = "float | Traffic"
+"""A steady rate in requests a second, or traffic."""
+
+
+def flow_of(mode: Mode, load: Load, given: Assumptions) -> Flow:
+    """What happens in a mode under a load.
+
+    Raises:
+        Impossible: no such rate.
+    """
+    if isinstance(load, int | float):
+        return flow(mode, load, given)
+    from tidemill_load.cost_model.uneven import uneven  # needs numpy, which a steady rate does not
+
+    return uneven(mode, load, given)
+
+
+def like(shape: Load, rate: float) -> Load:
+    """A load as uneven as the shape, at that rate."""
+    return rate if isinstance(shape, int | float) else shape.at(rate)
+
+
+def highest(shape: Load) -> float:
+    """The highest rate at which there is a flow."""
+    return MAX_RATE if isinstance(shape, int | float) else MAX_RATE * (1 - 1e-9) * shape.rate / shape.busiest
+
+
+def searched(load: Load) -> Load:
+    """What a search may look at in its place."""
+    return load if isinstance(load, int | float) else load.sample

@@ -1,0 +1,198 @@
+"""What happens to requests at a rate: records, shards, batches, invocations, folded writes, delay.
+
+Room: load, pure; formulas, no simulation. packing.py and batching.py have the parts, COST.md what they rest on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor
+
+from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Arriving, Batches, batches
+from tidemill_load.cost_model.packing import Stream, stream
+from tidemill_load.workloads.key_distribution import Keys
+
+MAX_RATE = 1e6
+
+PUT_SECONDS, API_SECONDS, REPLY_SECONDS = 0.02, 0.01, 0.05
+"""A PutRecords call, an API's own time, a message's way to a client: not measured, and small beside the window."""
+
+ITEM_UNITS = 1_000
+"""Write units that a partition takes a second, and an item has one: direct writes it for each of its requests.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
+
+TIMEOUT = 120.0
+"""Seconds after which the apply function is stopped: the template's `Timeout`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What happens in one mode at one rate.
+
+    Attributes:
+        mode: the mode.
+        rate: requests a second.
+        shards: that the stream needs; 0 without a stream.
+        lanes: of its producers; 0 where there are none.
+        requests_per_record: on average; 0 without a stream.
+        record_bytes: a record's data, on average.
+        batch: requests of an invocation, on average.
+        event_bytes: what the function is handed, base64 and envelope included.
+        distinct: keys among those requests: items read and written.
+        messages: that the replies of a batch make.
+        listeners: clients that those are for.
+        duration: seconds that an invocation takes.
+        p50: seconds from sending a request until it is answered, or only stored, for half of them.
+        p99: for 99 of 100. Cold starts, throttling and retries are not in them.
+        problems: why it cannot be run like this, a sentence each.
+    """
+
+    mode: Mode
+    rate: float
+    shards: int = 0
+    lanes: int = 0
+    requests_per_record: float = 0.0
+    record_bytes: float = 0.0
+    batch: float = 1.0
+    event_bytes: float = 0.0
+    distinct: float = 1.0
+    messages: float = 0.0
+    listeners: float = 0.0
+    duration: float
+    p50: float
+    p99: float
+    problems: tuple[str, ...] = ()
+
+    @property
+    def invocations_per_million(self) -> float:
+        """Invocations for a million requests."""
+        return 1e6 / self.batch
+
+
+def flow(mode: Mode, rate: float, given: Assumptions) -> Flow:
+    """What happens to requests that come at a rate.
+
+        flow("aggregated", 1000, Assumptions()).invocations_per_million  # 200
+
+    Args:
+        mode: how they are taken.
+        rate: requests a second, above 0 and at most a million.
+        given: all else.
+
+    Raises:
+        Impossible: no such rate.
+    """
+    if not 0 < rate <= MAX_RATE:
+        raise Impossible(f"a rate of {rate:,.10g} requests/s is not possible; use more than 0, at most {MAX_RATE:,.0f}")
+    if mode == "direct":
+        return direct(rate, given)
+    return _streamed(mode, rate, stream(mode, rate, given), given)
+
+
+def direct(rate: float, given: Assumptions) -> Flow:
+    """One request by one."""
+    delay, problems = API_SECONDS + given.direct_seconds, _hot_item(rate, given)
+    return Flow(mode="direct", rate=rate, duration=given.direct_seconds, p50=delay, p99=delay, problems=problems)
+
+
+def _hot_item(rate: float, given: Assumptions) -> tuple[str, ...]:
+    units = rate * given.peak * given.keys.hottest * ceil(given.item_bytes / 1024) if given.direct_writes else 0.0
+    if units <= ITEM_UNITS:
+        return ()
+    rest = f"with these keys {rate * ITEM_UNITS / units:,.0f} requests/s are the most"
+    return (
+        f"the most popular key alone takes {units:,.0f} write units a second, and an item has {ITEM_UNITS:,}: {rest}",
+    )
+
+
+def _streamed(mode: Mode, rate: float, through: Stream, given: Assumptions) -> Flow:
+    record = through.record
+    per_shard = rate / record.requests / through.shards
+    most = max(1, min(given.batch, floor((EVENT_BYTES - EVENT_HEAD) / record.event)))
+    bursts = min(per_shard, rate / through.shards)
+    its = _settled(Arriving(per_shard, given.arrivals == "random", bursts), record.requests, most, given)
+    requests = its.records * record.requests
+    duration = duration_of(requests, given)
+    late = [_delay(mode, share, its, duration, given) for share in (0.5, 0.99)]
+    return Flow(
+        mode=mode,
+        rate=rate,
+        shards=through.shards,
+        lanes=through.lanes if mode == "aggregated" else 0,
+        requests_per_record=record.requests,
+        record_bytes=record.data,
+        batch=requests,
+        event_bytes=EVENT_HEAD + its.records * record.event,
+        distinct=_distinct(requests, through.shards, given),
+        messages=_messages(requests, given),
+        listeners=_listeners(requests, given),
+        duration=duration,
+        p50=late[0],
+        p99=late[1],
+        problems=(*through.problems, *overload(requests, through, rate, given)),
+    )
+
+
+def _settled(arriving: Arriving, requests_per_record: float, most: int, given: Assumptions) -> Batches:
+    """The batches, once what they gather while the function runs is what makes it run that long."""
+    busy = 0.0
+    for _ in range(50):
+        its = batches(arriving, given.window, most, busy)
+        before, busy = busy, duration_of(its.records * requests_per_record, given)
+        if abs(busy - before) <= 1e-3 * busy or busy <= 1:
+            break
+    return its
+
+
+def duration_of(requests: float, given: Assumptions) -> float:
+    """Seconds that a batch takes."""
+    return given.invocation_seconds + requests * given.request_seconds
+
+
+def _delay(mode: Mode, share: float, its: Batches, duration: float, given: Assumptions) -> float:
+    in_line = share * max(0.0, POLL_SECONDS / its.fill - 1) * duration
+    return before(mode, share, given) + its.wait(share) + in_line + duration
+
+
+def before(mode: Mode, share: float, given: Assumptions) -> float:
+    """Seconds of a request beside those in its shard: until its record is there, and its answer's way back."""
+    first = API_SECONDS if mode == "http-in-front" else share * given.linger
+    return first + PUT_SECONDS + (0.0 if given.single_replies is None else REPLY_SECONDS)
+
+
+def _distinct(requests: float, shards: int, given: Assumptions) -> float:
+    if given.fold is not None:
+        return max(1.0, requests * given.fold)
+    # A shard's requests meet its keys as those of all shards together meet all keys.
+    return min(requests, given.keys.distinct(requests * shards) / shards)
+
+
+def _messages(requests: float, given: Assumptions) -> float:
+    if given.single_replies is None:
+        return 0.0
+    alone = requests * given.single_replies
+    return alone + clients_of(requests - alone, given)
+
+
+def _listeners(requests: float, given: Assumptions) -> float:
+    return 0.0 if given.single_replies is None else clients_of(requests, given)
+
+
+def clients_of(requests: float, given: Assumptions) -> float:
+    """How many different clients sent so many requests: each sends as often as the others."""
+    return Keys(given.clients, skew=0.0).distinct(requests)
+
+
+def overload(requests: float, through: Stream, rate: float, given: Assumptions) -> tuple[str, ...]:
+    """Why batches of so many requests cannot be done in time, where they cannot."""
+    duration = duration_of(requests, given)
+    if duration > TIMEOUT:
+        return (f"a batch of {requests:,.0f} requests takes {duration:,.0f} s, and is stopped after {TIMEOUT:.0f} s",)
+    a_second = rate / through.shards
+    if duration * a_second <= requests:
+        return ()
+    # A batch must be done before the next one has come: that of `least` requests just is.
+    least = given.invocation_seconds * a_second / (1 - given.request_seconds * a_second)
+    records = ceil(least / through.record.requests)
+    return (f"a shard's batches of {given.batch:,} records come faster than they are done; {records:,} are the least",)

@@ -1,0 +1,182 @@
+"""Requests become records, and records need shards.
+
+Room: load, pure; formulas. The tests hold them against the producer's outbox and the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, expm1, floor, log1p
+
+from tidemill.contract.lanes import MAX_LANES, partition_key
+from tidemill.sending.records import RECORD_REQUESTS
+from tidemill_load.cost_model.assumptions import Assumptions, Mode
+
+SHARD_RECORDS, SHARD_BYTES = 1_000, 1024 * 1024
+"""What a shard takes a second: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+
+ON_DEMAND_SHARDS = 4
+"""What an on-demand stream begins with, and does not go below."""
+
+MAX_SHARDS = 20_000
+"""Of an account in us-east-1, unless it asks for more."""
+
+SHARD_BUSY = 0.9
+"""The most of its time that a shard's function may be busy: batches of a shard are serial."""
+
+EVENT_RECORD = 538
+"""What a record has in an event beside its data and partition key, and a comma: names, ARNs, sequence numbers."""
+
+AGGREGATE_HEAD = 62
+"""Magic, MD5, and the hash key that a record's requests share."""
+
+AGGREGATE_REQUEST, AGGREGATE_KEY = 10, 2
+"""What the format adds to a request, and to a key in the table of keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it is on average.
+
+    Attributes:
+        requests: in it.
+        data: bytes of its data.
+        key: bytes of its partition key.
+    """
+
+    requests: float
+    data: float
+    key: int
+
+    @property
+    def event(self) -> float:
+        """Its bytes in an event, base64 included."""
+        return 4 * ceil(self.data / 3) + EVENT_RECORD + self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that takes the rate.
+
+    Attributes:
+        record: its records.
+        shards: how many it needs.
+        lanes: of its producers.
+        problems: why it cannot, a sentence each.
+    """
+
+    record: Record
+    shards: int
+    lanes: int
+    problems: tuple[str, ...]
+
+
+def stream(mode: Mode, rate: float, given: Assumptions) -> Stream:
+    """The stream that takes so many requests a second: with as many lanes as it has shards, at least."""
+    lanes = given.lanes
+    while True:
+        its = record(mode, rate, lanes, given)
+        shards, problems = _shards(rate, its, given)
+        if mode != "aggregated" or shards <= lanes or lanes == MAX_LANES:
+            break
+        lanes *= 2
+    if mode == "aggregated" and shards > lanes:
+        problems += (f"it needs {shards:,} shards, and a producer has {MAX_LANES:,} lanes at most",)
+    if shards > MAX_SHARDS:
+        problems += (f"it needs {shards:,} shards, and an account has {MAX_SHARDS:,} at most unless it asks",)
+    return Stream(its, shards, lanes, problems)
+
+
+# ---- requests become records
+
+
+def record(mode: Mode, rate: float, lanes: int, given: Assumptions) -> Record:
+    """The records that requests become at a rate, on average."""
+    if mode != "aggregated":
+        return Record(1.0, given.size, given.key_bytes)
+    burst = _burst(rate, given)
+    requests = _filled(burst / _occupied(burst, lanes, given), _capacity(lanes, given))
+    return Record(requests, _aggregate_bytes(requests, lanes, given), len(partition_key(lanes - 1)))
+
+
+def _burst(rate: float, given: Assumptions) -> float:
+    """Requests that a producer sends at once: the first, which waited for company, and its company."""
+    company = rate / (given.producers or given.clients) * given.linger
+    return 1 + company if given.arrivals == "random" else max(1.0, company)
+
+
+def _occupied(burst: float, lanes: int, given: Assumptions) -> float:
+    """Lanes that a burst falls on, each of which makes a record. The most popular keys have one each, with others."""
+    popular = given.keys.popular(lanes // 2)
+    rest = (1 - sum(popular)) / lanes
+    shares = [rest + share for share in popular]
+    some = sum(-expm1(burst * log1p(-share)) if share < 1 else 1.0 for share in shares)
+    empty: float = (1 - rest) ** burst
+    return some + (lanes - len(shares)) * (1 - empty)
+
+
+def _filled(waiting: float, capacity: int) -> float:
+    """Requests of a record of which so many wait: the fuller a lane's record, the more often it is full too early.
+
+    A curve between the two limits; the outbox's own records are within 15% of it.
+    """
+    sharpness = 4
+    joined: float = (waiting**-sharpness + float(capacity) ** -sharpness) ** (-1 / sharpness)
+    return max(1.0, joined)
+
+
+def _aggregate_bytes(requests: float, lanes: int, given: Assumptions) -> float:
+    # Requests of one lane meet that lane's keys as the requests of all lanes meet all keys.
+    keys = given.keys.distinct(requests * lanes) / lanes
+    body = requests * (given.size + AGGREGATE_REQUEST) + keys * (given.key_bytes + AGGREGATE_KEY)
+    return AGGREGATE_HEAD + body
+
+
+@lru_cache(maxsize=64)
+def _capacity(lanes: int, given: Assumptions) -> int:
+    """Requests of a full record: a fixed point, for each further request finds more of its keys there already."""
+    room = given.record_bytes - AGGREGATE_HEAD
+    requests = room / (given.size + AGGREGATE_REQUEST + given.key_bytes + AGGREGATE_KEY)
+    for _ in range(20):
+        keys = given.keys.distinct(requests * lanes) / lanes
+        requests = max(1.0, (room - keys * (given.key_bytes + AGGREGATE_KEY)) / (given.size + AGGREGATE_REQUEST))
+    return min(floor(requests), RECORD_REQUESTS)
+
+
+# ---- records need shards
+
+
+def _shards(rate: float, its: Record, given: Assumptions) -> tuple[int, tuple[str, ...]]:
+    """How many shards take the rate at its peak, and why even more would not."""
+    records = rate * given.peak / its.requests
+    loads = (
+        (records, SHARD_RECORDS, "records"),
+        (records * (its.data + its.key), SHARD_BYTES, "bytes"),
+        (rate * given.peak * given.request_seconds, SHARD_BUSY, "seconds of work"),
+    )
+    evenly = (_evenly(load / most, load / most * given.keys.hottest) for load, most, _ in loads)
+    shards = ceil(max(evenly) * (1 - 1e-3))  # a thousandth too much is none
+    return max(shards, ON_DEMAND_SHARDS if given.on_demand else given.shards), _too_hot(rate, loads, given.keys.hottest)
+
+
+def _too_hot(rate: float, loads: Sequence[tuple[float, float, str]], hottest: float) -> tuple[str, ...]:
+    load, most, unit = max(loads, key=lambda one: one[0] / one[1])
+    key = load * hottest
+    if key <= most:
+        return ()
+    rest = f"with these keys {rate * most / key:,.0f} requests/s are the most"
+    return (f"the most popular key alone brings {_figure(key)} {unit} a second, and a shard takes {most:,}: {rest}",)
+
+
+def _figure(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
+
+
+def _evenly(needed: float, hot: float) -> float:
+    """Shards for a load of so many, of which one key alone makes `hot`."""
+    if hot >= 1:
+        return needed
+    # Its shard has the key and its share of the others; or it is split until the key has it for itself.
+    return min((needed - hot) / (1 - hot), max(needed, ceil(needed - hot) + 1))

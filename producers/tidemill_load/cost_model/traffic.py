@@ -1,0 +1,154 @@
+"""Traffic that is not steady: how many requests come in each second, and how soon the same key and client come again.
+
+Room: load, pure. A value, made of a log (survey.py) or of planned requests, for the cost model (uneven.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tidemill_load.results.result import Arrivals
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Span: TypeAlias = tuple[float, float, float]
+    """Least, most, and how many lie evenly between those."""
+
+    Counts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+EDGES: Final = np.geomspace(1e-3, 1e6, 91)
+"""Seconds between which gaps are counted together: ten bins for each power of ten, and one on either side."""
+
+BINS: Final = len(EDGES) + 1
+
+FOREVER: Final = BINS
+"""The bin of requests before which there was none of the kind."""
+
+SAMPLE: Final = 36_000
+"""Seconds with requests that a search looks at: of more, parts from all of the traffic."""
+
+LONGEST: Final = 10 * SAMPLE
+"""Seconds, with requests or without, beyond which a search looks at parts as well."""
+
+PART: Final = 900
+"""Seconds of such a part; three times as long as the longest batch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps:
+    """Seconds since the last request of the same kind, such as of the same key: their distribution.
+
+    Attributes:
+        counts: requests in each bin of EDGES, and, last, those that are the first of their kind.
+        sums: the seconds of each bin in all.
+    """
+
+    counts: Counts
+    sums: Counts
+
+    def fresh(self, open_for: Sequence[Span], stretch: float = 1.0) -> float:
+        """The share of requests that are the first of their kind in a batch.
+
+        The later one of two is in the same batch if that is open for longer than the gap.
+
+        Args:
+            open_for: seconds that a request's batch stays open after it.
+            stretch: times that gaps are as long as here.
+        """
+        requests, every = self.counts.sum(), sum(many for _, _, many in open_for)
+        if not requests or not every:
+            return 1.0
+        gaps = np.append(stretch * self.sums[:-1] / np.maximum(self.counts[:-1], 1e-300), np.inf)
+        joined = sum(many * np.clip((high - gaps) / (high - low), 0.0, 1.0) for low, high, many in open_for)
+        return float((self.counts * (1 - joined / every)).sum() / requests)
+
+
+def no_gaps() -> Gaps:
+    """Of nothing."""
+    return Gaps(np.zeros(BINS + 1), np.zeros(BINS + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What comes in a span of time.
+
+    Attributes:
+        slots: requests in each second, from the first on.
+        seconds: of the whole span, also those after the last request.
+        keys: gaps between requests of one key.
+        clients: gaps between requests of one client; None where they are not told apart.
+        factor: so many times these requests come, in the same seconds.
+        peak: requests in the busiest second of what this is a sample of, before the factor; None where it is no sample.
+    """
+
+    slots: Counts
+    seconds: float
+    keys: Gaps
+    clients: Gaps | None
+    factor: float = 1.0
+    peak: float | None = None
+
+    @cached_property
+    def requests(self) -> float:
+        """In all."""
+        return float(self.slots.sum()) * self.factor
+
+    @property
+    def rate(self) -> float:
+        """Requests a second, on average over the whole span."""
+        return self.requests / self.seconds
+
+    @cached_property
+    def busiest(self) -> float:
+        """Requests in the busiest second; of a sample, in that of the whole, for which its shards are."""
+        return (float(self.slots.max(initial=0)) if self.peak is None else self.peak) * self.factor
+
+    def at(self, rate: float) -> Traffic:
+        """As uneven, at that rate: more or fewer requests in the same seconds."""
+        return replace(self, factor=self.factor * rate / self.rate)
+
+    @cached_property
+    def sample(self) -> Traffic:
+        """Itself, or of what is long, parts from all of it with the same rate: for searching."""
+        if len(self.slots) <= LONGEST and np.count_nonzero(self.slots) <= SAMPLE:
+            return self
+        starts = np.linspace(0, len(self.slots) - PART, SAMPLE // PART).astype(int)
+        slots = np.concatenate([self.slots[start : start + PART] for start in starts])
+        if not slots.any():
+            return self
+        thinned = replace(self, slots=slots, seconds=float(len(slots))).at(self.rate)
+        return replace(thinned, peak=self.busiest / thinned.factor)
+
+
+def of_slots(slots: Sequence[float], seconds: float, keys: Gaps, clients: Gaps | None) -> Traffic:
+    """Traffic of counts by second; those after the span are left out."""
+    return Traffic(np.asarray(slots, dtype=np.float64), seconds, keys, clients)
+
+
+def arrivals(traffic: Traffic, rate: float) -> Arrivals:
+    """Traffic as a result keeps it."""
+    keys = (tuple(traffic.keys.counts.tolist()), tuple(traffic.keys.sums.tolist()))
+    its = traffic.clients
+    clients = (tuple(its.counts.tolist()), tuple(its.sums.tolist())) if its else None
+    slots = tuple((traffic.slots * traffic.factor).tolist())
+    return Arrivals(rate=rate, seconds=traffic.seconds, slots=slots, keys=keys, clients=clients)
+
+
+def of_arrivals(its: Arrivals) -> Traffic:
+    """Traffic from a result.
+
+    Raises:
+        ValueError: it has other bins.
+    """
+    if any(len(column) != BINS + 1 for column in (*its.keys, *(its.clients or ()))):
+        raise ValueError("gaps of other bins")
+    keys, clients = (
+        Gaps(*(np.asarray(column, np.float64) for column in one)) if one else None for one in (its.keys, its.clients)
+    )
+    return of_slots(its.slots, its.seconds, keys or no_gaps(), clients)

@@ -1,0 +1,220 @@
+"""What happens to requests that come unevenly: model.py's formulas, second by second.
+
+Room: load, pure. Batches open with the second that brings their first record and last as long as the window, so what
+matters is which seconds are empty. The tests hold this against the event source mapping on its simulated clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS
+from tidemill_load.cost_model.filling import Filling, followed
+from tidemill_load.cost_model.model import MAX_RATE, Flow, before, clients_of, direct, duration_of, overload
+from tidemill_load.cost_model.packing import Record, Stream, record, stream
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from tidemill_load.cost_model.traffic import Counts, Span, Traffic
+
+    Places: TypeAlias = np.ndarray[tuple[int], np.dtype[np.intp]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    """A shard's batches.
+
+    Attributes:
+        number: of them.
+        requests: in each, on average.
+        heavy: requests of the batch that a request finds itself in, on average.
+        waits: seconds from a request's arrival until its batch goes.
+        open_for: seconds from a request's arrival until its batch takes no more.
+    """
+
+    number: float
+    requests: float
+    heavy: float
+    waits: tuple[Span, ...]
+    open_for: tuple[Span, ...]
+
+    def wait(self, share: float) -> float:
+        """Seconds within which that share of requests is on its way to the function."""
+        edges = sorted({edge for low, high, _ in self.waits for edge in (low, high)})
+        reached = [sum(many * _part(low, high, edge) for low, high, many in self.waits) for edge in edges]
+        return float(np.interp(share * reached[-1], reached, edges))
+
+
+def uneven(mode: Mode, traffic: Traffic, given: Assumptions) -> Flow:
+    """What happens to traffic.
+
+    Args:
+        mode: how it is taken.
+        traffic: what comes; at most a million requests in its busiest second.
+        given: all else. Shards are for the busiest second; keys and clients come again as the traffic says.
+
+    Raises:
+        Impossible: there is none, or too much.
+    """
+    if not 0 < traffic.busiest <= MAX_RATE:
+        raise Impossible(f"{traffic.busiest:,.10g} requests in a second are not possible; at most {MAX_RATE:,.0f} are")
+    if mode == "direct":
+        return replace(direct(traffic.busiest, given), rate=traffic.rate)
+    return _streamed(mode, traffic, stream(mode, traffic.busiest, given), given)
+
+
+def _streamed(mode: Mode, traffic: Traffic, through: Stream, given: Assumptions) -> Flow:
+    records = _records(mode, traffic, through.lanes, given)
+    most = max(1, min(given.batch, floor((EVENT_BYTES - EVENT_HEAD) / records.event))) * records.requests
+    its = _settled(traffic, through.shards, most, given)
+    duration = duration_of(its.heavy, given)
+    clients = _clients(traffic, its, through.shards, given)
+    alone = given.single_replies or 0.0
+    answered = given.single_replies is not None
+    late = [before(mode, share, given) + its.wait(share) + duration for share in (0.5, 0.99)]
+    return Flow(
+        mode=mode,
+        rate=traffic.rate,
+        shards=through.shards,
+        lanes=through.lanes if mode == "aggregated" else 0,
+        requests_per_record=records.requests,
+        record_bytes=records.data,
+        batch=its.requests,
+        event_bytes=EVENT_HEAD + its.requests / records.requests * records.event,
+        distinct=_distinct(traffic, its, through.shards, given),
+        messages=its.requests * alone + clients * (1 - alone) if answered else 0.0,
+        listeners=clients if answered else 0.0,
+        duration=duration_of(its.requests, given),
+        p50=late[0],
+        p99=late[1],
+        problems=(*through.problems, *overload(its.heavy, through, traffic.busiest, given)),
+    )
+
+
+def _records(mode: Mode, traffic: Traffic, lanes: int, given: Assumptions) -> Record:
+    """Records as they are on average: fuller in busy seconds."""
+    if mode != "aggregated":
+        return record(mode, traffic.rate, lanes, given)
+    rates = traffic.slots[traffic.slots > 0] * traffic.factor
+    grid = np.geomspace(max(1e-6, rates.min()), rates.max(), 24)
+    packed = [record(mode, float(rate), lanes, given) for rate in grid]
+    each = np.interp(rates, grid, [one.requests for one in packed])
+    number = rates / each
+    sizes = np.interp(rates, grid, [one.data for one in packed])
+    return Record(float(rates.sum() / number.sum()), float((sizes * number).sum() / number.sum()), packed[0].key)
+
+
+def _settled(traffic: Traffic, shards: int, most: float, given: Assumptions) -> _Batches:
+    """The batches, once what they gather while the function runs is what makes it run that long."""
+    hold = max(1, given.window)
+    for _ in range(20):
+        its = _batches(traffic, shards, hold, most, given)
+        busy = duration_of(its.heavy, given)
+        if busy <= hold:
+            break
+        hold = min(ceil(busy), len(traffic.slots) + 1)
+    return its
+
+
+def _batches(traffic: Traffic, shards: int, hold: int, most: float, given: Assumptions) -> _Batches:
+    share = traffic.factor / shards
+    places = np.flatnonzero(traffic.slots)
+    come = traffic.slots[places]
+    # Whether a second brings a shard anything: chance, where only a share of the requests is the shard's.
+    chances = -np.expm1(come * np.log1p(-share)) if share < 1 else np.ones(len(come))
+    opened = _opened(places, chances, hold) if share < 1 else _surely_opened(places, hold)
+    totals = np.append(0.0, np.cumsum(traffic.slots)) * share
+    ends = np.minimum(places + hold, len(traffic.slots))
+    first = come * share / chances
+    held = opened * (first + totals[ends] - totals[np.minimum(places + 1, len(traffic.slots))])
+    if held.max() > most:
+        return _filled(followed(traffic.slots * share, hold, most), traffic.slots * share, hold, most, given)
+    number = float(opened.sum())
+    begun = opened > 0
+    heavy = float((held[begun] ** 2 / opened[begun]).sum() / held.sum())
+    waits = _waits(traffic.slots * share, places[begun], opened[begun], first[begun], hold, given.window)
+    return _Batches(number, float(held.sum()) / number, heavy, waits, _open_for(waits, given))
+
+
+def _filled(its: Filling, come: Counts, hold: int, most: float, given: Assumptions) -> _Batches:
+    """Full batches do not wait for their time, but for those before them."""
+    number = len(its.timed) + float(its.number.sum())
+    everything = float(its.timed.sum() + most * its.number.sum())
+    heavy = float((its.timed**2).sum() + most**2 * its.number.sum()) / everything
+    waits = _waits(come, its.places.astype(np.intp), np.ones(len(its.timed)), its.firsts, hold, given.window)
+    full = [(took, most * many) for took, many in zip(its.took.tolist(), its.number.tolist(), strict=True)]
+    alone = duration_of(most, given)
+    in_line = [max(0.0, POLL_SECONDS / took - 1) * alone for took, _ in full]
+    behind = [(0.0, POLL_SECONDS + took + line, many) for (took, many), line in zip(full, in_line, strict=True)]
+    open_for = (*_open_for(waits, given), *((0.0, took, many) for took, many in full))
+    return _Batches(number, everything / number, heavy, (*waits, *behind), open_for)
+
+
+def _open_for(waits: tuple[Span, ...], given: Assumptions) -> tuple[Span, ...]:
+    read = POLL_SECONDS if given.window else 0.0
+    return tuple((low - read, high - read, many) for low, high, many in waits)
+
+
+def _opened(places: Places, chances: Counts, hold: int) -> Counts:
+    """The chance that a batch opens with each of the seconds: that it brings something, and that none is open."""
+    opened: list[float] = []
+    lasting: deque[tuple[int, float]] = deque()
+    active = 0.0
+    for place, chance in zip(places.tolist(), chances.tolist(), strict=True):
+        while lasting and lasting[0][0] <= place - hold:
+            active -= lasting.popleft()[1]
+        opens = chance * max(0.0, 1.0 - active)
+        opened.append(opens)
+        if opens:
+            lasting.append((place, opens))
+            active += opens
+    return np.array(opened)
+
+
+def _surely_opened(places: Places, hold: int) -> Counts:
+    """The same where each of the seconds brings something: the next batch opens with the first second after one."""
+    after = np.searchsorted(places, places + hold).tolist()
+    opened = np.zeros(len(places))
+    at = 0
+    while at < len(after):
+        opened[at] = 1.0
+        at = after[at]
+    return opened
+
+
+def _waits(come: Counts, begin: Places, weights: Counts, firsts: Counts, hold: int, window: int) -> tuple[Span, ...]:
+    """How many wait how long: those of a batch's first second until it is read and then all of the window."""
+    least = float(hold) if window else 0.0
+    padded = np.append(come, np.zeros(hold))
+    # Not by `@`: several threads would do that, and wait for each other longer than it takes.
+    many = [float((weights * firsts).sum())]
+    many += [float((weights * padded[begin + later]).sum()) for later in range(1, hold)]
+    waits = ((least - later, least - later + POLL_SECONDS, one) for later, one in enumerate(many))
+    return tuple(wait for wait in waits if wait[2] > 0)
+
+
+def _part(low: float, high: float, edge: float) -> float:
+    return min(1.0, max(0.0, (edge - low) / (high - low)))
+
+
+def _distinct(traffic: Traffic, its: _Batches, shards: int, given: Assumptions) -> float:
+    if given.fold is not None:
+        return max(1.0, its.requests * given.fold)
+    followed = its.requests * traffic.keys.fresh(its.open_for, 1 / traffic.factor)
+    # No more than if each were drawn by itself: what comes in bursts comes for fewer keys, not for more.
+    return max(1.0, min(followed, given.keys.distinct(its.requests * shards) / shards))
+
+
+def _clients(traffic: Traffic, its: _Batches, shards: int, given: Assumptions) -> float:
+    """Different clients of a batch; a client's requests go to all shards."""
+    drawn = clients_of(its.requests, given)
+    if traffic.clients is None:
+        return drawn
+    return min(its.requests * traffic.clients.fresh(its.open_for, shards / traffic.factor), drawn)

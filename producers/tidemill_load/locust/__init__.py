@@ -1,0 +1,1 @@
+"""A Locust user that sends through the stream or calls directly."""

@@ -1,0 +1,1 @@
+"""One log format a module: lines in, columns out. Pure."""

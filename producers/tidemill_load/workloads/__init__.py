@@ -1,0 +1,1 @@
+"""Requests to send and when: synthetic, from a trace, or hostile."""

@@ -1,0 +1,181 @@
+"""No item exceeds what DynamoDB takes, whatever clients name themselves, rules answer and shards there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.item_size import LIMIT, item_bytes
+from tidemill.contract.request import REDRIVE, Request, encode
+from tidemill_consumers.codec.items import from_item, to_item
+from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Mark, Position, Proof, Rejected, State, Write
+from tidemill_consumers.core.emits import EMITTER
+from tidemill_consumers.core.fitting import (
+    BYTES_OF_MARK,
+    BYTES_OF_WRITER,
+    FEW_MARKS,
+    FIXED_BYTES,
+    MAX_MARK_BYTES,
+    MAX_RECENT_BYTES,
+    MAX_WRITER_BYTES,
+    fitting_marks,
+    latest_that_fit,
+)
+from tidemill_consumers.core.item_limits import MAX_BYTES
+from tidemill_consumers.core.plan import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS, plan
+from tidemill_consumers.core.trust import VERIFIED
+
+SEQUENCE = 49590338271490256608559692538361571095921575989136588898
+WAVE = "\N{WATER WAVE}"
+
+
+@dataclass
+class Hostile:
+    """What one key's senders and rules do."""
+
+    letter: str
+    """What names, ids and reasons are made of."""
+    document: int
+    answer: int
+    emits: int
+    writers: int
+    shards: int
+
+    def rule(self, state: State, request: Request) -> Accepted | Rejected:
+        if request.data["no"]:
+            return Rejected(self.letter * 1000)
+        emits = tuple(Emit("c", WAVE * 200, {"t": "x" * 400}) for _ in range(self.emits))
+        return Accepted({"t": "x" * self.document}, "x" * self.answer or None, emits)
+
+    def requests(self) -> list[Request]:
+        made: list[Request] = []
+        for n in range(self.writers):
+            for start in ("", EMITTER, REDRIVE):
+                name = f"{start}{n}-".ljust(128, self.letter)
+                made.append(Request(id=name, cmd="c", key="k", writer=name, counter=2**63 - 1, data={"no": n % 2 == 1}))
+        return made
+
+
+def arrival(request: Request, n: int, shard: str, key: str, proof: Proof | None = None) -> Arrival:
+    position = Position(SEQUENCE + n, n)
+    return Arrival(shard, position, 1_764_000_000.123456 + n, key, request, encode(request), proof)
+
+
+def folded(entity: Entity, arrivals: list[Arrival], hostile: Hostile) -> list[Write]:
+    """Fold all, in as many writes as it takes."""
+    writes: list[Write] = []
+    while arrivals:
+        (write,) = plan(arrivals, {entity.key: entity}, {"c": hostile.rule}, 1e9).writes
+        writes.append(write)
+        if write.becomes is not None:
+            entity = from_item(to_item(write.becomes))
+        stopped = write.stopped
+        arrivals = [one for one in arrivals if stopped is not None and one.position >= stopped]
+    return writes
+
+
+MOST = Hostile(WAVE, MAX_BYTES - 5, 16 * 1024 - 2, 7, 70, 200)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.builds(
+        Hostile,
+        letter=st.sampled_from(["a", "é", WAVE, "\x01", '"']),
+        document=st.sampled_from([1, MAX_BYTES - 5]),
+        answer=st.integers(0, 16 * 1024 - 2),
+        emits=st.integers(0, 12),
+        writers=st.integers(1, 70),
+        shards=st.integers(1, 200),
+    )
+)
+def test_no_item_is_larger_than_the_table_takes(hostile: Hostile) -> None:
+    assert largest(hostile) <= LIMIT
+
+
+def test_the_most_of_everything_fits() -> None:
+    size = largest(MOST)
+    assert 0.9 * LIMIT < size <= LIMIT
+
+
+def largest(hostile: Hostile) -> int:
+    """The largest item of a key of which everything there is arrives, by one shard after the other."""
+    key = WAVE * 256
+    marks = {
+        f"{'stream' * 20}/shardId-{n:012}": Mark(
+            Position(SEQUENCE, 99_999), 1_764_000_000.123456 + n, Position(SEQUENCE, 9)
+        )
+        for n in range(hostile.shards)
+    }
+    entity = Entity(key, 1, {"t": ""}, marks)
+    sizes: list[int] = []
+    for shard in range(2):
+        made = [arrival(one, shard * 1000 + n, f"shardId-{shard:012}", key) for n, one in enumerate(hostile.requests())]
+        for write in folded(entity, made, hostile):
+            assert write.becomes is not None
+            entity = write.becomes
+            sizes.append(item_bytes(to_item(entity)))
+    return max(sizes)
+
+
+@pytest.mark.parametrize("letter", ["a", WAVE])
+def test_writers_go_by_the_room_that_their_kind_has(letter: str) -> None:
+    made = Hostile(letter, 1, 0, 0, 70, 1).requests()
+    writes = folded(Entity("k"), [arrival(one, n, "s", "k") for n, one in enumerate(made)], MOST)
+    entity = writes[-1].becomes
+    assert entity is not None
+    for start, most in (("", MAX_WRITERS), (EMITTER, MAX_EMITTERS), (REDRIVE, MAX_REDRIVEN)):
+        of_kind = [one for one in entity.writers if one.startswith(start) and (start or one[0].isdigit())]
+        size = sum(len(one.encode()) + 56 for one in of_kind)
+        assert size <= MAX_WRITER_BYTES
+        numbers = [int(one.removeprefix(start).partition("-")[0]) for one in of_kind]
+        assert numbers == list(range(70))[-len(of_kind) :], "the latest stay"
+        assert len(of_kind) == most or size > MAX_WRITER_BYTES - 600, "as many as fit"
+    assert sum(one.evicted for one in writes) == len(made) - len(entity.writers)
+
+
+def test_nobody_elses_names_push_out_those_of_verified_clients() -> None:
+    verified = [f"{VERIFIED}{n:0130}" for n in range(10)]
+    names = [*verified, *[f"{n}".ljust(128, WAVE) for n in range(100)]]
+    made = [
+        arrival(Request(id=f"i{n}", cmd="c", writer=name, counter=1, data={"no": True}), n, "s", "k")
+        for n, name in enumerate(names)
+    ]
+    entity = folded(Entity("k"), made, MOST)[-1].becomes
+    assert entity is not None
+    assert set(verified) <= entity.writers.keys()
+
+
+def test_marks_go_when_there_is_no_room_and_are_counted() -> None:
+    marks = {f"{n:0200}": Mark(Position(SEQUENCE, 0), float(n), Position(SEQUENCE, 0)) for n in range(90)}
+    kept = fitting_marks(marks)
+    assert list(kept) == [f"{n:0200}" for n in range(90)][-len(kept) :]
+    assert MAX_MARK_BYTES == 24_576
+    assert len(kept) == MAX_MARK_BYTES // (200 + 176)
+    few = dict(list(marks.items())[:FEW_MARKS])
+    assert fitting_marks(few) == few
+    request = Request(id="i", cmd="c", data={"no": True})
+    (write,) = plan([arrival(request, 0, "s", "k")], {"k": Entity("k", 1, None, marks)}, {"c": MOST.rule}, 1e12).writes
+    assert write.becomes is not None
+    assert write.evicted == 91 - len(write.becomes.marks) > 0
+    assert "s" in write.becomes.marks
+
+
+def test_the_latest_that_fit() -> None:
+    items = [("a", 1), ("bb", 2), (WAVE, 3)]
+    assert latest_that_fit(items, 1, 5) == [(WAVE, 3)]
+    assert latest_that_fit(items, 1, 7) == [(WAVE, 3)]
+    assert latest_that_fit(items, 1, 8) == [("bb", 2), (WAVE, 3)]
+    assert latest_that_fit(items, 1, 4) == []
+
+
+def test_all_rooms_together_are_in_an_item() -> None:
+    assert MAX_BYTES + MAX_RECENT_BYTES + 3 * MAX_WRITER_BYTES + MAX_MARK_BYTES + FIXED_BYTES <= LIMIT
+
+
+def test_the_rooms_of_an_item() -> None:
+    assert (MAX_RECENT_BYTES, MAX_WRITER_BYTES, MAX_MARK_BYTES, FIXED_BYTES) == (73_728, 14_336, 24_576, 1_200)
+    assert (BYTES_OF_WRITER, BYTES_OF_MARK, FEW_MARKS) == (56, 176, 32)

@@ -1,0 +1,86 @@
+"""The metered functions: they do what the functions do, and say in the log what they used."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.described import STREAM_ARN
+from tests.values import Context
+from tidemill.contract.request import Request, encode
+from tidemill_consumers import apply
+from tidemill_consumers.metering import metered
+from tidemill_consumers.metering.capacity import LINE
+from tidemill_local.emulator import Emulator
+
+
+@pytest.fixture(autouse=True)
+def environment(
+    emulator: Emulator, table: str, bucket: str, topic: str, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    settings = {
+        **emulator.environment,
+        "TIDEMILL_RULES": "tidemill_consumers.media",
+        "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_REMEMBERED_MIB": "16",
+        "TIDEMILL_RULE_SECONDS": "5",
+        "TIDEMILL_STREAM": stream,
+        "TIDEMILL_TABLE": table,
+        "TIDEMILL_QUARANTINE_BUCKET": bucket,
+        "TIDEMILL_REPLIES_TOPIC_ARN": topic,
+        "TIDEMILL_DEVICES_TABLE": table,
+        "TIDEMILL_DELIVERIES_TABLE": table,
+        "TIDEMILL_APPLICATION_SECRET": "",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    apply.application.cache_clear()
+    metered.meter.cache_clear()
+    yield
+    apply.application.cache_clear()
+    metered.meter.cache_clear()
+
+
+def view(number: int, key: str) -> bytes:
+    return encode(Request(id=f"r{number}", cmd="content.view", key=key, client="c", data={}))
+
+
+def used(said: str) -> dict[str, float]:
+    (line,) = [line for line in said.splitlines() if line.startswith(f"{LINE} ")]
+    found: dict[str, float] = json.loads(line.removeprefix(LINE))
+    return found
+
+
+def test_a_batch_says_what_it_used(stream: str, capsys: pytest.CaptureFixture[str]) -> None:
+    records: Any = [
+        {
+            "eventID": f"shardId-000000000000:{number}",
+            "eventSourceARN": STREAM_ARN.replace("/requests", f"/{stream}"),
+            "kinesis": {
+                "partitionKey": key,
+                "sequenceNumber": str(number),
+                "data": b64encode(view(number, key)).decode(),
+                "approximateArrivalTimestamp": 1_764_000_000.0,
+            },
+        }
+        for number, key in enumerate(["content/1", "content/2", "content/1"], 1)
+    ]
+    answer = metered.apply_handler({"Records": records}, Context())
+    assert answer["batchItemFailures"] == []
+    assert answer["applied"]["requests"] == 3
+    assert used(capsys.readouterr().out) == {"read_calls": 1, "write_calls": 2, "read_units": 2.0, "write_units": 3.0}
+
+
+def test_a_direct_request_says_what_it_used_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        body = view(number, "content/3").decode()
+        answer = metered.direct_handler({"requestContext": {"timeEpoch": 1_764_000_000_000}, "body": body}, Context())
+        assert answer["statusCode"] == 200
+        one = {"read_calls": 1, "write_calls": 1, "read_units": 1.0, "write_units": 1.0}
+        assert used(capsys.readouterr().out) == one

@@ -1,0 +1,140 @@
+"""The face for applications' own tests: it does with a request what the apply function does."""
+
+from typing import Any
+
+import pytest
+
+import tidemill_consumers
+from tidemill import UnsendableRequest
+from tidemill.contract.request import Request
+from tidemill_consumers import Accepted, Emit, Rejected, Rules, State, Verified
+from tidemill_consumers.testing import EndlessEmits, Outcome, Trial
+
+
+def reserve(state: State, request: Request) -> Accepted | Rejected:
+    stock = (state or {}).get("stock", 0)
+    count = request.data.pop("count")
+    if stock < count:
+        return Rejected("sold out")
+    emits = (Emit("user.notify", f"user/{request.client}", {"item": request.key}, request.client),)
+    return Accepted({"stock": stock - count}, {"left": stock - count}, emits)
+
+
+def notify(state: State, request: Request) -> Accepted:
+    told = (state or {"told": []})["told"]
+    return Accepted({"told": [*told, request.data["item"]]})
+
+
+def again(state: State, request: Request) -> Accepted:
+    return Accepted(state, emits=(Emit("again", request.key or ""),))
+
+
+def tell(state: State, request: Request) -> Accepted:
+    return Accepted(state, emits=(Emit("pay", "account/1", client=request.client),))
+
+
+def pay(state: State, request: Request) -> Accepted:
+    return Accepted({"paid_by": request.client})
+
+
+RULES: Rules = {
+    "item.reserve": reserve,
+    "user.notify": notify,
+    "again": again,
+    "tell": tell,
+    "pay": Verified(pay),
+    "number": lambda state, request: Accepted({"n": 1.0, "big": 2**70, "none": None, "list": [0.1]}),
+}
+
+
+@pytest.fixture
+def shop() -> Trial:
+    return Trial(RULES, {"item/42": {"stock": 1}})
+
+
+def test_a_request_is_applied_answered_and_followed(shop: Trial) -> None:
+    sold = shop.send("item.reserve", key="item/42", data={"count": 1}, client="ann", at=7)
+    assert (sold.status, sold.data, sold.error, sold.traceback) == ("accepted", {"left": 0}, None, "")
+    assert sold.request.data == {"count": 1}, "as it was before the rule took it apart"
+    assert (sold.request.client, sold.request.at) == ("ann", 7)
+    assert shop.document("item/42") == {"stock": 0}
+    (emitted,) = sold.emits
+    assert (emitted.cmd, emitted.key, emitted.data) == ("user.notify", "user/ann", {"item": "item/42"})
+    assert shop.document("user/ann") == {"told": ["item/42"]}
+    assert [one.request.id for one in shop.outcomes] == [sold.request.id, emitted.id]
+
+
+def test_a_rejection_changes_nothing(shop: Trial) -> None:
+    assert shop.send("item.reserve", key="item/42", data={"count": 2}).error == "sold out"
+    assert shop.document("item/42") == {"stock": 1}
+    assert shop.document("item/43") is None
+    assert shop.quarantined == []
+
+
+def test_what_no_rule_can_take_is_told_with_its_line(shop: Trial) -> None:
+    found = shop.send("item.reserve", key="item/42")
+    line = reserve.__code__.co_firstlineno + 2
+    assert (found.status, shop.quarantined) == ("quarantined", [found])
+    assert found.error == f"the rule raised KeyError: 'count' (consumers/test_testing.py:{line}, in reserve)"
+    assert found.traceback.splitlines()[1:] == [
+        f'  File "{__file__}", line {line}, in reserve',
+        '    count = request.data.pop("count")',
+    ]
+    assert shop.send("item.resrve", key="item/42").error == "unknown command item.resrve"
+
+
+def test_an_id_that_comes_again_has_the_outcome_of_its_own_request(shop: Trial) -> None:
+    refused = shop.send("item.reserve", key="item/42", data={"count": 2}, id="one")
+    taken = shop.send("number", key="item/42", id="one")
+    assert (refused.status, taken.status) == ("rejected", "accepted")
+
+
+def test_nobody_elses_hands_are_on_a_document() -> None:
+    given: dict[str, Any] = {"list": [1]}
+    shop = Trial(RULES, {"k": given})
+    given["list"].append(2)
+    found = shop.document("k")
+    assert found == {"list": [1]}
+    found["list"].append(3)
+    assert shop.document("k") == {"list": [1]}
+
+
+@pytest.mark.parametrize(
+    ("verified", "status"),
+    [(True, "accepted"), (False, "quarantined")],
+)
+def test_a_verified_rule_wants_a_proven_client(shop: Trial, verified: bool, status: str) -> None:
+    assert shop.send("pay", key="account/1", client="ann", verified=verified).status == status
+    shop.send("tell", key="k", client="ann", verified=verified)
+    assert shop.outcomes[-1].request.cmd == "pay"
+    assert shop.outcomes[-1].status == status, "and so it goes through what is emitted"
+    assert shop.outcomes[-1].request.sig is None
+
+
+def test_rules_that_emit_without_end_are_told_so(shop: Trial) -> None:
+    with pytest.raises(EndlessEmits, match="again sets off more than 1000 requests"):
+        shop.send("again", key="k")
+
+
+def test_what_the_producer_refuses_is_refused(shop: Trial) -> None:
+    with pytest.raises(UnsendableRequest, match=r"data\.when"):
+        shop.send("number", key="n", data={"when": {1}})
+    assert shop.outcomes == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "documents", "problem"),
+    [
+        ({"a.b": 5}, {}, r"RULES\['a\.b'\] is int"),
+        (RULES, {"k": {"x": {1}}}, "the document of k cannot be stored: set is not JSON"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(rules: Any, documents: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Trial(rules, documents)
+
+
+def test_the_names_are_documented() -> None:
+    assert tidemill_consumers.__all__ == ["Accepted", "Emit", "Rejected", "Rule", "Rules", "State", "Verified"]
+    for one in (Trial, Trial.send, Trial.document, Outcome, Accepted, Emit, Rejected, Verified):
+        assert one.__doc__

@@ -1,0 +1,261 @@
+"""The stack on the emulator: what it gives, and what each role may and may not do."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.signing_in import sign_in
+from tidemill.contract.signature import deregistration, registration
+from tidemill_local.deployment import Deployment, DeploymentFailed, deploy
+from tidemill_local.emulator import Emulator, EmulatorSession
+from tidemill_local.template import template_path
+
+Invoke = Callable[[dict[str, Any]], Any]
+
+DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
+
+
+@dataclass(frozen=True)
+class Client:
+    """A signed-in user of the app."""
+
+    identity: str
+    session: EmulatorSession
+
+
+@pytest.fixture(scope="module")
+def client(emulator: Emulator, deployment: Deployment) -> Client:
+    """Signed up, signed in with the password, and given credentials by the identity pool."""
+    ada = sign_in(emulator, deployment.outputs, "ada")
+    return Client(ada.identity, emulator.session(ada.key, ada.secret, ada.token))
+
+
+def outcome(session: EmulatorSession, service: str, operation: str, arguments: dict[str, Any]) -> str:
+    try:
+        getattr(session.client(service), operation)(**arguments)
+    except ClientError as error:
+        code: str = error.response["Error"]["Code"]
+        return code
+    return "allowed"
+
+
+def filled(arguments: dict[str, Any], outputs: dict[str, str]) -> dict[str, Any]:
+    """The arguments with `{StreamName}` and the like replaced by the stack's outputs."""
+    text = json.dumps(arguments)
+    for name, value in outputs.items():
+        text = text.replace("{" + name + "}", value)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+RECORD = {"Data": "x", "PartitionKey": "k"}
+STREAM = {"StreamName": "{StreamName}"}
+ITEM = {"pk": {"S": "k"}}
+INSERT = "INSERT INTO \"{TableName}\" VALUE {'pk': 'k%s'}"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("kinesis", "put_records", STREAM | {"Records": [RECORD]}),
+        ("kinesis", "put_record", STREAM | RECORD),
+    ],
+)
+def test_a_client_may_send(
+    client: Client, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    assert outcome(client.session, service, operation, filled(arguments, dict(deployment.outputs))) == "allowed"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("kinesis", "put_record", {"StreamName": "other"} | RECORD),
+        ("kinesis", "describe_stream_summary", STREAM),
+        ("kinesis", "list_shards", STREAM),
+        (
+            "kinesis",
+            "get_shard_iterator",
+            STREAM | {"ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"},
+        ),
+        ("kinesis", "delete_stream", STREAM),
+        ("dynamodb", "get_item", {"TableName": "{TableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
+        ("dynamodb", "scan", {"TableName": "{TableName}"}),
+        ("dynamodb", "get_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{DevicesTableName}", "Item": ITEM}),
+        ("dynamodb", "update_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
+        ("s3", "list_objects_v2", {"Bucket": "{ArchiveBucketName}"}),
+        ("s3", "put_object", {"Bucket": "{ArchiveBucketName}", "Key": "k", "Body": "x"}),
+        ("s3", "list_objects_v2", {"Bucket": "{QuarantineBucketName}"}),
+        ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
+        ("lambda", "invoke", {"FunctionName": "{ApplyFunctionName}"}),
+        ("sqs", "create_queue", {"QueueName": "tidemill-client-new"}),
+        ("iam", "list_roles", {}),
+        ("sts", "assume_role", {"RoleArn": "{ClientRoleArn}", "RoleSessionName": "client"}),
+    ],
+)
+def test_and_nothing_else(
+    client: Client, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    assert outcome(client.session, service, operation, filled(arguments, dict(deployment.outputs))) in DENIED
+
+
+def test_a_client_reads_its_own_replies_and_nobody_elses(emulator: Emulator, client: Client) -> None:
+    sqs = emulator.client("sqs")
+    tags = {"identity": client.identity}
+    mine = sqs.create_queue(QueueName="tidemill-client-mine", tags=tags)["QueueUrl"]
+    other = sqs.create_queue(QueueName="tidemill-client-other", tags={"identity": "other"})["QueueUrl"]
+    assert outcome(client.session, "sqs", "receive_message", {"QueueUrl": other}) in DENIED
+    assert outcome(client.session, "sqs", "receive_message", {"QueueUrl": mine}) == "allowed"
+    assert outcome(client.session, "sqs", "send_message", {"QueueUrl": mine, "MessageBody": "x"}) in DENIED
+
+
+def test_a_client_registers_devices_of_its_own_and_of_nobody_else(client: Client, deployment: Deployment) -> None:
+    key = "A" * 43
+    table = {"TableName": deployment.outputs["DevicesTableName"]}
+    for change in (registration, deregistration):
+        assert outcome(client.session, "dynamodb", "update_item", table | change(client.identity, key)) == "allowed"
+        assert outcome(client.session, "dynamodb", "update_item", table | change("bob", key)) in DENIED
+    mine = {"Key": {"pk": {"S": client.identity}}}
+    for operation in ("get_item", "delete_item"):
+        assert outcome(client.session, "dynamodb", operation, table | mine) in DENIED
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("kinesis", "describe_stream_summary", STREAM),
+        ("kinesis", "list_shards", STREAM),
+        ("kinesis", "put_records", STREAM | {"Records": [RECORD]}),
+        ("dynamodb", "batch_get_item", {"RequestItems": {"{TableName}": {"Keys": [ITEM]}}}),
+        ("dynamodb", "batch_get_item", {"RequestItems": {"{DevicesTableName}": {"Keys": [ITEM]}}}),
+        ("dynamodb", "batch_execute_statement", {"Statements": [{"Statement": INSERT % 1}]}),
+        ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
+        ("s3", "put_object", {"Bucket": "{QuarantineBucketName}", "Key": "k", "Body": "x"}),
+    ],
+)
+def test_the_function_may_do_its_work(
+    invoke: Invoke, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    arguments = filled(arguments, dict(deployment.outputs))
+    assert invoke({"call": [service, operation, arguments]}) == "allowed"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("kinesis", "put_record", STREAM | RECORD),
+        ("kinesis", "put_records", {"StreamName": "other", "Records": [RECORD]}),
+        ("kinesis", "delete_stream", STREAM),
+        ("dynamodb", "scan", {"TableName": "{TableName}"}),
+        ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
+        ("dynamodb", "delete_item", {"TableName": "{TableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{DevicesTableName}", "Item": ITEM}),
+        ("dynamodb", "update_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
+        ("dynamodb", "batch_get_item", {"RequestItems": {"other": {"Keys": [ITEM]}}}),
+        ("s3", "get_object", {"Bucket": "{QuarantineBucketName}", "Key": "k"}),
+        ("s3", "delete_object", {"Bucket": "{QuarantineBucketName}", "Key": "k"}),
+        ("s3", "put_object", {"Bucket": "{ArchiveBucketName}", "Key": "k", "Body": "x"}),
+        (
+            "sns",
+            "subscribe",
+            {"TopicArn": "{RepliesTopicArn}", "Protocol": "email", "Endpoint": "a@example.com"},
+        ),
+        ("sns", "publish", {"TopicArn": "{RepliesTopicArn}x", "Message": "x"}),
+        ("lambda", "invoke", {"FunctionName": "{ApplyFunctionName}"}),
+        ("iam", "list_roles", {}),
+    ],
+)
+def test_the_function_may_do_nothing_else(
+    invoke: Invoke, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    arguments = filled(arguments, dict(deployment.outputs))
+    assert invoke({"call": [service, operation, arguments]}) in DENIED
+
+
+def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: Deployment) -> None:
+    environment = invoke({})["environment"]
+    assert {name: value for name, value in environment.items() if name.startswith("TIDEMILL_")} == {
+        "TIDEMILL_STREAM": deployment.outputs["StreamName"],
+        "TIDEMILL_TABLE": deployment.outputs["TableName"],
+        "TIDEMILL_REPLIES_TOPIC_ARN": deployment.outputs["RepliesTopicArn"],
+        "TIDEMILL_QUARANTINE_BUCKET": deployment.outputs["QuarantineBucketName"],
+        "TIDEMILL_RULES": "tidemill_consumers.media",
+        "TIDEMILL_RETENTION_HOURS": "24",
+        "TIDEMILL_REMEMBERED_MIB": "16",
+        "TIDEMILL_RULE_SECONDS": "5",
+        "TIDEMILL_DEVICES_TABLE": deployment.outputs["DevicesTableName"],
+        "TIDEMILL_DELIVERIES_TABLE": deployment.outputs["DeliveriesTableName"],
+        "TIDEMILL_APPLICATION_SECRET": "",
+    }
+
+
+def test_nothing_of_this_process_reaches_the_function(emulator: Emulator, invoke: Invoke) -> None:
+    """The shared emulator was started with whatever environment the tests run in."""
+    environment = invoke({})["environment"]
+    assert environment["AWS_ENDPOINT_URL"] == emulator.endpoint_url
+    assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert environment["HOME"] == environment["TMPDIR"]
+    assert not [name for name in environment if name.startswith(("PYTEST", "VIRTUAL_ENV", "PYTHONPATH"))]
+
+
+@pytest.mark.parametrize("text", ["hello", '{"status": "ok", "result": 1}', "x" * 100_000, "a\nb\n\n"])
+def test_what_a_function_prints_is_not_its_answer(invoke: Invoke, text: str) -> None:
+    assert "pid" in invoke({"print": text})
+
+
+def test_what_is_run_here_is_resolved_to_plain_values(deployment: Deployment) -> None:
+    (archive,) = deployment.local_resources
+    assert archive.physical_id == deployment.outputs["ArchiveDeliveryStreamName"]
+    destination = archive.properties["ExtendedS3DestinationConfiguration"]
+    assert destination["BucketARN"] == f"arn:aws:s3:::{deployment.outputs['ArchiveBucketName']}"
+    assert destination["BufferingHints"] == {"IntervalInSeconds": 60, "SizeInMBs": 64}
+    assert destination["Prefix"] == "landing/dt=!{timestamp:yyyy-MM-dd}/hour=!{timestamp:HH}/"
+
+
+def test_the_event_source_mapping_is_there_for_whoever_runs_it(emulator: Emulator, deployment: Deployment) -> None:
+    listed = emulator.client("lambda").list_event_source_mappings(EventSourceArn=deployment.outputs["StreamArn"])
+    (mapping,) = listed["EventSourceMappings"]
+    assert mapping["FunctionArn"].endswith(f":{deployment.outputs['ApplyFunctionName']}")
+    assert mapping["BatchSize"] == 1000
+    assert mapping["MaximumRetryAttempts"] == -1
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deployment: Deployment) -> None:
+    summary = emulator.client("kinesis").describe_stream_summary(StreamName=deployment.outputs["StreamName"])
+    assert summary["StreamDescriptionSummary"]["OpenShardCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "why"),
+    [
+        (
+            "fails",
+            "{Type: 'AWS::CloudWatch::Alarm', Properties: {Metrics: [{}]}}",
+            r"\n  Wrong: .* not supported",
+        ),
+        ("is-refused", "{Type: 'AWS::Nothing::AtAll'}", "AWS::Nothing::AtAll"),
+    ],
+)
+def test_a_stack_that_cannot_stand_says_what_and_why(
+    emulator: Emulator, tmp_path: Path, name: str, wrong: str, why: str
+) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(
+        f"Parameters: {{CodeBucket: {{Type: String}}, CodeKey: {{Type: String}}}}\nResources:\n  Wrong: {wrong}\n"
+    )
+    with pytest.raises(DeploymentFailed, match=rf"(?s)the stack {name} .*{why}"):
+        deploy(emulator, template, {}, code=b"-", stack=name)
+
+
+def test_a_setting_out_of_its_bounds_is_refused(emulator: Emulator, probe_code: bytes) -> None:
+    with pytest.raises(DeploymentFailed, match="BatchSize"):
+        deploy(emulator, template_path(), {"BatchSize": "10001"}, code=probe_code, stack="too-much")

@@ -1,0 +1,168 @@
+"""What modes cost at a rate, and where they are even."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tidemill_load.cost_model.assumptions import MODES, Api, Assumptions, Mode
+from tidemill_load.cost_model.bill import PARTS, Part
+from tidemill_load.cost_model.cost import ARCHIVE_BYTES, ARCHIVE_SECONDS, break_even, cost, counts, curve
+from tidemill_load.cost_model.model import flow
+from tidemill_load.workloads.key_distribution import Keys
+from tidemill_local.template import load, template_path
+
+DELIVERY: tuple[Part, ...] = ("delivery",)
+EVENLY = Assumptions(
+    size=184,
+    key_bytes=13,
+    keys=Keys(10**7, 0.0),
+    arrivals="even",
+    lanes=1,
+    linger=0.5,
+    record_bytes=256 * 1024,
+    invocation_seconds=0.010,
+    request_seconds=0.0,
+)
+"""What the table rests on: requests that come evenly, full records, 10 ms an invocation; a window of 5 s."""
+
+DOLLARS: list[tuple[float, tuple[float, ...]]] = [
+    # direct, client to stream, aggregated, HTTP API in front of the stream
+    (1, (1.217, 4.28, 4.28, 5.28)),
+    (10, (1.217, 0.441, 0.428, 1.44)),
+    (100, (1.217, 0.057, 0.043, 1.06)),
+    (1_000, (1.217, 0.018, 0.0044, 1.02)),
+    (10_000, (1.217, 0.018, 0.0010, 1.02)),
+]
+
+
+@pytest.mark.parametrize(("rate", "row"), DOLLARS)
+def test_dollars_of_delivery(rate: float, row: tuple[float, ...]) -> None:
+    for mode, dollars in zip(MODES, row, strict=True):
+        assert cost(mode, rate, EVENLY).bill.part("delivery") == pytest.approx(dollars, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "on_demand", "rate"),
+    [
+        ("buffered", False, 3.5),
+        ("aggregated", False, 3.5),
+        ("buffered", True, 9.8),
+        ("aggregated", True, 9.8),
+        ("http-in-front", False, 20.5),
+    ],
+)
+def test_break_even_of_delivery(mode: Mode, on_demand: bool, rate: float) -> None:
+    found = break_even(mode, replace(EVENLY, on_demand=on_demand), parts=DELIVERY)
+    assert found == pytest.approx(rate, rel=0.1)
+
+
+def dearer(mode: Mode, rate: float, given: Assumptions) -> bool:
+    return cost(mode, rate, given).per_million >= cost("direct", rate, given).per_million
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Assumptions(),
+        Assumptions(on_demand=True),
+        Assumptions(api="none", single_replies=1.0, window=60),
+        Assumptions(api="none", on_demand=True, window=60, size=3_000),
+        Assumptions(on_demand=True, size=3_000, window=0, clients=100, keys=Keys(10**6, 0.3)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["buffered", "aggregated"])
+def test_below_it_is_dearer_and_from_there_on_it_is_cheaper(mode: Mode, given: Assumptions) -> None:
+    even = break_even(mode, given)
+    assert even
+    assert dearer(mode, 0.999 * even, given)
+    rates = [even * factor for factor in (1.001, 1.1, 1.3, 2, 4, 10, 100)]
+    assert not any(dearer(mode, rate, given) for rate in rates if rate < 1e6)
+
+
+def test_where_nothing_is_saved_there_is_none() -> None:
+    assert break_even("http-in-front", Assumptions(api="rest", direct_writes=0, fold=1.0)) is None
+
+
+def test_a_curve_has_a_point_for_each_rate() -> None:
+    points = curve("buffered", (1, 10, 100), Assumptions())
+    assert [point.rate for point in points] == [1, 10, 100]
+    assert points[0].per_million > points[1].per_million > points[2].per_million
+    assert points[2] == cost("buffered", 100, Assumptions())
+
+
+def test_a_month_of_each_count() -> None:
+    """By hand, at 100 requests/s: 262.8 million requests a month, in batches of 500."""
+    given = Assumptions(fold=0.5, arrivals="even", size=200)
+    month = counts(flow("buffered", 100, given), given)
+    requests = 262_800_000
+    assert month.requests == pytest.approx(requests)
+    assert month.invocations == pytest.approx(requests / 500)
+    assert month.gb_seconds == pytest.approx(requests / 500 * 0.040 * 1769 / 1024)
+    assert month.put_units == pytest.approx(requests)
+    assert month.shard_hours == 730
+    assert month.read_units == pytest.approx(requests / 2)
+    assert month.write_units == pytest.approx(requests / 2 + requests / 500), "an invocation notes that it begins"
+    assert month.sns_messages == pytest.approx(requests / 500)
+    assert month.sqs_requests == pytest.approx(2 * requests / 500)
+    assert month.firehose_bytes == pytest.approx(requests * 5120)
+    assert month.s3_puts == pytest.approx(730 * 60)
+    assert month.s3_byte_months == pytest.approx(requests * 50)
+    assert month.http_requests == month.stream_hours == month.stream_bytes_in == 0
+
+
+def test_a_batch_of_aggregates_looks_up_how_far_its_first_record_was_done() -> None:
+    given = Assumptions(fold=0.5)
+    month = counts(flow("aggregated", 10_000, given), given)
+    assert month.read_units == pytest.approx(month.requests / 2 + month.invocations)
+
+
+def test_what_is_rounded_up() -> None:
+    given = Assumptions(size=5_200, item_bytes=4_100, on_demand=True, fold=1.0)
+    happens = flow("buffered", 10, given)
+    month = counts(happens, given)
+    assert month.stream_bytes_in == pytest.approx(month.requests * 6 * 1024)
+    assert month.stream_bytes_out == pytest.approx(month.requests * 5_200 * 2), "the function and Firehose read it"
+    assert month.firehose_bytes == pytest.approx(month.requests * 2 * 5_120)
+    assert month.write_units == pytest.approx(5 * month.requests + month.invocations)
+    assert month.read_units == pytest.approx(2 * month.requests)
+    assert (month.put_units, month.shard_hours, month.stream_hours) == (0, 0, 730)
+
+
+def test_large_records_take_more_units() -> None:
+    given = Assumptions(size=60_000)
+    month = counts(flow("buffered", 10, given), given)
+    assert month.put_units == pytest.approx(3 * month.requests)
+
+
+def test_what_stands_in_front() -> None:
+    apis: tuple[tuple[Api, int, int], ...] = (("http", 1, 0), ("rest", 0, 1), ("none", 0, 0))
+    for api, http, rest in apis:
+        given = Assumptions(api=api)
+        direct = counts(flow("direct", 10, given), given)
+        assert (direct.http_requests, direct.rest_requests) == (http * direct.requests, rest * direct.requests)
+    given = Assumptions(api="none")
+    front = counts(flow("http-in-front", 10, given), given)
+    assert front.http_requests == front.requests, "a function URL cannot put a record"
+
+
+def test_parts_left_out_are_not_billed() -> None:
+    plain = cost("aggregated", 100, Assumptions()).bill
+    assert all(plain.part(part) > 0 for part in PARTS)
+    bare = cost("aggregated", 100, Assumptions(archive=False, single_replies=None)).bill
+    assert (bare.part("archive"), bare.part("replies")) == (0, 0)
+    assert bare.part("database") == pytest.approx(plain.part("database"))
+
+
+def test_single_replies_cost_more_than_shared_ones() -> None:
+    shared, single = (cost("buffered", 100, Assumptions(single_replies=share)).bill.part("replies") for share in (0, 1))
+    assert single > 0.5 > 0.01 > shared
+
+
+def test_the_archives_files_are_the_templates() -> None:
+    template: Any = load(template_path())
+    parameters = template["Parameters"]
+    assert parameters["ArchiveIntervalSeconds"]["Default"] == ARCHIVE_SECONDS
+    assert parameters["ArchiveSizeMiB"]["Default"] * 1024 * 1024 == ARCHIVE_BYTES

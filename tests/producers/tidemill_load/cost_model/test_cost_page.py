@@ -1,0 +1,79 @@
+"""The figures on the page about costs are the model's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import tidemill_load.cost_model.cost
+from tidemill_load.cost_model.assumptions import MODES, Assumptions, Mode
+from tidemill_load.cost_model.bill import PARTS, Part
+from tidemill_load.cost_model.cost import break_even, cost
+from tidemill_load.cost_model.model import flow
+from tidemill_load.cost_model.packing import EVENT_RECORD, stream
+from tidemill_load.cost_model.prices import list_prices, read_prices
+from tidemill_load.workloads.key_distribution import Keys
+
+PAGE = Path(tidemill_load.cost_model.cost.__file__).with_name("COST.md").read_text()
+DELIVERY: tuple[Part, ...] = ("delivery",)
+
+
+def cells(pattern: str) -> list[str]:
+    found = re.search(pattern, PAGE, re.MULTILINE)
+    assert found, pattern
+    return [cell.strip().replace(",", "") for cell in found[0].strip("|").split("|")[1:]]
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize(("what", "parts"), [("everything", PARTS), ("delivery alone", DELIVERY)])
+def test_break_even(mode: Mode, what: str, parts: tuple[Part, ...]) -> None:
+    provisioned, on_demand = cells(rf"^\| {mode}, {what} \|.*\|$")
+    for shown, kind in ((provisioned, False), (on_demand, True)):
+        even = break_even(mode, replace(Assumptions(), on_demand=kind), parts=parts)
+        assert even
+        assert shown == f"{even:.2g}"
+
+
+@pytest.mark.parametrize("rate", [1, 10, 100, 1_000])
+def test_dollars_per_million(rate: int) -> None:
+    shown = cells(rf"^\| {rate:,} \|.*\|$")
+    assert shown == [f"{cost(mode, rate, Assumptions()).per_million:.2f}" for mode in MODES]
+
+
+def test_the_figures_in_its_sentences() -> None:
+    assert f"A shard costs ${list_prices().items['shard_hours'].of(730):.2f} a month" in PAGE
+    assert f"a direct request costs ${cost('direct', 1, Assumptions()).per_million:.2f} a million" in PAGE
+    assert f"a record takes {EVENT_RECORD} bytes" in PAGE
+    sdk = Assumptions(size=184, window=300, keys=Keys())
+    floors = [round(flow("aggregated", rate, sdk).invocations_per_million) for rate in (1_000, 10_000, 40_000)]
+    assert "{} at\n1,000 requests/s, {} at 10,000 and {} at 40,000".format(*floors) in PAGE
+    filled = [round(stream("aggregated", rate, Assumptions()).record.requests) for rate in (1_000, 10_000)]
+    assert filled == [2, 16]
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_what_eats_the_saving(mode: Mode) -> None:
+    given = Assumptions(single_replies=1.0, api="none", fold=1.0, clients=1_000)
+    assert break_even(mode, given) is None
+
+
+def test_its_defaults_are_the_models() -> None:
+    given = Assumptions()
+    assert f"| request, key | {given.size} and {given.key_bytes} bytes |" in PAGE
+    assert f"| keys | {given.keys.count:,} by Zipf's law, exponent {given.keys.skew:g};" in PAGE
+    direct = f"{1000 * given.direct_seconds:g} ms at {given.direct_memory} MB, one write of 1 KB"
+    assert f"| direct function | {direct}, not idempotent |" in PAGE
+    times = f"{1000 * given.invocation_seconds:g} ms a batch and {1e6 * given.request_seconds:g} us a request"
+    assert f"| apply function | {times} at {given.memory:,} MB |" in PAGE
+    assert (given.item_bytes, given.direct_writes, given.clients, given.window) == (1024, 1, 1, 5)
+
+
+def test_its_example_of_prices_is_read(tmp_path: Path) -> None:
+    example = re.search(r"((?:    .*\n|\n)+)\Z", PAGE)
+    assert example
+    own = tmp_path / "own.toml"
+    own.write_text(re.sub(r"^    ", "", example[1], flags=re.MULTILINE))
+    assert read_prices(own).items["shard_hours"].dollars == 0.018

@@ -1,0 +1,151 @@
+"""What happens at a rate: invocations, folded writes, replies, delay, and what cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.model import TIMEOUT, flow
+from tidemill_load.workloads.key_distribution import Keys
+from tidemill_local.template import load, template_path
+
+EVENLY = Assumptions(
+    size=184,
+    key_bytes=13,  # with the key's two bytes in the format, 209 bytes a request
+    keys=Keys(10**7, 0.0),
+    arrivals="even",
+    lanes=1,
+    record_bytes=256 * 1024,
+    invocation_seconds=0.010,
+    request_seconds=0.0,
+)
+"""What the table rests on: requests that come evenly over all shards, and records as full as the window allows."""
+
+INVOCATIONS: list[tuple[Mode, float, tuple[int, ...]]] = [
+    # windows of 1, 5, 60 and 300 s
+    ("buffered", 1, (1_000_000, 200_000, 16_700, 3_333)),
+    ("buffered", 10, (100_000, 20_000, 1_667, 333)),
+    ("buffered", 100, (10_000, 2_000, 167, 135)),
+    ("buffered", 1_000, (1_000, 200, 135, 135)),
+    ("buffered", 10_000, (1_000, 200, 135, 135)),
+    ("buffered", 100_000, (1_000, 200, 135, 135)),
+    ("aggregated", 1, (1_000_000, 200_000, 16_700, 3_333)),
+    ("aggregated", 10, (100_000, 20_000, 1_667, 333)),
+    ("aggregated", 100, (10_000, 2_000, 167, 44)),
+    ("aggregated", 1_000, (1_000, 200, 44, 44)),
+    ("aggregated", 10_000, (200, 44, 44, 44)),
+    ("aggregated", 100_000, (200, 44, 44, 44)),
+]
+
+
+@pytest.mark.parametrize(("mode", "rate", "row"), INVOCATIONS)
+def test_invocations_per_million(mode: Mode, rate: float, row: tuple[int, ...]) -> None:
+    for window, invocations in zip((1, 5, 60, 300), row, strict=True):
+        happens = flow(mode, rate, replace(EVENLY, window=window, linger=window / 10))
+        assert happens.invocations_per_million == pytest.approx(invocations, rel=0.1)
+
+
+def test_as_the_sdk_fills_records_the_floor_is_higher() -> None:
+    """It puts a record after 100 ms, of one of 64 lanes, and of 25 KB at most; the table takes none of the three."""
+    given = Assumptions(size=184, window=300, keys=Keys(10_000, 1.0))
+    floors = [flow("aggregated", rate, given).invocations_per_million for rate in (1_000, 10_000, 40_000)]
+    assert floors == [pytest.approx(94, rel=0.05), pytest.approx(53, rel=0.05), pytest.approx(47, rel=0.05)]
+
+
+@pytest.mark.parametrize(("window", "fewer"), [(5, 2.8), (10, 4.4), (60, 20.6)])
+def test_a_real_sites_trace(window: int, fewer: float) -> None:
+    """0.7 requests/s on two shards, counted on a real access log: at low rates savings are bought with delay."""
+    given = Assumptions(window=window, batch=100, keys=Keys(10**7, 0.0))
+    shard = flow("buffered", 0.35, given)
+    assert shard.batch == pytest.approx(fewer, rel=0.1)
+
+
+def test_a_batch_writes_each_item_once() -> None:
+    given = Assumptions(window=5)
+    assert flow("direct", 100, given).distinct == 1
+    happens = flow("buffered", 200, given)
+    assert happens.distinct == pytest.approx(given.keys.distinct(1_000), rel=0.01)
+    assert flow("buffered", 200, replace(given, fold=0.25)).distinct == pytest.approx(250, rel=0.01)
+
+
+def test_shards_fold_less_than_one() -> None:
+    given = Assumptions(keys=Keys(10_000, 0.0), window=1)
+    eight = flow("buffered", 8_000, given)
+    assert eight.shards == 8
+    assert eight.distinct * eight.shards == pytest.approx(given.keys.distinct(8_000), rel=0.02)
+
+
+def test_replies_of_a_batch() -> None:
+    given = Assumptions(window=5, clients=10)
+    assert flow("buffered", 200, given).messages == pytest.approx(10)
+    assert flow("buffered", 200, replace(given, single_replies=1.0)).messages == pytest.approx(1_000, rel=0.01)
+    half = flow("buffered", 200, replace(given, single_replies=0.5))
+    assert half.messages == pytest.approx(510, rel=0.01)
+    assert half.listeners == pytest.approx(10)
+    nobody = flow("buffered", 200, replace(given, single_replies=None))
+    assert (nobody.messages, nobody.listeners) == (0, 0)
+
+
+def test_delay_is_the_reading_the_window_and_the_work() -> None:
+    given = Assumptions(window=0, linger=0.0, single_replies=None, invocation_seconds=0.0, request_seconds=0.0)
+    assert flow("buffered", 1_000, given).p50 == pytest.approx(0.5 + 0.02)
+    assert flow("buffered", 1_000, given).p99 == pytest.approx(0.99 + 0.02)
+    assert flow("buffered", 100, replace(given, window=5)).p50 == pytest.approx(3.5 + 0.02, rel=0.02)
+    assert flow("buffered", 100, replace(given, window=5)).p99 == pytest.approx(5.95 + 0.02, rel=0.02)
+    slower = replace(given, invocation_seconds=0.3, linger=0.1, single_replies=0.0)
+    assert flow("buffered", 100, slower).p99 == pytest.approx(0.99 + 0.02 + 0.3 + 0.099 + 0.05)
+    assert flow("direct", 100, given).p99 < 0.1
+
+
+def test_what_the_function_cannot_do() -> None:
+    (problem,) = flow("buffered", 40, Assumptions(window=300, request_seconds=0.1)).problems
+    assert "is stopped after 120 s" in problem
+    (problem,) = flow("buffered", 1_000, Assumptions(batch=1)).problems
+    assert problem == "a shard's batches of 1 records come faster than they are done; 21 are the least"
+    assert flow("buffered", 1_000, Assumptions(batch=21)).problems == ()
+
+
+def test_direct_writes_a_hot_item_once_for_each_request() -> None:
+    (problem,) = flow("direct", 20_000, Assumptions()).problems
+    assert "takes 2,043 write units a second, and an item has 1,000: with these keys 9,787 requests/s" in problem
+    assert flow("direct", 9_780, Assumptions()).problems == ()
+    assert flow("direct", 20_000, Assumptions(direct_writes=0)).problems == ()
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1_000_001, float("nan")])
+def test_rates_that_are_none(rate: float) -> None:
+    with pytest.raises(Impossible, match="use more than 0, at most 1,000,000"):
+        flow("buffered", rate, Assumptions())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (
+            "size",
+            300_000,
+            "a request of 300,000 bytes is not possible; 262,144 are the most: put what is larger into S3",
+        ),
+        ("size", 0, "a size of a request of 0 is not possible; the nearest is 1"),
+        ("window", 301, "a window, in seconds, of 301 is not possible; the nearest is 300"),
+        ("batch", 10_001, "a batch of 10,001 is not possible; the nearest is 10,000"),
+        ("lanes", 65, "use a power of two from 1 to 1,024"),
+        ("memory", 64, "the nearest is 128"),
+        ("single_replies", 1.5, "the nearest is 1"),
+        ("linger", float("nan"), "linger"),
+    ],
+)
+def test_settings_that_are_not_possible_are_told_with_the_nearest(field: str, value: float, message: str) -> None:
+    with pytest.raises(Impossible) as told:
+        Assumptions(**{field: value})  # type: ignore[arg-type] # one of them
+    assert message in str(told.value)
+
+
+def test_the_defaults_are_the_templates() -> None:
+    template: Any = load(template_path())
+    apply = template["Resources"]["Apply"]["Properties"]
+    assert Assumptions().window == template["Parameters"]["BatchingWindowSeconds"]["Default"]
+    assert (Assumptions().memory, TIMEOUT) == (apply["MemorySize"], apply["Timeout"])
