@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 from msgspec.structs import replace
 
-from tidemill.aws.fast_json import BATCHES, quicken
+from tidemill.aws.fast_json import BATCHES, use_msgspec_json
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
@@ -29,7 +29,7 @@ from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
-from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.events import Intake, KinesisEvent, intake
 from tidemill_consumers.core.batch import (
     UNLIMITED,
@@ -210,7 +210,7 @@ def _apply(
         verdict = settle(planned, failed_keys)
         positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         positions += app.emits.send(verdict.emits)
-        keys += sum(write.becomes is not None for write in planned.writes)
+        keys += sum(write.new_entity is not None for write in planned.writes)
         evicted += sum(write.evicted for write in planned.writes)
         # Rules may have met those that wait, before another wrote their entity and the plan was made again.
         pending = [fresh(one) if one.key in again else one for one in waiting(pending, verdict)]
@@ -238,9 +238,9 @@ def _commit(
         failed = planned.not_begun.keys() & writes.keys()  # their plan from before was not saved
         waits |= {key: first for key, first in planned.not_begun.items() if key not in failed}
         writes |= {write.key: sieve.cut(write) for write in planned.writes}
-        doubtful = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
-        unsaved = _save([write for write in planned.writes if write.key not in doubtful], app)
-        failed |= doubtful | unsaved.keys()
+        unread_keys = {write.key for write in planned.writes if write.key in unread and not is_proven_when_saved(write)}
+        unsaved = _save([write for write in planned.writes if write.key not in unread_keys], app)
+        failed |= unread_keys | unsaved.keys()
         again |= failed
         refused = {key: reason for key, reason in unsaved.items() if reason is not None}
         pending = sieve.again([fresh(arrival) for arrival in pending if arrival.key in failed], refused)
@@ -249,7 +249,7 @@ def _commit(
         # Its request is in the quarantine, and is answered: no mark can say so. If nothing is ever saved, it is not it.
         if app.entities.has_saved or TOO_LARGE in reason:
             failed.discard(key)
-            writes[key] = replace(writes[key], becomes=None)
+            writes[key] = replace(writes[key], new_entity=None)
     return Plan(tuple(writes.values()), waits), failed, again
 
 
@@ -265,7 +265,7 @@ def _save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
     """
     quarantined = [one for write in writes for one in write.quarantine]
     not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}
-    changed = [write for write in writes if write.becomes and write.key not in not_stored]
+    changed = [write for write in writes if write.new_entity and write.key not in not_stored]
     return dict.fromkeys(not_stored) | app.entities.save(changed)
 
 
@@ -286,14 +286,14 @@ def application(is_direct: bool = False) -> Application:
     once = quick.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     env = os.environ
     rules = import_module(env["TIDEMILL_RULES"]).RULES
-    stream, dynamodb = env["TIDEMILL_STREAM"], quicken(boto3.client("dynamodb", config=config), BATCHES)
+    stream, dynamodb = env["TIDEMILL_STREAM"], use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
     streams = Streams(boto3.client("kinesis", config=config), stream)
     entities = Entities(
         dynamodb,
         env["TIDEMILL_TABLE"],
-        remembered=Remembered(remembered) if remembered else None,
+        cache=EntityCache(remembered) if remembered else None,
         own=None if is_direct else streams.own,
     )
     return Application(

@@ -143,7 +143,7 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
         write = _planned(one, entity, app)
         if app.quarantine.store(write.quarantine):
             break
-        unsaved = app.entities.save([write]) if write.becomes else {}
+        unsaved = app.entities.save([write]) if write.new_entity else {}
         reason = unsaved.get(one.key)
         if not unsaved:
             return _settled(write, fresh(one).request, app)
@@ -151,7 +151,7 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
             break  # the table takes nothing at all
         pending = sieve.again([fresh(one)], {one.key: reason} if reason is not None else {})
         if not pending:  # it is in the quarantine, though no mark can say so
-            return _settled(msgspec.structs.replace(write, becomes=None), fresh(one).request, app)
+            return _settled(msgspec.structs.replace(write, new_entity=None), fresh(one).request, app)
     return _not_now()
 
 
@@ -188,7 +188,7 @@ def _answer(write: Write, request: Request) -> HttpResponse:
     if write.receipts:
         reply = write.receipts[-1].reply
         return _response(STATUSES[reply.status], reply)
-    last = write.becomes and write.becomes.writers.get(request.writer or "")
+    last = write.new_entity and write.new_entity.writers.get(request.writer or "")
     if last and request.counter is not None and request.counter < last.counter:
         return _response(HTTPStatus.CONFLICT, {"id": request.id, "error": OVERTAKEN})
     return _response(HTTPStatus.ALREADY_REPORTED, {"id": request.id})

@@ -159,8 +159,8 @@ class Trial:
 
     def _apply(self, arrival: Arrival) -> Outcome:
         (write,) = plan([arrival], self._entities, self._rules, RETENTION).writes
-        if write.becomes:
-            self._entities[write.key] = write.becomes
+        if write.new_entity:
+            self._entities[write.key] = write.new_entity
         reply = _reply(write, arrival.request)
         outcome = Outcome(
             request=decode(arrival.encoded),  # a rule may have changed the other's data
@@ -180,5 +180,5 @@ class EndlessEmits(Exception):
 
 def _reply(write: Write, request: Request) -> Reply:
     """The answer, whether anybody is to hear it or not: an entity keeps all but the plain "accepted"."""
-    kept = write.becomes and write.becomes.recent.get(request.id)
+    kept = write.new_entity and write.new_entity.recent.get(request.id)
     return (reply_of(kept) if kept else None) or Reply(request.id, "accepted")

@@ -26,7 +26,7 @@ _COLD = re.compile(r"Init Duration: ")
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class MeteredInvocation:
     """One REPORT line."""
 
     billed_ms: int
@@ -34,11 +34,11 @@ class Invocation:
     is_cold: bool
 
 
-def invocations(lines: Iterable[str]) -> Iterator[Invocation]:
+def invocations(lines: Iterable[str]) -> Iterator[MeteredInvocation]:
     """Those that the lines of a log report."""
     for line in lines:
         if line.startswith("REPORT ") and (found := _BILLED.search(line)):
-            yield Invocation(int(found[1]), int(found[2]), _COLD.search(line) is not None)
+            yield MeteredInvocation(int(found[1]), int(found[2]), _COLD.search(line) is not None)
 
 
 def usage(lines: Iterable[str]) -> Usage:

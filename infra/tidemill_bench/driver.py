@@ -23,9 +23,9 @@ from tidemill_bench.sending import DirectSender, Sender, StreamSender
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_load.assessment.aggregate import Part, Spent, part
 from tidemill_load.results.faults import Faults
-from tidemill_load.results.request_tracker import Ledger
+from tidemill_load.results.request_tracker import RequestTracker
 from tidemill_load.results.result import Mode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 STEP: Final = 0.2
 """Seconds between two looks at how far it is."""
@@ -141,55 +141,55 @@ class Driver:
 
     def _trial(self, mode: Mode, requests: int, tag: str) -> float:
         begun = time.monotonic()
-        ledger = Ledger(tag)
-        planned = [Planned(0.0, "content.view", str(n), "bench", {}) for n in range(requests)]
-        self._go(mode, planned, ledger)
+        tracker = RequestTracker(tag)
+        scheduled = [ScheduledRequest(0.0, "content.view", str(n), "bench", {}) for n in range(requests)]
+        self._go(mode, scheduled, tracker)
         # Direct requests are answered as they leave; of the others those are timed that leave together.
-        end = ledger.last_answer if mode == "direct" else self._acknowledged
+        end = tracker.last_answer if mode == "direct" else self._acknowledged
         return requests / max(1e-3, end - begun - (0.0 if mode == "direct" else LINGER))
 
-    def run(self, mode: Mode, planned: Iterable[Planned], tag: str) -> Part:
-        """Send what is planned, and wait for the answers. On Ctrl-C it ends at once with what there is.
+    def run(self, mode: Mode, scheduled: Iterable[ScheduledRequest], tag: str) -> Part:
+        """Send what is scheduled, and wait for the answers. On Ctrl-C it ends at once with what there is.
 
         Args:
             mode: the way that they take.
-            planned: `at` is in seconds from now.
+            scheduled: `at` is in seconds from now.
             tag: what the keys begin with, so that the entities are new.
         """
-        ledger = Ledger(tag)
+        tracker = RequestTracker(tag)
         messages = self._listener.messages
         self._counting.begin()
         self._puts.take()
-        sender = self._go(mode, planned, ledger)
+        sender = self._go(mode, scheduled, tracker)
         spent = self._spent(mode, sender, self._listener.messages - messages)
         self.notes += [
             f"{mode}: {count:,} requests were given up: {problem}"
-            for problem, count in ledger.problems.most_common(PROBLEMS)
+            for problem, count in tracker.problems.most_common(PROBLEMS)
         ]
-        return part(ledger, None if self.stopped else self._faults(ledger), sender.retries, spent)
+        return part(tracker, None if self.stopped else self._faults(tracker), sender.retries, spent)
 
-    def _go(self, mode: Mode, planned: Iterable[Planned], ledger: Ledger) -> Sender:
-        self._listener.ledger = ledger
-        with closing(self._sender(mode, ledger)) as sender:
+    def _go(self, mode: Mode, scheduled: Iterable[ScheduledRequest], tracker: RequestTracker) -> Sender:
+        self._listener.tracker = tracker
+        with closing(self._sender(mode, tracker)) as sender:
             try:
-                self._send(sender, ledger, () if self.stopped else planned)
-                self._drain(sender, ledger)
+                self._send(sender, tracker, () if self.stopped else scheduled)
+                self._drain(sender, tracker)
             except KeyboardInterrupt:
                 self.stopped = True
         return sender
 
-    def _sender(self, mode: Mode, ledger: Ledger) -> Sender:
+    def _sender(self, mode: Mode, tracker: RequestTracker) -> Sender:
         stack = self._stack
         if mode == "direct":
             url = stack.outputs["DirectUrl"]
-            return DirectSender(ledger, url, stack.credentials, stack.region, stack.connections)
-        return StreamSender(ledger, self._kinesis, stack.outputs["StreamName"], mode == "aggregated")
+            return DirectSender(tracker, url, stack.credentials, stack.region, stack.connections)
+        return StreamSender(tracker, self._kinesis, stack.outputs["StreamName"], mode == "aggregated")
 
-    def _send(self, sender: Sender, ledger: Ledger, planned: Iterable[Planned]) -> None:
-        for one, due in _on_time(planned, lambda: self._say(ledger)):
-            sender.send(ledger.item(one, due))
+    def _send(self, sender: Sender, tracker: RequestTracker, scheduled: Iterable[ScheduledRequest]) -> None:
+        for one, due in _on_time(scheduled, lambda: self._say(tracker)):
+            sender.send(tracker.item(one, due))
 
-    def _drain(self, sender: Sender, ledger: Ledger) -> None:
+    def _drain(self, sender: Sender, tracker: RequestTracker) -> None:
         """Until all is answered, or nothing has moved for long."""
         patience = 20 + 3 * self._stack.window
         moved, before = time.monotonic(), -1
@@ -197,17 +197,17 @@ class Driver:
         while time.monotonic() - moved < patience:
             gone = sender.finish(STEP)
             self._acknowledged = min(self._acknowledged, time.monotonic() if gone else inf)
-            if gone and ledger.settled >= ledger.requests:
+            if gone and tracker.settled >= tracker.requests:
                 return
-            self._say(ledger)
-            if ledger.settled != before:
-                moved, before = time.monotonic(), ledger.settled
+            self._say(tracker)
+            if tracker.settled != before:
+                moved, before = time.monotonic(), tracker.settled
             elif sender.finish(0):
                 time.sleep(STEP)
 
-    def _say(self, ledger: Ledger) -> None:
-        p95 = f", p95 {ledger.live_p95:.2f} s" if ledger.latencies else ""
-        self._tell(f"{ledger.requests:,} sent, {ledger.settled:,} answered{p95}")
+    def _say(self, tracker: RequestTracker) -> None:
+        p95 = f", p95 {tracker.live_p95:.2f} s" if tracker.latencies else ""
+        self._tell(f"{tracker.requests:,} sent, {tracker.settled:,} answered{p95}")
 
     def _spent(self, mode: Mode, sender: Sender, messages: int) -> Spent:
         put, used = self._puts.take(), self._counting.end(mode)
@@ -225,8 +225,8 @@ class Driver:
             reply_messages=messages,
         )
 
-    def _faults(self, ledger: Ledger) -> Faults:
-        sent = ledger.by_key()
+    def _faults(self, tracker: RequestTracker) -> Faults:
+        sent = tracker.by_key()
         found = self._entities.load(sent)
         every = Faults()
         for key, its in sent.items():
@@ -234,11 +234,13 @@ class Driver:
         return every
 
 
-def _on_time(planned: Iterable[Planned], tick: Callable[[], None]) -> Iterator[tuple[Planned, float]]:
+def _on_time(
+    scheduled: Iterable[ScheduledRequest], tick: Callable[[], None]
+) -> Iterator[tuple[ScheduledRequest, float]]:
     """Each when it is due, and that moment; `tick` is called often meanwhile."""
     begun = time.monotonic()
     ticked = begun
-    for one in planned:
+    for one in scheduled:
         due = begun + one.at
         while (wait := due - time.monotonic()) > 0 or time.monotonic() - ticked > STEP:
             if wait > 0:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tidemill_local.platform import Platform
 
-WITNESS: Final = "tidemill_bench.order_rules"
+ORDER_RULES: Final = "tidemill_bench.order_rules"
 """The rules that a load test needs, for it to see that nothing is lost, double or out of order."""
 
 HANDLERS: Final = {
@@ -43,7 +43,7 @@ def parameters(window: int, batch: int, shards: int) -> dict[str, str]:
     """The template's parameters for a load test. The archive is left out of it as far as that goes."""
     return {
         "DirectEndpoint": "on",
-        "Rules": WITNESS,
+        "Rules": ORDER_RULES,
         "BatchingWindowSeconds": str(window),
         "BatchSize": str(batch),
         "ShardCount": str(shards),

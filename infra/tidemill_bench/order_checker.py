@@ -5,14 +5,14 @@ Room: bench, pure.
 
 from __future__ import annotations
 
-from tidemill_bench.order_rules import testimony
+from tidemill_bench.order_rules import order_note
 from tidemill_consumers.core.batch import State
 from tidemill_load.results.faults import Faults, Sent
 
 
 def faults(sent: Sent, document: State) -> Faults:
     """What the witness says to what was sent for its key."""
-    seen = testimony(document)
+    seen = order_note(document)
     accepted = len(sent.accepted)
     # One that nobody answered may have been applied, or not.
     duplicates = max(0, seen.seen - accepted - sent.unanswered)

@@ -23,7 +23,7 @@ FIELD: Final = "witness"
 """In the document."""
 
 
-class Testimony(msgspec.Struct, frozen=True):
+class OrderNote(msgspec.Struct, frozen=True):
     """What the witness of one key has seen.
 
     Attributes:
@@ -38,34 +38,34 @@ class Testimony(msgspec.Struct, frozen=True):
     last: int = 0
     behind: int = 0
 
-    def of(self, serial: int) -> Testimony:
+    def of(self, serial: int) -> OrderNote:
         """With one more."""
-        return Testimony(self.seen + 1, self.sum + serial, serial, self.behind + (serial <= self.last))
+        return OrderNote(self.seen + 1, self.sum + serial, serial, self.behind + (serial <= self.last))
 
 
-def testimony(document: State) -> Testimony:
+def order_note(document: State) -> OrderNote:
     """What the document's witness has seen."""
-    return msgspec.convert((document or {}).get(FIELD, {}), Testimony)
+    return msgspec.convert((document or {}).get(FIELD, {}), OrderNote)
 
 
 _Outcome: TypeAlias = Accepted | Rejected
 
 
-def _witnessed(rule: Rule) -> Rule:
+def _noting(rule: Rule) -> Rule:
     if isinstance(rule, Verified):
-        return Verified(_witnessed(rule.rule))
+        return Verified(_noting(rule.rule))
 
-    def witnessed(state: State, request: Request) -> _Outcome:
+    def noting(state: State, request: Request) -> _Outcome:
         serial = request.data.get(SERIAL)
         outcome = rule(_without(state), request)
         if isinstance(outcome, Rejected):
             return outcome
-        before = testimony(state)
+        before = order_note(state)
         seen = before.of(serial) if isinstance(serial, int) else before
         document: Document = outcome.state or {}
         return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)})
 
-    return witnessed
+    return noting
 
 
 def _without(state: State) -> State:
@@ -73,4 +73,4 @@ def _without(state: State) -> State:
     return {name: value for name, value in (state or {}).items() if name != FIELD} or None
 
 
-RULES: Rules = {cmd: _witnessed(rule) for cmd, rule in APPLICATION.items()}
+RULES: Rules = {cmd: _noting(rule) for cmd, rule in APPLICATION.items()}

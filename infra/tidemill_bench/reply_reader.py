@@ -1,4 +1,4 @@
-"""Hearing the answers that arrive at a queue: a thread that empties it and tells the ledger of each.
+"""Hearing the answers that arrive at a queue: a thread that empties it and tells the tracker of each.
 
 Room: local platform, I/O.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill import Replies
-from tidemill_load.results.request_tracker import Ledger
+from tidemill_load.results.request_tracker import RequestTracker
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -37,7 +37,7 @@ class Listener:
         self._replies = Replies(queue, sqs=sqs)
         self._ending = Event()
         self._thread = Thread(target=self._listen, name="replies", daemon=True)
-        self.ledger: Ledger | None = None
+        self.tracker: RequestTracker | None = None
         """Who is told; an answer to none of its requests is passed over."""
         self.messages = 0
         """Messages that came."""
@@ -66,9 +66,9 @@ class Listener:
                 self._ending.wait(PAUSE)
                 continue
             now = time.monotonic()
-            if ledger := self.ledger:
+            if tracker := self.tracker:
                 for reply in heard:
-                    ledger.answered(reply.id, reply.status, now)
+                    tracker.answered(reply.id, reply.status, now)
 
     def _count(self, parsed: Any, **_: object) -> None:
         self.messages += len(parsed.get("Messages", []))

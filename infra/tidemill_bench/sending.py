@@ -28,7 +28,7 @@ from tidemill import Handle, Producer
 from tidemill.contract.request import Reply, Request, encode
 from tidemill.errors import GivenUp, StillPending
 from tidemill.sending.writer import uuid7
-from tidemill_load.results.request_tracker import Item, Ledger
+from tidemill_load.results.request_tracker import Item, RequestTracker
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -75,7 +75,7 @@ class StreamSender:
     """Sends by the SDK's producer.
 
     Args:
-        ledger: where it is written down.
+        tracker: where it is written down.
         kinesis: a boto3 Kinesis client.
         stream: the stream's name.
         aggregate: whether many requests share a record.
@@ -83,8 +83,8 @@ class StreamSender:
 
     http_requests = 0
 
-    def __init__(self, ledger: Ledger, kinesis: KinesisClient, stream: str, aggregate: bool) -> None:
-        self._ledger = ledger
+    def __init__(self, tracker: RequestTracker, kinesis: KinesisClient, stream: str, aggregate: bool) -> None:
+        self._tracker = tracker
         self._producer = Producer(stream, kinesis=kinesis, aggregate=aggregate)
         self._open: deque[Handle] = deque()
         """Requests that may yet be given up, in the order sent."""
@@ -98,10 +98,10 @@ class StreamSender:
         """Hand it to the producer."""
         request_id = _new_id()
         request = _request(request_id, item, self._producer.writer, 0)
-        self._ledger.sending(request_id, item, len(encode(request)))
+        self._tracker.sending(request_id, item, len(encode(request)))
         handle = self._producer.send(item.cmd, key=item.key, data=item.data, client=item.client, id=request_id)
         self._open.append(handle)
-        self._ledger.sent(time.monotonic())
+        self._tracker.sent(time.monotonic())
         while self._open and self._open[0].has_ended:
             self._ended(self._open.popleft())
 
@@ -121,7 +121,7 @@ class StreamSender:
         try:
             handle.result(0)
         except GivenUp as error:
-            self._ledger.failed(handle.id, str(error))
+            self._tracker.failed(handle.id, str(error))
 
     def close(self) -> None:
         """Close the producer at once."""
@@ -133,15 +133,17 @@ class DirectSender:
     """Sends each request in an HTTP call of its own, signed; those of one key one after the other.
 
     Args:
-        ledger: where it is written down.
+        tracker: where it is written down.
         url: where to POST.
         credentials: who signs.
         region: of the API.
         connections: as many requests are under way at most; the others wait their turn.
     """
 
-    def __init__(self, ledger: Ledger, url: str, credentials: Credentials, region: str, connections: int) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, tracker: RequestTracker, url: str, credentials: Credentials, region: str, connections: int
+    ) -> None:
+        self._tracker = tracker
         self._call = SignedPost(url, credentials, region, connections)
         self._writer = token_urlsafe(9)
         self._counter = 0
@@ -159,7 +161,7 @@ class DirectSender:
         request_id = _new_id()
         self._counter += 1
         payload = encode(_request(request_id, item, self._writer, self._counter))
-        self._ledger.sending(request_id, item, len(payload))
+        self._tracker.sending(request_id, item, len(payload))
         with self._lock:
             queue = self._waiting.get(item.key)
             if queue is not None:
@@ -189,12 +191,12 @@ class DirectSender:
                         self._idle.set()
                     return
                 request_id, payload = queue.popleft()
-            self._ledger.sent(time.monotonic())
+            self._tracker.sent(time.monotonic())
             try:
                 self._settle(request_id, payload)
             except Exception as error:  # those behind it must not wait for ever
                 log.exception("a direct request failed")
-                self._ledger.failed(request_id, repr(error))
+                self._tracker.failed(request_id, repr(error))
 
     def _settle(self, request_id: str, payload: bytes) -> None:
         for attempt in range(TRIES):
@@ -205,12 +207,12 @@ class DirectSender:
             status, body = self._call(payload)
             reply = _reply(status, body)
             if reply:
-                self._ledger.answered(request_id, reply.status, time.monotonic())
+                self._tracker.answered(request_id, reply.status, time.monotonic())
                 return
             if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != 429:
                 break
         said = body[:MOST_SAID].decode(errors="replace")
-        self._ledger.failed(request_id, "no answer" if status is None else f"status {status}: {said}")
+        self._tracker.failed(request_id, "no answer" if status is None else f"status {status}: {said}")
 
 
 class SignedPost:

@@ -16,7 +16,7 @@ from tidemill_bench.driver import Driver
 from tidemill_load.assessment.aggregate import Part, bill, measurement
 from tidemill_load.cost_model.prices import Prices
 from tidemill_load.results.result import MODES, Measurement, Mode, Workload
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 STEADY: Final = Workload(kind="poisson", parameters={})
 
@@ -29,7 +29,7 @@ class Course:
         modes: in this order.
         rates: requests a second.
         slices: in how many turns each mode sends.
-        planned: what is sent at a rate in a turn; the same for each mode.
+        scheduled: what is sent at a rate in a turn; the same for each mode.
         seconds: that all turns of a mode at a rate stand for.
         workload: what that is.
     """
@@ -37,7 +37,7 @@ class Course:
     modes: Sequence[Mode]
     rates: Sequence[float]
     slices: int
-    planned: Callable[[float, int], Iterable[Planned]]
+    scheduled: Callable[[float, int], Iterable[ScheduledRequest]]
     seconds: float
     workload: Workload = STEADY
 
@@ -75,7 +75,7 @@ class Session:
             if self.driver.stopped:
                 return
             self.begins(f"{mode} at {rate:g} requests/s, {turn + 1} of {course.slices}")
-            part = self.driver.run(mode, course.planned(rate, turn), f"{self.tag}-{rate:g}-{turn}-{mode}")
+            part = self.driver.run(mode, course.scheduled(rate, turn), f"{self.tag}-{rate:g}-{turn}-{mode}")
             # A turn without a request is paid for as well; one that was stopped, as far as it came.
             lasted = part.seconds if self.driver.stopped else course.seconds / course.slices
             self._spans[rate, mode] = self._spans.get((rate, mode), 0.0) + lasted

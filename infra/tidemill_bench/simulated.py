@@ -1,6 +1,6 @@
 """A load test on a simulated clock: hours of traffic in minutes, by the event source mapping's own decisions.
 
-Room: local platform, pure but for numpy. What functions are given is the outbox's and the mapping's doing; how long
+Room: local platform, pure but for numpy. What functions are given is the scheduler's and the mapping's doing; how long
 they take for it is assumed, as the cost model assumes it, and that an item is no larger than a kilobyte.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from tidemill_bench.simulated_producer import Feed
+from tidemill_bench.simulated_producer import SimulatedProducer
 from tidemill_consumers.adapters.entities import KEYS_PER_READ, STATEMENTS_PER_CALL
 from tidemill_event_source.decisions.batches import Batch, Outcome
 from tidemill_event_source.decisions.config import MappingConfig
@@ -25,7 +25,7 @@ from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.cost_model.model import API_SECONDS
 from tidemill_load.results.latency import BOUNDS
 from tidemill_load.results.result import Latency, Measurement, Mode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 STREAM: Final = "arn:aws:kinesis:us-east-1:123456789012:stream/tidemill-requests"
 
@@ -100,7 +100,7 @@ class Run:
     Args:
         mode: buffered or aggregated.
         rate: requests a second, as it is reported.
-        planned: what is sent.
+        scheduled: what is sent.
         settings: the mapping and what is assumed.
         seed: of the producer's chance.
         span: seconds that it stands for; None for up to the last request.
@@ -110,7 +110,7 @@ class Run:
         self,
         mode: Mode,
         rate: float,
-        planned: Iterable[Planned],
+        scheduled: Iterable[ScheduledRequest],
         settings: Settings,
         seed: int,
         span: float | None = None,
@@ -119,7 +119,7 @@ class Run:
         self._mode = mode
         self._rate = rate
         self._settings = settings
-        self._feed = Feed(planned, settings.shards, mode == "aggregated", BEGIN, seed)
+        self._feed = SimulatedProducer(scheduled, settings.shards, mode == "aggregated", BEGIN, seed)
         self._names = [f"shardId-{number:012}" for number in range(settings.shards)]
         self._events: dict[tuple[int, int], bytes] = {}
         self._event = kinesis_renderer(STREAM)

@@ -1,6 +1,6 @@
-"""Planned requests as records that reach the shards of a stream, on a simulated clock.
+"""Scheduled requests as records that reach the shards of a stream, on a simulated clock.
 
-Room: local platform, pure: the planned requests bring the time. Aggregated records are the SDK's own outbox's doing;
+Room: local platform, pure: the scheduled requests bring the time. Aggregated records are the SDK's own scheduler's;
 plain ones are put together every tenth of a second. Only sizes matter, so that no request is written out.
 """
 
@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from tidemill.contract.lanes import LANES, lane_of
 from tidemill.contract.request import Request, encode
 from tidemill.sending.records import CALL_RECORDS, Acknowledged, Call, Record
-from tidemill.sending.scheduler import LINGER, Outbox
+from tidemill.sending.scheduler import LINGER, Scheduler
 from tidemill_bench.counting import units_of
 from tidemill_event_source.decisions.simulation import Arrival
 from tidemill_load.results.faults import SERIAL
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 PUT_SECONDS: Final = 0.02
 """A PutRecords call, there and back."""
@@ -40,22 +40,24 @@ class Content(NamedTuple):
     clients: list[str]
 
 
-class Feed:
+class SimulatedProducer:
     """Requests in, records of each shard out; nothing is done before it is asked for.
 
     Args:
-        planned: in the order of time.
+        scheduled: in the order of time.
         shards: how many; each has as many lanes as any other, or nearly.
         aggregate: whether many requests share a record.
-        begin: the stream's clock at the planned requests' second 0.
+        begin: the stream's clock at the scheduled requests' second 0.
         seed: of the producer's chance.
     """
 
-    def __init__(self, planned: Iterable[Planned], shards: int, aggregate: bool, begin: float, seed: int) -> None:
-        self._planned = iter(planned)
+    def __init__(
+        self, scheduled: Iterable[ScheduledRequest], shards: int, aggregate: bool, begin: float, seed: int
+    ) -> None:
+        self._scheduled = iter(scheduled)
         self._aggregate = aggregate
         self._begin = begin
-        self._outbox = Outbox(Random(seed))
+        self._scheduler = Scheduler(Random(seed))
         self._open: dict[Record, Content] = {}
         self._acknowledging: deque[tuple[float, Call]] = deque()
         self._arrivals: tuple[deque[Arrival], ...] = tuple(deque() for _ in range(shards))
@@ -68,7 +70,7 @@ class Feed:
         self.requests = self.bytes = self.records = self.put_calls = self.put_units = self.stream_bytes = 0
         self.entities: set[str] = set()
         self.ended = False
-        """Whether all that was planned has been put."""
+        """Whether all that was scheduled has been put."""
         self.last = 0.0
         """When the last request was due, in seconds from the beginning."""
 
@@ -84,14 +86,14 @@ class Feed:
 
     def _advance(self) -> None:
         """Take in the next request, and do what falls due before it."""
-        one = next(self._planned, None)
+        one = next(self._scheduled, None)
         if one is None:
-            self._outbox.flush(self.last)
+            self._scheduler.flush(self.last)
             self._turn(inf)
             self.ended = True
             return
         self.last = one.at
-        if self._outbox.due <= one.at or (self._acknowledging and self._acknowledging[0][0] <= one.at):
+        if self._scheduler.due <= one.at or (self._acknowledging and self._acknowledging[0][0] <= one.at):
             self._turn(one.at)
         size = self._size(one)
         self.requests += 1
@@ -102,7 +104,7 @@ class Feed:
         else:
             self._put_plain(one, size)
 
-    def _put_plain(self, one: Planned, size: int) -> None:
+    def _put_plain(self, one: ScheduledRequest, size: int) -> None:
         leaves = (int(one.at / LINGER) + 1) * LINGER
         if leaves != self._leaves or self._together == CALL_RECORDS:
             self._leaves, self._together = leaves, 0
@@ -110,8 +112,8 @@ class Feed:
         self._together += 1
         self._put(one.key, size, leaves + PUT_SECONDS, Content([one.at], [one.key], [one.client]))
 
-    def _buffer(self, one: Planned, size: int) -> None:
-        record = self._outbox.buffer(one.key, _bytes(size), one.at)
+    def _buffer(self, one: ScheduledRequest, size: int) -> None:
+        record = self._scheduler.buffer(one.key, _bytes(size), one.at)
         content = self._open.get(record)
         if content is None:
             content = self._open[record] = Content([], [], [])
@@ -121,25 +123,25 @@ class Feed:
 
     def _turn(self, until: float) -> None:
         """Make the calls that fall due, and have them acknowledged."""
-        outbox = self._outbox
+        scheduler = self._scheduler
         while True:
             answered = self._acknowledging[0][0] if self._acknowledging else inf
-            at = min(answered, outbox.due)
+            at = min(answered, scheduler.due)
             if at > until or at == inf:
                 return
             now = max(at, 0.0) if at > -inf else self.last
-            if answered <= outbox.due:
+            if answered <= scheduler.due:
                 self._acknowledge(*self._acknowledging.popleft())
                 continue
-            while isinstance(call := outbox.next_call(now), Call):
+            while isinstance(call := scheduler.next_call(now), Call):
                 self.put_calls += 1
                 self._acknowledging.append((now + PUT_SECONDS, call))
 
     def _acknowledge(self, now: float, call: Call) -> None:
         for record in call.records:
             self._put(record.partition_key, record.size, now, self._open.pop(record))
-        self._outbox.acknowledged(call, [Acknowledged("", "")] * call.count, now)
-        self._outbox.take_news()
+        self._scheduler.acknowledged(call, [Acknowledged("", "")] * call.count, now)
+        self._scheduler.take_news()
 
     def _put(self, partition_key: str, size: int, at: float, content: Content) -> None:
         shard = self.shards.get(partition_key)
@@ -151,7 +153,7 @@ class Feed:
         self.contents[shard].append(content)
         self._arrivals[shard].append(Arrival(self._begin + at, partition_key, _bytes(size)))
 
-    def _size(self, one: Planned) -> int:
+    def _size(self, one: ScheduledRequest) -> int:
         """Bytes of the request's JSON; all have the same but for their names."""
         names = len(one.cmd) + len(one.key) + len(one.client)
         if not self._bare:

@@ -1,7 +1,7 @@
 """The producer for asyncio: the same producer, awaited.
 
-Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s, and the producer's own threads do the work: none of it
-depends on what a loop or its executor are busy with.
+Room: SDK, I/O. Every decision is `scheduler.py`'s and `core.py`'s, and the producer's own threads do the work: none
+of it depends on what a loop or its executor are busy with.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
     from tidemill.producer import Handle
-    from tidemill.replies.listener import Hears
+    from tidemill.replies.listener import ReplySource
     from tidemill.sending.records import Acknowledged
     from tidemill.sending.scheduler import Stats
 
@@ -106,7 +106,7 @@ class AsyncProducer(Unique):
         stream: str,
         *,
         kinesis: KinesisClient | None = None,
-        replies: str | Hears | None = None,
+        replies: str | ReplySource | None = None,
         observer: Observer | None = None,
         check: bool = True,
         **settings: Unpack[Settings],

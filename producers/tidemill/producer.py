@@ -1,6 +1,6 @@
 """The producer: what its users call. Its core is driven by `keeper.py`.
 
-Room: SDK, I/O. Every decision is `outbox.py`'s and `core.py`'s.
+Room: SDK, I/O. Every decision is `scheduler.py`'s and `core.py`'s.
 
 There is no lock here, and none must come: `send`, `flush`, `close` and handles may be called by any thread, and amid
 any of themselves, by signal handlers, log handlers, observers and `__del__`. A request is taken by one step or not at
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tidemill.contract.request import Document, Reply, Request
     from tidemill.delivery.core import Settings
     from tidemill.delivery.observer import Observer
-    from tidemill.replies.listener import Hears
+    from tidemill.replies.listener import ReplySource
     from tidemill.sending.records import Acknowledged, Record
     from tidemill.sending.scheduler import Stats
 
@@ -177,7 +177,7 @@ class Producer(processes.Unique):
         stream: str,
         *,
         kinesis: KinesisClient | None = None,
-        replies: str | Hears | None = None,
+        replies: str | ReplySource | None = None,
         observer: Observer | None = None,
         check: bool = True,
         **settings: Unpack[Settings],
@@ -199,7 +199,9 @@ class Producer(processes.Unique):
         self._is_copy = False
         self._ends_by = inf
 
-    def _connect(self, stream: str, kinesis: KinesisClient | None, replies: str | Hears | None, check: bool) -> None:
+    def _connect(
+        self, stream: str, kinesis: KinesisClient | None, replies: str | ReplySource | None, check: bool
+    ) -> None:
         """The rest.
 
         Raises:
@@ -213,7 +215,7 @@ class Producer(processes.Unique):
             self._listener = Listener(replies, self._heard) if replies is not None else None
             self._keeper = Keeper(core, self._wire, self._observer)
             processes.look_after(self)
-            if core.outbox.pending:
+            if core.scheduler.pending:
                 self._open()
         except BaseException:
             core.end()
@@ -282,7 +284,7 @@ class Producer(processes.Unique):
             ttl = core.ttl
         elif not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
-        if core.outbox.pending_bytes + keeper.size >= core.max_pending_bytes:
+        if core.scheduler.pending_bytes + keeper.size >= core.max_pending_bytes:
             self._wait_for_room(keeper)
         if listener is None:
             handle = Handle(made, None, 0, keeper, None)
@@ -347,13 +349,13 @@ class Producer(processes.Unique):
         Raises:
             StillPending: the keeper cannot even do that by `end`.
         """
-        outbox = self._keeper.core.outbox
+        scheduler = self._keeper.core.scheduler
         if self._keeper.is_abandoned:
             return []
         try:
-            return self._ask(lambda: outbox.flush(monotonic()), end)
+            return self._ask(lambda: scheduler.flush(monotonic()), end)
         except TimeoutError:
-            raise StillPending(max(1, outbox.pending)) from None
+            raise StillPending(max(1, scheduler.pending)) from None
 
     def _has_settled(self, records: list[Record]) -> bool:
         """Whether there is nothing to wait for any more."""

@@ -25,7 +25,7 @@ from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import Application, Response, apply
-from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.media import RULES
@@ -100,7 +100,7 @@ class Side:
         self._app = Application(
             rules=RULES,
             retention=86_400.0,
-            entities=Entities(dynamodb, name, remembered=Remembered(1 << 20)),
+            entities=Entities(dynamodb, name, cache=EntityCache(1 << 20)),
             quarantine=Quarantine(self._s3, name),
             replies=Replies(emulator.client("sns"), emulator.client("sns").create_topic(Name=name)["TopicArn"]),
             emits=Emits(kinesis, name),

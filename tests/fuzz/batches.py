@@ -41,7 +41,7 @@ from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.codec.items import from_attribute
 from tidemill_consumers.core.batch import Time
@@ -158,7 +158,7 @@ class Episode:
         app = Application(
             rules=RULES,
             retention=RETENTION,
-            entities=Entities(clients[0], TABLE, map, Remembered(32 * 1024 * 1024), streams.own),
+            entities=Entities(clients[0], TABLE, map, EntityCache(32 * 1024 * 1024), streams.own),
             quarantine=Quarantine(clients[1], "quarantine", map),
             replies=Replies(clients[2], "replies", map),
             emits=Emits(kinesis, name, seals=seals),

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.fuzz.kpl import sealed
 from tests.fuzz.rules import NO_OUTCOMES, RAISING, SPOILING
 from tidemill.contract.aggregation import MAGIC, UserRecord, pack
-from tidemill.contract.request import Request, Was, encode
+from tidemill.contract.request import OriginalSignature, Request, encode
 from tidemill.contract.signature import Signer
 
 Fate: TypeAlias = Literal["applied", "rejected", "quarantined", "repeat", "either"]
@@ -250,7 +250,7 @@ class Hostile:
     def _forged_own(self) -> Sent:
         """It pretends to be the application's own."""
         own = self.chance.choice(["emit/", "redrive/"]) + self.chance.choice(["", "k", WAVE * 100])
-        was = self.chance.choice([None, Was("w", 1, "A" * 86)])
+        was = self.chance.choice([None, OriginalSignature("w", 1, "A" * 86)])
         sig = self.chance.choice([None, "A" * 86, "A", "\x00"])
         fate: Fate = "quarantined" if self.sealed or sig is not None else "applied"
         sent = self.request("add", fate, writer=own, counter=1, was=was, sig=sig, key=self.fresh_key())

@@ -91,7 +91,7 @@ MUTANTS = [
         "a failed key is taken for saved",
         ENTITIES,
         "            if not _is_saved(outcome)\n",
-        "            if not _is_saved(outcome) and write.expects < 0\n",
+        "            if not _is_saved(outcome) and write.expected_version < 0\n",
     ),
     Mutant(
         "a call whose fate is unknown is taken for saved",

@@ -1,4 +1,4 @@
-"""The real pipeline in the simulated world: producers' outboxes, event source decisions, the apply function.
+"""The real pipeline in the simulated world: producers' schedulers, event source decisions, the apply function.
 
 Only what does I/O for them is replaced: what puts a call on the wire, what reads a shard, what invokes.
 """
@@ -17,7 +17,7 @@ from greenlet import getcurrent
 from tests.simulation.services import Bucket, Kinesis, Notes, Stream, Table, Topic
 from tests.simulation.world import Crash, Looked, World
 from tidemill.sending.records import Acknowledged, Call, Outcome, Refused
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 from tidemill.sending.writer import Writer
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
@@ -26,7 +26,7 @@ from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.apply import Application, apply
-from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.core.batch import UNLIMITED, Position, Rules, Time
 from tidemill_consumers.core.calling.asking import Watch
@@ -54,7 +54,7 @@ _event_decoder = msgspec.json.Decoder(KinesisEvent)  # what the function does no
 
 
 class Client:
-    """A producer: the real outbox, and a wire that fails."""
+    """A producer: the real scheduler, and a wire that fails."""
 
     def __init__(self, world: World, stream: Stream, writer: str, lanes: int) -> None:
         self._world = world
@@ -63,7 +63,7 @@ class Client:
         # Small records, so that lanes have some that wait behind the one on its way.
         size = world.random.choice([400, 2_000, 25_600])
         self.writer = Writer(writer, world.random)
-        self.outbox = Outbox(world.random, lanes=lanes, linger=0.05, record_bytes=size)
+        self.scheduler = Scheduler(world.random, lanes=lanes, linger=0.05, record_bytes=size)
         self.sent: dict[str, tuple[str, int]] = {}
         """Ids -> key and counter."""
         # A phone's clock may be a day off; nothing may depend on it.
@@ -73,15 +73,15 @@ class Client:
         """Send a request; its id."""
         at = int((self._world.now + self._clock_error) * 1000)
         sent, payload = self.writer.write(cmd, key, data, self.writer.id, None, at)
-        self.outbox.buffer(key, payload, self._world.now)
+        self.scheduler.buffer(key, payload, self._world.now)
         self.sent[sent] = key, self.writer.counter
-        if self.outbox.due < self._due:  # as the producer's thread is woken
+        if self.scheduler.due < self._due:  # as the producer's thread is woken
             self.pump()
         return sent
 
     def pump(self) -> None:
         """Make the calls that are due, and come again when more will be."""
-        while isinstance(call := self.outbox.next_call(self._world.now), Call):
+        while isinstance(call := self.scheduler.next_call(self._world.now), Call):
             self._put(call)
         if call < self._due:
             self._due = call
@@ -109,9 +109,9 @@ class Client:
         def settle(answer: list[Outcome] | Refused) -> None:
             def heard() -> None:
                 if isinstance(answer, Refused):
-                    self.outbox.failed(call, answer, world.now)
+                    self.scheduler.failed(call, answer, world.now)
                 else:
-                    self.outbox.acknowledged(call, answer, world.now)
+                    self.scheduler.acknowledged(call, answer, world.now)
                 self.pump()
 
             world.after(world.random.uniform(0.001, 0.05), heard)
@@ -338,9 +338,9 @@ class Pipeline:
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
         clients: Any = self.table, self.bucket, self.topic, Kinesis(world, *streams)
 
-        def outbox() -> Outbox:
+        def scheduler() -> Scheduler:
             size = world.random.choice([400, 25_600])
-            return Outbox(world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
+            return Scheduler(world.random, lanes=lanes, linger=0, record_bytes=size, paced=False)
 
         self.seals = Seals(OWN, ["s" * LEAST_SECRET]) if has_secret else None
         remembers = world.random.random() < 0.3
@@ -348,14 +348,14 @@ class Pipeline:
         notes: Any = Notes(world)
 
         def environment() -> Application:
-            remembered = Remembered(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None
+            remembered = EntityCache(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None
             return Application(
                 rules=rules,
                 retention=RETENTION,
                 entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
                 replies=Replies(clients[2], "replies", map),
-                emits=Emits(clients[3], OWN, outbox, world.sleep, self.seals),
+                emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
                 streams=Streams(clients[3], OWN),
                 limit=Limit(world),

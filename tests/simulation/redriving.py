@@ -76,7 +76,7 @@ class Operator:
     @property
     def at_work(self) -> bool:
         """Whether anything is on its way."""
-        return self._running > 0 or any(client.outbox.pending for client in self._clients)
+        return self._running > 0 or any(client.scheduler.pending for client in self._clients)
 
     def begin(self, wanted: Wanted, most: int) -> None:
         """Redrive some of what is wanted; it may end at any call."""
@@ -107,7 +107,7 @@ class Operator:
             self._running -= 1
 
     def _put(self, client: Client, request: Request) -> Wait:
-        record = client.outbox.add(request, self._world.now)
+        record = client.scheduler.add(request, self._world.now)
         self.put_back[request.id].add(request.writer or "")
         client.pump()
 

@@ -278,7 +278,7 @@ def _make_again(world: World, source: Pollers, clients: list[Client], operator: 
     stream.is_closing = True
 
     def look() -> None:
-        if operator.at_work or not source.idle or any(one.outbox.pending for one in clients if one.stream is stream):
+        if operator.at_work or not source.idle or any(one.scheduler.pending for one in clients if one.stream is stream):
             world.after(AWHILE, look)
             return
         stream.delete()
@@ -356,7 +356,7 @@ def _put_refused(world: World, pipeline: Pipeline, stream: Stream, sent: _Sent) 
 
 
 def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -> bool:
-    if operator.at_work or any(client.outbox.pending for client in clients):
+    if operator.at_work or any(client.scheduler.pending for client in clients):
         return False
     return all(source.idle and not source.stream.is_closing for source in pipeline.sources)
 

@@ -15,7 +15,7 @@ from tests.simulation.services import Bucket, Kinesis, Table, Topic
 from tests.simulation.world import Crash, error
 from tidemill.contract import aggregation
 from tidemill.contract.request import Request, decode, encode
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.quarantine import Quarantine, read
@@ -158,7 +158,7 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
         entities=Entities(clients[0], "entities", map),
         quarantine=Quarantine(clients[1], "quarantine", map),
         replies=Replies(clients[2], "replies", map),
-        emits=Emits(clients[3], "requests", lambda: Outbox(Random(1), linger=0, paced=False), lambda seconds: None),
+        emits=Emits(clients[3], "requests", lambda: Scheduler(Random(1), linger=0, paced=False), lambda seconds: None),
         streams=Streams(clients[3], "requests"),
     )
     left = events()

@@ -1,4 +1,4 @@
-"""Follow-up requests back onto the stream, by the outbox that keeps their order.
+"""Follow-up requests back onto the stream, by the scheduler that keeps their order.
 
 Room: shell. The only Kinesis here.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.contract.request import Request
 from tidemill.sending.answers import outcomes, unreadable
 from tidemill.sending.records import Call, Outcome, Refused
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.core.batch import Emitted, Position
 from tidemill_consumers.core.trust import Seals
 
@@ -33,7 +33,7 @@ class Emits:
     Args:
         kinesis: a boto3 Kinesis client; it need not retry.
         stream: the stream's name.
-        outbox: makes an empty outbox that lets nothing linger, nor rest: it is awaited.
+        scheduler: makes an empty scheduler that lets nothing linger, nor rest: it is awaited.
         pause: waits so many seconds.
         seals: what tells the application's own requests from others; None where there is no secret for it.
     """
@@ -42,13 +42,13 @@ class Emits:
         self,
         kinesis: KinesisClient,
         stream: str,
-        outbox: Callable[[], Outbox] = lambda: Outbox(Random(), linger=0, paced=False),
+        scheduler: Callable[[], Scheduler] = lambda: Scheduler(Random(), linger=0, paced=False),
         pause: Callable[[float], None] = sleep,
         seals: Seals | None = None,
     ) -> None:
         self._kinesis = kinesis
         self._stream = stream
-        self._outbox = outbox
+        self._scheduler = scheduler
         self._pause = pause
         self._sealed: Callable[[Request], Request] = seals.seal if seals else lambda request: request
 
@@ -56,18 +56,20 @@ class Emits:
         """Send them, each key's in their order; the positions of those whose requests are not all acknowledged."""
         if not emitted:
             return []
-        outbox = self._outbox()
-        sent = [(one.position, outbox.add(self._sealed(request), 0.0)) for one in emitted for request in one.requests]
-        outbox.flush(0.0)
-        self._drive(outbox)
+        scheduler = self._scheduler()
+        sent = [
+            (one.position, scheduler.add(self._sealed(request), 0.0)) for one in emitted for request in one.requests
+        ]
+        scheduler.flush(0.0)
+        self._drive(scheduler)
         return [position for position, record in sent if record.outcome is None]
 
-    def _drive(self, outbox: Outbox) -> None:
+    def _drive(self, scheduler: Scheduler) -> None:
         now = 0.0  # only the waits count
         for _ in range(ROUNDS):
-            while isinstance(due := outbox.next_call(now), Call):
-                outbox.acknowledged(due, self._put(due), now)
-            if not outbox.pending:
+            while isinstance(due := scheduler.next_call(now), Call):
+                scheduler.acknowledged(due, self._put(due), now)
+            if not scheduler.pending:
                 return
             self._pause(due - now)
             now = due

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_consumers.adapters.calls import MapCalls, at_once
-from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.items import from_item, to_item
 from tidemill_consumers.core.batch import Entity, Write
 from tidemill_consumers.core.streams import Stream, adopted, is_alone
@@ -119,7 +119,7 @@ class Entities:
         dynamodb: a boto3 DynamoDB client.
         table: the table's name, with a string partition key `pk`.
         calls: makes several calls; by default some at once.
-        remembered: where saved entities are kept for `recall`; by default none are.
+        cache: where saved entities are kept for `recall`; by default none are.
         own: gives the application's own stream, which marks belong to that name none; without it they stay as they are.
     """
 
@@ -128,13 +128,13 @@ class Entities:
         dynamodb: DynamoDBClient,
         table: str,
         calls: MapCalls | None = None,
-        remembered: Remembered | None = None,
+        cache: EntityCache | None = None,
         own: Callable[[], Stream] | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._map = calls or at_once(CALLS_AT_ONCE, "dynamodb")
-        self._remembered = remembered
+        self._cache = cache
         self._own = own
         self.write_calls = 0
         """BatchExecuteStatement calls made."""
@@ -158,16 +158,16 @@ class Entities:
         """
         room = Room(MAX_READ_BYTES)
         wanted = list(dict.fromkeys(keys))
-        if self._remembered is None:
+        if self._cache is None:
             found, left = self._load(wanted, room)
             return Recalled(found, set(), left)
-        held = self._remembered.take(wanted)
+        held = self._cache.take(wanted)
         # The first: a batch meets its busiest keys soon, and those are what another environment has changed if any.
-        sample = list(islice(held, self._remembered.samples))
+        sample = list(islice(held, self._cache.samples))
         found, left = self._load([*sample, *[key for key in wanted if key not in held]], room)
         versions = {key: held.pop(key).version for key in sample if key not in left}
         if any(key not in found or found[key].version != version for key, version in versions.items()):
-            self._remembered.forget()
+            self._cache.forget()
             others, unread = self._load([key for key in held if key not in left], room)
             return Recalled(found | others, set(), left | unread)
         recalled = {key: entity for key, entity in held.items() if key not in left}
@@ -181,8 +181,8 @@ class Entities:
         """
         pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
         failed = {key: reason for page in pages for key, reason in page.items()}
-        if self._remembered is not None:
-            self._remembered.keep([write.becomes for write in writes if write.becomes and write.key not in failed])
+        if self._cache is not None:
+            self._cache.keep([write.new_entity for write in writes if write.new_entity and write.key not in failed])
         return failed
 
     def _load(self, keys: Iterable[str], room: Room) -> tuple[dict[str, Entity], set[str]]:
@@ -252,14 +252,14 @@ class Entities:
         return {write.key: reason for write in writes}
 
     def _statement(self, write: Write) -> Any:
-        assert write.becomes is not None, "only writes that change something are saved"  # noqa: S101
-        item = to_item(write.becomes)
-        if write.expects == 0:
+        assert write.new_entity is not None, "only writes that change something are saved"  # noqa: S101
+        item = to_item(write.new_entity)
+        if write.expected_version == 0:
             return {"Statement": _insert(self._table, tuple(item)), "Parameters": list(item.values())}
         key = item.pop("pk")
         return {
             "Statement": _update(self._table, tuple(item)),
-            "Parameters": [*item.values(), key, {"N": str(write.expects)}],
+            "Parameters": [*item.values(), key, {"N": str(write.expected_version)}],
         }
 
 
@@ -276,7 +276,7 @@ def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
         kinds.setdefault(error.get("Code", ""), []).append((write, error))
     for code, several in kinds.items():
         write, error = several[0]
-        verb = "INSERT" if write.expects == 0 else "UPDATE"
+        verb = "INSERT" if write.expected_version == 0 else "UPDATE"
         log.log(
             logging.DEBUG if code in CONFLICTS else logging.WARNING,
             "cannot save %d entities: %s: %s; the first is %s of key %s, version %d",
@@ -285,7 +285,7 @@ def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
             str(error.get("Message", ""))[:MAX_SHOWN],
             verb,
             shown(write.key),
-            write.expects + 1,
+            write.expected_version + 1,
         )
 
 
@@ -294,7 +294,7 @@ def shown(key: str) -> str:
     return ascii(key[:SHOWN_OF_KEY]) + ("…" if len(key) > SHOWN_OF_KEY else "")
 
 
-class Answer(NamedTuple):
+class StatementResult(NamedTuple):
     """What BatchGetItem found, what is still to be asked for, and the answer's bytes, 0 where it does not say."""
 
     items: Sequence[Any]
@@ -302,7 +302,7 @@ class Answer(NamedTuple):
     size: int
 
 
-def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> Answer:
+def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> StatementResult:
     """The items that BatchGetItem found in the table, and what is still to be asked for.
 
     Raises:
@@ -312,7 +312,7 @@ def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> Answer:
     try:
         answer: Any = dynamodb.batch_get_item(RequestItems=request)
         size = int(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-length", 0))
-        return Answer(list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys") or {}, size)
+        return StatementResult(list(answer["Responses"].get(table, [])), answer.get("UnprocessedKeys") or {}, size)
     except (ClientError, BotoCoreError):
         raise
     except Exception as error:

@@ -62,7 +62,7 @@ OF_THE_TOPIC = ("Invalid parameter: TopicArn", "Invalid parameter: The MessageGr
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SnsMessage:
     """One message to one client."""
 
     client: str
@@ -95,7 +95,7 @@ class Replies:
             put_metric(UNANSWERED, given_up)
         return [position for one in sent for position in one.failed]
 
-    def _publish(self, batch: list[Message]) -> _Sent:
+    def _publish(self, batch: list[SnsMessage]) -> _Sent:
         try:
             answer = self._sns.publish_batch(
                 TopicArn=self._topic_arn,
@@ -116,7 +116,7 @@ class Replies:
                 failed += message.positions
         return _Sent(failed, given_up)
 
-    def _refused(self, batch: list[Message], error: Exception) -> _Sent:
+    def _refused(self, batch: list[SnsMessage], error: Exception) -> _Sent:
         """Of a call that was refused as a whole: the one message for which it was is found by halves."""
         if not isinstance(error, ClientError) or not _is_of_messages(error.response.get("Error", {})):
             log.warning("cannot send %d messages: %r", len(batch), error)
@@ -139,7 +139,7 @@ def _is_of_messages(error: Mapping[str, Any]) -> bool:
     return error.get("Code") in OF_MESSAGES and not str(error.get("Message", "")).startswith(OF_THE_TOPIC)
 
 
-def messages(receipts: Iterable[Receipt]) -> Iterator[Message]:
+def messages(receipts: Iterable[Receipt]) -> Iterator[SnsMessage]:
     """One message per client that SNS can name, or several where one would be too large."""
     by_client: dict[str, list[Receipt]] = {}
     for receipt in receipts:
@@ -149,9 +149,9 @@ def messages(receipts: Iterable[Receipt]) -> Iterator[Message]:
             yield from _split(client, its)
 
 
-def calls(pending: Iterable[Message]) -> Iterator[list[Message]]:
+def calls(pending: Iterable[SnsMessage]) -> Iterator[list[SnsMessage]]:
     """The messages in lists that fit a call."""
-    call: list[Message] = []
+    call: list[SnsMessage] = []
     size = 0
     for message in pending:
         length = len(message.body.encode()) + len(message.client.encode()) + 32
@@ -164,7 +164,7 @@ def calls(pending: Iterable[Message]) -> Iterator[list[Message]]:
         yield call
 
 
-def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[Message]:
+def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[SnsMessage]:
     body = encode(Receipts(client, tuple([receipt.reply for receipt in receipts])))
     text = body.decode()
     if any(character in text for character, _ in NONCHARACTERS):
@@ -172,14 +172,14 @@ def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[Message]:
             text = text.replace(character, escape)
         body = text.encode()
     if len(body) + 4 * len(client) + 32 <= MAX_CALL_BYTES or len(receipts) == 1:
-        yield Message(client, text, tuple([receipt.position for receipt in receipts]))
+        yield SnsMessage(client, text, tuple([receipt.position for receipt in receipts]))
         return
     half = len(receipts) // 2
     yield from _split(client, receipts[:half])
     yield from _split(client, receipts[half:])
 
 
-def _entry(entry_id: str, message: Message) -> Any:
+def _entry(entry_id: str, message: SnsMessage) -> Any:
     return {
         "Id": entry_id,
         "Message": message.body,

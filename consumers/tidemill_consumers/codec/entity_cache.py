@@ -25,7 +25,7 @@ BYTES_OF_PLACE = 150
 """Of a mark or a writer, roughly."""
 
 
-class Remembered:
+class EntityCache:
     """The latest entities that fit.
 
     Args:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import asdict, replace
 
-from tidemill.contract.request import Document, Json, Reply, Request, Was, encode
+from tidemill.contract.request import Document, Json, OriginalSignature, Reply, Request, encode
 
 State: TypeAlias = Document | None
 """An entity's document as a rule sees it; None where there is none (yet, or any more)."""
@@ -144,7 +144,7 @@ class _Encoded(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n
     writer: str | None = None
     counter: int | None = None
     at: int | None = None
-    was: Was | None = None
+    was: OriginalSignature | None = None
     sig: str | None = None
 
 
@@ -269,8 +269,8 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     """One entity's share of the batch.
 
     Attributes:
-        expects: the version that the table must still have; 0 for no item.
-        becomes: the entity to save; None when nothing new arrived and only replies are repeated.
+        expected_version: the version that the table must still have; 0 for no item.
+        new_entity: the entity to save; None when nothing new arrived and only replies are repeated.
         first: the position of its first arrival: where to begin again if this write fails.
         receipts: the answers, to be sent once it is saved.
         quarantine: to be stored before it is saved, for the mark passes these requests too.
@@ -280,8 +280,8 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     """
 
     key: str
-    expects: int
-    becomes: Entity | None
+    expected_version: int
+    new_entity: Entity | None
     first: Position
     receipts: tuple[Receipt, ...]
     quarantine: tuple[Quarantined, ...]

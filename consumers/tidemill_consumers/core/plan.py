@@ -158,8 +158,8 @@ def _fold(
     becomes = folding.entity(retention) if folding.latest else None
     return Write(
         key=entity.key,
-        expects=entity.version,
-        becomes=becomes,
+        expected_version=entity.version,
+        new_entity=becomes,
         first=arrivals[0].position,
         receipts=tuple(folding.receipts),
         quarantine=tuple(folding.quarantine),

@@ -16,7 +16,7 @@ def is_proven_when_saved(write: Write) -> bool:
 
     What writes nothing is not compared, and what is quarantined is stored before.
     """
-    is_compared_or_of_no_effect = write.becomes is not None or not (write.receipts or write.emits)
+    is_compared_or_of_no_effect = write.new_entity is not None or not (write.receipts or write.emits)
     return is_compared_or_of_no_effect and not write.quarantine
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidemill.contract.request import REDRIVE, RefusedRequest, Request, Was, encode
+from tidemill.contract.request import REDRIVE, OriginalSignature, RefusedRequest, Request, encode
 from tidemill.contract.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
 from tidemill_consumers.core.batch import Arrival, Proof, with_request
 from tidemill_consumers.core.emits import EMITTERS, is_emitted, is_of_proven, without_proof
@@ -162,7 +162,7 @@ def unproven(arrival: Arrival, problem: str) -> Arrival:
     return msgspec.structs.replace(arrival, proof=Proof(problem))
 
 
-def what_it_was(request: Request, payload: bytes, seals: Seals | None, stream: str = "") -> Was | None:
+def what_it_was(request: Request, payload: bytes, seals: Seals | None, stream: str = "") -> OriginalSignature | None:
     """What a signed request takes along when it is redriven, so that it proves then what it proved before.
 
     Args:
@@ -187,13 +187,13 @@ def what_it_was(request: Request, payload: bytes, seals: Seals | None, stream: s
     return _as_was(request, None if seals.is_of(stream) else stream)
 
 
-def _as_was(request: Request, stream: str | None = None) -> Was:
+def _as_was(request: Request, stream: str | None = None) -> OriginalSignature:
     if request.writer is None or request.counter is None or request.sig is None:
         raise RefusedRequest(INCOMPLETE)
-    return Was(request.writer, request.counter, request.sig, stream)
+    return OriginalSignature(request.writer, request.counter, request.sig, stream)
 
 
-def _as_it_was(request: Request, was: Was) -> Request:
+def _as_it_was(request: Request, was: OriginalSignature) -> Request:
     return msgspec.structs.replace(request, writer=was.writer, counter=was.counter, sig=was.sig, was=None)
 
 

@@ -17,8 +17,8 @@ import cbor2
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    Answer: TypeAlias = tuple[int, dict[str, str], Any]
-    Dispatch: TypeAlias = Callable[..., Coroutine[Any, Any, Answer]]
+    Response: TypeAlias = tuple[int, dict[str, str], Any]
+    Dispatch: TypeAlias = Callable[..., Coroutine[Any, Any, Response]]
     Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 CBOR = "application/x-amz-cbor-1.1"
@@ -85,7 +85,7 @@ def speaking(dispatch: Dispatch) -> Dispatch:
         dispatch: takes method, path, headers, body, and more; the signature is checked of what was sent.
     """
 
-    async def put_right(method: str, path: str, headers: Mapping[str, str], body: bytes, *rest: Any) -> Answer:
+    async def put_right(method: str, path: str, headers: Mapping[str, str], body: bytes, *rest: Any) -> Response:
         is_kinesis = headers.get("x-amz-target", "").startswith("Kinesis_")
         if not is_kinesis or not headers.get("content-type", "").startswith(CBOR):
             return await dispatch(method, path, headers, body, *rest)
@@ -100,7 +100,7 @@ def speaking(dispatch: Dispatch) -> Dispatch:
     return put_right
 
 
-def _answered(status: int, headers: dict[str, str], body: Any) -> Answer:
+def _answered(status: int, headers: dict[str, str], body: Any) -> Response:
     if not hasattr(body, "runner"):
         raw = body.encode() if isinstance(body, str) else body
         return status, {**headers, "Content-Type": CBOR}, from_json(raw)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-Answer: TypeAlias = "tuple[int, dict[str, str], Any]"
-Dispatch: TypeAlias = "Callable[..., Awaitable[Answer]]"
-Preflight: TypeAlias = "Callable[..., Answer | None]"
+Response: TypeAlias = "tuple[int, dict[str, str], Any]"
+Dispatch: TypeAlias = "Callable[..., Awaitable[Response]]"
+Preflight: TypeAlias = "Callable[..., Response | None]"
 
 ORIGIN, EXPOSED = "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"
 HEADERS, ASKED = "Access-Control-Allow-Headers", "access-control-request-headers"
@@ -30,7 +30,7 @@ OWN = {"s3"}
 def preflight(answer: Preflight) -> Preflight:
     """The emulator's answer to what a browser asks first, with each header named that the page would send."""
 
-    def put_right(method: str, path: str, headers: Mapping[str, str], *rest: Any) -> Answer | None:
+    def put_right(method: str, path: str, headers: Mapping[str, str], *rest: Any) -> Response | None:
         answered = answer(method, path, headers, *rest)
         if answered is None or answered[1].get(HEADERS) != ANY or not headers.get(ASKED):
             return answered
@@ -52,7 +52,7 @@ def readable(dispatch: Dispatch, service_of: Callable[..., str]) -> Dispatch:
 
     async def put_right(
         method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any, *rest: Any
-    ) -> Answer:
+    ) -> Response:
         status, told, answer = await dispatch(method, path, headers, body, query, *rest)
         is_open = TARGET in headers or (ORIGIN not in told and service_of(method, path, headers, query) not in OWN)
         return status, {ORIGIN: ANY, EXPOSED: ANY, **told} if is_open else told, answer

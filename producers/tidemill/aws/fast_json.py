@@ -51,7 +51,7 @@ class _Call(NamedTuple):
     contents: Any
 
 
-def quicken(client: Client, calls: Mapping[str, str]) -> Client:
+def use_msgspec_json(client: Client, calls: Mapping[str, str]) -> Client:
     """The client, whose calls take a fraction of the time from now on. It must not validate parameters.
 
     Args:

@@ -43,7 +43,7 @@ class RefusedRequest(ValueError):
     """A payload that is not a request within the contract; says why in one sentence."""
 
 
-class Was(msgspec.Struct, frozen=True, omit_defaults=True, rename={"writer": "w", "counter": "n"}):
+class OriginalSignature(msgspec.Struct, frozen=True, omit_defaults=True, rename={"writer": "w", "counter": "n"}):
     """What a signed request was before it was redriven, for its signature is of that."""
 
     writer: Name
@@ -86,7 +86,7 @@ class Request(
     counter: Count | None = None
     at: int | None = None
     data: Document
-    was: Was | None = None
+    was: OriginalSignature | None = None
     sig: str | None = None
 
 

@@ -22,7 +22,7 @@ from tidemill.errors import BufferFull, Left, StillPending, failure
 from tidemill.runtime.log import log
 from tidemill.runtime.trouble import SAID_SECONDS, Trouble
 from tidemill.sending.records import RECORD_BYTES, THROTTLED, Call, Refused
-from tidemill.sending.scheduler import LINGER, Outbox
+from tidemill.sending.scheduler import LINGER, Scheduler
 from tidemill.sending.writer import Writer
 from tidemill.spool.frames import OVERHEAD
 
@@ -160,7 +160,7 @@ class _Options:
 
 
 class Core:
-    """The outbox, with the spool before it.
+    """The scheduler, with the spool before it.
 
     Args:
         now: the time in seconds, on the clock of all the other calls.
@@ -179,7 +179,7 @@ class Core:
             writer, counter = spool.writer, max(counter, spool.counter)
         chance = Random()
         self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
-        self.outbox = Outbox(
+        self.scheduler = Scheduler(
             chance,
             lanes=options.lanes,
             record_bytes=options.record_bytes,
@@ -220,12 +220,12 @@ class Core:
 
         Whoever calls it has seen to it that there is room; what it dropped for that is the oldest.
         """
-        outbox = self.outbox
-        if outbox.pending_bytes >= self._drops_at:
+        scheduler = self.scheduler
+        if scheduler.pending_bytes >= self._drops_at:
             self._make_room(0)
         writer = self.writer
         writer.counter = counter = writer.counter + 1  # its `finish`, in less time
-        record = outbox.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
+        record = scheduler.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
         return record, record.count + record.gone - 1  # its `last`, in less time
 
     def keep(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int] | None:
@@ -244,16 +244,16 @@ class Core:
         return taken and (request.id, *taken)
 
     def _take(self, key: str, payload: bytes, now: float, deadline: float) -> tuple[Record, int] | None:
-        outbox, spool = self.outbox, self._spool
+        scheduler, spool = self.scheduler, self._spool
         if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
         if spool is not None:
             number = spool.append(payload, self.writer.counter)
-        record = outbox.buffer(key, payload, now, deadline)
+        record = scheduler.buffer(key, payload, now, deadline)
         place = record.last
         if spool is not None:
             record.spooled[place] = number
-            outbox.due = min(outbox.due, spool.due)  # by then it is to be synced
+            scheduler.due = min(scheduler.due, spool.due)  # by then it is to be synced
         return record, place
 
     # ---- calls out
@@ -261,7 +261,7 @@ class Core:
     def next_call(self, now: float) -> Call | float:
         """The next call to make, or the time until which there is nothing to do."""
         due = self.tend(now)
-        call = self.outbox.next_call(now)
+        call = self.scheduler.next_call(now)
         return call if isinstance(call, Call) else min(call, due)
 
     def tend(self, now: float) -> float:
@@ -281,14 +281,14 @@ class Core:
     def settle(self, call: Call, answer: Sequence[Outcome] | Refused, now: float) -> None:
         """Takes the answer to a call."""
         if isinstance(answer, Refused):
-            self.outbox.failed(call, answer, now)
+            self.scheduler.failed(call, answer, now)
         else:
-            self.outbox.acknowledged(call, answer, now)
+            self.scheduler.acknowledged(call, answer, now)
         self._say_trouble(answer, now)
 
     def take_news(self, now: float) -> list[Record]:
         """The records of which some or all requests have ended; the spool lets go of those."""
-        news = self.outbox.take_news()
+        news = self.scheduler.take_news()
         self.ended += len(news)
         if self._spool is not None and news:
             self._spool.settle(number for record in news for number in record.take_ended())
@@ -303,7 +303,7 @@ class Core:
 
     def note_refusals(self) -> None:
         """Takes note of what was given up since, when it has ended and its spool is closed."""
-        self._refusals += [record for record in self.outbox.take_news() if record.refusal is not None]
+        self._refusals += [record for record in self.scheduler.take_news() if record.refusal is not None]
 
     def take_refusal(self) -> GivenUp | None:
         """Why a request was given up of which nobody has asked, if there is any."""
@@ -319,16 +319,16 @@ class Core:
         closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
         if self._untold:
             self._say_given_up(inf)
-        pending, unknown = self.outbox.pending, self.outbox.unknown
-        self.outbox.abandon(why or closed)
+        pending, unknown = self.scheduler.pending, self.scheduler.unknown
+        self.scheduler.abandon(why or closed)
         if pending and why is None:
-            self.left = Left(pending, self.outbox.unknown - unknown, 0 if self._spool is None else pending)
+            self.left = Left(pending, self.scheduler.unknown - unknown, 0 if self._spool is None else pending)
         if self._spool is not None:
             self._spool.close()
 
     def stats(self, now: float) -> Stats:
         """What has been done so far."""
-        return self.outbox.stats(now)
+        return self.scheduler.stats(now)
 
     # ---- what is said
 
@@ -339,14 +339,14 @@ class Core:
             line = self._trouble.failed(refused.code, str(failure(refused)), now)
             if line is not None:
                 log.warning("cannot send to the stream: %s", line)
-        elif not self.outbox.is_failing:
+        elif not self.scheduler.is_failing:
             line = self._trouble.over(now)
             if line is not None:
-                log.warning("requests reach the stream again: %s; %d are pending", line, self.outbox.pending)
+                log.warning("requests reach the stream again: %s; %d are pending", line, self.scheduler.pending)
 
     def _say_given_up(self, now: float) -> None:
         """Says how much was given up, so that nothing is lost silently, whoever looks at handles: a line a minute."""
-        told, self._told = self._told, self.outbox.refused
+        told, self._told = self._told, self.scheduler.refused
         problems, self._untold = self._untold, {}
         self._tells_at = now + SAID_SECONDS
         log.error("%d requests are given up: %s", self._told - told, "; or ".join(list(problems)[:SAID_PROBLEMS]))
@@ -362,7 +362,7 @@ class Core:
         return self._has_room(0) or self._make_room(0)
 
     def _has_room(self, size: int) -> bool:
-        if self.outbox.pending_bytes >= self._options.max_pending_bytes:
+        if self.scheduler.pending_bytes >= self._options.max_pending_bytes:
             return False
         return self._spool is None or self._spool.room_for(size)
 
@@ -371,7 +371,7 @@ class Core:
         if spool is not None and OVERHEAD + size > spool.max_bytes:
             raise UnsendableRequest("data", f"{size} bytes are more than the spool may hold; raise its max_bytes")
         if self._options.when_full == "raise":
-            stats = self.outbox.stats(0.0)
+            stats = self.scheduler.stats(0.0)
             raise BufferFull(
                 f"{stats.pending} requests of {stats.pending_bytes} bytes wait for their acknowledgement; "
                 "send it later, raise max_pending_bytes or the spool's max_bytes, or use when_full='wait'"
@@ -379,7 +379,7 @@ class Core:
         if self._options.when_full == "wait":
             return False
         while not self._has_room(size):
-            if not self.outbox.drop_oldest():
+            if not self.scheduler.drop_oldest():
                 return False
             self.take_news(-inf)  # it is said when something is due
         return True
@@ -397,7 +397,7 @@ class Core:
         count = 0
         for number, payload in self._spool.recover():
             request = decode(payload)
-            record = self.outbox.buffer(request.key or "", payload, now, now + self._options.ttl)
+            record = self.scheduler.buffer(request.key or "", payload, now, now + self._options.ttl)
             record.spooled[record.last] = number
             count += 1
         if count:

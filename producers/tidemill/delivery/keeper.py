@@ -242,10 +242,10 @@ class Keeper:
         self._stop(-inf)
         self.end = self.end or self.closed()
         self.is_abandoned = True
-        lost, outbox = self._refuse_rest(), self.core.outbox
-        pending = outbox.pending
+        lost, scheduler = self._refuse_rest(), self.core.scheduler
+        pending = scheduler.pending
         if pending + lost:
-            self.left = Left(pending + lost, outbox.doubtful, pending if self.core.is_patient else 0)
+            self.left = Left(pending + lost, scheduler.maybe_stored, pending if self.core.is_patient else 0)
 
     def join(self) -> bool:
         """Waits for the ends of its threads, once it is stopped, and for what they had to say: whether they ended."""
@@ -345,7 +345,7 @@ class Keeper:
         """Whether it ends now: a call on its way is waited for, until it must end."""
         if self._call is not None:
             return self._is_stopping and self._stops_by <= now
-        return self._is_stopping or (self._is_retiring and not self.core.outbox.pending)
+        return self._is_stopping or (self._is_retiring and not self.core.scheduler.pending)
 
     def _drain(self) -> None:
         """Takes what is in the inbox."""

@@ -10,7 +10,7 @@ from ssl import SSLCertVerificationError
 from threading import local
 from typing import TYPE_CHECKING, Any
 
-from tidemill.aws.fast_json import PUTS, quicken
+from tidemill.aws.fast_json import PUTS, use_msgspec_json
 from tidemill.aws.region import check_region, make_client
 from tidemill.errors import REMEDIES, Misconfigured
 from tidemill.runtime.bounded import bounded
@@ -133,7 +133,7 @@ def _make_kinesis(stream: str) -> KinesisClient:
     from botocore.config import Config
 
     config = Config(
-        # The outbox retries, lane by lane and failed entries only. Retries beneath it would repeat the
+        # The scheduler retries, lane by lane and failed entries only. Retries beneath it would repeat the
         # whole call, wait in the sender's thread, and multiply with its own.
         retries={"total_max_attempts": 1, "mode": "standard"},
         # A quarter of a call's time; what is sent has been checked one by one.
@@ -143,7 +143,7 @@ def _make_kinesis(stream: str) -> KinesisClient:
         read_timeout=20,
         tcp_keepalive=True,
     )
-    kinesis: KinesisClient = quicken(make_client("kinesis", stream, config), PUTS)
+    kinesis: KinesisClient = use_msgspec_json(make_client("kinesis", stream, config), PUTS)
     return kinesis
 
 

@@ -40,7 +40,7 @@ MANY = 1_000
 """Awaited replies below which nobody looks through all of them for handles that are gone."""
 
 
-class Hears(Protocol):
+class ReplySource(Protocol):
     """Where replies come from: an SQS queue (`Replies`), MQTT, a WebSocket."""
 
     def poll(self, wait_seconds: int) -> list[Reply]:
@@ -55,15 +55,15 @@ class Unheard(RuntimeError):
 
 
 class Listener:
-    """Hears replies for those who wait for them. Replies to others are passed over.
+    """ReplySource replies for those who wait for them. Replies to others are passed over.
 
     Args:
         source: the URL of an SQS queue, or what hears replies otherwise.
         heard: is told, from the thread, when there is news. It raises nothing.
     """
 
-    def __init__(self, source: str | Hears, heard: Callable[[], None]) -> None:
-        self._source: Hears = Replies(source) if isinstance(source, str) else source
+    def __init__(self, source: str | ReplySource, heard: Callable[[], None]) -> None:
+        self._source: ReplySource = Replies(source) if isinstance(source, str) else source
         self._heard = heard
         self._inbox: SimpleQueue[ref[Ticket] | None] = SimpleQueue()
         self._bell: SimpleQueue[None] = SimpleQueue()

@@ -157,7 +157,7 @@ class Record(Aggregate):
         due: when that has waited long enough.
         deadline: when the time of one of its requests is over.
         aboard: whether it waits in a call that is still being filled.
-        doubtful: whether an answer to it was lost, so that it may be stored.
+        maybe_stored: whether an answer to it was lost, so that it may be stored.
         outcome: None until it is acknowledged or given up.
         reported: whether somebody was told that it was given up.
         spooled: place -> number in the spool of those requests that lie there still.
@@ -170,10 +170,10 @@ class Record(Aggregate):
         "aboard",
         "born",
         "deadline",
-        "doubtful",
         "due",
         "gone",
         "lane",
+        "maybe_stored",
         "outcome",
         "partition_key",
         "reported",
@@ -186,7 +186,7 @@ class Record(Aggregate):
         self.gone = 0
         self.partition_key = partition_key(lane)
         self.born = self.due = self.deadline = inf
-        self.aboard = self.doubtful = self.reported = False
+        self.aboard = self.maybe_stored = self.reported = False
         self.outcome: Outcome | None = None
         self.spooled: dict[int, int] = {}
         self._data = b""
@@ -237,7 +237,7 @@ class Record(Aggregate):
         kept = [place for place in places if self._deadlines.get(place, inf) > now]
         if kept and len(kept) < len(places):
             self._keep(kept, places)
-        outcome = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=self.doubtful)
+        outcome = Refused(EXPIRED, "its time was over before it was acknowledged", again=False, lost=self.maybe_stored)
         self._early |= {place: outcome for place in places if self._deadlines.get(place, inf) <= now}
         self.deadline = min((self._deadlines.get(place, inf) for place in kept), default=inf)
         self.count, self.gone = len(kept), len(self._early)

@@ -140,7 +140,7 @@ class _Lane:
         return self.unsettled[self.is_in_flight :]
 
 
-class Outbox:
+class Scheduler:
     """Requests in, calls out.
 
     Whoever drives it calls `next_call` until it returns a time instead of a call, and tells it what became of
@@ -368,10 +368,10 @@ class Outbox:
         return self._requests - self._acknowledged - self._refused
 
     @property
-    def doubtful(self) -> int:
+    def maybe_stored(self) -> int:
         """Of those, requests that may be stored: they are on their way, or were and no answer came."""
         outs = [(lane.out, lane.is_in_flight) for lane in self._lanes]  # both read once: another thread may ask
-        return sum(out.count for out, is_in_flight in outs if out is not None and (is_in_flight or out.doubtful))
+        return sum(out.count for out, is_in_flight in outs if out is not None and (is_in_flight or out.maybe_stored))
 
     # ---- lanes
 
@@ -448,7 +448,7 @@ class Outbox:
         if isinstance(outcome, Refused) and outcome.again:
             self._retried_entries += 1
             self._throttled_entries += throttled
-            record.doubtful |= outcome.lost
+            record.maybe_stored |= outcome.lost
             if not throttled:
                 self._failing.add(record.lane)
             lane.ready_at = until
@@ -468,7 +468,7 @@ class Outbox:
     def _settle(self, record: Record, outcome: Outcome) -> None:
         self.pending_bytes -= record.size
         if isinstance(outcome, Refused):
-            outcome = outcome._replace(lost=outcome.lost or record.doubtful)
+            outcome = outcome._replace(lost=outcome.lost or record.maybe_stored)
             self._refused += record.count
             self._unknown += record.count * outcome.lost
         else:
@@ -497,13 +497,13 @@ class Outbox:
         ended = record.expire(now)
         self._expired += ended
         self._refused += ended
-        self._unknown += ended * record.doubtful
+        self._unknown += ended * record.maybe_stored
         self._news.append(record)
         if record.count:
             self.pending_bytes -= before - record.size
             return
         self.pending_bytes -= record.size
-        record.settle(Refused(EXPIRED, "the time of all its requests was over", again=False, lost=record.doubtful))
+        record.settle(Refused(EXPIRED, "the time of all its requests was over", again=False, lost=record.maybe_stored))
         self._remove(lane, record)
 
     def _remove(self, lane: _Lane, record: Record) -> None:

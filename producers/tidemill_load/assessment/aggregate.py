@@ -16,7 +16,7 @@ from tidemill_load.cost_model.cost import archive, listening
 from tidemill_load.cost_model.prices import Prices
 from tidemill_load.results.faults import Faults
 from tidemill_load.results.latency import latency
-from tidemill_load.results.request_tracker import Ledger
+from tidemill_load.results.request_tracker import RequestTracker
 from tidemill_load.results.result import Measurement, Mode
 
 Number = TypeVar("Number", int, float)
@@ -82,19 +82,19 @@ class Part:
     spent: Spent = field(default_factory=Spent)
 
 
-def part(ledger: Ledger, faults: Faults | None, retries: int, spent: Spent) -> Part:
+def part(tracker: RequestTracker, faults: Faults | None, retries: int, spent: Spent) -> Part:
     """What there is to say of a part."""
     return Part(
-        requests=ledger.requests,
-        bytes=ledger.bytes,
-        seconds=ledger.last_due - ledger.first_due,
-        sending_seconds=max(0.0, ledger.last_sent - ledger.first_due),
-        drain_seconds=max(0.0, ledger.last_answer - ledger.last_due),
-        statuses=ledger.statuses,
-        latencies=ledger.latencies,
-        entities=ledger.entities,
+        requests=tracker.requests,
+        bytes=tracker.bytes,
+        seconds=tracker.last_due - tracker.first_due,
+        sending_seconds=max(0.0, tracker.last_sent - tracker.first_due),
+        drain_seconds=max(0.0, tracker.last_answer - tracker.last_due),
+        statuses=tracker.statuses,
+        latencies=tracker.latencies,
+        entities=tracker.entities,
         faults=faults,
-        errors=ledger.errors,
+        errors=tracker.errors,
         retries=retries,
         spent=spent,
     )

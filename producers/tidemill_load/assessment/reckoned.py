@@ -14,7 +14,7 @@ from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import Point, break_even, cost
 from tidemill_load.cost_model.flows import like, searched
 from tidemill_load.cost_model.prices import Prices, list_prices
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -96,7 +96,7 @@ def _set(result: Result, chosen: Comparison) -> Assumptions:
         default,
         size=max(1, round(sent.bytes / sent.requests)) if sent.bytes else int(told("request_bytes", default.size)),
         key_bytes=int(told("key_bytes", default.key_bytes)),
-        keys=Keys(int(told("keys", default.keys.count)), told("zipf", default.keys.skew)),
+        keys=KeyDistribution(int(told("keys", default.keys.count)), told("zipf", default.keys.skew)),
         clients=int(told("clients", default.clients)),
         producers=PRODUCERS,
         window=round(result.window),

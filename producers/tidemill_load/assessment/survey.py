@@ -16,12 +16,12 @@ import numpy as np
 
 from tidemill_load.assessment.recurrence import Recurrence
 from tidemill_load.cost_model.traffic import BINS, EDGES, FOREVER, Gaps, Traffic
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 if TYPE_CHECKING:
     from tidemill_load.assessment.recurrence import Floats, Ids
     from tidemill_load.logs import Columns
-    from tidemill_load.workloads.scheduled_request import Planned
+    from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 HOUR: Final = 3600
 
@@ -66,7 +66,7 @@ class Surveyed:
     speed: float
     traffic: Traffic
     hours: dict[int, Traffic]
-    keys: Keys
+    keys: KeyDistribution
     key_bytes: int
     clients: int
 
@@ -101,10 +101,10 @@ class Survey:
         self._take(columns.times, _hashes(columns.keys), _hashes(columns.clients))
         self._key_bytes += sum(map(len, columns.keys))
 
-    def plan(self, planned: Iterable[Planned]) -> Survey:
+    def plan(self, scheduled: Iterable[ScheduledRequest]) -> Survey:
         """Requests that are to be sent, instead; their seconds are from 0 on already."""
         self._begin, self._known_clients = 0.0, True
-        rest = iter(planned)
+        rest = iter(scheduled)
         while some := list(islice(rest, ROWS)):
             keys = [one.key.encode() for one in some]
             times = np.array([one.at for one in some], np.float64)
@@ -189,13 +189,13 @@ def survey(log: Iterable[Columns], speed: float = 1.0, seconds: float | None = N
     return found.done(seconds)
 
 
-def fitted(count: int, hottest: float) -> Keys:
+def fitted(count: int, hottest: float) -> KeyDistribution:
     """Zipf's law for so many keys of which the most popular one has that share."""
     low, high = 0.0, 5.0
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (middle, high) if Keys(max(1, count), middle).hottest < hottest else (low, middle)
-    return Keys(max(1, count), round((low + high) / 2, 2))
+        low, high = (middle, high) if KeyDistribution(max(1, count), middle).hottest < hottest else (low, middle)
+    return KeyDistribution(max(1, count), round((low + high) / 2, 2))
 
 
 def _until(log: Iterable[Columns], seconds: float) -> Iterator[Columns]:

@@ -12,7 +12,7 @@ from tidemill.contract.lanes import LANES, MAX_LANES
 from tidemill.contract.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES
 from tidemill.sending.records import MAX_RECORD_BYTES, RECORD_BYTES
 from tidemill.sending.scheduler import LINGER
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 Mode: TypeAlias = Literal["direct", "buffered", "aggregated", "http-in-front"]
 """One invocation each behind an API; a record each; records that hold many; a record each, put by an API."""
@@ -72,7 +72,7 @@ class Assumptions:
 
     size: int = 200
     key_bytes: int = 46
-    keys: Keys = field(default_factory=Keys)
+    keys: KeyDistribution = field(default_factory=KeyDistribution)
     fold: float | None = None
     clients: int = 1
     producers: int | None = None

@@ -11,7 +11,7 @@ from math import ceil, floor
 from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
 from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Arriving, Batches, batches
 from tidemill_load.cost_model.packing import Stream, stream
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 MAX_RATE = 1e6
 
@@ -181,7 +181,7 @@ def _listeners(requests: float, given: Assumptions) -> float:
 
 def clients_of(requests: float, given: Assumptions) -> float:
     """How many different clients sent so many requests: each sends as often as the others."""
-    return Keys(given.clients, skew=0.0).distinct(requests)
+    return KeyDistribution(given.clients, skew=0.0).distinct(requests)
 
 
 def overload(requests: float, through: Stream, rate: float, given: Assumptions) -> tuple[str, ...]:

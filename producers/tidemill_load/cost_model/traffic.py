@@ -1,6 +1,6 @@
 """Traffic that is not steady: how many requests come in each second, and how soon the same key and client come again.
 
-Room: load, pure. A value, made of a log (survey.py) or of planned requests, for the cost model (uneven.py).
+Room: load, pure. A value, made of a log (survey.py) or of scheduled requests, for the cost model (uneven.py).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from tidemill import Producer, Replies, Request, StillPending
 from tidemill.aws.region import make_client, region_of_environment
 from tidemill.errors import GivenUp, Misconfigured
 from tidemill.replies.queue import reply_queue
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 from tidemill_load.workloads.workload import generate
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Pipe:
         )
         self.answers: Answers | None = None
         self._patience: float = options.answers
-        self._workloads = defaultdict[str, Iterator[Planned]](lambda: generate(ENDLESS, options.seed))
+        self._workloads = defaultdict[str, Iterator[ScheduledRequest]](lambda: generate(ENDLESS, options.seed))
         self._numbers = count(1)
 
     @cached_property

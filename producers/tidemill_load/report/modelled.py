@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tidemill_load.assessment.comparison import Comparison
     from tidemill_load.cost_model.model import Flow
     from tidemill_load.results.result import Measurement, Mode, Result
-    from tidemill_load.workloads.key_distribution import Keys
+    from tidemill_load.workloads.key_distribution import KeyDistribution
 
 WINDOWS: Final = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 """Seconds: what MaximumBatchingWindowInSeconds may be."""
@@ -110,7 +110,7 @@ def _measured_delays(axes: Axes, chosen: Comparison, seconds: float) -> list[tup
 # ---- capacity units by batch
 
 
-def _folded(axes: Axes, keys: Keys) -> None:
+def _folded(axes: Axes, keys: KeyDistribution) -> None:
     batches = [10 ** (step / 10) for step in range(41)]
     axes.plot(batches, [keys.distinct(batch) / batch for batch in batches], color=PALETTE["muted"])
 

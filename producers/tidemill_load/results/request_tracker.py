@@ -15,7 +15,7 @@ from typing import Final
 from tidemill.contract.request import MAX_KEY_CHARACTERS, Document, Status
 from tidemill_load.results.faults import SERIAL, Sent
 from tidemill_load.results.latency import percentile
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 RECENT: Final = 1_000
 """So many latest answers are what the live p95 is of."""
@@ -50,7 +50,7 @@ class _Entry:
 
 
 @dataclass(slots=True)
-class Ledger:
+class RequestTracker:
     """One part of a load test.
 
     Args:
@@ -75,12 +75,12 @@ class Ledger:
     """When the last one left."""
     last_answer: float = 0.0
 
-    def item(self, planned: Planned, due: float) -> Item:
-        """The planned request as it is sent here."""
-        key = own_key(self.tag, planned.key)
+    def item(self, scheduled: ScheduledRequest, due: float) -> Item:
+        """The scheduled request as it is sent here."""
+        key = own_key(self.tag, scheduled.key)
         with self._lock:
             self._serials[key] += 1
-            return Item(due, planned.cmd, key, planned.client, {**planned.data, SERIAL: self._serials[key]})
+            return Item(due, scheduled.cmd, key, scheduled.client, {**scheduled.data, SERIAL: self._serials[key]})
 
     def sending(self, request_id: str, item: Item, size: int) -> None:
         """It is about to be sent: its answer may come from now on."""

@@ -15,7 +15,7 @@ _EXACT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class KeyDistribution:
     """Ordering keys and how unevenly requests fall on them: Zipf's law.
 
     Attributes:
@@ -46,7 +46,7 @@ class Keys:
 
 
 @lru_cache(maxsize=64)
-def _ranks(keys: Keys) -> tuple[tuple[float, float], ...]:
+def _ranks(keys: KeyDistribution) -> tuple[tuple[float, float], ...]:
     """(share of each, how many have it), the most popular first."""
     groups: list[tuple[float, float]] = []
     rank = 1

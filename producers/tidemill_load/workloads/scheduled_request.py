@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ScheduledRequest:
     """A request that a workload wants sent.
 
     Attributes:

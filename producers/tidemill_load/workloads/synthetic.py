@@ -13,7 +13,7 @@ from random import Random
 from typing import Final, Literal, TypeAlias
 
 from tidemill.contract.request import Document, Request, encode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 Kind: TypeAlias = Literal["poisson", "bursty"]
 
@@ -50,7 +50,7 @@ class Shape:
     request_bytes: int = 250
 
 
-def generate(shape: Shape, rate: float, seconds: float, seed: int) -> Iterator[Planned]:
+def generate(shape: Shape, rate: float, seconds: float, seed: int) -> Iterator[ScheduledRequest]:
     """The requests of that many seconds: views and likes of contents, which the rules accept without exception."""
     random = Random(seed)
     chance, data = random.random, _padding(shape)
@@ -63,7 +63,7 @@ def generate(shape: Shape, rate: float, seconds: float, seed: int) -> Iterator[P
             return
         cmd = "content.like" if chance() < LIKES else "content.view"
         rank = min(bisect_right(popularity, chance() * total), last)
-        yield Planned(at, cmd, contents[rank], clients[int(chance() * shape.clients)], data)
+        yield ScheduledRequest(at, cmd, contents[rank], clients[int(chance() * shape.clients)], data)
 
 
 def _padding(shape: Shape) -> Document:

@@ -1,6 +1,6 @@
 """A real access log as a workload.
 
-Room: load. What a log says is logs/'s; here its requests become planned ones.
+Room: load. What a log says is logs/'s; here its requests become scheduled ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tidemill.contract.request import MAX_KEY_CHARACTERS
 from tidemill_load.logs import MAX_LINE_BYTES, REASONS_KEPT, Fields, Log, TraceError, Unreadable, read_log
 from tidemill_load.logs.formats.archive_tsv import HEADER
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +35,7 @@ class Trace:
     def __init__(self, log: Log) -> None:
         self.log = log
 
-    def __iter__(self) -> Generator[Planned]:
+    def __iter__(self) -> Generator[ScheduledRequest]:
         start: float | None = None
         latest = 0.0
         for columns in self.log:
@@ -43,7 +43,7 @@ class Trace:
             for time, row in zip(columns.times.tolist(), _rows(columns), strict=True):
                 # Servers log a request when it ends, so lines may stand a little out of order.
                 latest = max(latest, time - start)
-                yield _planned(latest, *row)
+                yield _scheduled(latest, *row)
 
     @property
     def requests(self) -> int:
@@ -80,14 +80,16 @@ def _rows(columns: Columns) -> zip[tuple[bytes, ...]]:
     return zip(*(column or repeat(b"", len(columns)) for column in names), strict=True)
 
 
-def _planned(at: float, client: bytes, key: bytes, method: bytes, url: bytes, status: bytes, size: bytes) -> Planned:
+def _scheduled(
+    at: float, client: bytes, key: bytes, method: bytes, url: bytes, status: bytes, size: bytes
+) -> ScheduledRequest:
     known = {name: int(text) for name, text in (("status", status), ("bytes", size)) if _is_count(text)}
     if not method:
-        return Planned(at, "event.track", _within(_text(key)), _client(client), known)
+        return ScheduledRequest(at, "event.track", _within(_text(key)), _client(client), known)
     if method == b"GET":
-        return Planned(at, "content.view", _within(f"content{_text(key)}"), _client(client), known)
+        return ScheduledRequest(at, "content.view", _within(f"content{_text(key)}"), _client(client), known)
     data = {"method": _text(method), "url": _text(url), **known}
-    return Planned(at, "event.track", _within(f"event{_text(key)}"), _client(client), data)
+    return ScheduledRequest(at, "event.track", _within(f"event{_text(key)}"), _client(client), data)
 
 
 def _is_count(text: bytes) -> bool:

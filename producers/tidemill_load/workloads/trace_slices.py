@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import takewhile
 
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 
-def excerpt(trace: Iterable[Planned], speed: float, seconds: float, turns: int) -> list[list[Planned]]:
+def slices_of(
+    trace: Iterable[ScheduledRequest], speed: float, seconds: float, turns: int
+) -> list[list[ScheduledRequest]]:
     """What the trace asks for in its first seconds at that speed: as many lists as turns, each from second 0 on.
 
     Args:
@@ -22,7 +24,7 @@ def excerpt(trace: Iterable[Planned], speed: float, seconds: float, turns: int) 
         turns: of equal length.
     """
     length = seconds / turns
-    cut: list[list[Planned]] = [[] for _ in range(turns)]
+    cut: list[list[ScheduledRequest]] = [[] for _ in range(turns)]
     for one in takewhile(lambda one: one.at / speed < seconds, trace):
         at = one.at / speed
         turn = min(int(at / length), turns - 1)

@@ -18,7 +18,7 @@ from tidemill_load.workloads.calibration import (
     REQUESTS,
     REQUESTS_PER_QUARTER_HOUR,
 )
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tidemill.contract.request import Document
 
     Wish: TypeAlias = tuple[str, str, str, Document]
-    """cmd, key, client, data: a planned request but for its time."""
+    """cmd, key, client, data: a scheduled request but for its time."""
 
 MEAN_RATE: Final = REQUESTS / (MINUTES * 60)
 """Requests a second at speed 1: the real site's own rate."""
@@ -61,8 +61,8 @@ _ADJECTIVES: Final = ("Quiet", "Golden", "Distant", "Early", "Salted", "Broken",
 _NOUNS: Final = ("Tide", "Harbour", "Mill", "Lantern", "Dune", "Ferry", "Causeway", "Gull", "Morning")
 
 
-def generate(requests: int, seed: int) -> Iterator[Planned]:
-    """`requests` planned requests, as a media-sharing app's users would send them.
+def generate(requests: int, seed: int) -> Iterator[ScheduledRequest]:
+    """`requests` scheduled requests, as a media-sharing app's users would send them.
 
     The whole arrival curve of the real site (see calibration) is stretched or squeezed so that the mean rate
     stays the site's own, 0.67 requests a second: 30,969 requests take 12.9 h, 1,000 take 25 minutes. So a
@@ -75,7 +75,7 @@ def generate(requests: int, seed: int) -> Iterator[Planned]:
     random = Random(seed)
     crowd = _Crowd(random)
     for at in _arrivals(requests, random):
-        yield Planned(at, *crowd.next_wish())
+        yield ScheduledRequest(at, *crowd.next_wish())
 
 
 def _arrivals(requests: int, random: Random) -> Iterator[float]:

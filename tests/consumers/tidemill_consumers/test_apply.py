@@ -24,7 +24,7 @@ from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, half_of, handler
-from tidemill_consumers.codec.entity_cache import SAMPLES, Remembered
+from tidemill_consumers.codec.entity_cache import SAMPLES, EntityCache
 from tidemill_consumers.codec.events import EventRecord, KinesisEvent
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
 from tidemill_consumers.core.emits import emitter
@@ -384,7 +384,7 @@ def environments(app: Application, emulator: Emulator, table: str) -> tuple[Appl
     """Two of the function, which remember what they saved and take it for current."""
 
     def environment() -> Application:
-        entities = Entities(emulator.client("dynamodb"), table, remembered=Remembered(10**6, samples=0))
+        entities = Entities(emulator.client("dynamodb"), table, cache=EntityCache(10**6, samples=0))
         return replace(app, entities=entities)
 
     return environment(), environment()

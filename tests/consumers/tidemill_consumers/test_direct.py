@@ -301,7 +301,7 @@ class TakesNone(Entities):
 
     def save(self, writes: Any) -> dict[str, str | None]:
         (write,) = writes
-        if self.takes_marks and write.becomes.document is None:
+        if self.takes_marks and write.new_entity.document is None:
             return super().save(writes)
         return {write.key: self.reason}
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.described import STREAM_ARN
 from tidemill.contract.aggregation import unpack
-from tidemill.contract.request import REDRIVE, Document, Receipts, Request, Was, decode, encode
+from tidemill.contract.request import REDRIVE, Document, OriginalSignature, Receipts, Request, decode, encode
 from tidemill.contract.signature import Signer, deregistration, registration
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
@@ -392,7 +392,7 @@ def test_redriving_makes_nothing_genuine(stack: Stack) -> None:
 def test_what_was_applied_does_not_come_again_under_a_writer_made_up(stack: Stack) -> None:
     signed = stack.signer().sign(request(1))
     stack.deliver(signed)
-    was = Was("w", 1, signed.sig or "")
+    was = OriginalSignature("w", 1, signed.sig or "")
     replayed = [
         changed(signed, writer=REDRIVE + "s-9-0", counter=1, was=was),
         changed(signed, writer=REDRIVE + "s-9-0", counter=1, was=was, sig=None),

@@ -17,7 +17,7 @@ from tidemill_cli.commands.bench import command as bench
 from tidemill_cli.commands.bench.runs import NotPossible, on_aws
 from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.results.result import Mode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 from tidemill_local.deployment import Deployment
 from tidemill_local.emulator import Emulator
 from tidemill_local.platform import Platform
@@ -41,10 +41,10 @@ def there(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def course(*modes: Mode) -> Course:
-    def planned(rate: float, turn: int) -> list[Planned]:
-        return [Planned(n / rate, "content.view", f"content/{n % 3}", f"c{n % 2}", {}) for n in range(8)]
+    def scheduled(rate: float, turn: int) -> list[ScheduledRequest]:
+        return [ScheduledRequest(n / rate, "content.view", f"content/{n % 3}", f"c{n % 2}", {}) for n in range(8)]
 
-    return Course(modes, (8.0,), 1, planned, 20.0)
+    return Course(modes, (8.0,), 1, scheduled, 20.0)
 
 
 def test_it_is_found_used_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,13 @@ from tidemill_bench.session import Course, Session, priced
 from tidemill_load.assessment.aggregate import Part
 from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.results.result import Mode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 MODES: tuple[Mode, ...] = ("direct", "aggregated")
 
 
-def planned(rate: float, turn: int) -> list[Planned]:
-    return [Planned(0.0, "content.view", f"content/{turn}", "c", {})] * round(rate)
+def scheduled(rate: float, turn: int) -> list[ScheduledRequest]:
+    return [ScheduledRequest(0.0, "content.view", f"content/{turn}", "c", {})] * round(rate)
 
 
 class FakeDriver:
@@ -35,7 +35,7 @@ class FakeDriver:
     def memory_mb(self, mode: Mode) -> int:
         return {"direct": 256}.get(mode, 1769)
 
-    def run(self, mode: Mode, requests: Iterable[Planned], tag: str) -> Part:
+    def run(self, mode: Mode, requests: Iterable[ScheduledRequest], tag: str) -> Part:
         count = len(list(requests))
         self.ran.append((mode, count, tag))
         return Part(
@@ -61,7 +61,7 @@ def run(driver: FakeDriver, course: Course) -> Session:
 
 def test_modes_take_turns_and_each_turn_the_other_way_round_with_keys_of_their_own() -> None:
     driver = FakeDriver()
-    run(driver, Course(MODES, (10.0, 2.0), 2, planned, 20.0))
+    run(driver, Course(MODES, (10.0, 2.0), 2, scheduled, 20.0))
     assert [(mode, count) for mode, count, _ in driver.ran] == [
         ("direct", 10),
         ("aggregated", 10),
@@ -76,7 +76,7 @@ def test_modes_take_turns_and_each_turn_the_other_way_round_with_keys_of_their_o
 
 
 def test_parts_of_one_mode_and_rate_are_one_measurement() -> None:
-    found = priced(run(FakeDriver(), Course(MODES, (2.0, 10.0), 2, planned, 20.0)).measurements(), list_prices())
+    found = priced(run(FakeDriver(), Course(MODES, (2.0, 10.0), 2, scheduled, 20.0)).measurements(), list_prices())
     assert [(one.rate, one.mode, one.requests, one.slices) for one in found] == [
         (2.0, "direct", 4, 2),
         (2.0, "aggregated", 4, 2),
@@ -88,6 +88,6 @@ def test_parts_of_one_mode_and_rate_are_one_measurement() -> None:
 
 
 def test_when_it_is_stopped_what_was_measured_stays() -> None:
-    found = run(FakeDriver(stops_after=3), Course(MODES, (10.0,), 2, planned, 20.0)).measurements()
+    found = run(FakeDriver(stops_after=3), Course(MODES, (10.0,), 2, scheduled, 20.0)).measurements()
     assert [(one.mode, one.requests) for one in found] == [("direct", 10), ("aggregated", 20)]
-    assert run(FakeDriver(stops_after=0), Course(MODES, (10.0,), 2, planned, 20.0)).measurements() == []
+    assert run(FakeDriver(stops_after=0), Course(MODES, (10.0,), 2, scheduled, 20.0)).measurements() == []

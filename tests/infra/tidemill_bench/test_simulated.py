@@ -11,22 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill_bench.simulated import Histogram, Run, Settings, direct
-from tidemill_bench.simulated_producer import Feed
+from tidemill_bench.simulated_producer import SimulatedProducer
 from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.results.latency import latency
 from tidemill_load.results.result import Measurement, Mode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 from tidemill_load.workloads.synthetic import Shape, generate
 
 RATE, SECONDS = 200.0, 60.0
 
 
-def planned(rate: float = RATE, seconds: float = SECONDS) -> list[Planned]:
+def scheduled(rate: float = RATE, seconds: float = SECONDS) -> list[ScheduledRequest]:
     return list(generate(Shape(keys=50), rate, seconds, seed=1))
 
 
 def run(mode: Mode, settings: Settings) -> Measurement:
-    one = Run(mode, RATE, planned(), settings, seed=1)
+    one = Run(mode, RATE, scheduled(), settings, seed=1)
     assert one.go(lambda _: None)
     return one.measurement()
 
@@ -34,8 +34,8 @@ def run(mode: Mode, settings: Settings) -> Measurement:
 @pytest.mark.parametrize("aggregate", [True, False])
 @pytest.mark.parametrize("shards", [1, 3])
 def test_every_request_reaches_its_key_s_shard_once_and_in_order(aggregate: bool, shards: int) -> None:
-    requests = planned()
-    feed = Feed(requests, shards, aggregate, begin=1_000.0, seed=1)
+    requests = scheduled()
+    feed = SimulatedProducer(requests, shards, aggregate, begin=1_000.0, seed=1)
     arrivals = [list(feed.arrivals(shard)) for shard in range(shards)]
     assert feed.ended
     assert feed.requests == len(requests)
@@ -57,7 +57,7 @@ def test_every_request_reaches_its_key_s_shard_once_and_in_order(aggregate: bool
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
 def test_invocations_and_writes_are_what_the_window_makes_of_them(mode: Mode) -> None:
     found = run(mode, Settings(window=5, batch=10_000, shards=1))
-    assert found.receipts == found.requests == len(planned())
+    assert found.receipts == found.requests == len(scheduled())
     assert SECONDS / 6 - 1 <= (found.invocations or 0) <= SECONDS / 5 + 1
     # All 50 keys are in each batch of a thousand, or nearly; and the note that it begins.
     invocations = found.invocations or 0

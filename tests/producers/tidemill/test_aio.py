@@ -1,4 +1,4 @@
-"""The producer for asyncio: the same outbox, awaited. Tests drive an event loop of their own."""
+"""The producer for asyncio: the same scheduler, awaited. Tests drive an event loop of their own."""
 
 import asyncio
 from collections import deque

@@ -17,7 +17,7 @@ from tidemill import AsyncProducer, CallMade, GivenUp, LogMetrics, OpenTelemetry
 from tidemill.delivery.observer import call_made
 from tidemill.metrics import RECORDS, REQUESTS, SECONDS
 from tidemill.sending.records import Acknowledged, Call, Refused
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 
 STATS = Stats(requests=5, pending=3, oldest=1.5)
 STORED = Acknowledged("shard-1", "1")
@@ -25,10 +25,10 @@ THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again
 
 
 def call() -> Call:
-    outbox = Outbox(Random(1), lanes=2, linger=0.0)
+    scheduler = Scheduler(Random(1), lanes=2, linger=0.0)
     for number in range(4):
-        outbox.buffer(f"k-{number}", b"{}", 0.0)
-    found = outbox.next_call(0.0)
+        scheduler.buffer(f"k-{number}", b"{}", 0.0)
+    found = scheduler.next_call(0.0)
     assert isinstance(found, Call)
     assert found.count == 2
     return found

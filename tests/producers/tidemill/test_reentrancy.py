@@ -256,7 +256,7 @@ def test_a_keeper_that_fails_lets_nobody_wait(kinesis: Kinesis, monkeypatch: pyt
     def fails(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(producer._keeper.core.outbox, "buffer", fails, raising=True)
+    monkeypatch.setattr(producer._keeper.core.scheduler, "buffer", fails, raising=True)
     second = producer.send("c", key="k")
     for handle in (first, second):
         with pytest.raises((NotAccepted, ProducerClosed), match="failed"):

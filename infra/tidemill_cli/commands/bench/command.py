@@ -32,7 +32,7 @@ from tidemill_load.workloads.synthetic import Kind, Shape, generate
 
 if TYPE_CHECKING:
     from tidemill_bench.session import Course
-    from tidemill_load.workloads.scheduled_request import Planned
+    from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 SECONDS, TRACE_SECONDS, SIMULATED_SECONDS = 20.0, 60.0, 3600.0
 """How long each mode sends at each rate, if --seconds does not say."""
@@ -212,23 +212,25 @@ def _synthetic(args: argparse.Namespace) -> Course:
     slices = 1 if args.simulate else args.slices
     length = _seconds(args) / slices
 
-    def planned(rate: float, turn: int) -> Iterable[Planned]:
+    def scheduled(rate: float, turn: int) -> Iterable[ScheduledRequest]:
         return generate(shape, rate, length, args.seed + turn)
 
     rates = args.rates or (SIMULATED_RATES if args.simulate else RATES)
     sizes = {"request_bytes": shape.request_bytes, "key_bytes": KEY_BYTES}
     parameters = {"keys": shape.keys, "zipf": shape.zipf, "clients": shape.clients, **sizes}
-    uneven = [] if shape.kind == "poisson" else [_arrivals(rate, slices, length, planned) for rate in rates]
+    uneven = [] if shape.kind == "poisson" else [_arrivals(rate, slices, length, scheduled) for rate in rates]
     workload = Workload(kind=shape.kind, parameters=parameters, arrivals=tuple(uneven))
-    return Course(_running(args), rates, slices, planned, _seconds(args), workload)
+    return Course(_running(args), rates, slices, scheduled, _seconds(args), workload)
 
 
-def _arrivals(rate: float, slices: int, length: float, planned: Callable[[float, int], Iterable[Planned]]) -> Arrivals:
+def _arrivals(
+    rate: float, slices: int, length: float, scheduled: Callable[[float, int], Iterable[ScheduledRequest]]
+) -> Arrivals:
     """When a workload's requests come, all turns one after the other."""
     from tidemill_load.assessment.survey import Survey
     from tidemill_load.cost_model.traffic import arrivals
 
-    turns = (replace(one, at=one.at + turn * length) for turn in range(slices) for one in planned(rate, turn))
+    turns = (replace(one, at=one.at + turn * length) for turn in range(slices) for one in scheduled(rate, turn))
     return arrivals(Survey().plan(turns).done(slices * length).traffic, rate)
 
 
@@ -238,12 +240,12 @@ def _trace(args: argparse.Namespace) -> Course:
     from tidemill_load.assessment.survey import Survey
     from tidemill_load.cost_model.traffic import arrivals
     from tidemill_load.workloads.trace import read_trace
-    from tidemill_load.workloads.trace_slices import excerpt
+    from tidemill_load.workloads.trace_slices import slices_of
 
     slices, length = 1 if args.simulate else args.slices, _seconds(args)
     speed = args.speed or TRACE_SPEED
     trace = read_trace(args.trace, fields_of(args))
-    turns = excerpt(trace, speed, length, slices)
+    turns = slices_of(trace, speed, length, slices)
     if args.simulate and args.seconds is None:  # a log that ends before that is not followed by an hour's silence
         length = min(length, max(TRACE_SECONDS, 60.0 * ceil(max((one.at for one in turns[0]), default=0.0) / 60)))
     shifted = (replace(one, at=one.at + turn * length / slices) for turn, its in enumerate(turns) for one in its)

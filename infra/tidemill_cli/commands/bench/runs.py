@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from tidemill.replies.queue import reply_queue
 from tidemill_bench import aws
 from tidemill_bench.driver import Counting, Driver, Stack
-from tidemill_bench.local import WITNESS, LogCounting, parameters, stack_of
+from tidemill_bench.local import ORDER_RULES, LogCounting, parameters, stack_of
 from tidemill_bench.session import Course, Session, priced
 from tidemill_bench.simulated import Run, Settings, direct
 from tidemill_cli.stack import access, outputs
@@ -29,7 +29,7 @@ from tidemill_load.cost_model.flows import flow_of
 from tidemill_load.cost_model.prices import Prices
 from tidemill_load.cost_model.traffic import of_arrivals
 from tidemill_load.results.result import Measurement, Mode, Workload
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 from tidemill_local.platform import Platform
 from tidemill_local.template import template_path
 
@@ -171,7 +171,7 @@ def check_rate(mode: Mode, rate: float, most: float, lowers: str = "--rates") ->
 
 
 def _check(course: Course, settings: Mapping[str, str], stack: str) -> None:
-    wants = {"Rules": WITNESS} | ({"DirectEndpoint": "on"} if "direct" in course.modes else {})
+    wants = {"Rules": ORDER_RULES} | ({"DirectEndpoint": "on"} if "direct" in course.modes else {})
     missing = [f"{name}={value}" for name, value in wants.items() if settings.get(name) != value]
     if missing:
         raise NotPossible(f"the stack {stack} is none for load tests: deploy one with {' '.join(missing)}")
@@ -198,7 +198,7 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
             settings, problems = _settings(mode, rate, args, course.workload)
             notes += [f"{mode} at {rate:g} requests/s: {problem}." for problem in problems]
             tell.begin(f"{mode} at {rate:g} requests/s, {settings.shards} shards{_about(rate * course.seconds)}")
-            one = Run(mode, rate, course.planned(rate, 0), settings, args.seed, course.seconds)
+            one = Run(mode, rate, course.scheduled(rate, 0), settings, args.seed, course.seconds)
             stopped = not one.go(tell)
             found.append(one.measurement())
             if stopped:
@@ -239,7 +239,7 @@ def _settings(
 ) -> tuple[Settings, tuple[str, ...]]:
     """The mapping, with as many shards as were asked for or are needed, and why those would not do."""
     told = workload.parameters
-    keys = Keys(int(told.get("keys") or 1), float(told.get("zipf") or 0))
+    keys = KeyDistribution(int(told.get("keys") or 1), float(told.get("zipf") or 0))
     given = replace(DEFAULT, size=int(told.get("request_bytes") or DEFAULT.size), keys=keys, producers=PRODUCERS)
     uneven = next((of_arrivals(one) for one in workload.arrivals if one.rate == rate), None)
     needed = flow_of("aggregated" if mode == "aggregated" else "buffered", uneven or rate, given)

@@ -24,7 +24,7 @@ from tidemill_load.cost_model.advice import BUFFERING, Advice, Option, Wanted, a
 from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, MODES, Assumptions, Impossible, Mode
 from tidemill_load.cost_model.bill import Counts
 from tidemill_load.cost_model.prices import PriceError, Prices, list_prices, read_prices
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 if TYPE_CHECKING:
     from tidemill_cli.commands.cost.trace import Details, Logged
@@ -183,7 +183,7 @@ def _assumptions(args: argparse.Namespace) -> Assumptions:
     return Assumptions(
         size=args.size,
         key_bytes=args.key_size or DEFAULT.key_bytes,
-        keys=Keys(args.keys or DEFAULT.keys.count, DEFAULT.keys.skew if args.skew is None else args.skew),
+        keys=KeyDistribution(args.keys or DEFAULT.keys.count, DEFAULT.keys.skew if args.skew is None else args.skew),
         fold=args.fold,
         clients=args.clients or 1,
         producers=args.producers or (1 if args.trace else None),

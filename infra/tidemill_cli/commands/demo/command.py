@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tidemill_cli.commands.demo.reconcile import Expected
     from tidemill_consumers.core.batch import State
     from tidemill_load.workloads.hostile import HostileRecord
-    from tidemill_load.workloads.scheduled_request import Planned
+    from tidemill_load.workloads.scheduled_request import ScheduledRequest
     from tidemill_local.emulator import Emulator
     from tidemill_local.platform import Platform
 
@@ -148,12 +148,12 @@ class _Demo:
         from tidemill_local.platform import Platform
 
         begun = time.monotonic()
-        planned = self._workload()
+        scheduled = self._workload()
         settings = {"BatchingWindowSeconds": WINDOW_SECONDS, "ArchiveIntervalSeconds": ARCHIVE_SECONDS}
         state = self._keep / "state" if self._keep else None
         with Platform(0, settings, say=_say, heard=self._heard, state=state) as platform:
             with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
-                self._replay(platform, planned)
+                self._replay(platform, scheduled)
                 expected = self._expect()
                 self._wait(platform, queue)
             self._reconcile(platform, expected)
@@ -164,18 +164,18 @@ class _Demo:
         self._report()
         return self._result
 
-    def _workload(self) -> Iterable[Planned]:
+    def _workload(self) -> Iterable[ScheduledRequest]:
         from tidemill_load.workloads.trace import read_trace
         from tidemill_load.workloads.workload import generate
 
         if not self._args.trace:
             return generate(self._args.requests or DEFAULT_REQUESTS, self._args.seed)
         trace = read_trace(self._args.trace, fields_of(self._args))
-        planned = list(islice(trace, self._args.requests))
+        scheduled = list(islice(trace, self._args.requests))
         self._result.unreadable_lines = trace.unreadable
         for line in trace.first_unreadable:
             _say(f"line {line.line} is not readable: {line.reason}")
-        return planned
+        return scheduled
 
     def _heard(self, answer: bytes) -> None:
         applied = json.loads(answer)["applied"]
@@ -183,7 +183,7 @@ class _Demo:
         self._result.dynamodb_write_calls += applied["write_calls"]
         self._applied += applied["requests"]
 
-    def _replay(self, platform: Platform, planned: Iterable[Planned]) -> None:
+    def _replay(self, platform: Platform, scheduled: Iterable[ScheduledRequest]) -> None:
         from tidemill import GivenUp, Producer, StillPending
 
         kinesis = platform.emulator.client("kinesis")
@@ -196,7 +196,7 @@ class _Demo:
         )
         producer = Producer(stream, kinesis=kinesis)
         try:
-            for one in self._paced(planned, progress):
+            for one in self._paced(scheduled, progress):
                 self._send(producer, one)
             _flush(producer, progress)
             stats = producer.stats()
@@ -218,14 +218,14 @@ class _Demo:
         self._result.requests += self._result.emitted
         return expected
 
-    def _send(self, producer: Producer, one: Planned) -> None:
+    def _send(self, producer: Producer, one: ScheduledRequest) -> None:
         from tidemill import Request
 
         handle = producer.send(one.cmd, key=one.key, data=one.data, client=one.client)
         self._sent.append(Request(id=handle.id, cmd=one.cmd, key=one.key, client=one.client, data=one.data))
 
-    def _paced(self, planned: Iterable[Planned], progress: _Progress) -> Iterator[Planned]:
-        ready = list(planned)
+    def _paced(self, scheduled: Iterable[ScheduledRequest], progress: _Progress) -> Iterator[ScheduledRequest]:
+        ready = list(scheduled)
         speed = self._args.speed or max(1.0, ready[-1].at / REPLAY_SECONDS if ready else 1.0)
         begun = time.monotonic()
         for one in ready:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from io import FileIO
 
-    from tidemill_local.patches.kinesis.api import Answer, Handler, Request
+    from tidemill_local.patches.kinesis.api import Handler, Request, Response
 
 Call: TypeAlias = "Callable[..., Awaitable[tuple[Any, ...]]]"
 """One of the emulator's handlers: method, path, headers, body and query in, status, headers and body out."""
@@ -235,7 +235,7 @@ class Durability:
             self._soon()
 
     def _journaling_put(self, put: Handler, kinesis: Any) -> Handler:
-        def journaling(request: Request) -> Answer:
+        def journaling(request: Request) -> Response:
             answer = put(request)
             if answer[0] == 200:
                 _, stream = kinesis._resolve_stream(request)

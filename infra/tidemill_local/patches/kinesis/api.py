@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 Request: TypeAlias = dict[str, Any]
 """The body of a call, parsed; authenticated already."""
 
-Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+Response: TypeAlias = tuple[int, dict[str, str], bytes]
 """Status, headers and body, as the emulator's handlers return them."""
 
-Handler: TypeAlias = "Callable[[Request], Answer]"
+Handler: TypeAlias = "Callable[[Request], Response]"
 
 Stream: TypeAlias = dict[str, Any]
 """A stream as the emulator holds it. Its `shards` map ids to shards, which are dicts too."""
@@ -35,14 +35,14 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """The error as an answer."""
         # Some SDKs read the header, some the body.
         body = {"__type": self.code, "message": str(self)}
         return 400, {"Content-Type": _JSON, "x-amzn-errortype": self.code}, json.dumps(body).encode()
 
 
-def success(body: dict[str, Any]) -> Answer:
+def success(body: dict[str, Any]) -> Response:
     """An answer that carries `body`."""
     return 200, {"Content-Type": _JSON}, json.dumps(body).encode()
 
@@ -50,7 +50,7 @@ def success(body: dict[str, Any]) -> Answer:
 def handler(do: Callable[[Request], dict[str, Any]]) -> Handler:
     """The handler that answers with what `do` returns, or with what it refused."""
 
-    def handle(request: Request) -> Answer:
+    def handle(request: Request) -> Response:
         try:
             return success(do(request))
         except Refused as refused:

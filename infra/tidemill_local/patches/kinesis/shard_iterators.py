@@ -29,7 +29,7 @@ from tidemill_local.patches.kinesis.resharding import children, is_open
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tidemill_local.patches.kinesis.api import Answer
+    from tidemill_local.patches.kinesis.api import Response
 
 Record: TypeAlias = dict[str, Any]
 """A record as the emulator holds it; `Data` in base64."""
@@ -157,7 +157,7 @@ class Reads:
         self._clock = clock
         self.get_shard_iterator = handler(self._get_shard_iterator)
 
-    def get_records(self, request: Request) -> tuple[Answer, int]:
+    def get_records(self, request: Request) -> tuple[Response, int]:
         """The answer to GetRecords, and how many bytes of records are in it."""
         try:
             stream, position = self.locate(request)

@@ -21,7 +21,7 @@ from tidemill_local.patches.kinesis.api import Refused, account, place, record_s
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tidemill_local.patches.kinesis.api import Answer, Handler, Request, Resolve, Stream
+    from tidemill_local.patches.kinesis.api import Handler, Request, Resolve, Response, Stream
     from tidemill_local.patches.kinesis.shard_iterators import Position
 
 RECORDS_PER_SECOND = 1_000
@@ -41,7 +41,7 @@ SWITCH = "TIDEMILL_SHARD_LIMITS"
 
 _EXCEEDED = "ProvisionedThroughputExceededException"
 
-GetRecords: TypeAlias = "Callable[[Request], tuple[Answer, int]]"
+GetRecords: TypeAlias = "Callable[[Request], tuple[Response, int]]"
 """Answers GetRecords, and tells how many bytes of records are in the answer."""
 
 Locate: TypeAlias = "Callable[[Request], tuple[Stream, Position]]"
@@ -131,7 +131,7 @@ def limited(
         clock: a steady clock, in seconds.
     """
 
-    def limited_put_record(request: Request) -> Answer:
+    def limited_put_record(request: Request) -> Response:
         status, headers, body = put_record(request)
         if status != 200:
             return status, headers, body
@@ -142,7 +142,7 @@ def limited(
             return status, headers, body
         return Refused(_EXCEEDED, _rate_exceeded(stream, result["ShardId"])).answer()
 
-    def limited_put_records(request: Request) -> Answer:
+    def limited_put_records(request: Request) -> Response:
         status, headers, body = put_records(request)
         if status != 200:
             return status, headers, body
@@ -170,7 +170,7 @@ def limited_reads(get_records: GetRecords, locate: Locate, clock: Callable[[], f
         clock: a steady clock, in seconds.
     """
 
-    def limited_get_records(request: Request) -> Answer:
+    def limited_get_records(request: Request) -> Response:
         try:
             stream, position = locate(request)
         except Refused as refused:

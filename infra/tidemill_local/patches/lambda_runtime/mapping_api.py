@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 Properties: TypeAlias = dict[str, Any]
 
-Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+Response: TypeAlias = tuple[int, dict[str, str], bytes]
 """Status, headers and body, as the emulator's handlers return them."""
 
-Create: TypeAlias = "Callable[[Properties], Answer]"
-Update: TypeAlias = "Callable[[str, Properties], Answer]"
+Create: TypeAlias = "Callable[[Properties], Response]"
+Update: TypeAlias = "Callable[[str, Properties], Response]"
 
 Provision: TypeAlias = "Callable[..., tuple[str, Properties]]"
 """What CloudFormation calls for a resource; returns its physical id and its attributes."""
@@ -93,7 +93,7 @@ def creating(create: Create, mappings: MutableMapping[str, Properties], exists: 
         exists: whether the stream of an ARN does.
     """
 
-    def put_right(data: Properties) -> Answer:
+    def put_right(data: Properties) -> Response:
         arn = data.get("EventSourceArn") or ""
         if not is_stream(arn):
             return create(data)
@@ -168,7 +168,7 @@ def reprovisioning(change: Provision, mappings: MutableMapping[str, Properties])
 def updating(update: Update, mappings: Mapping[str, Properties]) -> Update:
     """The emulator's UpdateEventSourceMapping, put right for streams; see `creating`."""
 
-    def put_right(mapping_id: str, data: Properties) -> Answer:
+    def put_right(mapping_id: str, data: Properties) -> Response:
         mapping = mappings.get(mapping_id)
         if mapping is None or not is_stream(mapping["EventSourceArn"]):
             return update(mapping_id, data)
@@ -211,6 +211,6 @@ def _twin(new: str, mappings: Mapping[str, Properties]) -> str | None:
     )
 
 
-def _refused(code: str, message: str, status: int = 400) -> Answer:
+def _refused(code: str, message: str, status: int = 400) -> Response:
     body = {"__type": code, "Type": "User", "message": message, "Message": message}
     return status, {"Content-Type": "application/json", "x-amzn-errortype": code}, json.dumps(body).encode()

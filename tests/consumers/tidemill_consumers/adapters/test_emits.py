@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from tests.values import places
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import Request, decode
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import ROUNDS, Emits
 from tidemill_consumers.core.batch import Emitted, Position
 from tidemill_local.emulator import Emulator
@@ -36,7 +36,7 @@ def emits(kinesis: Any, pauses: list[float], lanes: int = 64) -> Emits:
     return Emits(
         kinesis,
         "requests",
-        lambda: Outbox(Random(1), lanes=lanes, linger=0, record_bytes=1, paced=False),
+        lambda: Scheduler(Random(1), lanes=lanes, linger=0, record_bytes=1, paced=False),
         pauses.append,
     )
 

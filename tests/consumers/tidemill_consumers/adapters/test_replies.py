@@ -12,7 +12,7 @@ from botocore.stub import ANY, Stubber
 
 from tests.values import places
 from tidemill.contract.request import Receipts, Reply, decode_receipts
-from tidemill_consumers.adapters.replies import UNANSWERED, Message, Replies, calls, messages
+from tidemill_consumers.adapters.replies import UNANSWERED, Replies, SnsMessage, calls, messages
 from tidemill_consumers.core.batch import Position, Receipt
 from tidemill_local.emulator import Emulator
 
@@ -33,11 +33,11 @@ def receipt(n: int, client: str = "ann", size: int = 0) -> Receipt:
     return Receipt(client, Reply(f"i{n}", "accepted", data="x" * size), Position(n, 0))
 
 
-def read(message: Message) -> list[str]:
+def read(message: SnsMessage) -> list[str]:
     return [reply.id for reply in decode_receipts(message.body).replies]
 
 
-def billed(message: Message) -> int:
+def billed(message: SnsMessage) -> int:
     """What SNS counts of it: body, attribute name, type and value."""
     return len(message.body.encode()) + len("client") + len("String") + len(message.client.encode())
 

@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from tests.answering import FOREIGN, UNREADABLE, http, raw, says, service
 from tests.values import places
-from tidemill.aws.fast_json import BATCHES, quicken
+from tidemill.aws.fast_json import BATCHES, use_msgspec_json
 from tidemill.contract.request import Reply, Request, encode
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
@@ -45,7 +45,7 @@ def client() -> Iterator[Clients]:
         )
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-west-1"}
         one: Any = boto3.client(name, endpoint_url=url, config=config, **keys)  # type: ignore[call-overload] # by name
-        made.append(quicken(one, BATCHES) if quick else one)
+        made.append(use_msgspec_json(one, BATCHES) if quick else one)
         return made[-1]
 
     yield make

@@ -7,7 +7,7 @@ import pytest
 
 from tidemill.contract.request import Reply, Request
 from tidemill_consumers.adapters.entities import Entities
-from tidemill_consumers.codec.entity_cache import Remembered
+from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
 from tidemill_consumers.core.outcomes import kept
 from tidemill_local.emulator import Emulator
@@ -22,14 +22,14 @@ def small(key: str, version: int = 1) -> Entity:
 
 
 def test_what_is_kept_is_handed_out_once() -> None:
-    remembered = Remembered(PLENTY)
+    remembered = EntityCache(PLENTY)
     remembered.keep([small("a"), small("b")])
     assert remembered.take(["b", "c"]) == {"b": small("b")}
     assert remembered.take(["a", "b"]) == {"a": small("a")}
 
 
 def test_the_oldest_go_where_there_is_no_room() -> None:
-    remembered = Remembered(ROOM_OF_THREE)
+    remembered = EntityCache(ROOM_OF_THREE)
     remembered.keep([small("a"), small("b"), small("c")])
     remembered.keep(remembered.take(["a"]).values())
     remembered.keep([small("d")])
@@ -37,7 +37,7 @@ def test_the_oldest_go_where_there_is_no_room() -> None:
 
 
 def test_an_entity_that_is_kept_again_takes_its_room_once() -> None:
-    remembered = Remembered(ROOM_OF_THREE)
+    remembered = EntityCache(ROOM_OF_THREE)
     for version in range(20):
         remembered.keep([small("a", version), small("b", version), small("c", version)])
     assert remembered.take("abc") == {key: small(key, 19) for key in "abc"}
@@ -62,7 +62,7 @@ SHARD, PLACE = "shardId-000000000000", Position(10**55, 0)
     ids=["document", "marks", "writers", "outcomes", "emits"],
 )
 def test_whatever_makes_an_entity_large_counts(large: Entity) -> None:
-    remembered = Remembered(10_000)
+    remembered = EntityCache(10_000)
     remembered.keep([small("b"), large])
     assert remembered.take("ab") == {}
     remembered.keep([small("c"), small("d")])
@@ -78,7 +78,7 @@ class Environment:
     def __init__(self, dynamodb: Any, table: str, samples: int) -> None:
         self.read: list[str] = []
         dynamodb.meta.events.register("provide-client-params.dynamodb.BatchGetItem", self._note)
-        self.entities = Entities(dynamodb, table, map, Remembered(PLENTY, samples))
+        self.entities = Entities(dynamodb, table, map, EntityCache(PLENTY, samples))
         self._table = table
 
     def _note(self, params: dict[str, Any], **_: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidemill.contract.request import Request, Was, encode
+from tidemill.contract.request import OriginalSignature, Request, encode
 from tidemill_consumers.core.batch import (
     UNLIMITED,
     Accepted,
@@ -75,7 +75,7 @@ def test_a_request_whose_payload_has_spaces_is_encoded_anew() -> None:
     [
         REQUEST,
         Request(id="i", cmd="c", data={}),
-        Request(id="i", cmd="c", key="k", writer="w", counter=1, data={}, was=Was("v", 3, "s"), sig="t"),
+        Request(id="i", cmd="c", key="k", writer="w", counter=1, data={}, was=OriginalSignature("v", 3, "s"), sig="t"),
     ],
 )
 def test_an_arrival_made_fresh_has_each_field_that_it_came_with(request_: Request) -> None:

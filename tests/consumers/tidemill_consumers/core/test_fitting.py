@@ -70,8 +70,8 @@ def folded(entity: Entity, arrivals: list[Arrival], hostile: Hostile) -> list[Wr
     while arrivals:
         (write,) = plan(arrivals, {entity.key: entity}, {"c": hostile.rule}, 1e9).writes
         writes.append(write)
-        if write.becomes is not None:
-            entity = from_item(to_item(write.becomes))
+        if write.new_entity is not None:
+            entity = from_item(to_item(write.new_entity))
         stopped = write.stopped
         arrivals = [one for one in arrivals if stopped is not None and one.position >= stopped]
     return writes
@@ -115,8 +115,8 @@ def largest(hostile: Hostile) -> int:
     for shard in range(2):
         made = [arrival(one, shard * 1000 + n, f"shardId-{shard:012}", key) for n, one in enumerate(hostile.requests())]
         for write in folded(entity, made, hostile):
-            assert write.becomes is not None
-            entity = write.becomes
+            assert write.new_entity is not None
+            entity = write.new_entity
             sizes.append(item_bytes(to_item(entity)))
     return max(sizes)
 
@@ -125,7 +125,7 @@ def largest(hostile: Hostile) -> int:
 def test_writers_go_by_the_room_that_their_kind_has(letter: str) -> None:
     made = Hostile(letter, 1, 0, 0, 70, 1).requests()
     writes = folded(Entity("k"), [arrival(one, n, "s", "k") for n, one in enumerate(made)], MOST)
-    entity = writes[-1].becomes
+    entity = writes[-1].new_entity
     assert entity is not None
     for start, most in (("", MAX_WRITERS), (EMITTER, MAX_EMITTERS), (REDRIVE, MAX_REDRIVEN)):
         of_kind = [one for one in entity.writers if one.startswith(start) and (start or one[0].isdigit())]
@@ -144,7 +144,7 @@ def test_nobody_elses_names_push_out_those_of_verified_clients() -> None:
         arrival(Request(id=f"i{n}", cmd="c", writer=name, counter=1, data={"no": True}), n, "s", "k")
         for n, name in enumerate(names)
     ]
-    entity = folded(Entity("k"), made, MOST)[-1].becomes
+    entity = folded(Entity("k"), made, MOST)[-1].new_entity
     assert entity is not None
     assert set(verified) <= entity.writers.keys()
 
@@ -159,9 +159,9 @@ def test_marks_go_when_there_is_no_room_and_are_counted() -> None:
     assert fitting_marks(few) == few
     request = Request(id="i", cmd="c", data={"no": True})
     (write,) = plan([arrival(request, 0, "s", "k")], {"k": Entity("k", 1, None, marks)}, {"c": MOST.rule}, 1e12).writes
-    assert write.becomes is not None
-    assert write.evicted == 91 - len(write.becomes.marks) > 0
-    assert "s" in write.becomes.marks
+    assert write.new_entity is not None
+    assert write.evicted == 91 - len(write.new_entity.marks) > 0
+    assert "s" in write.new_entity.marks
 
 
 def test_the_latest_that_fit() -> None:

@@ -31,7 +31,7 @@ def fold(arrivals: list[Arrival], entity: Entity | None = None) -> Write:
 def test_what_comes_behind_a_later_one_is_not_applied_and_moves_no_mark_back(
     batch: list[int], writer: str | None
 ) -> None:
-    becomes = fold([arrival(n, writer) for n in batch]).becomes
+    becomes = fold([arrival(n, writer) for n in batch]).new_entity
     assert becomes is not None
     highest, expected = 0, list[str]()
     for n in batch:
@@ -43,10 +43,10 @@ def test_what_comes_behind_a_later_one_is_not_applied_and_moves_no_mark_back(
 
 
 def test_a_counter_of_zero_is_used_up_like_any_other() -> None:
-    first = fold([arrival(0, "w")]).becomes
+    first = fold([arrival(0, "w")]).new_entity
     assert first is not None
     assert first.writers["w"].counter == 0
     repeat = replace(arrival(0, "w"), position=Position(7, 0))
-    again = fold([repeat, replace(arrival(1, "w"), position=Position(8, 0))], first).becomes
+    again = fold([repeat, replace(arrival(1, "w"), position=Position(8, 0))], first).new_entity
     assert again is not None
     assert again.document == {"ids": ["0", "1"]}

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from tidemill.contract.request import REDRIVE, RefusedRequest, Request, Was, encode
+from tidemill.contract.request import REDRIVE, OriginalSignature, RefusedRequest, Request, encode
 from tidemill.contract.signature import Signer
 from tidemill_consumers.core.emits import EMITTER
 from tidemill_consumers.core.trust import INCOMPLETE, Seals, what_it_was
@@ -33,7 +33,7 @@ def test_an_unsigned_one_takes_nothing_along() -> None:
 
 
 def test_a_signed_one_takes_its_writer_its_counter_and_its_signature() -> None:
-    assert what_it_was(SIGNED, encode(SIGNED), SEALS) == Was("w", 5, SIGNATURE)
+    assert what_it_was(SIGNED, encode(SIGNED), SEALS) == OriginalSignature("w", 5, SIGNATURE)
 
 
 def test_without_a_secret_nothing_signed_is_redriven() -> None:
@@ -44,7 +44,7 @@ def test_without_a_secret_nothing_signed_is_redriven() -> None:
     ("request_", "payload"),
     [
         (SIGNED, b" " + encode(SIGNED)),
-        (replace(SIGNED, was=Was("v", 4, SIGNATURE)), None),
+        (replace(SIGNED, was=OriginalSignature("v", 4, SIGNATURE)), None),
     ],
 )
 def test_one_that_is_written_otherwise_is_refused(request_: Request, payload: bytes | None) -> None:
@@ -59,8 +59,8 @@ def test_one_without_a_writer_or_a_counter_is_refused(without: str) -> None:
 
 def test_the_applications_own_takes_its_seal_and_one_that_was_redriven_what_it_took_before() -> None:
     emitted = SEALS.seal(replace(REQUEST, writer=EMITTER + "x"))
-    assert what_it_was(emitted, encode(emitted), SEALS) == Was(EMITTER + "x", 5, emitted.sig or "")
-    was = Was("w", 5, SIGNATURE)
+    assert what_it_was(emitted, encode(emitted), SEALS) == OriginalSignature(EMITTER + "x", 5, emitted.sig or "")
+    was = OriginalSignature("w", 5, SIGNATURE)
     redriven = SEALS.seal(replace(REQUEST, writer=REDRIVE + "s-1-0", counter=1, was=was))
     assert what_it_was(redriven, encode(redriven), SEALS) == was
 

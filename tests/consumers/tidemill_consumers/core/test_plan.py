@@ -89,14 +89,14 @@ def fold(arrivals: list[Arrival], entity: Entity | None = None) -> Write:
 
 
 def saved(write: Write) -> Entity:
-    assert write.becomes is not None
-    return write.becomes
+    assert write.new_entity is not None
+    return write.new_entity
 
 
 def test_requests_of_a_key_are_applied_in_stream_order_by_one_write() -> None:
     write = fold([arrival(1), arrival(2), arrival(3)])
     assert saved(write).document == {"ids": ["w-1", "w-2", "w-3"]}
-    assert (write.expects, saved(write).version, write.first) == (0, 1, Position(1, 0))
+    assert (write.expected_version, saved(write).version, write.first) == (0, 1, Position(1, 0))
     assert [receipt.reply.status for receipt in write.receipts] == ["accepted"] * 3
 
 
@@ -104,7 +104,7 @@ def test_a_redelivered_batch_changes_nothing_and_is_answered_alike() -> None:
     batch = [arrival(1), arrival(2, "refuse"), arrival(3, "explode")]
     first = fold(batch)
     again = fold(batch, saved(first))
-    assert again.becomes is None
+    assert again.new_entity is None
     assert again.receipts == first.receipts
 
 
@@ -212,7 +212,7 @@ def test_a_key_that_stopped_keeps_every_outcome_that_may_be_asked_for_again() ->
     batch = [arrival(n, "refuse") for n in range(1, MAX_OUTCOMES + 10)]
     first = fold(batch)
     again = fold(batch, saved(first))
-    assert (again.becomes, again.stopped) == (None, first.stopped)
+    assert (again.new_entity, again.stopped) == (None, first.stopped)
     assert again.receipts == first.receipts
 
 
@@ -355,7 +355,7 @@ def test_after_a_redrive_the_first_outcome_is_told_no_more() -> None:
     poison = arrival(1, "explode")
     late = fold([redriven(2, poison)], saved(fold([poison])))
     redelivered = fold([poison, redriven(2, poison)], saved(late))
-    assert redelivered.becomes is None
+    assert redelivered.new_entity is None
     assert [receipt.reply.status for receipt in redelivered.receipts] == ["accepted", "accepted"]
     repeated = fold([replace(poison, position=Position(5, 0))], saved(late))
     assert [receipt.reply.status for receipt in repeated.receipts] == ["accepted"]
@@ -451,7 +451,7 @@ def test_a_redelivery_emits_the_same_again_and_changes_nothing() -> None:
     batch = [arrival(1, "tell"), arrival(2), arrival(3, "tell")]
     first = fold(batch)
     again = fold(batch, saved(first))
-    assert (again.becomes, again.emits) == (None, first.emits)
+    assert (again.new_entity, again.emits) == (None, first.emits)
     assert fold(batch[2:], saved(first)).emits == first.emits[1:]
 
 
@@ -613,7 +613,7 @@ def test_another_stream_displaces_nothing_that_may_still_be_asked_for() -> None:
     for n in range(1, 2 * MAX_RECENT):
         entity = saved(fold([arrival(n, "refuse", writer="v", shard="b/0")], entity))
     again = fold([arrival(1), *[arrival(n, "refuse") for n in range(2, 50)], arrival(50)], entity)
-    assert (again.becomes, again.receipts) == (None, first.receipts)
+    assert (again.new_entity, again.receipts) == (None, first.receipts)
     assert [one for one in entity.recent if one.startswith("v")] == [
         f"v-{n}" for n in range(MAX_RECENT - 1, 2 * MAX_RECENT)
     ]
@@ -670,8 +670,8 @@ WORD = Proof()
 
 def test_a_rule_for_verified_clients_takes_no_others() -> None:
     write = fold([arrival(1, "pay"), replace(arrival(2, "pay"), proof=PROVEN)])
-    assert write.becomes
-    assert write.becomes.document == {"ids": ["w-2"]}
+    assert write.new_entity
+    assert write.new_entity.document == {"ids": ["w-2"]}
     assert [(one.arrival.position.sequence, one.reason) for one in write.quarantine] == [
         (1, "unsigned, and pay takes requests of verified clients only")
     ]
@@ -724,21 +724,21 @@ def test_an_emit_carries_the_proof_of_its_cause_and_no_more(
 
 def test_other_rules_take_both() -> None:
     write = fold([arrival(1), replace(arrival(2), proof=PROVEN)])
-    assert write.becomes
-    assert write.becomes.document == {"ids": ["w-1", "w-2"]}
+    assert write.new_entity
+    assert write.new_entity.document == {"ids": ["w-1", "w-2"]}
 
 
 @pytest.mark.parametrize("cmd", ["append", "pay", "unheard of"])
 def test_what_is_forged_is_quarantined_and_uses_up_no_counter(cmd: str) -> None:
     write = fold([replace(arrival(9, cmd), proof=FORGED)])
-    assert write.becomes
-    assert write.becomes.document is None
-    assert write.becomes.writers == {}
+    assert write.new_entity
+    assert write.new_entity.document is None
+    assert write.new_entity.writers == {}
     assert [one.reason for one in write.quarantine] == [FORGED.problem]
     assert [one.reply.status for one in write.receipts] == ["quarantined"]
-    again = fold([replace(arrival(9, cmd), proof=PROVEN)], write.becomes)
+    again = fold([replace(arrival(9, cmd), proof=PROVEN)], write.new_entity)
     assert [one.reply.status for one in again.receipts] == ["quarantined"], "redelivered, it is answered alike"
-    assert again.becomes is None
+    assert again.new_entity is None
 
 
 def test_nobody_pushes_out_the_writers_of_verified_clients() -> None:
@@ -746,9 +746,9 @@ def test_nobody_pushes_out_the_writers_of_verified_clients() -> None:
     arrivals = [replace(arrival(1, writer=verified), proof=PROVEN)]
     arrivals += [arrival(n, writer=f"verified/{n}") for n in range(2, MAX_WRITERS + 20)]
     write = fold(arrivals)
-    assert write.becomes
-    assert verified in write.becomes.writers
-    assert len(write.becomes.writers) == MAX_WRITERS
+    assert write.new_entity
+    assert verified in write.new_entity.writers
+    assert len(write.new_entity.writers) == MAX_WRITERS
     assert write.evicted == 19
 
 
@@ -968,7 +968,7 @@ def test_a_plan_ends_when_enough_has_follow_up_requests() -> None:
 def test_of_an_entity_that_cannot_be_used_as_many_are_quarantined_at_once_as_of_any_others(more: int) -> None:
     broken = Entity("k", 7, unusable="it is not JSON")
     write = fold([arrival(n) for n in range(MOST_QUARANTINED + more)], broken)
-    assert (write.expects, write.becomes, write.first) == (0, None, Position(0, 0))
+    assert (write.expected_version, write.new_entity, write.first) == (0, None, Position(0, 0))
     assert (len(write.receipts), len(write.quarantine)) == (MOST_QUARANTINED, MOST_QUARANTINED)
     assert write.stopped == (Position(MOST_QUARANTINED, 0) if more else None)
     reason = "its entity cannot be used: it is not JSON"

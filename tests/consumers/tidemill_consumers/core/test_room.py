@@ -65,8 +65,8 @@ def fold(arrivals: list[Arrival], entity: Entity | None = None) -> Write:
 
 
 def saved(write: Write) -> Entity:
-    assert write.becomes is not None
-    return write.becomes
+    assert write.new_entity is not None
+    return write.new_entity
 
 
 def bytes_of(entity: Entity) -> int:
@@ -127,7 +127,7 @@ def test_whose_outcomes_were_dropped_is_not_answered_and_others_are() -> None:
     kept = [name for name in entity.recent if name < "0100"]
     assert kept == [f"{n:04}" for n in range(5, 21)]
     again = fold(first, entity)
-    assert again.becomes is None
+    assert again.new_entity is None
     assert [one.reply.id for one in again.receipts] == kept
     assert {one.reply.status for one in again.receipts} == {"rejected"}
 
@@ -148,14 +148,14 @@ def test_the_marks_that_go_are_those_seen_longest_ago_whatever_their_names() -> 
 def test_a_delivery_that_changes_nothing_forgets_nobody() -> None:
     batch = [refused(1, 100)]
     again = fold(batch, saved(fold(batch)))
-    assert (again.becomes, again.evicted) == (None, 0)
+    assert (again.new_entity, again.evicted) == (None, 0)
 
 
 def test_a_redelivery_is_answered_to_its_end_however_much_room_its_outcomes_take() -> None:
     first, second = [refused(n, 1000) for n in range(1, 33)], [refused(n, 1000) for n in range(33, 73)]
     entity = saved(fold(second, saved(fold(first))))
     again = fold([*first, *second], entity)
-    assert (again.becomes, again.stopped, len(again.receipts)) == (None, None, 72)
+    assert (again.new_entity, again.stopped, len(again.receipts)) == (None, None, 72)
     more = fold([*first, *second, refused(73, 100)], entity)
     assert (more.stopped, len(more.receipts)) == (Position(73, 0), 72)
 

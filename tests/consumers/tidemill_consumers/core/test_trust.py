@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from tidemill.contract.request import REDRIVE, RefusedRequest, Request, Was, encode
+from tidemill.contract.request import REDRIVE, OriginalSignature, RefusedRequest, Request, encode
 from tidemill.contract.signature import Signer
 from tidemill.contract.validation import to_payload
 from tidemill_consumers.core.batch import Arrival, Position, Proof, with_request
@@ -76,7 +76,7 @@ def changed(request: Request, **changes: Any) -> Request:
 
 def redriven(request: Request, *, place: str = "s-1-0", seals: Seals = SEALS, **changes: Any) -> Request:
     """As an operator puts it back."""
-    was = Was(request.writer, request.counter, request.sig) if request.sig else None  # type: ignore[arg-type] # signed
+    was = OriginalSignature(request.writer, request.counter, request.sig) if request.sig else None  # type: ignore[arg-type] # signed
     return seals.seal(changed(request, writer=REDRIVE + place, counter=1, was=was, sig=None, **changes))
 
 
@@ -180,7 +180,7 @@ def test_a_signature_needs_what_it_is_of(field: str) -> None:
 
 
 def test_only_the_application_says_what_a_request_was() -> None:
-    assert problem(changed(SIGNED, was=Was("w", 5, SIGNED.sig or ""))) == MALFORMED
+    assert problem(changed(SIGNED, was=OriginalSignature("w", 5, SIGNED.sig or ""))) == MALFORMED
 
 
 # ---- a verified client's writers are its own
@@ -260,7 +260,7 @@ def test_an_unsealed_one_is_believed_only_without_a_secret() -> None:
         changed(SEALS.seal(EMITTED), data={}),
         changed(SEALS.seal(EMITTED), writer=EMITTER + "k"),
         changed(SEALS.seal(EMITTED), writer=REDRIVE + "s-1-0"),
-        changed(SEALS.seal(EMITTED), was=Was("w", 1, "")),
+        changed(SEALS.seal(EMITTED), was=OriginalSignature("w", 1, "")),
         changed(EMITTED, sig=""),
         changed(EMITTED, sig="A" * 86),
     ],
@@ -354,7 +354,7 @@ def test_the_application_seals_for_its_own_stream_only() -> None:
 def test_what_was_signed_for_another_stream_is_redriven_to_the_own_and_proves_its_client_still() -> None:
     signed = Signer(KEY, stream="other").sign(REQUEST)
     was = what_it_was(signed, encode(signed), SEALS, "other")
-    assert was == Was("w", 5, signed.sig or "", "other")
+    assert was == OriginalSignature("w", 5, signed.sig or "", "other")
     put_back = SEALS.seal(changed(signed, writer=REDRIVE + "s-1-0", counter=1, was=was, sig=None))
     assert outcome(put_back).proof == Proof(client="ada")
     assert b"stream" not in encode(redriven(SIGNED)), "the usual one does not say"

@@ -128,8 +128,8 @@ def test_what_ends_its_process_is_quarantined_and_its_neighbours_are_applied(cmd
                 (one.arrival.position.sequence, one.reason.partition(" (consumers/shell/test_apart.py:")[0])
                 for one in write.quarantine
             ]
-            if write.becomes:
-                entities[write.key] = write.becomes
+            if write.new_entity:
+                entities[write.key] = write.new_entity
         stopped = {write.key: write.stopped for write in made.writes if write.stopped}
         pending = [one for one in pending if one.key in stopped and one.position >= stopped[one.key]]
     assert reasons == [(2, reason)]
@@ -139,7 +139,7 @@ def test_what_ends_its_process_is_quarantined_and_its_neighbours_are_applied(cmd
 def test_a_rule_that_forks_is_planned_once() -> None:
     made = apart([arrival(1, "count"), arrival(2, "copy"), arrival(3, "count"), arrival(4, "count", "other")])
     assert [len(write.quarantine) for write in made.writes] == [0, 0]
-    assert {write.key: write.becomes and write.becomes.document for write in made.writes} == {
+    assert {write.key: write.new_entity and write.new_entity.document for write in made.writes} == {
         "k": {"n": 3},
         "other": {"n": 1},
     }
@@ -147,8 +147,8 @@ def test_a_rule_that_forks_is_planned_once() -> None:
 
 def test_one_that_ended_its_process_once_is_applied(tmp_path: Any) -> None:
     (write,) = apart([arrival(1, "end once", path=str(tmp_path / "ended")), arrival(2, "count")]).writes
-    assert write.becomes is not None
-    assert (write.becomes.document, write.quarantine) == ({"n": 101}, ())
+    assert write.new_entity is not None
+    assert (write.new_entity.document, write.quarantine) == ({"n": 101}, ())
 
 
 def test_where_no_process_can_be_had_the_plan_is_made_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +157,8 @@ def test_where_no_process_can_be_had_the_plan_is_made_all_the_same(monkeypatch: 
 
     monkeypatch.setattr(os, "fork", no_room)
     (write,) = apart([arrival(1, "count")]).writes
-    assert write.becomes is not None
-    assert write.becomes.document == {"n": 1}
+    assert write.new_entity is not None
+    assert write.new_entity.document == {"n": 1}
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="who the children are is told by /proc alone")

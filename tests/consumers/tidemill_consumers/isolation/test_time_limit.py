@@ -99,8 +99,8 @@ def test_a_rule_that_does_not_come_back_is_stopped_and_its_neighbours_are_applie
     (one,) = write.quarantine
     assert one.reason.startswith("the rule took longer than 0.1 s (")
     assert one.trace
-    assert write.becomes is not None
-    assert write.becomes.document == {"n": 2}
+    assert write.new_entity is not None
+    assert write.new_entity.document == {"n": 2}
 
 
 def test_what_a_rule_raises_as_it_is_stopped_is_its_requests_fate() -> None:
@@ -155,8 +155,8 @@ def test_somebody_elses_timer_goes_on() -> None:
 def test_on_another_thread_there_is_no_limit_and_no_harm() -> None:
     with ThreadPoolExecutor(1) as thread:
         write = thread.submit(planned, TimeLimit(SECONDS), "count", "count").result()
-    assert write.becomes is not None
-    assert write.becomes.document == {"n": 2}
+    assert write.new_entity is not None
+    assert write.new_entity.document == {"n": 2}
 
 
 def test_by_default_there_is_none() -> None:
@@ -178,8 +178,8 @@ def test_a_copy_of_the_process_that_a_rule_made_ends_with_the_plan() -> None:
     if copies == [0]:
         os._exit(5)  # it must not go on with the other tests
     assert os.waitpid(copies[0], 0)[1] == 0
-    assert write.becomes is not None
-    assert write.becomes.document == {"n": 1}
+    assert write.new_entity is not None
+    assert write.new_entity.document == {"n": 1}
 
 
 def test_an_invocation_that_has_little_time_leaves_rules_less() -> None:

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tidemill.aws import fast_json
-from tidemill.aws.fast_json import BATCHES, PUTS, quicken
+from tidemill.aws.fast_json import BATCHES, PUTS, use_msgspec_json
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.core.batch import Entity, Position, Write
@@ -46,7 +46,7 @@ class Body:
 
 @pytest.fixture
 def quick(session: EmulatorSession) -> Iterator[Any]:
-    client = quicken(session.client("dynamodb", config=CONFIG), BATCHES)
+    client = use_msgspec_json(session.client("dynamodb", config=CONFIG), BATCHES)
     yield client
     client.close()
 
@@ -58,7 +58,7 @@ def wire(session: EmulatorSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     made: list[Any] = []
 
     def make(*answers: Answer) -> tuple[Any, list[Any]]:
-        client: Any = quicken(session.client("dynamodb", config=CONFIG), BATCHES)
+        client: Any = use_msgspec_json(session.client("dynamodb", config=CONFIG), BATCHES)
         made.append(client)
         sent: list[Any] = []
         left = iter(answers)
@@ -121,14 +121,14 @@ def test_a_statement_that_fails_tells_so_and_no_other(emulator: Emulator, quick:
     writes = [Write(key, 0, Entity(key, 1, {"a": None}), Position(1, 0), (), (), None) for key in "ab"]
     assert entities.save(writes[:1]) == {}
     assert entities.save(writes) == {"a": None}
-    assert entities.load("abc") == {write.key: write.becomes for write in writes}
+    assert entities.load("abc") == {write.key: write.new_entity for write in writes}
 
 
 def test_records_are_stored_as_the_usual_client_stores_them(emulator: Emulator, session: EmulatorSession) -> None:
     usual = emulator.client("kinesis")
     usual.create_stream(StreamName="puts", ShardCount=1)
     usual.get_waiter("stream_exists").wait(StreamName="puts", WaiterConfig={"Delay": 0})
-    kinesis = quicken(session.client("kinesis", config=CONFIG), PUTS)
+    kinesis = use_msgspec_json(session.client("kinesis", config=CONFIG), PUTS)
     records: list[Any] = [
         {"Data": b"\x00\xff", "PartitionKey": 'a "key" \N{WATER WAVE}'},
         {"Data": b"null", "PartitionKey": "b", "ExplicitHashKey": "1"},
@@ -164,7 +164,7 @@ def test_other_calls_are_left_alone(emulator: Emulator, quick: Any, table: str) 
 
 def test_a_meter_finds_the_parameters_whole(session: EmulatorSession, table: str) -> None:
     used: list[Usage] = []
-    for client in (session.client("dynamodb"), quicken(session.client("dynamodb", config=CONFIG), BATCHES)):
+    for client in (session.client("dynamodb"), use_msgspec_json(session.client("dynamodb", config=CONFIG), BATCHES)):
         meter = Meter(client.meta.events)
         entities = Entities(client, table)
         key = f"k{len(used)}"

@@ -17,7 +17,7 @@ from botocore.validate import ParamValidationDecorator
 from tidemill.delivery.put_records import Wire, refusal
 from tidemill.errors import REMEDIES, Misconfigured
 from tidemill.sending.records import Acknowledged, Call, Refused
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 
 ARN = "arn:aws:kinesis:eu-west-1:111122223333:stream/requests"
 STORED = {"ShardId": "shard-1", "SequenceNumber": "7"}
@@ -60,10 +60,10 @@ def wire(client: Any, stream: str = "requests") -> Wire:
 
 
 def call_of(count: int) -> Call:
-    outbox = Outbox(Random(1), linger=0, aggregate=False)
+    scheduler = Scheduler(Random(1), linger=0, aggregate=False)
     for number in range(count):
-        outbox.buffer(f"key-{number}", b"{}", 0.0)
-    call = outbox.next_call(0.0)
+        scheduler.buffer(f"key-{number}", b"{}", 0.0)
+    call = scheduler.next_call(0.0)
     assert isinstance(call, Call)
     assert call.count == count
     return call

@@ -22,7 +22,7 @@ from tidemill.contract.request import decode
 from tidemill.delivery.put_records import Wire
 from tidemill.sending.answers import UNREADABLE as CODE
 from tidemill.sending.records import Call, Refused
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 
 PATIENCE = 30
 """Seconds after which a test gives up; none of them needs it."""
@@ -197,9 +197,9 @@ def test_credentials_that_cannot_be_had_leave_no_doubt(usual: Any) -> None:
 
 
 def call_of_one() -> Call:
-    outbox = Outbox(Random(1), linger=0)
-    outbox.buffer("k", b"{}", 0.0)
-    call = outbox.next_call(0.0)
+    scheduler = Scheduler(Random(1), linger=0)
+    scheduler.buffer("k", b"{}", 0.0)
+    call = scheduler.next_call(0.0)
     assert isinstance(call, Call)
     return call
 

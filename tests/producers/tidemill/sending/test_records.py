@@ -238,14 +238,14 @@ def test_each_requests_outcome_is_its_own() -> None:
     assert (record.outcome_of(0), record.outcome_of(1), record.refusal) == (expired, stored, expired)
 
 
-@pytest.mark.parametrize("doubtful", [True, False])
-def test_a_request_that_expires_behind_a_lost_answer_may_be_stored(doubtful: bool) -> None:
+@pytest.mark.parametrize("maybe_stored", [True, False])
+def test_a_request_that_expires_behind_a_lost_answer_may_be_stored(maybe_stored: bool) -> None:
     record = filled(1.0)
-    record.doubtful = doubtful
+    record.maybe_stored = maybe_stored
     record.expire(1.0)
     outcome = record.outcome_of(0)
     assert isinstance(outcome, Refused)
-    assert outcome.lost == doubtful
+    assert outcome.lost == maybe_stored
 
 
 def test_the_spool_is_told_of_each_end_once() -> None:

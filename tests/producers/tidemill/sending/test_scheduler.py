@@ -1,4 +1,4 @@
-"""The outbox: what leaves, when, and in which order, whatever fails."""
+"""The scheduler: what leaves, when, and in which order, whatever fails."""
 
 from collections import defaultdict
 from itertools import pairwise
@@ -34,7 +34,7 @@ from tidemill.sending.scheduler import (
     LONGEST_BACKOFF,
     LONGEST_REST,
     REST_AFTER_SUCCESS,
-    Outbox,
+    Scheduler,
     Stats,
     backoff,
     longer_rest,
@@ -46,16 +46,16 @@ LOST = Refused("ReadTimeoutError", "no answer", again=True, lost=True)
 DENIED = Refused("AccessDeniedException", "no", again=False)
 
 
-def made(**options: Any) -> Outbox:
-    return Outbox(Random(7), **{"linger": 1.0} | options)
+def made(**options: Any) -> Scheduler:
+    return Scheduler(Random(7), **{"linger": 1.0} | options)
 
 
-def send(outbox: Outbox, key: str, now: float = 0.0, data: dict[str, Any] | None = None) -> Record:
-    return outbox.add(Request(id="1", cmd="c", key=key, data=data or {}), now)
+def send(scheduler: Scheduler, key: str, now: float = 0.0, data: dict[str, Any] | None = None) -> Record:
+    return scheduler.add(Request(id="1", cmd="c", key=key, data=data or {}), now)
 
 
-def call_at(outbox: Outbox, now: float) -> Call:
-    call = outbox.next_call(now)
+def call_at(scheduler: Scheduler, now: float) -> Call:
+    call = scheduler.next_call(now)
     assert isinstance(call, Call)
     return call
 
@@ -79,8 +79,8 @@ def keys_in_other_lanes(count: int, lanes: int = 64) -> list[str]:
 class World:
     """A stream that fails: some entries, some calls, some calls after it has stored them, or long after."""
 
-    def __init__(self, outbox: Outbox, chance: Random) -> None:
-        self.outbox = outbox
+    def __init__(self, scheduler: Scheduler, chance: Random) -> None:
+        self.scheduler = scheduler
         self.chance = chance
         self.now = 0.0
         self.under_way: list[Call] = []
@@ -93,7 +93,7 @@ class World:
 
     def fetch(self) -> None:
         """Takes the calls that are to be had: a lane may be in one only."""
-        while isinstance(call := self.outbox.next_call(self.now), Call):
+        while isinstance(call := self.scheduler.next_call(self.now), Call):
             busy = [record.lane for other in self.under_way for record in other.records]
             lanes = [record.lane for record in call.records]
             assert len({*busy, *lanes}) == len(busy) + len(lanes)
@@ -106,17 +106,17 @@ class World:
         call = self.under_way.pop(self.chance.randrange(len(self.under_way)))
         fate = self.chance.random()
         if fate < 0.1:
-            self.outbox.failed(call, LOST, self.now)
+            self.scheduler.failed(call, LOST, self.now)
         elif fate < 0.2:
             self.store(call.records)
-            self.outbox.failed(call, LOST, self.now)
+            self.scheduler.failed(call, LOST, self.now)
         elif fate < 0.25:
             self.store(call.records)
-            self.outbox.acknowledged(call, [STORED] * (len(call.records) - 1), self.now)
+            self.scheduler.acknowledged(call, [STORED] * (len(call.records) - 1), self.now)
         else:
             outcomes = [THROTTLED if self.chance.random() < 0.3 else STORED for _ in call.records]
             self.store([record for record, outcome in zip(call.records, outcomes, strict=True) if outcome == STORED])
-            self.outbox.acknowledged(call, outcomes, self.now)
+            self.scheduler.acknowledged(call, outcomes, self.now)
 
     def step(self) -> None:
         self.fetch()
@@ -137,23 +137,23 @@ class World:
 )
 def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_bytes: int, aggregate: bool) -> None:
     chance = Random(seed)
-    outbox = Outbox(
+    scheduler = Scheduler(
         Random(seed),
         lanes=lanes,
         record_bytes=record_bytes,
         linger=chance.random(),
         aggregate=aggregate,
     )
-    world = World(outbox, chance)
+    world = World(scheduler, chance)
     sent: dict[str, list[int]] = defaultdict(list)
     for number in range(1, 301):
         key = f"key-{int(chance.paretovariate(0.5)) % 50}"
         sent[key].append(number)
         data: Any = {"pad": "x" * chance.randrange(200)}
-        outbox.add(Request(id=f"{number}", cmd="c", key=key, counter=number, data=data), world.now)
+        scheduler.add(Request(id=f"{number}", cmd="c", key=key, counter=number, data=data), world.now)
         if chance.random() < 0.3:
             world.step()
-    unsettled = outbox.flush(world.now)
+    unsettled = scheduler.flush(world.now)
     steps = 0
     while any(record.outcome is None for record in unsettled):
         world.step()
@@ -169,10 +169,10 @@ def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_byt
         copies[request.id] = request
         first[request.key or ""].append(request.counter or 0)
     assert first == sent
-    stats = outbox.stats(0.0)
+    stats = scheduler.stats(0.0)
     assert (stats.requests, stats.pending, stats.refused) == (300, 0, 0)
-    assert outbox.pending_bytes == 0
-    assert outbox.due == inf
+    assert scheduler.pending_bytes == 0
+    assert scheduler.due == inf
 
 
 def assert_in_order(world: World) -> None:
@@ -185,14 +185,14 @@ def assert_in_order(world: World) -> None:
 
 
 def test_what_waits_behind_a_dropped_record_goes_at_once() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    send(outbox, "a")
-    outbox.acknowledged(call_at(outbox, 0.0), [Refused("InternalFailure", "", again=True)], 0.0)
-    later = send(outbox, "b")
-    outbox.flush(0.0)
-    assert outbox.drop_oldest()
-    assert outbox.due <= 0.0
-    assert call_at(outbox, 0.0).records == [later]
+    scheduler = made(lanes=1, linger=0.0)
+    send(scheduler, "a")
+    scheduler.acknowledged(call_at(scheduler, 0.0), [Refused("InternalFailure", "", again=True)], 0.0)
+    later = send(scheduler, "b")
+    scheduler.flush(0.0)
+    assert scheduler.drop_oldest()
+    assert scheduler.due <= 0.0
+    assert call_at(scheduler, 0.0).records == [later]
 
 
 @settings(max_examples=100, deadline=None)
@@ -201,34 +201,34 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
     seed: int, lanes: int, record_bytes: int, aggregate: bool
 ) -> None:
     chance = Random(seed)
-    outbox = Outbox(
+    scheduler = Scheduler(
         Random(seed),
         lanes=lanes,
         record_bytes=record_bytes,
         linger=chance.random(),
         aggregate=aggregate,
     )
-    world = World(outbox, chance)
+    world = World(scheduler, chance)
     sent: dict[int, tuple[Record, int]] = {}
     spooled: set[int] = set()
     for number in range(1, 201):
         key = f"key-{int(chance.paretovariate(0.5)) % 20}"
         payload = to_payload(Request(id=f"{number}", cmd="c", key=key, counter=number, data={}))
         deadline = world.now + chance.choice([0.5, 2.0, 20.0, inf])
-        record = outbox.buffer(key, payload, world.now, deadline)
+        record = scheduler.buffer(key, payload, world.now, deadline)
         sent[number] = record, record.last
         record.spooled[record.last] = number
         spooled.add(number)
         if chance.random() < 0.4:
             world.step()
         if chance.random() < 0.02:
-            outbox.drop_oldest()
-    outbox.flush(world.now)
+            scheduler.drop_oldest()
+    scheduler.flush(world.now)
     for _ in range(100_000):
-        if not outbox.pending:
+        if not scheduler.pending:
             break
         world.step()
-    for record in outbox.take_news():
+    for record in scheduler.take_news():
         spooled.difference_update(record.take_ended())
     stored = {request.counter or 0 for log in world.log.values() for request in log}
     outcomes = {number: record.outcome_of(place) for number, (record, place) in sent.items()}
@@ -237,54 +237,54 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
     refused = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
     assert not stored & {number for number, one in outcomes.items() if isinstance(one, Refused) and not one.lost}
     assert_in_order(world)
-    stats = outbox.stats(world.now)
+    stats = scheduler.stats(world.now)
     assert (stats.pending, stats.refused, stats.pending_bytes) == (0, len(refused), 0)
     assert stats.unknown == sum(outcome.lost for outcome in refused)
     assert stats.expired == sum(outcome.code == "Expired" for outcome in refused)
     assert stats.dropped == sum(outcome.code == "Dropped" for outcome in refused)
     assert not spooled  # each number was given back, once
-    assert outbox.next_call(world.now + 100) == inf
+    assert scheduler.next_call(world.now + 100) == inf
 
 
 def test_a_request_that_comes_while_its_lane_rests_is_due_when_that_ends() -> None:
-    outbox = made(linger=0.0)
-    call = one_call(outbox, "a")
+    scheduler = made(linger=0.0)
+    call = one_call(scheduler, "a")
     for _ in range(4):
-        outbox.acknowledged(call, [THROTTLED], 0.0)
-        call = call_at(outbox, 100.0)
-    outbox.acknowledged(call, [STORED], 100.0)
-    assert outbox.due == inf
-    send(outbox, "a", 100.0)
-    assert 100.0 < outbox.due < 105.0
-    assert outbox.next_call(100.0) == outbox.due
-    assert call_at(outbox, outbox.due).count == 1
+        scheduler.acknowledged(call, [THROTTLED], 0.0)
+        call = call_at(scheduler, 100.0)
+    scheduler.acknowledged(call, [STORED], 100.0)
+    assert scheduler.due == inf
+    send(scheduler, "a", 100.0)
+    assert 100.0 < scheduler.due < 105.0
+    assert scheduler.next_call(100.0) == scheduler.due
+    assert call_at(scheduler, scheduler.due).count == 1
 
 
 def test_plain_records_wait_for_company_even_if_a_key_has_two() -> None:
-    outbox = made(aggregate=False)
+    scheduler = made(aggregate=False)
     for key in ("hot", "hot", "hot", *keys_in_other_lanes(20, 512)):
-        send(outbox, key)
-    assert outbox.next_call(0.5) == 1.0
-    first = call_at(outbox, 1.0)
+        send(scheduler, key)
+    assert scheduler.next_call(0.5) == 1.0
+    first = call_at(scheduler, 1.0)
     assert first.count == 21
-    outbox.acknowledged(first, [STORED] * 21, 1.0)
-    assert [record.partition_key for record in call_at(outbox, 1.0).records] == ["hot"]
+    scheduler.acknowledged(first, [STORED] * 21, 1.0)
+    assert [record.partition_key for record in call_at(scheduler, 1.0).records] == ["hot"]
 
 
 @pytest.mark.parametrize("lanes", [16, 64])
 def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
     chance = Random(5)
-    outbox = Outbox(Random(5), lanes=lanes)
+    scheduler = Scheduler(Random(5), lanes=lanes)
     shards, limit, now, seconds = 2, 1_000_000.0, 0.0, 60
     room = [0.0] * shards
     taken = throttled = number = 0
     while now < seconds:
         now += 0.02
         room = [min(limit, one + limit * 0.02) for one in room]
-        while outbox.pending_bytes < 16_000_000:  # more than they take, always
+        while scheduler.pending_bytes < 16_000_000:  # more than they take, always
             number += 1
-            send(outbox, f"key-{chance.randrange(10_000)}", now, {"pad": "x" * 200})
-        if not isinstance(call := outbox.next_call(now), Call):
+            send(scheduler, f"key-{chance.randrange(10_000)}", now, {"pad": "x" * 200})
+        if not isinstance(call := scheduler.next_call(now), Call):
             continue
         outcomes: list[Outcome] = []
         for record in call.records:
@@ -294,8 +294,8 @@ def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
             taken += len(record.data) * fits
             throttled += not fits
             outcomes.append(STORED if fits else THROTTLED)
-        outbox.acknowledged(call, outcomes, now)
-    stats = outbox.stats(now)
+        scheduler.acknowledged(call, outcomes, now)
+    stats = scheduler.stats(now)
     assert taken > 0.85 * shards * limit * seconds
     assert throttled < 0.25 * stats.records
 
@@ -303,11 +303,11 @@ def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
 @given(st.integers(0, 2**32))
 def test_the_same_chance_gives_the_same_calls(seed: int) -> None:
     def run() -> list[bytes]:
-        outbox = Outbox(Random(seed), linger=0.0)
+        scheduler = Scheduler(Random(seed), linger=0.0)
         for number in range(20):
-            send(outbox, f"key-{number % 3}")
+            send(scheduler, f"key-{number % 3}")
         sent: list[bytes] = []
-        while isinstance(call := outbox.next_call(0.0), Call):
+        while isinstance(call := scheduler.next_call(0.0), Call):
             sent += [record.data for record in call.records]
         return sent
 
@@ -318,18 +318,18 @@ def test_the_same_chance_gives_the_same_calls(seed: int) -> None:
 
 
 def test_a_refused_request_leaves_no_trace() -> None:
-    outbox = made()
-    send(outbox, "a")
-    before = (outbox.stats(0.0), outbox.pending_bytes)
+    scheduler = made()
+    send(scheduler, "a")
+    before = (scheduler.stats(0.0), scheduler.pending_bytes)
     with pytest.raises(UnsendableRequest, match=r"data\.x"):
-        send(outbox, "a", data={"x": b""})
-    assert (outbox.stats(0.0), outbox.pending_bytes) == before
+        send(scheduler, "a", data={"x": b""})
+    assert (scheduler.stats(0.0), scheduler.pending_bytes) == before
 
 
 def test_a_ready_request_goes_as_it_is() -> None:
-    outbox = made()
+    scheduler = made()
     request = Request(id="1", cmd="c", key="k", writer="another", counter=9, at=5, data={"a": 1})
-    assert requests_in(outbox.add(request, 0.0)) == [request]
+    assert requests_in(scheduler.add(request, 0.0)) == [request]
 
 
 def test_a_record_goes_to_its_lane() -> None:
@@ -347,258 +347,258 @@ def test_nothing_to_do_is_forever() -> None:
 
 
 def test_a_request_waits_for_company_until_its_deadline() -> None:
-    outbox = made()
-    send(outbox, "a", 5.0)
-    assert outbox.due == 6.0
-    assert outbox.next_call(5.9) == 6.0
-    assert call_at(outbox, 6.0).count == 1
-    assert outbox.next_call(6.0) == inf
+    scheduler = made()
+    send(scheduler, "a", 5.0)
+    assert scheduler.due == 6.0
+    assert scheduler.next_call(5.9) == 6.0
+    assert call_at(scheduler, 6.0).count == 1
+    assert scheduler.next_call(6.0) == inf
 
 
 def test_one_deadline_takes_all_lanes_along() -> None:
-    outbox = made()
+    scheduler = made()
     for number, key in enumerate(keys_in_other_lanes(5)):
-        send(outbox, key, number / 10)
-    assert call_at(outbox, 1.0).count == 5
+        send(scheduler, key, number / 10)
+    assert call_at(scheduler, 1.0).count == 5
 
 
 def test_a_full_record_waits_for_others_but_not_for_the_next_of_its_lane() -> None:
-    outbox = made(record_bytes=1000)
+    scheduler = made(record_bytes=1000)
     pad = {"pad": "x" * 700}
-    send(outbox, "a", 0.0, pad)
-    send(outbox, "a", 0.1, pad)
-    assert outbox.next_call(0.2) == 1.0
-    send(outbox, "a", 0.2, pad)
-    assert outbox.due == -inf
-    assert call_at(outbox, 0.2).count == 1
+    send(scheduler, "a", 0.0, pad)
+    send(scheduler, "a", 0.1, pad)
+    assert scheduler.next_call(0.2) == 1.0
+    send(scheduler, "a", 0.2, pad)
+    assert scheduler.due == -inf
+    assert call_at(scheduler, 0.2).count == 1
 
 
 def test_a_call_leaves_when_every_lane_is_aboard() -> None:
-    outbox = made(lanes=2, record_bytes=1000)
+    scheduler = made(lanes=2, record_bytes=1000)
     pad = {"pad": "x" * 700}
     for key in keys_in_other_lanes(2, lanes=2):
-        send(outbox, key, 0.0, pad)
-        send(outbox, key, 0.0, pad)
-    assert call_at(outbox, 0.0).count == 2
+        send(scheduler, key, 0.0, pad)
+        send(scheduler, key, 0.0, pad)
+    assert call_at(scheduler, 0.0).count == 2
 
 
 def test_a_call_carries_500_records_at_most() -> None:
-    outbox = made(lanes=1024)
+    scheduler = made(lanes=1024)
     for key in keys_in_other_lanes(700, lanes=1024):
-        send(outbox, key)
-    outbox.flush(0.0)
-    assert [call_at(outbox, 0.0).count, call_at(outbox, 0.0).count] == [500, 200]
+        send(scheduler, key)
+    scheduler.flush(0.0)
+    assert [call_at(scheduler, 0.0).count, call_at(scheduler, 0.0).count] == [500, 200]
 
 
 def test_flush_does_not_wait() -> None:
-    outbox = made(linger=1e9)
-    record = send(outbox, "a")
-    assert outbox.flush(0.0) == [record]
-    assert call_at(outbox, 0.0).records == [record]
+    scheduler = made(linger=1e9)
+    record = send(scheduler, "a")
+    assert scheduler.flush(0.0) == [record]
+    assert call_at(scheduler, 0.0).records == [record]
 
 
 def test_flush_reaches_what_waits_behind_a_record_on_its_way() -> None:
-    outbox = made(linger=1e9)
-    send(outbox, "a")
-    outbox.flush(0.0)
-    first = call_at(outbox, 0.0)
-    send(outbox, "a")
-    outbox.flush(0.0)
-    assert outbox.next_call(0.0) == inf
-    outbox.acknowledged(first, [STORED], 0.0)
-    assert call_at(outbox, 0.0).count == 1
+    scheduler = made(linger=1e9)
+    send(scheduler, "a")
+    scheduler.flush(0.0)
+    first = call_at(scheduler, 0.0)
+    send(scheduler, "a")
+    scheduler.flush(0.0)
+    assert scheduler.next_call(0.0) == inf
+    scheduler.acknowledged(first, [STORED], 0.0)
+    assert call_at(scheduler, 0.0).count == 1
 
 
 def test_a_request_larger_than_a_record_travels_alone() -> None:
-    outbox = made(record_bytes=1000)
-    records = [send(outbox, "a", 0.0, {"pad": "x" * size}) for size in (1, 50_000, 1)]
+    scheduler = made(record_bytes=1000)
+    records = [send(scheduler, "a", 0.0, {"pad": "x" * size}) for size in (1, 50_000, 1)]
     assert len(set(map(id, records))) == 3
 
 
 # ---- what became of a call
 
 
-def one_call(outbox: Outbox, *keys: str) -> Call:
+def one_call(scheduler: Scheduler, *keys: str) -> Call:
     for key in keys:
-        send(outbox, key)
-    outbox.flush(0.0)
-    return call_at(outbox, 0.0)
+        send(scheduler, key)
+    scheduler.flush(0.0)
+    return call_at(scheduler, 0.0)
 
 
 def test_only_failed_entries_are_sent_again_as_the_same_bytes() -> None:
-    outbox = made()
-    call = one_call(outbox, *keys_in_other_lanes(3))
+    scheduler = made()
+    call = one_call(scheduler, *keys_in_other_lanes(3))
     second = call.records[1]
     sent = second.data
-    outbox.acknowledged(call, [STORED, THROTTLED, STORED], 0.0)
-    send(outbox, decode(unpack(sent)[0].data).key or "", 0.0)
-    again = call_at(outbox, FIRST_BACKOFF)
+    scheduler.acknowledged(call, [STORED, THROTTLED, STORED], 0.0)
+    send(scheduler, decode(unpack(sent)[0].data).key or "", 0.0)
+    again = call_at(scheduler, FIRST_BACKOFF)
     assert again.records == [second]
     assert second.data == sent
-    outbox.acknowledged(again, [STORED], 0.0)
-    stats = outbox.stats(0.0)
+    scheduler.acknowledged(again, [STORED], 0.0)
+    stats = scheduler.stats(0.0)
     assert (stats.put_calls, stats.records, stats.retried_entries, stats.throttled_entries) == (2, 3, 1, 1)
 
 
 def test_a_lane_waits_for_its_acknowledgement() -> None:
-    outbox = made()
-    first = one_call(outbox, "a")
-    send(outbox, "a")
-    outbox.flush(0.0)
-    assert outbox.next_call(1e9) == inf
-    outbox.acknowledged(first, [STORED], 0.0)
-    assert call_at(outbox, 0.0).records != first.records
+    scheduler = made()
+    first = one_call(scheduler, "a")
+    send(scheduler, "a")
+    scheduler.flush(0.0)
+    assert scheduler.next_call(1e9) == inf
+    scheduler.acknowledged(first, [STORED], 0.0)
+    assert call_at(scheduler, 0.0).records != first.records
 
 
 def test_other_lanes_do_not_wait() -> None:
-    outbox = made()
+    scheduler = made()
     one, other = keys_in_other_lanes(2)
-    one_call(outbox, one)
-    assert one_call(outbox, other).count == 1
+    one_call(scheduler, one)
+    assert one_call(scheduler, other).count == 1
 
 
 def test_a_failed_call_is_tried_again_after_a_back_off() -> None:
-    outbox = made()
-    call = one_call(outbox, "a")
-    outbox.failed(call, LOST, 100.0)
-    until = outbox.next_call(100.0)
+    scheduler = made()
+    call = one_call(scheduler, "a")
+    scheduler.failed(call, LOST, 100.0)
+    until = scheduler.next_call(100.0)
     assert isinstance(until, float)
     assert 100.0 < until <= 100.0 + FIRST_BACKOFF
-    assert call_at(outbox, until).records == call.records
+    assert call_at(scheduler, until).records == call.records
 
 
 UNREACHED = Refused("EndpointConnectionError", "nobody there", again=True)
 
 
-def calls_until(outbox: Outbox, now: float, end: float, error: Refused = UNREACHED) -> list[tuple[float, int]]:
+def calls_until(scheduler: Scheduler, now: float, end: float, error: Refused = UNREACHED) -> list[tuple[float, int]]:
     """When calls leave, and with how many records, if each fails at once with an error."""
     made = []
-    while isinstance(call := outbox.next_call(now), Call) or call <= end:
+    while isinstance(call := scheduler.next_call(now), Call) or call <= end:
         if isinstance(call, Call):
             made.append((now, call.count))
-            outbox.failed(call, error, now)
+            scheduler.failed(call, error, now)
         else:
             now = call
     return made
 
 
 def test_an_endpoint_that_does_not_answer_has_one_back_off_for_all_lanes() -> None:
-    outbox = made(linger=0.0)
+    scheduler = made(linger=0.0)
     for key in keys_in_other_lanes(64):
-        send(outbox, key)
-    made_calls = calls_until(outbox, 0.0, 3600.0)
+        send(scheduler, key)
+    made_calls = calls_until(scheduler, 0.0, 3600.0)
     waits = [later - before for (before, _), (later, _) in pairwise(made_calls)]
     assert all(wait <= min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**n) for n, wait in enumerate(waits))
     assert 3600 / 6 < len(made_calls) < 3600 / 4  # one each 5 s, which is the mean of a full jitter up to 10
     assert [count for _, count in made_calls[:8]] == [64, 32, 16, 8, 4, 2, 1, 1]
-    assert outbox.pending == 64
+    assert scheduler.pending == 64
 
 
 def test_while_nobody_answers_what_comes_waits_too_and_one_call_finds_out() -> None:
-    outbox = made(linger=0.0)
+    scheduler = made(linger=0.0)
     one, *others = keys_in_other_lanes(64)
-    outbox.failed(one_call(outbox, one), UNREACHED, 100.0)
+    scheduler.failed(one_call(scheduler, one), UNREACHED, 100.0)
     for key in others:
-        send(outbox, key, 100.0)
-    until = outbox.next_call(100.0)
+        send(scheduler, key, 100.0)
+    until = scheduler.next_call(100.0)
     assert isinstance(until, float)
     assert until > 100.0
-    probe = call_at(outbox, until)
+    probe = call_at(scheduler, until)
     assert probe.count == 1
-    assert outbox.next_call(1e9) == inf  # until that is answered
-    outbox.acknowledged(probe, [STORED], until)
+    assert scheduler.next_call(1e9) == inf  # until that is answered
+    scheduler.acknowledged(probe, [STORED], until)
     counts = []
-    while isinstance(call := outbox.next_call(until), Call):
+    while isinstance(call := scheduler.next_call(until), Call):
         counts.append(call.count)
-        outbox.acknowledged(call, [STORED] * call.count, until)
+        scheduler.acknowledged(call, [STORED] * call.count, until)
     assert counts == [2, 4, 8, 16, 32, 1]
-    assert outbox.pending == 0
+    assert scheduler.pending == 0
     for key in others:
-        send(outbox, key, until)
-    assert call_at(outbox, until).count == 63
-    assert outbox.next_call(until) == inf
+        send(scheduler, key, until)
+    assert call_at(scheduler, until).count == 63
+    assert scheduler.next_call(until) == inf
 
 
 def test_a_record_that_no_call_with_it_survives_does_not_hold_the_others() -> None:
-    outbox = made(linger=0.0)
-    bad, *good = [send(outbox, key) for key in keys_in_other_lanes(64)]
+    scheduler = made(linger=0.0)
+    bad, *good = [send(scheduler, key) for key in keys_in_other_lanes(64)]
     now = 0.0
     for _ in range(200):
-        call = outbox.next_call(now)
+        call = scheduler.next_call(now)
         if not isinstance(call, Call):
             now = call
         elif bad in call.records:
-            outbox.failed(call, LOST, now)
+            scheduler.failed(call, LOST, now)
         else:
-            outbox.acknowledged(call, [STORED] * call.count, now)
+            scheduler.acknowledged(call, [STORED] * call.count, now)
     assert {record.outcome for record in good} == {STORED}
     assert bad.outcome is None
 
 
 def test_a_throttled_call_is_no_sign_that_nobody_answers() -> None:
-    outbox = made(linger=0.0)
+    scheduler = made(linger=0.0)
     one, other = keys_in_other_lanes(2)
-    outbox.failed(one_call(outbox, one), Refused("ThrottlingException", "slow down", again=True), 0.0)
-    assert not outbox.is_failing
-    send(outbox, other)
-    assert call_at(outbox, 0.0).count == 1
+    scheduler.failed(one_call(scheduler, one), Refused("ThrottlingException", "slow down", again=True), 0.0)
+    assert not scheduler.is_failing
+    send(scheduler, other)
+    assert call_at(scheduler, 0.0).count == 1
 
 
 def test_time_is_over_while_nobody_answers() -> None:
-    outbox = made(linger=0.0)
+    scheduler = made(linger=0.0)
     payload = to_payload(Request(id="1", cmd="c", key="k", data={}))
-    records = [outbox.buffer(key, payload, 0.0, 50.0) for key in keys_in_other_lanes(64)]
-    made_calls = calls_until(outbox, 0.0, 100.0)
+    records = [scheduler.buffer(key, payload, 0.0, 50.0) for key in keys_in_other_lanes(64)]
+    made_calls = calls_until(scheduler, 0.0, 100.0)
     assert {record.outcome.code for record in records if isinstance(record.outcome, Refused)} == {"Expired"}
     assert len(made_calls) < 40
-    assert (outbox.pending, outbox.pending_bytes, outbox.is_failing) == (0, 0, False)
+    assert (scheduler.pending, scheduler.pending_bytes, scheduler.is_failing) == (0, 0, False)
 
 
 def test_the_oldest_makes_room_while_nobody_answers() -> None:
-    outbox = made(linger=0.0)
-    records = [send(outbox, key) for key in keys_in_other_lanes(64)]
-    calls_until(outbox, 0.0, 60.0)
-    while outbox.drop_oldest():
+    scheduler = made(linger=0.0)
+    records = [send(scheduler, key) for key in keys_in_other_lanes(64)]
+    calls_until(scheduler, 0.0, 60.0)
+    while scheduler.drop_oldest():
         pass
     assert {record.outcome.code for record in records if isinstance(record.outcome, Refused)} == {"Dropped"}
-    assert (outbox.pending, outbox.pending_bytes, outbox.is_failing) == (0, 0, False)
-    later = send(outbox, "later", 1000.0)
-    assert call_at(outbox, 1000.0).records == [later]
+    assert (scheduler.pending, scheduler.pending_bytes, scheduler.is_failing) == (0, 0, False)
+    later = send(scheduler, "later", 1000.0)
+    assert call_at(scheduler, 1000.0).records == [later]
 
 
 def test_something_fails_until_all_that_failed_is_stored() -> None:
-    outbox = made(linger=0.0)
-    call = one_call(outbox, *keys_in_other_lanes(3))
-    failing = [outbox.is_failing]
+    scheduler = made(linger=0.0)
+    call = one_call(scheduler, *keys_in_other_lanes(3))
+    failing = [scheduler.is_failing]
     internal = Refused("InternalFailure", "", again=True, lost=True)
-    outbox.acknowledged(call, [STORED, internal, internal], 0.0)
-    failing.append(outbox.is_failing)
+    scheduler.acknowledged(call, [STORED, internal, internal], 0.0)
+    failing.append(scheduler.is_failing)
     for now in range(1, 20):
-        call_or_time = outbox.next_call(now)
+        call_or_time = scheduler.next_call(now)
         if isinstance(call_or_time, Call):
-            outbox.acknowledged(call_or_time, [STORED if now > 3 else THROTTLED] * call_or_time.count, now)
-            failing.append(outbox.is_failing)
+            scheduler.acknowledged(call_or_time, [STORED if now > 3 else THROTTLED] * call_or_time.count, now)
+            failing.append(scheduler.is_failing)
     assert failing[:3] == [False, True, True]
     assert not failing[-1]
-    assert outbox.pending == 0
+    assert scheduler.pending == 0
 
 
 def test_an_answer_of_another_length_says_nothing() -> None:
-    outbox = made()
-    call = one_call(outbox, *keys_in_other_lanes(2))
-    outbox.acknowledged(call, [STORED], 0.0)
+    scheduler = made()
+    call = one_call(scheduler, *keys_in_other_lanes(2))
+    scheduler.acknowledged(call, [STORED], 0.0)
     assert [record.outcome for record in call.records] == [None, None]
-    assert outbox.stats(0.0).retried_entries == 2
+    assert scheduler.stats(0.0).retried_entries == 2
 
 
 def test_an_error_that_no_retry_cures_ends_the_record_and_not_the_lane() -> None:
-    outbox = made()
-    call = one_call(outbox, "a")
-    send(outbox, "a")
-    outbox.failed(call, DENIED, 0.0)
+    scheduler = made()
+    call = one_call(scheduler, "a")
+    send(scheduler, "a")
+    scheduler.failed(call, DENIED, 0.0)
     assert call.records[0].outcome == DENIED
-    assert (outbox.stats(0.0).refused, outbox.stats(0.0).pending) == (1, 1)
-    assert call_at(outbox, 1.0).count == 1
+    assert (scheduler.stats(0.0).refused, scheduler.stats(0.0).pending) == (1, 1)
+    assert call_at(scheduler, 1.0).count == 1
 
 
 def test_back_off_grows_up_to_a_limit_and_starts_again_after_success() -> None:
@@ -617,184 +617,184 @@ def test_back_off_has_full_jitter(attempts: int, chance: float) -> None:
 
 
 def test_what_is_abandoned_is_settled_wherever_it_is() -> None:
-    outbox = made(record_bytes=300)
+    scheduler = made(record_bytes=300)
     pad = {"pad": "x" * 200}
     one, other = keys_in_other_lanes(2)
-    records = [send(outbox, one, 0.0, pad) for _ in range(4)]
-    call = call_at(outbox, 0.0)
-    records.append(send(outbox, other))
-    outbox.abandon(DENIED)
+    records = [send(scheduler, one, 0.0, pad) for _ in range(4)]
+    call = call_at(scheduler, 0.0)
+    records.append(send(scheduler, other))
+    scheduler.abandon(DENIED)
     on_its_way, *waiting = dict.fromkeys(records)
     assert on_its_way.outcome == DENIED._replace(lost=True)  # its answer may come, and nobody will hear it
     assert {record.outcome for record in waiting} == {DENIED}
-    assert (outbox.pending, outbox.pending_bytes, outbox.due) == (0, 0, inf)
-    outbox.acknowledged(call, [STORED], 0.0)
-    assert outbox.stats(0.0).records == 0
-    assert outbox.next_call(1e9) == inf
+    assert (scheduler.pending, scheduler.pending_bytes, scheduler.due) == (0, 0, inf)
+    scheduler.acknowledged(call, [STORED], 0.0)
+    assert scheduler.stats(0.0).records == 0
+    assert scheduler.next_call(1e9) == inf
 
 
 @pytest.mark.parametrize("lanes", [1, 1024])
 def test_after_all_was_abandoned_only_what_comes_then_leaves(lanes: int) -> None:
     """Records in a call, in a full call, and behind one of either: nobody got them, so none may be stored."""
-    outbox = made(lanes=lanes, linger=0.0)
+    scheduler = made(lanes=lanes, linger=0.0)
     keys = keys_in_other_lanes(min(lanes, CALL_RECORDS + 1), lanes)
     records = []
     for _ in range(2):
-        records += [send(outbox, key) for key in keys]
-        outbox.flush(0.0)
-    outbox.abandon(DENIED)
+        records += [send(scheduler, key) for key in keys]
+        scheduler.flush(0.0)
+    scheduler.abandon(DENIED)
     assert {record.outcome for record in records} == {DENIED}
-    assert (outbox.pending, outbox.pending_bytes, outbox.due, outbox.next_call(9.0)) == (0, 0, inf, inf)
-    later = [send(outbox, key, 10.0) for key in keys[:2]]
-    assert set(map(id, call_at(outbox, 10.0).records)) == set(map(id, later))
-    assert outbox.next_call(10.0) == inf
+    assert (scheduler.pending, scheduler.pending_bytes, scheduler.due, scheduler.next_call(9.0)) == (0, 0, inf, inf)
+    later = [send(scheduler, key, 10.0) for key in keys[:2]]
+    assert set(map(id, call_at(scheduler, 10.0).records)) == set(map(id, later))
+    assert scheduler.next_call(10.0) == inf
 
 
 def test_news_are_told_once() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    call = one_call(outbox, "a")
-    assert outbox.take_news() == []
-    outbox.acknowledged(call, [STORED], 0.0)
-    assert outbox.take_news() == call.records
-    assert outbox.take_news() == []
+    scheduler = made(lanes=1, linger=0.0)
+    call = one_call(scheduler, "a")
+    assert scheduler.take_news() == []
+    scheduler.acknowledged(call, [STORED], 0.0)
+    assert scheduler.take_news() == call.records
+    assert scheduler.take_news() == []
 
 
 def test_what_is_dropped_is_counted_by_its_requests() -> None:
-    outbox = made(lanes=1, linger=60.0)
+    scheduler = made(lanes=1, linger=60.0)
     for _ in range(3):
-        send(outbox, "a")
-    assert outbox.drop_oldest()
-    assert outbox.stats(0.0) == Stats(requests=3, refused=3, dropped=3)
-    assert not outbox.drop_oldest()
+        send(scheduler, "a")
+    assert scheduler.drop_oldest()
+    assert scheduler.stats(0.0) == Stats(requests=3, refused=3, dropped=3)
+    assert not scheduler.drop_oldest()
 
 
 def test_only_what_was_handed_out_may_be_stored() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    send(outbox, "a")
-    send(outbox, "a")
-    outbox.flush(0.0)
-    assert outbox.doubtful == 0
-    call = call_at(outbox, 0.0)
-    assert outbox.doubtful == 2
-    outbox.acknowledged(call, [STORED], 0.0)
-    assert outbox.doubtful == 0
+    scheduler = made(lanes=1, linger=0.0)
+    send(scheduler, "a")
+    send(scheduler, "a")
+    scheduler.flush(0.0)
+    assert scheduler.maybe_stored == 0
+    call = call_at(scheduler, 0.0)
+    assert scheduler.maybe_stored == 2
+    scheduler.acknowledged(call, [STORED], 0.0)
+    assert scheduler.maybe_stored == 0
 
 
 def test_a_request_behind_one_on_its_way_wakes_nobody() -> None:
-    outbox = made(lanes=1, linger=1.0)
-    call = one_call(outbox, "a")
-    assert outbox.due == inf
-    send(outbox, "a", 5.0)
-    assert outbox.due == inf
-    outbox.acknowledged(call, [STORED], 5.5)
-    assert outbox.due == 6.0
+    scheduler = made(lanes=1, linger=1.0)
+    call = one_call(scheduler, "a")
+    assert scheduler.due == inf
+    send(scheduler, "a", 5.0)
+    assert scheduler.due == inf
+    scheduler.acknowledged(call, [STORED], 5.5)
+    assert scheduler.due == 6.0
 
 
 def test_a_lane_that_rests_sends_nothing_however_much_there_is() -> None:
-    outbox = Outbox(Highest(), lanes=2, linger=0.0, record_bytes=1)
+    scheduler = Scheduler(Highest(), lanes=2, linger=0.0, record_bytes=1)
     one, other = keys_in_other_lanes(2, lanes=2)
-    call = one_call(outbox, one)
+    call = one_call(scheduler, one)
     for _ in range(4):
-        outbox.acknowledged(call, [THROTTLED], 0.0)
-        call = call_at(outbox, 60.0)
-    outbox.acknowledged(call, [STORED], 60.0)  # a rest of 0.34 seconds
+        scheduler.acknowledged(call, [THROTTLED], 0.0)
+        call = call_at(scheduler, 60.0)
+    scheduler.acknowledged(call, [STORED], 60.0)  # a rest of 0.34 seconds
     for key in (one, one, one, other):
-        send(outbox, key, 60.0)
-    outbox.flush(60.0)
-    assert [record.partition_key for record in call_at(outbox, 60.0).records] == [f"lane-{lane_of(other, 2)}"]
-    assert outbox.due == pytest.approx(60.34)
-    assert [record.partition_key for record in call_at(outbox, 60.35).records] == [f"lane-{lane_of(one, 2)}"]
+        send(scheduler, key, 60.0)
+    scheduler.flush(60.0)
+    assert [record.partition_key for record in call_at(scheduler, 60.0).records] == [f"lane-{lane_of(other, 2)}"]
+    assert scheduler.due == pytest.approx(60.34)
+    assert [record.partition_key for record in call_at(scheduler, 60.35).records] == [f"lane-{lane_of(one, 2)}"]
 
 
 def test_of_a_record_only_the_requests_whose_time_is_over_end() -> None:
-    outbox = made(lanes=2, linger=60.0)
+    scheduler = made(lanes=2, linger=60.0)
     one, other = keys_in_other_lanes(2, lanes=2)
-    record, _, _ = (outbox.buffer(one, b"{%d}" % place, 0.0, end) for place, end in enumerate((1.0, 9.0, inf)))
+    record, _, _ = (scheduler.buffer(one, b"{%d}" % place, 0.0, end) for place, end in enumerate((1.0, 9.0, inf)))
     for end in (3.0, 5.0):
-        outbox.buffer(other, b"{}", 0.0, end)
-    assert outbox.next_call(1.0) == 3.0, "the next deadline"
-    assert outbox.take_news() == [record], "nothing of the other has ended"
-    stats = outbox.stats(1.0)
+        scheduler.buffer(other, b"{}", 0.0, end)
+    assert scheduler.next_call(1.0) == 3.0, "the next deadline"
+    assert scheduler.take_news() == [record], "nothing of the other has ended"
+    stats = scheduler.stats(1.0)
     assert (stats.expired, stats.refused, stats.unknown, stats.pending) == (1, 1, 0, 4)
-    assert outbox.pending_bytes == sum(one.size for one in outbox.flush(1.0))
+    assert scheduler.pending_bytes == sum(one.size for one in scheduler.flush(1.0))
     assert record.size == len(record.data)
 
 
 def test_a_record_all_of_whose_time_is_over_after_a_lost_answer_may_be_stored() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    record = outbox.buffer("k", b"{}", 0.0, 5.0)
-    outbox.buffer("k", b"{}", 0.0, 4.0)
-    outbox.failed(call_at(outbox, 0.0), LOST, 0.0)
-    behind = outbox.buffer("k", b"{}", 0.0, 7.0)
-    outbox.flush(0.0)
-    again = call_at(outbox, 3.0)
-    outbox.failed(again, LOST, 4.5)
-    outbox.next_call(4.5)
-    assert (outbox.stats(4.5).unknown, outbox.unknown, record.count) == (1, 1, 1)
-    outbox.take_news()
-    outbox.next_call(5.5)
+    scheduler = made(lanes=1, linger=0.0)
+    record = scheduler.buffer("k", b"{}", 0.0, 5.0)
+    scheduler.buffer("k", b"{}", 0.0, 4.0)
+    scheduler.failed(call_at(scheduler, 0.0), LOST, 0.0)
+    behind = scheduler.buffer("k", b"{}", 0.0, 7.0)
+    scheduler.flush(0.0)
+    again = call_at(scheduler, 3.0)
+    scheduler.failed(again, LOST, 4.5)
+    scheduler.next_call(4.5)
+    assert (scheduler.stats(4.5).unknown, scheduler.unknown, record.count) == (1, 1, 1)
+    scheduler.take_news()
+    scheduler.next_call(5.5)
     assert record.outcome == Refused("Expired", "the time of all its requests was over", again=False, lost=True)
-    assert (outbox.unknown, outbox.take_news(), outbox.pending_bytes) == (2, [record], behind.size)
+    assert (scheduler.unknown, scheduler.take_news(), scheduler.pending_bytes) == (2, [record], behind.size)
 
 
 def test_what_expires_behind_a_record_on_its_way_never_leaves() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    call = one_call(outbox, "k")
-    behind = outbox.buffer("k", b"{}", 0.0, 1.0)
-    outbox.flush(0.0)
-    outbox.next_call(1.0)
+    scheduler = made(lanes=1, linger=0.0)
+    call = one_call(scheduler, "k")
+    behind = scheduler.buffer("k", b"{}", 0.0, 1.0)
+    scheduler.flush(0.0)
+    scheduler.next_call(1.0)
     assert isinstance(behind.outcome, Refused)
-    outbox.acknowledged(call, [STORED], 2.0)
-    assert outbox.next_call(9.0) == inf
+    scheduler.acknowledged(call, [STORED], 2.0)
+    assert scheduler.next_call(9.0) == inf
 
 
 def test_what_stands_in_a_full_call_does_not_expire() -> None:
-    outbox = made(lanes=1024, linger=0.0)
+    scheduler = made(lanes=1024, linger=0.0)
     for key in keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024):
-        outbox.buffer(key, b"{}", 0.0, 5.0)
-    outbox.flush(0.0)
-    assert call_at(outbox, 6.0).count == CALL_RECORDS
-    assert outbox.stats(6.0).expired == 1
+        scheduler.buffer(key, b"{}", 0.0, 5.0)
+    scheduler.flush(0.0)
+    assert call_at(scheduler, 6.0).count == CALL_RECORDS
+    assert scheduler.stats(6.0).expired == 1
 
 
 def test_full_calls_leave_one_behind_the_other() -> None:
-    outbox = made(lanes=1024, linger=1.0)
+    scheduler = made(lanes=1024, linger=1.0)
     first, *others = keys_in_other_lanes(2 * CALL_RECORDS + 1, lanes=1024)
-    send(outbox, first, 0.0)
+    send(scheduler, first, 0.0)
     for key in others:
-        send(outbox, key, 0.5)
-    assert [call_at(outbox, 1.0).count for _ in range(2)] == [CALL_RECORDS] * 2
+        send(scheduler, key, 0.5)
+    assert [call_at(scheduler, 1.0).count for _ in range(2)] == [CALL_RECORDS] * 2
 
 
 def test_a_deadline_hurries_no_call() -> None:
-    outbox = made(lanes=4, record_bytes=1000)
+    scheduler = made(lanes=4, record_bytes=1000)
     full, late, flying = keys_in_other_lanes(3, lanes=4)
-    one_call(outbox, flying)
+    one_call(scheduler, flying)
     pad = {"pad": "x" * 700}
     for key in (full, full, flying, flying, flying):
-        send(outbox, key, 0.0, pad)  # the first waits for others, the last behind one that is on its way
-    outbox.buffer(late, b"{}", 0.0, 0.5)
-    assert outbox.next_call(0.5) == 1.0
+        send(scheduler, key, 0.0, pad)  # the first waits for others, the last behind one that is on its way
+    scheduler.buffer(late, b"{}", 0.0, 0.5)
+    assert scheduler.next_call(0.5) == 1.0
 
 
 def test_trouble_is_abandoned_too() -> None:
-    outbox = made(linger=0.0)
-    outbox.failed(one_call(outbox, "a"), UNREACHED, 0.0)
-    outbox.abandon(DENIED)
-    assert not outbox.is_failing
-    send(outbox, "a")
-    assert call_at(outbox, 0.0).count == 1
+    scheduler = made(linger=0.0)
+    scheduler.failed(one_call(scheduler, "a"), UNREACHED, 0.0)
+    scheduler.abandon(DENIED)
+    assert not scheduler.is_failing
+    send(scheduler, "a")
+    assert call_at(scheduler, 0.0).count == 1
 
 
 def test_pending_bytes_are_the_records_bytes() -> None:
-    outbox = made()
-    call = one_call(outbox, *keys_in_other_lanes(3))
-    assert outbox.pending_bytes == sum(len(record.data) for record in call.records)
+    scheduler = made()
+    call = one_call(scheduler, *keys_in_other_lanes(3))
+    assert scheduler.pending_bytes == sum(len(record.data) for record in call.records)
     outcomes: list[Outcome] = [STORED, DENIED, STORED]
     sizes = [len(record.data) for record in call.records]
-    outbox.acknowledged(call, outcomes, 0.0)
-    assert outbox.pending_bytes == 0
-    assert outbox.stats(0.0).bytes == sizes[0] + sizes[2]
+    scheduler.acknowledged(call, outcomes, 0.0)
+    assert scheduler.pending_bytes == 0
+    assert scheduler.stats(0.0).bytes == sizes[0] + sizes[2]
 
 
 @pytest.mark.parametrize(
@@ -825,10 +825,10 @@ def test_an_argument_just_out_of_its_range_is_refused_with_the_range(options: di
     [{"record_bytes": 1}, {"record_bytes": 1_048_569}, {"record_bytes": 1_048_570, "lanes": 1}, {"linger": 0}],
 )
 def test_an_argument_at_the_edge_of_its_range_is_taken(options: dict[str, Any]) -> None:
-    outbox = made(**options)
-    record = send(outbox, "a")
-    outbox.flush(0.0)
-    assert call_at(outbox, 0.0).records == [record]
+    scheduler = made(**options)
+    record = send(scheduler, "a")
+    scheduler.flush(0.0)
+    assert call_at(scheduler, 0.0).records == [record]
 
 
 @pytest.mark.parametrize(
@@ -836,9 +836,9 @@ def test_an_argument_at_the_edge_of_its_range_is_taken(options: dict[str, Any]) 
     [({}, 64), ({"aggregate": False}, 512), ({"lanes": 16}, 16), ({"lanes": 8, "aggregate": False}, 8)],
 )
 def test_it_has_as_many_lanes_as_it_is_told_or_as_fit_a_call(options: dict[str, Any], lanes: int) -> None:
-    outbox = Outbox(Random(7), **options)
+    scheduler = Scheduler(Random(7), **options)
     for key in ("a", "content/42", "\N{WATER WAVE}"):
-        assert send(outbox, key).lane == lane_of(key, lanes)
+        assert send(scheduler, key).lane == lane_of(key, lanes)
 
 
 def test_a_new_outbox_has_done_nothing() -> None:
@@ -847,79 +847,79 @@ def test_a_new_outbox_has_done_nothing() -> None:
 
 
 def test_once_the_endpoint_has_answered_calls_leave_side_by_side_again() -> None:
-    outbox = made(lanes=2, linger=0.0)
+    scheduler = made(lanes=2, linger=0.0)
     one, other = keys_in_other_lanes(2, lanes=2)
-    send(outbox, one)
-    outbox.failed(call_at(outbox, 0.0), LOST, 0.0)
-    outbox.acknowledged(call_at(outbox, 60.0), [STORED], 60.0)
+    send(scheduler, one)
+    scheduler.failed(call_at(scheduler, 0.0), LOST, 0.0)
+    scheduler.acknowledged(call_at(scheduler, 60.0), [STORED], 60.0)
     for key in (one, other):
-        send(outbox, key, 60.0)
-        call_at(outbox, 60.0)  # the first is on its way still
+        send(scheduler, key, 60.0)
+        call_at(scheduler, 60.0)  # the first is on its way still
 
 
 def test_what_stands_in_a_full_call_is_not_dropped() -> None:
-    outbox = made(lanes=1024, linger=0.0)
-    records = [send(outbox, key) for key in keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024)]
-    outbox.flush(0.0)
-    assert outbox.drop_oldest()
-    assert not outbox.drop_oldest()
+    scheduler = made(lanes=1024, linger=0.0)
+    records = [send(scheduler, key) for key in keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024)]
+    scheduler.flush(0.0)
+    assert scheduler.drop_oldest()
+    assert not scheduler.drop_oldest()
     (dropped,) = [record for record in records if record.outcome]
     assert dropped.outcome == Refused("Dropped", "newer requests needed its room", again=False)
-    leaving = call_at(outbox, 0.0).records
+    leaving = call_at(scheduler, 0.0).records
     assert {id(record) for record in [dropped, *leaving]} == {id(record) for record in records}
 
 
 def test_what_waits_behind_a_record_in_a_full_call_may_be_dropped() -> None:
-    outbox = made(lanes=1024, linger=0.0)
+    scheduler = made(lanes=1024, linger=0.0)
     keys = keys_in_other_lanes(CALL_RECORDS + 1, lanes=1024)
-    records = {key: send(outbox, key) for key in keys}
-    outbox.flush(0.0)
-    assert outbox.drop_oldest(), "one is in no full call"
+    records = {key: send(scheduler, key) for key in keys}
+    scheduler.flush(0.0)
+    assert scheduler.drop_oldest(), "one is in no full call"
     first, second, *_ = (key for key, record in records.items() if record.outcome is None)
-    behind = [send(outbox, first, 2.0), send(outbox, second, 1.0)]
+    behind = [send(scheduler, first, 2.0), send(scheduler, second, 1.0)]
     for one in reversed(behind):
-        assert outbox.drop_oldest()
+        assert scheduler.drop_oldest()
         assert one.outcome == Refused("Dropped", "newer requests needed its room", again=False)
-    assert not outbox.drop_oldest()
-    assert call_at(outbox, 0.0).count == CALL_RECORDS
+    assert not scheduler.drop_oldest()
+    assert call_at(scheduler, 0.0).count == CALL_RECORDS
 
 
 @pytest.mark.parametrize(("patient", "outcome"), [(True, None), (False, DENIED)])
 def test_a_call_that_fails_for_good_is_made_again_if_someone_may_mend_it(
     patient: bool, outcome: Outcome | None
 ) -> None:
-    outbox = made(lanes=1, linger=0.0, patient=patient)
-    call = one_call(outbox, "a")
-    outbox.failed(call, DENIED, 0.0)
+    scheduler = made(lanes=1, linger=0.0, patient=patient)
+    call = one_call(scheduler, "a")
+    scheduler.failed(call, DENIED, 0.0)
     (record,) = call.records
-    assert (record.outcome, record.doubtful, outbox.is_failing) == (outcome, False, patient)
-    assert outbox.stats(0.0).retried_entries == patient
+    assert (record.outcome, record.maybe_stored, scheduler.is_failing) == (outcome, False, patient)
+    assert scheduler.stats(0.0).retried_entries == patient
     if patient:
-        assert call_at(outbox, 60.0).records == [record]
+        assert call_at(scheduler, 60.0).records == [record]
 
 
 @pytest.mark.parametrize("answer", [THROTTLED, DENIED])
 def test_an_endpoint_that_refuses_a_call_answers_again(answer: Refused) -> None:
-    outbox = made(lanes=2, linger=0.0)
+    scheduler = made(lanes=2, linger=0.0)
     one, other = keys_in_other_lanes(2, lanes=2)
-    outbox.failed(one_call(outbox, one), LOST, 0.0)
-    outbox.failed(call_at(outbox, 60.0), answer, 60.0)
-    send(outbox, other, 60.0)
-    assert call_at(outbox, 60.0).count == 1
+    scheduler.failed(one_call(scheduler, one), LOST, 0.0)
+    scheduler.failed(call_at(scheduler, 60.0), answer, 60.0)
+    send(scheduler, other, 60.0)
+    assert call_at(scheduler, 60.0).count == 1
 
 
 def test_what_is_on_its_way_or_was_and_has_no_answer_may_be_stored() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    assert outbox.doubtful == 0
-    send(outbox, "a")
-    assert outbox.doubtful == 0
-    outbox.failed(call_at(outbox, 0.0), LOST, 0.0)
-    send(outbox, "b")
-    assert outbox.doubtful == 1
-    again = call_at(outbox, 60.0)
-    assert outbox.doubtful == 1
-    outbox.acknowledged(again, [STORED], 60.0)
-    assert outbox.doubtful == 0
+    scheduler = made(lanes=1, linger=0.0)
+    assert scheduler.maybe_stored == 0
+    send(scheduler, "a")
+    assert scheduler.maybe_stored == 0
+    scheduler.failed(call_at(scheduler, 0.0), LOST, 0.0)
+    send(scheduler, "b")
+    assert scheduler.maybe_stored == 1
+    again = call_at(scheduler, 60.0)
+    assert scheduler.maybe_stored == 1
+    scheduler.acknowledged(again, [STORED], 60.0)
+    assert scheduler.maybe_stored == 0
 
 
 def test_the_times_are_those_of_the_documentation() -> None:
@@ -927,111 +927,111 @@ def test_the_times_are_those_of_the_documentation() -> None:
     assert (FIRST_REST, LONGEST_REST, REST_AFTER_SUCCESS) == (0.05, 5.0, 0.85)
     assert (EXPIRY_STEP, DROPPED, RECORD_REQUESTS) == (0.1, "Dropped", 10_000)
     assert [longer_rest(rest) for rest in (0.0, 0.02, 0.05, 2.4, 2.6)] == [0.05, 0.05, 0.1, 4.8, 5.0]
-    assert Outbox(Random(7)).next_call(0.0) == inf
-    outbox = Outbox(Random(7))
-    send(outbox, "a")
-    assert outbox.due == 0.1
+    assert Scheduler(Random(7)).next_call(0.0) == inf
+    scheduler = Scheduler(Random(7))
+    send(scheduler, "a")
+    assert scheduler.due == 0.1
 
 
 def test_requests_end_at_their_deadline_or_a_tenth_of_a_second_later() -> None:
-    outbox = made(lanes=1, linger=60.0)
+    scheduler = made(lanes=1, linger=60.0)
     payload = to_payload(Request(id="1", cmd="c", key="k", data={}))
-    record, _, _ = (outbox.buffer("k", payload, 0.0, deadline) for deadline in (1.05, 1.0, 9.0))
-    assert outbox.due == 1.0
-    assert outbox.next_call(0.999) == 1.0
-    assert outbox.next_call(1.0) == 1.1
+    record, _, _ = (scheduler.buffer("k", payload, 0.0, deadline) for deadline in (1.05, 1.0, 9.0))
+    assert scheduler.due == 1.0
+    assert scheduler.next_call(0.999) == 1.0
+    assert scheduler.next_call(1.0) == 1.1
     assert [record.outcome_of(place) is None for place in range(3)] == [True, False, True]
-    assert outbox.next_call(1.1) == 9.0
+    assert scheduler.next_call(1.1) == 9.0
     assert [record.outcome_of(place) is None for place in range(3)] == [False, False, True]
-    assert (outbox.stats(1.1).expired, outbox.refused, outbox.unknown, outbox.pending) == (2, 2, 0, 1)
+    assert (scheduler.stats(1.1).expired, scheduler.refused, scheduler.unknown, scheduler.pending) == (2, 2, 0, 1)
 
 
 def test_a_call_that_leaves_shortly_before_a_deadline_does_not_put_it_off() -> None:
-    outbox = made(lanes=2, linger=0.0)
+    scheduler = made(lanes=2, linger=0.0)
     one, other = keys_in_other_lanes(2, lanes=2)
-    one_call(outbox, one)
-    behind = outbox.buffer(one, b"{}", 0.0, 1.0)
-    send(outbox, other, 0.95)
-    call_at(outbox, 0.95)
-    assert outbox.due == 1.0
-    outbox.next_call(1.0)
+    one_call(scheduler, one)
+    behind = scheduler.buffer(one, b"{}", 0.0, 1.0)
+    send(scheduler, other, 0.95)
+    call_at(scheduler, 0.95)
+    assert scheduler.due == 1.0
+    scheduler.next_call(1.0)
     assert behind.outcome is not None
 
 
 def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:
-    outbox = made(lanes=1, record_bytes=900_000, linger=60.0)
+    scheduler = made(lanes=1, record_bytes=900_000, linger=60.0)
     for _ in range(RECORD_REQUESTS - 1):
-        outbox.buffer("k", b"{}", 0.0)
-    assert outbox.next_call(0.0) == 60.0
-    last = outbox.buffer("k", b"{}", 0.0)
-    assert (outbox.due, outbox.pending_bytes) == (-inf, last.size)
-    assert outbox.buffer("k", b"{}", 0.0) is not last
-    (record,) = call_at(outbox, 0.0).records
+        scheduler.buffer("k", b"{}", 0.0)
+    assert scheduler.next_call(0.0) == 60.0
+    last = scheduler.buffer("k", b"{}", 0.0)
+    assert (scheduler.due, scheduler.pending_bytes) == (-inf, last.size)
+    assert scheduler.buffer("k", b"{}", 0.0) is not last
+    (record,) = call_at(scheduler, 0.0).records
     assert record is last
     assert record.count == RECORD_REQUESTS
-    assert outbox.pending == RECORD_REQUESTS + 1
+    assert scheduler.pending == RECORD_REQUESTS + 1
 
 
 def test_a_call_leaves_when_it_has_no_room_for_the_next_record() -> None:
-    outbox = made(lanes=64, record_bytes=1, linger=60.0)
+    scheduler = made(lanes=64, record_bytes=1, linger=60.0)
     size, keys = 262_000, keys_in_other_lanes(41)
     for key in keys[:40]:
-        outbox.buffer(key, bytes(size), 0.0)
-        outbox.buffer(key, b"{}", 0.0)  # ends the record of the one before
-    assert outbox.due == 60.0
-    outbox.buffer(keys[40], bytes(size), 0.0)
-    outbox.buffer(keys[40], b"{}", 0.0)
-    call = call_at(outbox, 0.0)
+        scheduler.buffer(key, bytes(size), 0.0)
+        scheduler.buffer(key, b"{}", 0.0)  # ends the record of the one before
+    assert scheduler.due == 60.0
+    scheduler.buffer(keys[40], bytes(size), 0.0)
+    scheduler.buffer(keys[40], b"{}", 0.0)
+    call = call_at(scheduler, 0.0)
     assert (call.count, CALL_BYTES - size < call.size <= CALL_BYTES) == (40, True)
-    assert outbox.next_call(0.0) == 60.0
+    assert scheduler.next_call(0.0) == 60.0
 
 
 def test_a_spell_of_throttling_is_rested_after_and_forgotten() -> None:
     """A lane's rest doubles with each throttled record, shrinks with each other one, and ends below half the first."""
-    outbox = made(lanes=1, linger=0.0)
+    scheduler = made(lanes=1, linger=0.0)
     now, rest = 0.0, 0.0
-    send(outbox, "a", now)
+    send(scheduler, "a", now)
     for throttled in (True, True, *[False] * 10):
-        call = call_at(outbox, now)
+        call = call_at(scheduler, now)
         if throttled:
-            outbox.acknowledged(call, [THROTTLED], now)
+            scheduler.acknowledged(call, [THROTTLED], now)
             rest = max(0.05, 2 * rest)
-            assert now + rest <= outbox.due <= now + rest + FIRST_BACKOFF
+            assert now + rest <= scheduler.due <= now + rest + FIRST_BACKOFF
             now += 10.0
-            call = call_at(outbox, now)
-        outbox.acknowledged(call, [STORED], now)
+            call = call_at(scheduler, now)
+        scheduler.acknowledged(call, [STORED], now)
         rest *= 0.85
-        send(outbox, "a", now)
-        assert outbox.due == (pytest.approx(now + rest) if rest >= 0.025 else now)
+        send(scheduler, "a", now)
+        assert scheduler.due == (pytest.approx(now + rest) if rest >= 0.025 else now)
         now += 10.0
     assert rest < 0.025
 
 
 def test_a_lane_that_is_not_paced_goes_on_at_once() -> None:
-    outbox = made(lanes=1, linger=0.0, paced=False)
-    outbox.acknowledged(one_call(outbox, "a"), [THROTTLED], 0.0)
-    assert outbox.due <= FIRST_BACKOFF
-    outbox.acknowledged(call_at(outbox, 1.0), [STORED], 1.0)
-    send(outbox, "a", 1.0)
-    assert outbox.due == 1.0
+    scheduler = made(lanes=1, linger=0.0, paced=False)
+    scheduler.acknowledged(one_call(scheduler, "a"), [THROTTLED], 0.0)
+    assert scheduler.due <= FIRST_BACKOFF
+    scheduler.acknowledged(call_at(scheduler, 1.0), [STORED], 1.0)
+    send(scheduler, "a", 1.0)
+    assert scheduler.due == 1.0
 
 
 def test_what_was_done_is_counted() -> None:
-    outbox = made(lanes=2, linger=0.0)
+    scheduler = made(lanes=2, linger=0.0)
     one, other = keys_in_other_lanes(2, lanes=2)
-    records = [send(outbox, one, 0.0), send(outbox, other, 1.0)]
+    records = [send(scheduler, one, 0.0), send(scheduler, other, 1.0)]
     size = sum(record.size for record in records)
-    assert outbox.stats(3.0) == Stats(requests=2, pending=2, pending_bytes=size, oldest=3.0)
-    call = call_at(outbox, 3.0)
-    outbox.acknowledged(call, [THROTTLED, LOST], 3.0)
-    assert outbox.stats(4.0) == Stats(
+    assert scheduler.stats(3.0) == Stats(requests=2, pending=2, pending_bytes=size, oldest=3.0)
+    call = call_at(scheduler, 3.0)
+    scheduler.acknowledged(call, [THROTTLED, LOST], 3.0)
+    assert scheduler.stats(4.0) == Stats(
         requests=2, pending=2, pending_bytes=size, oldest=4.0, put_calls=1, retried_entries=2, throttled_entries=1
     )
-    outbox.flush(60.0)
-    again = call_at(outbox, 60.0)
+    scheduler.flush(60.0)
+    again = call_at(scheduler, 60.0)
     assert again.count == 2
-    outbox.acknowledged(again, [STORED if record is call.records[0] else DENIED for record in again.records], 60.0)
-    assert outbox.stats(61.0) == Stats(
+    scheduler.acknowledged(again, [STORED if record is call.records[0] else DENIED for record in again.records], 60.0)
+    assert scheduler.stats(61.0) == Stats(
         requests=2,
         refused=1,
         unknown=1,
@@ -1041,26 +1041,26 @@ def test_what_was_done_is_counted() -> None:
         retried_entries=2,
         throttled_entries=1,
     )
-    assert (outbox.refused, outbox.unknown, outbox.pending, outbox.doubtful) == (1, 1, 0, 0)
+    assert (scheduler.refused, scheduler.unknown, scheduler.pending, scheduler.maybe_stored) == (1, 1, 0, 0)
 
 
 def test_a_call_that_is_refused_for_good_holds_nothing_that_comes_later() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    outbox.failed(one_call(outbox, "a"), DENIED, 0.0)
-    assert not outbox.is_failing
-    send(outbox, "a")
-    assert outbox.due == 0.0
-    call_at(outbox, 0.0)
+    scheduler = made(lanes=1, linger=0.0)
+    scheduler.failed(one_call(scheduler, "a"), DENIED, 0.0)
+    assert not scheduler.is_failing
+    send(scheduler, "a")
+    assert scheduler.due == 0.0
+    call_at(scheduler, 0.0)
 
 
 def test_a_record_fills_while_the_one_before_is_on_its_way_however_often_others_leave() -> None:
-    outbox = made(lanes=2)
+    scheduler = made(lanes=2)
     one, other = keys_in_other_lanes(2, lanes=2)
-    one_call(outbox, one)
-    behind = send(outbox, one, 0.0)
-    send(outbox, other, 0.5)
-    assert call_at(outbox, 1.5).count == 1
-    assert send(outbox, one, 1.6) is behind
+    one_call(scheduler, one)
+    behind = send(scheduler, one, 0.0)
+    send(scheduler, other, 0.5)
+    assert call_at(scheduler, 1.5).count == 1
+    assert send(scheduler, one, 1.6) is behind
     assert behind.count == 2
 
 
@@ -1070,55 +1070,60 @@ class Highest:
 
 
 def test_each_throttled_try_of_a_record_doubles_the_longest_wait_and_the_next_record_begins_anew() -> None:
-    outbox = Outbox(Highest(), lanes=1, linger=0.0, paced=False)
+    scheduler = Scheduler(Highest(), lanes=1, linger=0.0, paced=False)
     for _ in range(2):
-        send(outbox, "a")
-        call = call_at(outbox, 0.0)
+        send(scheduler, "a")
+        call = call_at(scheduler, 0.0)
         for wait in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0):
-            outbox.acknowledged(call, [THROTTLED], 0.0)
-            assert outbox.due == pytest.approx(wait)
-            call = call_at(outbox, wait)
-        outbox.acknowledged(call, [STORED], 0.0)
+            scheduler.acknowledged(call, [THROTTLED], 0.0)
+            assert scheduler.due == pytest.approx(wait)
+            call = call_at(scheduler, wait)
+        scheduler.acknowledged(call, [STORED], 0.0)
 
 
 def test_each_call_that_fails_doubles_the_longest_wait_and_an_answer_begins_anew() -> None:
-    outbox = Outbox(Highest(), lanes=1, linger=0.0)
+    scheduler = Scheduler(Highest(), lanes=1, linger=0.0)
     for _ in range(2):
-        send(outbox, "a")
-        call = call_at(outbox, 0.0)
+        send(scheduler, "a")
+        call = call_at(scheduler, 0.0)
         for wait in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0):
-            outbox.failed(call, LOST, 0.0)
-            assert outbox.due == pytest.approx(wait)
-            call = call_at(outbox, wait)
-        outbox.acknowledged(call, [STORED], 0.0)
+            scheduler.failed(call, LOST, 0.0)
+            assert scheduler.due == pytest.approx(wait)
+            call = call_at(scheduler, wait)
+        scheduler.acknowledged(call, [STORED], 0.0)
 
 
 def test_a_request_whose_time_ends_on_its_way_ends_when_its_call_fails() -> None:
-    outbox = made(lanes=1, linger=0.0)
-    record = outbox.buffer("k", b"{}", 0.0, 5.0)
-    call = call_at(outbox, 0.0)
-    assert outbox.next_call(5.5) == inf
-    outbox.failed(call, LOST, 6.0)
-    assert outbox.due == 5.0
-    outbox.next_call(6.0)
+    scheduler = made(lanes=1, linger=0.0)
+    record = scheduler.buffer("k", b"{}", 0.0, 5.0)
+    call = call_at(scheduler, 0.0)
+    assert scheduler.next_call(5.5) == inf
+    scheduler.failed(call, LOST, 6.0)
+    assert scheduler.due == 5.0
+    scheduler.next_call(6.0)
     assert isinstance(record.outcome, Refused)
     assert (record.outcome.code, record.outcome.lost) == ("Expired", True)
-    assert (outbox.pending, outbox.pending_bytes, outbox.is_failing, outbox.doubtful) == (0, 0, False, 0)
+    assert (scheduler.pending, scheduler.pending_bytes, scheduler.is_failing, scheduler.maybe_stored) == (
+        0,
+        0,
+        False,
+        0,
+    )
 
 
 def test_a_record_fills_while_its_lane_rests_however_often_others_leave() -> None:
-    outbox = Outbox(Highest(), lanes=2, linger=0.01)
+    scheduler = Scheduler(Highest(), lanes=2, linger=0.01)
     one, other = keys_in_other_lanes(2, lanes=2)
-    send(outbox, one, 0.0)
-    call, now = call_at(outbox, 1.0), 1.0
+    send(scheduler, one, 0.0)
+    call, now = call_at(scheduler, 1.0), 1.0
     for _ in range(4):
-        outbox.acknowledged(call, [THROTTLED], now)
+        scheduler.acknowledged(call, [THROTTLED], now)
         now += 20.0
-        call = call_at(outbox, now)
-    outbox.acknowledged(call, [STORED], now)  # a rest of 0.34 seconds
-    resting = send(outbox, one, now)
-    send(outbox, other, now)
-    assert call_at(outbox, now + 0.1).count == 1
-    assert send(outbox, one, now + 0.2) is resting
-    assert outbox.next_call(now + 0.2) == pytest.approx(now + 0.34)
-    assert [record.count for record in call_at(outbox, now + 0.35).records] == [2]
+        call = call_at(scheduler, now)
+    scheduler.acknowledged(call, [STORED], now)  # a rest of 0.34 seconds
+    resting = send(scheduler, one, now)
+    send(scheduler, other, now)
+    assert call_at(scheduler, now + 0.1).count == 1
+    assert send(scheduler, one, now + 0.2) is resting
+    assert scheduler.next_call(now + 0.2) == pytest.approx(now + 0.34)
+    assert [record.count for record in call_at(scheduler, now + 0.35).records] == [2]

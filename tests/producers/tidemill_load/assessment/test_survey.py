@@ -11,7 +11,7 @@ from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.cost_model.cost import cost
 from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.logs import Columns, read_log
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 
 def columns(*rows: tuple[float, str, str]) -> Columns:
@@ -70,8 +70,11 @@ def test_a_log_of_too_many_hours_is_refused() -> None:
 
 
 def test_planned_requests_are_surveyed_likewise() -> None:
-    planned = [Planned(0.5, "content.view", "content/1", "a", {}), Planned(3.0, "content.view", "content/1", "b", {})]
-    found = Survey().plan(planned).done(10.0)
+    scheduled = [
+        ScheduledRequest(0.5, "content.view", "content/1", "a", {}),
+        ScheduledRequest(3.0, "content.view", "content/1", "b", {}),
+    ]
+    found = Survey().plan(scheduled).done(10.0)
     assert found.traffic.slots.nonzero()[0].tolist() == [0, 3]
     assert (found.traffic.rate, found.keys.count, found.clients) == (0.2, 1, 2)
 

@@ -12,7 +12,7 @@ from tidemill_load.cost_model.assumptions import MODES, Assumptions, Impossible
 from tidemill_load.cost_model.cost import cost
 from tidemill_load.cost_model.model import flow
 from tidemill_load.cost_model.prices import list_prices
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 PRICES = list_prices()
 ANY = Wanted()
@@ -101,7 +101,7 @@ def test_a_batch_is_done_long_before_the_function_is_stopped() -> None:
 
 
 def test_a_million_requests_a_second() -> None:
-    advice = advise(1e6, Assumptions(keys=Keys(10**7, 0.5)), Wanted(p99=30), PRICES)
+    advice = advise(1e6, Assumptions(keys=KeyDistribution(10**7, 0.5)), Wanted(p99=30), PRICES)
     assert advice.buffer
     option = advice.options["aggregated"]
     assert option.point.flow.shards > 200

@@ -20,7 +20,7 @@ from tidemill_load.cost_model.assumptions import Assumptions, Mode
 from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Arriving, Batches, batches
 from tidemill_load.cost_model.model import Flow, flow
 from tidemill_load.cost_model.packing import Record
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/tidemill-requests"
 BEGIN = 1_764_000_000.0
@@ -150,7 +150,7 @@ GRID: list[tuple[Mode, float, int, int, int]] = [
 
 @pytest.mark.parametrize(("mode", "rate", "window", "batch", "records"), GRID)
 def test_the_engine_makes_the_same_batches(mode: Mode, rate: float, window: int, batch: int, records: int) -> None:
-    given = Assumptions(size=184, window=window, batch=batch, keys=Keys(10**6, 0.0))
+    given = Assumptions(size=184, window=window, batch=batch, keys=KeyDistribution(10**6, 0.0))
     happens = flow(mode, rate, given)
     counted = run(happens, given, records)
     assert happens.batch == pytest.approx(counted.batch, rel=0.1)
@@ -162,7 +162,7 @@ def test_the_engine_makes_the_same_batches(mode: Mode, rate: float, window: int,
 
 @pytest.mark.parametrize("rate", [60, 80, 150, 190])
 def test_half_of_the_records_of_reads_that_may_fill_a_batch_wait_as_long(rate: float) -> None:
-    given = Assumptions(size=184, window=1, batch=100, keys=Keys(10**6, 0.0))
+    given = Assumptions(size=184, window=1, batch=100, keys=KeyDistribution(10**6, 0.0))
     happens = flow("buffered", rate, given)
     usual = happens.p50 - (0.02 + 0.5 * given.linger + 0.05)
     assert usual == pytest.approx(run(happens, given, 6_000).p50, rel=0.2)
@@ -170,7 +170,7 @@ def test_half_of_the_records_of_reads_that_may_fill_a_batch_wait_as_long(rate: f
 
 @pytest.mark.parametrize(("rate", "window"), [(1, 1), (1, 60), (10, 5), (100, 5), (1_000, 1), (1_000, 60)])
 def test_requests_that_come_evenly(rate: float, window: int) -> None:
-    given = Assumptions(size=184, window=window, arrivals="even", keys=Keys(10**6, 0.0))
+    given = Assumptions(size=184, window=window, arrivals="even", keys=KeyDistribution(10**6, 0.0))
     happens = flow("buffered", rate, given)
     assert happens.batch == pytest.approx(run(happens, given, int(min(60_000, 30 * rate * window))).batch, rel=0.05)
 
@@ -215,13 +215,13 @@ def test_the_engines_own_limits() -> None:
 @pytest.mark.parametrize("mode", BUFFERING)
 @pytest.mark.parametrize("size", [200, 100_000])
 def test_an_event_is_filled_and_never_larger_than_lambda_takes(mode: Mode, size: int) -> None:
-    happens = flow(mode, 900, Assumptions(size=size, window=300, keys=Keys(10**6, 0.0)))
+    happens = flow(mode, 900, Assumptions(size=size, window=300, keys=KeyDistribution(10**6, 0.0)))
     assert 0.97 * EVENT_BYTES < happens.event_bytes <= EVENT_BYTES
 
 
 @pytest.mark.parametrize("mode", BUFFERING)
 def test_a_small_batch_makes_a_small_event(mode: Mode) -> None:
-    happens = flow(mode, 900, Assumptions(size=200, batch=50, window=300, keys=Keys(10**6, 0.0)))
+    happens = flow(mode, 900, Assumptions(size=200, batch=50, window=300, keys=KeyDistribution(10**6, 0.0)))
     assert happens.batch == 50 * happens.requests_per_record
     record = Record(1, happens.record_bytes, 46 if mode == "buffered" else 2)
     assert happens.event_bytes == pytest.approx(EVENT_HEAD + 50 * record.event, abs=500)

@@ -11,14 +11,14 @@ from tidemill_load.cost_model.assumptions import MODES, Api, Assumptions, Mode
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import ARCHIVE_BYTES, ARCHIVE_SECONDS, break_even, cost, counts, curve
 from tidemill_load.cost_model.model import flow
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 from tidemill_local.template import load, template_path
 
 DELIVERY: tuple[Part, ...] = ("delivery",)
 EVENLY = Assumptions(
     size=184,
     key_bytes=13,
-    keys=Keys(10**7, 0.0),
+    keys=KeyDistribution(10**7, 0.0),
     arrivals="even",
     lanes=1,
     linger=0.5,
@@ -70,7 +70,7 @@ def dearer(mode: Mode, rate: float, given: Assumptions) -> bool:
         Assumptions(on_demand=True),
         Assumptions(api="none", single_replies=1.0, window=60),
         Assumptions(api="none", on_demand=True, window=60, size=3_000),
-        Assumptions(on_demand=True, size=3_000, window=0, clients=100, keys=Keys(10**6, 0.3)),
+        Assumptions(on_demand=True, size=3_000, window=0, clients=100, keys=KeyDistribution(10**6, 0.3)),
     ],
 )
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])

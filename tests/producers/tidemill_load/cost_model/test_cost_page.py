@@ -15,7 +15,7 @@ from tidemill_load.cost_model.cost import break_even, cost
 from tidemill_load.cost_model.model import flow
 from tidemill_load.cost_model.packing import EVENT_RECORD, stream
 from tidemill_load.cost_model.prices import list_prices, read_prices
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 PAGE = Path(tidemill_load.cost_model.cost.__file__).with_name("COST.md").read_text()
 DELIVERY: tuple[Part, ...] = ("delivery",)
@@ -47,7 +47,7 @@ def test_the_figures_in_its_sentences() -> None:
     assert f"A shard costs ${list_prices().items['shard_hours'].of(730):.2f} a month" in PAGE
     assert f"a direct request costs ${cost('direct', 1, Assumptions()).per_million:.2f} a million" in PAGE
     assert f"a record takes {EVENT_RECORD} bytes" in PAGE
-    sdk = Assumptions(size=184, window=300, keys=Keys())
+    sdk = Assumptions(size=184, window=300, keys=KeyDistribution())
     floors = [round(flow("aggregated", rate, sdk).invocations_per_million) for rate in (1_000, 10_000, 40_000)]
     assert "{} at\n1,000 requests/s, {} at 10,000 and {} at 40,000".format(*floors) in PAGE
     filled = [round(stream("aggregated", rate, Assumptions()).record.requests) for rate in (1_000, 10_000)]

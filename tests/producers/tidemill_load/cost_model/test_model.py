@@ -9,13 +9,13 @@ import pytest
 
 from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
 from tidemill_load.cost_model.model import TIMEOUT, flow
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 from tidemill_local.template import load, template_path
 
 EVENLY = Assumptions(
     size=184,
     key_bytes=13,  # with the key's two bytes in the format, 209 bytes a request
-    keys=Keys(10**7, 0.0),
+    keys=KeyDistribution(10**7, 0.0),
     arrivals="even",
     lanes=1,
     record_bytes=256 * 1024,
@@ -50,7 +50,7 @@ def test_invocations_per_million(mode: Mode, rate: float, row: tuple[int, ...]) 
 
 def test_as_the_sdk_fills_records_the_floor_is_higher() -> None:
     """It puts a record after 100 ms, of one of 64 lanes, and of 25 KB at most; the table takes none of the three."""
-    given = Assumptions(size=184, window=300, keys=Keys(10_000, 1.0))
+    given = Assumptions(size=184, window=300, keys=KeyDistribution(10_000, 1.0))
     floors = [flow("aggregated", rate, given).invocations_per_million for rate in (1_000, 10_000, 40_000)]
     assert floors == [pytest.approx(94, rel=0.05), pytest.approx(53, rel=0.05), pytest.approx(47, rel=0.05)]
 
@@ -58,7 +58,7 @@ def test_as_the_sdk_fills_records_the_floor_is_higher() -> None:
 @pytest.mark.parametrize(("window", "fewer"), [(5, 2.8), (10, 4.4), (60, 20.6)])
 def test_a_real_sites_trace(window: int, fewer: float) -> None:
     """0.7 requests/s on two shards, counted on a real access log: at low rates savings are bought with delay."""
-    given = Assumptions(window=window, batch=100, keys=Keys(10**7, 0.0))
+    given = Assumptions(window=window, batch=100, keys=KeyDistribution(10**7, 0.0))
     shard = flow("buffered", 0.35, given)
     assert shard.batch == pytest.approx(fewer, rel=0.1)
 
@@ -72,7 +72,7 @@ def test_a_batch_writes_each_item_once() -> None:
 
 
 def test_shards_fold_less_than_one() -> None:
-    given = Assumptions(keys=Keys(10_000, 0.0), window=1)
+    given = Assumptions(keys=KeyDistribution(10_000, 0.0), window=1)
     eight = flow("buffered", 8_000, given)
     assert eight.shards == 8
     assert eight.distinct * eight.shards == pytest.approx(given.keys.distinct(8_000), rel=0.02)

@@ -14,7 +14,7 @@ import pytest
 from tidemill.contract.aggregation import Aggregate
 from tidemill.contract.lanes import hash_key
 from tidemill.sending.records import Acknowledged, Call
-from tidemill.sending.scheduler import Outbox
+from tidemill.sending.scheduler import Scheduler
 from tidemill_event_source.decisions.records import kinesis_renderer
 from tidemill_event_source.shard_reader import StreamRecord
 from tidemill_load.cost_model.assumptions import Assumptions
@@ -26,7 +26,7 @@ from tidemill_load.cost_model.packing import (
     Record,
     stream,
 )
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 ROUND_TRIP = 0.02
 
@@ -35,7 +35,7 @@ def sent(rate: float, given: Assumptions, requests: int) -> Record:
     """What the outbox makes of requests that come at random, each call acknowledged after a round trip."""
     random = Random(1)
     shares = list(accumulate(rank**-given.keys.skew for rank in range(1, given.keys.count + 1)))
-    outbox = Outbox(random, lanes=given.lanes, linger=given.linger, record_bytes=given.record_bytes)
+    outbox = Scheduler(random, lanes=given.lanes, linger=given.linger, record_bytes=given.record_bytes)
     answers: list[tuple[float, int, Call]] = []
     counts, sizes = [], []
     arrives = 0.0
@@ -73,7 +73,7 @@ def sent(rate: float, given: Assumptions, requests: int) -> Record:
     ],
 )
 def test_records_are_as_full_as_the_outbox_fills_them(lanes: int, rate: float, skew: float) -> None:
-    given = Assumptions(size=184, lanes=lanes, keys=Keys(10_000, skew))
+    given = Assumptions(size=184, lanes=lanes, keys=KeyDistribution(10_000, skew))
     real = sent(rate, given, max(500, min(20_000, int(4 * rate))))
     computed = stream("aggregated", rate, given).record
     assert computed.requests == pytest.approx(real.requests, rel=0.15)
@@ -105,7 +105,7 @@ def test_a_records_bytes_in_an_event(size: int) -> None:
 
 
 def test_shards_by_records_by_bytes_and_by_work() -> None:
-    even = Keys(10**7, 0.0)
+    even = KeyDistribution(10**7, 0.0)
     assert stream("buffered", 10_000, Assumptions(keys=even)).shards == 10
     assert stream("buffered", 1_000, Assumptions(keys=even, size=10_240 - 46)).shards == 10
     assert stream("buffered", 100, Assumptions(keys=even, request_seconds=0.09)).shards == 10
@@ -115,7 +115,9 @@ def test_shards_by_records_by_bytes_and_by_work() -> None:
 
 
 def test_the_shard_of_the_most_popular_key_has_room_for_it() -> None:
-    even, skewed = (stream("buffered", 9_000, Assumptions(keys=keys)) for keys in (Keys(10**7, 0.0), Keys()))
+    even, skewed = (
+        stream("buffered", 9_000, Assumptions(keys=keys)) for keys in (KeyDistribution(10**7, 0.0), KeyDistribution())
+    )
     assert (even.shards, skewed.shards) == (9, 10)
     assert skewed.problems == ()
 
@@ -129,10 +131,10 @@ def test_a_key_that_no_shard_takes_is_told_with_the_most_that_go() -> None:
 
 
 def test_there_are_lanes_for_all_shards() -> None:
-    found = stream("aggregated", 10**6, Assumptions(keys=Keys(10**7, 0.0), size=500))
+    found = stream("aggregated", 10**6, Assumptions(keys=KeyDistribution(10**7, 0.0), size=500))
     assert (found.lanes, found.problems) == (1024, ())
     assert 512 < found.shards <= 1024
-    fewer = stream("aggregated", 10**6, Assumptions(keys=Keys(10**7, 0.0), size=100))
+    fewer = stream("aggregated", 10**6, Assumptions(keys=KeyDistribution(10**7, 0.0), size=100))
     assert 128 < fewer.shards <= fewer.lanes == 256, "no more than are needed, in powers of two"
-    (problem,) = stream("aggregated", 10**6, Assumptions(keys=Keys(10**7, 0.0), size=5_000)).problems
+    (problem,) = stream("aggregated", 10**6, Assumptions(keys=KeyDistribution(10**7, 0.0), size=5_000)).problems
     assert "a producer has 1,024 lanes at most" in problem

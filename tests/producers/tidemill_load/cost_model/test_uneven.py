@@ -16,10 +16,10 @@ from tidemill_load.cost_model.cost import break_even, cost
 from tidemill_load.cost_model.model import flow
 from tidemill_load.cost_model.traffic import no_gaps, of_slots
 from tidemill_load.cost_model.uneven import uneven
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 from tidemill_load.workloads.synthetic import Kind, Shape, generate
 from tidemill_load.workloads.trace import read_trace
-from tidemill_load.workloads.trace_slices import excerpt
+from tidemill_load.workloads.trace_slices import slices_of
 
 
 def told(found: Surveyed, window: int, batch: int) -> Assumptions:
@@ -28,12 +28,17 @@ def told(found: Surveyed, window: int, batch: int) -> Assumptions:
 
 
 def check(
-    planned: list[Planned], seconds: float, mode: Mode, window: int = 5, batch: int = 10_000, half: float = 0.1
+    scheduled: list[ScheduledRequest],
+    seconds: float,
+    mode: Mode,
+    window: int = 5,
+    batch: int = 10_000,
+    half: float = 0.1,
 ) -> None:
-    found = Survey().plan(planned).done(seconds)
+    found = Survey().plan(scheduled).done(seconds)
     happens = uneven(mode, found.traffic, told(found, window, batch))
     name: Final = "buffered" if mode == "buffered" else "aggregated"
-    run = Run(name, 1, planned, Settings(window, batch, happens.shards), 1)
+    run = Run(name, 1, scheduled, Settings(window, batch, happens.shards), 1)
     assert run.go(lambda _: None)
     counted = run.measurement()
     invocations = counted.requests / happens.batch
@@ -56,8 +61,8 @@ def test_it_is_what_the_mapping_does(kind: Kind, rate: float, window: int, mode:
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
 def test_a_burst_and_then_silence(mode: Mode) -> None:
     key = Random(1).randrange
-    planned = [Planned(n / 80, "content.view", f"content/{key(9)}", f"c{n % 5}", {}) for n in range(74)]
-    check(planned, 60, mode)
+    scheduled = [ScheduledRequest(n / 80, "content.view", f"content/{key(9)}", f"c{n % 5}", {}) for n in range(74)]
+    check(scheduled, 60, mode)
 
 
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
@@ -65,12 +70,12 @@ def test_a_burst_and_then_silence(mode: Mode) -> None:
 def test_a_real_trace(speed: float, seconds: float, mode: Mode) -> None:
     if not NASA.exists():
         pytest.skip(f"the real trace is not at {NASA}")
-    check(excerpt(read_trace(NASA), speed, seconds, 1)[0], seconds, mode)
+    check(slices_of(read_trace(NASA), speed, seconds, 1)[0], seconds, mode)
 
 
 def test_full_batches_do_not_wait_for_the_window() -> None:
-    planned = list(generate(Shape(), 100, 120, 1))
-    found = Survey().plan(planned).done(120)
+    scheduled = list(generate(Shape(), 100, 120, 1))
+    found = Survey().plan(scheduled).done(120)
     happens = uneven("buffered", found.traffic, told(found, 60, 100))
     assert happens.batch == pytest.approx(100, rel=0.05)
     assert happens.p99 < 3.5
@@ -83,8 +88,8 @@ def test_what_a_full_batch_leaves_behind_waits_for_the_window(mode: Mode, window
 
 
 def test_many_shards_share_the_requests() -> None:
-    planned = list(generate(Shape(keys=5_000, zipf=0.0), 40, 240, 1))
-    found = Survey().plan(planned).done(240)
+    scheduled = list(generate(Shape(keys=5_000, zipf=0.0), 40, 240, 1))
+    found = Survey().plan(scheduled).done(240)
     given = replace(told(found, 5, 10_000), shards=8)
     happens = uneven("buffered", found.traffic, given)
     steady = flow("buffered", found.traffic.rate, given)

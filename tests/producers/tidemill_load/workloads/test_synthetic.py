@@ -9,12 +9,12 @@ from statistics import mean, pvariance
 import pytest
 
 from tidemill.contract.request import Request, encode
-from tidemill_load.workloads.scheduled_request import Planned
+from tidemill_load.workloads.scheduled_request import ScheduledRequest
 from tidemill_load.workloads.synthetic import Kind, Shape, generate
 
 
-def per_second(planned: list[Planned], seconds: int) -> list[int]:
-    counts = Counter(int(one.at) for one in planned)
+def per_second(scheduled: list[ScheduledRequest], seconds: int) -> list[int]:
+    counts = Counter(int(one.at) for one in scheduled)
     return [counts[second] for second in range(seconds)]
 
 
@@ -25,9 +25,9 @@ def test_a_seed_means_the_same_requests_every_time() -> None:
 
 @pytest.mark.parametrize("kind", ["poisson", "bursty"])
 def test_the_mean_rate_is_what_was_asked_for(kind: Kind) -> None:
-    planned = list(generate(Shape(kind), 50, 4_000, seed=3))
-    assert abs(len(planned) / (50 * 4_000) - 1) < 0.1
-    assert all(0 <= earlier.at <= later.at < 4_000 for earlier, later in pairwise(planned))
+    scheduled = list(generate(Shape(kind), 50, 4_000, seed=3))
+    assert abs(len(scheduled) / (50 * 4_000) - 1) < 0.1
+    assert all(0 <= earlier.at <= later.at < 4_000 for earlier, later in pairwise(scheduled))
 
 
 def test_poisson_arrivals_are_independent_and_bursts_are_not() -> None:

@@ -15,7 +15,7 @@ from tidemill.contract.request import MAX_KEY_CHARACTERS
 from tidemill_load.workloads.trace import HEADER, MAX_LINE_BYTES, REASONS_KEPT, Trace, TraceError, read_trace
 
 if TYPE_CHECKING:
-    from tidemill_load.workloads.scheduled_request import Planned
+    from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 
 COMMON = b'in24.inetnebr.com - - [01/Aug/1995:00:00:01 -0400] "GET /shuttle/sts-68.txt HTTP/1.0" 200 1839\n'
@@ -101,7 +101,7 @@ def test_the_key_is_the_path_of_the_url(tmp_path: Path, url: str, key: str) -> N
 
 def test_long_paths_make_distinct_keys_within_the_limit(tmp_path: Path) -> None:
     log = b"".join(log_line(request=f"GET /{'x' * 400}{end} HTTP/1.1") for end in "aab")
-    keys = [planned.key for planned in trace_of(tmp_path, log)]
+    keys = [scheduled.key for scheduled in trace_of(tmp_path, log)]
 
     assert {len(key) for key in keys} == {MAX_KEY_CHARACTERS}
     assert keys[0] == keys[1] != keys[2]
@@ -110,16 +110,16 @@ def test_long_paths_make_distinct_keys_within_the_limit(tmp_path: Path) -> None:
 def test_lines_out_of_order_keep_their_place_and_time_never_goes_back(tmp_path: Path) -> None:
     seconds = (5, 9, 7, 3, 10)
     log = b"".join(log_line(f"h{s}", f"01/Aug/1995:00:00:{s:02} -0400", f"GET /{s} HTTP/1.0") for s in seconds)
-    planned = list(trace_of(tmp_path, log))
+    scheduled = list(trace_of(tmp_path, log))
 
-    assert [p.key for p in planned] == [f"content/{s}" for s in seconds]
-    assert [p.at for p in planned] == [0.0, 4.0, 4.0, 4.0, 5.0]
+    assert [p.key for p in scheduled] == [f"content/{s}" for s in seconds]
+    assert [p.at for p in scheduled] == [0.0, 4.0, 4.0, 4.0, 5.0]
 
 
 def test_time_zones_count(tmp_path: Path) -> None:
     log = log_line(time="01/Aug/1995:00:00:00 -0400") + log_line(time="01/Aug/1995:05:00:00 +0100")
 
-    assert [planned.at for planned in trace_of(tmp_path, log)] == [0.0, 0.0]
+    assert [scheduled.at for scheduled in trace_of(tmp_path, log)] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_time_zones_count(tmp_path: Path) -> None:
 def test_an_unreadable_line_is_counted_and_the_next_one_is_read(tmp_path: Path, line: bytes, reason: str) -> None:
     trace = trace_of(tmp_path, COMMON + line + COMBINED)
 
-    assert [planned.cmd for planned in trace] == ["content.view", "event.track"]
+    assert [scheduled.cmd for scheduled in trace] == ["content.view", "event.track"]
     assert (trace.requests, trace.unreadable) == (2, 1)
     (noted,) = trace.first_unreadable
     assert noted.line == 2
@@ -194,19 +194,19 @@ def test_a_missing_file_and_an_empty_folder_are_refused_by_name(tmp_path: Path) 
 
 
 @pytest.fixture(scope="module")
-def nasa() -> list[Planned]:
+def nasa() -> list[ScheduledRequest]:
     if not NASA.exists():
         pytest.skip(f"the real trace is not at {NASA}")
     return list(read_trace(NASA))
 
 
-def test_every_line_of_the_real_trace_is_a_request(nasa: list[Planned]) -> None:
-    events = [planned for planned in nasa if planned.cmd == "event.track"]
+def test_every_line_of_the_real_trace_is_a_request(nasa: list[ScheduledRequest]) -> None:
+    events = [scheduled for scheduled in nasa if scheduled.cmd == "event.track"]
 
     assert len(nasa) == 30_969
     assert [sum(event.data["method"] == method for event in events) for method in ("HEAD", "POST")] == [95, 1]
-    assert len({planned.client for planned in nasa}) == 2_365
+    assert len({scheduled.client for scheduled in nasa}) == 2_365
     assert 12.8 < nasa[-1].at / 3600 < 12.9
     assert all(earlier.at <= later.at for earlier, later in itertools.pairwise(nasa))
-    assert all(planned.key.startswith(("content/", "event/")) for planned in nasa)
-    json.dumps([planned.data for planned in nasa], allow_nan=False)
+    assert all(scheduled.key.startswith(("content/", "event/")) for scheduled in nasa)
+    json.dumps([scheduled.data for scheduled in nasa], allow_nan=False)

@@ -14,7 +14,7 @@ from tidemill_load.workloads.calibration import CLIENTS, MINUTES, PAGES, REQUEST
 from tidemill_load.workloads.workload import MEAN_RATE, generate
 
 if TYPE_CHECKING:
-    from tidemill_load.workloads.scheduled_request import Planned
+    from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 NAME = re.compile(r"[A-Za-z ]+")
 FIELDS = {
@@ -28,7 +28,7 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def day() -> list[Planned]:
+def day() -> list[ScheduledRequest]:
     return list(generate(REQUESTS, seed=7))
 
 
@@ -54,70 +54,70 @@ def test_it_starts_at_once_however_long_it_is() -> None:
 
 @pytest.mark.parametrize("requests", [200, 5000])
 def test_its_mean_rate_is_the_real_sites_at_any_size(requests: int) -> None:
-    moments = [planned.at for planned in generate(requests, seed=3)]
+    moments = [scheduled.at for scheduled in generate(requests, seed=3)]
 
     assert all(earlier <= later for earlier, later in pairwise(moments))
     assert moments[0] >= 0
     assert 0.9 < moments[-1] / (requests / MEAN_RATE) <= 1
 
 
-def test_requests_arrive_along_the_real_curve(day: list[Planned]) -> None:
-    arrived = Counter(int(planned.at // 900) for planned in day)
+def test_requests_arrive_along_the_real_curve(day: list[ScheduledRequest]) -> None:
+    arrived = Counter(int(scheduled.at // 900) for scheduled in day)
 
     for quarter, expected in enumerate(REQUESTS_PER_QUARTER_HOUR):
         assert abs(arrived[quarter] - expected) < 5 * expected**0.5 + 5
 
 
-def test_popularity_and_activity_are_the_real_ones(day: list[Planned]) -> None:
-    views = Counter(planned.key for planned in day if planned.cmd == "content.view")
-    clients = Counter(planned.client for planned in day)
+def test_popularity_and_activity_are_the_real_ones(day: list[ScheduledRequest]) -> None:
+    views = Counter(scheduled.key for scheduled in day if scheduled.cmd == "content.view")
+    clients = Counter(scheduled.client for scheduled in day)
 
     assert 0.75 < views.most_common(1)[0][1] / (PAGES[0][0] * 0.88) < 1.25
     assert 0.8 < clients["client-1"] / CLIENTS[0][0] < 1.2
     assert len(clients) > 1500
 
 
-def test_it_is_mostly_views_and_has_every_command(day: list[Planned]) -> None:
-    commands = Counter(planned.cmd for planned in day)
+def test_it_is_mostly_views_and_has_every_command(day: list[ScheduledRequest]) -> None:
+    commands = Counter(scheduled.cmd for scheduled in day)
 
     assert set(commands) == set(FIELDS)
     assert commands["content.view"] > 0.75 * len(day)
     assert commands["content.like"] > commands["content.update"] > commands["content.delete"] > 0
 
 
-def test_every_request_keeps_the_contract_with_the_rules(day: list[Planned]) -> None:
-    for planned in day:
-        assert set(planned.data) == FIELDS[planned.cmd]
-        assert len(planned.key) <= MAX_KEY_CHARACTERS
-        if planned.cmd == "user.create":
-            assert planned.key == f"user/{planned.data['email'].lower()}"
+def test_every_request_keeps_the_contract_with_the_rules(day: list[ScheduledRequest]) -> None:
+    for scheduled in day:
+        assert set(scheduled.data) == FIELDS[scheduled.cmd]
+        assert len(scheduled.key) <= MAX_KEY_CHARACTERS
+        if scheduled.cmd == "user.create":
+            assert scheduled.key == f"user/{scheduled.data['email'].lower()}"
         else:
-            assert re.fullmatch(r"content/\d+", planned.key)
+            assert re.fullmatch(r"content/\d+", scheduled.key)
 
 
-def test_contents_are_published_once_by_their_owner_before_anything_else(day: list[Planned]) -> None:
+def test_contents_are_published_once_by_their_owner_before_anything_else(day: list[ScheduledRequest]) -> None:
     owners: dict[str, str] = {}
     strangers = 0
-    for planned in day:
-        match planned.cmd:
+    for scheduled in day:
+        match scheduled.cmd:
             case "content.publish":
-                assert planned.key not in owners
-                owners[planned.key] = planned.client
-                assert planned.data["owner"] == planned.client
+                assert scheduled.key not in owners
+                owners[scheduled.key] = scheduled.client
+                assert scheduled.data["owner"] == scheduled.client
             case "content.update" | "content.delete":
-                assert owners[planned.key] == planned.client
-                if planned.cmd == "content.delete":
-                    owners[planned.key] = "gone"
+                assert owners[scheduled.key] == scheduled.client
+                if scheduled.cmd == "content.delete":
+                    owners[scheduled.key] = "gone"
             case "content.like":
-                assert owners[planned.key] != "gone"
+                assert owners[scheduled.key] != "gone"
             case "content.view":
-                strangers += owners.get(planned.key, "gone") == "gone"
+                strangers += owners.get(scheduled.key, "gone") == "gone"
 
     assert 0 < strangers < 0.01 * len(day), "as many views of what does not exist as the real site had"
 
 
-def test_users_come_valid_and_in_every_way_that_the_rules_refuse(day: list[Planned]) -> None:
-    users = [planned.data for planned in day if planned.cmd == "user.create"]
+def test_users_come_valid_and_in_every_way_that_the_rules_refuse(day: list[ScheduledRequest]) -> None:
+    users = [scheduled.data for scheduled in day if scheduled.cmd == "user.create"]
     accepted: set[str] = set()
     found = Counter[str]()
     for user in users:

@@ -18,7 +18,7 @@ from tidemill_cli.commands.cost import command as cost
 from tidemill_load.cost_model.advice import Wanted, advise
 from tidemill_load.cost_model.assumptions import MODES, Assumptions
 from tidemill_load.cost_model.prices import list_prices
-from tidemill_load.workloads.key_distribution import Keys
+from tidemill_load.workloads.key_distribution import KeyDistribution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,8 +80,8 @@ def test_colour_is_for_terminals_unless_it_is_unwanted(
 OPTIONS = (
     ("--size", "1KB", {"size": 1024}),
     ("--key-size", "20B", {"key_bytes": 20}),
-    ("--keys", "1M", {"keys": Keys(10**6, 1.0)}),
-    ("--skew", "0.5", {"keys": Keys(10_000, 0.5)}),
+    ("--keys", "1M", {"keys": KeyDistribution(10**6, 1.0)}),
+    ("--skew", "0.5", {"keys": KeyDistribution(10_000, 0.5)}),
     ("--fold", "0.3", {"fold": 0.3}),
     ("--clients", "20", {"clients": 20}),
     ("--producers", "20", {"producers": 20}),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.kinesis.api import Answer, Refused, success
+from tidemill_local.patches.kinesis.api import Refused, Response, success
 from tidemill_local.patches.kinesis.shard_iterators import Position
 from tidemill_local.patches.kinesis.shard_limits import (
     BYTES_PER_SECOND,
@@ -228,7 +228,7 @@ class Shards:
         }
         self.get_records = limited_reads(self._get_records, self._locate, lambda: self.now)
 
-    def _get_records(self, request: dict[str, Any]) -> tuple[Answer, int]:
+    def _get_records(self, request: dict[str, Any]) -> tuple[Response, int]:
         self.answered.append(request["ShardIterator"])
         return success({"Records": []}), self.size
 
