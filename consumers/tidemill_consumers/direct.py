@@ -14,7 +14,7 @@ same conditional write. A writer's requests of one key keep their order if it aw
 | 503 | not now |
 
 After 500 and 503 nothing is lost or doubled by sending the same again. A rule that ended the function's process is
-asked apart from then on (shell/at_work.py): whichever request makes it do so again is quarantined.
+asked apart from then on (isolation/at_work.py): whichever request makes it do so again is quarantined.
 
 A key should take one way only, this or the stream: what its entity emits is in order within each of them, not between.
 """

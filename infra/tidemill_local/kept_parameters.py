@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FILE = "parameters.json"
 
+RENAMED = {"tidemill_consumers.rules": "tidemill_consumers.media"}
+"""Modules of rules by the name that folders of earlier releases have."""
+
 
 def read(state: Path) -> dict[str, str] | None:
     """What the last platform on the folder was given; None if the folder does not say.
@@ -33,7 +36,7 @@ def read(state: Path) -> dict[str, str] | None:
             raise ValueError("it is no object of texts")
     except (OSError, ValueError) as error:
         raise unreadable(file, error) from None
-    return found
+    return {name: RENAMED.get(value, value) if name == "Rules" else value for name, value in found.items()}
 
 
 def write(state: Path, parameters: Mapping[str, str]) -> None:

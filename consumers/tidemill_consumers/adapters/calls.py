@@ -1,6 +1,6 @@
 """Several calls to a service at once.
 
-Room: shell. Given to those that call, so that a simulation can have them one after another.
+Room: adapters. Given to those that call, so that a simulation can have them one after another.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Follow-up requests back onto the stream, by the scheduler that keeps their order.
 
-Room: shell. The only Kinesis here.
+Room: adapters. The only Kinesis here.
 """
 
 from __future__ import annotations

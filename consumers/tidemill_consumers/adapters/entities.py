@@ -1,6 +1,6 @@
 """The entities' table: load many, save many, each save on condition of its version.
 
-Room: shell. The only DynamoDB here.
+Room: adapters. The only DynamoDB here.
 """
 
 from __future__ import annotations

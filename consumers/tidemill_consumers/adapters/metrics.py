@@ -1,6 +1,6 @@
 """Metrics, as lines of the function's log from which CloudWatch makes them.
 
-Room: shell. The embedded metric format:
+Room: adapters. The embedded metric format:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 

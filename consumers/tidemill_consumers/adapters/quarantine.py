@@ -1,6 +1,6 @@
 """The quarantine: requests that can never be applied, whole, with their reason, as objects in S3.
 
-Room: shell. What is stored and its form; redrive.py reads it and puts it back.
+Room: adapters. What is stored and its form; redrive.py reads it and puts it back.
 """
 
 from __future__ import annotations

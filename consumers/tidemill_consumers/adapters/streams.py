@@ -1,6 +1,6 @@
 """The streams that batches come from, as Kinesis describes them.
 
-Room: shell. The one question to Kinesis that is not a put.
+Room: adapters. The one question to Kinesis that is not a put.
 """
 
 from __future__ import annotations

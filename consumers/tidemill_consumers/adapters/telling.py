@@ -1,6 +1,6 @@
 """What went to the quarantine, in the function's log: a line for each reason, with the traceback of what a rule raised.
 
-Room: shell. A batch may send thousands there for one reason, so each is told once, with how many they are.
+Room: adapters. A batch may send thousands there for one reason, so each is told once, with how many they are.
 """
 
 from __future__ import annotations

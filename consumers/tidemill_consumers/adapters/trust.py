@@ -1,6 +1,6 @@
 """Whose requests they are: signatures and seals, looked at as a batch comes in.
 
-Room: shell. What is proven by what is core/trust.py's; this reads the keys that it takes, once for the whole batch.
+Room: adapters. What is proven by what is core/trust.py's; this reads the keys that it takes, once for the whole batch.
 """
 
 from __future__ import annotations

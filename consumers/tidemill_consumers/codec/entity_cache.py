@@ -1,6 +1,6 @@
 """Entities as the function's environment saved them last, so that it need not read them again.
 
-Room: shell, no I/O. Another environment may have saved them since: what is planned from here is proven by the
+Room: codec, no I/O. Another environment may have saved them since: what is planned from here is proven by the
 conditional write that it leads to, and read where it leads to none.
 """
 

@@ -1,6 +1,6 @@
 """From Lambda's event to arrivals: base64, aggregates, the wire contract.
 
-Room: shell. No I/O of its own; the event's bytes come in, typed arrivals go out, nothing is dropped.
+Room: codec. No I/O of its own; the event's bytes come in, typed arrivals go out, nothing is dropped.
 """
 
 from __future__ import annotations

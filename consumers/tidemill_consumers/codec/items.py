@@ -1,6 +1,6 @@
 """Entities as DynamoDB items, and back.
 
-Room: shell, no I/O. Native attributes, so that any DynamoDB client reads the document.
+Room: codec, no I/O. Native attributes, so that any DynamoDB client reads the document.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The parts of one record that are no requests, as they lie in the quarantine together.
 
-Room: shell, no I/O. One record may hold a hundred thousand of them, so they are one object and columns: what many of
+Room: codec, no I/O. One record may hold a hundred thousand of them, so they are one object and columns: what many of
 them share, such as a key, stands there once. So the object is about as large as base64 makes its record.
 """
 

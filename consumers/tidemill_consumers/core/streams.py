@@ -1,6 +1,6 @@
 """Which stream a record stands on: what tells its shard from another stream's in marks and names.
 
-Room: core. Pure; asking Kinesis is shell/streams.py's.
+Room: core. Pure; asking Kinesis is adapters/streams.py's.
 
 Every stream has a shardId-000000000000, and a stream that was deleted and made again has its ARN and its shards' ids
 again. So a shard is known by a hash of its stream's ARN and creation time, and its id behind a slash.

@@ -1,6 +1,6 @@
 """Whose request it is: what a signature must be of, whose it must be, and the application's own seal.
 
-Room: core. Pure; reading the registered keys is shell/devices.py's.
+Room: core. Pure; reading the registered keys is adapters/devices.py's.
 
 A client's device signs with its key. The application seals what it puts on the stream itself: follow-up requests, and
 redriven ones. A seal is a `sig` too, of the same bytes, but made with a secret that the application and its operators

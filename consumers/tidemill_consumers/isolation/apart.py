@@ -1,6 +1,6 @@
 """Planning in a process of its own, which may end: the function's lives on, and knows over which request.
 
-Room: shell. The process is a fork, so that it has the batch, and tells its writes as it goes. On Lambda as anywhere on
+Room: isolation. The process is a fork, so that it has the batch, and tells its writes as it goes. On Lambda as anywhere on
 Linux; there is no /dev/shm, so the place at work is noted in anonymous shared memory.
 """
 

@@ -1,6 +1,6 @@
 """The note of deliveries that began and did not end, an item for each shard.
 
-Room: shell. The only place that uses its table. It costs a write for each invocation, and another where that does not
+Room: isolation. The only place that uses its table. It costs a write for each invocation, and another where that does not
 move its shard on. Where the table does not answer, requests are applied all the same.
 """
 

@@ -1,6 +1,6 @@
 """How far a record was done whose requests are more work than one delivery can do.
 
-Room: shell. Lambda delivers from a record's beginning, however far it was done. So where a delivery ends within one, it
+Room: isolation. Lambda delivers from a record's beginning, however far it was done. So where a delivery ends within one, it
 notes up to where all is done: applied, answered, emitted, quarantined. The next goes on from there and spends nothing
 on what stands before. The note is an item of the entities' table under a key that no request can have, one a shard.
 

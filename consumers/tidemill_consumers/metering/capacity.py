@@ -1,6 +1,6 @@
 """What is used of DynamoDB: calls, and the request units that AWS bills for them, reckoned from the items' sizes.
 
-Room: shell, no I/O. Reckoned and not asked for by ReturnConsumedCapacity, for emulators answer that with a unit a
+Room: metering, no I/O. Reckoned and not asked for by ReturnConsumedCapacity, for emulators answer that with a unit a
 statement, whatever its size. So one rule holds everywhere and for every function:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 

@@ -1,6 +1,6 @@
 """The quarantine read, and put back on the stream: the operator's side of it.
 
-Room: shell. S3 only; how a request is put on the stream is an argument.
+Room: operations. S3 only; how a request is put on the stream is an argument.
 """
 
 from __future__ import annotations

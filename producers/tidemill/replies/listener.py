@@ -55,7 +55,7 @@ class Unheard(RuntimeError):
 
 
 class Listener:
-    """ReplySource replies for those who wait for them. Replies to others are passed over.
+    """Hears replies for those who wait for them. Replies to others are passed over.
 
     Args:
         source: the URL of an SQS queue, or what hears replies otherwise.

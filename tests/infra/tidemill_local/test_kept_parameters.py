@@ -53,6 +53,11 @@ def test_a_folder_of_an_earlier_release_is_told(
     assert ("does not say with which rules it was run" in capsys.readouterr().out) == warns
 
 
+def test_rules_that_have_moved_since_are_found(tmp_path: Path) -> None:
+    kept_parameters.write(tmp_path, {"Rules": "tidemill_consumers.rules", "BatchSize": "5"})
+    assert asked(tmp_path)["Rules"] == BUILT_IN
+
+
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"Rules": 7}), "\xff"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: Any) -> None:
     (tmp_path / kept_parameters.FILE).write_text(content, encoding="latin-1")

@@ -19,7 +19,7 @@ MOST_FRAMES = 20
 MOST_CHARACTERS = 120
 """Of a place, so that a reason has room for the rest."""
 
-OURS = ("tidemill_consumers.core.", "tidemill_consumers.shell.")
+OURS = tuple(f"tidemill_consumers.{room}." for room in ("core", "codec", "adapters", "isolation"))
 """How the modules begin that are at work around a rule."""
 
 DEEPEST_WRAPPING = 10

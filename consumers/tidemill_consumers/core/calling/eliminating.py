@@ -1,6 +1,6 @@
 """Which request ends its process: found by planning in a process that may end, and condemned when it does so again.
 
-Room: core. Pure: running a process is shell/apart.py's, which is told what to plan and says how that ended.
+Room: core. Pure: running a process is isolation/apart.py's, which is told what to plan and says how that ended.
 """
 
 from __future__ import annotations
