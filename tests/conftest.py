@@ -1,14 +1,17 @@
-"""What holds for all tests, and the emulator that they share."""
+"""What holds for all tests, and the emulator that they share; what a test makes in it has a name of its own."""
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import hypothesis
 import pytest
+from botocore.stub import Stubber
 
+from tidemill.contract.request import Receipts, decode_receipts
 from tidemill_local.emulator import Emulator, EmulatorSession
 
 # How long a machine takes to make examples, or to run one, says nothing about the code.
@@ -16,6 +19,10 @@ hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("untimed")
 
 Names: TypeAlias = Callable[[str], str]
+Clients: TypeAlias = Callable[[str], Any]
+Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
+Heard: TypeAlias = Callable[[], list[Receipts]]
+Listen: TypeAlias = Callable[..., Heard]
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +68,109 @@ def runs() -> Callable[[int], bool]:
         return state.stdout.strip()[:1] not in ("", "Z")
 
     return look
+
+
+@pytest.fixture
+def make_table(emulator: Emulator, names: Names) -> Names:
+    """Makes a table of items by `pk`; its name, which begins as is said."""
+
+    def make(prefix: str) -> str:
+        name = names(prefix)
+        emulator.client("dynamodb").create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name
+
+    return make
+
+
+@pytest.fixture
+def table(make_table: Names) -> str:
+    return make_table("entities")
+
+
+@pytest.fixture
+def bucket(emulator: Emulator, names: Names) -> str:
+    name = names("quarantine")
+    emulator.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def stream(emulator: Emulator, names: Names) -> str:
+    name = names("requests")
+    emulator.client("kinesis").create_stream(StreamName=name, ShardCount=1)
+    return name
+
+
+@pytest.fixture
+def topic(emulator: Emulator, names: Names) -> str:
+    arn: str = emulator.client("sns").create_topic(Name=names("replies"))["TopicArn"]
+    return arn
+
+
+@pytest.fixture
+def listen(emulator: Emulator, names: Names, topic: str) -> Listen:
+    """Subscribes to the topic, perhaps with a FilterPolicy; gives what tells the messages since it was last asked."""
+    sns, sqs = emulator.client("sns"), emulator.client("sqs")
+
+    def subscribe(**attributes: str) -> Heard:
+        queue = sqs.create_queue(QueueName=names("heard"))["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        grant = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [grant]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        attributes["RawMessageDelivery"] = "true"
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+
+        def heard() -> list[Receipts]:
+            # The emulator delivers before it answers the sender, so what is not there does not come.
+            found: list[Receipts] = []
+            while got := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+                found += [decode_receipts(message["Body"]) for message in got]
+                for message in got:
+                    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return found
+
+        return heard
+
+    return subscribe
+
+
+@pytest.fixture
+def heard(listen: Listen) -> Heard:
+    """What the topic sent since this was last asked."""
+    return listen()
+
+
+@pytest.fixture
+def new_client(session: EmulatorSession) -> Iterator[Clients]:
+    """Makes clients that a test may meddle with."""
+    made: list[Any] = []
+
+    def make(service: str) -> Any:
+        made.append(session.client(service))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def stub(new_client: Clients) -> Iterator[Stub]:
+    """Makes clients with answers of the test's own, for what the emulator never says; each must be asked for."""
+    made: list[Stubber] = []
+
+    def make(service: str) -> tuple[Any, Stubber]:
+        client = new_client(service)
+        made.append(Stubber(client))
+        made[-1].activate()
+        return client, made[-1]
+
+    yield make
+    for stubber in made:
+        stubber.assert_no_pending_responses()

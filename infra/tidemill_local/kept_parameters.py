@@ -36,7 +36,9 @@ def read(state: Path) -> dict[str, str] | None:
             raise ValueError("it is no object of texts")
     except (OSError, ValueError) as error:
         raise unreadable(file, error) from None
-    return {name: RENAMED.get(value, value) if name == "Rules" else value for name, value in found.items()}
+    if "Rules" in found:
+        found["Rules"] = RENAMED.get(found["Rules"], found["Rules"])
+    return found
 
 
 def write(state: Path, parameters: Mapping[str, str]) -> None:

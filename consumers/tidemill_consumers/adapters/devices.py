@@ -1,8 +1,8 @@
 """The registry of devices: which public keys sign for a client.
 
-Room: adapters. The only place that reads its table. An item is a client: `pk`, and `public_keys`, a set of them as text.
-`tidemill.contract.signature.registration` is what adds one. A client may write its own item, and so anything up to
-DynamoDB's 400 KB: reading is bounded by bytes, and an item with more in it than devices need holds no key at all.
+Room: adapters. The only place that reads its table. An item is a client: `pk`, and `public_keys`, a set of them as
+text. `tidemill.contract.signature.registration` is what adds one. A client may write its own item, and so anything up
+to DynamoDB's 400 KB: reading is bounded by bytes, and an item with more in it than devices need holds no key at all.
 """
 
 from __future__ import annotations

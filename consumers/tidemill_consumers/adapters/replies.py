@@ -1,7 +1,7 @@
 """Receipts to clients through SNS: one message per client and batch.
 
-Room: adapters. The only SNS here. A message that SNS can never take is given up and counted, for its client's name or its
-request made it so; whatever else goes wrong is tried again with its records, for it is the operator's to mend.
+Room: adapters. The only SNS here. A message that SNS can never take is given up and counted, for its client's name or
+its request made it so; whatever else goes wrong is tried again with its records, for it is the operator's to mend.
 
 | what is refused | then |
 |---|---|

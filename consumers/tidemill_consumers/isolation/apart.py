@@ -1,7 +1,7 @@
 """Planning in a process of its own, which may end: the function's lives on, and knows over which request.
 
-Room: isolation. The process is a fork, so that it has the batch, and tells its writes as it goes. On Lambda as anywhere on
-Linux; there is no /dev/shm, so the place at work is noted in anonymous shared memory.
+Room: isolation. The process is a fork, so that it has the batch, and tells its writes as it goes. On Lambda as anywhere
+on Linux; there is no /dev/shm, so the place at work is noted in anonymous shared memory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which command's rule is at work, in a file that outlives the process: a rule that ended one is known to the next.
 
-Room: isolation. For the direct function, whose invocations have no batch to deliver again. A note is a few bytes of memory
-and no call. Lambda keeps the folder for temporary files when it begins an environment's process anew, after it ended or
-was ended for its time: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html. Each environment
-learns for itself; no note leaves it.
+Room: isolation. For the direct function, whose invocations have no batch to deliver again. A note is a few bytes of
+memory and no call. Lambda keeps the folder for temporary files when it begins an environment's process anew, after it
+ended or was ended for its time: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html. Each
+environment learns for itself; no note leaves it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The note of deliveries that began and did not end, an item for each shard.
 
-Room: isolation. The only place that uses its table. It costs a write for each invocation, and another where that does not
-move its shard on. Where the table does not answer, requests are applied all the same.
+Room: isolation. The only place that uses its table. It costs a write for each invocation, and another where that does
+not move its shard on. Where the table does not answer, requests are applied all the same.
 """
 
 from __future__ import annotations

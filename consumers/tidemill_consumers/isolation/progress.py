@@ -1,8 +1,9 @@
 """How far a record was done whose requests are more work than one delivery can do.
 
-Room: isolation. Lambda delivers from a record's beginning, however far it was done. So where a delivery ends within one, it
-notes up to where all is done: applied, answered, emitted, quarantined. The next goes on from there and spends nothing
-on what stands before. The note is an item of the entities' table under a key that no request can have, one a shard.
+Room: isolation. Lambda delivers from a record's beginning, however far it was done. So where a delivery ends within
+one, it notes up to where all is done: applied, answered, emitted, quarantined. The next goes on from there and spends
+nothing on what stands before. The note is an item of the entities' table under a key that no request can have, one a
+shard.
 
 Its cost: one read for each batch that begins with an aggregate, one write for a delivery that ends within one. A note
 is only a help: what was noted stays true, and without it marks make all that comes again harmless.

@@ -1,7 +1,7 @@
 """The time that a rule may take for one request, by the system's interval timer.
 
-Room: isolation. A rule that takes longer is stopped where it stands, and its request goes to the quarantine. The timer runs
-only while a plan is made, and its handler looks at the plan's watch: a request costs nothing.
+Room: isolation. A rule that takes longer is stopped where it stands, and its request goes to the quarantine. The timer
+runs only while a plan is made, and its handler looks at the plan's watch: a request costs nothing.
 """
 
 from __future__ import annotations

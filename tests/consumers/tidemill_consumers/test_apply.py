@@ -191,7 +191,9 @@ def test_poison_goes_to_quarantine_and_stops_nobody(
     assert statuses(heard()) == {"i1": "accepted", "i2": "quarantined", "i3": "quarantined", "i5": "accepted"}
     found = quarantined()
     assert set(found) == {"2", "3", "4"}
-    assert found["2"].startswith("the rule raised RuntimeError: boom (consumers/test_apply.py:")
+    assert found["2"].startswith(
+        "the rule raised RuntimeError: boom (tests/consumers/tidemill_consumers/test_apply.py:"
+    )
 
 
 def test_keys_that_no_item_can_have_do_not_stop_the_batch(

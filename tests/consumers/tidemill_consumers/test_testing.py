@@ -75,7 +75,10 @@ def test_what_no_rule_can_take_is_told_with_its_line(shop: Trial) -> None:
     found = shop.send("item.reserve", key="item/42")
     line = reserve.__code__.co_firstlineno + 2
     assert (found.status, shop.quarantined) == ("quarantined", [found])
-    assert found.error == f"the rule raised KeyError: 'count' (consumers/test_testing.py:{line}, in reserve)"
+    assert (
+        found.error
+        == f"the rule raised KeyError: 'count' (tests/consumers/tidemill_consumers/test_testing.py:{line}, in reserve)"
+    )
     assert found.traceback.splitlines()[1:] == [
         f'  File "{__file__}", line {line}, in reserve',
         '    count = request.data.pop("count")',

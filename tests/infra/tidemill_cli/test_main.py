@@ -21,7 +21,8 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def run_main(preparation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line in a Python that has been prepared."""
-    program = f"import sys\nfrom tidemill_cli import demo, main\n{preparation}\nsys.exit(main.main(sys.argv[1:]))"
+    imports = "import sys\nfrom tidemill_cli import main\nfrom tidemill_cli.commands import demo"
+    program = f"{imports}\n{preparation}\nsys.exit(main.main(sys.argv[1:]))"
     return run(sys.executable, "-c", program, *arguments)
 
 
@@ -87,7 +88,7 @@ FIRST_LINE = """
 def say(text):
     large = {"boto3", "duckdb", "pandas"} & sys.modules.keys()
     sys.exit(f"{text}; loaded: {large or None}")
-demo._say = say
+demo.command._say = say
 """
 
 

@@ -32,7 +32,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_holds_the_first_party_packages_and_nothing_else() -> None:
     found = names(build(OWN))
-    assert "tidemill/request.py" in found
+    assert "tidemill/contract/request.py" in found
     assert f"{OWN}/core/__init__.py" in found
     assert {name.split("/")[0] for name in found} == {"tidemill", OWN}
     assert not [name for name in found if "__pycache__" in name]

@@ -125,7 +125,10 @@ def test_what_ends_its_process_is_quarantined_and_its_neighbours_are_applied(cmd
         made = apart(pending, entities)
         for write in made.writes:
             reasons += [
-                (one.arrival.position.sequence, one.reason.partition(" (consumers/shell/test_apart.py:")[0])
+                (
+                    one.arrival.position.sequence,
+                    one.reason.partition(" (tests/consumers/tidemill_consumers/isolation/test_apart.py:")[0],
+                )
                 for one in write.quarantine
             ]
             if write.new_entity:

@@ -330,7 +330,7 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
 def test_without_the_library_it_says_what_to_install() -> None:
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
-        "from tidemill import signature\n"
+        "from tidemill.contract import signature\n"
         "for need in (signature.new_key, lambda: signature.Signer.from_pem(b'', stream='s'),\n"
         "             lambda: signature.read_public_key('A' * 43)):\n"
         "    try: need()\n"

@@ -136,7 +136,7 @@ def test_after_an_interrupted_close_the_end_of_the_program_takes_no_time_anew() 
 
 def test_the_time_of_a_programs_end_is_that_of_all_its_producers() -> None:
     program = PATIENT + (
-        "from tidemill import ending; from time import monotonic\n"
+        "from tidemill.runtime import ending; from time import monotonic\n"
         "ending.monotonic = lambda: monotonic() - 1000\n"  # so long others have taken
         "p.send('a.b', key='k')\n"
     )

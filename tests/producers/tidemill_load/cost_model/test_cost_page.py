@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import tidemill_load.cost_model.cost
+from tests.tree import ROOT
 from tidemill_load.cost_model.assumptions import MODES, Assumptions, Mode
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import break_even, cost
@@ -17,7 +17,7 @@ from tidemill_load.cost_model.packing import EVENT_RECORD, stream
 from tidemill_load.cost_model.prices import list_prices, read_prices
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
-PAGE = Path(tidemill_load.cost_model.cost.__file__).with_name("COST.md").read_text()
+PAGE = (ROOT / "producers" / "tidemill_load" / "COST.md").read_text()
 DELIVERY: tuple[Part, ...] = ("delivery",)
 
 

@@ -42,7 +42,9 @@ def refused(rule: Any, document: State = None, watch: Watch | None = None) -> st
     found = asked(rule, document, watch)
     assert isinstance(found, Refused)
     assert type(found.reason) is str
-    return re.sub(r" \(tests/consumers/tidemill_consumers/core/calling/test_asking\.py:\d+, in [\w<>]+\)$", "", found.reason)
+    return re.sub(
+        r" \(tests/consumers/tidemill_consumers/core/calling/test_asking\.py:\d+, in [\w<>]+\)$", "", found.reason
+    )
 
 
 def raising(error: BaseException) -> Callable[[State, Request], NoReturn]:
