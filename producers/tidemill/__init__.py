@@ -22,7 +22,8 @@ from tidemill.replies.queue import reply_queue
 from tidemill.replies.replies import Replies
 from tidemill.sending.records import Acknowledged
 from tidemill.sending.scheduler import Stats
-from tidemill.spool.spool import Spool, SpoolBroken, SpoolFull, SpoolInUse
+from tidemill.spool.errors import SpoolBroken, SpoolFull, SpoolInUse
+from tidemill.spool.spool import Spool
 
 __all__ = [
     "Acknowledged",

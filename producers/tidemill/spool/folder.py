@@ -12,12 +12,12 @@ import stat
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import msgspec
 
 from tidemill.runtime.log import log
-from tidemill.spool.frames import FORMAT
+from tidemill.spool.errors import SpoolInUse
+from tidemill.spool.identity import WriterFile
 
 try:
     import fcntl
@@ -35,31 +35,6 @@ _DAMAGED = ".damaged"
 
 # A name in the folder that is no plain file, such as a link or a FIFO, is not followed and not waited for.
 _SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-
-
-class SpoolInUse(OSError):
-    """Another spool, of this process or of another, has the folder."""
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Who writes in the folder.
-
-    Attributes:
-        writer: the writer id.
-        counter: no request of it has a higher one.
-        version: of the files.
-        checksum: of all the above.
-    """
-
-    writer: str
-    counter: int
-    version: int = FORMAT
-    checksum: int = 0
-
-    def sealed(self) -> Identity:
-        """The same with its checksum."""
-        bare = msgspec.structs.replace(self, checksum=0)
-        return msgspec.structs.replace(bare, checksum=crc32(msgspec.json.encode(bare)))
 
 
 class Segment:
@@ -167,12 +142,12 @@ class SpoolFiles:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
-    def load_identity(self) -> Identity | None:
+    def load_identity(self) -> WriterFile | None:
         """Who writes there; None, with a warning if there is one, when it cannot be read."""
         path = self.path / "writer"
         with suppress(FileNotFoundError):
             try:
-                kept = msgspec.json.decode(_load(path), type=Identity)
+                kept = msgspec.json.decode(_load(path), type=WriterFile)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.warning("%s cannot be read: %s", path, error)
             else:
@@ -181,7 +156,7 @@ class SpoolFiles:
                 log.warning("%s cannot be read: its checksum is wrong", path)
         return None
 
-    def keep_identity(self, identity: Identity) -> None:
+    def keep_identity(self, identity: WriterFile) -> None:
         """Keeps who writes there, on the disk and at once, or what was kept before."""
         path = self.path / "writer"
         fresh = path.with_suffix(".new")

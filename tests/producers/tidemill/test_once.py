@@ -21,7 +21,7 @@ from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import decode
 from tidemill.delivery.core import Core
 from tidemill.delivery.keeper import _Question
-from tidemill.spool.spool import SpoolInUse
+from tidemill.spool.errors import SpoolInUse
 
 PATIENCE = 60
 

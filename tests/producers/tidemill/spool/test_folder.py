@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidemill.spool.spool import Spool, SpoolBroken
+from tidemill.spool.errors import SpoolBroken
+from tidemill.spool.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,7 +211,8 @@ def test_what_is_pending_on_a_full_disk_is_there_after_a_kill(small_disk: Path) 
 def test_a_limit_on_the_size_of_files_is_no_end_either(tmp_path: Path) -> None:
     script = """
 import resource, sys
-from tidemill.spool.spool import Spool, SpoolBroken
+from tidemill.spool.errors import SpoolBroken
+from tidemill.spool.spool import Spool
 spool = Spool(sys.argv[1], fsync="never")
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
 for _ in range(4):

@@ -20,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tidemill.spool.errors import SpoolBroken, SpoolFull, SpoolInUse
 from tidemill.spool.folder import KEPT_DAMAGED
 from tidemill.spool.frames import REQUEST, Frame, read, to_frame
-from tidemill.spool.spool import RESERVED, Spool, SpoolBroken, SpoolFull, SpoolInUse
+from tidemill.spool.identity import RESERVED
+from tidemill.spool.spool import Spool
 
 if TYPE_CHECKING:
     from contextlib import suppress
@@ -696,7 +698,8 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_a_limit_on_the_size_of_files_is_found_out(tmp_path: Path) -> None:
     script = """
 import resource, sys
-from tidemill.spool.spool import Spool, SpoolBroken
+from tidemill.spool.errors import SpoolBroken
+from tidemill.spool.spool import Spool
 spool = Spool(sys.argv[1], fsync="never")
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
 refused = 0
