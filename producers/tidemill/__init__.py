@@ -3,7 +3,7 @@
 Room: SDK. What is named here is public; importing it imports no boto3.
 """
 
-from tidemill.aio import AsyncHandle, AsyncProducer
+from tidemill.aio import AsyncProducer
 from tidemill.contract.request import Receipts, RefusedRequest, Reply, Request
 from tidemill.contract.validation import UnsendableRequest
 from tidemill.delivery.observer import CallMade
@@ -16,8 +16,9 @@ from tidemill.errors import (
     ProducerClosed,
     StillPending,
 )
+from tidemill.handle import AsyncHandle, Handle
 from tidemill.metrics import LogMetrics, OpenTelemetryMetrics
-from tidemill.producer import Handle, Producer
+from tidemill.producer import Producer
 from tidemill.replies.queue import reply_queue
 from tidemill.replies.replies import Replies
 from tidemill.sending.records import Acknowledged

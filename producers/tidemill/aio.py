@@ -13,15 +13,15 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
-from tidemill.errors import ProducerClosed, StillPending
+from tidemill.errors import ProducerClosed
+from tidemill.handle import AsyncHandle
+from tidemill.lifetime import Flush, Lifetime
 from tidemill.producer import Producer
 from tidemill.runtime.loops import Loops, in_a_thread
 from tidemill.runtime.processes import Unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -31,60 +31,11 @@ if TYPE_CHECKING:
     from tidemill.delivery.core import Settings
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
-    from tidemill.producer import Handle
+    from tidemill.handle import Handle
     from tidemill.replies.listener import ReplySource
-    from tidemill.sending.records import Acknowledged
     from tidemill.sending.scheduler import Stats
 
 T = TypeVar("T")
-
-
-class AsyncHandle(Unique, msgspec.Struct, frozen=True, eq=False, weakref=True):
-    """A request on its way. Awaiting it waits until the request is stored; any event loop may do so."""
-
-    _handle: Handle
-    _loops: Loops
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.id!r})"
-
-    def __await__(self) -> Generator[None, None, Acknowledged]:
-        return self.result().__await__()
-
-    @property
-    def id(self) -> str:
-        """The request's id."""
-        return self._handle.id
-
-    def done(self) -> bool:
-        """Whether it has been acknowledged or given up."""
-        return self._handle.done()
-
-    async def result(self) -> Acknowledged:
-        """Waits until the request is stored: the shard and the sequence number of its record.
-
-        Raises:
-            NotAccepted: it was given up.
-            OutcomeUnknown: likewise, and it may be stored all the same.
-            ProducerClosed: it was sent before this process was forked off: its outcome is known there alone.
-        """
-        await self._loops.wait_for(lambda: self._handle.has_ended)
-        return self._handle.result(0)
-
-    async def reply(self) -> Reply:
-        """Waits until the request has been applied, or not: what became of it.
-
-        Raises:
-            NotAccepted: it was given up before it reached the stream.
-            ProducerClosed: it was sent before this process was forked off.
-            RuntimeError: it was sent without `reply=True`.
-            botocore.exceptions.ClientError: the replies cannot be heard.
-        """
-        while True:
-            try:
-                return self._handle.reply(0)
-            except StillPending:
-                await self._loops.wait_for(lambda: self._handle.has_news)
 
 
 class AsyncProducer(Unique):
@@ -111,20 +62,20 @@ class AsyncProducer(Unique):
         check: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
-        self._producer = producer = _Producer.__new__(_Producer)
-        producer._prepare(observer, settings)
-        self._connect = partial(producer._connect, stream, kinesis, replies, check)
+        self._lifetime = lifetime = Lifetime(observer, settings)
+        self._step = _Step(lifetime)
+        self._connect = partial(lifetime.connect, stream, kinesis, replies, check)
         self._is_entered = self._is_entering = self._closed = False
         self._known: tuple[Keeper, Loops] | None = None
 
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._producer.writer
+        return self._step.writer
 
     def stats(self) -> Stats:
         """What it has done so far."""
-        return self._producer.stats() if self._is_entered else self._producer._core.stats(monotonic())
+        return self._lifetime.stats() if self._is_entered else self._lifetime.core.stats(monotonic())
 
     async def __aenter__(self) -> Self:
         """Makes the client and looks at the stream.
@@ -134,9 +85,13 @@ class AsyncProducer(Unique):
             ProducerClosed: it has been entered before, and has ended.
             RuntimeError: it has been entered before.
         """
-        self._check_unentered()
+        if self._closed:
+            raise ProducerClosed("the producer is closed; make a new one")
+        if self._is_entered or self._is_entering:
+            raise RuntimeError("its block has been entered; send within that, or make a producer for each block")
+        self._is_entering = True
         try:
-            await in_a_thread(self._connect, self._leave)
+            await in_a_thread(self._connect, partial(self._lifetime.close, 0))  # closed if nobody waits any more
         except BaseException:
             self._closed = True
             raise
@@ -148,7 +103,7 @@ class AsyncProducer(Unique):
     ) -> None:
         """Closes it. The block's own error is the one that is raised; what was not sent is a note to it."""
         self._closed = True
-        await in_a_thread(partial(self._producer.__exit__, kind, error, trace))
+        await in_a_thread(partial(self._step.__exit__, kind, error, trace))
 
     async def send(
         self,
@@ -166,14 +121,14 @@ class AsyncProducer(Unique):
 
         Args and errors are those of `Producer.send`.
         """
-        send = self._producer.send
+        send = self._step.send
         return await self._sent(
             lambda: send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, reply=reply)
         )
 
     async def put(self, request: Request) -> AsyncHandle:
         """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
-        return await self._sent(lambda: self._producer.put(request))
+        return await self._sent(lambda: self._step.put(request))
 
     async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
@@ -187,7 +142,7 @@ class AsyncProducer(Unique):
             try:
                 return await handle.reply()
             except asyncio.CancelledError:
-                self._producer._listens().give_up(handle._handle)
+                self._lifetime.listens().give_up(handle._handle)
                 raise
 
     async def flush(self, timeout: float | None = None) -> None:
@@ -197,13 +152,12 @@ class AsyncProducer(Unique):
             StillPending: it took longer than `timeout` seconds; says how many requests are not acknowledged.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        producer = self._producer
         end = inf if timeout is None else monotonic() + timeout
-        records = await in_a_thread(partial(producer._hurry, end))
+        flush = await in_a_thread(partial(Flush, self._lifetime, end))
         with suppress(TimeoutError):
             async with asyncio.timeout(None if timeout is None else end - monotonic()):
-                await self._loops.wait_for(lambda: producer._has_settled(records))
-        producer._check_settled(records, end)
+                await self._loops.wait_for(flush.has_settled)
+        flush.check()
 
     async def close(self, timeout: float | None = None) -> None:
         """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
@@ -216,51 +170,40 @@ class AsyncProducer(Unique):
         """
         self._closed = True
         if self._is_entered:
-            await in_a_thread(partial(self._producer.close, timeout))
+            await in_a_thread(partial(self._lifetime.close, timeout))
         else:
-            self._producer._core.end()
+            self._lifetime.core.end()
 
     @property
     def _loops(self) -> Loops:
-        keeper = self._producer._keeper
+        keeper = self._lifetime.keeper
         if self._known is None or self._known[0] is not keeper:  # another one after a fork
             self._known = keeper, Loops(keeper.news)
         return self._known[1]
 
-    def _check_unentered(self) -> None:
-        if self._closed:
-            raise ProducerClosed("the producer is closed; make a new one")
-        if self._is_entered or self._is_entering:
-            raise RuntimeError("its block has been entered; send within that, or make a producer for each block")
-        self._is_entering = True
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ProducerClosed("the producer is closed; make a new one")
-        if not self._is_entered:
-            raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
-
     async def _sent(self, send: Callable[[], Handle]) -> AsyncHandle:
         while True:
-            self._check_open()
-            loops, news = self._loops, self._producer._keeper.news
+            if self._closed:
+                raise ProducerClosed("the producer is closed; make a new one")
+            if not self._is_entered:
+                raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
+            loops, news = self._loops, self._lifetime.keeper.news
             told = news.told
             try:
                 return AsyncHandle(send(), loops)
             except _NoRoom:
                 await loops.wait_for(lambda: news.told != told)  # noqa: B023 - it has ended before they change
 
-    def _leave(self) -> None:
-        """Nobody waits any more for it to be made."""
-        self._producer.close(0)
-
 
 class _NoRoom(Exception):
     """There is no room for a request, and its sender is to wait."""
 
 
-class _Producer(Producer):
-    """One whose senders wait elsewhere."""
+class _Step(Producer):
+    """A producer whose senders wait elsewhere for room: in their event loop."""
+
+    def __init__(self, lifetime: Lifetime) -> None:
+        self._lifetime = lifetime
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
         taken = keeper.ask(work)

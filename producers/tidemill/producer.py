@@ -1,4 +1,4 @@
-"""The producer: what its users call. Its core is driven by `keeper.py`.
+"""The producer: what its users call. It is connected and closed by `lifetime.py`, its core driven by `keeper.py`.
 
 Room: SDK, I/O. Every decision is `scheduler.py`'s and `core.py`'s.
 
@@ -13,18 +13,15 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from tidemill.contract.request import decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
-from tidemill.delivery.core import Core, Ticket
-from tidemill.delivery.keeper import HEAD, WAKING_SIZE, Keeper
-from tidemill.delivery.put_records import Wire
-from tidemill.errors import BufferFull, GivenUp, ProducerClosed, StillPending, unanswered
-from tidemill.replies.listener import Listener
-from tidemill.runtime import ending, processes
-from tidemill.runtime.log import log
-from tidemill.runtime.trouble import text_of
+from tidemill.delivery.keeper import HEAD, WAKING_SIZE
+from tidemill.errors import BufferFull, GivenUp, ProducerClosed, StillPending
+from tidemill.handle import AwaitedHandle, Handle
+from tidemill.lifetime import Flush, Lifetime
+from tidemill.runtime.processes import Unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,103 +32,15 @@ if TYPE_CHECKING:
 
     from tidemill.contract.request import Document, Reply, Request
     from tidemill.delivery.core import Settings
+    from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
     from tidemill.replies.listener import ReplySource
-    from tidemill.sending.records import Acknowledged, Record
     from tidemill.sending.scheduler import Stats
-
-ANSWER = 1.0
-"""Seconds at least that an answer is waited for: the keeper's, and at the end that to a call on its way."""
-
-SILENCE = 1.0
-"""Seconds after which closing says that it waits."""
 
 T = TypeVar("T")
 
-SPOOL_ELSEWHERE = (
-    "the producer's spool is that of the process that this one is a copy of; "
-    "make a producer with a spool of its own in each process, after the fork"
-)
 
-REPLIES_ELSEWHERE = (
-    "the producer's replies are heard by the process that this one is a copy of; "
-    "make a producer with a queue of its own in each process, after the fork"
-)
-
-
-class Handle(processes.Unique, Ticket, eq=False, gc=False):
-    """A request on its way.
-
-    Attributes:
-        id: the request's id.
-    """
-
-    _keeper: Keeper
-    _listener: Listener | None
-
-    def result(self, timeout: float | None = None) -> Acknowledged:
-        """Waits until the request is stored: the shard and the sequence number of its record.
-
-        Args:
-            timeout: seconds to wait at most; None waits for as long as it takes.
-
-        Raises:
-            StillPending: it took longer.
-            NotAccepted: it was given up.
-            OutcomeUnknown: likewise, and it may be stored all the same.
-            ProducerClosed: it was sent before this process was forked off: its outcome is known there alone.
-        """
-        if self._outcome is None:
-            self._wait_for(self.done, timeout)
-        return self._acknowledged()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether `result` need not wait."""
-        return self._outcome is not None or self._keeper.is_gone
-
-    @property
-    def has_news(self) -> bool:
-        """Whether `reply` need not wait."""
-        listener = self._listener
-        return listener is None or listener.has_news_of(self) or self._is_lost or self._keeper.is_gone
-
-    def reply(self, timeout: float | None = None) -> Reply:
-        """Waits until the request has been applied, or not: what became of it.
-
-        Args:
-            timeout: seconds to wait at most; None waits for as long as it takes.
-
-        Raises:
-            StillPending: it took longer.
-            NotAccepted: it was given up before it reached the stream.
-            ProducerClosed: it was sent before this process was forked off.
-            RuntimeError: it was sent without `reply=True`.
-            botocore.exceptions.ClientError: the replies cannot be heard.
-        """
-        listener = self._listener
-        if listener is None:
-            raise RuntimeError("send it with reply=True to wait for its reply")
-        self._wait_for(lambda: listener.has_news_of(self) or self._is_lost, timeout)
-        reply = listener.reply_to(self)
-        if reply is None and self._is_lost:
-            self._acknowledged()
-        if reply is None:
-            raise StillPending(1, why=unanswered(is_stored=self._outcome is not None, hears=listener.has_heard))
-        return reply
-
-    def _wait_for(self, holds: Callable[[], object], timeout: float | None) -> None:
-        keeper = self._keeper
-        keeper.news.wait_for(lambda: holds() or keeper.is_gone, timeout)
-        if keeper.is_gone and not holds():
-            raise keeper.closed()
-
-
-class AwaitedHandle(Handle, eq=False, gc=True, weakref=True):
-    """A handle whose reply is heard, as long as somebody holds it: its listener does so weakly."""
-
-
-class Producer(processes.Unique):
+class Producer(Unique):
     """Sends requests to a stream: aggregated, in the order of each key, at least once. Safe for threads.
 
         with Producer("requests", client="alice") as producer:
@@ -182,49 +91,13 @@ class Producer(processes.Unique):
         check: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
-        self._prepare(observer, settings)
-        self._connect(stream, kinesis, replies, check)
-
-    def _prepare(self, observer: Observer | None, settings: Settings) -> None:
-        """All that touches no network.
-
-        Raises:
-            TypeError, ValueError: as the class says.
-        """
-        self._settings = settings
-        self._observer = observer
-        self._listener: Listener | None = None
-        self._core = Core(monotonic(), **settings)
-        self._is_open = self._closed = self._has_told = self._has_ended = self._is_joining = False
-        self._is_copy = False
-        self._ends_by = inf
-
-    def _connect(
-        self, stream: str, kinesis: KinesisClient | None, replies: str | ReplySource | None, check: bool
-    ) -> None:
-        """The rest.
-
-        Raises:
-            Misconfigured: as the class says.
-        """
-        core = self._core
-        try:
-            self._wire = Wire(stream, kinesis)
-            if check:
-                self._wire.check()
-            self._listener = Listener(replies, self._heard) if replies is not None else None
-            self._keeper = Keeper(core, self._wire, self._observer)
-            processes.look_after(self)
-            if core.scheduler.pending:
-                self._open()
-        except BaseException:
-            core.end()
-            raise
+        self._lifetime = Lifetime(observer, settings)
+        self._lifetime.connect(stream, kinesis, replies, check)
 
     @property
     def writer(self) -> str:
         """The writer id of its requests."""
-        return self._core.writer.id
+        return self._lifetime.core.writer.id
 
     def stats(self) -> Stats:
         """What it has done so far.
@@ -232,11 +105,7 @@ class Producer(processes.Unique):
         Where a signer or a disk holds its thread up for more than a second: as far as can be seen from here, without
         the requests that this thread has not taken yet.
         """
-        core = self._keeper.core
-        try:
-            return self._ask(lambda: core.stats(monotonic()), monotonic())
-        except TimeoutError:
-            return core.stats(monotonic())
+        return self._lifetime.stats()
 
     def send(
         self,
@@ -269,12 +138,13 @@ class Producer(processes.Unique):
             RuntimeError: a reply is wanted and the producer hears none.
             SpoolBroken: the spool cannot be written; the request is not accepted.
         """
-        if not self._is_open:
-            self._open()
-        listener = self._listens() if reply else None
+        lifetime = self._lifetime
+        if not lifetime.is_open:
+            lifetime.open()
+        listener = lifetime.listens() if reply else None
         if at is None:
             at = time_ns() // 1_000_000
-        keeper = self._keeper
+        keeper = lifetime.keeper
         core = keeper.core
         made, before, behind = core.writer.draft(cmd, key, data, client, id, at)
         if type(key) is not str:
@@ -306,9 +176,10 @@ class Producer(processes.Unique):
         Raises:
             UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` does.
         """
-        if not self._is_open:
-            self._open()
-        keeper = self._keeper
+        lifetime = self._lifetime
+        if not lifetime.is_open:
+            lifetime.open()
+        keeper = lifetime.keeper
         payload = to_payload(request)
         request = decode(payload)  # plain values alone, for the keeper
         taken = self._ask_until(keeper, lambda: keeper.core.put(request, monotonic(), payload))
@@ -325,7 +196,7 @@ class Producer(processes.Unique):
         try:
             return handle.reply(timeout)
         except StillPending:
-            self._listens().give_up(handle)
+            self._lifetime.listens().give_up(handle)
             raise
 
     def flush(self, timeout: float | None = None) -> None:
@@ -338,39 +209,7 @@ class Producer(processes.Unique):
             StillPending: it took longer; says how many requests are not acknowledged.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        end = inf if timeout is None else monotonic() + timeout
-        records = self._hurry(end)
-        self._keeper.news.wait_for(lambda: self._has_settled(records), None if timeout is None else end - monotonic())
-        self._check_settled(records, end)
-
-    def _hurry(self, end: float) -> list[Record]:
-        """Makes everything buffered due at once: the records that have not ended.
-
-        Raises:
-            StillPending: the keeper cannot even do that by `end`.
-        """
-        scheduler = self._keeper.core.scheduler
-        if self._keeper.is_abandoned:
-            return []
-        try:
-            return self._ask(lambda: scheduler.flush(monotonic()), end)
-        except TimeoutError:
-            raise StillPending(max(1, scheduler.pending)) from None
-
-    def _has_settled(self, records: list[Record]) -> bool:
-        """Whether there is nothing to wait for any more."""
-        return self._keeper.is_gone or all(record.outcome for record in records)
-
-    def _check_settled(self, records: list[Record], end: float) -> None:
-        """Looks what has become of them. Errors as `flush` has them."""
-        if not self._has_settled(records):
-            raise StillPending(sum(record.count for record in records if not record.outcome))
-        if not all(record.outcome for record in records):
-            raise self._keeper.closed()
-        with suppress(TimeoutError):  # the keeper is held up, and nothing is known of any refusal
-            refusal = self._ask(self._keeper.core.take_refusal, end)
-            if refusal:
-                raise refusal
+        Flush(self._lifetime, inf if timeout is None else monotonic() + timeout).wait()
 
     def close(self, timeout: float | None = None) -> None:
         """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
@@ -382,7 +221,7 @@ class Producer(processes.Unique):
             StillPending: something was not acknowledged in time; says how much, and what became of it.
             NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
         """
-        self._end(timeout, None)
+        self._lifetime.close(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -392,53 +231,12 @@ class Producer(processes.Unique):
     ) -> None:
         """Closes it. The block's own error is the one that is raised; what was not sent is a note to it."""
         try:
-            self._end(None, error)
+            self._lifetime.close(None, error)
         except (GivenUp, StillPending, ProducerClosed) as unsent:
             if error is None:
                 raise
             with suppress(TypeError):  # one whose notes are none
                 error.add_note(f"and the producer: {unsent}")
-
-    def _listens(self) -> Listener:
-        if self._is_copy and self._listener is not None:
-            raise RuntimeError(REPLIES_ELSEWHERE)
-        if self._listener is None:
-            raise RuntimeError("the producer hears no replies; give it the URL of the client's queue as replies=")
-        return self._listener
-
-    def _heard(self) -> None:
-        self._keeper.news.tell()
-
-    def _open(self) -> None:
-        """Starts, at the first request.
-
-        Raises:
-            ProducerClosed: it has ended, or the process is ending.
-        """
-        ending.check()
-        if self._closed:
-            raise ProducerClosed("the producer is closed; make a new one")
-        if self._is_copy and self._settings.get("spool") is not None:
-            raise ProducerClosed(SPOOL_ELSEWHERE)
-        ending.hold(self._close_at_exit)  # one that nobody closed still sends what it has
-        try:
-            self._keeper.start()
-        except BaseException:
-            ending.let_go(self._close_at_exit)
-            raise
-        self._is_open = True
-
-    def _ask(self, work: Callable[[], T], end: float = inf) -> T:
-        """What the core gives: by its keeper, while there is one.
-
-        Raises:
-            TimeoutError: a signer or a disk holds the keeper up until `end`, and for a second at least.
-        """
-        keeper = self._keeper
-        if keeper.has_started and not keeper.is_gone:
-            with suppress(ProducerClosed):
-                return keeper.ask(work, max(ANSWER, end - monotonic()))
-        return work()
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
         """What the core gives once it has room."""
@@ -448,94 +246,11 @@ class Producer(processes.Unique):
             if taken:
                 return taken
             keeper.news.wait_for(lambda: keeper.news.told != told)  # noqa: B023
-            if not self._is_open:
-                self._open()
+            if not self._lifetime.is_open:
+                self._lifetime.open()
 
     def _wait_for_room(self, keeper: Keeper) -> None:
         if not keeper.news.must_not_wait:
             self._ask_until(keeper, keeper.core.make_room)
         elif not keeper.core.drops:
             raise BufferFull("there is no room, and a producer's own threads do not wait for it")
-
-    # ---- the end
-
-    def _close_at_exit(self) -> None:
-        with suppress(GivenUp, StillPending, ProducerClosed):  # it is in the log, and nobody is there to catch it
-            self.close(0 if self._keeper.core.is_patient else self._time_at_exit())
-
-    def _time_at_exit(self) -> float:
-        """Seconds for closing as the process ends, without those of other producers and of an interrupted `close`."""
-        by = min(ending.began() + self._keeper.core.close_timeout, self._ends_by)
-        return min(self._keeper.core.close_timeout, max(ANSWER, by - monotonic()))
-
-    def _end(self, timeout: float | None, error: BaseException | None) -> None:
-        """Ends it. Whoever is interrupted here, or comes amid it, may do it again.
-
-        Args:
-            timeout: as for `close`.
-            error: for which it ends, if it does so for one.
-        """
-        self._closed = True
-        self._is_open = False
-        if self._has_ended:
-            return
-        keeper = self._keeper
-        end = monotonic() + (keeper.core.close_timeout if timeout is None else timeout)
-        self._ends_by = min(self._ends_by, end)
-        keeper.news.tell()  # those who wait for room
-        problem: Exception | None = None
-        try:
-            self._flush_by(end, error)
-        except (GivenUp, StillPending, ProducerClosed) as unsent:
-            problem = unsent
-        self._stop(end)
-        left = keeper.left
-        if left is not None and not self._has_told:
-            self._has_told = True
-            log.error("%s", left)
-            raise StillPending(left.requests, left=left)
-        if problem is not None and not (keeper.is_gone and isinstance(problem, StillPending)):
-            raise problem  # else all was acknowledged at the last moment
-
-    def _flush_by(self, end: float, error: BaseException | None) -> None:
-        """Flushes, and says that it takes a while if it does: waiting is not silent."""
-        soon = monotonic() + SILENCE
-        if soon < end:
-            try:
-                return self.flush(SILENCE)
-            except StillPending as waiting:
-                after = f" after {text_of(error)}" if error else ""
-                log.warning("closing%s: %s; waiting for them up to %.0f s", after, waiting, end - soon)
-        return self.flush(max(0.0, end - monotonic()))
-
-    def _stop(self, end: float) -> None:
-        has_stopped = self._keeper.stop(max(0.0, end - monotonic()) + ANSWER)
-        if not self._keeper.is_gone:
-            self._keeper.abandon()
-        if not self._is_joining:  # a thread must not be waited for amid waiting for it
-            self._is_joining = True
-            try:
-                has_stopped &= self._keeper.join()
-            finally:
-                self._is_joining = False
-        ending.let_go(self._close_at_exit)
-        if self._listener is not None and not self._is_copy:
-            self._listener.close(max(ANSWER, end - monotonic()))
-        if has_stopped:  # else a call is on its way, and its thread lets go of the connection as the process ends
-            self._wire.close()
-        self._has_ended = True
-
-    # ---- in a copy of the process
-
-    def begin_again(self, *, forked: bool) -> None:
-        """Makes it a producer of its own in a copy of its process: another writer, nothing buffered, no connections."""
-        if forked:
-            self._keeper.leave("it was sent by another process, before this one was forked off; ask there")
-        else:
-            self._keeper.retire()
-        self._is_copy = True
-        self._is_open = False
-        settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
-        self._wire.begin_again()
-        self._core = Core(monotonic(), **cast("Settings", settings))
-        self._keeper = Keeper(self._core, self._wire, self._observer)

@@ -111,7 +111,7 @@ def test_a_producer_that_cannot_go_on_says_so_to_all_at_once(
     kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     producer = made(Kinesis())
-    monkeypatch.setattr(producer._core, "settle", raising(kind()))
+    monkeypatch.setattr(producer._lifetime.core, "settle", raising(kind()))
     handles = [producer.send("c", key=f"key-{n}", reply=False) for n in range(10)]
     for handle in handles:
         with pytest.raises((NotAccepted, OutcomeUnknown, ProducerClosed), match=kind.__name__):
@@ -123,9 +123,9 @@ def test_a_producer_that_cannot_go_on_says_so_to_all_at_once(
 
 def test_a_producer_that_could_not_go_on_says_so_at_its_end_if_nobody_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     producer = made(Kinesis())
-    monkeypatch.setattr(producer._core, "settle", raising(MemoryError()))
+    monkeypatch.setattr(producer._lifetime.core, "settle", raising(MemoryError()))
     handle = producer.send("c", key="k")
-    producer._keeper.news.wait_for(handle.done, PATIENCE)
+    producer._lifetime.keeper.news.wait_for(handle.done, PATIENCE)
     with pytest.raises((NotAccepted, OutcomeUnknown), match="the producer failed: MemoryError"):
         producer.close()
 
@@ -135,7 +135,7 @@ def test_an_awaited_one_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
         async with asyncio.timeout(PATIENCE):
             producer = AsyncProducer("stream", kinesis=cast("KinesisClient", Kinesis()), linger=0.0, check=False)
             await producer.__aenter__()
-            monkeypatch.setattr(producer._producer._core, "settle", raising(MemoryError()))
+            monkeypatch.setattr(producer._lifetime.core, "settle", raising(MemoryError()))
             handle = await producer.send("c", key="k")
             with pytest.raises((NotAccepted, OutcomeUnknown, ProducerClosed), match="MemoryError"):
                 await handle

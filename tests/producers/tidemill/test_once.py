@@ -168,7 +168,7 @@ def test_an_awaited_one_does_not_hold_them_up_either() -> None:
 
     async def awaiting() -> None:
         async with awaited(Kinesis(), signer=signer) as producer:
-            sender = Thread(target=producer._producer.send, args=("c.d",), kwargs={"key": "k"})
+            sender = Thread(target=producer._step.send, args=("c.d",), kwargs={"key": "k"})
             sender.start()
             try:
                 assert signer.is_held.wait(PATIENCE)

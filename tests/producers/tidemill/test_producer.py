@@ -482,7 +482,7 @@ def test_its_own_client_goes_where_the_environment_says_and_does_not_retry(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
     with Producer("stream", check=False) as producer:
-        kinesis = producer._wire.kinesis
+        kinesis = producer._lifetime.wire.kinesis
         assert kinesis.meta.endpoint_url == "http://localhost:4566"
         config = cast("Any", kinesis.meta.config)
         assert config.retries["total_max_attempts"] == 1
@@ -649,7 +649,7 @@ def test_a_reply_that_was_given_up_is_awaited_no_more() -> None:
     kinesis = Kinesis()
     kinesis.gate.clear()
     with suppress(NotAccepted), made(kinesis, replies=Answers(Kinesis())) as producer:
-        listener = producer._listener
+        listener = producer._lifetime.listener
         assert listener is not None
         with pytest.raises(StillPending, match="answered") as kept:  # and with it the frames that had the handle
             producer.request("c", key="k", timeout=0.01)

@@ -25,6 +25,7 @@ from tidemill import (
 )
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import decode
+from tidemill.lifetime import Lifetime
 
 PATIENCE = 30
 """Seconds after which a test gives up; none of them needs it."""
@@ -93,7 +94,7 @@ def test_a_signal_handler_may_close_amid_a_send(kinesis: Kinesis) -> None:
 def test_an_interrupted_close_gives_nothing_up_and_may_be_called_again(kinesis: Kinesis) -> None:
     def interrupt(_: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_code is Producer._end.__code__:
+            if frame.f_code is Lifetime.close.__code__:
                 raise Interrupted
             frame = frame.f_back  # amid the test itself
 
@@ -136,7 +137,7 @@ def test_a_log_handler_may_send_what_the_producer_logs(kinesis: Kinesis, tmp_pat
                 producer.send("c", key="k", ttl=0.01).result(PATIENCE)
             producer.send("c", key="k").result(PATIENCE)
     finally:
-        producer._keeper._herald.rest()
+        producer._lifetime.keeper._herald.rest()
         log.removeHandler(handler)
         producer.close(PATIENCE)
     assert kinesis.keys == ["k", "log"]
@@ -153,7 +154,7 @@ def test_an_observer_may_send_and_wait(kinesis: Kinesis) -> None:
 
     producer = made(kinesis, observer=observe)
     producer.send("c", key="k").result(PATIENCE)
-    producer._keeper._herald.rest()
+    producer._lifetime.keeper._herald.rest()
     producer.close()
     assert kinesis.keys == ["k", "observed"]
     assert answers == [Acknowledged("s", "1")]
@@ -256,7 +257,7 @@ def test_a_keeper_that_fails_lets_nobody_wait(kinesis: Kinesis, monkeypatch: pyt
     def fails(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(producer._keeper.core.scheduler, "buffer", fails, raising=True)
+    monkeypatch.setattr(producer._lifetime.keeper.core.scheduler, "buffer", fails, raising=True)
     second = producer.send("c", key="k")
     for handle in (first, second):
         with pytest.raises((NotAccepted, ProducerClosed), match="failed"):

@@ -124,8 +124,8 @@ PATIENT = MADE.replace("close_timeout=0.2", "close_timeout=1000")
 def test_after_an_interrupted_close_the_end_of_the_program_takes_no_time_anew() -> None:
     program = PATIENT + (
         "p.send('a.b', key='k')\n"
-        "def interrupted(*_): del p.flush; raise KeyboardInterrupt\n"
-        "p.flush = interrupted\n"
+        "def interrupted(*_): del p._lifetime._flush_by; raise KeyboardInterrupt\n"
+        "p._lifetime._flush_by = interrupted\n"
         "try: p.close(0.2)\n"
         "except KeyboardInterrupt: print('interrupted')\n"
     )
@@ -222,7 +222,7 @@ def test_close_says_how_many_were_not_sent_and_raises_it_once(caplog: pytest.Log
 
 
 def test_what_is_on_its_way_and_not_answered_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.producer.ANSWER", 0.0)
+    monkeypatch.setattr("tidemill.lifetime.ANSWER", 0.0)
     kinesis = Stuck()
     producer = made(kinesis)
     producer.send("c", key="sent")
@@ -267,8 +267,8 @@ def wait_at(gate: Event, waits: Event) -> None:
 def held(producer: Producer) -> Event:
     """A gate before which the producer's thread waits."""
     gate, waits = Event(), Event()
-    producer._keeper.start()
-    producer._keeper.inbox.put(partial(wait_at, gate, waits))
+    producer._lifetime.keeper.start()
+    producer._lifetime.keeper.inbox.put(partial(wait_at, gate, waits))
     assert waits.wait(PATIENCE)
     return gate
 
@@ -280,7 +280,7 @@ def test_what_was_not_taken_yet_is_counted_too(
     producer = made(Nobody(), linger=1e6)
     producer.send("c", key="taken")
     gate = held(producer)
-    producer._keeper.inbox.put(partial(producer._keeper._stop, 0.0))
+    producer._lifetime.keeper.inbox.put(partial(producer._lifetime.keeper._stop, 0.0))
     handles = [producer.send("c", key=f"key-{n}") for n in range(3)]
     gate.set()
     with pytest.raises(StillPending, match=r"4 requests .* 4 were not sent, 0 may be on the stream") as raised:
@@ -293,7 +293,7 @@ def test_what_was_not_taken_yet_is_counted_too(
 
 
 def test_what_a_thread_that_is_held_up_does_not_take_is_counted_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.lifetime.ANSWER", 0.01)
     monkeypatch.setattr("tidemill.delivery.keeper.GRACE", 0.01)
     kinesis = Stuck()
     producer = made(kinesis)
@@ -309,30 +309,30 @@ def test_what_a_thread_that_is_held_up_does_not_take_is_counted_and_refused(monk
             handle.result(0)
     with pytest.raises(ProducerClosed):
         producer.send("c", key="k")
-    producer._is_open = True  # as whoever was amid `send` had found it
+    producer._lifetime.is_open = True  # as whoever was amid `send` had found it
     with pytest.raises(ProducerClosed):
         producer.send("c", key="k")
     producer.flush()
     gate.set()
     kinesis.gate.set()
-    assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+    assert producer._lifetime.keeper.news.wait_for(lambda: producer._lifetime.keeper.is_gone, PATIENCE)
 
 
 def test_a_producer_that_was_held_up_when_it_ended_sends_nothing_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.lifetime.ANSWER", 0.01)
     monkeypatch.setattr("tidemill.delivery.keeper.GRACE", 0.01)
     kinesis = Stuck()
     producer = made(kinesis)
     gate = held(producer)
     handle = producer.send("c", key="k")
     another, waits = Event(), Event()
-    producer._keeper.inbox.put(partial(wait_at, another, waits))
+    producer._lifetime.keeper.inbox.put(partial(wait_at, another, waits))
     gate.set()
     assert waits.wait(PATIENCE)  # it has taken the request, and has not sent it yet
     with pytest.raises(StillPending, match=r"1 were not sent, 0 may be on the stream"):
         producer.close(0)
     another.set()
-    assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+    assert producer._lifetime.keeper.news.wait_for(lambda: producer._lifetime.keeper.is_gone, PATIENCE)
     with pytest.raises(NotAccepted, match="Closed"):
         handle.result(0)
     assert not kinesis.called.is_set()
@@ -355,7 +355,7 @@ def test_the_first_request_waits_for_the_threads(monkeypatch: pytest.MonkeyPatch
 def test_what_a_spool_has_of_a_producer_that_is_held_up_is_counted_as_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.lifetime.ANSWER", 0.01)
     monkeypatch.setattr("tidemill.delivery.keeper.GRACE", 0.01)
     producer = made(Nobody(), spool=Spool(tmp_path), linger=1e6)
     producer.send("c", key="k").done()
@@ -364,7 +364,7 @@ def test_what_a_spool_has_of_a_producer_that_is_held_up_is_counted_as_kept(
         producer.close(0)
     assert raised.value.left == (1, 0, 1)
     gate.set()
-    assert producer._keeper.news.wait_for(lambda: producer._keeper.is_gone, PATIENCE)
+    assert producer._lifetime.keeper.news.wait_for(lambda: producer._lifetime.keeper.is_gone, PATIENCE)
     with Spool(tmp_path) as spool:
         assert spool.pending == 1
 
@@ -372,13 +372,13 @@ def test_what_a_spool_has_of_a_producer_that_is_held_up_is_counted_as_kept(
 def test_the_identifiers_of_threads_that_have_ended_are_nobodys() -> None:
     producer = made(Stores(), close_timeout=PATIENCE)
     producer.send("c", key="k").result(PATIENCE)
-    assert len(producer._keeper.news._busy) == 2
+    assert len(producer._lifetime.keeper.news._busy) == 2
     producer.close()
-    assert producer._keeper.news._busy == set()
+    assert producer._lifetime.keeper.news._busy == set()
 
 
 def test_stats_do_not_wait_for_a_thread_that_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.producer.ANSWER", 0.01)
+    monkeypatch.setattr("tidemill.lifetime.ANSWER", 0.01)
     producer = made(Nobody(), linger=1e6)
     producer.send("c", key="k")
     assert producer.stats().pending == 1
@@ -398,13 +398,13 @@ def test_a_producer_that_was_never_used_ends_without_threads() -> None:
     producer.flush()
     assert producer.stats().requests == 0
     producer.close()
-    assert not producer._keeper.has_started
+    assert not producer._lifetime.keeper.has_started
     with pytest.raises(ProducerClosed):
         producer.send("c", key="k")
 
 
 def test_waiting_at_the_end_is_not_silent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("tidemill.producer.SILENCE", 0.01)
+    monkeypatch.setattr("tidemill.lifetime.SILENCE", 0.01)
     with pytest.raises(ZeroDivisionError):
         block(made(Nobody()), ZeroDivisionError("mine"))
     assert "closing after ZeroDivisionError: mine: 1 requests are not acknowledged yet; waiting for them" in caplog.text
@@ -438,5 +438,5 @@ def test_close_timeout_is_a_number_of_seconds(seconds: float) -> None:
 
 def test_half_a_minute_is_what_a_producer_takes_to_end_if_nobody_says_otherwise() -> None:
     producer = Producer("stream", kinesis=cast("KinesisClient", Nobody()), check=False)
-    assert producer._core.close_timeout == 30.0
+    assert producer._lifetime.core.close_timeout == 30.0
     producer.close()
