@@ -1,8 +1,16 @@
-"""The consumers: Lambda handlers that apply batches of requests, and what an application's rules are made of.
+"""The consumers: Lambda handlers that apply batches of requests, and everything a module of rules is made of.
 
-An application's tests use `tidemill_consumers.testing`.
+    from tidemill_consumers import Accepted, Rejected, Request, Rules, State
+
+    def reserve(state: State, request: Request) -> Accepted | Rejected:
+        ...
+
+    RULES: Rules = {"item.reserve": reserve}
+
+Tests of rules use `tidemill_consumers.testing`. All other modules are the package's own business and may change.
 """
 
+from tidemill.contract.request import Request
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, Rules, State, Verified
 
-__all__ = ["Accepted", "Emit", "Rejected", "Rule", "Rules", "State", "Verified"]
+__all__ = ["Accepted", "Emit", "Rejected", "Request", "Rule", "Rules", "State", "Verified"]

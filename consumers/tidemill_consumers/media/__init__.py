@@ -3,7 +3,7 @@
 Room: rules. Pure: a rule sees a document and a request, and nothing else.
 """
 
-from tidemill_consumers.core.batch import Rules
+from tidemill_consumers import Rules
 from tidemill_consumers.media import content, event, user
 
 RULES: Rules = {

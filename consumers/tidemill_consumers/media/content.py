@@ -5,8 +5,8 @@ Room: rules. Pure.
 
 from __future__ import annotations
 
-from tidemill.contract.request import MAX_KEY_CHARACTERS, Document, Request
-from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
+from tidemill.contract.request import MAX_KEY_CHARACTERS, Document
+from tidemill_consumers import Accepted, Emit, Rejected, Request, State
 
 MAX_TITLE = 200
 """Characters."""

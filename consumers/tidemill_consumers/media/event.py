@@ -5,8 +5,7 @@ Room: rules. Pure.
 
 from __future__ import annotations
 
-from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers import Accepted, Rejected, Request, State
 
 
 def track(state: State, request: Request) -> Accepted | Rejected:

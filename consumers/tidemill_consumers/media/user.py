@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers import Accepted, Rejected, Request, State
 
 MAX_NAME = 100
 """Characters."""

@@ -1,0 +1,99 @@
+"""What the consumers promise by name, and that every page and example imports from the packages' faces only."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import tidemill_consumers
+from tests.pages import blocks_of
+from tests.tree import ROOT
+
+FACES = {"tidemill", "tidemill_consumers", "tidemill_consumers.testing", "tidemill_event_source"}
+FACES |= {"tidemill_analytics", "tidemill_analytics.archive"}
+
+FOLDERS = [ROOT / name for name in ("docs", "producers", "consumers", "analytics_sql", "infra")]
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
+EXAMPLES = sorted((ROOT / "docs").rglob("*.py"))
+
+FENCED = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+IMPORT = re.compile(r"^\s*(?:from|import) tidemill", re.MULTILINE)
+
+
+def test_the_exported_names() -> None:
+    assert tidemill_consumers.__all__ == [
+        "Accepted",
+        "Emit",
+        "Rejected",
+        "Request",
+        "Rule",
+        "Rules",
+        "State",
+        "Verified",
+    ]
+
+
+def test_every_exported_name_is_there() -> None:
+    for name in tidemill_consumers.__all__:
+        assert getattr(tidemill_consumers, name), name
+
+
+def code(page: str) -> Iterator[str]:
+    """The Python of a page: fenced blocks, and indented ones that import from this project."""
+    yield from (block.replace(f"\n{indent}", "\n").removeprefix(indent) for indent, block in FENCED.findall(page))
+    yield from (block for block in blocks_of(FENCED.sub("", page)) if IMPORT.search(block))
+
+
+def imported(source: str) -> Iterator[tuple[str, str]]:
+    """The modules of this project that Python code imports, each with a name that it takes from there."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "__name__") for alias in node.names if alias.name.startswith("tidemill"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tidemill"):
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def beyond_the_faces(source: str) -> list[tuple[str, str]]:
+    """The imports of names that no face hands on."""
+    return [(module, name) for module, name in imported(source) if module not in FACES or not handed_on(module, name)]
+
+
+def handed_on(module: str, name: str) -> bool:
+    face = import_module(module)
+    return hasattr(face, name) and (name == "__name__" or name in getattr(face, "__all__", [name]))
+
+
+def test_pages_import_from_the_faces_only() -> None:
+    sources = [(page, block) for page in PAGES for block in code(page.read_text())]
+    assert sum(bool(IMPORT.search(block)) for _, block in sources) >= 5
+    assert {page.name: beyond for page, block in sources if (beyond := beyond_the_faces(block))} == {}
+
+
+def test_examples_import_from_the_faces_only() -> None:
+    assert {path.name: beyond for path in EXAMPLES if (beyond := beyond_the_faces(path.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from tidemill_consumers.core.batch import Accepted",
+        "from tidemill_consumers import core",
+        "from tidemill_local import Emulator",
+        "import tidemill.sending.writer",
+    ],
+)
+@pytest.mark.parametrize(
+    "page", ["```python\n{}\n```\n", "1. Such as\n\n   ```python\n   {}\n   ```\n", "text\n\n    {}\n"]
+)
+def test_an_import_from_within_is_seen_in_every_kind_of_block(line: str, page: str) -> None:
+    (block,) = code(page.format(line))
+    assert beyond_the_faces(block)
+
+
+def test_the_application_that_ships_takes_its_outcomes_from_the_face() -> None:
+    media = Path(str(tidemill_consumers.__file__)).with_name("media")
+    taken = {module for path in media.glob("*.py") for module, _ in imported(path.read_text())}
+    assert taken == {"tidemill_consumers", "tidemill_consumers.media", "tidemill.contract.request"}
