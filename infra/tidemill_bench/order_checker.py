@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from tidemill_bench.order_rules import order_note
 from tidemill_consumers.core.batch import State
-from tidemill_load.results.faults import Faults, Sent
+from tidemill_load.results.faults import Faults, KeyHistory
 
 
-def faults(sent: Sent, document: State) -> Faults:
-    """What the witness says to what was sent for its key."""
+def faults(sent: KeyHistory, document: State) -> Faults:
+    """What went wrong with one key, by the note in its document."""
     seen = order_note(document)
     accepted = len(sent.accepted)
     # One that nobody answered may have been applied, or not.

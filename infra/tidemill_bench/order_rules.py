@@ -1,9 +1,9 @@
-"""The application's own rules, with a witness in each document: was every request applied once, and in order?
+"""The application's own rules, which also note in each document whether requests were applied once, and in order.
 
-Room: bench, pure. `RULES` is a module of rules as any other, so it runs wherever rules run; in every mode the same.
+Room: bench, pure. Any function that takes rules can run this module's `RULES`; they are the same in every mode.
 
-A load test numbers the requests of each key in the order sent, from 1, as `data.serial`. The witness notes in the
-document how many it has seen, their sum, the last, and how often one came behind a later one.
+A load test numbers the requests of each key in the order sent, from 1, as `data.serial`. The note in the document holds
+how many requests were accepted, the sum of their numbers, the last number, and how often a number did not rise.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tidemill_consumers.core.batch import Accepted, Rejected, Rule, Rules, State
 from tidemill_consumers.media import RULES as APPLICATION
 
 SERIAL: Final = "serial"
-"""In a request's data. The function that runs these rules has no load test beside it: see order_checker.py."""
+"""The field of a request's data that numbers it. Written again here: the function's zip has no load test in it."""
 
 FIELD: Final = "witness"
-"""In the document."""
+"""The field of the document that holds the note."""
 
 
 class OrderNote(msgspec.Struct, frozen=True):
-    """What the witness of one key has seen.
+    """What was applied to one key.
 
     Attributes:
         seen: requests accepted.
@@ -39,12 +39,12 @@ class OrderNote(msgspec.Struct, frozen=True):
     behind: int = 0
 
     def of(self, serial: int) -> OrderNote:
-        """With one more."""
+        """The note after one more accepted request."""
         return OrderNote(self.seen + 1, self.sum + serial, serial, self.behind + (serial <= self.last))
 
 
 def order_note(document: State) -> OrderNote:
-    """What the document's witness has seen."""
+    """The note in the document; an empty one if there is none."""
     return msgspec.convert((document or {}).get(FIELD, {}), OrderNote)
 
 
@@ -69,7 +69,7 @@ def _noting(rule: Rule) -> Rule:
 
 
 def _without(state: State) -> State:
-    """What the rule would see without a witness."""
+    """The document without the note, as the application's rule expects it."""
     return {name: value for name, value in (state or {}).items() if name != FIELD} or None
 
 

@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def modelled(self) -> Measurement | None:
-        """Likewise, of those that the cost model knows."""
+        """The one with the fewest invocations a request among the modes that the cost model knows."""
         return _fewest([one for one in self.streamed if one.mode in MODELLED])
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from tidemill_load.cost_model.assumptions import Assumptions, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design
 from tidemill_load.cost_model.bill import price
 from tidemill_load.cost_model.cost import cost, counts
 from tidemill_load.cost_model.flows import searched
@@ -76,7 +76,7 @@ class Window:
 
 
 def hourly(
-    hours: Mapping[int, Traffic], seconds: float, mode: Mode, given: Assumptions, shards: int, prices: Prices
+    hours: Mapping[int, Traffic], seconds: float, mode: Design, given: Assumptions, shards: int, prices: Prices
 ) -> Iterator[Hour]:
     """Each hour of a span, those without requests too.
 
@@ -104,7 +104,7 @@ def hourly(
 
 
 def windows(
-    traffic: Traffic, mode: Mode, given: Assumptions, prices: Prices, tried: Iterable[int] = WINDOWS
+    traffic: Traffic, mode: Design, given: Assumptions, prices: Prices, tried: Iterable[int] = WINDOWS
 ) -> tuple[Window, ...]:
     """What each window takes."""
     points = ((one, cost(mode, searched(traffic), replace(given, window=one), prices)) for one in tried)

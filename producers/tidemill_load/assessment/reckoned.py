@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.cost_model.bill import PARTS, Part
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
     from tidemill_load.assessment.comparison import Comparison
     from tidemill_load.cost_model.flows import Load
-    from tidemill_load.results.result import Measurement, Result
-
-Modelled: TypeAlias = Literal["direct", "buffered", "aggregated"]
-"""Modes that a load test has and the model knows."""
+    from tidemill_load.results.result import Measurement, Mode, Result
 
 SHORTEST: Final = 0.001
 """Lambda bills whole milliseconds."""
@@ -47,15 +44,15 @@ class Reckoned:
     load: Load
     prices: Prices
 
-    def point(self, mode: Modelled) -> Point:
+    def point(self, mode: Mode) -> Point:
         """What a mode costs, and why."""
         return cost(mode, self.load, self.given, self.prices)
 
-    def at(self, mode: Modelled, rate: float) -> Point:
+    def at(self, mode: Mode, rate: float) -> Point:
         """What it would cost at another rate, as even or uneven as this."""
         return cost(mode, like(searched(self.load), rate), self.given, self.prices)
 
-    def even(self, mode: Modelled, parts: Collection[Part] = PARTS) -> float | None:
+    def even(self, mode: Mode, parts: Collection[Part] = PARTS) -> float | None:
         """Requests a second from which on a mode is cheaper than direct, in those parts; None if it never is."""
         return break_even(mode, self.given, self.prices, parts, searched(self.load))
 

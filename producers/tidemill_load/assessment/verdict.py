@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill_load.assessment.comparison import MODELLED, comparisons, per_million
-from tidemill_load.assessment.reckoned import Modelled, Reckoned, reckoned
+from tidemill_load.assessment.reckoned import Reckoned, reckoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill_load.assessment.comparison import Comparison
-    from tidemill_load.results.result import Measurement, Result
+    from tidemill_load.results.result import Measurement, Mode, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Verdict:
     """
 
     rate: float
-    mode: Modelled
+    mode: Mode
     direct: float
     streamed: float
     p99: float
@@ -57,7 +57,7 @@ def verdicts(result: Result) -> Iterator[Verdict]:
         if direct is None or cheapest is None or model is None:
             continue
         streamed, best = cheapest
-        mode: Modelled = "buffered" if best.mode == "buffered" else "aggregated"
+        mode: Mode = "buffered" if best.mode == "buffered" else "aggregated"
         one, other = model.point("direct"), model.point(mode)
         by_model = (one.per_million, other.per_million, other.flow.p99)
         yield Verdict(chosen.rate, mode, direct, streamed, best.latency.p99, by_model, model.even(mode), model)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, MODES, Assumptions, Mode
+from tidemill_load.cost_model.assumptions import DESIGNS, MAX_BATCH, MAX_WINDOW, Assumptions, Design
 from tidemill_load.cost_model.cost import Part, Point, break_even, cost
 from tidemill_load.cost_model.flows import Load, flow_of, searched
 from tidemill_load.cost_model.model import TIMEOUT
 from tidemill_load.cost_model.prices import Prices
 
-BUFFERING: tuple[Mode, ...] = ("buffered", "aggregated")
+BUFFERING: tuple[Design, ...] = ("buffered", "aggregated")
 """What direct is compared with: an API kept in front is for clients that speak nothing else, and never cheaper."""
 
 DELIVERY: tuple[Part, ...] = ("delivery",)
@@ -54,8 +54,8 @@ class Advice:
         delivery: the same of delivery alone, without what the stack keeps, answers and archives.
     """
 
-    options: Mapping[Mode, Option]
-    best: Mode | None
+    options: Mapping[Design, Option]
+    best: Design | None
     buffer: bool
     headline: str
     delivery: str
@@ -88,7 +88,7 @@ def advise(load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Ad
     Raises:
         Impossible: no such rate, or no such window or batch.
     """
-    options = {mode: _option(mode, load, given, wanted, prices) for mode in MODES}
+    options = {mode: _option(mode, load, given, wanted, prices) for mode in DESIGNS}
     possible = [mode for mode in BUFFERING if not options[mode].problems]
     best = min(possible, key=lambda mode: options[mode].point.per_million, default=None)
     direct = options["direct"].point
@@ -120,27 +120,27 @@ def within(seconds: float) -> str:
 # ---- settings
 
 
-def _option(mode: Mode, load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Option:
+def _option(mode: Design, load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Option:
     chosen = given if mode == "direct" else _chosen(mode, searched(load), given, wanted, prices)
     point = cost(mode, load, chosen, prices)
     even_from = None if mode == "direct" else break_even(mode, chosen, prices, shape=searched(load))
     return Option(chosen, point, even_from, (*point.flow.problems, *_late(point, load, chosen, wanted)))
 
 
-def _chosen(mode: Mode, load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Assumptions:
+def _chosen(mode: Design, load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Assumptions:
     chosen = replace(given, batch=wanted.batch or _batch(mode, load, given))
     if wanted.window is not None:
         return replace(chosen, window=wanted.window)
     return chosen if wanted.p99 is None else _windowed(mode, load, chosen, wanted.p99, prices)
 
 
-def _batch(mode: Mode, load: Load, given: Assumptions) -> int:
+def _batch(mode: Design, load: Load, given: Assumptions) -> int:
     """The largest batch that is done in half of the time after which the function is stopped."""
     requests = (TIMEOUT / 2 - given.invocation_seconds) / max(given.request_seconds, 1e-9)
     return max(1, min(MAX_BATCH, int(requests / flow_of(mode, load, given).requests_per_record)))
 
 
-def _windowed(mode: Mode, load: Load, given: Assumptions, bound: float, prices: Prices) -> Assumptions:
+def _windowed(mode: Design, load: Load, given: Assumptions, bound: float, prices: Prices) -> Assumptions:
     """With the longest window that keeps the bound, or the shortest that is as cheap."""
 
     def p99(window: int) -> float:
@@ -169,7 +169,7 @@ def _late(point: Point, load: Load, given: Assumptions, wanted: Wanted) -> tuple
 # ---- sentences
 
 
-def _headline(options: Mapping[Mode, Option], best: Mode | None) -> str:
+def _headline(options: Mapping[Design, Option], best: Design | None) -> str:
     direct = options["direct"].point.per_million
     if best is None:
         why = options[BUFFERING[-1]].problems[0]
@@ -184,7 +184,7 @@ def _headline(options: Mapping[Mode, Option], best: Mode | None) -> str:
     return f"Direct is cheaper here: {dollars(direct)} instead of {dollars(other)} per million requests; {since}."
 
 
-def _delivery(options: Mapping[Mode, Option], best: Mode | None, load: Load, prices: Prices) -> str:
+def _delivery(options: Mapping[Design, Option], best: Design | None, load: Load, prices: Prices) -> str:
     mode = best or BUFFERING[0]
     direct, other = (options[one].point.bill.part("delivery") for one in ("direct", mode))
     even_from = break_even(mode, options[mode].given, prices, DELIVERY, searched(load))

@@ -14,10 +14,10 @@ from tidemill.sending.records import MAX_RECORD_BYTES, RECORD_BYTES
 from tidemill.sending.scheduler import LINGER
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
-Mode: TypeAlias = Literal["direct", "buffered", "aggregated", "http-in-front"]
+Design: TypeAlias = Literal["direct", "buffered", "aggregated", "http-in-front"]
 """One invocation each behind an API; a record each; records that hold many; a record each, put by an API."""
 
-MODES: tuple[Mode, ...] = ("direct", "buffered", "aggregated", "http-in-front")
+DESIGNS: tuple[Design, ...] = ("direct", "buffered", "aggregated", "http-in-front")
 
 Api: TypeAlias = Literal["http", "rest", "none"]
 """What stands before the direct function, or before the stream: an HTTP API, a REST API, or nothing that costs."""

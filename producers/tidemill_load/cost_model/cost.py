@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, sqrt
 
-from tidemill_load.cost_model.assumptions import Assumptions, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design
 from tidemill_load.cost_model.bill import PARTS, Bill, Counts, Line, Part, price
 from tidemill_load.cost_model.flows import Load, flow_of, highest, like
 from tidemill_load.cost_model.model import Flow
@@ -63,7 +63,7 @@ class Point:
         return self.bill.per_million
 
 
-def cost(mode: Mode, load: Load, given: Assumptions, prices: Prices | None = None) -> Point:
+def cost(mode: Design, load: Load, given: Assumptions, prices: Prices | None = None) -> Point:
     """What a mode costs under a load, and why.
 
     Args:
@@ -80,7 +80,7 @@ def cost(mode: Mode, load: Load, given: Assumptions, prices: Prices | None = Non
 
 
 def curve(
-    mode: Mode, rates: Iterable[float], given: Assumptions, prices: Prices | None = None, shape: Load = 1.0
+    mode: Design, rates: Iterable[float], given: Assumptions, prices: Prices | None = None, shape: Load = 1.0
 ) -> tuple[Point, ...]:
     """Cost against rate, a point for each of the rates: for a chart, log-log. Of steady requests, or of that shape.
 
@@ -90,7 +90,7 @@ def curve(
 
 
 def break_even(
-    mode: Mode,
+    mode: Design,
     given: Assumptions,
     prices: Prices | None = None,
     parts: Collection[Part] = PARTS,

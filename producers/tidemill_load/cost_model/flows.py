@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from tidemill_load.cost_model.model import MAX_RATE, Flow, flow
 
 if TYPE_CHECKING:
-    from tidemill_load.cost_model.assumptions import Assumptions, Mode
+    from tidemill_load.cost_model.assumptions import Assumptions, Design
     from tidemill_load.cost_model.traffic import Traffic
 
 Load: TypeAlias = "float | Traffic"
 """A steady rate in requests a second, or traffic."""
 
 
-def flow_of(mode: Mode, load: Load, given: Assumptions) -> Flow:
+def flow_of(mode: Design, load: Load, given: Assumptions) -> Flow:
     """What happens in a mode under a load.
 
     Raises:

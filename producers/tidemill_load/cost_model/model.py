@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, floor
 
-from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible
 from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Arriving, Batches, batches
 from tidemill_load.cost_model.packing import Stream, stream
 from tidemill_load.workloads.key_distribution import KeyDistribution
@@ -48,7 +48,7 @@ class Flow:
         problems: why it cannot be run like this, a sentence each.
     """
 
-    mode: Mode
+    mode: Design
     rate: float
     shards: int = 0
     lanes: int = 0
@@ -70,7 +70,7 @@ class Flow:
         return 1e6 / self.batch
 
 
-def flow(mode: Mode, rate: float, given: Assumptions) -> Flow:
+def flow(mode: Design, rate: float, given: Assumptions) -> Flow:
     """What happens to requests that come at a rate.
 
         flow("aggregated", 1000, Assumptions()).invocations_per_million  # 200
@@ -106,7 +106,7 @@ def _hot_item(rate: float, given: Assumptions) -> tuple[str, ...]:
     )
 
 
-def _streamed(mode: Mode, rate: float, through: Stream, given: Assumptions) -> Flow:
+def _streamed(mode: Design, rate: float, through: Stream, given: Assumptions) -> Flow:
     record = through.record
     per_shard = rate / record.requests / through.shards
     most = max(1, min(given.batch, floor((EVENT_BYTES - EVENT_HEAD) / record.event)))
@@ -150,12 +150,12 @@ def duration_of(requests: float, given: Assumptions) -> float:
     return given.invocation_seconds + requests * given.request_seconds
 
 
-def _delay(mode: Mode, share: float, its: Batches, duration: float, given: Assumptions) -> float:
+def _delay(mode: Design, share: float, its: Batches, duration: float, given: Assumptions) -> float:
     in_line = share * max(0.0, POLL_SECONDS / its.fill - 1) * duration
     return before(mode, share, given) + its.wait(share) + in_line + duration
 
 
-def before(mode: Mode, share: float, given: Assumptions) -> float:
+def before(mode: Design, share: float, given: Assumptions) -> float:
     """Seconds of a request beside those in its shard: until its record is there, and its answer's way back."""
     first = API_SECONDS if mode == "http-in-front" else share * given.linger
     return first + PUT_SECONDS + (0.0 if given.single_replies is None else REPLY_SECONDS)

@@ -12,7 +12,7 @@ from math import ceil, expm1, floor, log1p
 
 from tidemill.contract.lanes import MAX_LANES, partition_key
 from tidemill.sending.records import RECORD_REQUESTS
-from tidemill_load.cost_model.assumptions import Assumptions, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design
 
 SHARD_RECORDS, SHARD_BYTES = 1_000, 1024 * 1024
 """What a shard takes a second: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
@@ -37,7 +37,7 @@ AGGREGATE_REQUEST, AGGREGATE_KEY = 10, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordShape:
     """A record as it is on average.
 
     Attributes:
@@ -67,13 +67,13 @@ class Stream:
         problems: why it cannot, a sentence each.
     """
 
-    record: Record
+    record: RecordShape
     shards: int
     lanes: int
     problems: tuple[str, ...]
 
 
-def stream(mode: Mode, rate: float, given: Assumptions) -> Stream:
+def stream(mode: Design, rate: float, given: Assumptions) -> Stream:
     """The stream that takes so many requests a second: with as many lanes as it has shards, at least."""
     lanes = given.lanes
     while True:
@@ -92,13 +92,13 @@ def stream(mode: Mode, rate: float, given: Assumptions) -> Stream:
 # ---- requests become records
 
 
-def record(mode: Mode, rate: float, lanes: int, given: Assumptions) -> Record:
+def record(mode: Design, rate: float, lanes: int, given: Assumptions) -> RecordShape:
     """The records that requests become at a rate, on average."""
     if mode != "aggregated":
-        return Record(1.0, given.size, given.key_bytes)
+        return RecordShape(1.0, given.size, given.key_bytes)
     burst = _burst(rate, given)
     requests = _filled(burst / _occupied(burst, lanes, given), _capacity(lanes, given))
-    return Record(requests, _aggregate_bytes(requests, lanes, given), len(partition_key(lanes - 1)))
+    return RecordShape(requests, _aggregate_bytes(requests, lanes, given), len(partition_key(lanes - 1)))
 
 
 def _burst(rate: float, given: Assumptions) -> float:
@@ -148,7 +148,7 @@ def _capacity(lanes: int, given: Assumptions) -> int:
 # ---- records need shards
 
 
-def _shards(rate: float, its: Record, given: Assumptions) -> tuple[int, tuple[str, ...]]:
+def _shards(rate: float, its: RecordShape, given: Assumptions) -> tuple[int, tuple[str, ...]]:
     """How many shards take the rate at its peak, and why even more would not."""
     records = rate * given.peak / its.requests
     loads = (

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible
 from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS
 from tidemill_load.cost_model.filling import Filling, followed
 from tidemill_load.cost_model.model import MAX_RATE, Flow, before, clients_of, direct, duration_of, overload
-from tidemill_load.cost_model.packing import Record, Stream, record, stream
+from tidemill_load.cost_model.packing import RecordShape, Stream, record, stream
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -52,7 +52,7 @@ class _Batches:
         return float(np.interp(share * reached[-1], reached, edges))
 
 
-def uneven(mode: Mode, traffic: Traffic, given: Assumptions) -> Flow:
+def uneven(mode: Design, traffic: Traffic, given: Assumptions) -> Flow:
     """What happens to traffic.
 
     Args:
@@ -70,7 +70,7 @@ def uneven(mode: Mode, traffic: Traffic, given: Assumptions) -> Flow:
     return _streamed(mode, traffic, stream(mode, traffic.busiest, given), given)
 
 
-def _streamed(mode: Mode, traffic: Traffic, through: Stream, given: Assumptions) -> Flow:
+def _streamed(mode: Design, traffic: Traffic, through: Stream, given: Assumptions) -> Flow:
     records = _records(mode, traffic, through.lanes, given)
     most = max(1, min(given.batch, floor((EVENT_BYTES - EVENT_HEAD) / records.event))) * records.requests
     its = _settled(traffic, through.shards, most, given)
@@ -98,7 +98,7 @@ def _streamed(mode: Mode, traffic: Traffic, through: Stream, given: Assumptions)
     )
 
 
-def _records(mode: Mode, traffic: Traffic, lanes: int, given: Assumptions) -> Record:
+def _records(mode: Design, traffic: Traffic, lanes: int, given: Assumptions) -> RecordShape:
     """Records as they are on average: fuller in busy seconds."""
     if mode != "aggregated":
         return record(mode, traffic.rate, lanes, given)
@@ -108,7 +108,7 @@ def _records(mode: Mode, traffic: Traffic, lanes: int, given: Assumptions) -> Re
     each = np.interp(rates, grid, [one.requests for one in packed])
     number = rates / each
     sizes = np.interp(rates, grid, [one.data for one in packed])
-    return Record(float(rates.sum() / number.sum()), float((sizes * number).sum() / number.sum()), packed[0].key)
+    return RecordShape(float(rates.sum() / number.sum()), float((sizes * number).sum() / number.sum()), packed[0].key)
 
 
 def _settled(traffic: Traffic, shards: int, most: float, given: Assumptions) -> _Batches:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tidemill_load.results.result import Mode
+    from tidemill_load.results.result import RecordedMode
 
-MARKERS: Final[dict[Mode, str]] = {"direct": "s", "buffered": "o", "aggregated": "D", "analytics": "^"}
+MARKERS: Final[dict[RecordedMode, str]] = {"direct": "s", "buffered": "o", "aggregated": "D", "analytics": "^"}
 
-SIZES: Final[dict[Mode, int]] = {"direct": 7, "buffered": 10, "aggregated": 6, "analytics": 7}
+SIZES: Final[dict[RecordedMode, int]] = {"direct": 7, "buffered": 10, "aggregated": 6, "analytics": 7}
 """So that points in the same place are seen: they are drawn in this order."""
 
-DASHES: Final[dict[Mode, str]] = {"direct": "-", "buffered": "--", "aggregated": "-", "analytics": ":"}
+DASHES: Final[dict[RecordedMode, str]] = {"direct": "-", "buffered": "--", "aggregated": "-", "analytics": ":"}
 
 
 GAP: Final = 0.075
@@ -49,7 +49,7 @@ class Chart:
     svg: str | None = None
 
 
-def point(axes: Axes, x: float, y: float, mode: Mode, *, hollow: bool = False) -> None:
+def point(axes: Axes, x: float, y: float, mode: RecordedMode, *, hollow: bool = False) -> None:
     """A measured point of a mode, above the lines. A hollow one leaves room for a filled one within it."""
     fill, edge = ("none", PALETTE[mode]) if hollow else (PALETTE[mode], PALETTE["paper"])
     size = SIZES[mode] + (5 if hollow else 0)
@@ -57,7 +57,7 @@ def point(axes: Axes, x: float, y: float, mode: Mode, *, hollow: bool = False) -
     drawn.set(markerfacecolor=fill, markeredgecolor=edge)
 
 
-def label_ends(axes: Axes, ends: Iterable[tuple[str, float, Mode]]) -> None:
+def label_ends(axes: Axes, ends: Iterable[tuple[str, float, RecordedMode]]) -> None:
     """Names of lines, beside their right ends: from the lowest up, each clear of the one below.
 
     Args:
@@ -72,7 +72,7 @@ def label_ends(axes: Axes, ends: Iterable[tuple[str, float, Mode]]) -> None:
         axes.text(1.02, below, text, color=PALETTE[mode], transform=axes.transAxes, va="center", weight="bold")
 
 
-def legend(figure: Figure, modes: Iterable[Mode], title: str) -> None:
+def legend(figure: Figure, modes: Iterable[RecordedMode], title: str) -> None:
     """Which marker is which mode's, above the axes; the title says what points are."""
     drawn = [
         Line2D([], [], marker=MARKERS[mode], markersize=SIZES[mode], color=PALETTE[mode], linestyle="none", label=mode)

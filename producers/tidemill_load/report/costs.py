@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from tidemill_load.assessment.comparison import comparisons, per_million, shown
-from tidemill_load.assessment.reckoned import Modelled, reckoned
+from tidemill_load.assessment.reckoned import reckoned
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.flows import highest
 from tidemill_load.cost_model.prices import list_prices
@@ -19,6 +19,7 @@ from tidemill_load.report.charts import DASHES, Chart, label_ends, legend, point
 from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
 from tidemill_load.report.wording import listed, number
+from tidemill_load.results.result import MODES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
     from tidemill_load.cost_model.cost import Point
     from tidemill_load.results.result import Mode, Result
 
-    Curves: TypeAlias = Mapping[Modelled, Sequence[Point]]
-    Even: TypeAlias = Mapping[Modelled, float | None]
+    Curves: TypeAlias = Mapping[Mode, Sequence[Point]]
+    Even: TypeAlias = Mapping[Mode, float | None]
 
-MODES: Final[tuple[Modelled, ...]] = ("direct", "buffered", "aggregated")
-
-STREAMED: Final[tuple[Modelled, ...]] = ("buffered", "aggregated")
+STREAMED: Final[tuple[Mode, ...]] = ("buffered", "aggregated")
 
 RATES: Final = tuple(10 ** (step / 10) for step in range(-10, 41))
 """Requests a second, 0.1 to 10,000: evenly on the chart."""

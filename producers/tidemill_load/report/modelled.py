@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tidemill_load.assessment.comparison import Comparison
     from tidemill_load.cost_model.model import Flow
-    from tidemill_load.results.result import Measurement, Mode, Result
+    from tidemill_load.results.result import Measurement, RecordedMode, Result
     from tidemill_load.workloads.key_distribution import KeyDistribution
 
 WINDOWS: Final = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
@@ -78,7 +78,7 @@ def units(result: Result) -> Chart:
 # ---- time until the answer by window
 
 
-def _delays(axes: Axes, flows: Sequence[Flow], best: Measurement) -> list[tuple[str, float, Mode]]:
+def _delays(axes: Axes, flows: Sequence[Flow], best: Measurement) -> list[tuple[str, float, RecordedMode]]:
     """Draws p50 and p99 for each window; where the lines end, in seconds."""
     lines = (("p50", "--", [one.p50 for one in flows]), ("p99", "-", [one.p99 for one in flows]))
     for _, dash, delays in lines:
@@ -95,7 +95,7 @@ def _delays(axes: Axes, flows: Sequence[Flow], best: Measurement) -> list[tuple[
     return [(name, delays[-1], best.mode) for name, _, delays in lines]
 
 
-def _measured_delays(axes: Axes, chosen: Comparison, seconds: float) -> list[tuple[str, float, Mode]]:
+def _measured_delays(axes: Axes, chosen: Comparison, seconds: float) -> list[tuple[str, float, RecordedMode]]:
     """Draws points, and a line for direct, which knows no window; where that ends."""
     for one in chosen.streamed:
         if one.latency.count:

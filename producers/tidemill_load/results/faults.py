@@ -12,7 +12,7 @@ SERIAL = "serial"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class KeyHistory:
     """What was sent for one key, and what was answered.
 
     Attributes:

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Final
 
 from tidemill.contract.request import MAX_KEY_CHARACTERS, Document, Status
-from tidemill_load.results.faults import SERIAL, Sent
+from tidemill_load.results.faults import SERIAL, KeyHistory
 from tidemill_load.results.latency import percentile
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
@@ -143,7 +143,7 @@ class RequestTracker:
         """How many were answered with what."""
         return Counter(one.status for one in self._entries.values() if one.status is not None)
 
-    def by_key(self) -> dict[str, Sent]:
+    def by_key(self) -> dict[str, KeyHistory]:
         """What was sent for each key, and what was answered."""
         accepted: dict[str, list[int]] = defaultdict(list)
         unanswered: Counter[str] = Counter()
@@ -152,7 +152,7 @@ class RequestTracker:
                 unanswered[entry.key] += 1
             elif entry.status == "accepted":
                 accepted[entry.key].append(entry.serial)
-        return {key: Sent(tuple(accepted[key]), unanswered[key]) for key in self._serials}
+        return {key: KeyHistory(tuple(accepted[key]), unanswered[key]) for key in self._serials}
 
 
 def own_key(tag: str, key: str) -> str:

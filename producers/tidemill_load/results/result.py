@@ -19,10 +19,13 @@ EARLIER: Mapping[int, str] = {
 }
 """What a reader must know of results of earlier versions, by their version."""
 
-Mode: TypeAlias = Literal["direct", "buffered", "aggregated", "analytics"]
-"""How requests reach the rules: one invocation each behind an HTTP API; plain records; KPL records; Flink's stage."""
+Mode: TypeAlias = Literal["direct", "buffered", "aggregated"]
+"""How requests reach the rules: one invocation each behind an HTTP API; plain records; KPL records."""
 
-MODES: tuple[Mode, ...] = ("direct", "buffered", "aggregated", "analytics")
+MODES: tuple[Mode, ...] = ("direct", "buffered", "aggregated")
+
+RecordedMode: TypeAlias = Literal[Mode, "analytics"]
+"""A mode that a file may name. Files of earlier releases name `analytics` too, always with the reason for skipping."""
 
 Target: TypeAlias = Literal["local", "aws", "simulated"]
 """Where it ran: the local platform, a deployed stack, or a simulated clock."""
@@ -96,8 +99,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         receipts: requests answered.
         reply_messages: messages that carried those answers; HTTP responses are none.
         accepted: requests that the rules accepted.
-        rejected: likewise, refused.
-        quarantined: likewise, could never be applied.
+        rejected: requests that the rules refused.
+        quarantined: requests that can never be applied.
         latency: from send to reply.
         lost: requests without effect or without reply though waited for.
         duplicates: effects beyond one per request.
@@ -109,7 +112,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
             where not priced.
     """
 
-    mode: Mode
+    mode: RecordedMode
     rate: float
     skipped: str | None = None
     slices: int = 0

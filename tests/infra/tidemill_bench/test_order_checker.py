@@ -13,7 +13,7 @@ from tidemill_bench.order_checker import faults
 from tidemill_bench.order_rules import FIELD, RULES
 from tidemill_consumers.core.batch import Accepted, Rejected, State
 from tidemill_consumers.media import RULES as APPLICATION
-from tidemill_load.results.faults import Faults, Sent
+from tidemill_load.results.faults import Faults, KeyHistory
 
 
 def request(cmd: str, serial: int | None = None, **data: object) -> Request:
@@ -52,7 +52,7 @@ def test_every_rule_does_what_it_does_without_a_witness() -> None:
         ours, theirs = mine.state, other.state
         assert {name: value for name, value in (ours or {}).items() if name != FIELD} == theirs
         assert (mine.answer, mine.emits) == (other.answer, other.emits)
-    assert faults(Sent((1, 3, 4, 5)), ours) == Faults()
+    assert faults(KeyHistory((1, 3, 4, 5)), ours) == Faults()
 
 
 @pytest.mark.parametrize(
@@ -70,16 +70,16 @@ def test_every_rule_does_what_it_does_without_a_witness() -> None:
     ],
 )
 def test_it_sees_what_went_wrong(came: tuple[int, ...], found: Faults) -> None:
-    assert faults(Sent((1, 2, 3)), applied(came)) == found
+    assert faults(KeyHistory((1, 2, 3)), applied(came)) == found
 
 
 @pytest.mark.parametrize(("came", "found"), [((1, 2), Faults(lost=1)), ((1, 2, 3), Faults(lost=1))])
 def test_what_nobody_answered_is_lost_whether_it_was_applied_or_not(came: tuple[int, ...], found: Faults) -> None:
-    assert faults(Sent((1, 2), unanswered=1), applied(came)) == found
+    assert faults(KeyHistory((1, 2), unanswered=1), applied(came)) == found
 
 
 @given(st.permutations(range(1, 8)))
 def test_another_order_never_looks_right(came: list[int]) -> None:
-    found = faults(Sent(tuple(range(1, 8))), applied(came))
+    found = faults(KeyHistory(tuple(range(1, 8))), applied(came))
     assert (found == Faults()) == (came == sorted(came))
     assert (found.lost, found.duplicates) == (0, 0)

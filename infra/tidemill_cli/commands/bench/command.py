@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING, get_args
 
 from tidemill_cli.commands.bench.table import show
@@ -158,7 +157,7 @@ def _result(args: argparse.Namespace) -> Result:
     prices = read_prices(args.prices) if args.prices else list_prices()
     course = _trace(args) if args.trace else _synthetic(args)
     place = simulated if args.simulate else {"local": local, "aws": on_aws}[args.target]
-    outcome = place(course, args, _Progress(), prices)
+    summary = place(course, args, _Progress(), prices)
     target: Target = "simulated" if args.simulate else args.target
     return Result(
         started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -166,15 +165,15 @@ def _result(args: argparse.Namespace) -> Result:
         workload=course.workload,
         seed=args.seed,
         seconds=course.seconds,
-        window=outcome.window,
-        batch=outcome.batch,
-        config_hash=outcome.config_hash,
+        window=summary.window,
+        batch=summary.batch,
+        config_hash=summary.config_hash,
         price_date=prices.date,
         prices=prices.other_than(list_prices()),
         versions=_versions(),
-        measurements=(*outcome.measurements, *_skipped(args.modes, course.rates)),
-        notes=(*outcome.notes, *_slow(outcome.measurements), *_faster(args)),
-        stopped=outcome.stopped,
+        measurements=tuple(summary.measurements),
+        notes=(*summary.notes, *_slow(summary.measurements), *_faster(args)),
+        stopped=summary.stopped,
     )
 
 
@@ -199,10 +198,6 @@ def _seconds(args: argparse.Namespace) -> float:
     return float(usual if args.seconds is None else args.seconds)
 
 
-def _running(args: argparse.Namespace) -> tuple[Mode, ...]:
-    return tuple(mode for mode in args.modes if mode != "analytics")
-
-
 def _synthetic(args: argparse.Namespace) -> Course:
     from tidemill_bench.session import Course
 
@@ -220,7 +215,7 @@ def _synthetic(args: argparse.Namespace) -> Course:
     parameters = {"keys": shape.keys, "zipf": shape.zipf, "clients": shape.clients, **sizes}
     uneven = [] if shape.kind == "poisson" else [_arrivals(rate, slices, length, scheduled) for rate in rates]
     workload = Workload(kind=shape.kind, parameters=parameters, arrivals=tuple(uneven))
-    return Course(_running(args), rates, slices, scheduled, _seconds(args), workload)
+    return Course(args.modes, rates, slices, scheduled, _seconds(args), workload)
 
 
 def _arrivals(
@@ -265,18 +260,10 @@ def _trace(args: argparse.Namespace) -> Course:
         "key_bytes": found.key_bytes,
     }
     workload = Workload(kind="trace", parameters=parameters, arrivals=(arrivals(found.traffic, mean),))
-    return Course(_running(args), (mean,), slices, lambda _, turn: turns[turn], length, workload)
+    return Course(args.modes, (mean,), slices, lambda _, turn: turns[turn], length, workload)
 
 
 # ---- what comes of it
-
-
-def _skipped(modes: Sequence[Mode], rates: Sequence[float]) -> list[Measurement]:
-    """Those that were asked for and cannot run, with the reason."""
-    if "analytics" not in modes:
-        return []
-    why = "this version has no Flink stage" if which("java") else "there is no Java, which Flink needs"
-    return [Measurement(mode="analytics", rate=rate, skipped=why) for rate in rates]
 
 
 def _slow(measurements: Sequence[Measurement]) -> list[str]:

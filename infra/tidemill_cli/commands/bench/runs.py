@@ -69,7 +69,7 @@ class Tell(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunSummary:
     """What a run found. The fields are those of `Result`."""
 
     measurements: Sequence[Measurement]
@@ -80,7 +80,7 @@ class Outcome:
     stopped: bool
 
 
-def local(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) -> Outcome:
+def local(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) -> RunSummary:
     """On a local platform of its own."""
     settings = parameters(args.window, args.batch, args.shards or 1)
     measured = Measured("bench")
@@ -91,10 +91,10 @@ def local(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) 
             measured.run(stack, LogCounting(platform), course, tell)
     except KeyboardInterrupt:
         measured.stopped = True
-    return measured.outcome(args.window, args.batch, config_hash(template_path().read_bytes(), settings), prices)
+    return measured.summary(args.window, args.batch, config_hash(template_path().read_bytes(), settings), prices)
 
 
-def on_aws(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) -> Outcome:
+def on_aws(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) -> RunSummary:
     """On a stack that is there.
 
     Raises:
@@ -114,7 +114,7 @@ def on_aws(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices)
         measured.run(stack, aws.counting(stack, course.modes, tell), course, tell)
     except KeyboardInterrupt:
         measured.stopped = True
-    return measured.outcome(window, batch, config_hash(aws.template(cloudformation, args.stack), settings), prices)
+    return measured.summary(window, batch, config_hash(aws.template(cloudformation, args.stack), settings), prices)
 
 
 @dataclass(slots=True)
@@ -147,11 +147,11 @@ class Measured:
             self.session.run(course)
             self.stopped = driver.stopped
 
-    def outcome(self, window: int, batch: int, config: str, prices: Prices) -> Outcome:
+    def summary(self, window: int, batch: int, config: str, prices: Prices) -> RunSummary:
         """What it found."""
         found = self.session.measurements() if self.session else ()
         notes = (*self.notes, *((STOPPED,) if self.stopped else ()))
-        return Outcome(priced(found, prices), window, batch, config, notes, self.stopped)
+        return RunSummary(priced(found, prices), window, batch, config, notes, self.stopped)
 
 
 def check_rate(mode: Mode, rate: float, most: float, lowers: str = "--rates") -> None:
@@ -182,7 +182,7 @@ def config_hash(template: bytes, settings: Mapping[str, str]) -> str:
     return hashlib.sha256(template + json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) -> Outcome:
+def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices) -> RunSummary:
     """On a simulated clock. Ctrl-C ends it with what was measured by then."""
     if set(course.modes) <= {"direct"}:
         raise NotPossible("direct has nothing to simulate by itself: add buffered or aggregated to --modes")
@@ -207,7 +207,7 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
         gc.enable()
     if "direct" in course.modes:
         found += [direct(one, DEFAULT) for one in {one.rate: one for one in found}.values()]
-    return Outcome(
+    return RunSummary(
         measurements=priced(found, prices),
         window=args.window,
         batch=args.batch,

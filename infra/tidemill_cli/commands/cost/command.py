@@ -21,7 +21,7 @@ from tidemill_cli.terminal_text import console, printable
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 from tidemill_cli.units import count, number, rate, seconds, size
 from tidemill_load.cost_model.advice import BUFFERING, Advice, Option, Wanted, advise, dollars, what_if, within
-from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, MODES, Assumptions, Impossible, Mode
+from tidemill_load.cost_model.assumptions import DESIGNS, MAX_BATCH, MAX_WINDOW, Assumptions, Design, Impossible
 from tidemill_load.cost_model.bill import Counts
 from tidemill_load.cost_model.prices import PriceError, Prices, list_prices, read_prices
 from tidemill_load.workloads.key_distribution import KeyDistribution
@@ -175,7 +175,7 @@ def _complain(advice: Advice) -> int:
     return 1
 
 
-def _problems(advice: Advice, modes: Sequence[Mode]) -> list[tuple[Mode, str]]:
+def _problems(advice: Advice, modes: Sequence[Design]) -> list[tuple[Design, str]]:
     return [(mode, problem) for mode in modes for problem in advice.options[mode].problems]
 
 
@@ -232,7 +232,7 @@ def _show(answer: _Answer, prices: Prices) -> None:
     out.print()
     out.print(_table(advice))
     out.print()
-    for mode, problem in _problems(advice, MODES):
+    for mode, problem in _problems(advice, DESIGNS):
         out.print(Text(f"{mode} is not possible: {problem}"))
     if answer.logged and answer.details:
         from tidemill_cli.commands.cost.trace import tables
@@ -273,17 +273,17 @@ _ROWS: tuple[tuple[str, Callable[[Option], str]], ...] = (
 def _table(advice: Advice) -> Table:
     options = advice.options
     table = Table("", box=None, header_style="bold", pad_edge=False)
-    for mode in MODES:
+    for mode in DESIGNS:
         table.add_column(mode, justify="right", style="bold" if mode == advice.best else "")
     for name, cell in _ROWS:
-        table.add_row(name, *(cell(options[mode]) for mode in MODES))
+        table.add_row(name, *(cell(options[mode]) for mode in DESIGNS))
     table.add_section()
     table.add_row("dollars per million:")
     for item, name in _items(advice):
-        table.add_row(f"  {name}", *(_line(options[mode], item) for mode in MODES))
-    table.add_row("  in all", *(dollars(options[mode].point.per_million) for mode in MODES), style="bold")
-    table.add_row("dollars a month", *(f"{options[mode].point.bill.total:,.2f}" for mode in MODES))
-    table.add_row("cheaper than direct from", "", *(_even(options[mode]) for mode in MODES[1:]))
+        table.add_row(f"  {name}", *(_line(options[mode], item) for mode in DESIGNS))
+    table.add_row("  in all", *(dollars(options[mode].point.per_million) for mode in DESIGNS), style="bold")
+    table.add_row("dollars a month", *(f"{options[mode].point.bill.total:,.2f}" for mode in DESIGNS))
+    table.add_row("cheaper than direct from", "", *(_even(options[mode]) for mode in DESIGNS[1:]))
     return table
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tidemill_load.cost_model.advice import BUFFERING, Wanted, advise, dollars, what_if
-from tidemill_load.cost_model.assumptions import MODES, Assumptions, Impossible
+from tidemill_load.cost_model.assumptions import DESIGNS, Assumptions, Impossible
 from tidemill_load.cost_model.cost import cost
 from tidemill_load.cost_model.model import flow
 from tidemill_load.cost_model.prices import list_prices
@@ -140,6 +140,6 @@ def test_direct_too_has_its_delay() -> None:
 
 
 def test_every_mode_is_there() -> None:
-    assert tuple(advise(10, Assumptions(), ANY, PRICES).options) == MODES
+    assert tuple(advise(10, Assumptions(), ANY, PRICES).options) == DESIGNS
     with pytest.raises(Impossible):
         advise(0, Assumptions(), ANY, PRICES)

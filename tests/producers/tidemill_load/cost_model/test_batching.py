@@ -16,10 +16,10 @@ from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.shard import POLL_SECONDS as ENGINE_POLL_SECONDS
 from tidemill_event_source.decisions.simulation import Arrival, Invocation, Simulation
 from tidemill_load.cost_model.advice import BUFFERING
-from tidemill_load.cost_model.assumptions import Assumptions, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design
 from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS, Arriving, Batches, batches
 from tidemill_load.cost_model.model import Flow, flow
-from tidemill_load.cost_model.packing import Record
+from tidemill_load.cost_model.packing import RecordShape
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/tidemill-requests"
@@ -116,7 +116,7 @@ def test_a_read_that_goes_by_itself_makes_one_batch_more_whenever_it_brings_that
     assert astuple(found) == pytest.approx((size, size, 0, fill), rel=1e-6)
 
 
-GRID: list[tuple[Mode, float, int, int, int]] = [
+GRID: list[tuple[Design, float, int, int, int]] = [
     # mode, requests/s, window, batch, records to run
     ("buffered", 0.35, 5, 10_000, 800),
     ("buffered", 0.7, 60, 100, 4_000),
@@ -149,7 +149,7 @@ GRID: list[tuple[Mode, float, int, int, int]] = [
 
 
 @pytest.mark.parametrize(("mode", "rate", "window", "batch", "records"), GRID)
-def test_the_engine_makes_the_same_batches(mode: Mode, rate: float, window: int, batch: int, records: int) -> None:
+def test_the_engine_makes_the_same_batches(mode: Design, rate: float, window: int, batch: int, records: int) -> None:
     given = Assumptions(size=184, window=window, batch=batch, keys=KeyDistribution(10**6, 0.0))
     happens = flow(mode, rate, given)
     counted = run(happens, given, records)
@@ -214,14 +214,14 @@ def test_the_engines_own_limits() -> None:
 
 @pytest.mark.parametrize("mode", BUFFERING)
 @pytest.mark.parametrize("size", [200, 100_000])
-def test_an_event_is_filled_and_never_larger_than_lambda_takes(mode: Mode, size: int) -> None:
+def test_an_event_is_filled_and_never_larger_than_lambda_takes(mode: Design, size: int) -> None:
     happens = flow(mode, 900, Assumptions(size=size, window=300, keys=KeyDistribution(10**6, 0.0)))
     assert 0.97 * EVENT_BYTES < happens.event_bytes <= EVENT_BYTES
 
 
 @pytest.mark.parametrize("mode", BUFFERING)
-def test_a_small_batch_makes_a_small_event(mode: Mode) -> None:
+def test_a_small_batch_makes_a_small_event(mode: Design) -> None:
     happens = flow(mode, 900, Assumptions(size=200, batch=50, window=300, keys=KeyDistribution(10**6, 0.0)))
     assert happens.batch == 50 * happens.requests_per_record
-    record = Record(1, happens.record_bytes, 46 if mode == "buffered" else 2)
+    record = RecordShape(1, happens.record_bytes, 46 if mode == "buffered" else 2)
     assert happens.event_bytes == pytest.approx(EVENT_HEAD + 50 * record.event, abs=500)

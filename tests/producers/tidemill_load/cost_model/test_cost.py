@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_load.cost_model.assumptions import MODES, Api, Assumptions, Mode
+from tidemill_load.cost_model.assumptions import DESIGNS, Api, Assumptions, Design
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import ARCHIVE_BYTES, ARCHIVE_SECONDS, break_even, cost, counts, curve
 from tidemill_load.cost_model.model import flow
@@ -40,7 +40,7 @@ DOLLARS: list[tuple[float, tuple[float, ...]]] = [
 
 @pytest.mark.parametrize(("rate", "row"), DOLLARS)
 def test_dollars_of_delivery(rate: float, row: tuple[float, ...]) -> None:
-    for mode, dollars in zip(MODES, row, strict=True):
+    for mode, dollars in zip(DESIGNS, row, strict=True):
         assert cost(mode, rate, EVENLY).bill.part("delivery") == pytest.approx(dollars, rel=0.1)
 
 
@@ -54,12 +54,12 @@ def test_dollars_of_delivery(rate: float, row: tuple[float, ...]) -> None:
         ("http-in-front", False, 20.5),
     ],
 )
-def test_break_even_of_delivery(mode: Mode, on_demand: bool, rate: float) -> None:
+def test_break_even_of_delivery(mode: Design, on_demand: bool, rate: float) -> None:
     found = break_even(mode, replace(EVENLY, on_demand=on_demand), parts=DELIVERY)
     assert found == pytest.approx(rate, rel=0.1)
 
 
-def dearer(mode: Mode, rate: float, given: Assumptions) -> bool:
+def dearer(mode: Design, rate: float, given: Assumptions) -> bool:
     return cost(mode, rate, given).per_million >= cost("direct", rate, given).per_million
 
 
@@ -74,7 +74,7 @@ def dearer(mode: Mode, rate: float, given: Assumptions) -> bool:
     ],
 )
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
-def test_below_it_is_dearer_and_from_there_on_it_is_cheaper(mode: Mode, given: Assumptions) -> None:
+def test_below_it_is_dearer_and_from_there_on_it_is_cheaper(mode: Design, given: Assumptions) -> None:
     even = break_even(mode, given)
     assert even
     assert dearer(mode, 0.999 * even, given)

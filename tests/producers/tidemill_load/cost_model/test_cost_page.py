@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tree import ROOT
-from tidemill_load.cost_model.assumptions import MODES, Assumptions, Mode
+from tidemill_load.cost_model.assumptions import DESIGNS, Assumptions, Design
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import break_even, cost
 from tidemill_load.cost_model.model import flow
@@ -27,9 +27,9 @@ def cells(pattern: str) -> list[str]:
     return [cell.strip().replace(",", "") for cell in found[0].strip("|").split("|")[1:]]
 
 
-@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("mode", DESIGNS[1:])
 @pytest.mark.parametrize(("what", "parts"), [("everything", PARTS), ("delivery alone", DELIVERY)])
-def test_break_even(mode: Mode, what: str, parts: tuple[Part, ...]) -> None:
+def test_break_even(mode: Design, what: str, parts: tuple[Part, ...]) -> None:
     provisioned, on_demand = cells(rf"^\| {mode}, {what} \|.*\|$")
     for shown, kind in ((provisioned, False), (on_demand, True)):
         even = break_even(mode, replace(Assumptions(), on_demand=kind), parts=parts)
@@ -40,7 +40,7 @@ def test_break_even(mode: Mode, what: str, parts: tuple[Part, ...]) -> None:
 @pytest.mark.parametrize("rate", [1, 10, 100, 1_000])
 def test_dollars_per_million(rate: int) -> None:
     shown = cells(rf"^\| {rate:,} \|.*\|$")
-    assert shown == [f"{cost(mode, rate, Assumptions()).per_million:.2f}" for mode in MODES]
+    assert shown == [f"{cost(mode, rate, Assumptions()).per_million:.2f}" for mode in DESIGNS]
 
 
 def test_the_figures_in_its_sentences() -> None:
@@ -54,8 +54,8 @@ def test_the_figures_in_its_sentences() -> None:
     assert filled == [2, 16]
 
 
-@pytest.mark.parametrize("mode", MODES[1:])
-def test_what_eats_the_saving(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", DESIGNS[1:])
+def test_what_eats_the_saving(mode: Design) -> None:
     given = Assumptions(single_replies=1.0, api="none", fold=1.0, clients=1_000)
     assert break_even(mode, given) is None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible
 from tidemill_load.cost_model.model import TIMEOUT, flow
 from tidemill_load.workloads.key_distribution import KeyDistribution
 from tidemill_local.template import load, template_path
@@ -24,7 +24,7 @@ EVENLY = Assumptions(
 )
 """What the table rests on: requests that come evenly over all shards, and records as full as the window allows."""
 
-INVOCATIONS: list[tuple[Mode, float, tuple[int, ...]]] = [
+INVOCATIONS: list[tuple[Design, float, tuple[int, ...]]] = [
     # windows of 1, 5, 60 and 300 s
     ("buffered", 1, (1_000_000, 200_000, 16_700, 3_333)),
     ("buffered", 10, (100_000, 20_000, 1_667, 333)),
@@ -42,7 +42,7 @@ INVOCATIONS: list[tuple[Mode, float, tuple[int, ...]]] = [
 
 
 @pytest.mark.parametrize(("mode", "rate", "row"), INVOCATIONS)
-def test_invocations_per_million(mode: Mode, rate: float, row: tuple[int, ...]) -> None:
+def test_invocations_per_million(mode: Design, rate: float, row: tuple[int, ...]) -> None:
     for window, invocations in zip((1, 5, 60, 300), row, strict=True):
         happens = flow(mode, rate, replace(EVENLY, window=window, linger=window / 10))
         assert happens.invocations_per_million == pytest.approx(invocations, rel=0.1)

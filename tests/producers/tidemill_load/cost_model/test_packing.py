@@ -23,7 +23,7 @@ from tidemill_load.cost_model.packing import (
     AGGREGATE_KEY,
     AGGREGATE_REQUEST,
     EVENT_RECORD,
-    Record,
+    RecordShape,
     stream,
 )
 from tidemill_load.workloads.key_distribution import KeyDistribution
@@ -31,7 +31,7 @@ from tidemill_load.workloads.key_distribution import KeyDistribution
 ROUND_TRIP = 0.02
 
 
-def sent(rate: float, given: Assumptions, requests: int) -> Record:
+def sent(rate: float, given: Assumptions, requests: int) -> RecordShape:
     """What the outbox makes of requests that come at random, each call acknowledged after a round trip."""
     random = Random(1)
     shares = list(accumulate(rank**-given.keys.skew for rank in range(1, given.keys.count + 1)))
@@ -53,7 +53,7 @@ def sent(rate: float, given: Assumptions, requests: int) -> Record:
             counts += [record.count for record in call.records]
             sizes += [len(record.data) for record in call.records]
             heapq.heappush(answers, (now + ROUND_TRIP, len(counts), call))
-    return Record(sum(counts) / len(counts), sum(sizes) / len(sizes), 0)
+    return RecordShape(sum(counts) / len(counts), sum(sizes) / len(sizes), 0)
 
 
 @pytest.mark.parametrize("skew", [0.0, 1.0])
@@ -100,7 +100,7 @@ def test_the_formats_own_bytes() -> None:
 def test_a_records_bytes_in_an_event(size: int) -> None:
     render = kinesis_renderer("arn:aws:kinesis:us-east-1:111122223333:stream/tidemill-requests")
     record = StreamRecord("shardId-000000000000", "4" * 56, "k" * 46, bytes(size), datetime(2026, 1, 1, tzinfo=UTC))
-    assert Record(1, size, 46).event == pytest.approx(len(render(record)) + 1, abs=5)
+    assert RecordShape(1, size, 46).event == pytest.approx(len(render(record)) + 1, abs=5)
     assert EVENT_RECORD > 500
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.tree import NASA
 from tidemill_bench.simulated import Run, Settings
 from tidemill_load.assessment.survey import Survey, Surveyed
-from tidemill_load.cost_model.assumptions import Assumptions, Impossible, Mode
+from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible
 from tidemill_load.cost_model.cost import break_even, cost
 from tidemill_load.cost_model.model import flow
 from tidemill_load.cost_model.traffic import no_gaps, of_slots
@@ -30,7 +30,7 @@ def told(found: Surveyed, window: int, batch: int) -> Assumptions:
 def check(
     scheduled: list[ScheduledRequest],
     seconds: float,
-    mode: Mode,
+    mode: Design,
     window: int = 5,
     batch: int = 10_000,
     half: float = 0.1,
@@ -54,12 +54,12 @@ def check(
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
 @pytest.mark.parametrize("kind", ["poisson", "bursty"])
 @pytest.mark.parametrize(("rate", "window"), [(1, 5), (5, 1), (20, 20), (100, 5)])
-def test_it_is_what_the_mapping_does(kind: Kind, rate: float, window: int, mode: Mode) -> None:
+def test_it_is_what_the_mapping_does(kind: Kind, rate: float, window: int, mode: Design) -> None:
     check(list(generate(Shape(kind), rate, 240, 1)), 240, mode, window)
 
 
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
-def test_a_burst_and_then_silence(mode: Mode) -> None:
+def test_a_burst_and_then_silence(mode: Design) -> None:
     key = Random(1).randrange
     scheduled = [ScheduledRequest(n / 80, "content.view", f"content/{key(9)}", f"c{n % 5}", {}) for n in range(74)]
     check(scheduled, 60, mode)
@@ -67,7 +67,7 @@ def test_a_burst_and_then_silence(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
 @pytest.mark.parametrize(("speed", "seconds"), [(1, 3600), (20, 120), (60, 60), (200, 60)])
-def test_a_real_trace(speed: float, seconds: float, mode: Mode) -> None:
+def test_a_real_trace(speed: float, seconds: float, mode: Design) -> None:
     if not NASA.exists():
         pytest.skip(f"the real trace is not at {NASA}")
     check(slices_of(read_trace(NASA), speed, seconds, 1)[0], seconds, mode)
@@ -83,7 +83,7 @@ def test_full_batches_do_not_wait_for_the_window() -> None:
 
 @pytest.mark.parametrize("mode", ["buffered", "aggregated"])
 @pytest.mark.parametrize(("window", "batch"), [(20, 40), (20, 100), (60, 1_000)])
-def test_what_a_full_batch_leaves_behind_waits_for_the_window(mode: Mode, window: int, batch: int) -> None:
+def test_what_a_full_batch_leaves_behind_waits_for_the_window(mode: Design, window: int, batch: int) -> None:
     check(list(generate(Shape("bursty", keys=200, clients=30), 40, 120, 1)), 120, mode, window, batch, half=0.3)
 
 

@@ -327,7 +327,7 @@ def test_charts_have_the_pages_colours_and_those_are_given_for_light_and_dark() 
     assert not re.search(r"#[0-9a-f]{6}\b", drawn)
     light, dark = page().split("@media (prefers-color-scheme: dark)")
     used = set(re.findall(r"var\((--[a-z]+)\)", drawn))
-    assert {f"--{mode}" for mode in MODES if mode != "analytics"} <= used
+    assert {f"--{mode}" for mode in MODES} <= used
     for colour in used:
         assert f"{colour}: #" in light
         assert f"{colour}: #" in dark

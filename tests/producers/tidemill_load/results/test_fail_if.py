@@ -23,7 +23,7 @@ RESULT = Result(
     batch=1000,
     config_hash="0",
     versions={},
-    measurements=(DIRECT, BUFFERED, Measurement(mode="analytics", rate=50.0, skipped="no Java")),
+    measurements=(DIRECT, BUFFERED, Measurement(mode="aggregated", rate=50.0, skipped="not here")),
 )
 
 
@@ -63,7 +63,7 @@ def test_a_violation_names_the_limit_the_place_and_the_value() -> None:
     [
         ("duplicates>0", "duplicates is not known"),
         ("buffered.dollars_per_million>5", "dollars_per_million is not known"),
-        ("analytics.lost>0", "analytics was not measured"),
+        ("aggregated.lost>0", "aggregated was not measured"),
     ],
 )
 def test_what_is_not_known_has_failed(text: str, reason: str) -> None:

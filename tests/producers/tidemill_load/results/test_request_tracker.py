@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tidemill.contract.request import MAX_KEY_CHARACTERS
-from tidemill_load.results.faults import Sent
+from tidemill_load.results.faults import KeyHistory
 from tidemill_load.results.request_tracker import Item, RequestTracker, own_key
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
@@ -54,7 +54,7 @@ def test_what_was_given_up_is_settled_and_an_error_whatever_comes_later() -> Non
     tracker.answered("r1", "accepted", 9.0)
     assert (tracker.settled, tracker.errors, tracker.latencies) == (1, 1, [])
     assert tracker.problems == {"no answer": 1}
-    assert tracker.by_key() == {"a/content/1": Sent((), unanswered=1)}
+    assert tracker.by_key() == {"a/content/1": KeyHistory((), unanswered=1)}
 
 
 def test_by_key_it_knows_what_was_answered_with_what() -> None:
@@ -65,7 +65,7 @@ def test_by_key_it_knows_what_was_answered_with_what() -> None:
     tracker.answered("r3", "accepted", 1.0)
     tracker.answered("r1", "accepted", 1.0)
     tracker.answered("r4", "rejected", 1.0)
-    assert tracker.by_key() == {"a/content/1": Sent((1, 3), unanswered=1), "a/content/2": Sent()}
+    assert tracker.by_key() == {"a/content/1": KeyHistory((1, 3), unanswered=1), "a/content/2": KeyHistory()}
 
 
 def test_the_live_p95_is_that_of_the_latest_answers() -> None:

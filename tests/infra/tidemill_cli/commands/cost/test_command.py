@@ -16,7 +16,7 @@ import pytest
 
 from tidemill_cli.commands.cost import command as cost
 from tidemill_load.cost_model.advice import Wanted, advise
-from tidemill_load.cost_model.assumptions import MODES, Assumptions
+from tidemill_load.cost_model.assumptions import DESIGNS, Assumptions
 from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
@@ -111,10 +111,10 @@ def test_an_option_reaches_the_model(option: str, text: str, means: dict[str, ob
     found = json.loads(out.read_text())["modes"]
     expected = advise(300, Assumptions(**means), Wanted(), list_prices()).options  # type: ignore[arg-type] # a row each
     usual = advise(300, Assumptions(), Wanted(), list_prices()).options
-    assert {mode: found[mode]["per_million"] for mode in MODES} == pytest.approx(
-        {mode: expected[mode].point.per_million for mode in MODES}
+    assert {mode: found[mode]["per_million"] for mode in DESIGNS} == pytest.approx(
+        {mode: expected[mode].point.per_million for mode in DESIGNS}
     )
-    assert any(expected[mode].point != usual[mode].point for mode in MODES), "it makes a difference"
+    assert any(expected[mode].point != usual[mode].point for mode in DESIGNS), "it makes a difference"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_file_has_everything(tmp_path: Path) -> None:
     assert found["headline"].startswith("Buffering saves ")
     assert found["prices"] == {"date": list_prices().date, "region": "us-east-1"}
     assert found["assumptions"]["keys"] == {"count": 10_000, "skew": 1.0}
-    assert list(found["modes"]) == list(MODES)
+    assert list(found["modes"]) == list(DESIGNS)
     mode = found["modes"]["aggregated"]
     assert mode["per_million"] == pytest.approx(sum(line["per_million"] for line in mode["lines"]))
     assert mode["month"] == pytest.approx(mode["per_million"] * 1000 * 3600 * 730 / 1e6)
