@@ -2,19 +2,21 @@
 
     python tests/simulation/mutants.py [NAME …]
 
-A mutant's text must stand in its module exactly once, so that it cannot outlive the code that it changes. It is
-applied as the module is imported, in a process of its own: no file is touched.
+A mutant names a function (or a constant) of a module and a small edit of its source. The function must be there, and
+the text that is edited must stand in it exactly once: a mutant cannot outlive the code that it changes. The edit is
+made as the module is imported, in a process of its own: no file is touched.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,52 +58,90 @@ MARKED = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of one module's text."""
+    """An edit of one function, or of one constant.
+
+    Attributes:
+        function: its qualified name within the module, as `Class.method`, or the constant's name.
+        old: text that stands once in the function.
+    """
 
     name: str
     module: str
+    function: str
     old: str
     new: str
 
+    def applied(self, text: str) -> str:
+        """The module's text with the edit made; exits if the function or the text within it is gone."""
+        found = [node for name, node in _definitions(ast.parse(text)) if name == self.function]
+        if len(found) != 1:
+            raise SystemExit(f"{self.name}: {self.module} has {len(found)} definitions of {self.function}")
+        lines = text.splitlines(keepends=True)
+        begin, end = found[0].lineno - 1, found[0].end_lineno
+        source = "".join(lines[begin:end])
+        if source.count(self.old) != 1:
+            raise SystemExit(f"{self.name}: its text stands {source.count(self.old)} times in {self.function}")
+        return "".join([*lines[:begin], source.replace(self.old, self.new), *lines[end:]])
+
+
+def _definitions(scope: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, ast.stmt]]:
+    """Functions, methods and constants with their qualified names."""
+    for node in scope.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield prefix + name, node
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield prefix + name, node
+            case ast.ClassDef(name=name):
+                yield from _definitions(node, f"{prefix}{name}.")
+
 
 MUTANTS = [
-    Mutant("a rule's BaseException passes", ASKING, "except BaseException as error:", "except Exception as error:"),
+    Mutant(
+        "a rule's BaseException passes", ASKING, "ask", "except BaseException as error:", "except Exception as error:"
+    ),
     Mutant(
         "rules get the document itself",
         ASKING,
+        "ask",
         "document if document is None else document.copy() if is_flat else msgspec.to_builtins(document)",
         "document",
     ),
     Mutant(
         "the checksum is of what a rule left",
         PLAN,
+        "_checksum",
         "zlib.crc32(arrival.encoded)",
         "zlib.crc32(repr(arrival.request).encode())",
     ),
-    Mutant("deliveries are not counted", DELIVERIES, "before.begun + 1 if", "1 if"),
+    Mutant("deliveries are not counted", DELIVERIES, "begin", "before.begun + 1 if", "1 if"),
     Mutant(
         "the killer's neighbours are condemned",
         ELIMINATING,
+        "noting",
         "            if place in condemned:\n",
         "            if any(one.sequence == place.sequence for one in condemned):\n",
     ),
-    Mutant("what waits for the killer is dropped", ELIMINATING, "stopped=first)", "stopped=None)"),
-    Mutant("the condition is dropped", ENTITIES, " WHERE pk = ? AND ver = ?'", " WHERE pk = ?'"),
+    Mutant("what waits for the killer is dropped", ELIMINATING, "_untouched", "stopped=first)", "stopped=None)"),
+    Mutant("the condition is dropped", ENTITIES, "_update", " WHERE pk = ? AND ver = ?'", " WHERE pk = ?'"),
     Mutant(
         "a failed key is taken for saved",
         ENTITIES,
+        "Entities._save_page",
         "            if not _is_saved(outcome)\n",
         "            if not _is_saved(outcome) and write.expected_version < 0\n",
     ),
     Mutant(
         "a call whose fate is unknown is taken for saved",
         ENTITIES,
+        "Entities._not_saved",
         "return {write.key: reason for write in writes}\n",
         "return {}\n",
     ),
     Mutant(
         "sequences are compared as text",
         PLAN,
+        "_Folding.take",
         MARKED,
         MARKED.replace(
             "arrival.position <= mark.position",
@@ -112,6 +152,7 @@ MUTANTS = [
     Mutant(
         "marks are kept per key and not per shard",
         PLAN,
+        "_Folding.take",
         MARKED,
         MARKED.replace(
             "self._mark(shard)",
@@ -122,155 +163,186 @@ MUTANTS = [
     Mutant(
         "the place within an aggregate is ignored",
         PLAN,
+        "_Folding.take",
         MARKED,
         MARKED.replace(
             "arrival.position <= mark.position", "arrival.position.sequence <= mark.position.sequence"
         ).replace(LOOKED, "if True:"),
     ),
-    Mutant("marks know the shard id alone", STREAMS, 'return f"{stream}/{shard_id}"', "return shard_id"),
+    Mutant("marks know the shard id alone", STREAMS, "shard_of", 'return f"{stream}/{shard_id}"', "return shard_id"),
     Mutant(
         "a stream is known by its ARN alone",
         STREAMS,
+        "life_text",
         'return f"{arn} {round(created * 1000)}"',
         "return arn",
     ),
     Mutant(
         "which stream it is is asked once",
         LOOKING,
+        "Streams.of",
         "if known is None or first > known.seen + GAP_SECONDS or first > known.looked + KEPT_SECONDS:",
         "if known is None:",
     ),
     Mutant(
         "one stream's outcomes displace another's",
         SEVERAL,
+        "has_other_streams",
         "return not {_stream_of(shard)}.issuperset(map(_stream_of, entity.marks))",
         "return False",
     ),
     Mutant(
         "what two streams cause to be emitted has one writer",
         EMITTING,
+        "emitter",
         "{stream_of_shard(shard)}/{name}",
         "any/{name}",
     ),
     Mutant(
         "a seal proves whatever client it names",
         TRUST,
+        "_word_of",
         "return Proof(client=emitted.client if is_of_proven(emitted) else None)",
         "return Proof(client=emitted.client)",
     ),
-    Mutant("redeliveries are applied", PLAN, "if mark and arrival.position <= mark.position:", "if mark and False:"),
+    Mutant(
+        "redeliveries are applied",
+        PLAN,
+        "_Folding.take",
+        "if mark and arrival.position <= mark.position:",
+        "if mark and False:",
+    ),
     Mutant(
         "producers' repeats are applied",
         PLAN,
+        "_Folding.take",
         "if self._is_producers_duplicate(arrival) or",
         "if False or",
     ),
     Mutant(
         "a live writer is evicted",
         PLAN,
+        "MAX_WRITERS",
         "MAX_WRITERS = 64",
         "MAX_WRITERS = 1",
     ),
     Mutant(
         "receipts are dropped for what is skipped",
         PLAN,
+        "_Folding._repeat",
         "        if known:\n            self._receipt(arrival, client, known)\n",
         "",
     ),
     Mutant(
         "a redelivery's plain outcome is not answered",
         PLAN,
+        "_Folding._repeat",
         '            self._receipt(arrival, client, Reply(request_id, "accepted"))\n            return\n',
         "            return\n",
     ),
     Mutant(
         "older redeliveries are answered as accepted",
         PLAN,
+        "_Folding._take_redelivery",
         "        if arrival.position >= mark.since:\n",
         "        if True:\n",
     ),
     Mutant(
         "outcomes of the delivery at hand are not kept",
         PLAN,
+        "_Folding.entity",
         "recent = _latest(left, self._outcomes,",
         "recent = _latest(left, {},",
     ),
     Mutant(
         "quarantine does not advance the mark",
         PLAN,
+        "_Folding.take",
         "        self.latest[shard] = arrival\n",
         "        if request.cmd in self._rules:\n            self.latest[shard] = arrival\n",
     ),
     Mutant(
         "the mark passes what could not be quarantined",
         APPLY,
+        "_save",
         "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}",
         "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined) if not one}",
     ),
     Mutant(
         "bytes that could not be quarantined are not reported",
         APPLY,
+        "_refuse",
         "return [*failed, *app.replies",
         "return [*app.replies",
     ),
     Mutant(
         "what is no request is answered before it is in the quarantine",
         APPLY,
+        "_refuse",
         "if Position(one.position.sequence, 0) not in failed]",
         "]",
     ),
     Mutant(
         "what is no request is not answered",
         SETTLE,
+        "refusals",
         "        if one.asker is not None\n",
         "        if one.asker is not None and one.asker.id is None\n",
     ),
     Mutant(
         "replies that could not be sent are not reported",
         APPLY,
+        "_apply",
         "positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
         "app.replies.send(verdict.receipts)\n        positions += verdict.retry_from",
     ),
     Mutant(
         "failed keys are not reported",
         APPLY,
+        "_apply",
         "positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]",
         "positions += app.replies.send(verdict.receipts)",
     ),
     Mutant(
         "replies leave before the commit",
         SETTLE,
+        "settle",
         "done = [write for write in plan.writes if write.key not in failed_keys]",
         "done = list(plan.writes)",
     ),
     Mutant(
         "what has not begun when the time is over is not reported back",
         APPLY,
+        "_in_pieces",
         "again = lowest(failed) if failed else piece.rest",
         "again = lowest(failed)",
     ),
     Mutant(
         "keys that were not begun when the time was over are not reported back",
         SETTLE,
+        "settle",
         " | dict(plan.not_begun),",
         ",",
     ),
     Mutant(
         "what is noted as done is not",
         APPLY,
+        "_in_pieces",
         "app.progress.note(first.shard, again)",
         "app.progress.note(first.shard, Position(again.sequence, again.sub + 1))",
     ),
     Mutant(
         "a note is taken for another record's",
         PROGRESS,
+        "Progress.of",
         'if noted and noted.get("sequence") == str(sequence) else None',
         "if noted else None",
     ),
-    Mutant("the highest failed sequence is reported", SETTLE, "return min(positions", "return max(positions"),
+    Mutant("the highest failed sequence is reported", SETTLE, "lowest", "return min(positions", "return max(positions"),
     Mutant(
         "a conflict is planned again without loading again",
         APPLY,
+        "_commit",
         "        entities, unread, left = app.entities.recall(arrival.key for arrival in pending)\n",
         "        stale = locals().get('entities', {})\n"
         "        entities, unread, left = app.entities.recall(arrival.key for arrival in pending)\n"
@@ -280,65 +352,91 @@ MUTANTS = [
     Mutant(
         "what is remembered sends to the quarantine, though no write proves it",
         SETTLE,
+        "is_proven_when_saved",
         "return is_compared_or_of_no_effect and not write.quarantine",
         "return is_compared_or_of_no_effect",
     ),
     Mutant(
         "what was recalled is not forgotten",
         REMEMBERED,
+        "EntityCache.take",
         "taken = {key: held.pop(key) for key in keys if key in held}",
         "taken = {key: held[key] for key in keys if key in held}",
     ),
     Mutant(
         "follow-up requests that were not acknowledged are not reported",
         APPLY,
+        "_apply",
         "        positions += app.emits.send(verdict.emits)\n",
         "        app.emits.send(verdict.emits)\n",
     ),
     Mutant(
         "a redelivery's follow-up requests are not sent again",
         PLAN,
+        "_Folding._take_redelivery",
         "if emitted := self._kept.get((arrival.shard, arrival.position)):",
         "if emitted := None:",
     ),
-    Mutant("follow-up requests are not kept", PLAN, "            emits=emits,\n", "            emits=(),\n"),
-    Mutant("follow-up requests are counted anew", PLAN, "self._emitted = entity.emitted", "self._emitted = 0"),
+    Mutant(
+        "follow-up requests are not kept",
+        PLAN,
+        "_Folding.entity",
+        "            emits=emits,\n",
+        "            emits=(),\n",
+    ),
+    Mutant(
+        "follow-up requests are counted anew",
+        PLAN,
+        "_Folding.__init__",
+        "self._emitted = entity.emitted",
+        "self._emitted = 0",
+    ),
     Mutant(
         "a lane goes on though its follow-up requests were refused",
         EMITS,
+        "Emits._put",
         "one._replace(again=True)",
         "one._replace(again=False)",
     ),
     Mutant(
         "a request is redriven under the writer that it had",
         QUARANTINE,
+        "redriven",
         "(request, writer=writer, counter=1, ",
         "(request, ",
     ),
     Mutant(
         "a request is redriven as one without a writer",
         QUARANTINE,
+        "redriven",
         "writer=writer, counter=1,",
         "writer=None, counter=None,",
     ),
     Mutant(
         "a redriven request's first outcome is told again",
         PLAN,
+        "_Folding._answer",
         "if not is_usual or request_id in self._outcomes or request_id in self._before.recent:",
         "if not is_usual:",
     ),
     Mutant(
         "what was redriven is never moved",
         REDRIVE,
+        "_redrive",
         "        elif problem := wait():\n",
         "        elif problem := wait() or 'x':\n",
     ),
     Mutant(
-        "two records of a lane are on their way", OUTBOX, "if lane.out is None and lane.full and", "if lane.full and"
+        "two records of a lane are on their way",
+        OUTBOX,
+        "Scheduler._board",
+        "if lane.out is None and lane.full and",
+        "if lane.full and",
     ),
     Mutant(
         "a retry goes behind the lane's other records",
         OUTBOX,
+        "Scheduler._take_outcome",
         "            lane.ready_at = until\n"
         "            if until is None:\n"
         "                lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest\n"
@@ -353,24 +451,28 @@ MUTANTS = [
     Mutant(
         "a refused entry is given up",
         OUTBOX,
+        "Scheduler._take_outcome",
         "if isinstance(outcome, Refused) and outcome.again:",
         "if isinstance(outcome, Refused) and outcome.again and outcome.code == 'ThrottlingException':",
     ),
     Mutant(
         "a partial failure's rest is taken for done",
         SEQUENCER,
+        "Sequencer.answered",
         "        if meant.done < whole:\n",
         "        if meant.done < whole and not meant.done:\n",
     ),
     Mutant(
         "the checkpoint passes what is not done",
         SHARD,
+        "Shard.checkpoint",
         "after = first.before if first else self._at.last\n",
         "after = self._at.last\n",
     ),
     Mutant(
         "children are read before their parents are drained",
         SHARD,
+        "readable",
         "if shard not in drained and all(parent in drained or parent not in shards for parent in parents)",
         "if shard not in drained",
     ),
@@ -383,10 +485,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
     mutant: Mutant
 
     def get_data(self, path: str) -> bytes:
-        text = super().get_data(path).decode()
-        if text.count(self.mutant.old) != 1:
-            raise SystemExit(f"{self.mutant.name}: its text stands {text.count(self.mutant.old)} times in {path}")
-        return text.replace(self.mutant.old, self.mutant.new).encode()
+        return self.mutant.applied(super().get_data(path).decode()).encode()
 
     def get_code(self, fullname: str) -> CodeType:
         # Not from the cache, which holds the module as it is.
