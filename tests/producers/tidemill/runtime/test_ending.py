@@ -147,7 +147,7 @@ def test_the_time_of_a_programs_end_is_that_of_all_its_producers() -> None:
 
 def test_a_program_ends_by_a_handler_of_sigterm_that_closes() -> None:
     program = MADE + (
-        "import signal, sys\n"
+        "import signal, sys, time\n"
         "def stop(*_):\n"
         "    try: p.close()\n"
         "    finally: sys.exit(5)\n"
@@ -155,7 +155,7 @@ def test_a_program_ends_by_a_handler_of_sigterm_that_closes() -> None:
         "for n in range(1_000_000):\n"
         "    p.send('a.b', key=f'k{n % 50}')\n"
         "    if n == 1000: print('ready', flush=True)\n"
-        "    if n > 1000: signal.pause()\n"
+        "    if n > 1000: time.sleep(0.01)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
