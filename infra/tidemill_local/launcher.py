@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
 
 
 def settings(port: int, folder: Path) -> dict[str, str]:
-    """The emulator's environment variables; functions have their own, see function_runtime.py."""
+    """The emulator's environment variables; functions have their own, see runtime.py."""
     return {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",

@@ -1,7 +1,7 @@
 """Lambda's runtime for Python functions, in place of the emulator's own.
 
-Room: local platform, I/O; part of the launcher. An execution environment is function_environment.py's, a place for one
-in the emulator's pools function_worker.py's; here they are hooked into the emulator's private functions, with their
+Room: local platform, I/O; part of the launcher. An execution environment is environment.py's, a place for one
+in the emulator's pools worker.py's; here they are hooked into the emulator's private functions, with their
 logs and with what Invoke refuses. The emulator's modules are handed over, for it must not be imported before its
 environment is set.
 
