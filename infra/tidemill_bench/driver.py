@@ -37,7 +37,7 @@ TRIAL_CALLS: Final = 4
 """Direct requests on each connection that tell how many a machine sends."""
 
 TRIAL_REQUESTS: Final = 500
-"""And of those that go to the stream: a call's records."""
+"""Requests to the stream that tell how many a machine sends: one call's records."""
 
 FUNCTIONS: Final = {"direct": "DirectFunctionName"}
 """The output that names a mode's function; of all others it is ApplyFunctionName."""

@@ -67,7 +67,7 @@ class Histogram:
         return int(self._counts.sum())
 
     def add(self, seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
-        """So many more."""
+        """Adds latencies, in seconds."""
         places = np.searchsorted(self._bounds, seconds, side="left")
         self._counts += np.bincount(places, minlength=len(self._counts))
         self._longest = max(self._longest, float(seconds.max(initial=0.0)))
@@ -222,7 +222,7 @@ class Run:
 
 
 def direct(like: Measurement, assumed: Assumptions) -> Measurement:
-    """The same requests one by one: reckoned, for there is nothing to simulate. No function waits for another.
+    """A measurement of direct calls, one a request: reckoned, for no function waits for another.
 
     Args:
         like: a measurement of the same requests.

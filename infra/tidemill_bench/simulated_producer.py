@@ -28,7 +28,7 @@ PUT_SECONDS: Final = 0.02
 
 @cache
 def _bytes(size: int) -> bytes:
-    """So many bytes; the same ones for all that are of this size."""
+    """Bytes of that size; one object for all that are."""
     return bytes(size)
 
 

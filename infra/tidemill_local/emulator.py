@@ -279,7 +279,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _listen_beside(port: int) -> list[socket.socket]:
-    """The same port of the machine's other loopback address, which `localhost` may mean; none where it is not free."""
+    """Listens on the port at ::1 too, which `localhost` may mean; nothing where it is not free."""
     with suppress(OSError):
         listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         try:

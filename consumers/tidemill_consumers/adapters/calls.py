@@ -21,5 +21,5 @@ class MapCalls(Protocol):
 
 
 def at_once(count: int, name: str) -> MapCalls:
-    """So many at once, in threads of that name."""
+    """Makes up to `count` calls at once, in threads of that name."""
     return ThreadPoolExecutor(count, name).map

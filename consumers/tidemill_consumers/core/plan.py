@@ -56,13 +56,13 @@ MAX_WRITERS = 64
 """Writers remembered per entity; the least recently seen goes first."""
 
 MAX_REDRIVEN = 64
-"""Likewise of writers that stand for a redriven request each: they must not push out those that are at work."""
+"""Writers of one redriven request each that are remembered per entity, apart from those that are at work."""
 
 MAX_EMITTERS = 64
-"""Likewise of entities that emit to this one."""
+"""Entities that emit to this one that are remembered per entity."""
 
 FEW_WRITERS = min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS)
-"""So many may be there of whatever kind."""
+"""Up to this many writers in all, nothing is evicted, whatever their kinds."""
 
 MAX_RECENT = 32
 """Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
@@ -71,7 +71,7 @@ MAX_OUTCOMES = 512
 """Outcomes one write may leave on one entity; the key's later requests wait until their receipts have left."""
 
 MAX_OUTCOME_BYTES = 40 * 1024
-"""Likewise, of them all and of the follow-up requests; those of the last may go beyond."""
+"""Bytes of the outcomes and follow-up requests that one write may leave on one entity; the last request may pass it."""
 
 
 MOST_QUARANTINED = 2_000

@@ -59,7 +59,7 @@ class Stream:
         return _hash(f"before {life_text(self.arn, self.lives[-1].created)}")
 
     def with_life(self, created: float) -> Stream:
-        """The same, with one more that is known."""
+        """The stream with one more of its lives known."""
         lives = {*self.lives, life_of(self.arn, created)}
         return Stream(self.arn, tuple(sorted(lives, reverse=True)))
 
@@ -75,7 +75,7 @@ def life_of(arn: str, created: float) -> Life:
 
 
 def life_text(arn: str, created: float) -> str:
-    """The same as text, for its hash."""
+    """An ARN and the time of its creation as text, to be hashed."""
     return f"{arn} {round(created * 1000)}"
 
 

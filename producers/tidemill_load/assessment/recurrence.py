@@ -20,7 +20,7 @@ KINDS: Final = 1 << 19
 """The most that are followed at a time."""
 
 HOT: Final = 1_000
-"""So many that come most often are followed whatever their hash."""
+"""The most frequent ones, this many, are followed whatever their hash."""
 
 
 class Recurrence:

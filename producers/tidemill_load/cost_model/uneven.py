@@ -179,7 +179,7 @@ def _opened(places: Places, chances: Counts, hold: int) -> Counts:
 
 
 def _surely_opened(places: Places, hold: int) -> Counts:
-    """The same where each of the seconds brings something: the next batch opens with the first second after one."""
+    """How many batches each second opens if each brings requests: the next opens with the first second after one."""
     after = np.searchsorted(places, places + hold).tolist()
     opened = np.zeros(len(places))
     at = 0

@@ -34,7 +34,7 @@ class TraceError(Exception):
 
 
 class Damaged(Exception):
-    """The rest of a file cannot be read; says why."""
+    """A file cannot be read to its end; says why."""
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:

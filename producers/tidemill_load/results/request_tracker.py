@@ -18,7 +18,7 @@ from tidemill_load.results.latency import percentile
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 RECENT: Final = 1_000
-"""So many latest answers are what the live p95 is of."""
+"""The latest answers that the live p95 is computed from."""
 
 
 @dataclass(frozen=True, slots=True)

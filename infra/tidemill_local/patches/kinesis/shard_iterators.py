@@ -38,7 +38,7 @@ MOST_RECORDS = 10_000
 """That one GetRecords call returns: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html."""
 
 MOST_BYTES = 10 * 1024 * 1024
-"""As above."""
+"""Of data that one GetRecords call returns."""
 
 LIFETIME = 300
 """Seconds in which an iterator must be used."""

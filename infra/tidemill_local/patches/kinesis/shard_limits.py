@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     from tidemill_local.patches.kinesis.api import Handler, Request, Resolve, Response, Stream
     from tidemill_local.patches.kinesis.shard_iterators import Position
 
+# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
+
 RECORDS_PER_SECOND = 1_000
-"""https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+"""Written to a shard."""
 
 BYTES_PER_SECOND = 1024 * 1024
-"""As above; partition keys count."""
+"""Written to a shard; partition keys count."""
 
 READS_PER_SECOND = 5
-"""As above."""
+"""GetRecords calls of a shard, by all its readers."""
 
 READ_BYTES_PER_SECOND = 2 * 1024 * 1024
-"""As above."""
+"""Read from a shard by GetRecords."""
 
 SWITCH = "TIDEMILL_SHARD_LIMITS"
 """The environment variable that lifts all of these when it is `off`: for measuring what lies behind them."""
