@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from tidemill_local.patches import actions, cbor, cors, provisioning, signatures
 from tidemill_local.patches.durability import durability
-from tidemill_local.patches.kinesis import resharding, stream_calls
+from tidemill_local.patches.kinesis import resharding, shard_listing, shard_state, stream_calls
 from tidemill_local.patches.kinesis.shard_iterators import Reads
 from tidemill_local.patches.kinesis.shard_limits import SWITCH, limited, limited_reads
 from tidemill_local.patches.kinesis.subscriptions import Subscriptions
@@ -251,13 +251,13 @@ def _improve_streams() -> None:
     _check(kinesis, "_route_to_shard", "_get_shard_iterator", "_get_records", "_shard_out")
     _check(kinesis, "_list_shards", "_describe_stream_summary", "_split_shard", "_merge_shards", "_update_shard_count")
     _check(provisioners, "_RESOURCE_HANDLERS")
-    resolve, next_sequence = kinesis._resolve_stream, resharding.sequence_numbers(time.time)
+    resolve, next_sequence = kinesis._resolve_stream, shard_state.sequence_numbers(time.time)
     kinesis._expire_records = expire_head
     kinesis._next_sequence_number = next_sequence
-    kinesis._route_to_shard = resharding.route
-    kinesis._shard_out = resharding.with_end(kinesis._shard_out)
-    kinesis._list_shards = resharding.shard_lister(resolve, expire_head, kinesis._shard_out, time.time)
-    summary = resharding.with_open_count(kinesis._describe_stream_summary, resolve)
+    kinesis._route_to_shard = shard_state.route
+    kinesis._shard_out = shard_listing.with_end(kinesis._shard_out)
+    kinesis._list_shards = shard_listing.shard_lister(resolve, expire_head, kinesis._shard_out, time.time)
+    summary = shard_listing.with_open_count(kinesis._describe_stream_summary, resolve)
     with_monitoring = stream_calls.with_monitoring
     kinesis._describe_stream_summary = with_monitoring(summary, resolve, "StreamDescriptionSummary")
     kinesis._describe_stream = with_monitoring(kinesis._describe_stream, resolve, "StreamDescription")
@@ -339,7 +339,7 @@ def expire_head(stream: dict[str, Any]) -> None:
         records = shard["records"]
         if records and records[0]["ApproximateArrivalTimestamp"] < cutoff:
             shard["records"] = [r for r in records if r["ApproximateArrivalTimestamp"] >= cutoff]
-    resharding.forget_expired(stream, cutoff)
+    shard_state.forget_expired(stream, cutoff)
 
 
 def with_identity(principal_keys: PrincipalKeys, sessions: Mapping[str, dict[str, Any]]) -> PrincipalKeys:

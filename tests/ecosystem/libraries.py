@@ -16,7 +16,7 @@ from tests.ecosystem.secured import secured
 from tidemill import Replies, reply_queue
 from tidemill.contract.aggregation import MAGIC
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.kinesis.resharding import HASH_KEYS
+from tidemill_local.patches.kinesis.shard_state import HASH_KEYS
 from tidemill_local.platform import Platform
 
 pytestmark = pytest.mark.timeout(900)

@@ -14,7 +14,8 @@ import pytest
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.lambda_runtime.environment import Answer, Environment, Failure, Invocation
+from tidemill_local.patches.lambda_runtime.environment import Environment
+from tidemill_local.patches.lambda_runtime.invocations import Answer, Failure, Invocation
 from tidemill_local.sweeper import Groups
 
 HERE = Path(__file__).parent

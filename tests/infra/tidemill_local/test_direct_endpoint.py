@@ -13,6 +13,7 @@ import pytest
 from botocore.credentials import Credentials
 
 from tidemill_bench.sending import SignedPost
+from tidemill_load.direct_endpoint import DirectEndpoint
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import REGION, Emulator
 from tidemill_local.template import template_path
@@ -50,7 +51,7 @@ def post(stack: Deployment) -> Iterator[Callable[[Credentials], tuple[int | None
     made: list[SignedPost] = []
 
     def call(credentials: Credentials) -> tuple[int | None, bytes]:
-        made.append(SignedPost(stack.outputs["DirectUrl"], credentials, REGION, 1))
+        made.append(SignedPost(DirectEndpoint(stack.outputs["DirectUrl"], credentials, REGION), 1))
         return made[-1](b"!")
 
     yield call

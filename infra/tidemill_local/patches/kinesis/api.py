@@ -85,3 +85,12 @@ def place(stream: Stream) -> str:
 def account(stream: Stream) -> str:
     """The account that owns the stream."""
     return str(stream["StreamARN"].split(":")[4])
+
+
+def invalid(field: str, value: object, constraint: str) -> Refused:
+    """The refusal of a parameter's value, in the words of AWS's validation."""
+    return Refused(
+        "ValidationException",
+        f"1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint: Member must "
+        f"{constraint}",
+    )

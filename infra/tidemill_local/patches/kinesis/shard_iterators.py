@@ -24,7 +24,7 @@ from tidemill_local.patches.kinesis.api import (
     record_size,
     success,
 )
-from tidemill_local.patches.kinesis.resharding import children, is_open
+from tidemill_local.patches.kinesis.shard_state import children, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

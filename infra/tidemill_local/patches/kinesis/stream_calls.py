@@ -19,7 +19,7 @@ from tidemill_local.patches.kinesis.api import (
     place,
     record_size,
 )
-from tidemill_local.patches.kinesis.resharding import HASH_KEYS, open_shards
+from tidemill_local.patches.kinesis.shard_state import HASH_KEYS, open_shards
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidemill_local.patches.cbor import event_message
 from tidemill_local.patches.kinesis.api import Refused, Request, Resolve, Stream, found
-from tidemill_local.patches.kinesis.resharding import children, is_open
 from tidemill_local.patches.kinesis.shard_iterators import (
     MOST_RECORDS,
     behind_latest,
@@ -24,6 +23,7 @@ from tidemill_local.patches.kinesis.shard_iterators import (
     shard_of,
     start_after,
 )
+from tidemill_local.patches.kinesis.shard_state import children, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

@@ -24,14 +24,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import h11
 
 from tidemill_local import sweeper
+from tidemill_local.patches.lambda_runtime.invocations import RESPONSE_LIMIT, Answer, Failure, Invocation
+from tidemill_local.patches.lambda_runtime.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
-RESPONSE_LIMIT = 6 * 1024 * 1024 + 100
-"""Bytes: the 6 MB of the quotas page and a hundred, as AWS's own message has it."""
+
+_CHUNK = 256 * 1024
 
 POLL_SECONDS = 0.05
 """How often to look whether the process lives: a child that it forked may hold its connection open."""
@@ -39,68 +41,8 @@ POLL_SECONDS = 0.05
 READY_SECONDS = 10
 """How long a process that has answered may take to ask for more: it does so at once."""
 
-LINE_LIMIT = 256 * 1024
-"""Bytes of an event of the log: what is printed without a newline is cut."""
-
-_CHUNK = 256 * 1024
-_MOST_CHUNKS_AT_ONCE = 64  # a process that prints without end must not keep its answer from being given
 
 _PEAK_MEMORY_HEADER = b"tidemill-peak-memory-kib"
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """What the handler gets.
-
-    Attributes:
-        request_id: unique.
-        payload: the event, JSON.
-        arn: the function's, as the invoker named it.
-        trace: the X-Ray header.
-    """
-
-    request_id: str
-    payload: bytes
-    arn: str
-    trace: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the invoker gets: the handler's response, or an error as JSON."""
-
-    payload: bytes
-    is_error: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """The environment is of no more use; it ended, or must be.
-
-    Attributes:
-        error_type: AWS's name.
-        message: what the invoker is told.
-        status: as the log has it: `error` or `timeout`.
-        payload: the error as JSON where the process told it itself.
-    """
-
-    error_type: str
-    message: str
-    status: str = "error"
-    payload: bytes | None = None
-
-    def answer(self) -> Answer:
-        """As the invoker gets it."""
-        told = {"errorType": self.error_type, "errorMessage": self.message}
-        return Answer(self.payload or json.dumps(told).encode(), is_error=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """An event of the log, and its time in milliseconds since 1970."""
-
-    time_ms: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +87,10 @@ class Environment:
         task_root: the folder of the function's code.
         packages: folders of layers' packages, searched after the code.
         groups: where process groups are registered: see sweeper.py.
+
+    Attributes:
+        output: what the process prints.
+        peak_memory_kib: the most memory that the process told of so far.
     """
 
     def __init__(
@@ -155,18 +101,15 @@ class Environment:
         self._head: h11.Request | None = None
         self._body: list[bytes] = []
         self._polling = False
-        self._printed = bytearray()
-        self._lines: list[Line] = []
         self.peak_memory_kib = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._connected = False
         self._process = self._launch(variables, [task_root, *packages])
         assert self._process.stdout  # noqa: S101 # it is a pipe
-        self._output = self._process.stdout
-        os.set_blocking(self._output.fileno(), False)
+        self.output = Output(self._process.stdout)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
-        self._selector.register(self._output, selectors.EVENT_READ)
+        self._selector.register(self.output.pipe, selectors.EVENT_READ)
 
     def initialise(self, request_id: str, timeout: float) -> Failure | None:
         """Wait until the function's code is loaded.
@@ -231,15 +174,6 @@ class Environment:
             case _TimedOut():
                 return _timeout(invocation.request_id, limit)
 
-    def take_lines(self) -> list[Line]:
-        """What the process printed since the last time."""
-        self._read_output()
-        if self._printed:
-            self._add_line(self._printed)
-            self._printed.clear()
-        lines, self._lines = self._lines, []
-        return lines
-
     def close(self) -> None:
         """Kill the process and its children."""
         # The group's number is not free for others while a member lives or the leader is not waited for; if it was
@@ -250,7 +184,7 @@ class Environment:
         self._groups.forget(self._process.pid)
         self._selector.close()
         self._socket.close()
-        self._output.close()
+        self.output.pipe.close()
 
     def _launch(self, variables: Mapping[str, str], path: Sequence[Path]) -> subprocess.Popen[bytes]:
         address, port = self._socket.getsockname()
@@ -283,8 +217,8 @@ class Environment:
             ended = self._process.poll() is not None
             patience = 0 if ended or left < 0 else min(POLL_SECONDS, left)
             ready = {key.fileobj for key, _ in self._selector.select(patience)}
-            if self._output in ready:
-                self._read_output()
+            if self.output.pipe in ready and self.output.read():
+                self._selector.unregister(self.output.pipe)
             if self._socket in ready:
                 ended = not self._receive()
             elif left < 0 and not ended:
@@ -347,35 +281,6 @@ class Environment:
                 for part in self._http.send_with_data_passthrough(event) or ():
                     self._socket.sendall(part)
             self._http.start_next_cycle()
-
-    def _read_output(self) -> None:
-        for _ in range(_MOST_CHUNKS_AT_ONCE):
-            chunk = self._output.read(_CHUNK)
-            if chunk == b"":
-                with suppress(KeyError):
-                    self._selector.unregister(self._output)
-            if not chunk:
-                break
-            *ends, rest = chunk.split(b"\n")
-            for end in ends:
-                self._print(end)
-                self._add_line(self._printed)
-                self._printed.clear()
-            self._print(rest)
-
-    def _print(self, part: bytes) -> None:
-        """Add to the line that has not ended; what is too long for one becomes several."""
-        self._printed += part
-        while len(self._printed) > LINE_LIMIT:
-            cut = LINE_LIMIT
-            while cut > LINE_LIMIT - 3 and self._printed[cut] & 0xC0 == 0x80:
-                cut -= 1  # not within a character
-            self._add_line(self._printed[:cut])
-            del self._printed[:cut]
-
-    def _add_line(self, line: bytes | bytearray) -> None:
-        text = line.decode(errors="replace").rstrip("\r").replace("\r", "\n")
-        self._lines.append(Line(int(time.time() * 1000), text))
 
 
 def _told(body: bytes) -> Failure | None:

@@ -28,7 +28,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from tidemill_local.patches.lambda_runtime.environment import Environment, Invocation
+from tidemill_local.patches.lambda_runtime.environment import Environment
+from tidemill_local.patches.lambda_runtime.invocations import Invocation
 from tidemill_local.patches.lambda_runtime.worker import Config, Outcome, Worker
 from tidemill_local.sweeper import Groups
 

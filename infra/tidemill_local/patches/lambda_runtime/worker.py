@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tidemill_local.patches.lambda_runtime.environment import Answer, Environment, Failure, Invocation, Line
+from tidemill_local.patches.lambda_runtime.environment import Environment
+from tidemill_local.patches.lambda_runtime.invocations import Answer, Failure, Invocation, Line
 
 Config: TypeAlias = Mapping[str, Any]
 """A function's configuration, as GetFunctionConfiguration gives it."""
@@ -105,7 +106,7 @@ class Worker:
             result: Answer | Failure = environment
         else:
             result = environment.invoke(invocation, left, limit)
-            log.lines += environment.take_lines()
+            log.lines += environment.output.take_lines()
             log.peak_memory_kib = environment.peak_memory_kib
         if isinstance(result, Failure):
             self._close()
@@ -135,7 +136,7 @@ class Worker:
         self._environment = environment
         begin = time.monotonic()
         failure = environment.initialise(log.request_id, timeout)
-        log.lines += environment.take_lines()
+        log.lines += environment.output.take_lines()
         log.initialised(phase, time.monotonic() - begin, failure)
         if failure:
             self._close()

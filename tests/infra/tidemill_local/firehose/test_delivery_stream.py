@@ -22,17 +22,15 @@ from tidemill.contract import aggregation
 from tidemill_event_source.files import UnreadableFile
 from tidemill_event_source.shard_reader import StreamRecord
 from tidemill_local.emulator import Emulator
+from tidemill_local.firehose.buffering import Buffering, S3Object, objects
 from tidemill_local.firehose.config import UnsupportedDeliveryError, evaluate, object_name, parse
 from tidemill_local.firehose.delivery_stream import (
     BEHIND_SECONDS,
     FIRST_RETRY_SECONDS,
     LONGEST_RETRY_SECONDS,
     POLL_SECONDS,
-    Buffering,
     Delivered,
     DeliveryStream,
-    S3Object,
-    objects,
     positions_in,
 )
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.kinesis import resharding
+from tidemill_local.patches.kinesis import resharding, shard_listing, shard_state
 from tidemill_local.patches.kinesis.api import Handler, Refused
-from tidemill_local.patches.kinesis.resharding import HASH_KEYS, ROUNDING
+from tidemill_local.patches.kinesis.shard_state import HASH_KEYS, ROUNDING
 
 Stream: TypeAlias = dict[str, Any]
 Operation: TypeAlias = tuple[str, int, int]
@@ -31,7 +31,7 @@ class Local:
 
     def __init__(self, shards: int) -> None:
         self.now = NOON
-        self.next_sequence = resharding.sequence_numbers(lambda: self.now)
+        self.next_sequence = shard_state.sequence_numbers(lambda: self.now)
         width = HASH_KEYS // shards  # not rounded as rescale does
         self.stream: Stream = {
             "StreamName": "s",
@@ -57,22 +57,22 @@ class Local:
     def put(self, hash_key: int) -> str:
         """Store a record as the emulator does; gives the shard's id."""
         self.put_count += 1
-        shard_id = resharding.route(hash_key, self.stream)
+        shard_id = shard_state.route(hash_key, self.stream)
         record = {"SequenceNumber": self.next_sequence(), "PartitionKey": str(hash_key), "Data": str(self.put_count)}
         self.stream["shards"][shard_id]["records"].append(record)
         return shard_id
 
     def split(self, index: int, at: int) -> None:
-        resharding.split(self.stream, identifier(index), at, self.next_sequence)
+        shard_state.split(self.stream, identifier(index), at, self.next_sequence)
 
     def merge(self, lower: int, upper: int) -> None:
-        resharding.merge(self.stream, identifier(lower), identifier(upper), self.next_sequence)
+        shard_state.merge(self.stream, identifier(lower), identifier(upper), self.next_sequence)
 
     def rescale(self, count: int) -> None:
-        resharding.rescale(self.stream, count, self.next_sequence)
+        shard_state.rescale(self.stream, count, self.next_sequence)
 
     def open(self) -> list[str]:
-        return resharding.open_shards(self.stream)
+        return shard_state.open_shards(self.stream)
 
     def parents(self, index: int) -> tuple[str | None, str | None]:
         return self.shard(index)["parent_shard_id"], self.shard(index)["adjacent_parent_shard_id"]
@@ -179,7 +179,7 @@ def test_a_count_that_does_not_divide_leaves_even_shards(before: int, after: int
         for parent in filter(None, (shard["parent_shard_id"], shard["adjacent_parent_shard_id"])):
             assert shards[parent]["ending_sequence_number"] < shard["starting_sequence_number"]
             assert shards[parent]["starting_sequence_number"] < shards[parent]["ending_sequence_number"]
-    assert sorted(index for index in shards if resharding.is_open(shards[index])) == sorted(local.open())
+    assert sorted(index for index in shards if shard_state.is_open(shards[index])) == sorted(local.open())
 
 
 def test_the_most_and_the_fewest_shards_that_one_call_leaves() -> None:
@@ -216,11 +216,11 @@ def apply(local: Local, operation: Operation) -> None:
             local.put(number)
         case "split":
             resharding.check_split(local.stream, shards[nth], at)
-            resharding.split(local.stream, shards[nth], at, local.next_sequence)
+            shard_state.split(local.stream, shards[nth], at, local.next_sequence)
         case "merge":
             lower, upper = shards[nth], shards[(nth + 1) % len(shards)]
             resharding.check_merge(local.stream, lower, upper)
-            resharding.merge(local.stream, lower, upper, local.next_sequence)
+            shard_state.merge(local.stream, lower, upper, local.next_sequence)
         case _:
             resharding.check_rescale(local.stream, number)
             local.rescale(number)
@@ -267,7 +267,7 @@ def check_lineage(shards: dict[str, dict[str, Any]], shard_id: str, shard: dict[
     children = [
         child for child in shards.values() if shard_id in (child["parent_shard_id"], child["adjacent_parent_shard_id"])
     ]
-    assert bool(children) != resharding.is_open(shard)
+    assert bool(children) != shard_state.is_open(shard)
     assert all(int(r["SequenceNumber"]) <= int(shard.get("ending_sequence_number", "9" * 30)) for r in shard["records"])
 
 
@@ -276,8 +276,8 @@ def test_children_are_told_with_all_their_parents() -> None:
     local.merge(0, 1)
     whole = {"StartingHashKey": "0", "EndingHashKey": str(HASH_KEYS - 1)}
     child = {"ShardId": identifier(2), "ParentShards": [identifier(0), identifier(1)], "HashKeyRange": whole}
-    assert resharding.children(local.stream, identifier(1)) == [child]
-    assert resharding.children(local.stream, identifier(2)) == []
+    assert shard_state.children(local.stream, identifier(1)) == [child]
+    assert shard_state.children(local.stream, identifier(2)) == []
 
 
 def test_a_closed_shard_expires_with_its_records_and_its_children_still_name_it() -> None:
@@ -285,12 +285,12 @@ def test_a_closed_shard_expires_with_its_records_and_its_children_still_name_it(
     local.put(7)
     local.now += 60
     local.split(0, 1_000)
-    resharding.forget_expired(local.stream, NOON + 61)
+    shard_state.forget_expired(local.stream, NOON + 61)
     assert identifier(0) in local.stream["shards"]  # it has a record
     local.shard(0)["records"].clear()
-    resharding.forget_expired(local.stream, NOON + 60)
+    shard_state.forget_expired(local.stream, NOON + 60)
     assert identifier(0) in local.stream["shards"]
-    resharding.forget_expired(local.stream, NOON + 61)
+    shard_state.forget_expired(local.stream, NOON + 61)
     assert sorted(local.stream["shards"]) == [identifier(1), identifier(2)]
     assert local.parents(1) == (identifier(0), None)
 
@@ -321,13 +321,13 @@ def halved_twice() -> Local:
     ],
 )
 def test_a_filter_lets_through_what_it_says(shard_filter: dict[str, Any], indexes: set[int]) -> None:
-    assert resharding.selected(halved_twice().stream, shard_filter) == set(map(identifier, indexes))
+    assert shard_listing.selected(halved_twice().stream, shard_filter) == set(map(identifier, indexes))
 
 
 def test_at_the_trim_horizon_moves_on_as_shards_expire() -> None:
     local = halved_twice()
-    resharding.forget_expired(local.stream, NOON + 61)
-    assert resharding.selected(local.stream, {"Type": "AT_TRIM_HORIZON"}) == {identifier(1), identifier(2)}
+    shard_state.forget_expired(local.stream, NOON + 61)
+    assert shard_listing.selected(local.stream, {"Type": "AT_TRIM_HORIZON"}) == {identifier(1), identifier(2)}
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_at_the_trim_horizon_moves_on_as_shards_expire() -> None:
 )
 def test_a_filter_that_is_none_is_refused(shard_filter: dict[str, Any], code: str) -> None:
     with pytest.raises(Refused) as refused:
-        resharding.selected(Local(1).stream, shard_filter)
+        shard_listing.selected(Local(1).stream, shard_filter)
     assert refused.value.code == code
 
 
@@ -352,7 +352,7 @@ def lister(local: Local, expire: Callable[[Stream], None] = lambda _: None, now:
         return "s", local.stream if named else None
 
     times = now or [NOON]
-    return resharding.shard_lister(resolve, expire, lambda shard_id, _: {"ShardId": shard_id}, lambda: times[-1])
+    return shard_listing.shard_lister(resolve, expire, lambda shard_id, _: {"ShardId": shard_id}, lambda: times[-1])
 
 
 def listed(list_shards: Handler, **request: Any) -> Any:
@@ -386,13 +386,13 @@ def test_pages_are_of_what_the_filter_lets_through() -> None:
     open_ones, token = listed(list_shards, StreamName="s", MaxResults=2, ShardFilter={"Type": "AT_LATEST"})
     rest, none = listed(list_shards, NextToken=token)
     assert (len(open_ones), len(rest), none) == (2, 1, None)
-    assert sorted(map(identifier, open_ones + rest)) == sorted(resharding.open_shards(local.stream))
+    assert sorted(map(identifier, open_ones + rest)) == sorted(shard_state.open_shards(local.stream))
 
 
 def test_what_has_expired_is_not_listed() -> None:
     local = halved_twice()
 
-    list_shards = lister(local, lambda stream: resharding.forget_expired(stream, NOON + 61))
+    list_shards = lister(local, lambda stream: shard_state.forget_expired(stream, NOON + 61))
     answer = json.loads(list_shards({"StreamName": "s"})[2])
     assert [shard["ShardId"] for shard in answer["Shards"]] == list(map(identifier, (1, 2, 3, 4)))
 

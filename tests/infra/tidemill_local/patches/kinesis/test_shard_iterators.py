@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.kinesis import resharding
+from tidemill_local.patches.kinesis import shard_state
 from tidemill_local.patches.kinesis.api import Refused
 from tidemill_local.patches.kinesis.shard_iterators import LIFETIME, MOST_BYTES, Position, Reads, page, start_position
 
@@ -39,7 +39,7 @@ class Local:
         self.shard: dict[str, Any] = {
             "records": [record(number, arrival=NOON + number) for number in range(10, 51, 10)],
             "starting_hash_key": "0",
-            "ending_hash_key": str(resharding.HASH_KEYS - 1),
+            "ending_hash_key": str(shard_state.HASH_KEYS - 1),
             "starting_sequence_number": sequence(1),
             "parent_shard_id": None,
             "adjacent_parent_shard_id": None,
@@ -216,14 +216,14 @@ def test_a_closed_shard_ends_behind_its_last_record() -> None:
     first = local.iterator("TRIM_HORIZON")
     latest = local.iterator("LATEST")
     number = iter(range(60, 100, 10))
-    resharding.split(local.stream, SHARD, 1_000, lambda: sequence(next(number)))
+    shard_state.split(local.stream, SHARD, 1_000, lambda: sequence(next(number)))
     before = local.get(first, Limit=4)
     assert before["NextShardIterator"]
     assert "ChildShards" not in before
     for end in (local.get(first), local.get(before["NextShardIterator"]), local.get(latest)):
         assert end["NextShardIterator"] is None
         assert end["MillisBehindLatest"] == 0
-        assert end["ChildShards"] == resharding.children(local.stream, SHARD) != []
+        assert end["ChildShards"] == shard_state.children(local.stream, SHARD) != []
 
 
 def test_a_call_returns_ten_mebibytes_at_most_and_at_least_one_record() -> None:

@@ -13,7 +13,7 @@ from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import ClientError, EventStreamError
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.kinesis import resharding
+from tidemill_local.patches.kinesis import shard_state
 from tidemill_local.patches.kinesis.shard_iterators import MOST_BYTES
 from tidemill_local.patches.kinesis.subscriptions import message, next_step
 
@@ -40,7 +40,7 @@ def stream(*numbers: int, size: int = 1) -> dict[str, Any]:
     shard = {
         "records": records,
         "starting_hash_key": "0",
-        "ending_hash_key": str(resharding.HASH_KEYS - 1),
+        "ending_hash_key": str(shard_state.HASH_KEYS - 1),
         "starting_sequence_number": sequence(1),
         "parent_shard_id": None,
         "adjacent_parent_shard_id": None,
@@ -51,7 +51,7 @@ def stream(*numbers: int, size: int = 1) -> dict[str, Any]:
 def closed(*numbers: int) -> dict[str, Any]:
     """A stream whose shard was split."""
     made, following = stream(*numbers), count(900)
-    resharding.split(made, SHARD, 1_000, lambda: sequence(next(following)))
+    shard_state.split(made, SHARD, 1_000, lambda: sequence(next(following)))
     return made
 
 
@@ -94,12 +94,12 @@ def test_a_closed_shard_is_read_first_and_ends_with_its_children_and_no_number_t
     last = next_step(made, SHARD, first.after, NOON)
     assert last.ended
     assert (sent(last.event), last.event["ContinuationSequenceNumber"]) == ([], None)
-    assert last.event["ChildShards"] == resharding.children(made, SHARD) != []
+    assert last.event["ChildShards"] == shard_state.children(made, SHARD) != []
 
 
 def test_a_shard_that_is_gone_has_ended() -> None:
     made = closed()
-    expected = resharding.children(made, SHARD)
+    expected = shard_state.children(made, SHARD)
     del made["shards"][SHARD]
     last = next_step(made, SHARD, "", NOON)
     assert (last.ended, last.event["ChildShards"]) == (True, expected)
@@ -160,7 +160,7 @@ def test_a_subscription_ends_with_its_shard_and_its_children_are_read_next(subsc
     events = subscriber.subscribe()
     assert [record["Data"] for record in next(events)["Records"]] == [b"one", b"two"]
     subscriber.kinesis.split_shard(
-        StreamName=subscriber.name, ShardToSplit=SHARD, NewStartingHashKey=str(resharding.HASH_KEYS // 2)
+        StreamName=subscriber.name, ShardToSplit=SHARD, NewStartingHashKey=str(shard_state.HASH_KEYS // 2)
     )
     subscriber.put(b"three")
     *_, last = events  # the stream of events ends by itself

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_local.patches.lambda_runtime.environment import LINE_LIMIT, Answer, Environment, Failure, Invocation
+from tidemill_local.patches.lambda_runtime.environment import Environment
+from tidemill_local.patches.lambda_runtime.invocations import Answer, Failure, Invocation
+from tidemill_local.patches.lambda_runtime.output import LINE_LIMIT
 from tidemill_local.sweeper import Groups
 
 Open = Callable[[str], Environment]
@@ -39,7 +41,7 @@ def test_a_line_without_end_is_cut(opened: Open) -> None:
     environment = opened("sys.stdout.write('x' * 48_000_000 + 'end'); sys.stdout.flush()")
     begin = time.monotonic()
     assert isinstance(environment.invoke(INVOCATION, 60, 60), Answer)
-    lines = [line.text for line in environment.take_lines()]
+    lines = [line.text for line in environment.output.take_lines()]
     assert time.monotonic() - begin < 10
     assert "".join(lines) == "x" * 48_000_000 + "end"
     assert {len(line) for line in lines[:-1]} == {LINE_LIMIT}
@@ -48,7 +50,7 @@ def test_a_line_without_end_is_cut(opened: Open) -> None:
 def test_a_cut_is_not_within_a_character(opened: Open) -> None:
     environment = opened(f"print('x' + '\\u2603' * {LINE_LIMIT // 2}); print(); print('next')")
     environment.invoke(INVOCATION, 60, 60)
-    *long, empty, following = [line.text for line in environment.take_lines()]
+    *long, empty, following = [line.text for line in environment.output.take_lines()]
     assert "".join(long) == "x" + "\u2603" * (LINE_LIMIT // 2)
     assert all(LINE_LIMIT - 3 < len(line.encode()) <= LINE_LIMIT for line in long[:-1])
     assert (empty, following) == ("", "next")
