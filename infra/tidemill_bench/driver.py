@@ -18,7 +18,7 @@ from botocore.credentials import Credentials
 from tidemill.sending.scheduler import LINGER
 from tidemill_bench.counting import PutMeter
 from tidemill_bench.order_checker import faults
-from tidemill_bench.reply_reader import Listener
+from tidemill_bench.reply_reader import TrackedReplies
 from tidemill_bench.sending import DirectSender, Sender, StreamSender
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_load.assessment.aggregate import Part, Spent, part
@@ -96,7 +96,7 @@ class Driver:
         self._sqs = stack.client("sqs")
         self._puts = PutMeter(self._kinesis.meta.events)
         self._entities = Entities(self._dynamodb, stack.outputs["TableName"])
-        self._listener = Listener(queue, self._sqs)
+        self._replies = TrackedReplies(queue, self._sqs)
         self.stopped = False
         """Whether a part was stopped by Ctrl-C."""
         self._acknowledged = 0.0
@@ -104,13 +104,13 @@ class Driver:
         """What a reader of the result must know."""
 
     def __enter__(self) -> Self:
-        self._listener.__enter__()
+        self._replies.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.__exit__(kind, error, trace)
+        self._replies.__exit__(kind, error, trace)
         for client in (self._kinesis, self._dynamodb, self._sqs):
             client.close()
 
@@ -157,11 +157,11 @@ class Driver:
             tag: what the keys begin with, so that the entities are new.
         """
         tracker = RequestTracker(tag)
-        messages = self._listener.messages
+        messages = self._replies.messages
         self._counting.begin()
         self._puts.take()
         sender = self._go(mode, scheduled, tracker)
-        spent = self._spent(mode, sender, self._listener.messages - messages)
+        spent = self._spent(mode, sender, self._replies.messages - messages)
         self.notes += [
             f"{mode}: {count:,} requests were given up: {problem}"
             for problem, count in tracker.problems.most_common(PROBLEMS)
@@ -169,7 +169,7 @@ class Driver:
         return part(tracker, None if self.stopped else self._faults(tracker), sender.retries, spent)
 
     def _go(self, mode: Mode, scheduled: Iterable[ScheduledRequest], tracker: RequestTracker) -> Sender:
-        self._listener.tracker = tracker
+        self._replies.tracker = tracker
         with closing(self._sender(mode, tracker)) as sender:
             try:
                 self._send(sender, tracker, () if self.stopped else scheduled)

@@ -8,26 +8,24 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 from random import getrandbits
 from secrets import token_urlsafe
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tidemill import Handle, Producer
 from tidemill.contract.request import Reply, Request, encode
 from tidemill.errors import GivenUp, StillPending
 from tidemill.sending.writer import uuid7
+from tidemill_load.direct_endpoint import DirectEndpoint
 from tidemill_load.results.request_tracker import Item, RequestTracker
 
 if TYPE_CHECKING:
@@ -144,7 +142,7 @@ class DirectSender:
         self, tracker: RequestTracker, url: str, credentials: Credentials, region: str, connections: int
     ) -> None:
         self._tracker = tracker
-        self._call = SignedPost(url, credentials, region, connections)
+        self._call = SignedPost(DirectEndpoint(url, credentials, region), connections)
         self._writer = token_urlsafe(9)
         self._counter = 0
         self._waiting: dict[str, deque[tuple[str, bytes]]] = {}
@@ -216,33 +214,24 @@ class DirectSender:
 
 
 class SignedPost:
-    """POSTs to one URL, signed as for any AWS service.
+    """POSTs to the direct endpoint.
 
     Args:
-        url: where to.
-        credentials: who signs.
-        region: of the API.
+        endpoint: where to, and who signs.
         connections: kept open.
     """
 
-    def __init__(self, url: str, credentials: Credentials, region: str, connections: int) -> None:
-        self._url = url
-        self._auth = SigV4Auth(credentials, "execute-api", region)
-        parts = urlsplit(url)
-        self._path, self._host = parts.path, parts.netloc
-        name = parts.hostname or ""
-        # The emulator's hosts are names within localhost, which not every resolver knows.
-        address = "127.0.0.1" if name.endswith(".localhost") else name
+    def __init__(self, endpoint: DirectEndpoint, connections: int) -> None:
+        self._headers = endpoint.headers
+        parts = urlsplit(endpoint.address)
+        self._path = parts.path
         kind = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
-        self._pool = kind(address, parts.port, maxsize=connections, timeout=TIMEOUT, retries=False)
+        self._pool = kind(parts.hostname or "", parts.port, maxsize=connections, timeout=TIMEOUT, retries=False)
 
     def __call__(self, payload: bytes) -> tuple[int | None, bytes]:
         """Status and body of the response; no status where there was none."""
-        headers = {"content-type": "application/json", "host": self._host}
-        request = AWSRequest("POST", self._url, data=payload, headers=headers)
-        self._auth.add_auth(request)
         try:
-            response = self._pool.request("POST", self._path, body=payload, headers=_plain(request.headers))
+            response = self._pool.request("POST", self._path, body=payload, headers=self._headers(payload))
         except urllib3.exceptions.HTTPError:
             return None, b""
         return response.status, response.data
@@ -250,10 +239,6 @@ class SignedPost:
     def close(self) -> None:
         """Close its connections."""
         self._pool.close()
-
-
-def _plain(headers: Any) -> Mapping[str, str]:
-    return {str(name): str(value) for name, value in headers.items()}
 
 
 def _reply(status: int | None, body: bytes) -> Reply | None:

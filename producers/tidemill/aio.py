@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
     from tidemill.handle import Handle
-    from tidemill.replies.listener import ReplySource
+    from tidemill.replies.reader import ReplySource
     from tidemill.sending.scheduler import Stats
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tidemill.delivery.core import Settings
     from tidemill.delivery.observer import Observer
-    from tidemill.replies.listener import ReplySource
+    from tidemill.replies.reader import ReplySource
     from tidemill.sending.records import Record
     from tidemill.sending.scheduler import Stats
 

@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count, islice
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -29,6 +25,8 @@ from tidemill import Producer, Replies, Request, StillPending
 from tidemill.aws.region import make_client, region_of_environment
 from tidemill.errors import GivenUp, Misconfigured
 from tidemill.replies.queue import reply_queue
+from tidemill.replies.reader import ReplyReader
+from tidemill_load.direct_endpoint import DirectEndpoint
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 from tidemill_load.workloads.workload import generate
 
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from locust.env import Environment
+
+    from tidemill import Reply
 
 DIRECT_URL: Final = "DirectUrl"
 """The stack's output that says where its HTTP API is, if it has one."""
@@ -45,9 +45,6 @@ ENDLESS: Final = 10**9
 
 CONNECTIONS: Final = 200
 """To Kinesis at a time: users that put at once."""
-
-POLL_SECONDS: Final = 1
-"""Of one poll of the queue: how long the end of a run may have to wait for the listener."""
 
 FLUSH_SECONDS: Final = 20.0
 """Longest wait at the end for what the producer still has."""
@@ -84,14 +81,12 @@ class Answers:
         self._environment = environment
         session: Any = boto3.Session(region_name=region_of_environment())
         self._open = ExitStack()
-        self._url = self._open.enter_context(
+        queue = self._open.enter_context(
             reply_queue(topic_arn, {"prefix": clients}, client_of=session.client, name="tidemill-locust")
         )
-        self._sqs = session.client("sqs")
         self._expected: dict[str, tuple[str, float]] = {}
-        self._stopping = False
-        self._listener = Thread(target=self._listen, name="answers", daemon=True)
-        self._listener.start()
+        self._reader = ReplyReader(Replies(queue, sqs=session.client("sqs")), self._take)
+        self._reader.start()
 
     def expect(self, way: str, ids: Iterable[str]) -> None:
         """From now on: a reply may be here before the call that sent its request has returned."""
@@ -113,23 +108,14 @@ class Answers:
         deadline = time.perf_counter() + patience
         while self._expected and time.perf_counter() < deadline:
             time.sleep(0.1)
-        self._stopping = True
-        self._listener.join()
+        self._reader.close()
         for one in list(self._expected):
             self._tell(one, NoAnswer(f"none {patience:g} s after the last request"))
         self._open.close()
 
-    def _listen(self) -> None:
-        replies = Replies(self._url, sqs=self._sqs)
-        while not self._stopping:
-            try:
-                heard = replies.poll(POLL_SECONDS)
-            except (BotoCoreError, ClientError) as error:
-                _log.warning("replies cannot be heard: %s", error)
-                time.sleep(POLL_SECONDS)
-                continue
-            for reply in heard:
-                self._tell(reply.id, NoAnswer("quarantined") if reply.status == "quarantined" else None)
+    def _take(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            self._tell(reply.id, NoAnswer("quarantined") if reply.status == "quarantined" else None)
 
     def _tell(self, request_id: str, failure: Exception | None) -> None:
         if expected := self._expected.pop(request_id, None):
@@ -204,19 +190,9 @@ class Pipe:
         ]
 
     @cached_property
-    def direct(self) -> str:
-        """Where to POST to. The emulator's hosts are names within localhost, which not every resolver knows."""
-        parts = urlsplit(self.outputs[DIRECT_URL])
-        here = (parts.hostname or "").endswith(".localhost")
-        return parts._replace(netloc=f"127.0.0.1:{parts.port}").geturl() if here else parts.geturl()
-
-    def signed(self, body: bytes) -> dict[str, str]:
-        """The headers of that POST, signed as for any AWS service."""
-        url = self.outputs[DIRECT_URL]
-        headers = {"content-type": "application/json", "host": urlsplit(url).netloc}
-        asked = AWSRequest("POST", url, headers, body)
-        SigV4Auth(self._credentials, "execute-api", self._session.region_name).add_auth(asked)
-        return dict(asked.headers)
+    def direct(self) -> DirectEndpoint:
+        """Where a user who is Direct posts."""
+        return DirectEndpoint(self.outputs[DIRECT_URL], self._credentials, self._session.region_name)
 
     @contextmanager
     def expecting(self, way: str, requests: Sequence[Request]) -> Iterator[dict[str, str]]:

@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tidemill import Reply
 from tidemill.delivery.core import Ticket
-from tidemill.replies.listener import Listener, Unheard
+from tidemill.replies.listener import Listener
+from tidemill.replies.reader import Unheard
 from tidemill.replies.replies import may_pass
 
 PATIENCE = 30

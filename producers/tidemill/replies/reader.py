@@ -1,0 +1,149 @@
+"""A thread that polls a source of replies while they are wanted, and hands on what comes.
+
+Room: SDK, I/O by the source. Whoever listens does so by this: a producer's `Listener`, and load tests.
+Tests: test_reader.py for the thread by itself, and test_listener.py for what a source may do.
+
+    is_wanted ─▶ poll ─▶ take, or wait out what failed ─▶ is_wanted
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from random import random
+from threading import Thread, current_thread
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from tidemill.replies.replies import Replies, may_pass
+from tidemill.runtime.herald import Herald
+from tidemill.runtime.log import log
+from tidemill.runtime.threads import start
+from tidemill.runtime.trouble import Trouble, pause, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tidemill.contract.request import Reply
+
+WAIT_SECONDS = 1
+"""Longest wait of one poll: how long closing may have to wait."""
+
+AFTER_NOTHING = 0.05
+"""Seconds that a poll takes at least if it brings nothing: some sources do not wait."""
+
+
+class ReplySource(Protocol):
+    """Where replies come from: an SQS queue (`Replies`), MQTT, a WebSocket."""
+
+    def poll(self, wait_seconds: int) -> list[Reply]:
+        """The replies that are there; waits until there is one, for so many seconds at most."""
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+class Unheard(RuntimeError):
+    """Replies cannot be heard, for the source ended in something that is no error of its own, such as SystemExit."""
+
+
+class ReplyReader:
+    """Polls a source from `start` to `close`, whatever it raises.
+
+    Args:
+        source: the URL of an SQS queue, or what hears replies otherwise.
+        take: is given the replies of each poll, in the thread. An error of it counts as the source's.
+        is_wanted: waits until replies are wanted; False ends the thread. None wants them until it is closed.
+        failed: is told, in the thread, when replies cannot be heard. It raises nothing.
+
+    Attributes:
+        failure: why replies cannot be heard, if asking again is no remedy; None once they are heard again.
+        is_closing: whether the thread is to end.
+        thread: the thread, once it has begun.
+    """
+
+    def __init__(
+        self,
+        source: str | ReplySource,
+        take: Callable[[list[Reply]], None],
+        *,
+        is_wanted: Callable[[], bool] | None = None,
+        failed: Callable[[], None] | None = None,
+    ) -> None:
+        self.failure: Exception | None = None
+        self.is_closing = False
+        self._source: ReplySource = Replies(source) if isinstance(source, str) else source
+        self._take = take
+        self._is_wanted = is_wanted
+        self._tell_failed = failed
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Rings when it is closed."""
+        self._failures = 0
+        self._trouble = Trouble()
+        self._herald = Herald()
+        self.thread: Thread | None = None
+        self._claim: dict[str, Thread] = {}
+        """Has the one thread: `setdefault` is one step, so that there is never a second."""
+
+    def start(self) -> None:
+        """Starts the thread, unless it has been."""
+        if self.thread is None:
+            start(self._run, "tidemill-replies")
+
+    def close(self, timeout: float | None = None) -> None:
+        """Ends the thread and lets go of the source; after `timeout` seconds at most, and then without that."""
+        self.is_closing = True
+        self._bell.put(None)
+        if self.thread is not None:
+            self.thread.join(timeout)
+            if self.thread.is_alive():
+                _say("the source of replies is not closed: %s", "it does not come back from a poll")
+                return
+        self._herald.rest()
+        self._source.close()
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        self.thread = self._claim.setdefault("thread", current_thread())
+        if self.thread is not current_thread():
+            return  # two asked for it at once
+        log.hand_over(self._herald.tell)
+        while not self.is_closing and (self._is_wanted is None or self._is_wanted()):
+            began = monotonic()
+            try:
+                replies = self._source.poll(WAIT_SECONDS)
+                self._take(replies)
+                has_some = len(replies) > 0
+            except BaseException as error:  # whatever it is: others wait for replies, and hear of it
+                self._failed(error)
+            else:
+                self._succeeded()
+                if not has_some:
+                    self._pause(began + AFTER_NOTHING - monotonic())
+
+    def _succeeded(self) -> None:
+        self.failure = None
+        self._failures = 0
+        _say("replies are heard again: %s", self._trouble.over(monotonic()))
+
+    def _failed(self, error: BaseException) -> None:
+        problem = text_of(error)
+        if not may_pass(error):
+            self.failure = error if isinstance(error, Exception) else Unheard(f"replies cannot be heard: {problem}")
+            if self._tell_failed is not None:
+                self._tell_failed()
+        _say("cannot hear replies: %s", self._trouble.failed(type(error).__name__, problem, monotonic()))
+        self._pause(pause(self._failures, random()))
+        self._failures += 1
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, unless it is closed meanwhile."""
+        if seconds > 0:
+            with suppress(Empty):
+                self._bell.get(timeout=seconds)
+
+
+def _say(message: str, line: str | None) -> None:
+    if line is not None:
+        log.warning(message, line)
