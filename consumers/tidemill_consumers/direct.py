@@ -1,7 +1,8 @@
 """The direct function: one request comes by HTTP, is applied at once by the same rules, and answered in the response.
 
-Room: composition root. It is what the stream is measured against, and so is applied as exactly once: the same plan, the
-same conditional write. A writer's requests of one key keep their order if it awaits each answer.
+Room: composition root, above composition.py. It is what the stream is measured against, and so is applied as exactly
+once: the same plan, the same conditional write. A writer's requests of one key keep their order if it awaits each
+answer.
 
 | status | it says |
 |---|---|
@@ -35,14 +36,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.contract.request import Document, RefusedRequest, Reply, Request, decode
 from tidemill.sending.writer import uuid7
-from tidemill_consumers import apply
-from tidemill_consumers.adapters.entities import TOO_LARGE, Unloadable
+from tidemill_consumers import composition
+from tidemill_consumers.adapters.entities import Unloadable
 from tidemill_consumers.adapters.metrics import put_metric
-from tidemill_consumers.apply import ROUNDS, Application, application, half_of
+from tidemill_consumers.composition import (
+    ROUNDS,
+    Application,
+    application,
+    half_of,
+    is_the_entitys_fault,
+    planned,
+    planned_apart,
+)
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Position, Time, Write, fresh, with_request
-from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.sieve import Sieve
-from tidemill_consumers.isolation.apart import plan_apart
 
 SHARD = "direct"
 """Where these requests stand, in an entity's marks and in the quarantine."""
@@ -147,7 +154,7 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
         reason = unsaved.get(one.key)
         if not unsaved:
             return _settled(write, fresh(one).request, app)
-        if reason is not None and not (app.entities.has_saved or TOO_LARGE in reason):
+        if reason is not None and not is_the_entitys_fault(reason, app):
             break  # the table takes nothing at all
         pending = sieve.again([fresh(one)], {one.key: reason} if reason is not None else {})
         if not pending:  # it is in the quarantine, though no mark can say so
@@ -171,9 +178,9 @@ def _planned(arrival: Arrival, entity: Entity, app: Application) -> Write:
     """The plan's write: by a rule that is noted as being at work, or apart, if that ended the process before."""
     cmd, entities = arrival.request.cmd, {arrival.key: entity}
     if cmd in app.at_work.ended:
-        return plan_apart([arrival], entities, app.rules, app.retention, app.limit, app.run).writes[0]
-    with app.at_work.noting(cmd), app.limit.watching() as watch:
-        return plan([arrival], entities, app.rules, app.retention, watch).writes[0]
+        return planned_apart([arrival], entities, app).writes[0]
+    with app.at_work.noting(cmd):
+        return planned([arrival], entities, app).writes[0]
 
 
 def _place(last: Position, entity: Entity) -> Position:
@@ -205,7 +212,7 @@ def _response(status: HTTPStatus, body: Reply | Document) -> HttpResponse:
     return {"statusCode": status.value, "headers": headers, "body": msgspec.json.encode(body).decode()}
 
 
-def handler(event: HttpEvent, context: apply.Context) -> HttpResponse:
+def handler(event: HttpEvent, context: composition.Context) -> HttpResponse:
     """Lambda's entry."""
     app = application(is_direct=True)
     app.limit.within(context.get_remaining_time_in_millis() / 1000)

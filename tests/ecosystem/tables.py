@@ -24,9 +24,10 @@ from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
-from tidemill_consumers.apply import Application, Response, apply
+from tidemill_consumers.apply import Response, apply
 from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.events import KinesisEvent
+from tidemill_consumers.composition import Application
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.media import RULES
 from tidemill_local.emulator import Emulator

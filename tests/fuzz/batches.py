@@ -40,10 +40,11 @@ from tidemill_consumers.adapters.quarantine import Quarantine, read
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
-from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.apply import apply
 from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.codec.items import from_attribute
+from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import Time
 from tidemill_consumers.core.trust import Seals
 

@@ -28,9 +28,10 @@ from tests.perf import wire
 from tests.perf.decoding import Model
 from tests.perf.measure import AT_MOST, Result, faster, result
 from tests.perf.workload import ARRIVED, CREATED, KEYS, STREAM, aggregated_event, key_of, payloads, plain_event
-from tidemill_consumers.apply import Response, application, handler
+from tidemill_consumers.apply import Response, handler
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.codec.items import to_item
+from tidemill_consumers.composition import application
 from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
 from tidemill_consumers.core.streams import shard_of
 

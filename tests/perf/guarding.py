@@ -18,8 +18,9 @@ from statistics import median
 from tests.perf.consuming import BATCH, PLAIN, Context, forget, ours
 from tests.perf.measure import AT_MOST, TURNS, Result, cpu_seconds, one_core, result
 from tests.perf.workload import KEYS, STREAM, key_of
-from tidemill_consumers.apply import Application, application, apply, half_of
+from tidemill_consumers.apply import apply
 from tidemill_consumers.codec.events import KinesisEvent, intake
+from tidemill_consumers.composition import Application, application, half_of
 from tidemill_consumers.core.batch import Accepted, Arrival, Rejected, Rule, State
 from tidemill_consumers.core.calling.asking import Outcome, Taken, Watch, ask
 from tidemill_consumers.core.item_limits import differs_in_numbers, unstorable

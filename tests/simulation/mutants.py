@@ -34,6 +34,7 @@ ENTITIES = "tidemill_consumers.adapters.entities"
 REMEMBERED = "tidemill_consumers.codec.entity_cache"
 EMITS = "tidemill_consumers.adapters.emits"
 APPLY = "tidemill_consumers.apply"
+COMPOSITION = "tidemill_consumers.composition"
 SETTLE = "tidemill_consumers.core.settle"
 QUARANTINE = "tidemill_consumers.adapters.quarantine"
 PROGRESS = "tidemill_consumers.isolation.progress"
@@ -263,8 +264,8 @@ MUTANTS = [
     ),
     Mutant(
         "the mark passes what could not be quarantined",
-        APPLY,
-        "_save",
+        COMPOSITION,
+        "save",
         "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}",
         "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined) if not one}",
     ),

@@ -21,8 +21,9 @@ from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.quarantine import Quarantine, read
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
-from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.apply import apply
 from tidemill_consumers.codec.items import from_item
+from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import UNLIMITED, Accepted, Emit, Rejected, State, Time
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.streams import life_of, shard_of

@@ -12,6 +12,7 @@ import boto3
 
 from tidemill_consumers import apply, direct
 from tidemill_consumers.codec.events import KinesisEvent
+from tidemill_consumers.composition import Context
 from tidemill_consumers.metering.capacity import LINE, Meter
 
 
@@ -23,7 +24,7 @@ def meter() -> Meter:
     return Meter(boto3.DEFAULT_SESSION.events)
 
 
-def apply_handler(event: KinesisEvent, context: apply.Context) -> apply.Response:
+def apply_handler(event: KinesisEvent, context: Context) -> apply.Response:
     """The apply function's entry."""
     meter()  # before the clients are made
     try:
@@ -32,7 +33,7 @@ def apply_handler(event: KinesisEvent, context: apply.Context) -> apply.Response
         _say()
 
 
-def direct_handler(event: direct.HttpEvent, context: apply.Context) -> direct.HttpResponse:
+def direct_handler(event: direct.HttpEvent, context: Context) -> direct.HttpResponse:
     """The direct function's entry."""
     meter()
     try:

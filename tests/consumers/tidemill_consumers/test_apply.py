@@ -23,9 +23,10 @@ from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
-from tidemill_consumers.apply import ROUNDS, Application, Applied, Response, application, apply, half_of, handler
+from tidemill_consumers.apply import Applied, Response, apply, handler
 from tidemill_consumers.codec.entity_cache import SAMPLES, EntityCache
 from tidemill_consumers.codec.events import EventRecord, KinesisEvent
+from tidemill_consumers.composition import ROUNDS, Application, application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.plan import MAX_OUTCOMES
@@ -704,13 +705,6 @@ def test_lambda_finds_what_it_needs_in_its_environment(
     assert document(app, keys[-1]) == {"views": 2}
 
 
-def test_a_variable_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TIDEMILL_RULES", raising=False)
-    application.cache_clear()
-    with pytest.raises(KeyError, match="TIDEMILL_RULES"):
-        application()
-
-
 # ── Time that is over ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -795,11 +789,6 @@ def test_replies_that_fail_within_a_record_are_those_that_come_again(
     assert set(statuses(heard())) == {f"i{n}" for n in [*range(1, 11), *range(21, 31)]}
     assert retry_from(event, app) is None
     assert set(statuses(heard())) == {f"i{n}" for n in range(11, 31)}, "from where they failed on"
-
-
-def test_half_of_an_invocations_time_is_for_beginning_things(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill_consumers.apply.monotonic", lambda: 1000.0)
-    assert half_of(Context()).until == 1060.0
 
 
 # ── What the table refuses ───────────────────────────────────────────────────────────────────────────────────

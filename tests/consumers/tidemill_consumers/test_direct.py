@@ -19,7 +19,7 @@ from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
-from tidemill_consumers.apply import Application
+from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, Rule, Rules, State, Time, Verified
 from tidemill_consumers.direct import HttpEvent, HttpResponse, direct
 from tidemill_consumers.isolation.time_limit import TimeLimit

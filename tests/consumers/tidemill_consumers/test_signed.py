@@ -22,7 +22,8 @@ from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
-from tidemill_consumers.apply import Application, apply
+from tidemill_consumers.apply import apply
+from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Rule, State, Verified
 from tidemill_consumers.core.emits import EMITTER
 from tidemill_consumers.core.trust import Seals

@@ -13,7 +13,7 @@ import pytest
 from tests.described import STREAM_ARN
 from tests.values import Context
 from tidemill.contract.request import Request, encode
-from tidemill_consumers import apply
+from tidemill_consumers.composition import application
 from tidemill_consumers.metering import metered
 from tidemill_consumers.metering.capacity import LINE
 from tidemill_local.emulator import Emulator
@@ -40,10 +40,10 @@ def environment(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    apply.application.cache_clear()
+    application.cache_clear()
     metered.meter.cache_clear()
     yield
-    apply.application.cache_clear()
+    application.cache_clear()
     metered.meter.cache_clear()
 
 

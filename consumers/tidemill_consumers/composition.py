@@ -1,0 +1,157 @@
+"""What the functions are composed of: the application from its environment, and the steps that they share.
+
+Room: composition, below the functions. A function is a module above this one (apply, direct) with a `handler` that
+takes `application()` and a `Time`, and reads as its own flow: plan, then `save`, then answer. None imports another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from tempfile import gettempdir
+from time import monotonic
+from typing import Protocol, TypeAlias
+
+import boto3
+from botocore.config import Config
+
+from tidemill.aws.fast_json import BATCHES, use_msgspec_json
+from tidemill_consumers.adapters.devices import Devices
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
+from tidemill_consumers.adapters.quarantine import Quarantine
+from tidemill_consumers.adapters.replies import Replies
+from tidemill_consumers.adapters.streams import Streams
+from tidemill_consumers.adapters.trust import Trust
+from tidemill_consumers.codec.entity_cache import EntityCache
+from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Rules, Time, Write
+from tidemill_consumers.core.plan import plan
+from tidemill_consumers.core.trust import Seals
+from tidemill_consumers.isolation.apart import Run, in_a_child, plan_apart
+from tidemill_consumers.isolation.at_work import AtWork
+from tidemill_consumers.isolation.deliveries import Deliveries
+from tidemill_consumers.isolation.progress import Progress
+from tidemill_consumers.isolation.time_limit import TimeLimit
+
+ROUNDS = 5
+"""Times that a conflicting entity is loaded and planned again before its key is given back."""
+
+DIRECT_CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+"""Calls of the direct function: two in a row without an answer end within its time, where botocore's defaults take
+minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The rules, the services and the limits that requests are applied with."""
+
+    rules: Rules
+    retention: float
+    entities: Entities
+    quarantine: Quarantine
+    replies: Replies
+    emits: Emits
+    streams: Streams
+    trust: Trust = field(default_factory=Trust)
+    limit: TimeLimit = field(default_factory=TimeLimit)
+    deliveries: Deliveries | None = None
+    run: Run = in_a_child
+    at_work: AtWork = field(default_factory=AtWork)
+
+    @property
+    def progress(self) -> Progress:
+        """The notes of how far records were applied, in the entities' table."""
+        return Progress(self.entities)
+
+
+MakePlan: TypeAlias = Callable[[Sequence[Arrival], Mapping[str, Entity], Application, Time], Plan]
+
+
+def planned(
+    arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application, time: Time = UNLIMITED
+) -> Plan:
+    """The plan, made in this process, with a limit on each rule's time."""
+    with app.limit.watching() as watch:
+        return plan(arrivals, entities, app.rules, app.retention, watch, time)
+
+
+def planned_apart(
+    arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application, time: Time = UNLIMITED
+) -> Plan:
+    """The plan, made in a process of its own, which a rule may end."""
+    return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run, time)
+
+
+def save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
+    """Store what is quarantined, then save the entities; the keys that were not saved.
+
+    Each key has the reason why the table will never accept its entity, or None where trying again may help. The
+    quarantine comes first, so that no saved mark passes a request that is not stored.
+    """
+    quarantined = [one for write in writes for one in write.quarantine]
+    not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}
+    changed = [write for write in writes if write.new_entity and write.key not in not_stored]
+    return dict.fromkeys(not_stored) | app.entities.save(changed)
+
+
+def is_the_entitys_fault(reason: str, app: Application) -> bool:
+    """Whether an entity is refused for its own sake: a table that never saved anything may refuse every entity."""
+    return app.entities.has_saved or TOO_LARGE in reason
+
+
+@cache
+def application(is_direct: bool = False) -> Application:
+    """The application that the environment variables describe, made once in each environment of the function.
+
+    Args:
+        is_direct: whether it is the direct function, which has one request, one key and many environments. It caches
+            no entities, its calls time out early enough to answer 503, and it notes which command's rule is running.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    # Validating parameters and composing botocore's user agent take half of a call's CPU time.
+    quick = Config(parameter_validation=False, user_agent=f"tidemill boto3/{boto3.__version__}")
+    config = quick.merge(DIRECT_CALLS if is_direct else Config(retries={"mode": "standard"}))
+    once = quick.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+    env = os.environ
+    rules = import_module(env["TIDEMILL_RULES"]).RULES
+    stream, dynamodb = env["TIDEMILL_STREAM"], use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)
+    remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
+    seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
+    streams = Streams(boto3.client("kinesis", config=config), stream)
+    entities = Entities(
+        dynamodb,
+        env["TIDEMILL_TABLE"],
+        cache=EntityCache(remembered) if remembered else None,
+        own=None if is_direct else streams.own,
+    )
+    return Application(
+        rules=rules,
+        retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
+        entities=entities,
+        quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
+        replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
+        emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
+        streams=streams,
+        trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
+        limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
+        deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
+        at_work=AtWork(Path(gettempdir()) if is_direct else None),
+    )
+
+
+class Context(Protocol):
+    """The part of Lambda's invocation context that is read: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the invocation is ended by force."""
+
+
+def half_of(context: Context) -> Time:
+    """The time to begin work in: half of the invocation's. The other half is for finishing what was begun."""
+    return Time(monotonic, monotonic() + context.get_remaining_time_in_millis() / 2000)
