@@ -13,15 +13,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from operator import ge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill_cli.next_steps import after_demo
+from tidemill_cli.commands.demo.replay import PATIENCE, Progress, flush, paced
+from tidemill_cli.commands.demo.report import Result, report
+from tidemill_cli.commands.demo.stored import copy_archive, quarantined
+from tidemill_cli.commands.demo.stored import documents as stored_documents
 from tidemill_cli.result_file import check_writable, write_result
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
 
@@ -31,44 +34,13 @@ if TYPE_CHECKING:
     from tidemill_consumers.core.batch import State
     from tidemill_load.workloads.hostile import HostileRecord
     from tidemill_load.workloads.scheduled_request import ScheduledRequest
-    from tidemill_local.emulator import Emulator
     from tidemill_local.platform import Platform
 
 DEFAULT_REQUESTS = 5_000
-REPLAY_SECONDS = 10.0
-"""How long the generated workload takes unless --speed says otherwise."""
-
-PATIENCE = 30.0
-"""Seconds without any progress after which the demo gives up waiting and reports what is missing."""
-
 PARENT_SECONDS = 0.5
 """How often make, if it started the demo, is looked for."""
 
 WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
-
-
-@dataclass
-class Result:
-    """The machine-readable result, as --json writes it."""
-
-    requests: int = 0
-    """Sent, and emitted by the rules."""
-    emitted: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    quarantined: int = 0
-    replies: int = 0
-    invocations: int = 0
-    records: int = 0
-    put_calls: int = 0
-    dynamodb_write_calls: int = 0
-    distinct_keys_written: int = 0
-    archived_rows: int = 0
-    seconds: float = 0.0
-    reconciled: bool = False
-    unreadable_lines: int = 0
-    hostile: dict[str, str] = field(default_factory=dict)
-    differences: list[str] = field(default_factory=list)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -159,9 +131,9 @@ class _Demo:
             self._reconcile(platform, expected)
             if self._keep and state:
                 kept_parameters.write(state, settings)
-                _copy(platform, self._keep / "archive")
+                copy_archive(platform, self._keep / "archive")
         self._result.seconds = round(time.monotonic() - begun, 2)
-        self._report()
+        report(self._result, self._keep, _say)
         return self._result
 
     def _workload(self) -> Iterable[ScheduledRequest]:
@@ -190,15 +162,16 @@ class _Demo:
         stream = platform.outputs["StreamName"]
         for record in self._hostile:
             kinesis.put_record(StreamName=stream, PartitionKey=record.partition_key, Data=record.data)
-        progress = _Progress(
+        progress = Progress(
             platform.emulator,
             lambda: f"sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations",
+            _say,
         )
         producer = Producer(stream, kinesis=kinesis)
         try:
-            for one in self._paced(scheduled, progress):
+            for one in paced(scheduled, self._args.speed, progress):
                 self._send(producer, one)
-            _flush(producer, progress)
+            flush(producer, progress)
             stats = producer.stats()
         finally:
             # By now all is acknowledged, or there is nobody left to wait for.
@@ -224,17 +197,6 @@ class _Demo:
         handle = producer.send(one.cmd, key=one.key, data=one.data, client=one.client)
         self._sent.append(Request(id=handle.id, cmd=one.cmd, key=one.key, client=one.client, data=one.data))
 
-    def _paced(self, scheduled: Iterable[ScheduledRequest], progress: _Progress) -> Iterator[ScheduledRequest]:
-        ready = list(scheduled)
-        speed = self._args.speed or max(1.0, ready[-1].at / REPLAY_SECONDS if ready else 1.0)
-        begun = time.monotonic()
-        for one in ready:
-            progress.tick()
-            while (wait := begun + one.at / speed - time.monotonic()) > 0:
-                time.sleep(min(wait, 1))
-                progress.tick()
-            yield one
-
     def _wait(self, platform: Platform, queue: str) -> None:
         """Until all is applied, answered and archived, or nothing has moved for long."""
         from tidemill import Replies
@@ -254,7 +216,7 @@ class _Demo:
                 for done, whole, step in zip(reached(), goal, steps, strict=True)
             )
 
-        progress = _Progress(platform.emulator, text)
+        progress = Progress(platform.emulator, text, _say)
         moved, before = time.monotonic(), reached()
         with Replies(queue, sqs=platform.emulator.client("sqs")) as replies:
             while time.monotonic() - moved < PATIENCE:
@@ -276,7 +238,7 @@ class _Demo:
             f"s3://{platform.outputs['ArchiveBucketName']}", platform.emulator.endpoint_url, "test", "test"
         )
         ids = archive.sql("SELECT id FROM interactions")["id"]
-        documents = _documents(platform)
+        documents = stored_documents(platform)
         result.archived_rows = len(ids)
         ours = Counter(one for one in ids.dropna() if one in expected.statuses)
         result.differences = differences(expected, self._replies, documents, ours)
@@ -297,7 +259,7 @@ class _Demo:
 
     def _settle_hostile(self, platform: Platform, documents: dict[str, State], statuses: Counter[str]) -> None:
         """Where the hostile records ended: in the quarantine, or as an event of their key."""
-        payloads = _quarantined(platform)
+        payloads = quarantined(platform)
         for record in self._hostile:
             tracked = (documents.get(record.partition_key) or {}).get("events", 0)
             fate = "quarantined" if record.data in payloads else "accepted" if tracked else "lost"
@@ -305,60 +267,6 @@ class _Demo:
             statuses[fate] += 1
             if fate != record.fate:
                 self._result.differences.append(f"hostile record {record.name}: {fate}, not {record.fate}")
-
-    def _report(self) -> None:
-        result = self._result
-        _say("")
-        width = max(map(len, result.hostile), default=0)
-        for name, fate in result.hostile.items():
-            _say(f"  hostile: {name:<{width}} {fate}")
-        _say(
-            f"{result.requests:,} requests: {result.accepted:,} accepted, {result.rejected:,} rejected, "
-            f"{result.quarantined:,} quarantined; {result.replies:,} replies; {result.archived_rows:,} archived"
-        )
-        if result.emitted:
-            _say(f"{result.emitted:,} of them were emitted by rules")
-        if result.unreadable_lines:
-            _say(f"{result.unreadable_lines:,} lines of the log were not readable")
-        _say(
-            f"{result.requests:,} requests -> {result.invocations} Lambda invocations, {result.dynamodb_write_calls} "
-            f"write calls for {result.distinct_keys_written:,} entities, {result.records:,} records in "
-            f"{result.put_calls} puts; {result.seconds} s"
-        )
-        for line in result.differences:
-            _say(f"NOT RECONCILED: {line}")
-        if result.reconciled:
-            _say("reconciled: every request applied once, in order, answered and archived")
-        for line in after_demo(self._keep):
-            _say(line)
-
-
-class _Progress:
-    """Says how far it is, once a second at most; raises EmulatorDied when there is nothing to wait for any more."""
-
-    def __init__(self, emulator: Emulator, text: Callable[[], str]) -> None:
-        self._emulator = emulator
-        self._text = text
-        self._said = time.monotonic()
-
-    def tick(self) -> None:
-        self._emulator.check()
-        if time.monotonic() - self._said >= 1:
-            self._said = time.monotonic()
-            _say(f"  {self._text()}")
-
-
-def _flush(producer: Producer, progress: _Progress) -> None:
-    from tidemill import StillPending
-
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        progress.tick()
-        try:
-            return producer.flush(1)
-        except StillPending:
-            if time.monotonic() > deadline:
-                raise
 
 
 def _check_new(folder: Path) -> None:
@@ -371,37 +279,6 @@ def _check_new(folder: Path) -> None:
         raise OSError(f"{folder} cannot keep anything: {error.strerror}") from None
     if taken:
         raise FileExistsError(f"{folder} is not empty; name a new folder to keep it in")
-
-
-def _copy(platform: Platform, folder: Path) -> None:
-    """Copy the archive's files."""
-    from tidemill_event_source.files import naming
-
-    s3, bucket = platform.emulator.client("s3"), platform.outputs["ArchiveBucketName"]
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for entry in page.get("Contents", []):
-            path = folder / entry["Key"]
-            with naming(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
-
-
-def _documents(platform: Platform) -> dict[str, State]:
-    from tidemill_consumers.codec.items import from_item
-
-    pages = platform.emulator.client("dynamodb").get_paginator("scan")
-    found = pages.paginate(TableName=platform.outputs["TableName"], ConsistentRead=True)
-    return {entity.key: entity.document for page in found for entity in map(from_item, page["Items"])}
-
-
-def _quarantined(platform: Platform) -> set[bytes]:
-    from tidemill_consumers.adapters.quarantine import read
-
-    s3, bucket = platform.emulator.client("s3"), platform.outputs["QuarantineBucketName"]
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    every = (read(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys)
-    return {part.payload for kept in every for part in kept.all_parts}
 
 
 def _positive(text: str) -> int:

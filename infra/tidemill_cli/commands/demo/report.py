@@ -1,0 +1,69 @@
+"""The demo's result: its fields, which --json writes, and its lines on the terminal.
+
+Room: command line. tests/e2e/test_demo.py holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tidemill_cli.next_steps import after_demo
+
+
+@dataclass
+class Result:
+    """The machine-readable result, as --json writes it."""
+
+    requests: int = 0
+    """Sent, and emitted by the rules."""
+    emitted: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    replies: int = 0
+    invocations: int = 0
+    records: int = 0
+    put_calls: int = 0
+    dynamodb_write_calls: int = 0
+    distinct_keys_written: int = 0
+    archived_rows: int = 0
+    seconds: float = 0.0
+    reconciled: bool = False
+    unreadable_lines: int = 0
+    hostile: dict[str, str] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+
+def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> None:
+    """Tell what was done, what differs, and what to run next.
+
+    Args:
+        result: of the demo.
+        kept: the folder that its state and archive are in, if they are kept.
+        say: shows a line.
+    """
+    say("")
+    width = max(map(len, result.hostile), default=0)
+    for name, fate in result.hostile.items():
+        say(f"  hostile: {name:<{width}} {fate}")
+    say(
+        f"{result.requests:,} requests: {result.accepted:,} accepted, {result.rejected:,} rejected, "
+        f"{result.quarantined:,} quarantined; {result.replies:,} replies; {result.archived_rows:,} archived"
+    )
+    if result.emitted:
+        say(f"{result.emitted:,} of them were emitted by rules")
+    if result.unreadable_lines:
+        say(f"{result.unreadable_lines:,} lines of the log were not readable")
+    say(
+        f"{result.requests:,} requests -> {result.invocations} Lambda invocations, {result.dynamodb_write_calls} "
+        f"write calls for {result.distinct_keys_written:,} entities, {result.records:,} records in "
+        f"{result.put_calls} puts; {result.seconds} s"
+    )
+    for line in result.differences:
+        say(f"NOT RECONCILED: {line}")
+    if result.reconciled:
+        say("reconciled: every request applied once, in order, answered and archived")
+    for line in after_demo(kept):
+        say(line)
