@@ -1,6 +1,7 @@
 """How far a mapping is, on disk: a restart goes on where the last one stood.
 
 Room: event source, I/O.
+Tests: tests/consumers/tidemill_event_source/test_source.py.
 """
 
 from __future__ import annotations

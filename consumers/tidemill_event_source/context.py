@@ -1,6 +1,7 @@
 """The second argument of a handler that is called in this process.
 
 Room: event source, pure but for the clock.
+Tests: tests/consumers/tidemill_event_source/test_invoking.py.
 """
 
 from __future__ import annotations

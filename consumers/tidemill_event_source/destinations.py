@@ -1,6 +1,7 @@
 """Telling a queue, a topic or a bucket of batches that are given up.
 
 Room: event source, I/O; failures.py says what they are told.
+Tests: tests/consumers/tidemill_event_source/test_source.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Reading one shard of a Kinesis stream, from where one stands to where it ends.
 
 Room: local platform, I/O. Shared by the event source mapping and the delivery stream.
+Tests: tests/consumers/tidemill_event_source/test_source.py.
 """
 
 from __future__ import annotations

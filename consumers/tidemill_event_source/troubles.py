@@ -1,6 +1,7 @@
 """Which errors of a stream's service pass by themselves.
 
 Room: event source, pure.
+Tests: tests/consumers/tidemill_event_source/test_streams.py.
 """
 
 from __future__ import annotations

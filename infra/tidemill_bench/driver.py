@@ -1,6 +1,7 @@
 """One part of a load test from its first request to its last answer: sent on time, heard, counted, looked at.
 
 Room: local platform, I/O. Local and AWS alike: where the stack is, and how what it used is counted, are given.
+Tests: tests/e2e/test_bench.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The local platform as a load test needs it: with the direct function, a witness among the rules, meters, and counts.
 
 Room: local platform, I/O.
+Tests: tests/e2e/test_bench.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The application's own rules, which also note in each document whether requests were applied once, and in order.
 
 Room: bench, pure. Any function that takes rules can run this module's `RULES`; they are the same in every mode.
+Tests: tests/infra/tidemill_bench/test_order_checker.py.
 
 A load test numbers the requests of each key in the order sent, from 1, as `data.serial`. The note in the document holds
 how many requests were accepted, the sum of their numbers, the last number, and how often a number did not rise.

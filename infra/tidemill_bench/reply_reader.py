@@ -1,6 +1,7 @@
 """The replies of a load test: each is told to the tracker of its part.
 
 Room: local platform, I/O by the SDK's reply reader.
+Tests: tests/e2e/test_bench.py.
 """
 
 from __future__ import annotations

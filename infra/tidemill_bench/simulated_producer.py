@@ -2,6 +2,7 @@
 
 Room: local platform, pure: the scheduled requests bring the time. Aggregated records are the SDK's own scheduler's;
 plain ones are put together every tenth of a second. Only sizes matter, so that no request is written out.
+Tests: tests/infra/tidemill_bench/test_simulated.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Showing what clients sent, on terminals and in pipes.
 
 Room: command line.
+Tests: tests/infra/tidemill_cli/commands/test_query.py.
 """
 
 from __future__ import annotations

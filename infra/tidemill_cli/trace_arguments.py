@@ -1,6 +1,7 @@
 """The arguments of commands that read an access log.
 
 Room: command line.
+Tests: tests/infra/tidemill_cli/commands/cost/test_command.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What was read of a log, told before anything is made of it.
 
 Room: command line.
+Tests: tests/infra/tidemill_cli/commands/cost/test_command.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Room: local platform, I/O, public AWS APIs only. A mapping that anybody creates, changes, disables or deletes, by
 the template or by a tool, is followed within a second.
+Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_mapping_api.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The modules beside a user's own that it imports, by the import statements of its files: nothing is run.
 
 Room: local platform; reads files.
+Tests: tests/infra/tidemill_local/test_function_code.py.
 """
 
 from __future__ import annotations

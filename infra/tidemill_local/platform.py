@@ -1,6 +1,7 @@
 """The local platform, whole: the emulator, the stack in it, and beside it what the emulator lacks.
 
 Room: local platform, composition root.
+Tests: tests/e2e/test_up.py.
 """
 
 from __future__ import annotations

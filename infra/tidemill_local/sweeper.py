@@ -3,6 +3,7 @@
 Room: local platform, I/O. The sweeper is a process in a session of its own. At the end of the launcher it kills the
 process groups that are registered, and at the end of the emulator's parent it deletes their folder. It learns of
 both by the end of a pipe that only they hold, so neither has to live to see it done.
+Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_environment.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Several calls to a service at once.
 
 Room: adapters. Given to those that call, so that a simulation can have them one after another.
+Tests: tests/consumers/tidemill_consumers/adapters/test_quarantine.py.
 """
 
 from __future__ import annotations

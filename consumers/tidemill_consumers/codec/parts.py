@@ -2,6 +2,7 @@
 
 Room: codec, no I/O. One record may hold a hundred thousand of them, so they are one object and columns: what many of
 them share, such as a key, stands there once. So the object is about as large as base64 makes its record.
+Tests: tests/consumers/tidemill_consumers/adapters/test_quarantine.py.
 """
 
 from __future__ import annotations

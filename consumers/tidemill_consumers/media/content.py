@@ -1,6 +1,7 @@
 """Content that people publish, view, like, change and delete. Key: "content/<id>".
 
 Room: rules. Pure.
+Tests: tests/consumers/tidemill_consumers/media/test_media.py.
 """
 
 from __future__ import annotations

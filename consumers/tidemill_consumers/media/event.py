@@ -1,6 +1,7 @@
 """Events of clients that know nothing of the contract: counted per key; the archive has their substance.
 
 Room: rules. Pure.
+Tests: tests/consumers/tidemill_consumers/media/test_media.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """People who sign up. Key: "user/<e-mail address in lower case>", which is what makes the address unique.
 
 Room: rules. Pure.
+Tests: tests/consumers/tidemill_consumers/media/test_media.py.
 """
 
 from __future__ import annotations

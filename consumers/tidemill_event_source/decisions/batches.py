@@ -1,6 +1,7 @@
 """What goes to the function and what comes back: batches, outcomes, and what an answer means.
 
 Room: event source, pure.
+Tests: tests/consumers/tidemill_event_source/decisions/test_meaning.py.
 """
 
 from __future__ import annotations

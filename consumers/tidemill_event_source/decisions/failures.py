@@ -2,6 +2,7 @@
 
 Room: event source, pure. The messages as AWS sends them:
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+Tests: tests/consumers/tidemill_event_source/decisions/test_meaning.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A mapping on a simulated clock: hours of traffic in seconds, by the same decisions as the real one.
 
 Room: event source, pure: time, arrivals and the function are arguments.
+Tests: tests/consumers/tidemill_event_source/test_invocation_counts.py.
 """
 
 from __future__ import annotations

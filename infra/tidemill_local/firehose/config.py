@@ -1,6 +1,7 @@
 """What a delivery stream is told by the template, and how it names its objects.
 
 Room: local platform, pure. What Firehose would do and this one cannot is refused here, at start.
+Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What the emulator's CloudFormation passes over: encryption, recovery, lifecycle, and consumers of streams.
 
 Room: local platform; hooked into the emulator by launcher.py.
+Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The caller: a thread that makes a producer's calls, one after the other.
 
 Room: SDK, I/O by the wire that it is given.
+Tests: tests/producers/tidemill/test_producer.py.
 """
 
 from __future__ import annotations

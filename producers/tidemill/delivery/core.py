@@ -1,6 +1,7 @@
 """What both producers are: what they take in, what is full, what has ended. A thread or an event loop drives it.
 
 Room: SDK. No threads, no network and no clock; the spool's file is all it touches.
+Tests: tests/producers/tidemill/test_producer.py.
 
 One thread at a time, and never again while it is at work: that is for whoever drives it to see to. Its writer's `draft`
 alone may be called by any thread at any time, and its public numbers read.

@@ -1,6 +1,7 @@
 """The keeper: the thread that alone touches a producer's core, and the caller: the thread that makes its calls.
 
 Room: SDK, I/O by the wire that it is given. Every decision is `core.py`'s.
+Tests: tests/producers/tidemill/test_producer.py.
 
     any thread ─ inbox ─▶ keeper: core ─ calls ─▶ caller: wire ─ inbox ─▶ keeper: core ─ herald ─▶ observer, log
 

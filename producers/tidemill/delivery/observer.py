@@ -1,6 +1,7 @@
 """What is told of every PutRecords call, and to whom: a function that the producer's user gives.
 
 Room: SDK. An observer is foreign code: what it raises is logged and goes no further.
+Tests: tests/producers/tidemill/test_metrics.py.
 """
 
 from __future__ import annotations

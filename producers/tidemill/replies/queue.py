@@ -1,6 +1,7 @@
 """A queue of one's own that hears the replies, for as long as one listens.
 
 Room: SDK, I/O. It takes permissions that a client need not have: whoever operates the stack makes queues.
+Tests: tests/infra/tidemill_cli/commands/test_send.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Room: SDK. Log handlers are foreign code: they may send by the very producer that logs, or wait for a lock whose holder
 waits for it.
+Tests: tests/producers/tidemill/runtime/test_herald.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Waiting in event loops for what a producer's threads have to tell, and calls that block in threads of their own.
 
 Room: SDK. The loop's default executor is the application's, and may be full of work that waits for the producer.
+Tests: tests/producers/tidemill/test_aio.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Waiting for something to have happened, with no lock that an interrupt or a signal handler could find held.
 
 Room: SDK. Every step is one call of a deque or of a lock that nobody else knows.
+Tests: tests/producers/tidemill/test_producer.py.
 """
 
 from __future__ import annotations

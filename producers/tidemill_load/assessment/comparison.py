@@ -1,6 +1,7 @@
 """What ran at a rate, side by side.
 
 Room: load, pure.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

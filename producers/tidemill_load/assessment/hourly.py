@@ -1,6 +1,7 @@
 """Traffic hour by hour, and window by window: where buffering pays, and what it takes.
 
 Room: load, pure.
+Tests: tests/infra/tidemill_cli/commands/cost/test_command.py.
 """
 
 from __future__ import annotations

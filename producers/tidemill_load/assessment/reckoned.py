@@ -1,6 +1,7 @@
 """What the cost model says of a load test: the same assumptions for the bench's verdict, its page and `tidemill cost`.
 
 Room: load, pure.
+Tests: tests/infra/tidemill_cli/test_agreement.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a load test says about costs: what it found, what the cost model says of the same, and where both ways are even.
 
 Room: load, pure.
+Tests: tests/e2e/test_bench.py.
 """
 
 from __future__ import annotations

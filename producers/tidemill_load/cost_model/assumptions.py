@@ -1,6 +1,7 @@
 """What the cost model is told: the workload, the producer, the mapping, the functions.
 
 Room: load, pure. A value; the defaults are the SDK's and the template's, or measured: COST.md has the sources.
+Tests: tests/producers/tidemill_load/cost_model/test_model.py.
 """
 
 from __future__ import annotations

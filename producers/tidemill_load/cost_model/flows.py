@@ -1,6 +1,7 @@
 """What happens to requests, whether they come at a steady rate or not.
 
 Room: load, pure. The one place where both are told apart.
+Tests: tests/producers/tidemill_load/cost_model/test_cost.py.
 """
 
 from __future__ import annotations

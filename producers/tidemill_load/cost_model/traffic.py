@@ -1,6 +1,7 @@
 """Traffic that is not steady: how many requests come in each second, and how soon the same key and client come again.
 
 Room: load, pure. A value, made of a log (survey.py) or of scheduled requests, for the cost model (uneven.py).
+Tests: tests/producers/tidemill_load/cost_model/test_uneven.py.
 """
 
 from __future__ import annotations

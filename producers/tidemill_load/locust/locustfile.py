@@ -25,6 +25,8 @@ What waits: a user, for the rest of its second; `send`, for company (0.1 s) and 
 for the answers under way, `--answers` seconds at most, which should be well above the window. 0 hears no answers. To
 hear them a queue is made and subscribed, and removed at the end. With `--stop-timeout 30` the end also waits for tasks;
 without it they are cut off, and their requests are counted nowhere.
+
+Tests: tests/e2e/test_locust.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What Locust's users of one process share: names, clients, the workload, and who hears the answers.
 
 Room: load, optional: imported by locustfile.py alone. Talks to the stack by public AWS APIs.
+Tests: tests/e2e/test_locust.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Times as logs write them, in seconds since 1970.
 
 Room: load, logs; pure. Lines of one second repeat its text, so each text is read once. What is no time is not a number.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

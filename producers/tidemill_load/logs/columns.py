@@ -1,6 +1,7 @@
 """What a reader makes of a log: columns of time, client and key, and what else the log knows.
 
 Room: load, logs; pure. The one interface between formats and those who use a log.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which format a file has, by its first lines.
 
 Room: load, logs; pure. A new format is a module with a `recognise` and a line here.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

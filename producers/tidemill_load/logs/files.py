@@ -1,6 +1,7 @@
 """The files of a log, and their lines in blocks: plain or gzipped, one or several, or all of a folder.
 
 Room: load, logs. The one file here that reads files.
+Tests: tests/producers/tidemill_load/logs/test_read.py.
 """
 
 from __future__ import annotations

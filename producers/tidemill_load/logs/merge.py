@@ -1,6 +1,7 @@
 """Files of a log in the order of time: one after the other, or together where they overlap.
 
 Room: load, logs; pure.
+Tests: tests/producers/tidemill_load/logs/test_read.py.
 """
 
 from __future__ import annotations

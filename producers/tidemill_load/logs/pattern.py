@@ -1,6 +1,7 @@
 """Formats whose lines a regular expression matches: all lines of a block in one call.
 
 Room: load, logs; pure.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Why no format fits a file, and what to name if it is JSON or CSV.
 
 Room: load, logs; pure.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a chart is, and what all of them share: a mode's colour, dash and marker.
 
 Room: load, report; pure.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

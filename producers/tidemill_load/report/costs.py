@@ -1,6 +1,7 @@
 """The chart of costs: dollars for a million requests against the rate, and where direct and a stream are even.
 
 Room: load, report; pure. Curves are the cost model's, points are bills of what was measured; of the same parts.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

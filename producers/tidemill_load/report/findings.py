@@ -2,6 +2,7 @@
 
 Room: load, report; pure. Texts of the result (notes, reasons) are handed on as they are; whoever shows them escapes
 them.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

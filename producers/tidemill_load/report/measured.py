@@ -1,6 +1,7 @@
 """The charts of what was measured: invocations by mode, and the time until the answer.
 
 Room: load, report; pure.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

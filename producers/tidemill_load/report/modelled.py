@@ -1,6 +1,7 @@
 """The charts of what other settings would do: the model's curves, with the measured points on them.
 
 Room: load, report; pure.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

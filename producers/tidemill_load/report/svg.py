@@ -1,6 +1,7 @@
 """A Matplotlib figure as SVG that stands within a page: its colours are the page's, so that light and dark both fit.
 
 Room: load, report; pure. Knows figures and colours, and nothing of load tests. The same figure gives the same text.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

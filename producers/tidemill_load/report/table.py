@@ -1,6 +1,7 @@
 """Every figure of a result, in words and with its unit: what the charts leave out stands here.
 
 Room: load, report; pure. A field of Measurement that no row shows is a defect.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Numbers as people read them: three digits, a unit, and no more.
 
 Room: load, report; pure.
+Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a load test sent for one key, and what went wrong with it.
 
 Room: load, pure.
+Tests: tests/infra/tidemill_bench/test_order_checker.py.
 """
 
 from __future__ import annotations

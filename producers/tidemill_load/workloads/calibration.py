@@ -2,6 +2,7 @@
 
 Room: load. Source: NASA Kennedy Space Center WWW server, 1 August 1995 (Internet Traffic Archive, NASA-HTTP,
 which may be freely redistributed): requests per quarter of an hour, rank-frequency counts; no page, no host.
+Tests: tests/producers/tidemill_load/workloads/test_workload.py.
 """
 
 REQUESTS = 30_969

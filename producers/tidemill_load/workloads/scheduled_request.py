@@ -1,6 +1,7 @@
 """What a workload yields: a request and the moment it is due.
 
 Room: load. A value; knows neither streams nor clocks.
+Tests: tests/producers/tidemill_load/workloads/test_workload.py.
 """
 
 from __future__ import annotations

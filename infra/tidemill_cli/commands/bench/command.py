@@ -1,6 +1,7 @@
 """`tidemill bench`: the same workload through the same rules in several modes, measured.
 
 Room: command line. Says what is to be sent, has it sent on this machine, on AWS or on a simulated clock, and reports.
+Tests: tests/infra/tidemill_cli/test_agreement.py.
 """
 
 from __future__ import annotations

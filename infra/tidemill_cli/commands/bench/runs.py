@@ -1,6 +1,7 @@
 """Where a load test runs: on this machine, on AWS, or on a simulated clock.
 
 Room: command line, composition: stacks, drivers and counts are tidemill_bench's.
+Tests: tests/infra/tidemill_cli/test_agreement.py.
 """
 
 from __future__ import annotations

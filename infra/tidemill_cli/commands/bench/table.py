@@ -1,6 +1,7 @@
 """A load test's result on the terminal.
 
 Room: command line.
+Tests: tests/e2e/test_bench.py.
 """
 
 from __future__ import annotations

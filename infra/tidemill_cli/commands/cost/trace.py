@@ -1,6 +1,7 @@
 """`tidemill cost --trace`: a log is read and told, and shown hour by hour and by window.
 
 Room: command line.
+Tests: tests/infra/tidemill_cli/commands/cost/test_command.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """`tidemill demo`: the whole pipe on this machine, on a generated workload or a real access log.
 
 Room: command line. Starts the platform, replays, waits, reconciles, reports.
+Tests: tests/e2e/test_demo.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Reconciling: was every request that was sent applied once, in order, answered and archived?
 
 Room: command line. Pure: what was sent and what was found come in, findings go out.
+Tests: tests/e2e/test_demo.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """`tidemill up`: the local platform until stopped.
 
 Room: command line.
+Tests: tests/e2e/test_up.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The rules of a platform that runs: whether their files change, and how many requests they could not take.
 
 Room: command line.
+Tests: tests/infra/tidemill_cli/commands/up/test_function_log.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Room: local platform, I/O. The emulator logs what it cannot write or read, and goes on without; and it takes an item
 whose attribute has the name of one of its tags for what the tag stands for.
+Tests: tests/e2e/test_up.py.
 """
 
 from __future__ import annotations

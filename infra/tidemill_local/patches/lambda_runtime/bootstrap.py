@@ -2,7 +2,8 @@
 
 Room: local platform; the only file that runs within a function. Run by its path, so that nothing of this package
 is imported or shadows what the function imports. It behaves as AWS's own client of the Runtime API for Python,
-awslambdaric, which has wheels for Linux only; tests/infra/test_function_runtime.py holds them side by side.
+awslambdaric, which has wheels for Linux only;
+tests/infra/tidemill_local/patches/lambda_runtime/test_runtime.py holds them side by side.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 

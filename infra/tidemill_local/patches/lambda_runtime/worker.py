@@ -1,6 +1,7 @@
 """A place for an execution environment in a pool, and what it says to the function's log.
 
 Room: local platform, I/O; part of the launcher.
+Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_runtime.py.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 Room: load, logs; pure.
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html and
 https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/access-log-collection.html
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The traces of the Internet Traffic Archive as tab-separated values.
 
 Room: load, logs; pure.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Room: load, logs; pure. https://httpd.apache.org/docs/current/logs.html#common and
 https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-access-logging.html
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

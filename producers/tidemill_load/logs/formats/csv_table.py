@@ -1,6 +1,7 @@
 """Tables of comma-separated values whose columns are named.
 
 Room: load, logs; pure.
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

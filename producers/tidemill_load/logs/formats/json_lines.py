@@ -1,6 +1,7 @@
 """Lines of JSON: API Gateway's access logs, and logs of one's own whose fields are named.
 
 Room: load, logs; pure. https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-access-logging.html
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Amazon S3's server access logs.
 
 Room: load, logs; pure. https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations

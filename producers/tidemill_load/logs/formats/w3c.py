@@ -2,6 +2,7 @@
 
 Room: load, logs; pure. https://www.w3.org/TR/WD-logfile.html and
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
+Tests: tests/producers/tidemill_load/logs/test_formats.py.
 """
 
 from __future__ import annotations
