@@ -30,7 +30,7 @@ import msgspec
 
 from tidemill_local.patches.lambda_runtime.environment import Environment
 from tidemill_local.patches.lambda_runtime.invocations import Invocation
-from tidemill_local.patches.lambda_runtime.worker import Config, Outcome, Worker
+from tidemill_local.patches.lambda_runtime.worker import Config, LoggedAnswer, Worker
 from tidemill_local.sweeper import Groups
 
 Module: TypeAlias = Any
@@ -84,12 +84,12 @@ class FunctionRuntime:
             if not code or not is_ours(config):
                 return original(function, json.loads(event) if raw else event, request_id)
             payload = event if raw else json.dumps(event).encode()
-            outcome = self._run(
+            logged = self._run(
                 config, code, Invocation(request_id, payload, config["FunctionArn"], self._trace(config))
             )
-            body = outcome.answer.payload if raw else _parsed(outcome.answer.payload)
-            answer = {"body": body, "log": outcome.text, "log_source": outcome}
-            return answer | {"error": True, "function_error": "Unhandled"} if outcome.answer.is_error else answer
+            body = logged.answer.payload if raw else _parsed(logged.answer.payload)
+            answer = {"body": body, "log": logged.text, "log_source": logged}
+            return answer | {"error": True, "function_error": "Unhandled"} if logged.answer.is_error else answer
 
         return execute
 
@@ -97,7 +97,7 @@ class FunctionRuntime:
         """Writes an invocation's log: ours to its environment's stream, line by line as it was printed."""
 
         def emit(function: dict[str, Any], *rest: Any, log_source: Any = None) -> None:
-            if not isinstance(log_source, Outcome):
+            if not isinstance(log_source, LoggedAnswer):
                 original(function, *rest, log_source=log_source)
                 return
             group = log_group(function.get("config") or function)
@@ -165,15 +165,15 @@ class FunctionRuntime:
         variables = temporary | self._variables(config, stream) | {"LAMBDA_TASK_ROOT": str(root)}
         return Environment(variables, root, packages, Groups(Path(os.environ["TMPDIR"]))), own
 
-    def _run(self, config: Config, code: bytes, invocation: Invocation) -> Outcome:
+    def _run(self, config: Config, code: bytes, invocation: Invocation) -> LoggedAnswer:
         self._service._ensure_reaper_thread()
         name, version = config["FunctionName"], config.get("Version", "$LATEST")
         worker, _ = self._core.acquire_worker(name, config, code, qualifier=version)
         try:
-            outcome: Outcome = worker.run(invocation)
+            logged: LoggedAnswer = worker.run(invocation)
         finally:
             self._core.release_worker(worker)
-        return outcome
+        return logged
 
     def _trace(self, config: Config) -> str:
         """The X-Ray header, with the depth of functions invoking functions, which must not be endless."""

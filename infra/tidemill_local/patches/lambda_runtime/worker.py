@@ -33,13 +33,13 @@ INIT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an invocation.
+class LoggedAnswer:
+    """An invocation's answer, with the log of its run.
 
     Attributes:
         answer: for the invoker.
         stream: the log's stream, one for each environment.
-        lines: for the log.
+        lines: the log's lines.
     """
 
     answer: Answer
@@ -73,7 +73,7 @@ class Worker:
         self._temporary = Path(tempfile.mkdtemp(prefix="function-"))  # outlives a process, as on AWS
         self._stream = ""
 
-    def run(self, invocation: Invocation) -> Outcome:
+    def run(self, invocation: Invocation) -> LoggedAnswer:
         """Run one invocation."""
         log = _Log(invocation.request_id, self.config)
         with self._lock:
@@ -82,9 +82,9 @@ class Worker:
             except BaseException:
                 self._close()  # what became of it is not known
                 raise
-            outcome = Outcome(answer, self._stream, tuple(log.lines))
+            logged = LoggedAnswer(answer, self._stream, tuple(log.lines))
         self._close_if_retired()
-        return outcome
+        return logged
 
     def _discard_tmpdir(self) -> None:
         """It is wanted no more: its function is changed or deleted, or it has been idle for long."""
