@@ -12,6 +12,10 @@ README = ROOT / "README.md"
 CONTRACT = ROOT / "docs/contract.md"
 PHONE = ROOT / "docs/phone.md"
 
+FOLDERS = [ROOT / name for name in ("docs", "producers", "consumers", "analytics_sql", "infra")]
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
+"""All pages: those at the top, those of docs/, and those beside what they are about."""
+
 
 def blocks(heading: str, page: Path = README) -> list[str]:
     """The indented blocks of code under a heading."""

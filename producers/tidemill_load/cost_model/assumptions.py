@@ -1,6 +1,6 @@
 """What the cost model is told: the workload, the producer, the mapping, the functions.
 
-Room: load, pure. A value; the defaults are the SDK's and the template's, or measured: COST.md has the sources.
+Room: load, pure. A value; the defaults are the SDK's and the template's, or measured: docs/cost.md has the sources.
 Tests: tests/producers/tidemill_load/cost_model/test_model.py.
 """
 

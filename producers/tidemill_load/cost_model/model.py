@@ -1,6 +1,6 @@
 """What happens to requests at a rate: records, shards, batches, invocations, folded writes, delay.
 
-Room: load, pure; formulas, no simulation. packing.py and batching.py have the parts, COST.md what they rest on.
+Room: load, pure; formulas, no simulation. packing.py and batching.py have the parts, docs/cost.md what they rest on.
 """
 
 from __future__ import annotations

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 
 import tidemill_consumers
-from tests.pages import blocks_of
+from tests.pages import PAGES, blocks_of
 from tests.tree import ROOT
 
 FACES = {"tidemill", "tidemill_consumers", "tidemill_consumers.testing", "tidemill_event_source"}
 FACES |= {"tidemill_analytics", "tidemill_analytics.archive"}
 
-FOLDERS = [ROOT / name for name in ("docs", "producers", "consumers", "analytics_sql", "infra")]
-PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
 EXAMPLES = sorted((ROOT / "docs").rglob("*.py"))
 
 FENCED = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)

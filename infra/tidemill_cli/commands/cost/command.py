@@ -46,7 +46,7 @@ examples:
   tidemill cost --trace events.ndjson --trace-time at --trace-key order.id --trace-client user
 
 The bound of --p99 chooses window and batch: the cheapest that keep it. Without it, and without --window, the window is
-the template's, {DEFAULT.window} s. What the model rests on and leaves out: producers/tidemill_load/COST.md.
+the template's, {DEFAULT.window} s. What the model rests on and leaves out: docs/cost.md.
 """
 
 

@@ -17,7 +17,7 @@ from tidemill_load.cost_model.packing import EVENT_RECORD, stream
 from tidemill_load.cost_model.prices import list_prices, read_prices
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
-PAGE = (ROOT / "producers" / "tidemill_load" / "COST.md").read_text()
+PAGE = (ROOT / "docs" / "cost.md").read_text()
 DELIVERY: tuple[Part, ...] = ("delivery",)
 
 
