@@ -4,7 +4,7 @@ Room: local platform. Pure: config, pattern, records, batches, failures, sequenc
 checkpoints, destinations, invoking, and source, which is their composition.
 """
 
-from tidemill_event_source.decisions.batches import Outcome
+from tidemill_event_source.decisions.batches import InvocationResponse
 from tidemill_event_source.decisions.config import InvalidMapping, MappingConfig, parse
 from tidemill_event_source.destinations import destination
 from tidemill_event_source.invoking import Invoke, in_process, through_lambda
@@ -14,9 +14,9 @@ __all__ = [
     "Counts",
     "EventSource",
     "InvalidMapping",
+    "InvocationResponse",
     "Invoke",
     "MappingConfig",
-    "Outcome",
     "destination",
     "in_process",
     "parse",

@@ -40,7 +40,7 @@ def destination(config: MappingConfig, clients: Clients) -> Tell:
 
     def tell(failure: Failure, shard: str) -> None:
         now = time.time()
-        request_id = (failure.outcome.request_id if failure.outcome else "") or str(uuid.uuid4())
+        request_id = (failure.response.request_id if failure.response else "") or str(uuid.uuid4())
         said = message(failure, shard, config, request_id, now)
         if service == "sqs":
             client.send_message(QueueUrl=_queue_url(client, arn), MessageBody=json.dumps(said))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_event_source.context import IN_PROCESS_ARN, Context
-from tidemill_event_source.decisions.batches import Outcome
+from tidemill_event_source.decisions.batches import InvocationResponse
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -29,7 +29,7 @@ DEFAULT_SECONDS = 3.0
 
 FOREVER = 365 * 86_400.0
 
-Invoke: TypeAlias = Callable[[bytes], Outcome]
+Invoke: TypeAlias = Callable[[bytes], InvocationResponse]
 """Invokes the function with an event, JSON, and waits for what comes back. Called from several threads."""
 
 
@@ -43,23 +43,23 @@ def through_lambda(functions: LambdaClient, name: str, heard: Callable[[bytes], 
         heard: told each answer of the function that is not an error.
     """
 
-    def invoke(event: bytes) -> Outcome:
+    def invoke(event: bytes) -> InvocationResponse:
         try:
             answer = functions.invoke(FunctionName=name, Payload=event)
         except (ClientError, BotoCoreError) as error:
             if _is_too_large(error):
                 # It never fits, so that it counts as the function's failure: those are split, or given up.
                 log.warning("cannot invoke %s with %s bytes: %s", name, len(event), error)
-                return Outcome(_said("RequestEntityTooLargeException", str(error)), "Unhandled")
+                return InvocationResponse(_said("RequestEntityTooLargeException", str(error)), "Unhandled")
             log.warning("cannot invoke %s, trying again: %s", name, error)
-            return Outcome(invoked=False)
+            return InvocationResponse(invoked=False)
         payload = answer["Payload"].read()
         error_kind = answer.get("FunctionError")
         if error_kind:
             log.warning("%s failed: %s", name, payload[:500].decode(errors="replace"))
         else:
             heard(payload)
-        return Outcome(
+        return InvocationResponse(
             payload,
             error_kind,
             answer["ResponseMetadata"].get("RequestId", ""),
@@ -85,9 +85,9 @@ def in_process(
         function_arn: what its context says it is.
     """
 
-    def invoke(event: bytes) -> Outcome:
+    def invoke(event: bytes) -> InvocationResponse:
         context = Context(function_arn, FOREVER if timeout is None else timeout)
-        answers: SimpleQueue[Outcome] = SimpleQueue()
+        answers: SimpleQueue[InvocationResponse] = SimpleQueue()
         call = Thread(target=lambda: answers.put(_called(handler, event, context)), name="handler", daemon=True)
         call.start()
         try:
@@ -95,16 +95,16 @@ def in_process(
         except Empty:
             message = f"{context.aws_request_id} Task timed out after {timeout:.2f} seconds"
             log.warning("the handler hangs: %s", message)
-            return Outcome(_said("Sandbox.Timedout", message), "Unhandled", context.aws_request_id)
+            return InvocationResponse(_said("Sandbox.Timedout", message), "Unhandled", context.aws_request_id)
 
     return invoke
 
 
-def _called(handler: Callable[[Any, Any], Any], event: bytes, context: Context) -> Outcome:
+def _called(handler: Callable[[Any, Any], Any], event: bytes, context: Context) -> InvocationResponse:
     """The handler's answer, or what it raised: whatever that is, it is the function's error."""
     try:
         answer = handler(json.loads(event), context)
-        return Outcome(json.dumps(answer).encode(), request_id=context.aws_request_id)
+        return InvocationResponse(json.dumps(answer).encode(), request_id=context.aws_request_id)
     except SystemExit as error:
         # Of a function on AWS the process ends, and the next invocation has another.
         message = f"RequestId: {context.aws_request_id} Error: Runtime exited with error: exit status {_status(error)}"
@@ -113,7 +113,7 @@ def _called(handler: Callable[[Any, Any], Any], event: bytes, context: Context) 
     except BaseException as error:  # see the docstring
         said = _said(type(error).__name__, str(error))
         log.warning("the handler failed: %s", traceback.format_exc())
-    return Outcome(said, "Unhandled", context.aws_request_id)
+    return InvocationResponse(said, "Unhandled", context.aws_request_id)
 
 
 def _status(error: SystemExit) -> int:

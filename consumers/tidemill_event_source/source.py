@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_event_source.checkpoints import Checkpoints
-from tidemill_event_source.decisions.batches import Batch, Outcome
+from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import InvalidMapping, MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.sequencer import Discard, Invoke
@@ -69,7 +69,7 @@ class Counts:
 class _Answer:
     sequencer: int
     batch: Batch
-    outcome: Outcome
+    response: InvocationResponse
 
 
 class EventSource:
@@ -287,11 +287,11 @@ class EventSource:
 
     def _call(self, sequencer: int, batch: Batch, inbox: SimpleQueue[_Answer | None]) -> None:
         try:
-            outcome = self._invoke(batch.event)
+            response = self._invoke(batch.event)
         except BaseException:  # of the caller's own, it must not end the shard
             log.exception("the invocation itself failed")
-            outcome = Outcome(invoked=False)
-        inbox.put(_Answer(sequencer, batch, outcome))
+            response = InvocationResponse(invoked=False)
+        inbox.put(_Answer(sequencer, batch, response))
 
     def _await_answer(self, shard: Shard, inbox: SimpleQueue[_Answer | None]) -> None:
         wait = shard.wake() - self._clock()
@@ -311,12 +311,12 @@ class EventSource:
     def _take(self, shard: Shard, answer: _Answer) -> None:
         now = self._clock()
         records = answer.batch.records
-        meant = shard.answered(answer.sequencer, records, answer.outcome, now)
-        if not answer.outcome.invoked:
+        result = shard.answered(answer.sequencer, records, answer.response, now)
+        if not answer.response.invoked:
             self._count(throttles=1)
             return
-        done = meant.done if meant else 0
-        whole = meant is not None and done == len(records)
+        done = result.done if result else 0
+        whole = result is not None and done == len(records)
         self._save(shard)
         self._count(
             invocations=1,

@@ -16,7 +16,7 @@ import numpy as np
 
 from tidemill_bench.simulated_producer import SimulatedProducer
 from tidemill_consumers.adapters.entities import KEYS_PER_READ, STATEMENTS_PER_CALL
-from tidemill_event_source.decisions.batches import Batch, Outcome
+from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import kinesis_renderer
 from tidemill_event_source.decisions.simulation import Invocation, Simulation
@@ -192,10 +192,10 @@ class Run:
             self._events[sizes] = self._event(record)
         return self._events[sizes]
 
-    def _function(self, batch: Batch, now: float) -> tuple[Outcome, float]:
+    def _function(self, batch: Batch, now: float) -> tuple[InvocationResponse, float]:
         contents = self._feed.contents[self._feed.shards[batch.records[0].key]]
         front = islice(contents, len(batch.records))
-        return Outcome(), self._duration(sum(len(content.due) for content in front))
+        return InvocationResponse(), self._duration(sum(len(content.due) for content in front))
 
     def _heard(self, invocation: Invocation) -> None:
         contents = self._feed.contents[self._names.index(invocation.shard)]

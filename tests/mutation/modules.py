@@ -29,11 +29,11 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     "answers": ("tests/producers/tidemill/delivery/test_put_records.py",),
     "batching": ("tests/producers/tidemill_load/cost_model/test_model.py",),
     "batches": tuple(
-        f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("meaning", "filling", "waking", "sequencer", "records")
+        f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("filling", "waking", "sequencer", "records")
     ),
     "endpoint": ("tests/producers/tidemill/sending/test_scheduler.py",),
     "failures": (
-        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("meaning", "filling", "sequencer")),
+        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "filling", "sequencer")),
         f"tests/{_SOURCE}/test_validated_cases.py",
     ),
     "put_records": (

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from tests.perf.measure import AT_LEAST, AT_MOST, Result, result
-from tidemill_event_source import EventSource, MappingConfig, Outcome
+from tidemill_event_source import EventSource, InvocationResponse, MappingConfig
 from tidemill_local.emulator import Emulator
 from tidemill_local.patches.kinesis.shard_limits import SWITCH
 
@@ -110,16 +110,16 @@ def as_event(record: Any, shard: str, arn: str) -> dict[str, Any]:
     }
 
 
-def no_op(event: bytes) -> Outcome:
+def no_op(event: bytes) -> InvocationResponse:
     """The function."""
-    return Outcome()
+    return InvocationResponse()
 
 
 def mapping(kinesis: Any, arn: str, count: int) -> None:
     """The same by an event source mapping."""
     moved, done = deque[int](), Event()
 
-    def invoke(event: bytes) -> Outcome:
+    def invoke(event: bytes) -> InvocationResponse:
         moved.append(event.count(b'"eventID"'))  # shards' batches come at once, and a sum of theirs would miss some
         if sum(moved.copy()) >= count:
             done.set()

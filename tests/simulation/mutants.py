@@ -460,8 +460,8 @@ MUTANTS = [
         "a partial failure's rest is taken for done",
         SEQUENCER,
         "Sequencer.answered",
-        "        if meant.done < whole:\n",
-        "        if meant.done < whole and not meant.done:\n",
+        "        if result.done < whole:\n",
+        "        if result.done < whole and not result.done:\n",
     ),
     Mutant(
         "the checkpoint passes what is not done",

@@ -36,8 +36,7 @@ from tidemill_consumers.core.trust import LEAST_SECRET, Seals
 from tidemill_consumers.isolation.apart import Tell, Work
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.isolation.time_limit import TimeLimit
-from tidemill_event_source.decisions.batches import Batch
-from tidemill_event_source.decisions.batches import Outcome as Invoked
+from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import kinesis_renderer
 from tidemill_event_source.decisions.sequencer import Invoke
@@ -242,26 +241,26 @@ class _Poller:
     def _invoke(self, sequencer: int, batch: Batch) -> None:
         world = self._world
         if world.strikes("invocation throttled", 0.3):
-            world.after(0.01, lambda: self._answered(sequencer, batch, Invoked(invoked=False)))
+            world.after(0.01, lambda: self._answered(sequencer, batch, InvocationResponse(invoked=False)))
             return
         given_up = False
 
         def run() -> None:
             self._all.invocations += 1
             try:
-                outcome = Invoked(self._all._function(batch))
+                response = InvocationResponse(self._all._function(batch))
             except (Crash, SystemExit, Exception):
-                outcome = Invoked(error="Unhandled")
-            end(outcome)
+                response = InvocationResponse(error="Unhandled")
+            end(response)
 
-        def end(outcome: Invoked) -> None:
+        def end(response: InvocationResponse) -> None:
             if not given_up:
-                world.after(0.005, lambda: self._answered(sequencer, batch, outcome))
+                world.after(0.005, lambda: self._answered(sequencer, batch, response))
 
         def give_up() -> None:
             nonlocal given_up
             given_up = True
-            self._answered(sequencer, batch, Invoked(error="Unhandled"))
+            self._answered(sequencer, batch, InvocationResponse(error="Unhandled"))
 
         if world.strikes("invocation's answer lost", 0.5):
             # The batch comes again while its first invocation may still be at work.
@@ -271,15 +270,15 @@ class _Poller:
         if orphaned:
             # What it invoked goes on, slowly, beside what its successor invokes, which may have read more.
             world.after(world.random.uniform(0.0, 0.3), self._end)
-        world.begin(run, stalls=orphaned, died=lambda: end(Invoked(error="Unhandled")))
+        world.begin(run, stalls=orphaned, died=lambda: end(InvocationResponse(error="Unhandled")))
 
     def _end(self) -> None:
         if self.alive:
             self._all.crash(self._name)
 
-    def _answered(self, sequencer: int, batch: Batch, outcome: Invoked) -> None:
+    def _answered(self, sequencer: int, batch: Batch, response: InvocationResponse) -> None:
         if self.alive:
-            self._shard.answered(sequencer, batch.records, outcome, self._world.now)
+            self._shard.answered(sequencer, batch.records, response, self._world.now)
             self._keep()
             self.act()
 

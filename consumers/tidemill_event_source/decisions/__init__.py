@@ -1,1 +1,1 @@
-"""An event source mapping's decisions. Pure: time, records and outcomes are arguments."""
+"""An event source mapping's decisions. Pure: time, records and responses are arguments."""

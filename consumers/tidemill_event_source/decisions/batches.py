@@ -1,7 +1,6 @@
-"""What goes to the function and what comes back: batches, outcomes, and what an answer means.
+"""A batch as the function gets it, the response to it, and how much of the batch the response reports as done.
 
 Room: event source, pure.
-Tests: tests/consumers/tidemill_event_source/decisions/test_meaning.py.
 """
 
 from __future__ import annotations
@@ -78,14 +77,15 @@ def envelope_size(tumbling: Tumbling | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came back from an invocation.
+class InvocationResponse:
+    """The response to an invocation, with the fields of Lambda's API:
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_ResponseSyntax
 
     Attributes:
         payload: the function's answer, or its error.
-        error: Lambda's FunctionError, such as `Unhandled`; None when the function returned.
-        request_id: the invocation's.
-        executed_version: the function's.
+        error: FunctionError, such as `Unhandled`; None when the function returned.
+        request_id: the invocation's id.
+        executed_version: the version of the function that ran.
         invoked: False when it never ran: throttled, or the service failed.
     """
 
@@ -97,11 +97,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What an outcome means for its batch.
+class BatchResult:
+    """How much of a batch is done.
 
     Attributes:
-        done: how many records, from the first, need not be delivered again.
+        done: the number of records, from the first, that are not delivered again.
         state: the tumbling window's new state; None where there is none.
     """
 
@@ -109,18 +109,18 @@ class Meaning:
     state: bytes | None = None
 
 
-def meaning(batch: Batch, outcome: Outcome, config: MappingConfig) -> Meaning | None:
-    """What the outcome means; None for a complete failure."""
-    if not outcome.invoked or outcome.error:
+def batch_result(batch: Batch, response: InvocationResponse, config: MappingConfig) -> BatchResult | None:
+    """How much of the batch is done by this response; None for a complete failure."""
+    if not response.invoked or response.error:
         return None
     if not config.report_batch_item_failures and not batch.tumbling:
-        return Meaning(len(batch.records))
+        return BatchResult(len(batch.records))
     try:
-        answer = json.loads(outcome.payload or b"null")
+        answer = json.loads(response.payload or b"null")
         state = _state(answer) if batch.tumbling else None
         if not config.report_batch_item_failures:
-            return Meaning(len(batch.records), state)
-        return Meaning(_done(batch.records, answer), state)
+            return BatchResult(len(batch.records), state)
+        return BatchResult(_done(batch.records, answer), state)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         # "Lambda treats a batch as a complete failure if you return: an empty string itemIdentifier, a null
         # itemIdentifier, an itemIdentifier with a bad key name", and likewise one that is not in the batch:

@@ -2,7 +2,7 @@
 
 Room: event source, pure. The messages as AWS sends them:
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
-Tests: tests/consumers/tidemill_event_source/decisions/test_meaning.py.
+Tests: tests/consumers/tidemill_event_source/decisions/test_batches.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from tidemill_event_source.decisions.batches import Batch, Outcome
+from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import Waiting
 
@@ -28,13 +28,13 @@ class Failure:
         condition: why.
         records: what is given up.
         invoke_count: how often the function was invoked with it; at least 1, as AWS has it.
-        outcome: the last outcome; None where age, not the function, is the reason.
+        response: the last response; None where age, not the function, is the reason.
     """
 
     condition: Condition
     records: Sequence[Waiting]
     invoke_count: int
-    outcome: Outcome | None
+    response: InvocationResponse | None
 
 
 def message(failure: Failure, shard: str, config: MappingConfig, request_id: str, now: float) -> dict[str, Any]:
@@ -56,11 +56,11 @@ def message(failure: Failure, shard: str, config: MappingConfig, request_id: str
             "approximateInvokeCount": failure.invoke_count,
         }
     }
-    if failure.outcome:
+    if failure.response:
         said["responseContext"] = {
             "statusCode": 200,
-            "executedVersion": failure.outcome.executed_version,
-            "functionError": failure.outcome.error,
+            "executedVersion": failure.response.executed_version,
+            "functionError": failure.response.error,
         }
     info = "KinesisBatchInfo" if config.service == "kinesis" else "DDBStreamBatchInfo"
     return said | {

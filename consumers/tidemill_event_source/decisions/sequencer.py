@@ -16,12 +16,12 @@ from tidemill_event_source.decisions.batches import (
     MAX_STATE_BYTES,
     NO_STATE,
     Batch,
-    Meaning,
-    Outcome,
+    BatchResult,
+    InvocationResponse,
     TimeWindow,
     Tumbling,
+    batch_result,
     envelope_size,
-    meaning,
 )
 from tidemill_event_source.decisions.config import FOREVER, MappingConfig
 from tidemill_event_source.decisions.failures import Failure
@@ -64,7 +64,7 @@ class _Attempt:
     batch: Batch
     retries: int = 0
     invocations: int = 0
-    outcome: Outcome | None = None
+    response: InvocationResponse | None = None
 
 
 class Sequencer:
@@ -147,27 +147,27 @@ class Sequencer:
             return self._gathered[0].read + self._config.window
         return self.window.end + IDLE_WINDOW_SECONDS if self.window else math.inf
 
-    def answered(self, outcome: Outcome, now: float) -> Meaning | None:
-        """What came back from the batch of the last Invoke; what it meant, None for a complete failure."""
+    def answered(self, response: InvocationResponse, now: float) -> BatchResult | None:
+        """The last Invoke ended; returns how much of its batch is done, None for a complete failure."""
         self._busy = None
         head = self._attempts.pop(0)
-        if not outcome.invoked:
+        if not response.invoked:
             # Throttles and service errors before the invocation do not count as retries.
             self._again([head], now)
             return None
-        attempt = replace(head, invocations=head.invocations + 1, outcome=outcome)
-        meant = meaning(head.batch, outcome, self._config)
+        attempt = replace(head, invocations=head.invocations + 1, response=response)
+        result = batch_result(head.batch, response, self._config)
         whole = len(head.batch.records)
-        if meant is None or (meant.done == 0 and whole):
-            self._failed(attempt, partial=meant is not None, now=now)
-            return meant
+        if result is None or (result.done == 0 and whole):
+            self._failed(attempt, partial=result is not None, now=now)
+            return result
         self._failures = 0
-        self._settle(head.batch, meant)
-        if meant.done < whole:
+        self._settle(head.batch, result)
+        if result.done < whole:
             # What follows the checkpoint is a batch of its own, with all its retries before it.
-            rest = replace(head.batch, records=head.batch.records[meant.done :])
+            rest = replace(head.batch, records=head.batch.records[result.done :])
             self._again([_Attempt(rest)], now)
-        return meant
+        return result
 
     def discarded(self) -> None:
         """The destination was told of the last Discard."""
@@ -184,7 +184,7 @@ class Sequencer:
         if now < self._not_before:
             return None
         if self._is_exhausted(head):
-            return Discard(Failure("RetryAttemptsExhausted", head.batch.records, head.invocations, head.outcome))
+            return Discard(Failure("RetryAttemptsExhausted", head.batch.records, head.invocations, head.response))
         return Invoke(self._with_state(head.batch))
 
     def _is_exhausted(self, attempt: _Attempt) -> bool:
@@ -229,7 +229,7 @@ class Sequencer:
         self._failures += 1
         self._not_before = now if self._is_exhausted(attempts[0]) else now + backoff(self._failures)
 
-    def _settle(self, batch: Batch, meant: Meaning) -> None:
+    def _settle(self, batch: Batch, result: BatchResult) -> None:
         """Carry the tumbling window's state on."""
         if not batch.tumbling:
             return
@@ -238,9 +238,9 @@ class Sequencer:
             # "Subsequent invoke will continue the same window with a fresh state" after an early end.
             self.window = batch.tumbling.window if batch.tumbling.terminated_early else None
             self._early = False
-        elif meant.state is not None:
-            self.state = meant.state
-            self._early = len(meant.state) > MAX_STATE_BYTES
+        elif result.state is not None:
+            self.state = result.state
+            self._early = len(result.state) > MAX_STATE_BYTES
         self._start_over()
 
     # ── Gathering ────────────────────────────────────────────────────────────────────────────────────────────

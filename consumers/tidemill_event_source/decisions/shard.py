@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidemill_event_source.decisions.batches import NO_STATE, Meaning, Outcome, TimeWindow
+from tidemill_event_source.decisions.batches import NO_STATE, BatchResult, InvocationResponse, TimeWindow
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import Render, Waiting, filtered_document
 from tidemill_event_source.decisions.sequencer import Discard, Invoke, Sequencer
@@ -195,12 +195,14 @@ class Shard:
         self._at.reading = False
         self._at.read_at = now + POLL_SECONDS
 
-    def answered(self, number: int, batch: Sequence[Waiting], outcome: Outcome, now: float) -> Meaning | None:
-        """What came back from an Invoke; what it meant, None for a complete failure."""
-        meant = self._sequencers[number].answered(outcome, now)
-        if meant and meant.done:
-            self._at.done[number] = batch[meant.done - 1].sequence
-        return meant
+    def answered(
+        self, number: int, batch: Sequence[Waiting], response: InvocationResponse, now: float
+    ) -> BatchResult | None:
+        """An Invoke ended; returns how much of its batch is done, None for a complete failure."""
+        result = self._sequencers[number].answered(response, now)
+        if result and result.done:
+            self._at.done[number] = batch[result.done - 1].sequence
+        return result
 
     def discarded(self, number: int, batch: Sequence[Waiting]) -> None:
         """The destination was told of a Discard."""

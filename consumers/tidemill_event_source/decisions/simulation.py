@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
-from tidemill_event_source.decisions.batches import Batch, Outcome
+from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.records import Render, kinesis_renderer
@@ -34,7 +34,7 @@ class Arrival(NamedTuple):
     data: bytes
 
 
-Function: TypeAlias = Callable[[Batch, float], tuple[Outcome, float]]
+Function: TypeAlias = Callable[[Batch, float], tuple[InvocationResponse, float]]
 """What comes back from a batch invoked at a time, and after how many seconds."""
 
 
@@ -45,7 +45,7 @@ class Invocation:
     shard: str
     at: float
     batch: Batch
-    outcome: Outcome
+    response: InvocationResponse
 
 
 class _Stream:
@@ -92,7 +92,7 @@ class Simulation:
 
     Example:
         arrivals = {"shardId-000000000000": [Arrival(at, "k", b"{}") for at in range(60)]}
-        simulation = Simulation(config, arrivals, lambda batch, now: (Outcome(), 0.01))
+        simulation = Simulation(config, arrivals, lambda batch, now: (InvocationResponse(), 0.01))
         simulation.run(until=120)
         print(simulation.invocations)
     """
@@ -155,13 +155,13 @@ class Simulation:
             self._plan(wake, name, lambda _: None)
 
     def _invoke(self, name: str, sequencer: int, batch: Batch) -> None:
-        outcome, seconds = self._function(batch, self.now)
+        response, seconds = self._function(batch, self.now)
 
         def answer(now: float) -> None:
-            if outcome.invoked:
+            if response.invoked:
                 self.invocations += 1
-            self._heard(Invocation(name, now, batch, outcome))
-            self._shards[name].answered(sequencer, batch.records, outcome, now)
+            self._heard(Invocation(name, now, batch, response))
+            self._shards[name].answered(sequencer, batch.records, response, now)
 
         self._plan(self.now + seconds, name, answer)
 

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from tidemill_event_source.decisions.batches import Outcome
+from tidemill_event_source.decisions.batches import InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.simulation import Arrival, Invocation, Simulation
 
@@ -53,7 +53,7 @@ def per_million(rate: float, window: int, requests_per_record: int, record_bytes
     simulation = Simulation(
         MappingConfig(STREAM, batch_size=10_000, window=window),
         {SHARD: arrivals},
-        lambda batch, now: (Outcome(), 0.05),
+        lambda batch, now: (InvocationResponse(), 0.05),
         heard=ended.append,
         begin=BEGIN,
     )

@@ -16,7 +16,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from tidemill_event_source.context import Context
-from tidemill_event_source.decisions.batches import Batch, Meaning, Outcome, TimeWindow, Tumbling, meaning
+from tidemill_event_source.decisions.batches import (
+    Batch,
+    BatchResult,
+    InvocationResponse,
+    TimeWindow,
+    Tumbling,
+    batch_result,
+)
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import kinesis_renderer
 from tidemill_event_source.invoking import in_process, through_lambda
@@ -51,9 +58,9 @@ def test_an_invocation_is_waited_for_as_long_as_a_function_may_run_and_made_once
 def test_an_event_that_is_too_large_is_the_functions_error_and_not_a_throttle(emulator: Emulator, name: str) -> None:
     invoke = through_lambda(emulator.invoking_client(), name)
     assert invoke(b'{"a": 1}').error is None
-    outcome = invoke(json.dumps("x" * (6 * 1024 * 1024)).encode())
-    assert (outcome.invoked, outcome.error) == (True, "Unhandled")
-    said = json.loads(outcome.payload)
+    response = invoke(json.dumps("x" * (6 * 1024 * 1024)).encode())
+    assert (response.invoked, response.error) == (True, "Unhandled")
+    said = json.loads(response.payload)
     assert said["errorType"] == "RequestEntityTooLargeException"
     assert "must be smaller" in said["errorMessage"]
 
@@ -68,8 +75,10 @@ def test_a_function_that_is_not_there_was_not_invoked(emulator: Emulator) -> Non
 def test_a_state_does_not_grow_on_its_way(text: str, kept: str | None) -> None:
     arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
     batch = Batch((), Tumbling("shard", arn, TimeWindow(0, 60), b"{}", final=False, terminated_early=False))
-    answer = Outcome(f'{{"state":{text}}}'.encode())
-    assert meaning(batch, answer, MappingConfig(arn, tumbling_window=60)) == Meaning(0, (kept or text).encode())
+    answer = InvocationResponse(f'{{"state":{text}}}'.encode())
+    assert batch_result(batch, answer, MappingConfig(arn, tumbling_window=60)) == BatchResult(
+        0, (kept or text).encode()
+    )
 
 
 def test_a_handler_in_this_process_has_a_context() -> None:
@@ -79,9 +88,9 @@ def test_a_handler_in_this_process_has_a_context() -> None:
         seen.append(context)
         return {"left": context.get_remaining_time_in_millis(), "id": context.aws_request_id, "event": event}
 
-    outcome = in_process(handler, timeout=60, function_arn="arn:aws:lambda:eu-west-1:1:function:orders")(b'{"a": 1}')
-    said = json.loads(outcome.payload)
-    assert (outcome.error, said["id"], said["event"]) == (None, outcome.request_id, {"a": 1})
+    response = in_process(handler, timeout=60, function_arn="arn:aws:lambda:eu-west-1:1:function:orders")(b'{"a": 1}')
+    said = json.loads(response.payload)
+    assert (response.error, said["id"], said["event"]) == (None, response.request_id, {"a": 1})
     assert 0 < said["left"] <= 60_000
     assert (seen[0].function_name, seen[0].function_version) == ("orders", "$LATEST")
     assert (seen[0].client_context, seen[0].identity.cognito_identity_id) == (None, None)
@@ -89,11 +98,11 @@ def test_a_handler_in_this_process_has_a_context() -> None:
 
 def test_a_handler_that_hangs_is_ended_at_its_timeout() -> None:
     let_go = threading.Event()
-    outcome = in_process(lambda event, context: let_go.wait(), timeout=0.05)(b"{}")
+    response = in_process(lambda event, context: let_go.wait(), timeout=0.05)(b"{}")
     let_go.set()
-    assert (outcome.invoked, outcome.error) == (True, "Unhandled")
-    assert json.loads(outcome.payload)["errorType"] == "Sandbox.Timedout"
-    assert "Task timed out after 0.05 seconds" in json.loads(outcome.payload)["errorMessage"]
+    assert (response.invoked, response.error) == (True, "Unhandled")
+    assert json.loads(response.payload)["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 0.05 seconds" in json.loads(response.payload)["errorMessage"]
 
 
 def test_and_waited_for_without_one() -> None:
@@ -116,9 +125,9 @@ def test_whatever_a_handler_raises_is_the_functions_error(error: BaseException, 
     def handler(event: Any, context: Any) -> None:
         raise error
 
-    outcome = in_process(handler)(b"{}")
-    said = json.loads(outcome.payload)
-    assert (outcome.invoked, outcome.error, said["errorType"]) == (True, "Unhandled", kind)
+    response = in_process(handler)(b"{}")
+    said = json.loads(response.payload)
+    assert (response.invoked, response.error, said["errorType"]) == (True, "Unhandled", kind)
     assert message in said["errorMessage"]
 
 
@@ -145,6 +154,6 @@ def test_the_decorators_of_powertools_find_what_they_need(
 
     record = StreamRecord("shardId-000000000000", "1", "k", b"7", datetime(2026, 1, 1, tzinfo=UTC))
     rendered = kinesis_renderer("arn:aws:kinesis:us-east-1:000000000000:stream/s")(record)
-    outcome = in_process(handler)(b'{"Records":[' + rendered + b"]}")
-    assert (json.loads(outcome.payload), outcome.error, seen) == ({"batchItemFailures": []}, None, [7])
+    response = in_process(handler)(b'{"Records":[' + rendered + b"]}")
+    assert (json.loads(response.payload), response.error, seen) == ({"batchItemFailures": []}, None, [7])
     assert '"ColdStart":[1.0]' in capsys.readouterr().out

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_event_source.decisions.batches import Batch, Outcome
+from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig, parse
 from tidemill_event_source.decisions.failures import Failure, message
 from tidemill_event_source.decisions.simulation import FIRST_SEQUENCE, Arrival, Invocation, Simulation
@@ -17,7 +17,7 @@ FUNCTION = "arn:aws:lambda:us-east-1:111122223333:function:apply"
 SHARD = "shardId-000000000000"
 BEGIN = 1_764_000_000.0
 
-Answer = Callable[[Batch], Outcome]
+Answer = Callable[[Batch], InvocationResponse]
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Seen:
 def run(
     config: MappingConfig,
     arrivals: Sequence[Arrival],
-    answer: Answer = lambda _: Outcome(),
+    answer: Answer = lambda _: InvocationResponse(),
     *,
     takes: float = 0.0,
     begin: float = BEGIN,
@@ -43,12 +43,12 @@ def run(
 ) -> Seen:
     seen = Seen()
 
-    def function(batch: Batch, now: float) -> tuple[Outcome, float]:
+    def function(batch: Batch, now: float) -> tuple[InvocationResponse, float]:
         seen.invocations.append((now - BEGIN, [int(one.sequence) - FIRST_SEQUENCE for one in batch.records]))
         return answer(batch), takes
 
     def discarded(failure: Failure, shard: str, now: float) -> None:
-        request = failure.outcome.request_id if failure.outcome else "generated"
+        request = failure.response.request_id if failure.response else "generated"
         seen.messages.append((now - BEGIN, message(failure, shard, config, request, now)))
 
     Simulation(config, {SHARD: arrivals}, function, discarded=discarded, begin=begin).run(begin + seconds)
@@ -64,12 +64,12 @@ def puts(count: int, at: float = 0.0) -> list[Arrival]:
     return [Arrival(BEGIN + at, "test", json.dumps({"n": number}).encode()) for number in range(count)]
 
 
-def raising(_: Batch) -> Outcome:
-    return Outcome(b'{"errorMessage":"no","errorType":"RuntimeError"}', "Unhandled", "request-1")
+def raising(_: Batch) -> InvocationResponse:
+    return InvocationResponse(b'{"errorMessage":"no","errorType":"RuntimeError"}', "Unhandled", "request-1")
 
 
 def returning(value: Any) -> Answer:
-    return lambda _: Outcome(json.dumps(value).encode(), request_id="request-1")
+    return lambda _: InvocationResponse(json.dumps(value).encode(), request_id="request-1")
 
 
 REPORTING = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
@@ -140,10 +140,10 @@ def test_a_message_has_its_fields_in_the_order_of_aws() -> None:
 
 
 def test_batch_size_3_retries_3_6_records_and_only_number_5_reported_failed() -> None:
-    def fifth_fails(batch: Batch) -> Outcome:
+    def fifth_fails(batch: Batch) -> InvocationResponse:
         sequence = str(FIRST_SEQUENCE + 5)
         failed = [{"itemIdentifier": sequence}] if sequence in {one.sequence for one in batch.records} else []
-        return Outcome(json.dumps({"batchItemFailures": failed}).encode(), request_id="request-1")
+        return InvocationResponse(json.dumps({"batchItemFailures": failed}).encode(), request_id="request-1")
 
     seen = run(mapping(BatchSize=3, MaximumRetryAttempts=3, **REPORTING, **TO_QUEUE), puts(6), fifth_fails)
     assert seen.batches == [[0, 1, 2], [3, 4, 5], [5], [5], [5], [5]]
@@ -196,7 +196,7 @@ def test_an_answer_without_failures_is_success_after_one_invocation(value: Any) 
 
 
 def test_no_answer_at_all_is_success_after_one_invocation() -> None:
-    seen = run(mapping(BatchSize=1, MaximumRetryAttempts=2, **REPORTING), puts(1), lambda _: Outcome(b""))
+    seen = run(mapping(BatchSize=1, MaximumRetryAttempts=2, **REPORTING), puts(1), lambda _: InvocationResponse(b""))
     assert seen.batches == [[0]]
 
 
@@ -235,9 +235,9 @@ def test_a_filter_matches_the_decoded_json_and_the_handler_still_sees_base64() -
     pattern = json.dumps({"data": {"event_type": ["function_1"]}})
     events: list[Any] = []
 
-    def look(batch: Batch) -> Outcome:
+    def look(batch: Batch) -> InvocationResponse:
         events.extend(json.loads(batch.event)["Records"])
-        return Outcome()
+        return InvocationResponse()
 
     arrivals = [
         Arrival(BEGIN, "custom", json.dumps({"event_type": name, "message": "foo"}).encode())
@@ -251,9 +251,9 @@ def test_a_filter_matches_the_decoded_json_and_the_handler_still_sees_base64() -
 def test_a_record_in_the_event_has_the_form_of_aws() -> None:
     events: list[Any] = []
 
-    def look(batch: Batch) -> Outcome:
+    def look(batch: Batch) -> InvocationResponse:
         events.append(json.loads(batch.event))
-        return Outcome()
+        return InvocationResponse()
 
     run(mapping(), [Arrival(BEGIN + 0.1234, 'key "1" é', b"hello")], look)
     assert events == [
@@ -282,7 +282,9 @@ def test_a_record_in_the_event_has_the_form_of_aws() -> None:
 
 def test_an_invocation_is_heard_when_it_ends() -> None:
     heard: list[Invocation] = []
-    simulation = Simulation(mapping(), {SHARD: puts(1)}, lambda *_: (Outcome(), 2.0), heard=heard.append, begin=BEGIN)
+    simulation = Simulation(
+        mapping(), {SHARD: puts(1)}, lambda *_: (InvocationResponse(), 2.0), heard=heard.append, begin=BEGIN
+    )
     simulation.run()
     assert [(one.at, len(one.batch.records)) for one in heard] == [(BEGIN + 2.0, 1)]
     assert simulation.invocations == 1

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, MAX_STATE_BYTES, Batch, Outcome
+from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, MAX_STATE_BYTES, Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.pattern import parse_pattern
@@ -25,7 +25,7 @@ STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
 SHARD = "shardId-000000000000"
 BEGIN = 1_764_000_000.0
 
-Answer = Callable[[Batch], Outcome]
+Answer = Callable[[Batch], InvocationResponse]
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Invoked:
     begin: float
     end: float
     batch: Batch
-    outcome: Outcome
+    response: InvocationResponse
 
     @property
     def numbers(self) -> list[int]:
@@ -57,17 +57,17 @@ def number(record: Waiting) -> int:
 def run(
     config: MappingConfig,
     arrivals: Iterable[Arrival],
-    answer: Answer = lambda _: Outcome(),
+    answer: Answer = lambda _: InvocationResponse(),
     *,
     takes: Callable[[int], float] = lambda _: 0.0,
     until: float = 1e9,
 ) -> Seen:
     seen = Seen()
 
-    def function(batch: Batch, now: float) -> tuple[Outcome, float]:
+    def function(batch: Batch, now: float) -> tuple[InvocationResponse, float]:
         seconds = takes(len(seen.invoked))
         seen.invoked.append(Invoked(now - BEGIN, now - BEGIN + seconds, batch, answer(batch)))
-        return seen.invoked[-1].outcome, seconds
+        return seen.invoked[-1].response, seconds
 
     def discarded(failure: Failure, shard: str, now: float) -> None:
         seen.given_up.append((failure.condition, [number(one) for one in failure.records]))
@@ -81,15 +81,15 @@ def puts(*keys: str, at: float = 0.0, data: bytes = b"{}") -> list[Arrival]:
 
 
 def failing(when: Callable[[list[int]], bool]) -> Answer:
-    return lambda batch: Outcome(error="Unhandled" if when([number(one) for one in batch.records]) else None)
+    return lambda batch: InvocationResponse(error="Unhandled" if when([number(one) for one in batch.records]) else None)
 
 
 def reporting(*numbers: int) -> Answer:
     """Reports those of its records that are among the numbers."""
 
-    def answer(batch: Batch) -> Outcome:
+    def answer(batch: Batch) -> InvocationResponse:
         failed = [{"itemIdentifier": one.sequence} for one in batch.records if number(one) in numbers]
-        return Outcome(json.dumps({"batchItemFailures": failed}).encode())
+        return InvocationResponse(json.dumps({"batchItemFailures": failed}).encode())
 
     return answer
 
@@ -179,22 +179,22 @@ def test_whatever_fails_each_record_is_done_or_given_up_once_and_a_key_s_in_orde
     )
     ends: list[tuple[str, int]] = []
 
-    def answer(batch: Batch) -> Outcome:
+    def answer(batch: Batch) -> InvocationResponse:
         fate = random.random()
         done = len(batch.records)
-        outcome = Outcome()
+        response = InvocationResponse()
         if fate < 0.2:
-            outcome, done = Outcome(error="Unhandled"), 0
+            response, done = InvocationResponse(error="Unhandled"), 0
         elif fate < 0.3:
-            outcome, done = Outcome(invoked=False), 0
+            response, done = InvocationResponse(invoked=False), 0
         elif fate < 0.6 and partial:
             done = random.randrange(len(batch.records))
             report = {"batchItemFailures": [{"itemIdentifier": one.sequence} for one in batch.records[done:]]}
-            outcome = Outcome(json.dumps(report).encode())
+            response = InvocationResponse(json.dumps(report).encode())
         ends.extend((one.key, number(one)) for one in batch.records[:done])
-        return outcome
+        return response
 
-    def function(batch: Batch, now: float) -> tuple[Outcome, float]:
+    def function(batch: Batch, now: float) -> tuple[InvocationResponse, float]:
         return answer(batch), random.choice([0.0, 0.5])
 
     def discarded(failure: Failure, shard: str, now: float) -> None:
@@ -223,7 +223,7 @@ def test_one_wrong_identifier_among_right_ones_fails_the_whole_batch() -> None:
     config = MappingConfig(STREAM, report_batch_item_failures=True, maximum_retry_attempts=0)
     right = {"itemIdentifier": str(FIRST_SEQUENCE + 1)}
     said = json.dumps({"batchItemFailures": [right, {"itemIdentifier": ""}]}).encode()
-    seen = run(config, puts(*"aaa"), lambda _: Outcome(said))
+    seen = run(config, puts(*"aaa"), lambda _: InvocationResponse(said))
     assert seen.given_up == [("RetryAttemptsExhausted", [0, 1, 2])]
 
 
@@ -266,9 +266,9 @@ def test_with_both_the_batch_is_cut_at_the_returned_number_and_the_rest_alone_is
 def test_a_failing_batch_is_tried_again_as_it_was_and_blocks_the_shard() -> None:
     tries: list[int] = []
 
-    def third_time(batch: Batch) -> Outcome:
+    def third_time(batch: Batch) -> InvocationResponse:
         tries.append(len(batch.records))
-        return Outcome(error="Unhandled" if len(tries) < 3 else None)
+        return InvocationResponse(error="Unhandled" if len(tries) < 3 else None)
 
     seen = run(MappingConfig(STREAM, batch_size=10), puts(*"aa") + puts(*"aaa", at=0.1), third_time)
     assert seen.batches == [[0, 1], [0, 1], [0, 1], [2, 3, 4]]
@@ -277,9 +277,9 @@ def test_a_failing_batch_is_tried_again_as_it_was_and_blocks_the_shard() -> None
 def test_throttles_and_service_errors_do_not_count_as_retries() -> None:
     """ "If the function is throttled, or the Lambda service returns an error without invoking the function,
     Lambda retries … without counting towards the retry quota." """
-    outcomes = iter([Outcome(invoked=False)] * 5 + [Outcome(error="Unhandled")] * 2)
+    responses = iter([InvocationResponse(invoked=False)] * 5 + [InvocationResponse(error="Unhandled")] * 2)
     config = MappingConfig(STREAM, maximum_retry_attempts=1)
-    seen = run(config, puts("a"), lambda _: next(outcomes))
+    seen = run(config, puts("a"), lambda _: next(responses))
     assert len(seen.invoked) == 7
     assert seen.given_up == [("RetryAttemptsExhausted", [0])]
 
@@ -300,7 +300,7 @@ def test_what_becomes_too_old_while_its_batch_fails_is_given_up_and_the_rest_goe
 
 def test_an_answer_nested_beyond_reading_is_a_failure() -> None:
     config = MappingConfig(STREAM, report_batch_item_failures=True, maximum_retry_attempts=0)
-    seen = run(config, puts("a"), lambda _: Outcome(b"[" * 100_000 + b"]" * 100_000))
+    seen = run(config, puts("a"), lambda _: InvocationResponse(b"[" * 100_000 + b"]" * 100_000))
     assert seen.given_up == [("RetryAttemptsExhausted", [0])]
 
 
@@ -323,10 +323,10 @@ def test_with_a_factor_batches_of_other_keys_go_while_one_key_s_batch_is_busy() 
 # ── Tumbling windows ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def counting(batch: Batch) -> Outcome:
+def counting(batch: Batch) -> InvocationResponse:
     event = json.loads(batch.event)
     state = {"count": event["state"].get("count", 0) + len(event["Records"])}
-    return Outcome(json.dumps({"state": state}).encode())
+    return InvocationResponse(json.dumps({"state": state}).encode())
 
 
 def told(seen: Seen) -> list[tuple[int, dict[str, Any], bool, str]]:
@@ -371,7 +371,7 @@ def test_a_tumbling_window_s_event_says_which_shard_and_window_it_is() -> None:
 def test_an_answer_without_state_is_a_failed_invocation() -> None:
     """ "If the response does not contain a state property, Lambda considers this a failed invocation." """
     config = MappingConfig(STREAM, tumbling_window=60, maximum_retry_attempts=2)
-    seen = run(config, puts("a"), lambda _: Outcome(b"{}"), until=30)
+    seen = run(config, puts("a"), lambda _: InvocationResponse(b"{}"), until=30)
     assert seen.batches == [[0], [0], [0]]
     assert seen.given_up == [("RetryAttemptsExhausted", [0])]
 
@@ -379,9 +379,9 @@ def test_an_answer_without_state_is_a_failed_invocation() -> None:
 def test_a_failed_try_leaves_the_state_as_it_was() -> None:
     tries: list[int] = []
 
-    def second_time(batch: Batch) -> Outcome:
+    def second_time(batch: Batch) -> InvocationResponse:
         tries.append(1)
-        return Outcome(error="Unhandled") if len(tries) == 2 else counting(batch)
+        return InvocationResponse(error="Unhandled") if len(tries) == 2 else counting(batch)
 
     seen = run(MappingConfig(STREAM, batch_size=1, tumbling_window=60), puts(*"aa"), second_time, until=30)
     assert [state for _, state, _, _ in told(seen)] == [{}, {"count": 1}, {"count": 1}]
@@ -392,11 +392,11 @@ def test_a_final_invocation_is_repeated_until_it_succeeds() -> None:
     invocation." """
     finals: list[int] = []
 
-    def fifth_final(batch: Batch) -> Outcome:
+    def fifth_final(batch: Batch) -> InvocationResponse:
         if not batch.records:
             finals.append(1)
             if len(finals) < 5:
-                return Outcome(error="Unhandled")
+                return InvocationResponse(error="Unhandled")
         return counting(batch)
 
     config = MappingConfig(STREAM, tumbling_window=60, maximum_retry_attempts=0)
@@ -408,8 +408,10 @@ def test_a_state_of_more_than_1_mb_ends_the_window_early_and_it_goes_on_afresh()
     """ "Your state can be a maximum of 1 MB per shard. If it exceeds that size, Lambda terminates the window
     early." """
 
-    def growing(batch: Batch) -> Outcome:
-        return Outcome(json.dumps({"state": {"long": "x" * (MAX_STATE_BYTES if batch.records else 0)}}).encode())
+    def growing(batch: Batch) -> InvocationResponse:
+        return InvocationResponse(
+            json.dumps({"state": {"long": "x" * (MAX_STATE_BYTES if batch.records else 0)}}).encode()
+        )
 
     seen = run(MappingConfig(STREAM, batch_size=1, tumbling_window=60), puts(*"aa"), growing, until=30)
     events = [json.loads(one.batch.event) for one in seen.invoked]
@@ -425,10 +427,10 @@ def test_a_state_of_more_than_1_mb_ends_the_window_early_and_it_goes_on_afresh()
 @pytest.mark.parametrize("letter", ["x", "é", "\N{WATER WAVE}", "\ud800"])
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_state_is_as_large_as_its_utf_8(letter: str, over: int) -> None:
-    def full(batch: Batch) -> Outcome:
+    def full(batch: Batch) -> InvocationResponse:
         size = 6 if letter == "\ud800" else len(letter.encode())
         count, rest = divmod(MAX_STATE_BYTES - 2 + over, size)
-        return Outcome(json.dumps({"state": letter * count + "y" * rest}).encode())
+        return InvocationResponse(json.dumps({"state": letter * count + "y" * rest}).encode())
 
     seen = run(MappingConfig(STREAM, batch_size=1, tumbling_window=60), puts("a"), full, until=30)
     assert len(seen.invoked) == 1 + over, "one that is too large ends the window"

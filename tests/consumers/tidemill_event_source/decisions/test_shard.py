@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_event_source.decisions.batches import Meaning, Outcome, TimeWindow
+from tidemill_event_source.decisions.batches import BatchResult, InvocationResponse, TimeWindow
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.pattern import parse_pattern
 from tidemill_event_source.decisions.sequencer import Discard, Invoke
@@ -29,7 +29,7 @@ STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
 SHARD = "shardId-000000000000"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOW = NOON.timestamp() + 1
-DONE = Outcome()
+DONE = InvocationResponse()
 BEGINNING = Checkpoint(Start("TRIM_HORIZON"))
 FIRST = next(key for key in "abcdefgh" if _number(key, 2) == 0)
 SECOND = next(key for key in "abcdefgh" if _number(key, 2) == 1)
@@ -71,13 +71,13 @@ def sequences(batches: dict[int, Invoke]) -> dict[int, list[str]]:
     return {number: [one.sequence for one in action.batch.records] for number, action in batches.items()}
 
 
-def answer(one: Shard, number: int, action: Invoke, outcome: Outcome = DONE) -> None:
-    one.answered(number, action.batch.records, outcome, NOW)
+def answer(one: Shard, number: int, action: Invoke, response: InvocationResponse = DONE) -> None:
+    one.answered(number, action.batch.records, response, NOW)
 
 
 def gives_up(one: Shard, number: int, action: Invoke) -> None:
     """Fails a batch that is not tried again, and has it discarded."""
-    answer(one, number, action, Outcome(error="Unhandled"))
+    answer(one, number, action, InvocationResponse(error="Unhandled"))
     todo = one.next(NOW)
     assert isinstance(todo, Deliver)
     assert isinstance(todo.action, Discard)
@@ -118,7 +118,7 @@ def test_a_partly_done_batch_goes_on_behind_what_is_done() -> None:
     options: dict[str, Any] = {"parallelization_factor": 2, "report_batch_item_failures": True}
     before = shard(**options)
     read(before, record(1, FIRST), record(2, SECOND), record(3, SECOND))
-    answer(before, 1, invokes(before)[1], Outcome(b'{"batchItemFailures":[{"itemIdentifier":"3"}]}'))
+    answer(before, 1, invokes(before)[1], InvocationResponse(b'{"batchItemFailures":[{"itemIdentifier":"3"}]}'))
     assert before.checkpoint.done == (None, "2")
     after = shard(before.checkpoint, **options)
     read(after, record(1, FIRST), record(2, SECOND), record(3, SECOND))
@@ -128,7 +128,7 @@ def test_a_partly_done_batch_goes_on_behind_what_is_done() -> None:
 def test_a_failed_batch_is_delivered_again_after_a_restart() -> None:
     before = shard(parallelization_factor=2)
     read(before, record(1, FIRST), record(2, SECOND))
-    answer(before, 1, invokes(before)[1], Outcome(error="Unhandled"))
+    answer(before, 1, invokes(before)[1], InvocationResponse(error="Unhandled"))
     assert before.checkpoint.done == (None, None)
     after = shard(before.checkpoint, parallelization_factor=2)
     read(after, record(1, FIRST), record(2, SECOND))
@@ -207,7 +207,7 @@ def test_it_is_settled_when_each_of_its_sequencers_is() -> None:
 def test_a_restart_goes_on_with_the_window_that_was_open_and_its_state() -> None:
     before = shard(tumbling_window=60)
     read(before, record(1))
-    answer(before, 0, invokes(before)[0], Outcome(b'{"state":{"n":1}}'))
+    answer(before, 0, invokes(before)[0], InvocationResponse(b'{"state":{"n":1}}'))
     window = TimeWindow(int(NOON.timestamp()), int(NOON.timestamp()) + 60)
     kept = Checkpoint(Start("TRIM_HORIZON"), after="1", done=("1",), window=window, state='{"n":1}')
     assert before.checkpoint == kept
@@ -293,9 +293,9 @@ def test_any_filter_lets_a_record_through_and_the_others_count_as_read() -> None
     batches = invokes(one)
     assert sequences(batches) == {0: ["1", "2"]}
     assert one.filtered == 1
-    assert one.answered(0, batches[0].batch.records, Outcome(error="Unhandled"), NOW) is None
+    assert one.answered(0, batches[0].batch.records, InvocationResponse(error="Unhandled"), NOW) is None
     batches = invokes(one, NOW + 1)
-    assert one.answered(0, batches[0].batch.records, DONE, NOW) == Meaning(2)
+    assert one.answered(0, batches[0].batch.records, DONE, NOW) == BatchResult(2)
     assert one.checkpoint.after == "3"
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from tidemill_event_source.decisions.batches import MAX_STATE_BYTES, NO_STATE, Batch, Meaning, Outcome, TimeWindow
+from tidemill_event_source.decisions.batches import (
+    MAX_STATE_BYTES,
+    NO_STATE,
+    Batch,
+    BatchResult,
+    InvocationResponse,
+    TimeWindow,
+)
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import Waiting
 from tidemill_event_source.decisions.sequencer import (
@@ -21,7 +28,7 @@ from tidemill_event_source.decisions.sequencer import (
 )
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
-FAILED = Outcome(error="Unhandled")
+FAILED = InvocationResponse(error="Unhandled")
 
 
 def waiting(number: int, arrived: float = 0.0, read: float = 0.0) -> Waiting:
@@ -50,8 +57,8 @@ def numbers(batch: Batch) -> list[str]:
     return [record.sequence for record in batch.records]
 
 
-def stateful(text: str = "{}") -> Outcome:
-    return Outcome(f'{{"state":{text}}}'.encode())
+def stateful(text: str = "{}") -> InvocationResponse:
+    return InvocationResponse(f'{{"state":{text}}}'.encode())
 
 
 def test_a_batch_goes_when_its_first_record_has_waited_for_the_window_or_it_is_full() -> None:
@@ -63,7 +70,7 @@ def test_a_batch_goes_when_its_first_record_has_waited_for_the_window_or_it_is_f
     assert one.wake(ended=False) == -inf
     assert numbers(invoked(one, 13.0)) == ["1", "2", "3"]
     assert (one.wake(ended=False), one.next(99.0, ended=False)) == (inf, None), "one thing at a time"
-    assert one.answered(Outcome(), 14.0) == Meaning(3)
+    assert one.answered(InvocationResponse(), 14.0) == BatchResult(3)
     assert (one.wake(ended=False), one.wake(ended=True), one.settled) == (inf, inf, True)
 
 
@@ -91,7 +98,7 @@ def test_a_batch_that_is_halved_again_keeps_its_order() -> None:
     for fails in (True, True, True, False, False, False, False):
         batch = invoked(one, now)
         seen.append(numbers(batch))
-        one.answered(FAILED if fails else Outcome(), now)
+        one.answered(FAILED if fails else InvocationResponse(), now)
         now += 10.0
     assert seen == [list("12345678"), list("1234"), list("12"), ["1"], ["2"], list("34"), list("5678")]
     assert one.settled
@@ -107,7 +114,7 @@ def test_a_failed_batch_goes_again_after_its_back_off_and_each_is_twice_as_long(
         assert one.next(now + 0.999 * wait, ended=False) is None
         now += wait
     invoked(one, now)
-    assert one.answered(Outcome(), now) == Meaning(1)
+    assert one.answered(InvocationResponse(), now) == BatchResult(1)
     one.take([waiting(2)])
     invoked(one, now)
     one.answered(FAILED, now)
@@ -122,7 +129,7 @@ def test_what_exhausts_its_retries_is_given_up_at_once_and_the_next_goes_at_once
     one.answered(FAILED, 7.0)
     assert one.wake(ended=False) == 7.0
     failure = discarded(one, 7.0).failure
-    assert (failure.condition, failure.invoke_count, failure.outcome) == ("RetryAttemptsExhausted", 2, FAILED)
+    assert (failure.condition, failure.invoke_count, failure.response) == ("RetryAttemptsExhausted", 2, FAILED)
     assert one.next(8.0, ended=False) is None, "the destination is to be told first"
     one.discarded()
     assert one.wake(ended=False) == -inf
@@ -138,7 +145,7 @@ def test_what_is_too_old_is_given_up_to_the_moment_before_its_back_off_is_over()
     assert one.wake(ended=False) == 60.0
     assert one.next(59.999, ended=False) is None
     failure = discarded(one, 60.0).failure
-    assert (failure.condition, failure.invoke_count, failure.outcome) == ("RecordAgeExceeded", 1, None)
+    assert (failure.condition, failure.invoke_count, failure.response) == ("RecordAgeExceeded", 1, None)
     assert [record.sequence for record in failure.records] == ["1"]
     one.discarded()
     assert numbers(invoked(one, 60.0)) == ["2"]
@@ -153,27 +160,27 @@ def test_what_was_never_tried_and_is_too_old_counts_as_one_try() -> None:
 def test_a_batch_that_reports_its_first_record_is_told_to_have_done_nothing() -> None:
     one = sequencer(waiting(1), waiting(2), report_batch_item_failures=True, maximum_retry_attempts=0)
     invoked(one, 0.0)
-    assert one.answered(Outcome(b'{"batchItemFailures":[{"itemIdentifier":"1"}]}'), 0.0) == Meaning(0)
+    assert one.answered(InvocationResponse(b'{"batchItemFailures":[{"itemIdentifier":"1"}]}'), 0.0) == BatchResult(0)
     assert one.records == 2
     assert discarded(one, 0.0).failure.condition == "RetryAttemptsExhausted"
 
 
 def test_half_a_batch_leaves_the_rest_with_all_its_retries_before_it() -> None:
     one = sequencer(waiting(1), waiting(2), report_batch_item_failures=True, maximum_retry_attempts=1)
-    second = Outcome(b'{"batchItemFailures":[{"itemIdentifier":"2"}]}')
+    second = InvocationResponse(b'{"batchItemFailures":[{"itemIdentifier":"2"}]}')
     invoked(one, 0.0)
-    assert one.answered(second, 0.0) == Meaning(1)
+    assert one.answered(second, 0.0) == BatchResult(1)
     assert (one.records, one.first) == (1, waiting(2))
     for now in (0.25, 10.0):
         assert numbers(invoked(one, now)) == ["2"]
-        assert one.answered(second, now) == Meaning(0)
+        assert one.answered(second, now) == BatchResult(0)
     assert discarded(one, 10.0).failure.invoke_count == 2
 
 
 def test_a_tumbling_window_closes_two_minutes_after_its_end_or_with_a_later_record() -> None:
     one = sequencer(waiting(1, arrived=61.0), tumbling_window=60)
     invoked(one, 61.0)
-    assert one.answered(stateful('{"n":1}'), 61.0) == Meaning(1, b'{"n":1}')
+    assert one.answered(stateful('{"n":1}'), 61.0) == BatchResult(1, b'{"n":1}')
     assert (one.window, one.wake(ended=False), one.wake(ended=True)) == (TimeWindow(60, 120), 240.0, -inf)
     assert one.next(239.9, ended=False) is None
     one.take([waiting(2, arrived=119.9, read=130.0)])
@@ -228,7 +235,7 @@ def test_what_is_left_of_a_batch_goes_with_the_state_as_it_is_by_then() -> None:
     assert first.tumbling is not None
     assert first.tumbling.state == b"{}"
     report = b'{"state":{"n":1},"batchItemFailures":[{"itemIdentifier":"2"}]}'
-    assert one.answered(Outcome(report), 0.0) == Meaning(1, b'{"n":1}')
+    assert one.answered(InvocationResponse(report), 0.0) == BatchResult(1, b'{"n":1}')
     rest = invoked(one, 10.0)
     assert numbers(rest) == ["2", "3"]
     assert rest.tumbling == replace(first.tumbling, state=b'{"n":1}')
@@ -257,8 +264,10 @@ def test_a_new_one_has_nothing_to_do(ended: bool) -> None:
     assert (one.wake(ended), one.next(1e9, ended)) == (inf, None)
 
 
-def test_an_outcome_is_an_empty_answer_of_the_latest_version_unless_it_says_otherwise() -> None:
-    assert Outcome() == Outcome(payload=b"", error=None, request_id="", executed_version="$LATEST", invoked=True)
+def test_a_response_is_an_empty_answer_of_the_latest_version_unless_it_says_otherwise() -> None:
+    assert InvocationResponse() == InvocationResponse(
+        payload=b"", error=None, request_id="", executed_version="$LATEST", invoked=True
+    )
     assert NO_STATE == b"{}"
 
 
@@ -286,5 +295,5 @@ def test_what_becomes_too_old_in_one_half_of_a_batch_leaves_the_other_half() -> 
     assert one.records == 3
     for left in (["2"], ["3", "4"]):
         assert numbers(invoked(one, 60.5)) == left
-        one.answered(Outcome(), 60.5)
+        one.answered(InvocationResponse(), 60.5)
     assert one.settled

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, Batch, Outcome, envelope_size
+from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, Batch, InvocationResponse, envelope_size
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.shard import POLL_SECONDS as ENGINE_POLL_SECONDS
 from tidemill_event_source.decisions.simulation import Arrival, Invocation, Simulation
@@ -48,9 +48,9 @@ def run(happens: Flow, given: Assumptions, records: int) -> Counted:
             at += random.expovariate(rate) if given.arrivals == "random" else 1 / rate
             yield Arrival(at, key, data)
 
-    def function(batch: Batch, now: float) -> tuple[Outcome, float]:
+    def function(batch: Batch, now: float) -> tuple[InvocationResponse, float]:
         requests = len(batch.records) * per_record
-        return Outcome(), given.invocation_seconds + requests * given.request_seconds
+        return InvocationResponse(), given.invocation_seconds + requests * given.request_seconds
 
     ended: list[Invocation] = []
     config = MappingConfig(STREAM, batch_size=given.batch, window=given.window)

@@ -1,4 +1,4 @@
-"""By value: the event of a batch, what an answer means, and what a destination is told of a batch given up."""
+"""By value: a batch's event, how much an answer says is done, and what a destination is told of a batch given up."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from tidemill_event_source.decisions.batches import (
     MAX_STATE_BYTES,
     Batch,
-    Meaning,
-    Outcome,
+    BatchResult,
+    InvocationResponse,
     TimeWindow,
     Tumbling,
+    batch_result,
     envelope_size,
-    meaning,
 )
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.failures import Failure, message, object_body, object_key
@@ -56,58 +56,60 @@ FIRST, SECOND, UNKNOWN = ({"itemIdentifier": number} for number in ("1", "2", "9
 STATE = {"state": {"a": [1, "é"]}}
 KEPT = '{"a":[1,"é"]}'.encode()
 
-MEANINGS: list[tuple[bool, bool, Any, Meaning | None]] = [
-    # reports, window, answer, meaning
-    (False, False, None, Meaning(3)),
-    (False, False, {"batchItemFailures": [SECOND], **STATE}, Meaning(3)),
-    (True, False, None, Meaning(3)),
-    (True, False, {}, Meaning(3)),
-    (True, False, [], Meaning(3)),
-    (True, False, {"batchItemFailures": None}, Meaning(3)),
-    (True, False, {"batchItemFailures": []}, Meaning(3)),
-    (True, False, {"batchItemFailures": [FIRST]}, Meaning(0)),
-    (True, False, {"batchItemFailures": [SECOND], **STATE}, Meaning(1)),
-    (True, False, {"batchItemFailures": [{"itemIdentifier": "3"}, SECOND]}, Meaning(1)),
+RESULTS: list[tuple[bool, bool, Any, BatchResult | None]] = [
+    # reports, window, answer, result
+    (False, False, None, BatchResult(3)),
+    (False, False, {"batchItemFailures": [SECOND], **STATE}, BatchResult(3)),
+    (True, False, None, BatchResult(3)),
+    (True, False, {}, BatchResult(3)),
+    (True, False, [], BatchResult(3)),
+    (True, False, {"batchItemFailures": None}, BatchResult(3)),
+    (True, False, {"batchItemFailures": []}, BatchResult(3)),
+    (True, False, {"batchItemFailures": [FIRST]}, BatchResult(0)),
+    (True, False, {"batchItemFailures": [SECOND], **STATE}, BatchResult(1)),
+    (True, False, {"batchItemFailures": [{"itemIdentifier": "3"}, SECOND]}, BatchResult(1)),
     (True, False, {"batchItemFailures": [SECOND, UNKNOWN]}, None),
     (True, False, {"batchItemFailures": [{"itemIdentifier": ""}]}, None),
     (True, False, {"batchItemFailures": [{"itemIdentifier": None}]}, None),
     (True, False, {"batchItemFailures": [{"id": "2"}]}, None),
     (True, False, {"batchItemFailures": 7}, None),
     (True, False, "text", None),
-    (False, True, STATE, Meaning(3, KEPT)),
-    (False, True, {"batchItemFailures": [SECOND], **STATE}, Meaning(3, KEPT)),
-    (False, True, {"state": None}, Meaning(3, b"null")),
-    (False, True, {"state": "\ud800"}, Meaning(3, b'"\\ud800"')),
+    (False, True, STATE, BatchResult(3, KEPT)),
+    (False, True, {"batchItemFailures": [SECOND], **STATE}, BatchResult(3, KEPT)),
+    (False, True, {"state": None}, BatchResult(3, b"null")),
+    (False, True, {"state": "\ud800"}, BatchResult(3, b'"\\ud800"')),
     (False, True, {}, None),
     (False, True, None, None),
-    (True, True, {"batchItemFailures": [SECOND], **STATE}, Meaning(1, KEPT)),
-    (True, True, STATE, Meaning(3, KEPT)),
+    (True, True, {"batchItemFailures": [SECOND], **STATE}, BatchResult(1, KEPT)),
+    (True, True, STATE, BatchResult(3, KEPT)),
     (True, True, {"batchItemFailures": [SECOND]}, None),
 ]
 
 
-@pytest.mark.parametrize(("reports", "window", "answer", "means"), MEANINGS)
-def test_an_answer_means_how_much_is_done_and_the_windows_state(
-    reports: bool, window: bool, answer: Any, means: Meaning | None
+@pytest.mark.parametrize(("reports", "window", "answer", "result"), RESULTS)
+def test_an_answer_says_how_much_is_done_and_the_windows_state(
+    reports: bool, window: bool, answer: Any, result: BatchResult | None
 ) -> None:
     config = MappingConfig(STREAM, report_batch_item_failures=reports)
     batch = Batch(RECORDS, OPEN if window else None)
     payload = json.dumps(answer).encode()
-    assert meaning(batch, Outcome(payload), config) == means
-    assert meaning(batch, Outcome(payload, error="Unhandled"), config) is None
-    assert meaning(batch, Outcome(payload, invoked=False), config) is None
+    assert batch_result(batch, InvocationResponse(payload), config) == result
+    assert batch_result(batch, InvocationResponse(payload, error="Unhandled"), config) is None
+    assert batch_result(batch, InvocationResponse(payload, invoked=False), config) is None
 
 
 @pytest.mark.parametrize(("reports", "window", "done"), [(False, False, 3), (True, False, None), (False, True, None)])
 @pytest.mark.parametrize("payload", [b"no json", b"[" * 100_000])
 def test_an_answer_is_read_only_where_it_matters(reports: bool, window: bool, done: int | None, payload: bytes) -> None:
     config = MappingConfig(STREAM, report_batch_item_failures=reports)
-    means = meaning(Batch(RECORDS, OPEN if window else None), Outcome(payload), config)
-    assert means == (None if done is None else Meaning(done))
+    result = batch_result(Batch(RECORDS, OPEN if window else None), InvocationResponse(payload), config)
+    assert result == (None if done is None else BatchResult(done))
 
 
 def test_without_any_answer_all_is_done() -> None:
-    assert meaning(Batch(RECORDS), Outcome(), MappingConfig(STREAM, report_batch_item_failures=True)) == Meaning(3)
+    assert batch_result(
+        Batch(RECORDS), InvocationResponse(), MappingConfig(STREAM, report_batch_item_failures=True)
+    ) == BatchResult(3)
 
 
 def test_a_state_may_have_a_megabyte() -> None:
@@ -117,11 +119,11 @@ def test_a_state_may_have_a_megabyte() -> None:
 @pytest.mark.parametrize(
     ("stream", "info"), [(STREAM, "KinesisBatchInfo"), (TABLE, "DDBStreamBatchInfo")], ids=["kinesis", "dynamodb"]
 )
-@pytest.mark.parametrize("outcome", [None, Outcome(error="Unhandled", executed_version="7")])
+@pytest.mark.parametrize("response", [None, InvocationResponse(error="Unhandled", executed_version="7")])
 def test_a_destination_is_told_which_records_were_given_up_and_why(
-    stream: str, info: str, outcome: Outcome | None
+    stream: str, info: str, response: InvocationResponse | None
 ) -> None:
-    failure = Failure("RecordAgeExceeded", RECORDS, 4, outcome)
+    failure = Failure("RecordAgeExceeded", RECORDS, 4, response)
     said = message(failure, "shard-7", MappingConfig(stream, FUNCTION), "request-1", NOON + 90.0625)
     answered = {"statusCode": 200, "executedVersion": "7", "functionError": "Unhandled"}
     assert said == {
@@ -131,7 +133,7 @@ def test_a_destination_is_told_which_records_were_given_up_and_why(
             "condition": "RecordAgeExceeded",
             "approximateInvokeCount": 4,
         },
-        **({"responseContext": answered} if outcome else {}),
+        **({"responseContext": answered} if response else {}),
         "version": "1.0",
         "timestamp": "2025-11-25T12:01:30.062Z",
         info: {
