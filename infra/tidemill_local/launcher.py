@@ -163,7 +163,7 @@ def keep(state: Path) -> None:
     _check(sns, "_deliver_to_lambda", "_deliver_to_http", "new_uuid")
     _check(cloudformation, "_stacks")
     try:
-        durability.Durability(state).hook(app, persistence, responses, services)
+        durability.hook(state, app, persistence, responses, services)
     except OSError as error:
         durability.end_with(error)
 

@@ -21,7 +21,6 @@ from botocore.exceptions import ClientError
 
 from tidemill import Producer
 from tidemill_local.emulator import Emulator, EmulatorDied
-from tidemill_local.patches.durability.durability import Durability, action_of, service_of
 
 Becomes = Callable[[Callable[[], bool]], bool]
 
@@ -201,28 +200,6 @@ def test_a_snapshot_that_cannot_be_written_costs_nothing(temporary: Path) -> Non
         assert items(emulator) == [{"pk": {"S": "a"}}]
 
 
-def test_an_entry_that_does_not_fit_leaves_the_journal_whole(tmp_path: Path) -> None:
-    kept = Durability(tmp_path)
-    kept._open()
-    kept._append({"n": 1})
-    journal: Any = kept._journal
-
-    class Full:
-        fileno, truncate = journal.fileno, journal.truncate
-
-        def write(self, data: bytes) -> Any:
-            return journal.write(data[:3])
-
-    kept._journal = Full()  # type: ignore[assignment] # a full disk
-    with pytest.raises(OSError, match="the journal took 3 bytes"):
-        kept._append({"n": 2})
-    kept._journal = journal
-    kept._append({"n": 3})
-    assert list(kept._entries()) == [{"n": 1}, {"n": 3}]
-    journal.close()
-    kept._lock.close()
-
-
 @pytest.mark.parametrize(("service", "call"), [("sqs", "create_queue"), ("sns", "create_topic")])
 def test_a_call_that_cannot_be_kept_says_why(temporary: Path, service: str, call: str) -> None:
     with Emulator(0, temporary) as emulator:
@@ -398,11 +375,3 @@ def test_signing_in_is_not_worth_a_snapshot(temporary: Path) -> None:
         emulator.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="session")
         time.sleep(1)
         assert generation(temporary) == before
-
-
-def test_a_call_is_known_by_its_header_or_its_form() -> None:
-    scope = "AWS4-HMAC-SHA256 Credential=test/20261124/us-east-1/sns/aws4_request, SignedHeaders=host"
-    form = {"authorization": scope, "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-    assert (service_of(form), action_of(form, b"Action=Publish&Message=x")) == ("sns", "Publish")
-    assert action_of({"x-amz-target": "DynamoDB_20120810.PutItem"}, b"") == "PutItem"
-    assert (service_of({}), action_of({}, b"")) == ("", "")
