@@ -1,1 +1,23 @@
-"""Running SQL over the archive (and, later, over the stream)."""
+"""Running SQL over the archive (and, later, over the stream).
+
+    from tidemill_analytics import Archive
+
+    Archive("kept/archive").sql("SELECT cmd, key FROM requests")
+
+What is named here is public. It is imported when it is first asked for, for DuckDB and pandas take long.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidemill_analytics.archive import Archive, ArchiveError
+
+__all__ = ["Archive", "ArchiveError"]
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and tells a name that is not there
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("tidemill_analytics.archive"), name)

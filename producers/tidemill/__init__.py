@@ -1,10 +1,15 @@
 """Tidemill's SDK: send requests to a stream, and hear what became of them.
 
-Room: SDK. What is named here is public; importing it imports no boto3.
+Room: SDK. What is named here is public; importing it imports no boto3. What needs boto3 itself (`CognitoIdentity`) is
+imported when it is first asked for.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from tidemill.aio import AsyncProducer
 from tidemill.contract.request import Receipts, RefusedRequest, Reply, Request
+from tidemill.contract.signature import Signer, SigningUnavailable, deregistration, new_key, registration
 from tidemill.contract.validation import UnsendableRequest
 from tidemill.delivery.observer import CallMade
 from tidemill.errors import (
@@ -26,14 +31,19 @@ from tidemill.sending.scheduler import Stats
 from tidemill.spool.errors import SpoolBroken, SpoolFull, SpoolInUse
 from tidemill.spool.spool import Spool
 
+if TYPE_CHECKING:
+    from tidemill.aws.cognito import CognitoIdentity, IdentityRefused
+
 __all__ = [
     "Acknowledged",
     "AsyncHandle",
     "AsyncProducer",
     "BufferFull",
     "CallMade",
+    "CognitoIdentity",
     "GivenUp",
     "Handle",
+    "IdentityRefused",
     "LogMetrics",
     "Misconfigured",
     "NotAccepted",
@@ -46,6 +56,8 @@ __all__ = [
     "Replies",
     "Reply",
     "Request",
+    "Signer",
+    "SigningUnavailable",
     "Spool",
     "SpoolBroken",
     "SpoolFull",
@@ -53,5 +65,17 @@ __all__ = [
     "Stats",
     "StillPending",
     "UnsendableRequest",
+    "deregistration",
+    "new_key",
+    "registration",
     "reply_queue",
 ]
+
+_LAZY = {"CognitoIdentity": "tidemill.aws.cognito", "IdentityRefused": "tidemill.aws.cognito"}
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and tells a name that is not there
+
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LAZY[name]), name)

@@ -13,12 +13,19 @@ from tests.pages import PAGES, blocks_of
 from tests.tree import ROOT
 
 FACES = {"tidemill", "tidemill_consumers", "tidemill_consumers.testing", "tidemill_event_source"}
-FACES |= {"tidemill_analytics", "tidemill_analytics.archive"}
+FACES |= {"tidemill_analytics", "tidemill_load"}
 
 EXAMPLES = sorted((ROOT / "docs").rglob("*.py"))
 
+HISTORY = {"CHANGELOG.md"}
+"""Tells where names were and are."""
+
+ENTRIES = {"tidemill_consumers.media"}
+"""Values of the template's parameter Rules."""
+
 FENCED = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 IMPORT = re.compile(r"^\s*(?:from|import) tidemill", re.MULTILINE)
+WITHIN = re.compile(r"\btidemill(?:_\w+)?(?:\.\w+)+")
 
 
 def test_the_exported_names() -> None:
@@ -72,6 +79,29 @@ def test_pages_import_from_the_faces_only() -> None:
 
 def test_examples_import_from_the_faces_only() -> None:
     assert {path.name: beyond for path in EXAMPLES if (beyond := beyond_the_faces(path.read_text()))} == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_prose_names_the_faces_only(page: Path) -> None:
+    """A reader who is told to use `tidemill.aws.cognito` would import from it."""
+    if page.name in HISTORY:
+        return
+    named = {name for name in WITHIN.findall(page.read_text()) if not is_public(name)}
+    assert named == set()
+
+
+def is_public(name: str) -> bool:
+    """Whether a dotted name is a face, or what one hands on, or is told in another way than as a module."""
+    if name in FACES or name in ENTRIES:
+        return True
+    face, _, what = name.rpartition(".")
+    return face in FACES and handed_on(face, what)
+
+
+@pytest.mark.parametrize("name", ["tidemill.aws.cognito", "tidemill_load.cost_model.cost", "tidemill.Consumer"])
+def test_a_name_from_within_is_seen(name: str) -> None:
+    assert WITHIN.findall(f"see `{name}`.") == [name]
+    assert not is_public(name)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import tidemill
 
 
@@ -13,8 +15,10 @@ def test_the_exported_names() -> None:
         "AsyncProducer",
         "BufferFull",
         "CallMade",
+        "CognitoIdentity",
         "GivenUp",
         "Handle",
+        "IdentityRefused",
         "LogMetrics",
         "Misconfigured",
         "NotAccepted",
@@ -27,6 +31,8 @@ def test_the_exported_names() -> None:
         "Replies",
         "Reply",
         "Request",
+        "Signer",
+        "SigningUnavailable",
         "Spool",
         "SpoolBroken",
         "SpoolFull",
@@ -34,6 +40,9 @@ def test_the_exported_names() -> None:
         "Stats",
         "StillPending",
         "UnsendableRequest",
+        "deregistration",
+        "new_key",
+        "registration",
         "reply_queue",
     ]
 
@@ -47,3 +56,8 @@ def test_importing_it_imports_no_boto3() -> None:
     program = "import sys, tidemill; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_name_that_is_not_there_is_told() -> None:
+    with pytest.raises(AttributeError, match="module 'tidemill' has no attribute 'Consumer'"):
+        getattr(tidemill, "Consumer")  # noqa: B009 - a type checker tells it, too
