@@ -19,7 +19,14 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "producers/tidemill/sending": ("answers", "endpoint", "records", "scheduler", "writer"),
     "producers/tidemill/spool": ("frames",),
     "producers/tidemill_load/cost_model": ("batching",),
-    "infra/tidemill_local/firehose": ("delivery_stream",),
+    "infra/tidemill_local/firehose": (
+        "buffering",
+        "delivery_stream",
+        "object_writer",
+        "positions",
+        "shards",
+        "troubles",
+    ),
     f"{_SOURCE}/decisions": ("batches", "config", "failures", "pattern", "records", "sequencer", "shard"),
 }
 """By folder; each has the test of its name, if there is one. The whole core is judged besides."""
@@ -27,6 +34,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
 _BESIDE: dict[str, tuple[str, ...]] = {
     "aggregation": ("tests/fuzz/test_fuzz.py",),
     "answers": ("tests/producers/tidemill/delivery/test_put_records.py",),
+    **dict.fromkeys(
+        ("buffering", "object_writer", "positions", "shards", "troubles"),
+        ("tests/infra/tidemill_local/firehose/test_delivery_stream.py",),
+    ),
     "batching": ("tests/producers/tidemill_load/cost_model/test_model.py",),
     "batches": tuple(
         f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("filling", "waking", "sequencer", "records")

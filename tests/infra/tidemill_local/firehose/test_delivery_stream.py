@@ -24,15 +24,10 @@ from tidemill_event_source.shard_reader import StreamRecord
 from tidemill_local.emulator import Emulator
 from tidemill_local.firehose.buffering import Buffering, S3Object, objects
 from tidemill_local.firehose.config import UnsupportedDeliveryError, evaluate, object_name, parse
-from tidemill_local.firehose.delivery_stream import (
-    BEHIND_SECONDS,
-    FIRST_RETRY_SECONDS,
-    LONGEST_RETRY_SECONDS,
-    POLL_SECONDS,
-    Delivered,
-    DeliveryStream,
-    positions_in,
-)
+from tidemill_local.firehose.delivery_stream import BEHIND_SECONDS, POLL_SECONDS, Delivered, DeliveryStream
+from tidemill_local.firehose.object_writer import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, ObjectWriter
+from tidemill_local.firehose.positions import positions_in
+from tidemill_local.firehose.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -672,12 +667,10 @@ def test_a_put_that_goes_on_failing_waits_twice_as_long_each_time_up_to_ten_seco
             return False
 
     waits: list[float | None] = []
-    s3 = FakeS3(failures=9)
-    stream = delivery(FakeKinesis(), s3)
-    stream._giving_up = Waits()
-    stream._put(S3Object("landing/a", b"body"))
+    s3, troubles = FakeS3(failures=9), Troubles("archive")
+    ObjectWriter(cast("Any", s3), CONFIG.bucket, Waits(), troubles).put(S3Object("landing/a", b"body"))
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
-    assert (s3.objects, stream.trouble) == ({"landing/a": b"body"}, None)
+    assert (s3.objects, troubles.first) == ({"landing/a": b"body"}, None)
 
 
 def test_what_has_waited_for_the_interval_is_delivered_though_nothing_ends() -> None:
