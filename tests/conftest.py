@@ -12,7 +12,8 @@ import pytest
 from botocore.stub import Stubber
 
 from tidemill.contract.request import Receipts, decode_receipts
-from tidemill_local.emulator import Emulator, EmulatorSession
+from tidemill_local.clients import EmulatorSession
+from tidemill_local.emulator import Emulator
 
 # How long a machine takes to make examples, or to run one, says nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -18,7 +18,7 @@ from tidemill_bench.driver import Stack
 from tidemill_consumers.metering.capacity import LINE
 from tidemill_load.assessment.aggregate import Spent
 from tidemill_load.results.result import Mode
-from tidemill_local.emulator import REGION, ROOT_KEY
+from tidemill_local.clients import REGION, ROOT_KEY
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient

@@ -1,6 +1,6 @@
 """The emulator of AWS as a value with a beginning and an end: started, asked for clients, stopped.
 
-Room: local platform, I/O. What it hosts and how it is put right stands in launcher.py.
+Room: local platform, I/O. Its process is launcher.py's program; clients for it are made by clients.py.
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.utils import parse_timestamp
-
+from tidemill_local.clients import REGION, ROOT_KEY, EmulatorSession, RootClients
 from tidemill_local.patches.durability import durability
 from tidemill_local.patches.kinesis.shard_limits import SWITCH
 from tidemill_local.sweeper import Sweeper
@@ -36,35 +30,11 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 4566
 """Where the tools of LocalStack look."""
 
-REGION = "us-east-1"
-
-ROOT_KEY = "test"
-"""Key and secret of the account's root, which every policy allows everything."""
-
 START_SECONDS = 30
 """How long a start may take: half a second is usual."""
 
 STOP_SECONDS = 10
 """How long it may take to write the state down."""
-
-# Every setting of the AWS SDK at its default, and none to be read from AWS_* variables or ~/.aws.
-_NO_USER_SETTINGS = {
-    name: (None, None, default, conversion)
-    for name, (_, _, default, conversion) in botocore.session.Session.SESSION_VARIABLES.items()
-} | dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
-
-_CONFIG = Config(
-    proxies={},  # not the environment's
-    retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=50,
-    connect_timeout=5,
-    read_timeout=180,
-    s3={"addressing_style": "path"},
-)
-
-# Longer than the 900 seconds that a function may run, and only once: to call again while it runs would run it twice.
-_INVOKING = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=930))
-_ONCE = "lambda, once"
 
 
 class EmulatorError(Exception):
@@ -112,8 +82,7 @@ class Emulator:
         self._process: subprocess.Popen[bytes] | None = None
         self._sweeper: Sweeper | None = None
         self._folder = Path()
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._clients = RootClients("")
         self.endpoint_url = ""
 
     def __enter__(self) -> Self:
@@ -133,6 +102,7 @@ class Emulator:
             listeners = [listener, *map(opened.enter_context, _listen_beside(port))]
             self._folder = Path(tempfile.mkdtemp(prefix="tidemill-"))
             self.endpoint_url = f"http://127.0.0.1:{port}"
+            self._clients = RootClients(self.endpoint_url)
             self._sweeper = Sweeper(self._folder)
             try:
                 self._process = _launch(listeners, port, self._folder, self._sweeper.launchers_end, self._state)
@@ -144,7 +114,7 @@ class Emulator:
         except (OSError, http.client.HTTPException):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)  # its socket closes a moment before it has ended
-            died = self._died()
+            died = _death(self._process, self._folder / "log")
             self.stop()
             raise died from None
         except BaseException:
@@ -164,7 +134,7 @@ class Emulator:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(patience)
         if not self.alive():
-            raise self._died()
+            raise _death(self._process, self._folder / "log")
 
     def stop(self) -> None:
         """End the emulator and every process it started, and delete its folder; again: do nothing."""
@@ -180,7 +150,7 @@ class Emulator:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)
-        self._close_clients()
+        self._clients.close()
         self._sweeper.finish()
 
     @property
@@ -202,49 +172,23 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """The boto3 client of `service` with root's credentials, one for all callers."""
-        with self._lock:  # making a client is not safe among threads; using one is
-            if service not in self._clients:
-                self._clients[service] = self.session(ROOT_KEY, ROOT_KEY).client(service)
-            return self._clients[service]
+        return self._clients.of(service)
 
     def invoking_client(self) -> Any:
         """The boto3 client of Lambda to invoke with: it waits as long as a function may run, and calls once."""
-        with self._lock:
-            if _ONCE not in self._clients:
-                self._clients[_ONCE] = self.session(ROOT_KEY, ROOT_KEY).client("lambda", _INVOKING)
-            return self._clients[_ONCE]
+        return self._clients.invoking()
 
     def session(self, key: str, secret: str, token: str | None = None) -> EmulatorSession:
         """A maker of clients with somebody's credentials."""
         return EmulatorSession(self.endpoint_url, key, secret, token)
 
-    def _died(self) -> EmulatorDied:
-        code = self._process.poll() if self._process else None
-        what = "does not answer" if code is None else f"ended with {code}"
-        with suppress(OSError):
-            return EmulatorDied(what, _tail(self._folder / "log"))
-        return EmulatorDied(what, "")
 
-    def _close_clients(self) -> None:
-        with self._lock:
-            for client in self._clients.values():
-                client.close()
-            self._clients.clear()
-
-
-class EmulatorSession:
-    """Makes clients for one emulator and one set of credentials, whatever the user's own AWS settings are."""
-
-    def __init__(self, endpoint_url: str, key: str, secret: str, token: str | None = None) -> None:
-        self._endpoint_url = endpoint_url
-        core = botocore.session.Session(_NO_USER_SETTINGS)
-        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
-        # Not typed: the stubs name each service, and callers of ours say which client they expect.
-        self._session: Any = boto3.Session(key, secret, token, REGION, core)
-
-    def client(self, service: str, config: Config = _CONFIG) -> Any:
-        """A new boto3 client of `service`."""
-        return self._session.client(service, endpoint_url=self._endpoint_url, config=config)
+def _death(process: subprocess.Popen[bytes] | None, log: Path) -> EmulatorDied:
+    code = process.poll() if process else None
+    what = "does not answer" if code is None else f"ended with {code}"
+    with suppress(OSError):
+        return EmulatorDied(what, _tail(log))
+    return EmulatorDied(what, "")
 
 
 def _no_proxy() -> str:
@@ -252,13 +196,6 @@ def _no_proxy() -> str:
     kept = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     names = ["127.0.0.1", "localhost", "::1", *kept.split(",")]
     return ",".join(dict.fromkeys(filter(None, names)))
-
-
-def _timestamp(value: Any) -> datetime:
-    """As botocore's own, but for numbers in UTC: its local time zone costs as much as all else in reading a record."""
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    return parse_timestamp(value)
 
 
 def _listen(port: int) -> socket.socket:

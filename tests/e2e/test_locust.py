@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.tree import ROOT
-from tidemill_local.emulator import REGION, ROOT_KEY
+from tidemill_local.clients import REGION, ROOT_KEY
 from tidemill_local.platform import Platform
 
 pytestmark = [

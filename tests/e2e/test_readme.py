@@ -20,7 +20,7 @@ import pytest
 
 from tests.pages import CONTRACT, README, blocks
 from tidemill import Producer, reply_queue
-from tidemill_local.emulator import REGION, ROOT_KEY
+from tidemill_local.clients import REGION, ROOT_KEY
 
 TIDEMILL = Path(sys.executable).with_name("tidemill")
 LONGEST_WAIT = 60.0

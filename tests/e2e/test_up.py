@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tidemill import Producer
-from tidemill_local.emulator import EmulatorSession
+from tidemill_local.clients import EmulatorSession
 from tidemill_local.patches.durability import state_files
 
 pytestmark = pytest.mark.timeout(600)

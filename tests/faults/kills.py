@@ -31,7 +31,7 @@ from tidemill.contract import aggregation
 from tidemill.contract.request import Receipts, Request, decode
 from tidemill_consumers.codec.items import from_item
 from tidemill_event_source.shard_reader import ShardReader
-from tidemill_local.emulator import EmulatorSession
+from tidemill_local.clients import EmulatorSession
 
 RULES = """
 import zlib

@@ -8,7 +8,8 @@ import pytest
 
 from tidemill import Misconfigured
 from tidemill_cli.stack import LOCAL_ENDPOINT, LOCAL_KEY, LOCAL_REGION, Access, NoStack, access, outputs
-from tidemill_local.emulator import REGION, Emulator
+from tidemill_local.clients import REGION
+from tidemill_local.emulator import Emulator
 
 if TYPE_CHECKING:
     from pathlib import Path

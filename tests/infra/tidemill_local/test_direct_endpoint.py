@@ -14,8 +14,9 @@ from botocore.credentials import Credentials
 
 from tidemill_bench.sending import SignedPost
 from tidemill_load.direct_endpoint import DirectEndpoint
+from tidemill_local.clients import REGION
 from tidemill_local.deployment import Deployment, deploy
-from tidemill_local.emulator import REGION, Emulator
+from tidemill_local.emulator import Emulator
 from tidemill_local.template import template_path
 
 PROBE = """

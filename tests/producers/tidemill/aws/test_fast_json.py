@@ -16,7 +16,8 @@ from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.core.batch import Entity, Position, Write
 from tidemill_consumers.metering.capacity import Meter, Usage
-from tidemill_local.emulator import Emulator, EmulatorSession
+from tidemill_local.clients import EmulatorSession
+from tidemill_local.emulator import Emulator
 
 Answer: TypeAlias = tuple[int, bytes, dict[str, str]]
 Wire: TypeAlias = Callable[..., tuple[Any, list[Any]]]

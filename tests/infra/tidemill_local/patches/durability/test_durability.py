@@ -46,7 +46,7 @@ def platform(state: Path) -> subprocess.Popen[str]:
 
 
 def clients(endpoint: str) -> Any:
-    from tidemill_local.emulator import EmulatorSession
+    from tidemill_local.clients import EmulatorSession
 
     return EmulatorSession(endpoint, "test", "test")
 
