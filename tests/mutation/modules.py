@@ -9,6 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _CORE = "consumers/tidemill_consumers/core"
 _SOURCE = "consumers/tidemill_event_source"
+_SEQUENCING = (
+    *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batch_buffer", "waking", "sequencer", "shard")),
+    f"tests/{_SOURCE}/test_validated_cases.py",
+)
 _PLANNING = tuple(f"tests/{_CORE}/{name}" for name in ("test_order.py", "test_room.py", "test_plan.py"))
 
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -27,7 +31,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "shards",
         "troubles",
     ),
-    f"{_SOURCE}/decisions": ("batches", "config", "failures", "pattern", "records", "sequencer", "shard"),
+    f"{_SOURCE}/decisions": (
+        *("attempts", "batch_buffer", "batches", "config", "failures", "pattern", "records", "sequencer", "shard"),
+        "tumbling_windows",
+    ),
 }
 """By folder; each has the test of its name, if there is one. The whole core is judged besides."""
 
@@ -39,22 +46,22 @@ _BESIDE: dict[str, tuple[str, ...]] = {
         ("tests/infra/tidemill_local/firehose/test_delivery_stream.py",),
     ),
     "batching": ("tests/producers/tidemill_load/cost_model/test_model.py",),
+    "attempts": _SEQUENCING,
+    "batch_buffer": _SEQUENCING,
     "batches": tuple(
-        f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("filling", "waking", "sequencer", "records")
+        f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batch_buffer", "waking", "sequencer", "records")
     ),
     "endpoint": ("tests/producers/tidemill/sending/test_scheduler.py",),
     "failures": (
-        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "filling", "sequencer")),
+        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "sequencer")),
         f"tests/{_SOURCE}/test_validated_cases.py",
     ),
     "put_records": (
         *(f"tests/producers/tidemill/delivery/test_{name}.py" for name in ("refusal", "look")),
         "tests/producers/tidemill/test_producer.py",
     ),
-    "sequencer": (
-        *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("filling", "waking", "shard")),
-        f"tests/{_SOURCE}/test_validated_cases.py",
-    ),
+    "sequencer": _SEQUENCING,
+    "tumbling_windows": _SEQUENCING,
     "records": (f"tests/{_SOURCE}/test_validated_cases.py", "tests/producers/tidemill/sending/test_scheduler.py"),
     "shard": (f"tests/{_SOURCE}/decisions/test_sequencer.py", f"tests/{_SOURCE}/test_validated_cases.py"),
     "trust": (f"tests/{_CORE}/test_original_signature.py",),
@@ -65,7 +72,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
 
 def _tests(path: Path) -> tuple[str, ...]:
     own = Path("tests") / path.relative_to(ROOT).with_name(f"test_{path.name}")
-    return (*((str(own),) if (ROOT / own).exists() else ()), *_BESIDE.get(path.stem, ()))
+    return tuple(dict.fromkeys((*((str(own),) if (ROOT / own).exists() else ()), *_BESIDE.get(path.stem, ()))))
 
 
 def _modules() -> Iterator[tuple[str, tuple[str, ...]]]:

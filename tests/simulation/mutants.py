@@ -45,7 +45,7 @@ LOOKING = "tidemill_consumers.adapters.streams"
 SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
 OUTBOX = "tidemill.sending.scheduler"
-SEQUENCER = "tidemill_event_source.decisions.sequencer"
+ATTEMPTS = "tidemill_event_source.decisions.attempts"
 SHARD = "tidemill_event_source.decisions.shard"
 
 LOOKED = "if latest is None or arrival.position <= latest.position:"
@@ -458,10 +458,10 @@ MUTANTS = [
     ),
     Mutant(
         "a partial failure's rest is taken for done",
-        SEQUENCER,
-        "Sequencer.answered",
-        "        if result.done < whole:\n",
-        "        if result.done < whole and not result.done:\n",
+        ATTEMPTS,
+        "Attempts.succeeded",
+        "        if done < len(batch.records):\n",
+        "        if done < len(batch.records) and not done:\n",
     ),
     Mutant(
         "the checkpoint passes what is not done",

@@ -153,3 +153,10 @@ def test_a_destination_is_told_which_records_were_given_up_and_why(
 def test_an_object_of_what_was_given_up_is_named_as_lambda_names_it() -> None:
     key = object_key(MappingConfig(STREAM, uuid="mapping-1"), "shard-7", NOON + 3_661, "unique-1")
     assert key == "aws/lambda/mapping-1/shard-7/2025/11/25/2025-11-25T13.01.01-unique-1"
+
+
+def test_what_is_given_up_is_kept_with_its_event() -> None:
+    failure = Failure("RecordAgeExceeded", RECORDS[:2], 1, None)
+    kept = json.loads(object_body({"version": "1.0"}, failure))
+    assert kept.keys() == {"version", "payload"}
+    assert json.loads(kept["payload"]) == {"Records": [{"n": 1}, {"n": 2}]}

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tidemill_event_source.decisions.attempts import backoff
 from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, MAX_STATE_BYTES, Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.pattern import parse_pattern
 from tidemill_event_source.decisions.records import Waiting
-from tidemill_event_source.decisions.sequencer import IDLE_WINDOW_SECONDS, backoff
 from tidemill_event_source.decisions.shard import _number, readable
 from tidemill_event_source.decisions.simulation import FIRST_SEQUENCE, Arrival, Simulation
+from tidemill_event_source.decisions.tumbling_windows import IDLE_WINDOW_SECONDS
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
 SHARD = "shardId-000000000000"

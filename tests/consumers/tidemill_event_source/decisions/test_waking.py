@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tidemill_event_source.decisions.attempts import FIRST_BACKOFF, LONGEST_BACKOFF
 from tidemill_event_source.decisions.batches import (
     MAX_STATE_BYTES,
     NO_STATE,
@@ -18,14 +19,8 @@ from tidemill_event_source.decisions.batches import (
 )
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import Waiting
-from tidemill_event_source.decisions.sequencer import (
-    FIRST_BACKOFF,
-    IDLE_WINDOW_SECONDS,
-    LONGEST_BACKOFF,
-    Discard,
-    Invoke,
-    Sequencer,
-)
+from tidemill_event_source.decisions.sequencer import Discard, Invoke, Sequencer
+from tidemill_event_source.decisions.tumbling_windows import IDLE_WINDOW_SECONDS
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
 FAILED = InvocationResponse(error="Unhandled")

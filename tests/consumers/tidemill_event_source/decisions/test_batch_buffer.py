@@ -1,14 +1,11 @@
-"""How much of what was read one batch takes, to the byte and to its window's end; and what S3 keeps of one given up."""
+"""How many of the records read one batch takes, to the byte and to its window's end."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
 from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, TimeWindow, Tumbling, envelope_size
 from tidemill_event_source.decisions.config import MappingConfig
-from tidemill_event_source.decisions.failures import Failure, object_body
 from tidemill_event_source.decisions.records import Waiting
 from tidemill_event_source.decisions.sequencer import Invoke, Sequencer
 
@@ -79,14 +76,6 @@ def test_what_is_gathered_and_not_yet_sent_is_not_done() -> None:
     sequencer.take([waiting(7), waiting(8)])
     assert sequencer.next(1.0, ended=False) is None, "its window has not passed"
     assert sequencer.first == waiting(7)
-
-
-def test_what_is_given_up_is_kept_with_its_event() -> None:
-    records = [waiting(1)._replace(event=b'{"n":1}'), waiting(2)._replace(event=b'{"n":2}')]
-    failure = Failure("RecordAgeExceeded", records, 1, None)
-    kept = json.loads(object_body({"version": "1.0"}, failure))
-    assert kept.keys() == {"version", "payload"}
-    assert json.loads(kept["payload"]) == {"Records": [{"n": 1}, {"n": 2}]}
 
 
 def test_an_events_limit_is_that_of_an_invocation() -> None:
