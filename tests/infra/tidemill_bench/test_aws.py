@@ -13,7 +13,7 @@ from tidemill_bench.cloudwatch import CloudWatchCounting
 from tidemill_bench.driver import Stack
 from tidemill_bench.local import LogCounting, parameters, stack_of
 from tidemill_bench.session import Course
-from tidemill_cli.commands.bench import command as bench
+from tidemill_cli.commands import bench
 from tidemill_cli.commands.bench.runs import NotPossible, on_aws
 from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.results.result import Mode

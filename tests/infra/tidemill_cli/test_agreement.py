@@ -13,9 +13,8 @@ from random import Random
 import pytest
 
 from tests.tree import NASA
-from tidemill_cli.commands.bench import command as bench
+from tidemill_cli.commands import bench, cost
 from tidemill_cli.commands.bench.runs import NotPossible, check_rate
-from tidemill_cli.commands.cost import command as cost
 from tidemill_load.assessment.comparison import per_million
 from tidemill_load.assessment.verdict import verdicts
 from tidemill_load.report import costs

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill_cli.commands.cost import command as cost
+from tidemill_cli.commands import cost
 from tidemill_load.logs import Columns, Fields, Log, TraceError, read_log
 from tidemill_load.logs.columns import listed, together
 from tidemill_load.logs.detect import recognise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidemill_cli.commands.cost import command as cost
+from tidemill_cli.commands import cost
 from tidemill_load.cost_model.advice import Wanted, advise
 from tidemill_load.cost_model.assumptions import DESIGNS, Assumptions
 from tidemill_load.cost_model.prices import list_prices
