@@ -9,8 +9,11 @@ from textwrap import dedent
 from tests.tree import ROOT
 
 README = ROOT / "README.md"
+APPLICATION = ROOT / "docs/application.md"
+ARCHIVE = ROOT / "docs/archive.md"
 CONTRACT = ROOT / "docs/contract.md"
 PHONE = ROOT / "docs/phone.md"
+PRODUCER = ROOT / "docs/producer.md"
 
 FOLDERS = [ROOT / name for name in ("docs", "producers", "consumers", "analytics_sql", "infra")]
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])

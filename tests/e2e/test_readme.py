@@ -1,4 +1,4 @@
-"""The README's own application, word for word: its rules, `tidemill up`, its client."""
+"""The application of the README and of docs/ runs word for word: its rules, their tests, its client, the archive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.pages import CONTRACT, README, blocks
+from tests.pages import APPLICATION, ARCHIVE, CONTRACT, PRODUCER, README, blocks, blocks_of
 from tidemill import Producer, reply_queue
 from tidemill_local.clients import REGION, ROOT_KEY
 
@@ -54,7 +54,8 @@ def told(up: subprocess.Popen[str]) -> dict[str, str]:
 
 
 def test_there_are_rules_and_their_tests_and_a_client_and_a_reader() -> None:
-    rules, tests, client, reader = blocks("Your own application")
+    rules, client = blocks("Your own application")
+    [tests], [reader] = blocks("Tests", APPLICATION), blocks("Reading documents", APPLICATION)
     assert "RULES = {" in rules
     assert "Trial(RULES" in tests
     assert '"tidemill-requests-…"' in client
@@ -68,7 +69,7 @@ def test_each_extra_is_listed() -> None:
 
 
 def test_the_rules_tests_pass_as_printed(tmp_path: Path) -> None:
-    rules, tests, *_ = blocks("Your own application")
+    rules, [tests] = blocks("Your own application")[0], blocks("Tests", APPLICATION)
     (tmp_path / "shop.py").write_text(rules)
     (tmp_path / "test_shop.py").write_text(tests)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"]
@@ -86,7 +87,7 @@ def test_the_archive_is_asked_as_printed(tmp_path: Path, block: int, ends: list[
     sent = [json.dumps(one | {"id": name, "at": at}) for name, at in (("a", 1764000000000), ("b", 1764000001000))]
     lines = [*sent, sent[0], '{"v": 1, "id": "bro', '"no object"']
     (landing / "one.ndjson.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    printed = blocks("Asking the archive")
+    printed = blocks_of(ARCHIVE.read_text())
     code = printed[block] if block else "".join(f"{TIDEMILL.parent}/{line}\n" for line in printed[0].splitlines())
     command = ["sh", "-ec", code] if not block else [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -107,7 +108,7 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
         monkeypatch.setenv(name, value)
     with Producer(stream, client="warehouse") as producer:
         producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
-    _, _, client, reader = blocks("Your own application")
+    [_, client], [reader] = blocks("Your own application"), blocks("Reading documents", APPLICATION)
     assert run(client.replace("tidemill-requests-…", stream), environment) == (0, "", "")
     wait_for_stock(environment, "4")
     reader = reader.replace("tidemill-Entities-…", environment["TableName"])
@@ -117,7 +118,7 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
 def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    [client, *_] = blocks("The producer")
+    [client] = blocks_of(PRODUCER.read_text())
     client = client.replace("tidemill-requests-…", environment["StreamName"])
     client = client.replace("arn:aws:sns:…", environment["RepliesTopicArn"])
     with Producer(environment["StreamName"]) as producer:
