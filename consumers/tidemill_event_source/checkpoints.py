@@ -12,7 +12,7 @@ from threading import Lock
 
 import msgspec
 
-from tidemill_event_source.decisions.shard import Checkpoint
+from tidemill_event_source.decisions.checkpoint import Checkpoint
 from tidemill_event_source.files import UnreadableFile, write_whole
 
 

@@ -19,10 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_event_source.checkpoints import Checkpoints
 from tidemill_event_source.decisions.batches import Batch, InvocationResponse
+from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
 from tidemill_event_source.decisions.config import InvalidMapping, MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.sequencer import Discard, Invoke
-from tidemill_event_source.decisions.shard import Checkpoint, Deliver, Read, Shard, Start, readable
+from tidemill_event_source.decisions.shard import Deliver, Read, Shard, readable
 from tidemill_event_source.destinations import Tell
 from tidemill_event_source.files import NotWritten
 from tidemill_event_source.invoking import Invoke as CallFunction

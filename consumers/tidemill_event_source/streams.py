@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
+from tidemill_event_source.decisions.checkpoint import Start
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import Render, dynamodb_event, kinesis_renderer
-from tidemill_event_source.decisions.shard import Start
 from tidemill_event_source.shard_reader import Page, ShardReader, StreamRecord, listed_shards
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "troubles",
     ),
     f"{_SOURCE}/decisions": (
-        *("attempts", "batch_buffer", "batches", "config", "failures", "pattern", "records", "sequencer", "shard"),
-        "tumbling_windows",
+        *("attempts", "batch_buffer", "batches", "checkpoint", "config", "failures", "pattern", "records"),
+        *("sequencer", "shard", "tumbling_windows"),
     ),
 }
 """By folder; each has the test of its name, if there is one. The whole core is judged besides."""
@@ -51,6 +51,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     "batches": tuple(
         f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batch_buffer", "waking", "sequencer", "records")
     ),
+    "checkpoint": (f"tests/{_SOURCE}/decisions/test_shard.py", f"tests/{_SOURCE}/decisions/test_sequencer.py"),
     "endpoint": ("tests/producers/tidemill/sending/test_scheduler.py",),
     "failures": (
         *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "sequencer")),
@@ -62,7 +63,10 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     ),
     "sequencer": _SEQUENCING,
     "tumbling_windows": _SEQUENCING,
-    "records": (f"tests/{_SOURCE}/test_validated_cases.py", "tests/producers/tidemill/sending/test_scheduler.py"),
+    "records": (
+        *(f"tests/{_SOURCE}/{name}.py" for name in ("decisions/test_shard", "test_validated_cases")),
+        "tests/producers/tidemill/sending/test_scheduler.py",
+    ),
     "shard": (f"tests/{_SOURCE}/decisions/test_sequencer.py", f"tests/{_SOURCE}/test_validated_cases.py"),
     "trust": (f"tests/{_CORE}/test_original_signature.py",),
     "writer": ("tests/producers/tidemill/contract/test_validation.py",),

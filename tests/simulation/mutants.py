@@ -46,6 +46,7 @@ SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
 OUTBOX = "tidemill.sending.scheduler"
 ATTEMPTS = "tidemill_event_source.decisions.attempts"
+CHECKPOINT = "tidemill_event_source.decisions.checkpoint"
 SHARD = "tidemill_event_source.decisions.shard"
 
 LOOKED = "if latest is None or arrival.position <= latest.position:"
@@ -465,10 +466,10 @@ MUTANTS = [
     ),
     Mutant(
         "the checkpoint passes what is not done",
-        SHARD,
-        "Shard.checkpoint",
-        "after = first.before if first else self._at.last\n",
-        "after = self._at.last\n",
+        CHECKPOINT,
+        "Progress.checkpoint",
+        "after = first.before if first else self.last\n",
+        "after = self.last\n",
     ),
     Mutant(
         "children are read before their parents are drained",

@@ -37,10 +37,11 @@ from tidemill_consumers.isolation.apart import Tell, Work
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.isolation.time_limit import TimeLimit
 from tidemill_event_source.decisions.batches import Batch, InvocationResponse
+from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.records import kinesis_renderer
 from tidemill_event_source.decisions.sequencer import Invoke
-from tidemill_event_source.decisions.shard import Checkpoint, Deliver, Read, Shard, Start, readable
+from tidemill_event_source.decisions.shard import Deliver, Read, Shard, readable
 
 ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/"
 OWN, OTHER = "requests", "others"

@@ -1,4 +1,4 @@
-"""A record on its way into a batch: as the function's event will show it, with what decisions need of it.
+"""A record on its way into a batch: its form in the function's event, whether a filter lets it through, and its order.
 
 Room: event source, pure. The event's forms:
 https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html,
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from tidemill_event_source.decisions.config import ROLE
+from tidemill_event_source.decisions.config import ROLE, MappingConfig
 from tidemill_event_source.shard_reader import StreamRecord
 
 
@@ -78,3 +78,11 @@ def filtered_document(service: str, record: StreamRecord) -> Any:
         return {"data": json.loads(record.data)}
     except (ValueError, RecursionError):
         return None
+
+
+def passes_filters(record: StreamRecord, config: MappingConfig) -> bool:
+    """Whether any of the mapping's filters lets the record through; without filters each record passes."""
+    if not config.filters:
+        return True
+    document = filtered_document(config.service, record)
+    return any(pattern.matches(document) for pattern in config.filters)

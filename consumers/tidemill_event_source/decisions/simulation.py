@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
 from tidemill_event_source.decisions.batches import Batch, InvocationResponse
+from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.records import Render, kinesis_renderer
 from tidemill_event_source.decisions.sequencer import Discard, Invoke
-from tidemill_event_source.decisions.shard import Checkpoint, Deliver, Read, Shard, Start
+from tidemill_event_source.decisions.shard import Deliver, Read, Shard
 from tidemill_event_source.shard_reader import READ_LIMIT, Page, StreamRecord
 
 FIRST_SEQUENCE = 10**55

@@ -18,7 +18,8 @@ import pytest
 
 from tidemill_event_source import EventSource, InvalidMapping, MappingConfig, in_process
 from tidemill_event_source.checkpoints import Checkpoints
-from tidemill_event_source.decisions.shard import Checkpoint, Shard, Start
+from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
+from tidemill_event_source.decisions.shard import Shard
 from tidemill_event_source.files import UnreadableFile
 from tidemill_event_source.shard_reader import Page
 from tidemill_local.emulator import Emulator

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tidemill_event_source import EventSource, MappingConfig, in_process
-from tidemill_event_source.decisions.shard import Start
+from tidemill_event_source.decisions.checkpoint import Start
 from tidemill_event_source.files import UnreadableFile
 from tidemill_event_source.streams import KinesisStream, skew_of
 from tidemill_event_source.troubles import is_lasting

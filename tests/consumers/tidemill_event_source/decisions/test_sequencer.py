@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from tidemill_event_source.decisions.attempts import backoff
 from tidemill_event_source.decisions.batches import MAX_EVENT_BYTES, MAX_STATE_BYTES, Batch, InvocationResponse
+from tidemill_event_source.decisions.checkpoint import sequencer_of
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.failures import Failure
 from tidemill_event_source.decisions.pattern import parse_pattern
 from tidemill_event_source.decisions.records import Waiting
-from tidemill_event_source.decisions.shard import _number, readable
+from tidemill_event_source.decisions.shard import readable
 from tidemill_event_source.decisions.simulation import FIRST_SEQUENCE, Arrival, Simulation
 from tidemill_event_source.decisions.tumbling_windows import IDLE_WINDOW_SECONDS
 
@@ -133,12 +134,12 @@ def test_a_batch_goes_when_it_is_full_or_its_window_has_passed_and_not_before_or
     seen = run(config, arrivals, takes=lambda nth: durations[nth % len(durations)])
     by_sequencer: dict[int, list[Invoked]] = defaultdict(list)
     for one in seen.invoked:
-        by_sequencer[_number(one.batch.records[0].key, factor)].append(one)
+        by_sequencer[sequencer_of(one.batch.records[0].key, factor)].append(one)
     assert sorted(n for one in seen.invoked for n in one.numbers) == list(range(len(arrivals)))
     for invoked in by_sequencer.values():
         dealt = [record for one in invoked for record in one.batch.records]
         assert [number(one) for one in dealt] == sorted(number(one) for one in dealt), "in order"
-        assert len({_number(one.key, factor) for one in dealt}) == 1, "a key's records are in one sequencer"
+        assert len({sequencer_of(one.key, factor) for one in dealt}) == 1, "a key's records are in one sequencer"
         free, place = 0.0, 0
         for one in invoked:
             records = one.batch.records
@@ -313,7 +314,7 @@ def test_with_a_factor_batches_of_other_keys_go_while_one_key_s_batch_is_busy() 
     processing at the partition-key level." """
     config = MappingConfig(STREAM, batch_size=2, parallelization_factor=2)
     seen = run(config, puts("a", "d", "a", "d", "a", "d"), takes=lambda _: 5.0)
-    assert {_number("a", 2), _number("d", 2)} == {0, 1}
+    assert {sequencer_of("a", 2), sequencer_of("d", 2)} == {0, 1}
     of_a = [one for one in seen.invoked if 0 in one.numbers or 4 in one.numbers]
     assert [one.numbers for one in of_a] == [[0, 2], [4]]
     assert of_a[1].begin >= of_a[0].end

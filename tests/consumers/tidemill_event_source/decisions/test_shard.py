@@ -10,19 +10,11 @@ from typing import Any
 import pytest
 
 from tidemill_event_source.decisions.batches import BatchResult, InvocationResponse, TimeWindow
+from tidemill_event_source.decisions.checkpoint import Checkpoint, Start, sequencer_of
 from tidemill_event_source.decisions.config import MappingConfig
 from tidemill_event_source.decisions.pattern import parse_pattern
 from tidemill_event_source.decisions.sequencer import Discard, Invoke
-from tidemill_event_source.decisions.shard import (
-    BEHIND_SECONDS,
-    POLL_SECONDS,
-    Checkpoint,
-    Deliver,
-    Read,
-    Shard,
-    Start,
-    _number,
-)
+from tidemill_event_source.decisions.shard import BEHIND_SECONDS, POLL_SECONDS, Deliver, Read, Shard
 from tidemill_event_source.shard_reader import READ_LIMIT, Page, StreamRecord
 
 STREAM = "arn:aws:kinesis:us-east-1:111122223333:stream/requests"
@@ -31,8 +23,8 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOW = NOON.timestamp() + 1
 DONE = InvocationResponse()
 BEGINNING = Checkpoint(Start("TRIM_HORIZON"))
-FIRST = next(key for key in "abcdefgh" if _number(key, 2) == 0)
-SECOND = next(key for key in "abcdefgh" if _number(key, 2) == 1)
+FIRST = next(key for key in "abcdefgh" if sequencer_of(key, 2) == 0)
+SECOND = next(key for key in "abcdefgh" if sequencer_of(key, 2) == 1)
 """Keys of the first and of the second sequencer where there are two."""
 
 
