@@ -26,7 +26,12 @@ HERE = Path(__file__).resolve()
 REQUESTS = 400_000
 """Two hundred seeds: a bug that two hundred seeds do not show is not caught."""
 
-PLAN = "tidemill_consumers.core.plan"
+FOLD = "tidemill_consumers.core.folding.fold"
+CLASSIFY = "tidemill_consumers.core.folding.classify"
+MARKS = "tidemill_consumers.core.folding.marks"
+WRITERS = "tidemill_consumers.core.folding.writers"
+OUTCOMES = "tidemill_consumers.core.folding.outcomes"
+FOLD_EMITS = "tidemill_consumers.core.folding.emits"
 ASKING = "tidemill_consumers.core.calling.asking"
 DELIVERIES = "tidemill_consumers.core.calling.deliveries"
 ELIMINATING = "tidemill_consumers.core.calling.eliminating"
@@ -48,14 +53,6 @@ OUTBOX = "tidemill.sending.scheduler"
 ATTEMPTS = "tidemill_event_source.decisions.attempts"
 CHECKPOINT = "tidemill_event_source.decisions.checkpoint"
 SHARD = "tidemill_event_source.decisions.shard"
-
-LOOKED = "if latest is None or arrival.position <= latest.position:"
-MARKED = (
-    f"        {LOOKED}\n"
-    "            mark = self._mark(shard)\n"
-    "            if mark and arrival.position <= mark.position:\n"
-)
-"""Where it is seen whether an arrival is a redelivery. Most are not, and that is seen at once."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +108,8 @@ MUTANTS = [
     ),
     Mutant(
         "the checksum is of what a rule left",
-        PLAN,
-        "_checksum",
+        WRITERS,
+        "checksum",
         "zlib.crc32(arrival.encoded)",
         "zlib.crc32(repr(arrival.request).encode())",
     ),
@@ -142,34 +139,24 @@ MUTANTS = [
     ),
     Mutant(
         "sequences are compared as text",
-        PLAN,
-        "_Folding.take",
-        MARKED,
-        MARKED.replace(
-            "arrival.position <= mark.position",
-            "(str(arrival.position.sequence), arrival.position.sub)"
-            " <= (str(mark.position.sequence), mark.position.sub)",
-        ).replace(LOOKED, "if True:"),
+        CLASSIFY,
+        "classify",
+        "if arrival.position <= marks.last:",
+        "if (str(arrival.position.sequence), arrival.position.sub) <= (str(marks.last.sequence), marks.last.sub):",
     ),
     Mutant(
         "marks are kept per key and not per shard",
-        PLAN,
-        "_Folding.take",
-        MARKED,
-        MARKED.replace(
-            "self._mark(shard)",
-            "max([*self._before.marks.values(), *map(self._mark, self.latest)],"
-            " key=lambda mark: mark.position, default=None)",
-        ).replace(LOOKED, "if True:"),
+        MARKS,
+        "MarkJournal.of",
+        "mark = before.get(shard)",
+        "mark = max(before.values(), key=lambda mark: mark.position, default=None)",
     ),
     Mutant(
         "the place within an aggregate is ignored",
-        PLAN,
-        "_Folding.take",
-        MARKED,
-        MARKED.replace(
-            "arrival.position <= mark.position", "arrival.position.sequence <= mark.position.sequence"
-        ).replace(LOOKED, "if True:"),
+        CLASSIFY,
+        "classify",
+        "arrival.position <= marks.last:",
+        "arrival.position.sequence <= marks.last.sequence:",
     ),
     Mutant("marks know the shard id alone", STREAMS, "shard_of", 'return f"{stream}/{shard_id}"', "return shard_id"),
     Mutant(
@@ -207,61 +194,55 @@ MUTANTS = [
         "return Proof(client=emitted.client if is_of_proven(emitted) else None)",
         "return Proof(client=emitted.client)",
     ),
-    Mutant(
-        "redeliveries are applied",
-        PLAN,
-        "_Folding.take",
-        "if mark and arrival.position <= mark.position:",
-        "if mark and False:",
-    ),
+    Mutant("redeliveries are applied", CLASSIFY, "classify", "if arrival.position <= marks.last:", "if False:"),
     Mutant(
         "producers' repeats are applied",
-        PLAN,
-        "_Folding.take",
-        "if self._is_producers_duplicate(arrival) or",
-        "if False or",
+        CLASSIFY,
+        "classify",
+        "    if counter > highest:\n",
+        "    if counter != highest or checksum(arrival) == writers.checksum_of_highest(writer):\n",
     ),
     Mutant(
         "a live writer is evicted",
-        PLAN,
+        WRITERS,
         "MAX_WRITERS",
         "MAX_WRITERS = 64",
         "MAX_WRITERS = 1",
     ),
     Mutant(
         "receipts are dropped for what is skipped",
-        PLAN,
-        "_Folding._repeat",
-        "        if known:\n            self._receipt(arrival, client, known)\n",
-        "",
+        FOLD,
+        "_Folding._answer_again",
+        "if outcome is not None and arrival",
+        "if False and arrival",
     ),
     Mutant(
         "a redelivery's plain outcome is not answered",
-        PLAN,
-        "_Folding._repeat",
-        '            self._receipt(arrival, client, Reply(request_id, "accepted"))\n            return\n',
-        "            return\n",
+        OUTCOMES,
+        "OutcomeJournal.again",
+        'return Reply(request_id, "accepted")',
+        "return None",
     ),
     Mutant(
         "older redeliveries are answered as accepted",
-        PLAN,
+        FOLD,
         "_Folding._take_redelivery",
-        "        if arrival.position >= mark.since:\n",
-        "        if True:\n",
+        "if mark and arrival.position >= mark.since:",
+        "if mark:",
     ),
     Mutant(
         "outcomes of the delivery at hand are not kept",
-        PLAN,
-        "_Folding.entity",
-        "recent = _latest(left, self._outcomes,",
-        "recent = _latest(left, {},",
+        OUTCOMES,
+        "OutcomeJournal.after",
+        "return _latest(left, self.now, max_bytes)",
+        "return _latest(left, {}, max_bytes)",
     ),
     Mutant(
         "quarantine does not advance the mark",
-        PLAN,
+        FOLD,
         "_Folding.take",
-        "        self.latest[shard] = arrival\n",
-        "        if request.cmd in self._rules:\n            self.latest[shard] = arrival\n",
+        "        self.marks.advance(arrival)\n",
+        "        if arrival.request.cmd in self._rules:\n            self.marks.advance(arrival)\n",
     ),
     Mutant(
         "the mark passes what could not be quarantined",
@@ -374,24 +355,24 @@ MUTANTS = [
     ),
     Mutant(
         "a redelivery's follow-up requests are not sent again",
-        PLAN,
+        FOLD,
         "_Folding._take_redelivery",
-        "if emitted := self._kept.get((arrival.shard, arrival.position)):",
-        "if emitted := None:",
+        "            self.emits.add_again(arrival)\n",
+        "",
     ),
     Mutant(
         "follow-up requests are not kept",
-        PLAN,
+        FOLD,
         "_Folding.entity",
         "            emits=emits,\n",
         "            emits=(),\n",
     ),
     Mutant(
         "follow-up requests are counted anew",
-        PLAN,
+        FOLD,
         "_Folding.__init__",
-        "self._emitted = entity.emitted",
-        "self._emitted = 0",
+        "EmitJournal(self.room, entity.emitted, entity.emits)",
+        "EmitJournal(self.room, 0, entity.emits)",
     ),
     Mutant(
         "a lane goes on though its follow-up requests were refused",
@@ -416,10 +397,10 @@ MUTANTS = [
     ),
     Mutant(
         "a redriven request's first outcome is told again",
-        PLAN,
-        "_Folding._answer",
-        "if not is_usual or request_id in self._outcomes or request_id in self._before.recent:",
-        "if not is_usual:",
+        OUTCOMES,
+        "OutcomeJournal.note",
+        "if is_usual and not self.is_known(outcome.id):",
+        "if is_usual:",
     ),
     Mutant(
         "what was redriven is never moved",

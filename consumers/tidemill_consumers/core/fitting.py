@@ -5,7 +5,7 @@ Amazon DynamoDB".
 
 | part | at most |
 |---|---|
-| the document | storable.MAX_BYTES, else its request is quarantined |
+| the document | item_limits.MAX_BYTES, else its request is quarantined |
 | outcomes and follow-up requests | MAX_RECENT_BYTES, the oldest go |
 | writers, of each of three kinds | MAX_WRITER_BYTES, the least recently seen go |
 | marks | MAX_MARK_BYTES, those of the shards that were seen longest ago go |

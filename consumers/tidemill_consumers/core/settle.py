@@ -12,12 +12,13 @@ from tidemill_consumers.core.batch import Arrival, Plan, Position, Receipt, Unre
 
 
 def is_proven_when_saved(write: Write) -> bool:
-    """Whether nothing comes of the write unless the entity is as it was planned from: the table compares versions.
+    """Whether the save would notice that the entity was stale when the write was planned.
 
-    What writes nothing is not compared, and what is quarantined is stored before.
+    The conditional write compares versions, before anything is answered or emitted. A write without a new entity is
+    never compared, and one that quarantines requests stores them before it is.
     """
-    is_compared_or_of_no_effect = write.new_entity is not None or not (write.receipts or write.emits)
-    return is_compared_or_of_no_effect and not write.quarantine
+    is_compared_or_has_no_effect = write.new_entity is not None or not (write.receipts or write.emits)
+    return is_compared_or_has_no_effect and not write.quarantine
 
 
 def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:

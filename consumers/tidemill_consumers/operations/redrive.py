@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill.contract.request import RefusedRequest, Request
 from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.adapters.quarantine import PREFIX, Kept, day_of, read, redriven
-from tidemill_consumers.core.plan import MAX_REDRIVEN
+from tidemill_consumers.core.folding.writers import MAX_REDRIVEN
 from tidemill_consumers.core.trust import Seals
 
 if TYPE_CHECKING:

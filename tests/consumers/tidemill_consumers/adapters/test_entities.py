@@ -16,14 +16,10 @@ from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
 from tidemill_consumers.core.emits import emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES
+from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
 from tidemill_consumers.core.item_limits import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
 from tidemill_consumers.core.outcomes import kept
-from tidemill_consumers.core.plan import (
-    MAX_EMITTERS,
-    MAX_OUTCOME_BYTES,
-    MAX_REDRIVEN,
-    MAX_WRITERS,
-)
 from tidemill_consumers.core.streams import NAME_CHARACTERS
 from tidemill_local.emulator import Emulator
 

@@ -24,8 +24,9 @@ from tidemill_consumers.core.fitting import (
     fitting_marks,
     latest_that_fit,
 )
+from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
 from tidemill_consumers.core.item_limits import MAX_BYTES
-from tidemill_consumers.core.plan import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS, plan
+from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.trust import VERIFIED
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898

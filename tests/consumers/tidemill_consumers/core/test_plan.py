@@ -36,20 +36,13 @@ from tidemill_consumers.core.batch import (
 from tidemill_consumers.core.calling.asking import MAX_SAID, Watch
 from tidemill_consumers.core.emits import EMITTERS, MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.folding.fold import MAX_REASON, MOST_QUARANTINED
+from tidemill_consumers.core.folding.outcomes import MAX_RECENT
+from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES, MAX_OUTCOMES
+from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
 from tidemill_consumers.core.item_limits import unstorable
 from tidemill_consumers.core.outcomes import kept
-from tidemill_consumers.core.plan import (
-    MAX_EMITTERS,
-    MAX_OUTCOME_BYTES,
-    MAX_OUTCOMES,
-    MAX_REASON,
-    MAX_RECENT,
-    MAX_REDRIVEN,
-    MAX_WRITERS,
-    MOST_EMITTING,
-    MOST_QUARANTINED,
-    plan,
-)
+from tidemill_consumers.core.plan import MOST_EMITTING, plan
 from tidemill_consumers.core.streams import NAME_CHARACTERS
 
 HERE = Path(__file__).relative_to(ROOT).as_posix()

@@ -1,0 +1,225 @@
+"""One key's requests are folded over its entity, in stream order, into one write.
+
+Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py.
+
+`classify` says what each arrival is; the rules say what the new ones do; four journals, of marks, writers, outcomes and
+follow-up requests, note what the entity must know afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidemill.contract.request import Reply
+from tidemill_consumers.core.batch import (
+    Arrival,
+    Entity,
+    Frame,
+    Quarantined,
+    Receipt,
+    Rejected,
+    Rules,
+    State,
+    Time,
+    Verified,
+    Write,
+    fresh,
+)
+from tidemill_consumers.core.calling.asking import Taken, Watch, ask
+from tidemill_consumers.core.emits import kept_bytes
+from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.folding.classify import classify
+from tidemill_consumers.core.folding.emits import EmitJournal
+from tidemill_consumers.core.folding.marks import MarkJournal
+from tidemill_consumers.core.folding.outcomes import OutcomeJournal
+from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES, Room
+from tidemill_consumers.core.folding.writers import WriterJournal
+from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
+from tidemill_consumers.core.streams import stream_of_shard
+
+MOST_QUARANTINED = 2_000
+"""Requests that go to the quarantine, by an object each, before the others wait until they are there: it takes four
+seconds."""
+
+MAX_REASON = 1000
+"""Characters that are kept of why a request was rejected or quarantined."""
+
+
+def fold(
+    entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch, time: Time
+) -> Write:
+    """What the arrivals, in stream order and all of one key and one shard, make of their entity.
+
+    Args:
+        entity: as it is stored.
+        arrivals: at least one.
+        rules: command to rule.
+        retention: seconds that the stream keeps a record.
+        watch: is told which arrival a rule is at work on.
+        time: once it is over, no arrival but the first is begun.
+    """
+    if entity.unusable:
+        return _refused(entity, arrivals)
+    folding = _Folding(entity, arrivals[0].shard, rules, watch)
+    marks, room = folding.marks, folding.room
+    stopped = None
+    clock, until = time
+    for arrival in arrivals:
+        if (room.is_full and arrival.position > marks.last) or (clock() >= until and arrival is not arrivals[0]):
+            stopped = arrival.position
+            break
+        folding.take(arrival)
+    new_entity = folding.entity(retention) if marks.latest else None
+    return Write(
+        key=entity.key,
+        expected_version=entity.version,
+        new_entity=new_entity,
+        first=arrivals[0].position,
+        receipts=tuple(folding.receipts),
+        quarantine=tuple(folding.quarantine),
+        stopped=stopped,
+        emits=tuple(folding.emits.now),
+        evicted=folding.writers.evicted + marks.evicted,
+    )
+
+
+def _refused(entity: Entity, arrivals: Sequence[Arrival]) -> Write:
+    """An entity that cannot be read or saved stays as it is; its requests are quarantined, and the shard goes on."""
+    reason = _brief(f"its entity cannot be used: {entity.unusable}")
+    now, later = arrivals[:MOST_QUARANTINED], arrivals[MOST_QUARANTINED:]
+    receipts = [
+        Receipt(one.request.client, Reply(one.request.id, "quarantined", error=reason), one.position)
+        for one in now
+        if one.request.client is not None
+    ]
+    quarantine = [Quarantined(one, reason) for one in now]
+    stopped = later[0].position if later else None
+    return Write(entity.key, 0, None, arrivals[0].position, tuple(receipts), tuple(quarantine), stopped)
+
+
+class _Folding:
+    """One key's fold in progress. Lives within `fold` only."""
+
+    def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch) -> None:
+        stream, most = None, MAX_OUTCOME_BYTES
+        if entity.marks and has_other_streams(entity, shard):
+            entity = with_streams(entity, shard)
+            stream = stream_of_shard(shard)
+            most = min(most, room_beside_others(entity, shard))
+        self._before = entity
+        self._shard = shard
+        self._rules = rules
+        self._watch = watch
+        self._document: State = entity.document
+        self._is_flat = False  # as far as is known
+        self.room = Room(most)
+        self.marks = MarkJournal.of(entity.marks, shard)
+        self.writers = WriterJournal(entity.writers)
+        self.outcomes = OutcomeJournal(self.room, entity.recent, stream)
+        self.emits = EmitJournal(self.room, entity.emitted, entity.emits)
+        self.receipts: list[Receipt] = []
+        self.quarantine: list[Quarantined] = []
+
+    def take(self, arrival: Arrival) -> None:
+        """The next arrival, whatever it is."""
+        kind = classify(arrival, self.marks, self.writers, self.outcomes)
+        if kind == "redelivery":
+            self._take_redelivery(arrival)
+            return
+        self.marks.advance(arrival)
+        if kind == "repeat":
+            self._answer_again(arrival)
+            return
+        request = arrival.request
+        # Read before a rule is asked, who may change it.
+        client, writer, counter = request.client, request.writer, request.counter
+        if kind == "new":
+            if writer is not None and counter is not None:
+                self.writers.advance(writer, counter, arrival)
+            reply = self._apply(arrival)
+        elif kind == "forged":
+            reply = self._to_quarantine(arrival, _problem(arrival))
+        else:
+            reply = self._to_quarantine(arrival, "the writer's counter was used before")
+        self.outcomes.note(reply, is_counted=writer is not None and counter is not None)
+        if client is not None:
+            self.receipts.append(Receipt(client, reply, arrival.position))
+
+    def entity(self, retention: float) -> Entity:
+        """The entity after the fold."""
+        before, shard = self._before, self._shard
+        marks = self.marks.after(retention)
+        emits = self.emits.after(marks, shard)
+        recent: dict[str, str] = {}
+        if before.recent or self.outcomes.now:  # most entities keep none
+            recent = self.outcomes.after(shard, marks, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
+            marks = self.outcomes.with_known(marks, recent, shard)
+        return Entity(
+            key=before.key,
+            version=before.version + 1,
+            document=self._document,
+            marks=marks,
+            writers=self.writers.after(),
+            recent=recent,
+            emitted=self.emits.emitted,
+            emits=emits,
+        )
+
+    def _take_redelivery(self, arrival: Arrival) -> None:
+        mark = self.marks.current
+        if mark and arrival.position >= mark.since:
+            # Its receipt may not have left: what comes after it goes on from here if this delivery fails too.
+            self.marks.answer_from(arrival)
+            self.emits.add_again(arrival)
+            if mark.known:
+                self.outcomes.note_accepted(arrival.request.id)
+            self._answer_again(arrival)
+        elif self.outcomes.is_known(arrival.request.id):
+            self._answer_again(arrival)
+
+    def _answer_again(self, arrival: Arrival) -> None:
+        outcome = self.outcomes.again(arrival.request.id)
+        if outcome is not None and arrival.request.client is not None:
+            self.receipts.append(Receipt(arrival.request.client, outcome, arrival.position))
+
+    def _apply(self, arrival: Arrival) -> Reply:
+        """The arrival's rule is asked, and the document is what it says."""
+        request = arrival.request
+        request_id = request.id
+        rule = self._rules.get(request.cmd)
+        if rule is None:
+            return self._to_quarantine(arrival, f"unknown command {request.cmd}")
+        if isinstance(rule, Verified) and (problem := _unverified(arrival)):
+            return self._to_quarantine(arrival, problem)
+        outcome = ask(rule, self._document, self._is_flat, arrival, self.emits.emitted, self._watch)
+        if isinstance(outcome, Taken):
+            if outcome.requests:
+                self.emits.add(arrival, outcome.requests)
+            self._document, self._is_flat = outcome.state, outcome.is_flat
+            return Reply(request_id, "accepted", outcome.answer)
+        if isinstance(outcome, Rejected):
+            return Reply(request_id, "rejected", error=_brief(outcome.reason))
+        return self._to_quarantine(fresh(arrival), outcome.reason, outcome.trace)
+
+    def _to_quarantine(self, arrival: Arrival, reason: str, trace: tuple[Frame, ...] = ()) -> Reply:
+        brief = _brief(reason)
+        self.quarantine.append(Quarantined(arrival, brief, trace))
+        return Reply(arrival.request.id, "quarantined", error=brief)
+
+
+def _problem(arrival: Arrival) -> str:
+    """What is wrong with a forged request."""
+    return "" if arrival.proof is None else arrival.proof.problem or ""
+
+
+def _unverified(arrival: Arrival) -> str | None:
+    """Why a rule that takes requests of verified clients does not take this one."""
+    proof, request = arrival.proof, arrival.request
+    if proof is not None and proof.client == request.client:
+        return None
+    why = "unsigned" if proof is None else "sealed, but nobody has proven its client"
+    return f"{why}, and {request.cmd} takes requests of verified clients only"
+
+
+def _brief(reason: str) -> str:
+    return reason[:MAX_REASON].encode(errors="replace").decode()

@@ -1,0 +1,87 @@
+"""Up to which counter each writer's requests have been applied to an entity.
+
+Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py and test_fitting.py.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import msgspec
+
+from tidemill.contract.request import REDRIVE
+from tidemill_consumers.core.batch import Arrival, Writer
+from tidemill_consumers.core.emits import EMITTERS
+from tidemill_consumers.core.fitting import BYTES_OF_WRITER, MAX_WRITER_BYTES, latest_that_fit
+from tidemill_consumers.core.trust import is_of_verified
+
+MAX_WRITERS = 64
+"""Writers remembered per entity; the least recently seen goes first."""
+
+MAX_REDRIVEN = 64
+"""Writers of one redriven request each that are remembered per entity, apart from those that are at work."""
+
+MAX_EMITTERS = 64
+"""Entities that emit to this one that are remembered per entity."""
+
+FEW_WRITERS = min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS)
+"""Up to this many writers in all, nothing is evicted, whatever their kinds."""
+
+
+class WriterJournal(msgspec.Struct, gc=False):
+    """The writers of one entity while a batch is folded over it.
+
+    Attributes:
+        before: by name, as the entity had them.
+        newest: each writer's newest arrival, with its counter as it was before its rule, who may change the request.
+        evicted: writers that had no room.
+    """
+
+    before: Mapping[str, Writer]
+    newest: dict[str, tuple[int, Arrival]] = msgspec.field(default_factory=dict)
+    evicted: int = 0
+
+    def highest(self, writer: str) -> int:
+        """The highest counter so far; -1 of a writer that is not known."""
+        newest = self.newest.get(writer)
+        if newest is not None:
+            return newest[0]
+        before = self.before.get(writer)
+        return -1 if before is None else before.counter
+
+    def checksum_of_highest(self, writer: str) -> int:
+        """The checksum of a known writer's request with the highest counter."""
+        newest = self.newest.get(writer)
+        return self.before[writer].checksum if newest is None else checksum(newest[1])
+
+    def advance(self, writer: str, counter: int, arrival: Arrival) -> None:
+        """The counter is the writer's highest."""
+        self.newest[writer] = counter, arrival
+
+    def after(self) -> dict[str, Writer]:
+        """The writers after the fold, those that are remembered."""
+        writers = dict(self.before)
+        for name, (counter, arrival) in self.newest.items():
+            writers[name] = Writer(counter, arrival.arrived, checksum(arrival))
+        latest = _latest(writers)
+        self.evicted = len(writers) - len(latest)
+        return latest
+
+
+def checksum(arrival: Arrival) -> int:
+    """Of the request as its bytes are, to tell it from another under the same counter."""
+    return zlib.crc32(arrival.encoded)
+
+
+def _latest(writers: dict[str, Writer]) -> dict[str, Writer]:
+    if len(writers) <= FEW_WRITERS:
+        return writers
+    latest = sorted(writers.items(), key=lambda item: item[1].arrived)
+    redriven = [item for item in latest if item[0].startswith(REDRIVE)]
+    emitters = [item for item in latest if item[0].startswith(EMITTERS)]
+    others = [item for item in latest if not item[0].startswith((REDRIVE, *EMITTERS))]
+    # Last, so that nobody else's push out those of verified clients.
+    others.sort(key=lambda item: is_of_verified(item[0]))
+    kinds = others[-MAX_WRITERS:], redriven[-MAX_REDRIVEN:], emitters[-MAX_EMITTERS:]
+    return dict([one for kind in kinds for one in latest_that_fit(kind, BYTES_OF_WRITER, MAX_WRITER_BYTES)])

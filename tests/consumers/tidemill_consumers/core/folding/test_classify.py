@@ -1,0 +1,72 @@
+"""The table of arrivals, line by line: what names each, and which line comes first."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from tidemill.contract.request import REDRIVE, Reply, Request, encode
+from tidemill_consumers.core.batch import Arrival, Mark, Position, Proof, Writer
+from tidemill_consumers.core.folding.classify import Kind, classify
+from tidemill_consumers.core.folding.marks import MarkJournal
+from tidemill_consumers.core.folding.outcomes import OutcomeJournal
+from tidemill_consumers.core.folding.room import Room
+from tidemill_consumers.core.folding.writers import WriterJournal, checksum
+from tidemill_consumers.core.outcomes import kept
+
+SHARD = "s/0"
+FORGED = Proof("its signature is wrong")
+SIGNED = Proof(client="phone-1")
+
+
+def arrival(
+    sequence: int, writer: str | None = "w", counter: int | None = 5, request_id: str = "r", cmd: str = "view"
+) -> Arrival:
+    request = Request(id=request_id, cmd=cmd, key="k", writer=writer, counter=counter, data={})
+    return Arrival(SHARD, Position(sequence, 0), 1000.0, "k", request, encode(request))
+
+
+FIFTH = arrival(100)
+"""The last that was applied: of writer `w`, under counter 5."""
+
+RECENT = {one.id: kept(one.id, one) for one in (Reply("refused", "rejected"), Reply("put by", "quarantined"))}
+
+
+def kind(one: Arrival) -> Kind:
+    marks = MarkJournal.of({SHARD: Mark(Position(100, 0), 1000.0, Position(90, 0)), "s/1": ELSEWHERE}, SHARD)
+    writers = WriterJournal({"w": Writer(5, 1000.0, checksum(FIFTH)), f"{REDRIVE}1": Writer(5, 1000.0, 1)})
+    return classify(one, marks, writers, OutcomeJournal(Room(1000), RECENT, None))
+
+
+ELSEWHERE = Mark(Position(900, 0), 1000.0, Position(900, 0))
+LINES: list[tuple[str, Arrival, Kind]] = [
+    ("at the mark", arrival(100), "redelivery"),
+    ("below the mark", arrival(99, counter=6), "redelivery"),
+    ("below the mark and forged", replace(arrival(99), proof=FORGED), "redelivery"),
+    ("forged", replace(arrival(101, counter=6), proof=FORGED), "forged"),
+    ("forged under a counter that was used", replace(arrival(101), proof=FORGED), "forged"),
+    ("the next counter", arrival(101, counter=6), "new"),
+    ("the next counter, signed", replace(arrival(101, counter=6), proof=SIGNED), "new"),
+    ("a writer that is not known", arrival(101, "v", 0), "new"),
+    ("a lower counter", arrival(101, counter=4), "repeat"),
+    ("the same counter and body", arrival(101), "repeat"),
+    ("the same counter, another body", arrival(101, cmd="like"), "counter reused"),
+    ("without a writer", arrival(101, None), "new"),
+    ("without a counter", arrival(101, counter=None), "new"),
+    ("without a writer, of a known id", arrival(101, None, request_id="refused"), "repeat"),
+    ("without a writer, of one in quarantine", arrival(101, None, request_id="put by"), "repeat"),
+    ("with a new counter, of a known id", arrival(101, counter=6, request_id="refused"), "new"),
+    ("redriven, rejected since", arrival(101, f"{REDRIVE}2", 0, request_id="refused"), "repeat"),
+    ("redriven, in quarantine still", arrival(101, f"{REDRIVE}2", 0, request_id="put by"), "new"),
+    ("redriven twice, in quarantine still", arrival(101, f"{REDRIVE}1", 4, request_id="put by"), "repeat"),
+]
+
+
+@pytest.mark.parametrize(("one", "expected"), [line[1:] for line in LINES], ids=[line[0] for line in LINES])
+def test_an_arrival_is(one: Arrival, expected: Kind) -> None:
+    assert kind(one) == expected
+
+
+def test_every_place_of_an_aggregate_is_an_arrival_of_its_own() -> None:
+    later = replace(arrival(100, counter=6), position=Position(100, 1))
+    assert kind(later) == "new"
