@@ -17,7 +17,8 @@ _PLANNING = tuple(f"tests/{_CORE}/{name}" for name in ("test_order.py", "test_ro
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "producers/tidemill": ("errors",),
-    "producers/tidemill/contract": ("aggregation", "lanes", "request", "signature", "validation"),
+    "producers/tidemill/contract": ("lanes", "request", "signature", "validation"),
+    "producers/tidemill/contract/aggregation": ("protobuf", "reading", "writing"),
     "producers/tidemill/delivery": ("put_records",),
     "producers/tidemill/runtime": ("trouble",),
     "producers/tidemill/sending": ("answers", "endpoint", "records", "scheduler", "writer"),
@@ -39,7 +40,6 @@ _MODULES: dict[str, tuple[str, ...]] = {
 """By folder; each has the test of its name, if there is one. The whole core is judged besides."""
 
 _BESIDE: dict[str, tuple[str, ...]] = {
-    "aggregation": ("tests/fuzz/test_fuzz.py",),
     "answers": ("tests/producers/tidemill/delivery/test_put_records.py",),
     **dict.fromkeys(
         ("buffering", "object_writer", "positions", "shards", "troubles"),
@@ -52,6 +52,10 @@ _BESIDE: dict[str, tuple[str, ...]] = {
         f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batch_buffer", "waking", "sequencer", "records")
     ),
     "checkpoint": (f"tests/{_SOURCE}/decisions/test_shard.py", f"tests/{_SOURCE}/decisions/test_sequencer.py"),
+    **dict.fromkeys(
+        ("protobuf", "reading", "writing"),
+        ("tests/producers/tidemill/contract/test_aggregation.py", "tests/fuzz/test_fuzz.py"),
+    ),
     "endpoint": ("tests/producers/tidemill/sending/test_scheduler.py",),
     "failures": (
         *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "sequencer")),

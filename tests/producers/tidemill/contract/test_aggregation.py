@@ -11,15 +11,16 @@ from aws_kinesis_agg import aggregator, deaggregator
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidemill.contract import aggregation
 from tidemill.contract.aggregation import (
     EMPTY_BYTES,
     MAGIC,
     Aggregate,
+    Columns,
     CorruptAggregate,
     UserRecord,
     is_aggregate,
     pack,
+    reading,
     unpack,
 )
 from tidemill.contract.lanes import hash_key, partition_key
@@ -120,33 +121,33 @@ def test_aws_kinesis_agg_finds_the_explicit_hash_keys(records: list[UserRecord])
     assert [one["kinesis"]["explicitHashKey"] for one in found] == [record.hash_key for record in records]
 
 
-def columns(records: list[UserRecord]) -> aggregation.Columns:
+def columns(records: list[UserRecord]) -> Columns:
     return [one.key for one in records], [one.data for one in records], [one.hash_key for one in records]
 
 
 @given(batches)
 def test_the_quick_way_of_reading_agrees_with_the_thorough_one(records: list[UserRecord]) -> None:
     body = pack(records)[len(MAGIC) : -16]
-    assert aggregation._read_any(body) == columns(records)
-    assert aggregation._read_usual(body) in (columns(records), None)
+    assert reading._read(body) == columns(records)
+    assert reading._read_fast(body) in (columns(records), None)
 
 
 def test_the_quick_way_is_taken_for_usual_records() -> None:
     records = [UserRecord(f"key-{n}", b"x" * n, "7" if n % 2 else None) for n in range(400)]
-    assert aggregation._read_usual(pack(records)[len(MAGIC) : -16]) == columns(records)
+    assert reading._read_fast(pack(records)[len(MAGIC) : -16]) == columns(records)
 
 
 @pytest.mark.parametrize("size", [1, 126, 127, 128, 129, 255, 256, 300, 16_255, 16_256, 16_383])
 def test_the_quick_way_reads_keys_of_lengths_of_one_byte_and_two(size: int) -> None:
     records = [UserRecord(letter * size, b"x", "7" * size) for letter in "ab"]
-    assert aggregation._read_usual(pack(records)[len(MAGIC) : -16]) == columns(records)
+    assert reading._read_fast(pack(records)[len(MAGIC) : -16]) == columns(records)
 
 
 @pytest.mark.parametrize("size", [16_384, 16_512, 40_000])
 def test_keys_of_longer_lengths_are_left_to_the_thorough_way(size: int) -> None:
     for records in ([UserRecord("a" * size, b"x")], [UserRecord("a", b"x", "7" * size)]):
         packed = pack(records)
-        assert aggregation._read_usual(packed[len(MAGIC) : -16]) is None
+        assert reading._read_fast(packed[len(MAGIC) : -16]) is None
         assert unpack(packed) == records
 
 
@@ -161,7 +162,7 @@ def test_a_length_of_three_bytes_is_never_read_as_one_of_two() -> None:
 def test_the_thorough_way_reads_data_of_every_length(size: int) -> None:
     data = b"x" * size
     body = field(9, 1) + KEY + field(2, b"7") + record(field(1, 0), field(2, 0), field(3, data))
-    assert aggregation._read_usual(body) is None
+    assert reading._read_fast(body) is None
     assert unpack(sealed(body)) == [UserRecord("a", data, "7")]
 
 
@@ -456,7 +457,8 @@ def test_aggregates_are_made_and_read_where_md5_is_not_for_security(monkeypatch:
             raise ValueError("[digital envelope routines] unsupported")
         return md5(data, usedforsecurity=False)
 
-    monkeypatch.setattr("tidemill.contract.aggregation.md5", restricted)
+    monkeypatch.setattr("tidemill.contract.aggregation.reading.md5", restricted)
+    monkeypatch.setattr("tidemill.contract.aggregation.writing.md5", restricted)
     assert [one.data for one in unpack(pack([UserRecord("k", b"{}")]))] == [b"{}"]
     with pytest.raises(CorruptAggregate, match="MD5"):
         unpack(pack([UserRecord("k", b"{}")])[:-1] + b"?")
