@@ -1,14 +1,16 @@
 """Event source mappings as AWS Lambda has them, for any stream and any function.
 
-Room: local platform. Pure: config, pattern, records, batches, failures, sequencer, shard. I/O: streams,
-checkpoints, destinations, invoking, and source, which is their composition.
+Room: event source. decisions/ is pure: it says what to do next. Around it is what does it: source finds the shards and
+starts a shard_worker for each, which reads with streams, calls the function with invoking, tells destinations and keeps
+checkpoints.
 """
 
+from tidemill_event_source.counts import Counts
 from tidemill_event_source.decisions.batches import InvocationResponse
 from tidemill_event_source.decisions.config import InvalidMapping, MappingConfig, parse
 from tidemill_event_source.destinations import destination
 from tidemill_event_source.invoking import Invoke, in_process, through_lambda
-from tidemill_event_source.source import Counts, EventSource
+from tidemill_event_source.source import EventSource
 
 __all__ = [
     "Counts",
