@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill_local.clients import REGION, ROOT_KEY, EmulatorSession, RootClients
+from tidemill_local.patches import left_out
 from tidemill_local.patches.durability import durability
 from tidemill_local.patches.kinesis.shard_limits import SWITCH
 from tidemill_local.sweeper import Sweeper
@@ -244,7 +245,7 @@ def _launch(
     ]
     # Of the user's environment only what finds programs: the emulator reads settings out of all of it.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    environment |= {name: value for name, value in os.environ.items() if name == SWITCH}
+    environment |= {name: value for name, value in os.environ.items() if name in (SWITCH, left_out.VARIABLE)}
     environment |= {durability.VARIABLE: str(state)} if state else {}
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 # our own program

@@ -1,11 +1,13 @@
 """Which IAM action a call is: one that the emulator has no name for is refused, where it would let everybody do it.
 
-Room: local platform, pure; hooked into the emulator by launcher.py.
+Room: local platform, pure but for `install`, which fits it into the emulator.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +27,19 @@ UNNAMED = "Unnamed"
 
 _OWN_CHECKS = {"s3", "ses", "bedrock-agentcore"}
 """Services whose calls without a name the emulator looks at by itself."""
+
+
+def install() -> None:
+    """Have a call without an action's name refused, unless all of its service is allowed.
+
+    Needs of the emulator:
+        iam_actions.extract_iam_action: names the action that policies are asked about; None lets everybody do it.
+        iam_actions.SERVICE_TO_IAM_NAMESPACE: how IAM calls a service.
+    """
+    from ministack.core import iam_actions
+
+    require(iam_actions, "extract_iam_action", "SERVICE_TO_IAM_NAMESPACE")
+    iam_actions.extract_iam_action = naming(iam_actions.extract_iam_action, iam_actions.SERVICE_TO_IAM_NAMESPACE)
 
 
 def naming(extract: Extract, namespaces: Mapping[str, Any]) -> Extract:

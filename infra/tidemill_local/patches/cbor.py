@@ -1,6 +1,6 @@
 """Kinesis's calls in CBOR, which Java's SDKs (KPL's Java part, KCL, Flink, Spark) speak unless told otherwise.
 
-Room: local platform; hooked into the emulator by launcher.py. A call comes in as CBOR, is answered as if it were JSON,
+Room: local platform; fitted into the emulator by `install`. A call comes in as CBOR, is answered as if it were JSON,
 and goes out as CBOR: blobs are bytes, and times are milliseconds, which is what the SDKs write and read.
 """
 
@@ -13,6 +13,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cbor2
+
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -41,6 +43,20 @@ _CBOR_HEADER = b"\x07" + len(CBOR).to_bytes(2, "big") + CBOR.encode()
 
 class NotCbor(ValueError):
     """Bytes that are no CBOR, or hold what a call cannot."""
+
+
+def install() -> None:
+    """Have Kinesis take and answer CBOR.
+
+    Behind durability, whose journal is of calls in JSON.
+
+    Needs of the emulator:
+        app._dispatch_service_request: handles a call of any service; one of Kinesis in CBOR is put into JSON first.
+    """
+    from ministack import app
+
+    require(app, "_dispatch_service_request")
+    app._dispatch_service_request = speaking(app._dispatch_service_request)
 
 
 def to_json(body: bytes) -> bytes:

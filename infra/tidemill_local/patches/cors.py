@@ -1,11 +1,13 @@
 """What a browser must be told before it lets a page call another host, and read what that answers: errors too.
 
-Room: local platform, pure; hooked into the emulator by launcher.py, whose refusals no page can read.
+Room: local platform, pure but for `install`, which fits it into the emulator, whose refusals no page can read.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +27,21 @@ TARGET = "x-amz-target"
 
 OWN = {"s3"}
 """Services that are told by whoever has the bucket which pages may call them."""
+
+
+def install() -> None:
+    """Have pages in browsers call the emulator, and read what it refuses.
+
+    Needs of the emulator:
+        app._handle_options_request: answers what a browser asks first; the headers that it asks for are named.
+        app._dispatch_service_request: handles a call of any service; its answers are told to be readable.
+        app.detect_service: tells which service a request is for: S3 has answers of its own to browsers.
+    """
+    from ministack import app
+
+    require(app, "_handle_options_request", "_dispatch_service_request", "detect_service")
+    app._handle_options_request = preflight(app._handle_options_request)
+    app._dispatch_service_request = readable(app._dispatch_service_request, app.detect_service)
 
 
 def preflight(answer: Preflight) -> Preflight:

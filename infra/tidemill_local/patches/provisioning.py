@@ -1,6 +1,6 @@
 """What the emulator's CloudFormation passes over: encryption, recovery, lifecycle, and consumers of streams.
 
-Room: local platform; hooked into the emulator by launcher.py.
+Room: local platform; fitted into the emulator by `install`.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -20,6 +22,37 @@ Apply: TypeAlias = "Callable[[str, Properties], None]"
 """Gives a resource, by its physical id, what its properties say."""
 
 _EXPIRATIONS = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
+
+
+def install() -> None:
+    """Have stacks be given what their templates say of encryption, recovery, lifecycle and streams' consumers.
+
+    And have delivery streams that are run beside the emulator described by it only.
+
+    Needs of the emulator:
+        provisioners._RESOURCE_HANDLERS: what makes, changes and deletes a resource, by its type.
+        kinesis._streams: a stream's encryption is written there.
+        kinesis._register_consumer, kinesis._deregister_consumer: make and delete a stream's consumer.
+        dynamodb._pitr_settings: a table's point-in-time recovery is written there.
+        s3._bucket_lifecycle: a bucket's lifecycle is written there.
+        firehose._streams: tells which delivery streams are run beside the emulator.
+        firehose.ingest_from_kinesis_source, firehose._deliver_records_to_s3: its own delivery, which leaves those out.
+    """
+    from ministack.services import dynamodb, firehose, kinesis, s3
+    from ministack.services.cloudformation import provisioners
+
+    require(firehose, "ingest_from_kinesis_source", "_deliver_records_to_s3", "_streams")
+    require(provisioners, "_RESOURCE_HANDLERS")
+    require(kinesis, "_streams", "_register_consumer", "_deregister_consumer")
+    require(dynamodb, "_pitr_settings")
+    require(s3, "_bucket_lifecycle")
+    firehose.ingest_from_kinesis_source = leaving(firehose.ingest_from_kinesis_source, firehose._streams)
+    firehose._deliver_records_to_s3 = leaving_out(firehose._deliver_records_to_s3)
+    kinds = provisioners._RESOURCE_HANDLERS
+    also(kinds["AWS::Kinesis::Stream"], encryption(kinesis._streams))
+    also(kinds["AWS::DynamoDB::Table"], recovery(dynamodb._pitr_settings))
+    also(kinds["AWS::S3::Bucket"], lifecycle(s3._bucket_lifecycle))
+    kinds["AWS::Kinesis::StreamConsumer"] = stream_consumer(kinesis._register_consumer, kinesis._deregister_consumer)
 
 
 def also(handlers: MutableMapping[str, Any], apply: Apply) -> None:

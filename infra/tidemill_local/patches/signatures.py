@@ -1,6 +1,6 @@
 """Who signed a request: root's keys are checked as anybody's, and what HTTP/2 calls the host is known.
 
-Room: local platform; hooked into the emulator by launcher.py. The emulator takes root's keys with any secret, so
+Room: local platform; fitted into the emulator by `install`. The emulator takes root's keys with any secret, so
 that a client which signs wrongly works as root and fails as everybody else.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +33,26 @@ Resolve: TypeAlias = "Callable[..., Any]"
 """A key's credential, or why there is none."""
 
 _pinning: ContextVar[bool] = ContextVar("tidemill_pinning", default=False)
+
+
+def install() -> None:
+    """Have root's signatures checked as anybody's, and know the host by its name in HTTP/2.
+
+    Before all others: services take these functions over as they are imported.
+
+    Needs of the emulator:
+        iam_evaluator._is_root_key: tells whose requests are not kept for a check; of those with a key, none are left.
+        iam_evaluator.resolve_credential: gives the credential of a key; root's is given the secret of that very key.
+        iam_evaluator.pin_signed_request, app.pin_signed_request: keeps a request for the check of its signature.
+    """
+    from ministack import app
+    from ministack.core import iam_evaluator
+
+    require(iam_evaluator, "_is_root_key", "pin_signed_request", "resolve_credential")
+    require(app, "pin_signed_request")
+    iam_evaluator._is_root_key = is_trusted(iam_evaluator._is_root_key)
+    iam_evaluator.resolve_credential = with_root_secret(iam_evaluator.resolve_credential)
+    app.pin_signed_request = iam_evaluator.pin_signed_request = pinning(iam_evaluator.pin_signed_request)
 
 
 def signed_as(headers: Headers) -> Headers:

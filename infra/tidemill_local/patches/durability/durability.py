@@ -1,6 +1,6 @@
 """What the emulator holds, on disk: a platform that is killed goes on where it stood.
 
-Room: local platform, I/O; hooked into the emulator by launcher.py where a folder for the state is given.
+Room: local platform, I/O; fitted into the emulator by `install` where a folder for the state is given.
 
 The emulator itself saves its state only as it ends in peace. Here a snapshot is taken soon after each change of
 what there is (streams, tables, functions, …), and between two of them a journal takes each record put on a
@@ -34,6 +34,7 @@ from tidemill_local.patches.durability import drawn_ids, queues, streams, tables
 from tidemill_local.patches.durability.calls import JOURNALED, call_again, watching
 from tidemill_local.patches.durability.recorder import Recorder
 from tidemill_local.patches.durability.state_files import StateFiles
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,56 @@ def settings(folder: Path) -> dict[str, str]:
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(folder / "s3"),
     }
+
+
+def install(folder: Path | None) -> None:
+    """Have what the emulator holds outlive it, in that folder; without one, do nothing. On the emulator's loop.
+
+    Behind the other patches, whose answers it journals, and before cbor, for its journal is of calls in JSON.
+
+    Needs of the emulator:
+        app._load_persisted_state: loads what was saved, as the emulator starts; replaced.
+        app._state_map, app._get_module: which services have a state, and the module of each.
+        app._build_persistence_save_dict: what is to be saved, by service.
+        app._dispatch_service_request: handles a call of any service; it is kept before its caller is answered.
+        persistence.save_state, persistence.load_state: write and read one service's file; replaced.
+        persistence._state_format_version, persistence._json_default, persistence._json_object_hook: the file's form.
+        responses.get_account_id, responses.get_region, responses.request_scope: the account and region of a call.
+        kinesis.get_state: the streams' state; what the patches keep in it for the process only is left out.
+        kinesis._put_record, kinesis._put_records, kinesis.put_record_internal: put records, which are journaled.
+        kinesis._streams, kinesis._resolve_stream, kinesis._resolve_stream_by_arn: find the stream of a record.
+        kinesis._route_to_shard, kinesis._partition_key_to_hash: find its shard.
+        dynamodb.get_state, dynamodb.load_persisted_state: the tables' state, which lacks their streams.
+        dynamodb._stream_records, dynamodb._stream_trimmed, dynamodb._closed_streams: the tables' streams.
+        dynamodb._emit_stream_event: puts a change on a table's stream, which is journaled.
+        dynamodb.new_uuid, sqs.new_uuid, sns.new_uuid: draw ids, the same ones when a call is played again.
+        sqs._HANDLERS: handles calls by their names; those that name messages by handles are journaled by ids.
+        sqs._delete_messages_for_esm: deletes the messages that a mapping has handled.
+        sqs._get_q, sqs._queues: the queues and their messages.
+        sns._deliver_to_lambda, sns._deliver_to_http: deliver to functions and addresses: not when played again.
+        cloudformation._stacks: tells whether a stack is in the making.
+    """
+    if folder is None:
+        return
+    from ministack import app, services
+    from ministack.core import persistence, responses
+    from ministack.services import cloudformation, dynamodb, kinesis, sns, sqs
+
+    require(app, "_load_persisted_state", "_state_map", "_get_module", "_build_persistence_save_dict")
+    require(app, "_dispatch_service_request")
+    require(persistence, "save_state", "load_state", "_state_format_version", "_json_default", "_json_object_hook")
+    require(responses, "get_account_id", "get_region", "request_scope")
+    require(kinesis, "get_state", "_put_record", "_put_records", "put_record_internal", "_streams", "_resolve_stream")
+    require(kinesis, "_resolve_stream_by_arn", "_route_to_shard", "_partition_key_to_hash")
+    require(dynamodb, "get_state", "load_persisted_state", "_stream_records", "_stream_trimmed", "_closed_streams")
+    require(dynamodb, "_emit_stream_event", "new_uuid")
+    require(sqs, "_HANDLERS", "_delete_messages_for_esm", "_get_q", "_queues", "new_uuid")
+    require(sns, "_deliver_to_lambda", "_deliver_to_http", "new_uuid")
+    require(cloudformation, "_stacks")
+    try:
+        hook(folder, app, persistence, responses, services)
+    except OSError as error:
+        end_with(error)
 
 
 def hook(folder: Path, app: Any, persistence: Any, responses: Any, services: Any) -> None:

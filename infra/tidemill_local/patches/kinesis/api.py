@@ -1,6 +1,6 @@
 """The shape of the emulator's Kinesis handlers: a request in, an answer out, a stream as its dict.
 
-Room: local platform, pure. What is hooked into the emulator by launcher.py keeps to this shape.
+Room: local platform, pure. What is fitted into the emulator's Kinesis keeps to this shape.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
 """
 

@@ -1,8 +1,8 @@
 """The calls that reshard a stream: SplitShard, MergeShards, UpdateShardCount, and a stack's ShardCount.
 
-Room: local platform, pure on a stream's dict: sequence numbers are an argument. The emulator's own calls would
-delete the parents with their records. A reshard is done when the call returns, so a stream is never UPDATING, and
-nothing limits how often.
+Room: local platform, pure on a stream's dict but for `install`: sequence numbers are an argument. The
+emulator's own calls would delete the parents with their records. A reshard is done when the call returns, so a stream
+is never UPDATING, and nothing limits how often.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from tidemill_local.patches.kinesis.shard_state import (
     merge,
     open_shards,
     rescale,
+    route,
     split,
 )
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,29 @@ UpdateResource: TypeAlias = "Callable[[str, dict[str, Any], dict[str, Any], str]
 
 MOST_BY_COUNT = 10_000
 """That UpdateShardCount leaves: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html."""
+
+
+def install() -> None:
+    """Have the calls that reshard close the parents and keep their records, and records go to open shards.
+
+    Needs of the emulator:
+        kinesis._split_shard, kinesis._merge_shards, kinesis._update_shard_count: answer those calls; replaced.
+        kinesis._route_to_shard: finds the shard that takes a record; replaced, for it would find closed ones.
+        kinesis._next_sequence_number: makes a sequence number.
+        kinesis._resolve_stream: finds the stream that a request names.
+        provisioners._RESOURCE_HANDLERS: what changes a stack's stream, which must follow ShardCount.
+    """
+    from ministack.services import kinesis
+    from ministack.services.cloudformation import provisioners
+
+    require(kinesis, "_split_shard", "_merge_shards", "_update_shard_count", "_route_to_shard")
+    require(kinesis, "_next_sequence_number", "_resolve_stream")
+    require(provisioners, "_RESOURCE_HANDLERS")
+    resolve, next_sequence = kinesis._resolve_stream, kinesis._next_sequence_number
+    kinesis._route_to_shard = route
+    kinesis._split_shard, kinesis._merge_shards, kinesis._update_shard_count = reshard_handlers(resolve, next_sequence)
+    stack = provisioners._RESOURCE_HANDLERS["AWS::Kinesis::Stream"]
+    stack["update"] = with_shard_count(stack["update"], resolve, next_sequence)
 
 
 def check_split(stream: Stream, shard_id: str, at: int) -> None:

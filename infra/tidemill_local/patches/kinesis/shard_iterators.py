@@ -1,6 +1,6 @@
 """Reading a shard as on AWS: iterators that stand by sequence number, and the end of a closed shard.
 
-Room: local platform. Pure but for the clock that `Reads` is given; its methods are what launcher.py hooks into
+Room: local platform. Pure but for the clock that `Reads` is given; its methods are what `install` fits into
 the emulator, whose own iterators are indexes of a list. Those move when the head of the list expires, and each
 is kept for five minutes and looked at in every call.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from bisect import bisect_left, bisect_right
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,6 +26,7 @@ from tidemill_local.patches.kinesis.api import (
     success,
 )
 from tidemill_local.patches.kinesis.shard_state import children, is_open
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +47,25 @@ LIFETIME = 300
 
 _DIGITS = 30
 """Of a sequence number of the emulator's; who passes it through a number loses the leading zeros."""
+
+
+def install() -> None:
+    """Have iterators stand by sequence number, and a closed shard's reader told of its end.
+
+    Puts besides the `Reads` into the emulator's module, as `tidemill_reads`, for the patch that limits them.
+
+    Needs of the emulator:
+        kinesis._get_shard_iterator, kinesis._get_records: answer those calls; replaced.
+        kinesis._resolve_stream: finds the stream that a request names.
+        kinesis._expire_records: drops what is past a stream's retention.
+    """
+    from ministack.services import kinesis
+
+    require(kinesis, "_get_shard_iterator", "_get_records", "_resolve_stream", "_expire_records")
+    reads = Reads(kinesis._resolve_stream, kinesis._expire_records, time.time)
+    kinesis.tidemill_reads = reads
+    kinesis._get_shard_iterator = reads.get_shard_iterator
+    kinesis._get_records = lambda request: reads.get_records(request)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 In: 1,000 records and 1 MiB a second. Out: 5 calls and 2 MiB a second, which all readers share.
 
-Room: local platform. The buckets are pure values, time being an argument; `limited` and `limited_reads` fit
-them around the emulator's handlers, behind authentication and validation.
+Room: local platform. The buckets are pure values, time being an argument; `install` fits `limited` and
+`limited_reads` around the emulator's handlers, behind authentication and validation.
 
 A limit in front of the emulator would have to cut refused entries from the request, and temporary credentials
 sign its body. Behind the handler nothing is cut: the entries were valid, have a shard, and are taken out
@@ -13,10 +13,13 @@ again before anyone else can look, for the emulator answers one call at a time.
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidemill_local.patches.kinesis.api import Refused, account, place, record_size
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +51,28 @@ GetRecords: TypeAlias = "Callable[[Request], tuple[Response, int]]"
 
 Locate: TypeAlias = "Callable[[Request], tuple[Stream, Position]]"
 """Finds what a GetRecords request is about, or raises Refused."""
+
+
+def install() -> None:
+    """Have shards take and give no more than AWS's, unless the environment variable lifts the limits.
+
+    Behind the patches that check records and that make iterators; without the latter, reads have no limits.
+
+    Needs of the emulator:
+        kinesis._put_record, kinesis._put_records: answer the puts; what is beyond the limits is refused.
+        kinesis._get_records: answers the reads; the call beyond the limits is refused.
+        kinesis._resolve_stream: finds the stream that a request names.
+    """
+    from ministack.services import kinesis
+
+    require(kinesis, "_put_record", "_put_records", "_get_records", "_resolve_stream")
+    if os.environ.pop(SWITCH, "on") == "off":
+        return
+    kinesis._put_record, kinesis._put_records = limited(
+        kinesis._put_record, kinesis._put_records, kinesis._resolve_stream, time.monotonic
+    )
+    if reads := getattr(kinesis, "tidemill_reads", None):
+        kinesis._get_records = limited_reads(reads.get_records, reads.locate, time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)

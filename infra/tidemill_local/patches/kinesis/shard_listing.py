@@ -1,6 +1,6 @@
 """How Kinesis's calls list and describe shards, closed ones too.
 
-Room: local platform, pure on a stream's dict: time is an argument. Needs no more of the emulator than `install` names.
+Room: local platform, pure on a stream's dict but for `install`: time is an argument.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_resharding.py.
 """
 
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from tidemill_local.patches.kinesis.api import Handler, Refused, Request, Resolve, Stream, found, handler, invalid
 from tidemill_local.patches.kinesis.shard_state import Shard, is_open, moment, open_shards, parents_of
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +27,25 @@ MOST_RESULTS = 10_000
 TOKEN_SECONDS = 300
 
 _FILTERS = ("AFTER_SHARD_ID", "AT_LATEST", "AT_TIMESTAMP", "AT_TRIM_HORIZON", "FROM_TIMESTAMP", "FROM_TRIM_HORIZON")
+
+
+def install() -> None:
+    """Have ListShards and the descriptions of streams and shards tell closed shards from open ones.
+
+    Needs of the emulator:
+        kinesis._list_shards: answers ListShards, of which it knows no filters; replaced.
+        kinesis._describe_stream_summary: answers DescribeStreamSummary; its count is of open shards then.
+        kinesis._shard_out: a shard as it is described; the end of a closed one is added.
+        kinesis._resolve_stream: finds the stream that a request names.
+        kinesis._expire_records: drops what is past a stream's retention.
+    """
+    from ministack.services import kinesis
+
+    require(kinesis, "_list_shards", "_describe_stream_summary", "_shard_out", "_resolve_stream", "_expire_records")
+    resolve = kinesis._resolve_stream
+    kinesis._shard_out = with_end(kinesis._shard_out)
+    kinesis._list_shards = shard_lister(resolve, kinesis._expire_records, kinesis._shard_out, time.time)
+    kinesis._describe_stream_summary = with_open_count(kinesis._describe_stream_summary, resolve)
 
 
 def selected(stream: Stream, shard_filter: Mapping[str, Any]) -> set[str]:

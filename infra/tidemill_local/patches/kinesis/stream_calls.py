@@ -1,6 +1,6 @@
-"""Calls of Kinesis that the emulator lacks, and refusals that it leaves out.
+"""Calls about Kinesis's streams that the emulator lacks, and what it leaves out of those that it has.
 
-Room: local platform, pure on a stream's dict; hooked into the emulator by launcher.py.
+Room: local platform, pure on a stream's dict but for `install`, which fits it into the emulator.
 """
 
 from __future__ import annotations
@@ -8,21 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tidemill_local.patches.kinesis.api import (
-    Handler,
-    Refused,
-    Request,
-    Resolve,
-    Stream,
-    found,
-    handler,
-    place,
-    record_size,
-)
-from tidemill_local.patches.kinesis.shard_state import HASH_KEYS, open_shards
+from tidemill_local.patches.kinesis.api import Handler, Refused, Request, Resolve, Stream, found, handler, place
+from tidemill_local.patches.kinesis.record_limits import LEAST_RECORD_KIB, MOST_RECORD_KIB
+from tidemill_local.patches.kinesis.shard_state import open_shards
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 ON_DEMAND_SHARDS = 4
 """https://docs.aws.amazon.com/streams/latest/dev/how-do-i-size-a-stream.html: "4 MB/s write", at 1 MB/s a shard."""
@@ -30,17 +22,37 @@ ON_DEMAND_SHARDS = 4
 MODES = ("PROVISIONED", "ON_DEMAND")
 STRATEGIES = ("USER_PARTITION_KEY", "AUTO")
 LEAST_HOURS, MOST_HOURS = 24, 8_760
-LEAST_RECORD_KIB, MOST_RECORD_KIB = 1_024, 10_240
 MOST_SHARDS = 20_000
 """What AWS opens without being asked, in the largest regions:
 https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
 
 SHARD_LIMIT, ON_DEMAND_LIMIT = 500, 50
 
-_LARGE = LEAST_RECORD_KIB * 1024 * 4 // 3
-"""Characters of base64 above which the emulator refuses a record."""
-
 _MONITORED = "ShardLevelMetrics"
+
+
+def install() -> None:
+    """Have Kinesis answer the calls that it lacks, and refuse the streams that there cannot be.
+
+    Needs of the emulator:
+        kinesis.handle_request: handles all calls of Kinesis; those that it lacks are answered before it is asked.
+        kinesis._streams, kinesis._consumers: all streams and consumers, for limits and tags.
+        kinesis._create_stream: answers CreateStream; the mode and the number of shards are checked first.
+        kinesis._build_shards: makes a stream's shards, as many as a stack's template says.
+        kinesis._describe_stream, kinesis._describe_stream_summary: describe a stream; what they leave out is added.
+        kinesis._resolve_stream: finds the stream that a request names.
+    """
+    from ministack.services import kinesis
+
+    require(kinesis, "handle_request", "_streams", "_consumers", "_create_stream", "_build_shards")
+    require(kinesis, "_describe_stream", "_describe_stream_summary", "_resolve_stream")
+    resolve, summary = kinesis._resolve_stream, kinesis._describe_stream_summary
+    kinesis._describe_stream_summary = with_monitoring(summary, resolve, "StreamDescriptionSummary")
+    kinesis._describe_stream = with_monitoring(kinesis._describe_stream, resolve, "StreamDescription")
+    calls = StreamCalls(resolve, kinesis._streams, kinesis._consumers)
+    kinesis.handle_request = calls.answering(kinesis.handle_request)
+    kinesis._build_shards = bounded(kinesis._build_shards)
+    kinesis._create_stream = with_mode(kinesis._create_stream)
 
 
 def with_mode(create_stream: Handler) -> Handler:
@@ -70,100 +82,6 @@ def bounded(build: Callable[..., Any]) -> Callable[..., Any]:
         return build(count, *rest)
 
     return put_right
-
-
-def check_record(stream: Stream, record: Mapping[str, Any], name: str) -> None:
-    """Refuse what no shard takes: a hash key out of range, or more bytes than a record may have.
-
-    Args:
-        stream: where to.
-        record: as it is put.
-        name: how AWS's message names its data.
-
-    Raises:
-        Refused: it is such a record.
-    """
-    explicit = record.get("ExplicitHashKey")
-    if explicit is not None and not (str(explicit).isdecimal() and int(explicit) < HASH_KEYS):
-        raise Refused(
-            "InvalidArgumentException",
-            "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was "
-            f"{explicit}",
-        )
-    most = max_record_bytes(stream)
-    if "PartitionKey" in record and record_size(record) > most:
-        raise Refused(
-            "ValidationException",
-            f"1 validation error detected: Value at '{name}' failed to satisfy constraint: the data and the partition "
-            f"key must have a length less than or equal to {most}",
-        )
-
-
-def max_record_bytes(stream: Stream) -> int:
-    """Of the data and the partition key of a record together."""
-    return int(stream.get("MaxRecordSizeInKiB", LEAST_RECORD_KIB)) * 1024
-
-
-def checked(put: Handler, resolve: Resolve, records: Callable[[Request], Iterable[tuple[str, Any]]]) -> Handler:
-    """A put that refuses what no shard takes.
-
-    Args:
-        put: the emulator's own.
-        resolve: finds the stream that a request names.
-        records: the records of a request, and how messages name each one's data.
-    """
-
-    def put_right(request: Request) -> Any:
-        _, stream = resolve(request)
-        try:
-            if stream is not None:
-                for name, record in records(request):
-                    check_record(stream, record, name)
-        except Refused as refused:
-            return refused.answer()
-        return put(request)
-
-    return put_right
-
-
-def with_large(put: Handler, resolve: Resolve) -> Handler:
-    """A put that stores records of more than a MiB too, where UpdateMaxRecordSize lets them in.
-
-    The emulator refuses them: it is given them empty, and what it stored is filled.
-    """
-
-    def put_right(request: Request) -> Any:
-        records = request.get("Records") or [request]
-        large = {at: one["Data"] for at, one in enumerate(records) if len(one.get("Data") or "") > _LARGE}
-        if not large:
-            return put(request)
-        emptied = [{**one, "Data": ""} if at in large else one for at, one in enumerate(records)]
-        status, headers, body = put({**request, "Records": emptied} if "Records" in request else emptied[0])
-        _, stream = resolve(request)
-        if status == 200 and stream is not None:
-            said = json.loads(body)
-            results = said.get("Records", [said])
-            for at, data in large.items():
-                _stored(stream, results[at])["Data"] = data
-        return status, headers, body
-
-    return put_right
-
-
-def _stored(stream: Stream, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The record that a put has just stored."""
-    records = stream["shards"][result["ShardId"]]["records"]
-    return next(one for one in reversed(records) if one["SequenceNumber"] == result["SequenceNumber"])
-
-
-def one_record(request: Request) -> Iterable[tuple[str, Any]]:
-    """The record of a PutRecord."""
-    return [("data", request)]
-
-
-def many_records(request: Request) -> Iterable[tuple[str, Any]]:
-    """The records of a PutRecords."""
-    return [(f"records.{number}.member.data", one) for number, one in enumerate(request.get("Records") or [], 1)]
 
 
 class StreamCalls:

@@ -1,13 +1,14 @@
 """Subscriptions to shards (enhanced fan-out): what an event tells, and the end of a closed shard.
 
-Room: local platform. What an event tells is pure; `Subscriptions` is hooked into the emulator by launcher.py, whose
-own send all that a shard has at once, and go on for ever when it is closed.
+Room: local platform. What an event tells is pure; `install` fits `Subscriptions` into the emulator, whose own send all
+that a shard has at once, and go on for ever when it is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tidemill_local.patches.kinesis.shard_iterators import (
     start_after,
 )
 from tidemill_local.patches.kinesis.shard_state import children, is_open
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -44,6 +46,31 @@ IDLE_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 
 _EVENTS = "application/vnd.amazon.eventstream"
+
+
+def install() -> None:
+    """Have a subscription send page by page, and end with its shard.
+
+    Needs of the emulator:
+        kinesis._subscribe_to_shard: answers SubscribeToShard; replaced.
+        kinesis._subscriptions: the subscriptions that go on, which it forgets when it is reset.
+        kinesis._consumer_from_arn: finds a consumer.
+        kinesis.StreamingResponse: makes an answer that is sent bit by bit.
+        kinesis._resolve_stream: finds the stream that a request names.
+        kinesis._expire_records: drops what is past a stream's retention.
+    """
+    from ministack.services import kinesis
+
+    require(kinesis, "_subscribe_to_shard", "_subscriptions", "_consumer_from_arn", "StreamingResponse")
+    require(kinesis, "_resolve_stream", "_expire_records")
+    kinesis._subscribe_to_shard = Subscriptions(
+        kinesis._resolve_stream,
+        kinesis._consumer_from_arn,
+        kinesis._expire_records,
+        kinesis._subscriptions,
+        kinesis.StreamingResponse,
+        time.time,
+    ).subscribe
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Lambda's calls that create and change a stream's event source mapping, as the emulator answers them.
 
-Room: local platform; hooked into the emulator by launcher.py. The emulator keeps the mappings and lists them;
+Room: local platform; fitted into the emulator by `install`. The emulator keeps the mappings and lists them;
 event_sources.py, in the parent process, runs what is listed. The emulator's own calls forget options, take
 what AWS refuses, and have other defaults.
 """
@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidemill_event_source.decisions.config import InvalidMapping, parse
+from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -56,6 +57,55 @@ OPTIONS = (
 
 RESULT = ".result"
 """How the name of the file ends that holds a mapping's last result; it begins with the mapping's UUID."""
+
+
+CHECKPOINTS = "checkpoints"
+"""The folder of what is kept of mappings, below what keeps the emulator's own."""
+
+
+def install(folder: Path) -> None:
+    """Have event source mappings of streams kept and shown as AWS does, and run by none but the platform.
+
+    Args:
+        folder: where who runs a mapping keeps how its last batch went.
+
+    Needs of the emulator:
+        lambda_svc._create_esm, lambda_svc._update_esm: answer the calls that make and change a mapping.
+        lambda_svc._esm_response: a mapping as it is shown; the result of its last batch is added.
+        lambda_svc._esms: all mappings.
+        lambda_svc._kinesis_stream_name_from_arn_spec: finds a mapping's stream; a consumer's ARN names one too.
+        lambda_svc._poll_kinesis, lambda_svc._poll_dynamodb_streams: its own reading for mappings; replaced by none.
+        kinesis._resolve_stream_by_arn, kinesis._consumer_from_arn: tell whether a stream or a consumer is there.
+        dynamodb_streams._describe_stream: tells whether a table's stream is there.
+        provisioners._RESOURCE_HANDLERS: what makes and changes a stack's mapping.
+        provisioners._lambda_esm_create, provisioners._lambda_esm_attrs: that which makes it, and what it returns of it.
+    """
+    from ministack.services import dynamodb_streams, kinesis, lambda_svc
+    from ministack.services.cloudformation import provisioners
+
+    require(lambda_svc, "_create_esm", "_update_esm", "_esm_response", "_esms", "_kinesis_stream_name_from_arn_spec")
+    require(lambda_svc, "_poll_kinesis", "_poll_dynamodb_streams")
+    require(kinesis, "_resolve_stream_by_arn", "_consumer_from_arn")
+    require(dynamodb_streams, "_describe_stream")
+    require(provisioners, "_RESOURCE_HANDLERS", "_lambda_esm_create", "_lambda_esm_attrs")
+
+    def exists(arn: str) -> bool:
+        if "/consumer/" in arn:
+            return kinesis._consumer_from_arn(arn) is not None
+        if arn.startswith("arn:aws:kinesis:"):
+            return kinesis._resolve_stream_by_arn(arn) is not None
+        status: int = dynamodb_streams._describe_stream({"StreamArn": arn})[0]
+        return status == 200
+
+    lambda_svc._kinesis_stream_name_from_arn_spec = naming(lambda_svc._kinesis_stream_name_from_arn_spec)
+    lambda_svc._create_esm = creating(lambda_svc._create_esm, lambda_svc._esms, exists)
+    lambda_svc._update_esm = updating(lambda_svc._update_esm, lambda_svc._esms)
+    lambda_svc._poll_kinesis = lambda_svc._poll_dynamodb_streams = lambda: False
+    lambda_svc._esm_response = with_result(lambda_svc._esm_response, folder)
+    stack = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+    create = provisioning(lambda_svc._create_esm, provisioners._lambda_esm_attrs)
+    stack["create"] = provisioners._lambda_esm_create = create
+    stack["update"] = reprovisioning(stack["update"], lambda_svc._esms)
 
 
 def with_result(shown: Callable[[Properties], Properties], folder: Path) -> Callable[[Properties], Properties]:

@@ -1,7 +1,7 @@
 """Lambda's runtime for Python functions, in place of the emulator's own.
 
 Room: local platform, I/O; part of the launcher. An execution environment is environment.py's, a place for one
-in the emulator's pools worker.py's; here they are hooked into the emulator's private functions, with their
+in the emulator's pools worker.py's; here they are fitted into the emulator's private functions, with their
 logs and with what Invoke refuses. The emulator's modules are handed over, for it must not be imported before its
 environment is set.
 
@@ -31,6 +31,7 @@ import msgspec
 from tidemill_local.patches.lambda_runtime.environment import Environment
 from tidemill_local.patches.lambda_runtime.invocations import Invocation
 from tidemill_local.patches.lambda_runtime.worker import Config, LoggedAnswer, Worker
+from tidemill_local.patches.release import require
 from tidemill_local.sweeper import Groups
 
 Module: TypeAlias = Any
@@ -47,6 +48,46 @@ EVENT_LIMIT = 1024 * 1024
 """Bytes of an asynchronous one."""
 
 _LINEAGE = re.compile(r"Lineage=[^;]*:(\d+)")
+
+
+def install() -> None:
+    """Have Python functions run as AWS runs them; the emulator's workers end at an exception, and tell no type.
+
+    Needs of the emulator:
+        lambda_runtime._worker_class_for: what its pools of workers are made of, for a function.
+        lambda_runtime.acquire_worker, lambda_runtime.release_worker: take a worker from a pool, and give it back.
+        lambda_runtime.get_or_create_worker: the worker that WebSockets' messages are given to.
+        lambda_runtime.execution_credentials: the credentials of a function's role.
+        lambda_svc._execute_function_warm: runs an invocation in a worker; replaced for functions in Python.
+        lambda_svc._execute_function_with_config_scope: runs an invocation in the function's account and region.
+        lambda_svc._emit_lambda_logs: writes an invocation's log.
+        lambda_svc._inbound_invoke_depth, lambda_svc._invoke_depth: how many functions a call came through.
+        lambda_svc._xray_trace_id_for_invocation: the trace that an invocation belongs to.
+        lambda_svc._resolve_layer_zip, lambda_svc._provided_runtime_code_dir: a layer's archive, and a code's folder.
+        lambda_svc.handle_request, lambda_svc._invoke: handle Lambda's calls, and Invoke, whose payload is checked.
+        lambda_svc._functions, lambda_svc._resolve_request_scoped_name_and_qualifier: the function that is invoked.
+        lambda_svc._ensure_reaper_thread: has workers that are idle for long ended.
+        cloudwatch_logs._put_log_events, cloudwatch_logs._create_log_group, cloudwatch_logs._create_log_stream: keep the
+            log.
+        cloudwatch_logs._log_groups: tells whether the log's group is there.
+    """
+    from ministack.core import lambda_runtime
+    from ministack.services import cloudwatch_logs, lambda_svc
+
+    require(lambda_runtime, "_worker_class_for", "acquire_worker", "release_worker", "get_or_create_worker")
+    require(lambda_runtime, "execution_credentials")
+    require(lambda_svc, "_execute_function_warm", "_execute_function_with_config_scope", "_emit_lambda_logs")
+    require(lambda_svc, "_inbound_invoke_depth", "_invoke_depth", "_xray_trace_id_for_invocation", "_resolve_layer_zip")
+    require(lambda_svc, "handle_request", "_invoke", "_functions", "_resolve_request_scoped_name_and_qualifier")
+    require(lambda_svc, "_provided_runtime_code_dir", "_ensure_reaper_thread")
+    require(cloudwatch_logs, "_put_log_events", "_create_log_group", "_create_log_stream", "_log_groups")
+    ours = FunctionRuntime(lambda_runtime, lambda_svc, cloudwatch_logs)
+    lambda_runtime._worker_class_for = ours.worker_class_for(lambda_runtime._worker_class_for)
+    lambda_runtime.get_or_create_worker = ours.get_or_create_worker(lambda_runtime.get_or_create_worker)
+    lambda_svc._execute_function_warm = ours.execute(lambda_svc._execute_function_warm)
+    lambda_svc._emit_lambda_logs = ours.emit_logs(lambda_svc._emit_lambda_logs)
+    lambda_svc._inbound_invoke_depth = ours.inbound_depth(lambda_svc._inbound_invoke_depth)
+    lambda_svc.handle_request = ours.handle_request(lambda_svc.handle_request)
 
 
 def is_ours(config: Config) -> bool:

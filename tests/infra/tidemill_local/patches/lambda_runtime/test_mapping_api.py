@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from tidemill_local.emulator import Emulator
 from tidemill_local.event_sources import EventSources
-from tidemill_local.launcher import CHECKPOINTS
+from tidemill_local.patches.lambda_runtime.mapping_api import CHECKPOINTS
 
 Becomes = Callable[[Callable[[], bool]], bool]
 Json = Any

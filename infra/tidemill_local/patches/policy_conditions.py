@@ -1,0 +1,102 @@
+"""What policies say of who signed in: the identity that a condition or a variable stands for, and an item's key.
+
+Room: local platform; fitted into the emulator by `install`. The emulator knows no policy variables, and leaves the
+identity and the partition key out of what conditions are held against: it would deny everybody what is granted to each.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tidemill_local.patches.release import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PrincipalKeys: TypeAlias = "Callable[[Any], dict[str, Any]]"
+"""The condition keys of a caller, by its credential."""
+
+ConditionsMet: TypeAlias = "Callable[[dict[str, dict[str, Any]], Any], bool]"
+"""Whether a policy's conditions hold for a call."""
+
+ServiceContext: TypeAlias = "Callable[[bytes], dict[str, Any]]"
+"""The condition keys of a request to a service, by its body."""
+
+IDENTITY = "cognito-identity.amazonaws.com:sub"
+"""The condition key, and policy variable, of who signed in through an identity pool."""
+
+
+def install() -> None:
+    """Have policies decide by who signed in through Cognito, and by the partition key of an item.
+
+    Needs of the emulator:
+        iam_evaluator._principal_keys: a caller's condition keys; the identity is added.
+        iam_evaluator._conditions_met: holds conditions against a call; their variables are filled in first.
+        iam_actions.dynamodb_service_context: a DynamoDB request's condition keys; `dynamodb:LeadingKeys` is added.
+        dynamodb._tables: tells which attribute is a table's partition key.
+        sts._sessions: tells whose identity temporary credentials are.
+    """
+    from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import dynamodb, sts
+
+    require(iam_evaluator, "_principal_keys", "_conditions_met")
+    require(iam_actions, "dynamodb_service_context")
+    require(dynamodb, "_tables")
+    require(sts, "_sessions")
+    iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
+    iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
+    iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
+
+
+def with_identity(principal_keys: PrincipalKeys, sessions: Mapping[str, dict[str, Any]]) -> PrincipalKeys:
+    """The caller's condition keys and, for one who came through Cognito, the identity: it is left out."""
+
+    def keys(credential: Any) -> dict[str, Any]:
+        identity = sessions.get(credential.access_key_id, {}).get("_identity_id")
+        known = {IDENTITY: identity} if identity else {}
+        return principal_keys(credential) | known
+
+    return keys
+
+
+def with_variable(conditions_met: ConditionsMet) -> ConditionsMet:
+    """The evaluation of conditions, with the caller's identity in place of the variable that stands for it.
+
+    The emulator knows no policy variables, which would deny everybody what is granted to each identity.
+    """
+
+    def met(conditions: dict[str, dict[str, Any]], context: Any) -> bool:
+        identity = context.principal_keys.get(IDENTITY)
+        if identity:
+            conditions = {
+                operator: {key: _insert(identity, value) for key, value in tests.items()}
+                for operator, tests in conditions.items()
+            }
+        return conditions_met(conditions, context)
+
+    return met
+
+
+def with_leading_key(service_context: ServiceContext, tables: Mapping[str, Any]) -> ServiceContext:
+    """A DynamoDB request's condition keys and, where it is about one item, the item's partition key: it is left out."""
+
+    def context(body: bytes) -> dict[str, Any]:
+        known = service_context(body)
+        try:
+            request = json.loads(body)
+            schema = tables[request["TableName"]]["KeySchema"]
+            item = request.get("Key") or request["Item"]
+            (name,) = [one["AttributeName"] for one in schema if one["KeyType"] == "HASH"]
+            (value,) = item[name].values()
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return known  # it will be refused for what it is
+        return known | {"dynamodb:LeadingKeys": [value]}
+
+    return context
+
+
+def _insert(identity: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_insert(identity, item) for item in value]
+    return value.replace(f"${{{IDENTITY}}}", identity) if isinstance(value, str) else value

@@ -1,0 +1,58 @@
+"""The table of all patches: the name of each, which is its module's, and what fits it into the emulator.
+
+Room: local platform. docs/local-platform.md says of each what AWS does that the emulator does not. Nothing of the
+emulator is imported before a patch is installed, for it reads its environment as it is imported.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from tidemill_local.patches import actions, cbor, cors, policy_conditions, provisioning, signatures
+from tidemill_local.patches.durability import durability
+from tidemill_local.patches.kinesis import (
+    record_limits,
+    resharding,
+    shard_iterators,
+    shard_limits,
+    shard_listing,
+    shard_state,
+    stream_calls,
+    subscriptions,
+)
+from tidemill_local.patches.lambda_runtime import mapping_api, runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+Install: TypeAlias = "Callable[[], None]"
+
+
+def patches(folder: Path, state: Path | None) -> Mapping[str, Install]:
+    """Name -> install, in the order in which they are installed: a later one may go around an earlier one.
+
+    Args:
+        folder: where the emulator writes what ends with it.
+        state: where it writes what outlives it, if anything shall.
+    """
+    return {
+        "signatures": signatures.install,
+        "shard_state": shard_state.install,
+        "shard_listing": shard_listing.install,
+        "stream_calls": stream_calls.install,
+        "record_limits": record_limits.install,
+        "resharding": resharding.install,
+        "subscriptions": subscriptions.install,
+        "shard_iterators": shard_iterators.install,
+        "shard_limits": shard_limits.install,
+        "mapping_api": partial(mapping_api.install, (state or folder) / mapping_api.CHECKPOINTS),
+        "provisioning": provisioning.install,
+        "runtime": runtime.install,
+        "actions": actions.install,
+        "policy_conditions": policy_conditions.install,
+        "durability": partial(durability.install, state),
+        "cbor": cbor.install,
+        "cors": cors.install,
+    }

@@ -1,0 +1,27 @@
+"""The emulator's release whose private parts the patches know; another one is refused as it starts.
+
+Room: local platform, pure.
+Tests: tests/infra/tidemill_local/patches/test_registry.py.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+RELEASE = "ministack==1.5.33"
+"""As pyproject.toml pins it."""
+
+
+class UnknownEmulator(Exception):
+    """The emulator is not the release whose internals are known here."""
+
+
+def require(owner: ModuleType, *names: str) -> None:
+    """Check that a module of the emulator has all that a patch needs of it.
+
+    Raises:
+        UnknownEmulator: something is no longer there.
+    """
+    missing = [name for name in names if not hasattr(owner, name)]
+    if missing:
+        raise UnknownEmulator(f"{owner.__name__} has no {', '.join(missing)}: install {RELEASE}")

@@ -1,0 +1,25 @@
+"""What conditions are held against: a request tells the partition key of the item that it is about."""
+
+import pytest
+
+from tidemill_local.patches.policy_conditions import with_leading_key
+
+
+@pytest.mark.parametrize(
+    ("body", "leading"),
+    [
+        (b'{"TableName": "t", "Key": {"pk": {"S": "ada"}}}', ["ada"]),
+        (b'{"TableName": "t", "Item": {"sk": {"S": "x"}, "pk": {"N": "7"}}}', ["7"]),
+        (b'{"TableName": "t", "Key": {"sk": {"S": "ada"}}}', None),
+        (b'{"TableName": "t", "Key": {"pk": {}}}', None),
+        (b'{"TableName": "t", "Key": []}', None),
+        (b'{"TableName": "other", "Key": {"pk": {"S": "ada"}}}', None),
+        (b'{"Statement": "SELECT"}', None),
+        (b"[]", None),
+        (b"", None),
+    ],
+)
+def test_a_request_about_one_item_tells_its_partition_key(body: bytes, leading: list[str] | None) -> None:
+    schema = [{"AttributeName": "sk", "KeyType": "RANGE"}, {"AttributeName": "pk", "KeyType": "HASH"}]
+    context = with_leading_key(lambda _: {"dynamodb:Select": "ALL"}, {"t": {"KeySchema": schema}})
+    assert context(body) == {"dynamodb:Select": "ALL"} | ({"dynamodb:LeadingKeys": leading} if leading else {})
