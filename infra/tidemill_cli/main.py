@@ -14,6 +14,8 @@ from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
+from tidemill_cli.errors import FAILED, INTERRUPTED, MISUSED, complain, of_aws
+
 COMMANDS = {
     "demo": "run the whole pipe on this machine and see what buffering saves",
     "up": "run the local platform until stopped",
@@ -23,8 +25,6 @@ COMMANDS = {
     "bench": "measure the same workload with and without buffering",
     "redrive": "list what is in quarantine, and put it back on the stream",
 }
-
-MISUSED, INTERRUPTED = 2, 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,29 +62,18 @@ def _run(argv: list[str]) -> int:
         if package.startswith("tidemill"):
             raise
         print(f"tidemill {argv[0]} needs {package}: pip install '.[local]' in the project's folder", file=sys.stderr)
-        return 1
+        return FAILED
     except BrokenPipeError:
         # Whoever read has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return FAILED
     except Exception as error:
-        problem = _of_aws(error)
+        problem = of_aws(error)
         if problem is None:
             raise
-        print(f"tidemill {argv[0]}: {problem}", file=sys.stderr)
-        return 1
+        complain(argv[0], problem)
+        return FAILED
     return code
-
-
-def _of_aws(error: Exception) -> str | None:
-    """What an error of AWS, or of the way there, says, with its remedy; None of any other error."""
-    known = sys.modules.get("botocore.exceptions")  # if it was not imported, it is none of its
-    if known is None or not isinstance(error, known.ClientError | known.BotoCoreError):
-        return None
-    code = error.response["Error"].get("Code", "") if isinstance(error, known.ClientError) else type(error).__name__
-    remedies = import_module("tidemill.errors").REMEDIES
-    remedy = remedies.get(code) or remedies.get(f"{code}Exception")  # S3 and STS leave that word away
-    return f"{error}; {remedy}" if remedy else f"{error}"
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:

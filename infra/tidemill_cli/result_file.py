@@ -6,10 +6,12 @@ Room: command line.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 
 def check_writable(path: Path) -> None:
@@ -26,6 +28,11 @@ def check_writable(path: Path) -> None:
             tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def json_text(result: Any) -> str:
+    """A result as JSON, indented, with a newline at its end."""
+    return json.dumps(result, indent=2) + "\n"
 
 
 def write_result(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from tidemill import Misconfigured
 from tidemill.aws.loopback import NO_PROFILE, has_own_keys, is_loopback, past_proxies
 from tidemill.aws.region import region_of, region_of_environment
 from tidemill.errors import REMEDIES, SETTINGS
+from tidemill_cli.errors import CommandError
 
 STACK = "tidemill"
 LOCAL_ENDPOINT = "http://127.0.0.1:4566"
@@ -30,7 +31,7 @@ LOCAL_REGION = "us-east-1"
 _NOT_ITS_KEYS = {"InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidToken"}
 
 
-class NoStack(Exception):
+class NoStack(CommandError):
     """No stack of that name answers."""
 
 
@@ -133,6 +134,30 @@ def outputs(where: Access, stack: str = STACK) -> Mapping[str, str]:
     finally:
         cloudformation.close()
     return {output["OutputKey"]: output["OutputValue"] for one in stacks for output in one.get("Outputs", [])}
+
+
+def outputs_or_remedy(where: Access, named: str | None, instead: str) -> Mapping[str, str]:
+    """The outputs of the stack that a command's --stack names, or of the local platform's.
+
+    Args:
+        where: AWS is.
+        named: the option's value, if it is given.
+        instead: the options that say the same without a stack.
+
+    Raises:
+        NoStack: there is none, or nobody answers; with what to do about it.
+    """
+    try:
+        return outputs(where, named or STACK)
+    except NoStack as error:
+        remedy = "name yours with --stack" if named else "start the local platform with `tidemill up`"
+        raise NoStack(f"{error}; {remedy}, or name {instead}") from None
+
+
+def kinesis_of_producer(where: Access) -> Any:
+    """A Kinesis client for a Producer, which itself sends again what was refused."""
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+    return where.client("kinesis", once)
 
 
 def _hint(where: Access, place: str, error: Exception) -> str:

@@ -11,13 +11,15 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill_cli.errors import CommandError
+
 if TYPE_CHECKING:
     from tidemill_load.logs import Fields
 
 OWN = ("trace_time", "trace_key", "trace_client")
 
 
-class Misused(ValueError):
+class Misused(CommandError):
     """Arguments that do not go together; says which, and what to do."""
 
 

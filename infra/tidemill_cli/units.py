@@ -46,6 +46,33 @@ def count(text: str) -> int:
     return int(found)
 
 
+def positive(text: str) -> int:
+    """A whole number above 0, without a unit."""
+    try:
+        found = int(text)
+    except ValueError:
+        found = 0
+    if found < 1:
+        raise ArgumentTypeError(f"{text!r} is not a positive number")
+    return found
+
+
+def above_zero(text: str, problem: str) -> float:
+    """A finite number above 0 without a unit.
+
+    Args:
+        text: to be read.
+        problem: what is said of any other text, such as "is no number of seconds above 0".
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ArgumentTypeError(f"{text!r} {problem}")
+    return found
+
+
 def rate(text: str) -> float:
     """A rate per second: 1000, 10k, 1000/s, 5M/day."""
     amount, slash, span = text.partition("/")

@@ -11,6 +11,7 @@ import pytest
 
 from tidemill import BufferFull, Producer, Stats, StillPending
 from tidemill_cli.commands import send
+from tidemill_cli.commands.send import lines as send_lines
 from tidemill_consumers.codec.items import from_item
 from tidemill_local.platform import Platform
 
@@ -155,7 +156,7 @@ def test_a_file_that_nobody_takes_ends_and_says_how_much_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(send, "PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr(send_lines, "PROGRESS_SECONDS", 0.05)
     result, lines = tmp_path / "result.json", tmp_path / "lines"
     lines.write_text('{"cmd": "content.view", "key": "content/1"}\n' * 3)
     assert run("--file", lines, "--stream", "none", "--timeout", "0.2", "--json", result) == 1
@@ -188,8 +189,8 @@ def test_a_full_producer_is_asked_again_until_it_has_room_or_nothing_moves() -> 
         raise BufferFull
 
     producer = Full(ever=True)
-    assert send._Progress(cast("Producer", producer), 60).once_there_is_room(lambda: line(producer)) is None
+    assert send_lines.Room(cast("Producer", producer), 60).once_there_is_some(lambda: line(producer)) is None
     assert producer.flushed == 3
     stuck = Full(ever=False)
-    with pytest.raises(send._Stalled, match=r"within 0 s; 7 requests are left"):
-        send._Progress(cast("Producer", stuck), 0).once_there_is_room(lambda: line(stuck))
+    with pytest.raises(send_lines.Stalled, match=r"within 0 s; 7 requests are left"):
+        send_lines.Room(cast("Producer", stuck), 0).once_there_is_some(lambda: line(stuck))

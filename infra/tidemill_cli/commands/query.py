@@ -12,12 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tidemill import Misconfigured
 from tidemill_analytics.archive import Archive, ArchiveError, queries
+from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.records import as_json
 from tidemill_cli.result_file import write_private
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, NoStack, access, outputs
@@ -42,10 +42,6 @@ tables: interactions (every archived line), requests (every request once)
 """
 
 
-class QueryError(Exception):
-    """The command cannot answer; says why and what to run."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="the query to run; none lists them")
@@ -64,18 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when it could answer, 1 with a message on stderr when it could not."""
-    try:
-        if args.name and args.sql:
-            raise QueryError("give a query's name or --sql, not both")
-        if not args.name and not args.sql:
-            _show_queries()
-        else:
-            _show(_ask(args), args)
-    except BrokenPipeError:
-        raise  # of those who read what we say
-    except (ArchiveError, QueryError, Misconfigured, OSError) as error:
-        Console(stderr=True, soft_wrap=True).print(Text(f"tidemill query: {printable(str(error))}"))
-        return 1
+    return run_or_tell("query", lambda: _run(args), ArchiveError, Misconfigured)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.name and args.sql:
+        raise CommandError("give a query's name or --sql, not both")
+    if not args.name and not args.sql:
+        _show_queries()
+    else:
+        _show(_ask(args), args)
     return 0
 
 
@@ -101,12 +95,12 @@ def _running_archive(where: Access) -> str:
     try:
         found = outputs(where)
     except NoStack as error:
-        raise QueryError(
+        raise CommandError(
             f"{error}. Start the local platform with `tidemill up`, or name an archive: "
             "--archive s3://bucket or a folder"
         ) from None
     if OUTPUT not in found:
-        raise QueryError(f"the stack {STACK!r} has no output {OUTPUT}; name the archive with --archive")
+        raise CommandError(f"the stack {STACK!r} has no output {OUTPUT}; name the archive with --archive")
     return f"s3://{found[OUTPUT]}"
 
 

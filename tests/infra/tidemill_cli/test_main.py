@@ -7,10 +7,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError, CredentialRetrievalError, EndpointConnectionError, TokenRetrievalError
 
 from tidemill_cli import result_file
-from tidemill_cli.main import _of_aws
 
 TIDEMILL = str(Path(sys.executable).with_name("tidemill"))
 
@@ -190,23 +188,3 @@ def test_results_that_hold_peoples_data_are_their_owners_alone(tmp_path: Path) -
     result_file.write_private(tmp_path / "old.json", "{}")
     assert (tmp_path / "old.json").read_text() == "{}"
     assert (tmp_path / "old.json").stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetObject"), "get new credentials"),
-        (TokenRetrievalError(provider="sso", error_msg="Token has expired"), "Token has expired; run `aws sso login`"),
-        (CredentialRetrievalError(provider="custom-process", error_msg="exit 1"), "; run the profile's"),
-        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), 'URL: "http://127.0.0.1:9"'),
-    ],
-)
-def test_an_error_of_aws_that_no_command_caught_is_one_line_with_its_remedy(error: Exception, said: str) -> None:
-    found = _of_aws(error)
-    assert found is not None
-    assert said in found
-    assert "\n" not in found
-
-
-def test_an_error_of_ones_own_is_none_of_aws() -> None:
-    assert _of_aws(RuntimeError("a bug")) is None

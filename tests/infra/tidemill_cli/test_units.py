@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tidemill_cli.units import count, number, rate, seconds, size
+from tidemill_cli.units import above_zero, count, number, positive, rate, seconds, size
+
+
+def timeout(text: str) -> float:
+    return above_zero(text, "is no time-out above 0")
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,8 @@ from tidemill_cli.units import count, number, rate, seconds, size
         (number, "10k", 10_000),
         (number, "1.5M", 1_500_000),
         (count, "1,000", 1_000),
+        (positive, "7", 7),
+        (timeout, "0.5", 0.5),
         (rate, "1000", 1_000),
         (rate, "1000/s", 1_000),
         (rate, "60/min", 1),
@@ -52,6 +58,13 @@ def test_it_is_read(read: Callable[[str], float], text: str, value: float) -> No
         (count, "0", "'0' is no whole number of 1 or more"),
         (count, "1.5", "'1.5' is no whole number"),
         (rate, "5M/fortnight", "'5M/fortnight' is no rate; use such as 1000, 1000/s or 5M/day"),
+        (positive, "0", "'0' is not a positive number"),
+        (positive, "1.5", "'1.5' is not a positive number"),
+        (positive, "x", "'x' is not a positive number"),
+        (timeout, "0", "'0' is no time-out above 0"),
+        (timeout, "inf", "'inf' is no time-out above 0"),
+        (timeout, "nan", "'nan' is no time-out above 0"),
+        (timeout, "x", "'x' is no time-out above 0"),
         (rate, "fast", "'fast' is no rate"),
     ],
 )

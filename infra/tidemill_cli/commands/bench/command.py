@@ -19,10 +19,10 @@ from importlib.metadata import version
 from tidemill_cli.commands.bench.arguments import check_together
 from tidemill_cli.commands.bench.course import of_trace, speed_of, synthetic
 from tidemill_cli.commands.bench.table import show
+from tidemill_cli.errors import FAILED, INTERRUPTED, run_or_tell
 from tidemill_cli.next_steps import program
 from tidemill_cli.result_file import check_writable, write_result
-from tidemill_cli.terminal_text import printable
-from tidemill_cli.trace_arguments import Misused, spelled
+from tidemill_cli.trace_arguments import spelled
 from tidemill_load.results.fail_if import parse, violations
 from tidemill_load.results.result import Measurement, Result, Target, to_json
 
@@ -35,43 +35,28 @@ ALWAYS = ("lost>0", "duplicates>0", "reordered>0")
 ENOUGH = 20
 """Requests of which it can be said whether a sender kept up."""
 
-INTERRUPTED = 130
-
 
 def run(args: argparse.Namespace) -> int:
     """Run the load test; 0 when nothing was lost, double or out of order, and every limit was kept."""
     _say("tidemill: the same workload through the same rules, one way after the other")
     # Imported here: the line above must not wait for them.
     from tidemill import Misconfigured
-    from tidemill_cli.commands.bench.runs import NotPossible
-    from tidemill_cli.stack import NoStack
     from tidemill_load.cost_model.prices import PriceError
     from tidemill_load.workloads.trace import TraceError
     from tidemill_local.deployment import DeploymentFailed
     from tidemill_local.emulator import EmulatorError
 
-    try:
-        for path in filter(None, (args.json, args.html)):
-            check_writable(path)
-        if args.html:
-            import tidemill_load.report  # noqa: F401 - what it lacks is told now, not after the run
-        result = _result(args)
-        _write(result, args)
-    except BrokenPipeError:
-        raise  # of those who read what we say
-    except (
-        TraceError,
-        PriceError,
-        DeploymentFailed,
-        EmulatorError,
-        NoStack,
-        Misconfigured,
-        NotPossible,
-        Misused,
-        OSError,
-    ) as error:
-        print(f"tidemill bench: {printable(str(error))}", file=sys.stderr)
-        return 1
+    expected = (TraceError, PriceError, DeploymentFailed, EmulatorError, Misconfigured)
+    return run_or_tell("bench", lambda: _run(args), *expected)
+
+
+def _run(args: argparse.Namespace) -> int:
+    for path in filter(None, (args.json, args.html)):
+        check_writable(path)
+    if args.html:
+        import tidemill_load.report  # noqa: F401 - what it lacks is told now, not after the run
+    result = _result(args)
+    _write(result, args)
     return _judge(result, args)
 
 
@@ -151,7 +136,7 @@ def _judge(result: Result, args: argparse.Namespace) -> int:
         print(f"FAILED: {reason}", file=sys.stderr)
     if not args.html:
         _say("next: the same with --html report.html, and open that")
-    return 1 if failed else 0
+    return FAILED if failed else 0
 
 
 class _Progress:

@@ -23,6 +23,7 @@ from tidemill_bench.driver import Counting, Driver, Stack
 from tidemill_bench.local import ORDER_RULES, LogCounting, parameters, stack_of
 from tidemill_bench.session import Course, Session, priced
 from tidemill_bench.simulated import Run, Settings, direct
+from tidemill_cli.errors import CommandError
 from tidemill_cli.stack import access, outputs
 from tidemill_load.assessment.reckoned import PRODUCERS
 from tidemill_load.cost_model.assumptions import Assumptions
@@ -55,7 +56,7 @@ ASSUMED = (
 )
 
 
-class NotPossible(Exception):
+class NotPossible(CommandError):
     """It cannot be run there; says why, and what to do."""
 
 

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,8 +25,10 @@ from tidemill_cli.commands.demo.replay import PATIENCE, Progress, flush, paced
 from tidemill_cli.commands.demo.report import Result, report
 from tidemill_cli.commands.demo.stored import copy_archive, quarantined
 from tidemill_cli.commands.demo.stored import documents as stored_documents
-from tidemill_cli.result_file import check_writable, write_result
-from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
+from tidemill_cli.errors import FAILED, run_or_tell
+from tidemill_cli.result_file import check_writable, json_text, write_result
+from tidemill_cli.trace_arguments import add_trace, fields_of
+from tidemill_cli.units import above_zero, positive
 
 if TYPE_CHECKING:
     from tidemill import Producer, Reply, Request
@@ -47,7 +48,7 @@ WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_trace(parser, "replay what was asked for once")
-    parser.add_argument("--requests", type=_positive, metavar="N", help="at most N requests")
+    parser.add_argument("--requests", type=positive, metavar="N", help="at most N requests")
     parser.add_argument("--speed", type=_speed, metavar="N|max", help="times real time, or as fast as it goes")
     parser.add_argument("--seed", type=int, default=1, help="of the generated workload")
     parser.add_argument(
@@ -75,20 +76,19 @@ def run(args: argparse.Namespace) -> int:
     from tidemill_local.deployment import DeploymentFailed
     from tidemill_local.emulator import EmulatorError
 
-    try:
-        if args.json:
-            check_writable(args.json)
-        if args.keep:
-            _check_new(args.keep)
-        result = _Demo(args).run()
-        if args.json:
-            write_result(args.json, json.dumps(asdict(result), indent=2) + "\n")
-    except BrokenPipeError:
-        raise  # of those who read what we say
-    except (Misused, TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError, OSError) as error:
-        print(f"tidemill demo: {error}", file=sys.stderr)
-        return 1
-    return 0 if result.reconciled else 1
+    expected = (TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError)
+    return run_or_tell("demo", lambda: _run(args), *expected)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.json:
+        check_writable(args.json)
+    if args.keep:
+        _check_new(args.keep)
+    result = _Demo(args).run()
+    if args.json:
+        write_result(args.json, json_text(asdict(result)))
+    return 0 if result.reconciled else FAILED
 
 
 def _end_with_parent() -> None:
@@ -282,26 +282,8 @@ def _check_new(folder: Path) -> None:
         raise FileExistsError(f"{folder} is not empty; name a new folder to keep it in")
 
 
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return number
-
-
 def _speed(text: str) -> float:
-    if text == "max":
-        return float("inf")
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a positive number nor max")
-    return number
+    return float("inf") if text == "max" else above_zero(text, "is neither a positive number nor max")
 
 
 def _say(text: str) -> None:

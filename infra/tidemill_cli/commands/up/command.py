@@ -7,14 +7,12 @@ Tests: tests/e2e/test_up.py.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -24,7 +22,8 @@ from rich.text import Text
 
 from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.rules import Quarantined, RulesWatch
-from tidemill_cli.result_file import check_writable
+from tidemill_cli.errors import run_or_tell
+from tidemill_cli.result_file import check_writable, json_text
 from tidemill_event_source.files import UnreadableFile, write_whole
 from tidemill_local import kept_parameters
 from tidemill_local.deployment import DeploymentFailed
@@ -83,37 +82,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until stopped by Ctrl-C or SIGTERM, which is how it is meant to end."""
     os.umask(0o077)  # what is kept has secrets in it
+    expected = (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, UnreadableFile)
+    return run_or_tell("up", lambda: _run(args), *expected)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
-        if args.json:
-            check_writable(args.json)
-        if args.state:
-            state_files.check(args.state)
-        parameters = _parameters(args)
-        watch = RulesWatch(parameters["Rules"])
-        quarantined, since = Quarantined(), int(time.time() * 1000)
-        with Platform(args.port, parameters, say=_say, heard=quarantined.heard, state=args.state) as platform:
-            if args.state:
-                kept_parameters.write(args.state, parameters)
-            _tell(platform)
-            log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since)
-            with _shown() as show:
-                while True:
-                    platform.emulator.check()
-                    mappings = list(_mappings(platform))
-                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
-                        show.say(line)
-                    show.update(mappings, quarantined.count)
-                    if args.json:
-                        _write(args.json, platform, mappings, quarantined.count)
-                    time.sleep(POLL_SECONDS)
-    except BrokenPipeError:
-        raise  # of those who read what we say
-    except (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, UnreadableFile, OSError) as error:
-        print(f"tidemill up: {error}", file=sys.stderr)
-        return 1
+        _run_until_stopped(args)
     except KeyboardInterrupt:
         _say("stopped")
-        return 0
+    return 0
+
+
+def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
+    if args.json:
+        check_writable(args.json)
+    if args.state:
+        state_files.check(args.state)
+    parameters = _parameters(args)
+    watch = RulesWatch(parameters["Rules"])
+    quarantined, since = Quarantined(), int(time.time() * 1000)
+    with Platform(args.port, parameters, say=_say, heard=quarantined.heard, state=args.state) as platform:
+        if args.state:
+            kept_parameters.write(args.state, parameters)
+        _tell(platform)
+        log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since)
+        with _shown() as show:
+            while True:
+                platform.emulator.check()
+                mappings = list(_mappings(platform))
+                for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
+                    show.say(line)
+                show.update(mappings, quarantined.count)
+                if args.json:
+                    _write(args.json, platform, mappings, quarantined.count)
+                time.sleep(POLL_SECONDS)
 
 
 def _tell(platform: Platform) -> None:
@@ -279,7 +282,7 @@ def _write(path: Path, platform: Platform, mappings: list[dict[str, Any]], quara
         "mappings": mappings,
         "quarantined": quarantined,
     }
-    write_whole(path, (json.dumps(state, indent=2) + "\n").encode())
+    write_whole(path, json_text(state).encode())
 
 
 def _say(text: str) -> None:

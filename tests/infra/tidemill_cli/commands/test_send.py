@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_cli.commands.send import MOST_SHOWN, SendError, _data, _open
+from tidemill_cli.commands.send.lines import open_lines
+from tidemill_cli.commands.send.one import MOST_SHOWN, data_of
+from tidemill_cli.errors import CommandError
 
 REMEDY = "; quote it for the shell: '{\"stars\": 5}'"
 
@@ -19,12 +21,12 @@ REMEDY = "; quote it for the shell: '{\"stars\": 5}'"
     ],
 )
 def test_refused_data_is_told_in_a_line(text: str, problem: str) -> None:
-    with pytest.raises(SendError) as refused:
-        _data(text)
+    with pytest.raises(CommandError) as refused:
+        data_of(text)
     assert str(refused.value) == problem
 
 
 def test_a_file_that_cannot_be_read_is_told_before_anything_is_sent(tmp_path: Path) -> None:
     for path, problem in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
-        with pytest.raises(SendError, match=f"cannot read {path}: {problem}$"), _open(str(path)):
+        with pytest.raises(CommandError, match=f"cannot read {path}: {problem}$"), open_lines(str(path)):
             pass

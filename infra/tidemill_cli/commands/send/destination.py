@@ -1,0 +1,78 @@
+"""Where `tidemill send` sends to, and how it says what became of that.
+
+Room: command line.
+Tests: tests/infra/tidemill_cli/commands/test_send.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tidemill import GivenUp, Producer, StillPending
+from tidemill_cli.result_file import json_text, write_private
+from tidemill_cli.stack import LOCAL_ENDPOINT, Access, access, kinesis_of_producer, outputs_or_remedy
+from tidemill_cli.terminal_text import console, printable
+
+WAIT = "Compare AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A stream, and where the result goes.
+
+    Attributes:
+        args: the command's.
+        access: to AWS.
+        outputs: the stack's; none where --stream names the stream.
+        stream: its name.
+        out: the terminal.
+    """
+
+    args: argparse.Namespace
+    access: Access
+    outputs: Mapping[str, str]
+    stream: str
+    out: Console
+
+    def producer(self, **settings: Any) -> Producer:
+        """A producer on the stream.
+
+        Args:
+            settings: further ones of its.
+        """
+        kinesis = kinesis_of_producer(self.access)
+        return Producer(self.stream, kinesis=kinesis, aggregate=not self.args.plain, **settings)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.out.print(Text(printable(text)), soft_wrap=True)
+
+    def write(self, result: dict[str, Any]) -> None:
+        """Write the result, if --json asks for it."""
+        if self.args.json:
+            write_private(self.args.json, json_text(result))
+
+
+def destination(args: argparse.Namespace) -> Destination:
+    """The stream that the arguments name, or that of a stack.
+
+    Raises:
+        NoStack: there is none.
+        Misconfigured: nothing says where AWS is, or who asks.
+    """
+    where = access(None if args.stack or args.stream else LOCAL_ENDPOINT, args.stream or "")
+    outputs = {} if args.stream else dict(outputs_or_remedy(where, args.stack, "--stream"))
+    return Destination(args, where, outputs, args.stream or outputs["StreamName"], console())
+
+
+def close(producer: Producer, timeout: float) -> None:
+    """Close the producer, whose requests that were given up are counted, and in the log."""
+    with suppress(StillPending, GivenUp):
+        producer.close(timeout)
