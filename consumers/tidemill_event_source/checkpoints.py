@@ -1,4 +1,4 @@
-"""How far a mapping is, on disk: a restart goes on where the last one stood.
+"""Checkpoints on disk: a restarted mapping goes on where it stood.
 
 Room: event source, I/O.
 Tests: tests/consumers/tidemill_event_source/test_source.py.
@@ -44,15 +44,15 @@ class Checkpoints:
         """Look whether the file can be read.
 
         Raises:
-            UnreadableFile: it is not one of these.
+            UnreadableFile: the file holds something else.
         """
         self._found()
 
     def load(self, stream: str) -> None:
-        """Go on with those of this stream; with none if they are of another that had the same name before.
+        """Take up the checkpoints in the file; none if they are of an earlier stream of the same name.
 
         Raises:
-            UnreadableFile: the file is not one of these.
+            UnreadableFile: the file holds something else.
         """
         self._stream, self._shards = stream, {}
         found = self._found()

@@ -13,14 +13,14 @@ IN_PROCESS_ARN = "arn:aws:lambda:us-east-1:000000000000:function:in-process"
 
 
 class NoIdentity:
-    """What a function that no mobile SDK invoked is told of who did."""
+    """The Cognito identity of an invocation that no mobile SDK made: none."""
 
     cognito_identity_id = None
     cognito_identity_pool_id = None
 
 
 class Context:
-    """A handler's context, with all that AWS's has: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html.
+    """A handler's context, with every attribute of AWS's: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html.
 
     Args:
         function_arn: the function's ARN, which ends with its name.
@@ -45,5 +45,5 @@ class Context:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
     def log(self, message: object) -> None:
-        """Print, as AWS's does."""
+        """Print, as the method of AWS's context does."""
         print(message)  # noqa: T201 # the handler's own output

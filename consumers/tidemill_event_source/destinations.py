@@ -1,6 +1,6 @@
-"""Telling a queue, a topic or a bucket of batches that are given up.
+"""Messages to a queue, a topic or a bucket about batches that are given up.
 
-Room: event source, I/O; failures.py says what they are told.
+Room: event source, I/O; decisions/failures.py has the messages.
 Tests: tests/consumers/tidemill_event_source/test_source.py.
 """
 
@@ -16,7 +16,7 @@ from tidemill_event_source.decisions.config import MappingConfig, destination_se
 from tidemill_event_source.decisions.failures import Failure, message, object_body, object_key
 
 Tell: TypeAlias = Callable[[Failure, str], None]
-"""Tells of a failure in the shard of that id."""
+"""Tells the destination of a failure in the shard of that id."""
 
 
 class Clients(Protocol):

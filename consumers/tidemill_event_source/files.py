@@ -1,6 +1,6 @@
-"""Writing a file so that whoever reads sees the old one whole or the new one whole, even after a kill.
+"""Writing a file so that a reader sees the whole old one or the whole new one, even after a kill.
 
-Room: local platform, I/O.
+Room: event source, I/O. The local platform writes with it too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class NotWritten(OSError):
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have what fails say which file it was: an error of a write, such as of a full disk, names none."""
+    """Name the file in the error of a write to it: the error of a full disk names none."""
     try:
         yield
     except NotWritten:

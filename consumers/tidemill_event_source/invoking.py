@@ -30,7 +30,7 @@ DEFAULT_SECONDS = 3.0
 FOREVER = 365 * 86_400.0
 
 Invoke: TypeAlias = Callable[[bytes], InvocationResponse]
-"""Invokes the function with an event, JSON, and waits for what comes back. Called from several threads."""
+"""Invokes the function with an event's JSON and waits for the response. Called from several threads."""
 
 
 def through_lambda(functions: LambdaClient, name: str, heard: Callable[[bytes], None] = lambda _: None) -> Invoke:
@@ -40,7 +40,7 @@ def through_lambda(functions: LambdaClient, name: str, heard: Callable[[bytes], 
         functions: a boto3 Lambda client. One that gives up waiting, or tries again, before the function's timeout
             runs it twice at a time.
         name: the function's name or ARN.
-        heard: told each answer of the function that is not an error.
+        heard: called with each answer of the function that is not an error.
     """
 
     def invoke(event: bytes) -> InvocationResponse:
@@ -82,7 +82,7 @@ def in_process(
         timeout: seconds after which the invocation has failed, Lambda's default of 3 unless said; None waits as long
             as it takes, for a debugger. Nothing in a process can end a thread: a handler that hangs goes on hanging
             in its own, beside the next try.
-        function_arn: what its context says it is.
+        function_arn: the function's ARN in its context.
     """
 
     def invoke(event: bytes) -> InvocationResponse:
@@ -106,7 +106,7 @@ def _called(handler: Callable[[Any, Any], Any], event: bytes, context: Context) 
         answer = handler(json.loads(event), context)
         return InvocationResponse(json.dumps(answer).encode(), request_id=context.aws_request_id)
     except SystemExit as error:
-        # Of a function on AWS the process ends, and the next invocation has another.
+        # On AWS the function's process ends, and its next invocation has another.
         message = f"RequestId: {context.aws_request_id} Error: Runtime exited with error: exit status {_status(error)}"
         said = _said("Runtime.ExitError", message)
         log.warning("the handler ended its process: %s", message)
@@ -130,5 +130,5 @@ def _is_too_large(error: Exception) -> bool:
 
 
 def _said(error_type: str, message: str) -> bytes:
-    """An error as a function's runtime puts it."""
+    """An error in the form of Lambda's runtimes."""
     return json.dumps({"errorMessage": message, "errorType": error_type}).encode()

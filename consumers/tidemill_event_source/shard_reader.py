@@ -1,6 +1,6 @@
-"""Reading one shard of a Kinesis stream, from where one stands to where it ends.
+"""Reading one shard of a Kinesis stream, from a position to the shard's end.
 
-Room: local platform, I/O. Shared by the event source mapping and the delivery stream.
+Room: event source, I/O. The delivery stream of the local platform reads with it too.
 Tests: tests/consumers/tidemill_event_source/test_source.py.
 """
 
@@ -35,11 +35,11 @@ class StreamRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one read brought."""
+    """The records of one read."""
 
     records: Sequence[StreamRecord]
     behind_ms: int
-    """Milliseconds behind the tip of the shard: 0 when all that was there has been read."""
+    """Milliseconds behind the tip of the shard: 0 when all its records have been read."""
     ended: bool
     """The shard is closed and has been read to its end."""
 
@@ -62,7 +62,7 @@ class ShardReader:
 
     Args:
         kinesis: a boto3 Kinesis client.
-        address: by what the stream is asked for: StreamName or StreamARN.
+        address: the stream's StreamName or StreamARN.
         shard: the shard's id.
         after: the sequence number after which to start; None starts at `horizon`.
         horizon: where to start without a sequence number.

@@ -32,7 +32,7 @@ LEAST_SKEW = 2.0
 """Seconds below which two clocks are taken for one: `Date` counts whole ones."""
 
 _NOT_BY_NAME = ("ResourceNotFoundException", "AccessDeniedException")
-"""What is said of a name that is another account's."""
+"""Codes of the refusal of a name whose stream is another account's."""
 
 
 class Reader(Protocol):
@@ -51,7 +51,7 @@ class Stream(Protocol):
 
     @property
     def skew(self) -> float:
-        """How many seconds the stream's clock is ahead of this machine's, once its identity was asked for."""
+        """Seconds by which the stream's clock is ahead of this machine's, as of the last `identity`."""
 
     def identity(self) -> str:
         """What tells this stream from an earlier one of the same name."""
@@ -69,13 +69,13 @@ def stream_of(config: MappingConfig, client: Any) -> Stream:
 
 
 class KinesisStream:
-    """A Kinesis stream, asked for by its name where its owner is who asks: many an emulator knows no ARNs."""
+    """A Kinesis stream, addressed by name where the caller owns it, since many emulators know no ARNs."""
 
     def __init__(self, kinesis: KinesisClient, config: MappingConfig) -> None:
         self._kinesis = kinesis
         self._arn = config.source_arn
         self._address: dict[str, Any] = {}
-        """By what the stream is asked for; empty until it was found."""
+        """StreamName or StreamARN, as the service knows the stream; empty until it was found."""
         self.skew = 0.0
         self.render: Render = kinesis_renderer(config.stream_arn, config.role_arn)
 
@@ -169,8 +169,8 @@ class DynamoDBStream:
 class DynamoDBReader:
     """A position in a shard of a table's stream.
 
-    These streams know no position by time: they are then read from their oldest record, and what is older
-    than the time is passed over.
+    These streams have no AT_TIMESTAMP: where the start is a time, they are read from their oldest record, and the
+    records that are older than the time are skipped.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class DynamoDBReader:
             self._after = records[-1].sequence
         self._iterator = answer.get("NextShardIterator")
         oldest = self._start.timestamp or 0.0
-        # How far behind it is these streams do not say; where there was something there may be more.
+        # These streams do not tell how far behind a reader is; after a page with records there may be more.
         return Page(
             tuple(record for record in records if record.arrived.timestamp() >= int(oldest)),
             behind_ms=len(records),
@@ -210,7 +210,7 @@ class DynamoDBReader:
             try:
                 answer = self._streams.get_shard_iterator(StreamArn=self._arn, ShardId=self._shard, **position)
             except self._streams.exceptions.TrimmedDataAccessException:
-                # What it stood behind is older than the stream keeps: the oldest record left comes next.
+                # The record that it stood behind has expired: the oldest that is left comes next.
                 answer = self._streams.get_shard_iterator(
                     StreamArn=self._arn, ShardId=self._shard, ShardIteratorType="TRIM_HORIZON"
                 )

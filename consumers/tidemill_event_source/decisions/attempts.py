@@ -29,7 +29,7 @@ def backoff(failures: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A batch, and how it has fared.
+    """A batch, and what became of it so far.
 
     Attributes:
         retries: failures that count towards MaximumRetryAttempts.
@@ -66,7 +66,7 @@ def _split(attempt: _Attempt, place: int) -> list[_Attempt]:
 
 
 def _after_failure(attempt: _Attempt, config: MappingConfig, may_bisect: bool) -> list[_Attempt]:
-    """What goes again: the batch in halves, or whole with one retry less before it."""
+    """The attempts that take its place: the batch in halves, or whole with one retry used up."""
     records = attempt.batch.records
     if may_bisect and config.bisect_batch_on_function_error and len(records) > 1:
         # "Bisecting a batch does not count toward the retry quota":
@@ -136,7 +136,7 @@ class Attempts:
         return head.batch
 
     def succeeded(self, done: int, now: float) -> None:
-        """That many records of the head, from its first, are done, and at least one where it has any."""
+        """The first `done` records of the head are done: at least one of them, where it has any."""
         batch = self._queue.pop(0).batch
         self._failures = 0
         if done < len(batch.records):

@@ -34,7 +34,7 @@ class TimeWindow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tumbling:
-    """What the event of a mapping with a tumbling window says beside its records."""
+    """The fields of an event beside its records, in a mapping with tumbling windows."""
 
     shard: str
     stream_arn: str

@@ -1,4 +1,4 @@
-"""What an event source mapping can be told, with AWS's defaults and ranges.
+"""The options of an event source mapping, with AWS's defaults and ranges.
 
 Room: event source, pure. Options as in
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
@@ -39,7 +39,7 @@ _RANGES = {
 }
 
 _IGNORED = {"Enabled", "EventSourceArn", "FunctionName", "Tags"}
-"""Not options of delivery: whoever runs the mapping looks at them."""
+"""No options of delivery: left to whoever runs the mapping."""
 
 _KNOWN = _IGNORED | {
     *_RANGES,
@@ -144,7 +144,7 @@ class MappingConfig:
 
     @property
     def source_arn(self) -> str:
-        """What is read: the stream, of a consumer's ARN too."""
+        """The ARN of the stream that is read, also where the mapping names a registered consumer."""
         return self.stream_arn.partition("/consumer/")[0]
 
     @property
@@ -154,7 +154,7 @@ class MappingConfig:
 
 
 def destination_service(arn: str) -> str:
-    """The service of a destination's ARN; empty for what is none."""
+    """The service of a destination's ARN; empty where the text is no ARN."""
     return arn.split(":")[2] if arn.startswith("arn:") and arn.count(":") >= 5 else ""
 
 

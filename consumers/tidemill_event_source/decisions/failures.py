@@ -1,4 +1,4 @@
-"""What a destination is told of a discarded batch.
+"""The message to a destination about a discarded batch.
 
 Room: event source, pure. The messages as AWS sends them:
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
@@ -26,7 +26,7 @@ class Failure:
 
     Attributes:
         condition: why.
-        records: what is given up.
+        records: those given up.
         invoke_count: how often the function was invoked with it; at least 1, as AWS has it.
         response: the last response; None where age, not the function, is the reason.
     """
@@ -41,7 +41,7 @@ def message(failure: Failure, shard: str, config: MappingConfig, request_id: str
     """The message's fields, in AWS's order.
 
     Args:
-        failure: what is given up.
+        failure: the batch that is given up.
         shard: the shard's id.
         config: the mapping.
         request_id: the last invocation's, or a new one where there was none.
@@ -79,12 +79,12 @@ def message(failure: Failure, shard: str, config: MappingConfig, request_id: str
 
 
 def object_body(said: dict[str, Any], failure: Failure) -> bytes:
-    """What S3 keeps: the message with the event, so that nothing need be fetched from the stream again."""
+    """The object in S3: the message with the event, so that nothing need be fetched from the stream again."""
     return json.dumps({**said, "payload": Batch(failure.records).event.decode()}).encode()
 
 
 def object_key(config: MappingConfig, shard: str, now: float, unique: str) -> str:
-    """Where S3 keeps it."""
+    """The key of the object in S3."""
     at = datetime.fromtimestamp(now, UTC)
     return f"aws/lambda/{config.uuid}/{shard}/{at:%Y/%m/%d}/{at:%Y-%m-%dT%H.%M.%S}-{unique}"
 

@@ -21,7 +21,7 @@ Value: TypeAlias = Any
 Test: TypeAlias = Callable[[Value], bool]
 
 Operator: TypeAlias = Callable[[Value, str], Test]
-"""Makes a test of its argument; the text says where that stands."""
+"""Makes a test of an operator's argument; the text says where that stands, for errors."""
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "=": operator.eq,
@@ -45,13 +45,13 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A document's fields and what each must be: all of `fields`, and for each of `choices` any of its patterns."""
+    """A document matches if each of `fields` fits and, for each of `choices`, one of its patterns matches."""
 
     fields: Mapping[str, Pattern | tuple[Test, ...]]
     choices: tuple[tuple[Pattern, ...], ...]
 
     def matches(self, document: Value) -> bool:
-        """Whether the document, JSON's values as Python's, is what the pattern wants."""
+        """Whether the document, JSON's values as Python's, matches."""
         if not isinstance(document, Mapping):
             return False
         return all(_fits(wanted, document.get(name, ABSENT)) for name, wanted in self.fields.items()) and all(

@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
     before: str | None
     """The sequence number of the record before it in the shard, read or not let through: where to begin again."""
     key: str
-    """What order is kept by: a Kinesis record's partition key, a table's item key."""
+    """Records of one key stay in order: a Kinesis record's partition key, a table's item key."""
     arrived: float
     """Approximate arrival, seconds since 1970."""
     read: float
@@ -46,7 +46,7 @@ def kinesis_renderer(stream_arn: str, role_arn: str = ROLE) -> Render:
     )
 
     def render(record: StreamRecord) -> bytes:
-        # By hand, for it is what the mapping spends most of its time on; the parts are safe but for the key.
+        # Put together by hand, as the mapping spends most of its time here; only the key may need escapes.
         return (
             f'{{"kinesis":{{"kinesisSchemaVersion":"1.0","partitionKey":{quoted(record.partition_key)},'
             f'"sequenceNumber":"{record.sequence}","data":"{b2a_base64(record.data, newline=False).decode()}",'
@@ -67,7 +67,7 @@ def dynamodb_event(record: Mapping[str, Any], stream_arn: str) -> bytes:
 
 
 def filtered_document(service: str, record: StreamRecord) -> Any:
-    """What a filter looks at: a Kinesis record's `data` decoded, or a table's change as it stands in the event.
+    """The document that filters match: a Kinesis record's `data` decoded, or a table's change as in the event.
 
     None for data that is no JSON, which matches nothing: "Lambda drops the record",
     https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html

@@ -36,7 +36,7 @@ class Arrival(NamedTuple):
 
 
 Function: TypeAlias = Callable[[Batch, float], tuple[InvocationResponse, float]]
-"""What comes back from a batch invoked at a time, and after how many seconds."""
+"""A batch and the time of its invocation -> the response, and after how many seconds it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class Simulation:
     Args:
         config: the mapping.
         arrivals: each shard's, in order of time.
-        function: what it invokes.
-        heard: told of each invocation that ended.
-        discarded: told of each batch given up: the failure, the shard and the time.
+        function: the function that is invoked.
+        heard: called with each invocation that ended.
+        discarded: called with each batch given up: the failure, the shard and the time.
         begin: the time at which it starts.
         render: gives a record its form in the event; by default Kinesis's.
 
@@ -139,7 +139,7 @@ class Simulation:
         return exhausted and all(shard.settled for shard in self._shards.values())
 
     def _act(self, name: str) -> None:
-        """Do all that the shard wants now, then come again when it may want more."""
+        """Do all that the shard asks for now, and plan to come again when it may ask for more."""
         shard = self._shards[name]
         while action := shard.next(self.now):
             match action:
