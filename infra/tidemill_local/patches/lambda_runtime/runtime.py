@@ -97,7 +97,7 @@ def is_ours(config: Config) -> bool:
 
 
 class FunctionRuntime:
-    """The hooks. Each takes the emulator's function and gives the one to put in its place.
+    """What is put in place of the emulator's functions: each method takes one of them and gives the other.
 
     Args:
         core: ministack.core.lambda_runtime.
