@@ -27,7 +27,7 @@ from tidemill.producer import Producer
 from tidemill.replies.queue import reply_queue
 from tidemill.replies.replies import Replies
 from tidemill.sending.records import Acknowledged
-from tidemill.sending.scheduler import Stats
+from tidemill.sending.tally import Stats
 from tidemill.spool.errors import SpoolBroken, SpoolFull, SpoolInUse
 from tidemill.spool.spool import Spool
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.observer import Observer
     from tidemill.handle import Handle
     from tidemill.replies.reader import ReplySource
-    from tidemill.sending.scheduler import Stats
+    from tidemill.sending.tally import Stats
 
 T = TypeVar("T")
 

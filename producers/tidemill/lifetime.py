@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.observer import Observer
     from tidemill.replies.reader import ReplySource
     from tidemill.sending.records import Record
-    from tidemill.sending.scheduler import Stats
+    from tidemill.sending.tally import Stats
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
 
     from tidemill.delivery.observer import CallMade
-    from tidemill.sending.scheduler import Stats
+    from tidemill.sending.tally import Stats
 
 LOG_SECONDS = 60.0
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
     from tidemill.replies.reader import ReplySource
-    from tidemill.sending.scheduler import Stats
+    from tidemill.sending.tally import Stats
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Producer(Unique):
             ttl = core.ttl
         elif not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
-        if core.scheduler.pending_bytes + keeper.size >= core.max_pending_bytes:
+        if core.tally.pending_bytes + keeper.size >= core.max_pending_bytes:
             self._wait_for_room(keeper)
         if listener is None:
             handle = Handle(made, None, 0, keeper, None)

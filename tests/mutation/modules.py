@@ -13,6 +13,7 @@ _SEQUENCING = (
     *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batch_buffer", "waking", "sequencer", "shard")),
     f"tests/{_SOURCE}/test_validated_cases.py",
 )
+_SCHEDULER = ("tests/producers/tidemill/sending/test_scheduler.py",)
 _PLANNING = tuple(f"tests/{_CORE}/{name}" for name in ("test_order.py", "test_room.py", "test_plan.py"))
 
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -21,7 +22,9 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "producers/tidemill/contract/aggregation": ("protobuf", "reading", "writing"),
     "producers/tidemill/delivery": ("put_records",),
     "producers/tidemill/runtime": ("trouble",),
-    "producers/tidemill/sending": ("answers", "endpoint", "records", "scheduler", "writer"),
+    "producers/tidemill/sending": (
+        *("answers", "backoff", "calls", "endpoint", "giving_up", "lane", "records", "scheduler", "tally", "writer"),
+    ),
     "producers/tidemill/spool": ("frames",),
     "producers/tidemill_load/cost_model": ("batching",),
     "infra/tidemill_local/firehose": (
@@ -56,7 +59,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
         ("protobuf", "reading", "writing"),
         ("tests/producers/tidemill/contract/test_aggregation.py", "tests/fuzz/test_fuzz.py"),
     ),
-    "endpoint": ("tests/producers/tidemill/sending/test_scheduler.py",),
+    **dict.fromkeys(("backoff", "calls", "endpoint", "giving_up", "lane", "tally"), _SCHEDULER),
     "failures": (
         *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "sequencer")),
         f"tests/{_SOURCE}/test_validated_cases.py",

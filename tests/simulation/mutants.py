@@ -49,7 +49,8 @@ TRUST = "tidemill_consumers.core.trust"
 LOOKING = "tidemill_consumers.adapters.streams"
 SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
-OUTBOX = "tidemill.sending.scheduler"
+LANE = "tidemill.sending.lane"
+SCHEDULER = "tidemill.sending.scheduler"
 ATTEMPTS = "tidemill_event_source.decisions.attempts"
 CHECKPOINT = "tidemill_event_source.decisions.checkpoint"
 SHARD = "tidemill_event_source.decisions.shard"
@@ -411,29 +412,26 @@ MUTANTS = [
     ),
     Mutant(
         "two records of a lane are on their way",
-        OUTBOX,
-        "Scheduler._board",
-        "if lane.out is None and lane.full and",
-        "if lane.full and",
+        LANE,
+        "Lane.advance",
+        "if self.out is None and self.full and",
+        "if self.full and",
     ),
     Mutant(
         "a retry goes behind the lane's other records",
-        OUTBOX,
+        SCHEDULER,
         "Scheduler._take_outcome",
-        "            lane.ready_at = until\n"
-        "            if until is None:\n"
-        "                lane.ready_at = now + backoff(lane.attempts, self._chance.random()) + throttled * lane.rest\n"
-        "                lane.attempts += 1\n"
-        "            self._deadline = min(self._deadline, record.deadline)\n"
+        "            lane.retry(throttled, now, until, self._chance)\n"
+        "            self._giving_up.deadline = min(self._giving_up.deadline, record.deadline)\n"
         "            return\n",
         "            lane.full.append(record)\n"
         "            lane.out = None\n"
-        "            self._board(lane)\n"
+        "            self._calls.board(lane)\n"
         "            return\n",
     ),
     Mutant(
         "a refused entry is given up",
-        OUTBOX,
+        SCHEDULER,
         "Scheduler._take_outcome",
         "if isinstance(outcome, Refused) and outcome.again:",
         "if isinstance(outcome, Refused) and outcome.again and outcome.code == 'ThrottlingException':",

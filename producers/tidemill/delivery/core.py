@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tidemill.contract.request import Request
     from tidemill.errors import GivenUp
     from tidemill.sending.records import Acknowledged, Outcome, Record
-    from tidemill.sending.scheduler import Stats
+    from tidemill.sending.tally import Stats
     from tidemill.spool.spool import Spool
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
@@ -188,6 +188,8 @@ class Core:
             aggregate=options.aggregate,
             patient=spool is not None,
         )
+        self.tally = self.scheduler.tally
+        """The scheduler's counts, which are read for each request."""
         self.close_timeout = options.close_timeout
         self.left: Left | None = None
         """What was not acknowledged when it ended."""
@@ -221,12 +223,11 @@ class Core:
 
         Whoever calls it has seen to it that there is room; what it dropped for that is the oldest.
         """
-        scheduler = self.scheduler
-        if scheduler.pending_bytes >= self._drops_at:
+        if self.tally.pending_bytes >= self._drops_at:
             self._make_room(0)
         writer = self.writer
         writer.counter = counter = writer.counter + 1  # its `finish`, in less time
-        record = scheduler.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
+        record = self.scheduler.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
         return record, record.count + record.gone - 1  # its `last`, in less time
 
     def keep(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int] | None:
@@ -363,7 +364,7 @@ class Core:
         return self._has_room(0) or self._make_room(0)
 
     def _has_room(self, size: int) -> bool:
-        if self.scheduler.pending_bytes >= self._options.max_pending_bytes:
+        if self.tally.pending_bytes >= self._options.max_pending_bytes:
             return False
         return self._spool is None or self._spool.room_for(size)
 

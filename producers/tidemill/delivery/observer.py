@@ -14,7 +14,7 @@ from tidemill.sending.records import THROTTLED, Acknowledged, Refused
 
 if TYPE_CHECKING:
     from tidemill.sending.records import Call, Outcome
-    from tidemill.sending.scheduler import Stats
+    from tidemill.sending.tally import Stats
 
 _log = logging.getLogger("tidemill")
 

@@ -29,7 +29,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_renewal_of_credentials_that_fails_for_a_while_costs_no_request(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.02)
     asked = 0
 
     def renew() -> dict[str, str]:
@@ -58,7 +58,7 @@ def test_a_renewal_of_credentials_that_fails_for_a_while_costs_no_request(
 def test_an_outage_is_two_lines_however_much_is_sent_meanwhile(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.02)
     caplog.set_level(logging.INFO)
     with service(*[raw(b"")] * 4, usually=good) as there:  # nothing answers, and then somebody does
         kinesis = boto3.client(

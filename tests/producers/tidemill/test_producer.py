@@ -118,7 +118,7 @@ def made(kinesis: Kinesis, **options: Any) -> Producer:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Back-offs of no time, and no thread left behind."""
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_BACKOFF", 0.0)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.0)
     yield
     assert not [thread for thread in threading.enumerate() if thread.name == "tidemill-producer"]
 
@@ -240,7 +240,7 @@ class FlakyKinesis(Kinesis):
 
 @pytest.mark.parametrize("aggregate", [True, False])
 def test_order_holds_for_many_senders_on_a_stream_that_fails(aggregate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_REST", 0.0)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_REST", 0.0)
     kinesis = FlakyKinesis(seed=3)
 
     def work(name: str) -> None:

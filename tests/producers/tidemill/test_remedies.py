@@ -70,7 +70,7 @@ def gate(monkeypatch: Patch, tmp_path: Path) -> Iterator[Gate]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "known")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "known")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.02)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     one = Gate()
     with service(usually=one) as there:

@@ -34,7 +34,7 @@ def _account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.02)
 
 
 def producer_of(there: Service, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Producer:

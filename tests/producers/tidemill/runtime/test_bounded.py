@@ -26,7 +26,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setattr("tidemill.runtime.bounded.CALL_SECONDS", 0.1)
-    monkeypatch.setattr("tidemill.sending.scheduler.FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.02)
 
 
 def test_two_minutes_are_the_bound() -> None:

@@ -15,6 +15,16 @@ from tidemill.contract.aggregation import unpack
 from tidemill.contract.lanes import lane_of
 from tidemill.contract.request import Request, decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
+from tidemill.sending.backoff import (
+    FIRST_BACKOFF,
+    FIRST_REST,
+    LONGEST_BACKOFF,
+    LONGEST_REST,
+    REST_AFTER_SUCCESS,
+    backoff,
+    longer_rest,
+)
+from tidemill.sending.giving_up import DROPPED, EXPIRY_STEP
 from tidemill.sending.records import (
     CALL_BYTES,
     CALL_RECORDS,
@@ -25,20 +35,8 @@ from tidemill.sending.records import (
     Record,
     Refused,
 )
-from tidemill.sending.scheduler import (
-    DROPPED,
-    EXPIRY_STEP,
-    FIRST_BACKOFF,
-    FIRST_REST,
-    LINGER,
-    LONGEST_BACKOFF,
-    LONGEST_REST,
-    REST_AFTER_SUCCESS,
-    Scheduler,
-    Stats,
-    backoff,
-    longer_rest,
-)
+from tidemill.sending.scheduler import LINGER, Scheduler
+from tidemill.sending.tally import Stats
 
 STORED = Acknowledged("shardId-000000000000", "1")
 THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again=True)

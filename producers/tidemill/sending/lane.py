@@ -1,0 +1,124 @@
+"""A lane: the records of its keys in their order, one at most on its way, and how long it waits between them.
+
+Room: SDK core. No I/O; time and chance are arguments.
+Tests: tests/producers/tidemill/sending/test_scheduler.py.
+
+    request ─▶ buffer ─ seal ─▶ full ─ advance ─▶ out ─ end ─▶ the next may leave, after a rest
+                                                  │ ▲
+                                                  └─┘ retry: it stays `out`, and is sent again after a back-off
+"""
+
+from collections import deque
+from functools import partial
+
+from tidemill.contract.lanes import hash_key
+from tidemill.sending.backoff import Chance, backoff, longer_rest, shorter_rest
+from tidemill.sending.records import RECORD_REQUESTS, Buffer, PlainRecord, Record
+
+
+class Lane:
+    """The records of a lane: the one being filled, the full ones, and the one that is out.
+
+    Args:
+        number: its number.
+        lanes: how many lanes there are.
+        size: bytes of a full record.
+        aggregate: whether requests share records.
+
+    Attributes:
+        buffer: has the record being filled.
+        full: records that are filled, oldest first.
+        out: the record that waits in a call, is on its way, or waits to be sent again; the oldest one, if there is any.
+        ready_at: until when it waits, to send again or to send the next; None while it does not wait.
+        rest: seconds that it rests between its records.
+        attempts: how often the record that is out has failed by itself.
+        is_failing: whether that record failed, other than for being too fast.
+    """
+
+    __slots__ = ("attempts", "buffer", "full", "is_failing", "out", "ready_at", "rest")
+
+    def __init__(self, number: int, lanes: int, size: int, aggregate: bool) -> None:
+        empty = partial(Record, number, hash_key(number, lanes)) if aggregate else partial(PlainRecord, number)
+        self.buffer: Buffer[tuple[str, bytes], Record] = Buffer(empty, size, RECORD_REQUESTS)
+        self.full: deque[Record] = deque()
+        self.out: Record | None = None
+        self.ready_at: float | None = None
+        self.rest = 0.0
+        self.attempts = 0
+        self.is_failing = False
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether a record has been handed out: nothing of it can be changed any more."""
+        return self.out is not None and not self.out.aboard and self.ready_at is None
+
+    @property
+    def unsettled(self) -> list[Record]:
+        """Its records, oldest first."""
+        out = self.out  # read once: another thread may ask
+        return [*([] if out is None else [out]), *self.full, *([self.buffer.load] if self.buffer.load.count else [])]
+
+    @property
+    def waiting(self) -> list[Record]:
+        """Those of its records that have not been handed out, oldest first."""
+        return self.unsettled[self.is_in_flight :]
+
+    def seal(self) -> bool:
+        """Ends the record being filled; whether there was one."""
+        record = self.buffer.take()
+        if record is None:
+            return False
+        self.full.append(record)
+        return True
+
+    def advance(self) -> Record | None:
+        """Takes its next record out: None if one is out, it has to wait, or none is full."""
+        if self.out is None and self.full and self.ready_at is None:
+            self.out = self.full.popleft()
+            return self.out
+        return None
+
+    def pace(self, throttled: bool) -> None:
+        """Makes its rests longer after a record that was throttled, and shorter after each other one."""
+        self.rest = longer_rest(self.rest) if throttled else shorter_rest(self.rest)
+
+    def retry(self, throttled: bool, now: float, until: float | None, chance: Chance) -> None:
+        """Has the record that is out wait to be sent again.
+
+        Args:
+            throttled: whether it failed for being too fast.
+            now: the time in seconds.
+            until: when all of its call may be sent again; None if the record failed by itself.
+            chance: where back-offs come from.
+        """
+        if not throttled:
+            self.is_failing = True
+        self.ready_at = until
+        if until is None:
+            self.ready_at = now + backoff(self.attempts, chance.random()) + throttled * self.rest
+            self.attempts += 1
+
+    def end(self, now: float) -> None:
+        """The record that is out has ended; the next may leave once the lane has rested."""
+        self.out = None
+        self.is_failing = False
+        self.attempts = 0
+        if self.rest:
+            self.ready_at = now + self.rest
+
+    def remove(self, record: Record) -> None:
+        """Takes a record off that has not been handed out."""
+        if record is self.buffer.load:
+            self.buffer.clear()
+        elif record is not self.out:
+            self.full.remove(record)
+        else:
+            self.is_failing = False
+            self.out = self.ready_at = None
+
+    def clear(self) -> None:
+        """Takes all records off."""
+        self.buffer.take()
+        self.full.clear()
+        self.out = self.ready_at = None
+        self.is_failing = False
