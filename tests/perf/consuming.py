@@ -32,7 +32,7 @@ from tidemill_consumers.apply import Response, handler
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.composition import application
-from tidemill_consumers.core.batch import Entity, Mark, Position, Writer
+from tidemill_consumers.core.batch import Entity, Mark, Position, WriterMark
 from tidemill_consumers.core.streams import shard_of
 
 TABLE = "perf"
@@ -284,6 +284,8 @@ def _entity(rank: int) -> Entity:
         version=7,
         document={"title": f"Content {rank}", "owner": f"user-{rank % 97}", "views": 1_000_000 // (rank + 1)},
         marks={shard_of(STREAM.lives[0].name, "shardId-000000000001"): Mark(place, arrived, place)},
-        writers={f"writer-{n}-{rank:04}": Writer(rank + n, round(arrived - n, 3), 1_234_567_890 + n) for n in range(2)},
+        writers={
+            f"writer-{n}-{rank:04}": WriterMark(rank + n, round(arrived - n, 3), 1_234_567_890 + n) for n in range(2)
+        },
         recent={},
     )

@@ -22,7 +22,7 @@ from tidemill_consumers.apply import apply
 from tidemill_consumers.codec.events import KinesisEvent, intake
 from tidemill_consumers.composition import Application, application, half_of
 from tidemill_consumers.core.batch import Accepted, Arrival, Rejected, Rule, State
-from tidemill_consumers.core.calling.asking import Outcome, Taken, Watch, ask
+from tidemill_consumers.core.calling.asking import RuleOutcome, Taken, Watch, ask
 from tidemill_consumers.core.item_limits import differs_in_numbers, unstorable
 
 CHUNK = 250
@@ -59,7 +59,7 @@ def _of_a_call(app: Application) -> float:
 
 
 def _seconds(
-    call: Callable[..., Outcome], app: Application, arrivals: Sequence[Arrival], documents: dict[str, State]
+    call: Callable[..., RuleOutcome], app: Application, arrivals: Sequence[Arrival], documents: dict[str, State]
 ) -> float:
     """Of one call."""
     rules, watch = app.rules, Watch()
@@ -93,7 +93,7 @@ def _applied(event: KinesisEvent, app: Application) -> None:
     assert (response["batchItemFailures"], response["applied"]["requests"]) == ([], BATCH)
 
 
-def _ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: int, watch: Watch) -> Outcome:
+def _ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: int, watch: Watch) -> RuleOutcome:
     outcome = rule(document, arrival.request)
     if isinstance(outcome, Accepted):
         assert not outcome.emits

@@ -337,8 +337,8 @@ MUTANTS = [
         "what is remembered sends to the quarantine, though no write proves it",
         SETTLE,
         "is_proven_when_saved",
-        "return is_compared_or_of_no_effect and not write.quarantine",
-        "return is_compared_or_of_no_effect",
+        "return is_compared_or_has_no_effect and not write.quarantine",
+        "return is_compared_or_has_no_effect",
     ),
     Mutant(
         "what was recalled is not forgotten",
@@ -372,8 +372,8 @@ MUTANTS = [
         "follow-up requests are counted anew",
         FOLD,
         "_Folding.__init__",
-        "EmitJournal(self.room, entity.emitted, entity.emits)",
-        "EmitJournal(self.room, 0, entity.emits)",
+        "EmitJournal(self.budget, entity.emitted, entity.emits)",
+        "EmitJournal(self.budget, 0, entity.emits)",
     ),
     Mutant(
         "a lane goes on though its follow-up requests were refused",

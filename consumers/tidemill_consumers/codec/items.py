@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from tidemill.contract.request import Json, decode, encode
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Writer
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, WriterMark
 from tidemill_consumers.core.outcomes import id_of
 
 Attribute: TypeAlias = Mapping[str, Any]
@@ -109,13 +109,13 @@ def _read_mark(text: str) -> Mark:
     return Mark(Position(int(sequence), int(sub)), float(arrived), since_position, not unknown)
 
 
-def _writer(writer: Writer) -> str:
+def _writer(writer: WriterMark) -> str:
     return f"{writer.counter}/{writer.arrived!r}/{writer.checksum}"
 
 
-def _read_writer(text: str) -> Writer:
+def _read_writer(text: str) -> WriterMark:
     counter, arrived, checksum = text.split("/")
-    return Writer(int(counter), float(arrived), int(checksum))
+    return WriterMark(int(counter), float(arrived), int(checksum))
 
 
 def _emits(entity: Entity) -> dict[str, Attribute]:

@@ -206,7 +206,7 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
     known: bool = True
 
 
-class Writer(msgspec.Struct, frozen=True, gc=False):
+class WriterMark(msgspec.Struct, frozen=True, gc=False):
     """The highest counter applied from one writer, when it arrived, and a checksum of that request."""
 
     counter: int
@@ -229,7 +229,7 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     version: int = 0
     document: State = None
     marks: Mapping[str, Mark] = msgspec.field(default_factory=dict)
-    writers: Mapping[str, Writer] = msgspec.field(default_factory=dict)
+    writers: Mapping[str, WriterMark] = msgspec.field(default_factory=dict)
     recent: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Outcomes by request id, oldest first, as `core.outcomes` writes them: what a repeat is answered with."""
     emitted: int = 0

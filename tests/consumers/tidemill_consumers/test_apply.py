@@ -29,7 +29,7 @@ from tidemill_consumers.codec.events import EventRecord, KinesisEvent
 from tidemill_consumers.composition import ROUNDS, Application, application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
 from tidemill_consumers.core.emits import emitter
-from tidemill_consumers.core.folding.room import MAX_OUTCOMES
+from tidemill_consumers.core.folding.budget import MAX_OUTCOMES
 from tidemill_consumers.core.streams import Stream, life_of, shard_of
 from tidemill_local.emulator import Emulator
 

@@ -78,7 +78,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     trace: tuple[Frame, ...] = ()
 
 
-Outcome: TypeAlias = Taken | Rejected | Refused
+RuleOutcome: TypeAlias = Taken | Rejected | Refused
 """What a rule answers."""
 
 
@@ -86,7 +86,7 @@ class _Unusable(Exception):
     """What the rule returned cannot be kept."""
 
 
-def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: int, watch: Watch) -> Outcome:
+def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: int, watch: Watch) -> RuleOutcome:
     """A rule's outcome.
 
     `Stopped` may be raised in here, by a signal's handler, but in no frame of this very function: so wherever it is
@@ -100,7 +100,7 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
         emitted: how many follow-up requests its entity has emitted before.
         watch: is told while the rule, or anything of it, is at work.
     """
-    outcome: Outcome
+    outcome: RuleOutcome
     try:
         watch.at_work = arrival
         try:

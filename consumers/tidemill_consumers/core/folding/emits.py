@@ -13,21 +13,21 @@ from tidemill.contract.request import Request
 from tidemill_consumers.core.batch import Arrival, Emitted, Mark, Position
 from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
-from tidemill_consumers.core.folding.room import Room
+from tidemill_consumers.core.folding.budget import Budget
 
 
 class EmitJournal(msgspec.Struct, gc=False):
     """What one entity emits while a batch is folded over it.
 
     Attributes:
-        room: what the fold may leave.
+        budget: what the fold may leave.
         emitted: follow-up requests so far: the counter of the last.
         before: those that the entity kept, for they may not have left.
         now: to be sent once the entity is saved.
         by_cause: those of `before` by the arrival that emitted them, once a redelivery asks for one.
     """
 
-    room: Room
+    budget: Budget
     emitted: int
     before: Sequence[Emitted]
     now: list[Emitted] = msgspec.field(default_factory=list)
@@ -58,7 +58,7 @@ class EmitJournal(msgspec.Struct, gc=False):
         """
         if not self.before:
             return tuple(self.now)
-        room = MAX_RECENT_BYTES - self.room.used
+        room = MAX_RECENT_BYTES - self.budget.used
         kept: list[Emitted] = []
         for one in reversed(self.before):
             if one.shard in marks and one.shard != shard:
@@ -70,4 +70,4 @@ class EmitJournal(msgspec.Struct, gc=False):
 
     def _send(self, emitted: Emitted) -> None:
         self.now.append(emitted)
-        self.room.take(kept_bytes(emitted))
+        self.budget.take(kept_bytes(emitted))

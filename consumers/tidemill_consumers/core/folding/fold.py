@@ -28,11 +28,11 @@ from tidemill_consumers.core.batch import (
 from tidemill_consumers.core.calling.asking import Taken, Watch, ask
 from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, Budget
 from tidemill_consumers.core.folding.classify import classify
 from tidemill_consumers.core.folding.emits import EmitJournal
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES, Room
 from tidemill_consumers.core.folding.writers import WriterJournal
 from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
 from tidemill_consumers.core.streams import stream_of_shard
@@ -61,11 +61,11 @@ def fold(
     if entity.unusable:
         return _refused(entity, arrivals)
     folding = _Folding(entity, arrivals[0].shard, rules, watch)
-    marks, room = folding.marks, folding.room
+    marks, budget = folding.marks, folding.budget
     stopped = None
     clock, until = time
     for arrival in arrivals:
-        if (room.is_full and arrival.position > marks.last) or (clock() >= until and arrival is not arrivals[0]):
+        if (budget.is_full and arrival.position > marks.last) or (clock() >= until and arrival is not arrivals[0]):
             stopped = arrival.position
             break
         folding.take(arrival)
@@ -112,11 +112,11 @@ class _Folding:
         self._watch = watch
         self._document: State = entity.document
         self._is_flat = False  # as far as is known
-        self.room = Room(most)
+        self.budget = Budget(most)
         self.marks = MarkJournal.of(entity.marks, shard)
         self.writers = WriterJournal(entity.writers)
-        self.outcomes = OutcomeJournal(self.room, entity.recent, stream)
-        self.emits = EmitJournal(self.room, entity.emitted, entity.emits)
+        self.outcomes = OutcomeJournal(self.budget, entity.recent, stream)
+        self.emits = EmitJournal(self.budget, entity.emitted, entity.emits)
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
 

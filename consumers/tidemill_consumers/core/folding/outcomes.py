@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import Mark
-from tidemill_consumers.core.folding.room import Room
+from tidemill_consumers.core.folding.budget import Budget
 from tidemill_consumers.core.outcomes import bytes_of_all, kept, outcome_bytes, reply_of, together
 from tidemill_consumers.core.several import displaced, streams_of_all
 from tidemill_consumers.core.streams import stream_of_shard
@@ -28,14 +28,14 @@ class OutcomeJournal(msgspec.Struct, gc=False):
     """The outcomes of one entity while a batch is folded over it.
 
     Attributes:
-        room: what the fold may leave.
+        budget: what the fold may leave.
         before: those of earlier batches, by request id, oldest first.
         stream: the delivery's, where others feed the entity too: outcomes name it then.
         now: those of this delivery that are kept.
         accepted: requests of this delivery whose outcome is the plain "accepted", which is not kept.
     """
 
-    room: Room
+    budget: Budget
     before: Mapping[str, str]
     stream: str | None
     now: dict[str, str] = msgspec.field(default_factory=dict)
@@ -128,9 +128,9 @@ class OutcomeJournal(msgspec.Struct, gc=False):
         replaced = self.now.get(request_id)
         self.now[request_id] = text
         if replaced is None:
-            self.room.take(outcome_bytes(text), outcomes=1)
+            self.budget.take(outcome_bytes(text), outcomes=1)
         else:
-            self.room.take(outcome_bytes(text) - outcome_bytes(replaced))
+            self.budget.take(outcome_bytes(text) - outcome_bytes(replaced))
 
 
 def _latest(left: Sequence[tuple[str, str]], now: Mapping[str, str], max_bytes: int) -> dict[str, str]:

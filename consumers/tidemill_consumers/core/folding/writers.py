@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidemill.contract.request import REDRIVE
-from tidemill_consumers.core.batch import Arrival, Writer
+from tidemill_consumers.core.batch import Arrival, WriterMark
 from tidemill_consumers.core.emits import EMITTERS
 from tidemill_consumers.core.fitting import BYTES_OF_WRITER, MAX_WRITER_BYTES, latest_that_fit
 from tidemill_consumers.core.trust import is_of_verified
@@ -38,7 +38,7 @@ class WriterJournal(msgspec.Struct, gc=False):
         evicted: writers that had no room.
     """
 
-    before: Mapping[str, Writer]
+    before: Mapping[str, WriterMark]
     newest: dict[str, tuple[int, Arrival]] = msgspec.field(default_factory=dict)
     evicted: int = 0
 
@@ -59,11 +59,11 @@ class WriterJournal(msgspec.Struct, gc=False):
         """The counter is the writer's highest."""
         self.newest[writer] = counter, arrival
 
-    def after(self) -> dict[str, Writer]:
+    def after(self) -> dict[str, WriterMark]:
         """The writers after the fold, those that are remembered."""
         writers = dict(self.before)
         for name, (counter, arrival) in self.newest.items():
-            writers[name] = Writer(counter, arrival.arrived, checksum(arrival))
+            writers[name] = WriterMark(counter, arrival.arrived, checksum(arrival))
         latest = _latest(writers)
         self.evicted = len(writers) - len(latest)
         return latest
@@ -74,7 +74,7 @@ def checksum(arrival: Arrival) -> int:
     return zlib.crc32(arrival.encoded)
 
 
-def _latest(writers: dict[str, Writer]) -> dict[str, Writer]:
+def _latest(writers: dict[str, WriterMark]) -> dict[str, WriterMark]:
     if len(writers) <= FEW_WRITERS:
         return writers
     latest = sorted(writers.items(), key=lambda item: item[1].arrived)

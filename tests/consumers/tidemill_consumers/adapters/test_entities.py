@@ -13,10 +13,10 @@ from tidemill.contract.request import REDRIVE, Json, Reply, Request
 from tidemill_consumers.adapters import entities as module
 from tidemill_consumers.adapters.entities import READS_OF_UNPROCESSED, Entities, Room, Unloadable
 from tidemill_consumers.codec.items import to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, Writer
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, WriterMark
 from tidemill_consumers.core.emits import emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
-from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES
+from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES
 from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
 from tidemill_consumers.core.item_limits import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
 from tidemill_consumers.core.outcomes import kept
@@ -42,7 +42,7 @@ def entity(key: str, version: int = 1, value: Json = None) -> Entity:
         version,
         {"v": version, "value": value},
         {"shard": Mark(Position(SEQUENCE + version, version), 1000.5 + version, Position(SEQUENCE, 0))},
-        {"w": Writer(version, 1000.5, 2**32 - version)},
+        {"w": WriterMark(version, 1000.5, 2**32 - version)},
         {f"i{version}": kept(f"i{version}", Reply(f"i{version}", "rejected", error="no"))},
     )
 
@@ -135,7 +135,7 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
             for n in range(100)
         },
         writers={
-            name: Writer(2**63 - 1, 1545084650.987, 2**32 - 1)
+            name: WriterMark(2**63 - 1, 1545084650.987, 2**32 - 1)
             for names in (
                 [wave * 126 + f"{n:02}" for n in range(MAX_WRITERS)],
                 [f"{REDRIVE}{STREAM}/shardId-000000000000-{SEQUENCE}-{n:05}" for n in range(MAX_REDRIVEN)],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.values import storable_texts, storable_values
 from tidemill.contract.request import Json, Reply, Request
 from tidemill_consumers.codec.items import from_attribute, from_item, to_attribute, to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Writer
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, WriterMark
 from tidemill_consumers.core.outcomes import kept
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
@@ -28,7 +28,7 @@ entities = st.builds(
     document=st.none() | st.dictionaries(storable_texts, storable_values, max_size=3),
     marks=st.dictionaries(storable_texts, st.builds(Mark, positions, times), max_size=2),
     writers=st.dictionaries(
-        storable_texts, st.builds(Writer, st.integers(0, 2**63 - 1), times, st.integers(0, 2**32 - 1)), max_size=2
+        storable_texts, st.builds(WriterMark, st.integers(0, 2**63 - 1), times, st.integers(0, 2**32 - 1)), max_size=2
     ),
     recent=st.lists(storable_texts, max_size=3).map(
         lambda ids: {one: kept(one, Reply(one, "rejected", None, one)) for one in ids}
@@ -61,7 +61,7 @@ def test_an_item_reads_like_any_other() -> None:
         version=3,
         document={"title": "A", "views": 2, "score": 0.5, "tags": ["x", None], "draft": False, "more": {"": ""}},
         marks={"shardId-000000000006": Mark(Position(SEQUENCE, 7), 1545084650.987, Position(SEQUENCE, 3))},
-        writers={"w": Writer(9, 1545084650.5, 4294967295)},
+        writers={"w": WriterMark(9, 1545084650.5, 4294967295)},
         recent={"i": kept("i", Reply("i", "rejected", None, "no")), "u": kept("u", None)},
     )
     assert to_item(entity) == {

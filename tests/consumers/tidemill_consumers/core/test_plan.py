@@ -29,16 +29,16 @@ from tidemill_consumers.core.batch import (
     Time,
     Verified,
     Write,
-    Writer,
+    WriterMark,
     fresh,
     with_request,
 )
 from tidemill_consumers.core.calling.asking import MAX_SAID, Watch
 from tidemill_consumers.core.emits import EMITTERS, MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, MAX_OUTCOMES
 from tidemill_consumers.core.folding.fold import MAX_REASON, MOST_QUARANTINED
 from tidemill_consumers.core.folding.outcomes import MAX_RECENT
-from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES, MAX_OUTCOMES
 from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
 from tidemill_consumers.core.item_limits import unstorable
 from tidemill_consumers.core.outcomes import kept
@@ -852,7 +852,7 @@ def test_a_conflicts_second_round_plans_what_it_was() -> None:
 
 def test_a_writer_that_was_saved_by_an_earlier_version_is_known_by_its_checksum() -> None:
     one = arrival(1)
-    old = Entity("k", 1, {"ids": ["w-1"]}, {}, {"w": Writer(1, 1001.0, zlib.crc32(encode(one.request)))})
+    old = Entity("k", 1, {"ids": ["w-1"]}, {}, {"w": WriterMark(1, 1001.0, zlib.crc32(encode(one.request)))})
     write = fold([replace(one, position=Position(7, 0))], old)
     assert (saved(write).document, write.quarantine) == ({"ids": ["w-1"]}, ())
     other = with_request(one, replace(one.request, data={"other": 1}))

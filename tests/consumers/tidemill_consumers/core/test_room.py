@@ -22,8 +22,8 @@ from tidemill_consumers.core.batch import (
 from tidemill_consumers.core.calling.asking import MAX_ANSWER_BYTES
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, emitter, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES, fitting_marks
+from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, MAX_OUTCOMES
 from tidemill_consumers.core.folding.outcomes import MAX_RECENT
-from tidemill_consumers.core.folding.room import MAX_OUTCOME_BYTES, MAX_OUTCOMES
 from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
 from tidemill_consumers.core.outcomes import outcome_bytes
 from tidemill_consumers.core.plan import plan

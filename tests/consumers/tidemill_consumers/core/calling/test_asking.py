@@ -20,8 +20,8 @@ from tidemill_consumers.core.calling.asking import (
     MAX_ANSWER_BYTES,
     MAX_SAID,
     TICKS,
-    Outcome,
     Refused,
+    RuleOutcome,
     Stopped,
     Taken,
     Watch,
@@ -33,7 +33,7 @@ REQUEST = Request(id="1", cmd="c", key="k", client="ann", writer="w", counter=1,
 ARRIVAL = Arrival("s", Position(1, 0), 1000.0, "k", REQUEST, encode(REQUEST))
 
 
-def asked(rule: Any, document: State = None, watch: Watch | None = None) -> Outcome:
+def asked(rule: Any, document: State = None, watch: Watch | None = None) -> RuleOutcome:
     return ask(cast("Rule", rule), document, False, ARRIVAL, 0, watch or Watch())
 
 

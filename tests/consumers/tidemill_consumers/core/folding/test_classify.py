@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from tidemill.contract.request import REDRIVE, Reply, Request, encode
-from tidemill_consumers.core.batch import Arrival, Mark, Position, Proof, Writer
+from tidemill_consumers.core.batch import Arrival, Mark, Position, Proof, WriterMark
+from tidemill_consumers.core.folding.budget import Budget
 from tidemill_consumers.core.folding.classify import Kind, classify
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.room import Room
 from tidemill_consumers.core.folding.writers import WriterJournal, checksum
 from tidemill_consumers.core.outcomes import kept
 
@@ -34,8 +34,8 @@ RECENT = {one.id: kept(one.id, one) for one in (Reply("refused", "rejected"), Re
 
 def kind(one: Arrival) -> Kind:
     marks = MarkJournal.of({SHARD: Mark(Position(100, 0), 1000.0, Position(90, 0)), "s/1": ELSEWHERE}, SHARD)
-    writers = WriterJournal({"w": Writer(5, 1000.0, checksum(FIFTH)), f"{REDRIVE}1": Writer(5, 1000.0, 1)})
-    return classify(one, marks, writers, OutcomeJournal(Room(1000), RECENT, None))
+    writers = WriterJournal({"w": WriterMark(5, 1000.0, checksum(FIFTH)), f"{REDRIVE}1": WriterMark(5, 1000.0, 1)})
+    return classify(one, marks, writers, OutcomeJournal(Budget(1000), RECENT, None))
 
 
 ELSEWHERE = Mark(Position(900, 0), 1000.0, Position(900, 0))

@@ -14,7 +14,7 @@ MAX_OUTCOME_BYTES = 40 * 1024
 """Bytes of the outcomes and follow-up requests that one write may leave on one entity; the last request may pass it."""
 
 
-class Room(msgspec.Struct, gc=False):
+class Budget(msgspec.Struct, gc=False):
     """What a fold has left so far, and whether it may leave more.
 
     Attributes:
