@@ -30,7 +30,7 @@ LONGEST_WAIT = 60.0
 """Seconds after which something is taken not to come."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_NAMED = re.compile(r"`([\w./-]+\.\w+)`[^`\n]*:\s*\Z")
+_NAMED = re.compile(r"`([\w./-]+\.\w+)`:\s*\Z")
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 
 

@@ -1,0 +1,20 @@
+"""docs/how-to/reply-channel.md works as printed: a webhook that hears replies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tree import ROOT
+from tests.walkthrough import walkthrough
+
+pytestmark = pytest.mark.timeout(300)
+
+PAGE = ROOT / "docs/how-to/reply-channel.md"
+
+
+def test_the_page_works_as_printed(tmp_path: Path) -> None:
+    with walkthrough(tmp_path) as reader:
+        reader.read(PAGE.read_text())
+    assert len(reader.ran) == 2
