@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tidemill.contract.request import decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
-from tidemill.delivery.keeper import HEAD, WAKING_SIZE
+from tidemill.delivery.inbox import HEAD, WAKING_SIZE
 from tidemill.errors import BufferFull, GivenUp, ProducerClosed, StillPending
 from tidemill.handle import AwaitedHandle, Handle
 from tidemill.lifetime import Flush, Lifetime
@@ -145,7 +145,7 @@ class Producer(Unique):
         if at is None:
             at = time_ns() // 1_000_000
         keeper = lifetime.keeper
-        core = keeper.core
+        core, inbox = keeper.core, keeper.inbox
         made, before, behind = core.writer.draft(cmd, key, data, client, id, at)
         if type(key) is not str:
             key = str.__str__(key)
@@ -154,7 +154,7 @@ class Producer(Unique):
             ttl = core.ttl
         elif not ttl > 0:
             raise UnsendableRequest("ttl", "use seconds, more than 0")
-        if core.tally.pending_bytes + keeper.size >= core.max_pending_bytes:
+        if core.tally.pending_bytes + inbox.size >= core.max_pending_bytes:
             self._wait_for_room(keeper)
         if listener is None:
             handle = Handle(made, None, 0, keeper, None)
@@ -162,12 +162,12 @@ class Producer(Unique):
             handle = AwaitedHandle(made, None, 0, keeper, listener)
             listener.expect(handle)
         if core.is_plain or keeper.news.must_not_wait:
-            keeper.inbox.put((handle, key, before, behind, now, now + ttl))  # from here on it is taken
-            keeper.size += HEAD + len(behind)
-            if keeper.end is not None or (keeper.naps and keeper.size > WAKING_SIZE):
+            inbox.put((handle, key, before, behind, now, now + ttl))  # from here on it is taken
+            inbox.size += HEAD + len(behind)
+            if keeper.end is not None or (inbox.naps and inbox.size > WAKING_SIZE):
                 keeper.look_after(handle)
         else:
-            self._ask_until(keeper, partial(keeper.keep, (handle, key, before, behind, now, now + ttl)))
+            self._ask_until(keeper, partial(inbox.keep, (handle, key, before, behind, now, now + ttl)))
         return handle
 
     def put(self, request: Request) -> Handle:

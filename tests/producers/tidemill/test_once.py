@@ -20,7 +20,7 @@ from tidemill import AsyncProducer, Producer, ProducerClosed, Request, Spool, St
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import decode
 from tidemill.delivery.core import Core
-from tidemill.delivery.keeper import _Question
+from tidemill.delivery.question import Question
 from tidemill.spool.errors import SpoolInUse
 
 PATIENCE = 60
@@ -122,7 +122,7 @@ def test_a_spool_that_nobody_has_any_more_frees_its_folder(tmp_path: Path) -> No
 
 
 def test_an_answer_of_the_keeper_is_had_as_often_as_it_is_looked_for() -> None:
-    question = _Question(lambda: "taken")
+    question = Question(lambda: "taken")
     assert not question.is_answered(0)
     question.answer()
     assert question.is_answered(0)

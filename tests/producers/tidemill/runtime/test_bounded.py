@@ -13,7 +13,7 @@ from types_boto3_kinesis import KinesisClient
 
 from tests.answering import dribbles, service
 from tidemill import Acknowledged, CallMade, OutcomeUnknown, Producer, Replies, StillPending
-from tidemill.delivery.keeper import MOST_HUNG
+from tidemill.delivery.calling import MOST_HUNG
 from tidemill.runtime.bounded import CALL_SECONDS, bounded, cut
 
 PATIENCE = 30
@@ -40,7 +40,7 @@ def test_an_answer_that_never_ends_is_cut_off_and_its_call_made_again(
         monkeypatch.setenv("AWS_ENDPOINT_URL", there.url)
         with Producer("stream", check=False, linger=0) as producer:
             assert producer.send("c", key="k").result(PATIENCE) == Acknowledged("shardId-000000000000", "1")
-            hung = [one.thread for one in producer._lifetime.keeper._hung]
+            hung = [one.thread for one in producer._lifetime.keeper._calling.hung]
             assert producer.stats().retried_entries == 2
     assert there.calls[0] == there.calls[1] == there.calls[2]
     assert len(there.calls) == 3
@@ -87,7 +87,7 @@ def test_a_call_that_waits_for_anything_is_made_again_by_another_thread() -> Non
         for _ in range(2):  # those that have come back make room for others
             kinesis.hang(MOST_HUNG)
             assert producer.send("c", key="k").result(PATIENCE) == Acknowledged("s", "1")
-            hung = [one.thread for one in producer._lifetime.keeper._hung]
+            hung = [one.thread for one in producer._lifetime.keeper._calling.hung]
             kinesis.gate.set()
             for thread in hung:
                 assert thread is not None

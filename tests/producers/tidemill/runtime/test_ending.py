@@ -276,7 +276,7 @@ def held(producer: Producer) -> Event:
 def test_what_was_not_taken_yet_is_counted_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tidemill.delivery.keeper.CHUNK", 1)
+    monkeypatch.setattr("tidemill.delivery.inbox.CHUNK", 1)
     producer = made(Nobody(), linger=1e6)
     producer.send("c", key="taken")
     gate = held(producer)
