@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
     from tidemill.contract.request import Document, Reply, Request
-    from tidemill.delivery.core import Settings
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
+    from tidemill.delivery.settings import Settings
     from tidemill.handle import Handle
     from tidemill.replies.reader import ReplySource
     from tidemill.sending.tally import Stats

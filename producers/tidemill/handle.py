@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidemill.delivery.core import Ticket
+from tidemill.delivery.ticket import Ticket
 from tidemill.errors import StillPending, unanswered
 from tidemill.runtime.processes import Unique
 

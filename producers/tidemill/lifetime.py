@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from types_boto3_kinesis import KinesisClient
 
-    from tidemill.delivery.core import Settings
     from tidemill.delivery.observer import Observer
+    from tidemill.delivery.settings import Settings
     from tidemill.replies.reader import ReplySource
     from tidemill.sending.records import Record
     from tidemill.sending.tally import Stats

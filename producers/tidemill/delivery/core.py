@@ -9,21 +9,20 @@ alone may be called by any thread at any time, and its public numbers read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from random import Random
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack
-
-import msgspec
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from tidemill.contract.request import decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
-from tidemill.errors import BufferFull, Left, StillPending, failure
+from tidemill.delivery.refusals import Refusals
+from tidemill.delivery.settings import Options
+from tidemill.errors import BufferFull, Left, failure
 from tidemill.runtime.log import log
-from tidemill.runtime.trouble import SAID_SECONDS, Trouble
-from tidemill.sending.records import RECORD_BYTES, THROTTLED, Call, Refused
-from tidemill.sending.scheduler import LINGER, Scheduler
+from tidemill.runtime.trouble import Trouble
+from tidemill.sending.records import THROTTLED, Call, Refused
+from tidemill.sending.scheduler import Scheduler
 from tidemill.sending.writer import Writer
 from tidemill.spool.frames import OVERHEAD
 
@@ -31,137 +30,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tidemill.contract.request import Request
+    from tidemill.delivery.settings import Settings
     from tidemill.errors import GivenUp
-    from tidemill.sending.records import Acknowledged, Outcome, Record
+    from tidemill.sending.records import Outcome, Record
     from tidemill.sending.tally import Stats
     from tidemill.spool.spool import Spool
-
-MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""Most bytes that wait for their acknowledgement before the producer is full."""
-
-CLOSE_TIMEOUT = 30.0
-"""Seconds that the end of a producer takes at most, if nobody says otherwise."""
-
-SAID_PROBLEMS = 5
-"""Reasons at most that one line gives for what was given up."""
-
-WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
-"""What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
-
-
-class Signs(Protocol):
-    """What signs requests, such as `tidemill.contract.signature.Signer`."""
-
-    def sign(self, request: Request) -> Request:
-        """The request, signed."""
-
 
 Taken: TypeAlias = "tuple[str, Record, int]"
 """A request that was taken: its id, the record that it travels in, and its place there."""
 
 
-class Ticket(msgspec.Struct, eq=False, gc=False):
-    """What its sender holds of a request that was taken.
-
-    The garbage collector does not see it, for thousands that wait to be taken would call it again and again. So no
-    circle that leads through one may last: a keeper that has ended lets go of its observer.
-
-    Attributes:
-        id: the request's id.
-    """
-
-    id: str
-    _record: Record | None
-    """None until it has been put into one."""
-    _place: int
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.id!r})"
-
-    def done(self) -> bool:
-        """Whether it has been acknowledged or given up."""
-        return self._outcome is not None
-
-    @property
-    def _outcome(self) -> Outcome | None:
-        return None if self._record is None else self._record.outcome_of(self._place)
-
-    @property
-    def _is_lost(self) -> bool:
-        """Whether it is certain that it never reaches the stream."""
-        outcome = self._outcome
-        return isinstance(outcome, Refused) and not outcome.lost
-
-    def _acknowledged(self) -> Acknowledged:
-        """Where it is stored.
-
-        Raises:
-            StillPending: nothing has become of it yet.
-            NotAccepted, OutcomeUnknown: it was given up.
-        """
-        outcome = self._outcome
-        if outcome is None:
-            raise StillPending(1)
-        if isinstance(outcome, Refused):
-            if self._record is not None:
-                self._record.reported = True
-            raise failure(outcome)
-        return outcome
-
-
-class Settings(TypedDict, total=False):
-    """How a producer works: arguments of `Producer`, and described there."""
-
-    client: str | None
-    spool: Spool | None
-    signer: Signs | None
-    ttl: float
-    when_full: WhenFull
-    max_pending_bytes: int
-    aggregate: bool
-    lanes: int | None
-    record_bytes: int
-    linger: float
-    writer: str | None
-    counter: int
-    close_timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """The settings, whole and looked at."""
-
-    client: str | None = None
-    spool: Spool | None = None
-    signer: Signs | None = None
-    ttl: float = inf
-    when_full: WhenFull = "wait"
-    max_pending_bytes: int = MAX_PENDING_BYTES
-    aggregate: bool = True
-    lanes: int | None = None
-    record_bytes: int = RECORD_BYTES
-    linger: float = LINGER
-    writer: str | None = None
-    counter: int = 0
-    close_timeout: float = CLOSE_TIMEOUT
-
-    def __post_init__(self) -> None:
-        sender: object = self.client
-        if not isinstance(sender, str | None):
-            kind = type(sender).__name__
-            raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
-        if self.max_pending_bytes < 1:
-            raise ValueError(f"max_pending_bytes={self.max_pending_bytes}: use 1 or more")
-        if self.when_full not in ("wait", "raise", "drop_oldest"):
-            raise ValueError(f"when_full={self.when_full!r}: use 'wait', 'raise' or 'drop_oldest'")
-        if not self.ttl > 0:
-            raise ValueError(f"ttl={self.ttl}: use seconds, more than 0")
-        if not self.close_timeout >= 0:
-            raise ValueError(f"close_timeout={self.close_timeout}: use seconds, 0 or more")
-
-
 class Core:
-    """The scheduler, with the spool before it.
+    """The scheduler, with the writer, the signature and the spool before it.
+
+    One idea: it takes each request and each outcome through its parts, in their order. It has more than 12 methods
+    because each way in and out is one, of a few lines that hand on to those parts.
 
     Args:
         now: the time in seconds, on the clock of all the other calls.
@@ -172,7 +55,7 @@ class Core:
     """
 
     def __init__(self, now: float, **settings: Unpack[Settings]) -> None:
-        self._options = options = _Options(**settings)
+        self._options = options = Options(**settings)
         self._spool = spool = options.spool
         self._signer = options.signer
         writer, counter = options.writer, options.counter
@@ -194,13 +77,7 @@ class Core:
         self.left: Left | None = None
         """What was not acknowledged when it ended."""
         self._trouble = Trouble()
-        self._told = 0
-        """Requests that were given up, and said to be."""
-        self._untold: dict[str, None] = {}
-        """Why others were that are not said to be yet."""
-        self._tells_at = -inf
-        """When the next line may say so."""
-        self._refusals: list[Record] = []
+        self._refusals = Refusals(self.tally)
         self.ended = 0
         """Rises whenever some requests have ended."""
         self.is_plain = spool is None and self._signer is None
@@ -268,9 +145,9 @@ class Core:
 
     def tend(self, now: float) -> float:
         """Does what is due besides calls: the time until which there is no more of that."""
-        if self._untold and self._tells_at <= now:
-            self._say_given_up(now)
-        due = self._tells_at if self._untold else inf
+        if self._refusals.due <= now:
+            self._refusals.tell(now)
+        due = self._refusals.due
         spool = self._spool
         if spool is None:
             return due
@@ -294,33 +171,22 @@ class Core:
         self.ended += len(news)
         if self._spool is not None and news:
             self._spool.settle(number for record in news for number in record.take_ended())
-        refused = [record for record in news if record.refusal is not None]
-        if refused:
-            self._untold |= dict.fromkeys(str(failure(one.refusal)) for one in refused if one.refusal is not None)
-            if self._tells_at < now:
-                self._say_given_up(now)
-            self._refusals = [record for record in self._refusals if not record.reported] + refused
-            del self._refusals[:-1_000]  # one is enough to be told
+        self._refusals.note(news, now)
         return news
 
     def note_refusals(self) -> None:
         """Takes note of what was given up since, when it has ended and its spool is closed."""
-        self._refusals += [record for record in self.scheduler.take_news() if record.refusal is not None]
+        self._refusals.keep(self.scheduler.take_news())
 
     def take_refusal(self) -> GivenUp | None:
         """Why a request was given up of which nobody has asked, if there is any."""
-        refusals, self._refusals = self._refusals, []
-        for record in refusals:
-            if record.refusal is not None and not record.reported:
-                return failure(record.refusal)
-        return None
+        return self._refusals.take()
 
     def end(self, why: Refused | None = None) -> None:
         """Gives up what is not acknowledged; the spool keeps it for the next producer."""
         kept = " and stays in the spool for the next producer" if self._spool is not None else ""
         closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
-        if self._untold:
-            self._say_given_up(inf)
+        self._refusals.tell(inf)
         pending, unknown = self.scheduler.pending, self.scheduler.unknown
         self.scheduler.abandon(why or closed)
         if pending and why is None:
@@ -345,13 +211,6 @@ class Core:
             line = self._trouble.over(now)
             if line is not None:
                 log.warning("requests reach the stream again: %s; %d are pending", line, self.scheduler.pending)
-
-    def _say_given_up(self, now: float) -> None:
-        """Says how much was given up, so that nothing is lost silently, whoever looks at handles: a line a minute."""
-        told, self._told = self._told, self.scheduler.refused
-        problems, self._untold = self._untold, {}
-        self._tells_at = now + SAID_SECONDS
-        log.error("%d requests are given up: %s", self._told - told, "; or ".join(list(problems)[:SAID_PROBLEMS]))
 
     # ---- room
 

@@ -26,7 +26,8 @@ from tidemill.sending.records import Record, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tidemill.delivery.core import Core, Ticket
+    from tidemill.delivery.core import Core
+    from tidemill.delivery.ticket import Ticket
 
 NAP = 0.1
 """Seconds after which the keeper looks for requests that came while it was at work: nobody wakes it for each."""

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tidemill.delivery.caller import Makes
-    from tidemill.delivery.core import Core, Ticket
+    from tidemill.delivery.core import Core
     from tidemill.delivery.observer import Observer
+    from tidemill.delivery.ticket import Ticket
     from tidemill.sending.records import Outcome
 
 GRACE = 1.0

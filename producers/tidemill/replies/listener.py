@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tidemill.contract.request import Reply
-    from tidemill.delivery.core import Ticket
+    from tidemill.delivery.ticket import Ticket
     from tidemill.replies.reader import ReplySource
 
 MANY = 1_000

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tidemill import Reply
-from tidemill.delivery.core import Ticket
+from tidemill.delivery.ticket import Ticket
 from tidemill.replies.listener import Listener
 from tidemill.replies.reader import Unheard
 from tidemill.replies.replies import may_pass

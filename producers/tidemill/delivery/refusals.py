@@ -1,0 +1,82 @@
+"""What was given up: said in the log, and kept until somebody asks.
+
+Room: SDK. No I/O but the log; time is an argument.
+Tests: tests/producers/tidemill/test_once.py.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from tidemill.errors import failure
+from tidemill.runtime.log import log
+from tidemill.runtime.trouble import SAID_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tidemill.errors import GivenUp
+    from tidemill.sending.records import Record
+    from tidemill.sending.tally import Tally
+
+SAID_PROBLEMS = 5
+"""Reasons at most that one line gives for what was given up."""
+
+KEPT = 1_000
+"""Records of which some requests were given up, kept at most: one is enough to be told."""
+
+
+class Refusals:
+    """Says how much was given up, so that nothing is lost silently, whoever looks at handles: a line a minute.
+
+    Args:
+        tally: the scheduler's counts.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._told = 0
+        """Requests that were given up, and said to be."""
+        self._untold: dict[str, None] = {}
+        """Why others were that are not said to be yet."""
+        self._tells_at = -inf
+        """When the next line may say so."""
+        self._records: list[Record] = []
+
+    @property
+    def due(self) -> float:
+        """When `tell` is due; `inf` while there is nothing to tell."""
+        return self._tells_at if self._untold else inf
+
+    def note(self, ended: Sequence[Record], now: float) -> None:
+        """Takes note of records of which some requests have ended."""
+        refusals = [record.refusal for record in ended if record.refusal is not None]
+        if refusals:
+            self._untold |= dict.fromkeys(str(failure(one)) for one in refusals)
+            if self._tells_at < now:
+                self.tell(now)
+            self._records = [record for record in self._records if not record.reported]
+            self.keep(ended)
+            del self._records[:-KEPT]
+
+    def keep(self, ended: Iterable[Record]) -> None:
+        """Keeps those of the records of which some requests were given up, and says nothing."""
+        self._records += [record for record in ended if record.refusal is not None]
+
+    def tell(self, now: float) -> None:
+        """Says what was given up and has not been said, if there is anything."""
+        if not self._untold:
+            return
+        told, self._told = self._told, self._tally.refused
+        problems, self._untold = self._untold, {}
+        self._tells_at = now + SAID_SECONDS
+        log.error("%d requests are given up: %s", self._told - told, "; or ".join(list(problems)[:SAID_PROBLEMS]))
+
+    def take(self) -> GivenUp | None:
+        """Why a request was given up of which nobody has asked, if there is any."""
+        records, self._records = self._records, []
+        for record in records:
+            if record.refusal is not None and not record.reported:
+                return failure(record.refusal)
+        return None

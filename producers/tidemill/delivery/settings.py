@@ -1,0 +1,85 @@
+"""How a producer works: the arguments that both producers take, their defaults and their ranges.
+
+Room: SDK. No I/O.
+Tests: tests/producers/tidemill/test_producer.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
+
+from tidemill.sending.records import RECORD_BYTES
+from tidemill.sending.scheduler import LINGER
+
+if TYPE_CHECKING:
+    from tidemill.contract.request import Request
+    from tidemill.spool.spool import Spool
+
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+"""Most bytes that wait for their acknowledgement before the producer is full."""
+
+CLOSE_TIMEOUT = 30.0
+"""Seconds that the end of a producer takes at most, if nobody says otherwise."""
+
+WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
+"""What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
+
+
+class Signs(Protocol):
+    """What signs requests, such as `tidemill.contract.signature.Signer`."""
+
+    def sign(self, request: Request) -> Request:
+        """The request, signed."""
+
+
+class Settings(TypedDict, total=False):
+    """How a producer works: arguments of `Producer`, and described there."""
+
+    client: str | None
+    spool: Spool | None
+    signer: Signs | None
+    ttl: float
+    when_full: WhenFull
+    max_pending_bytes: int
+    aggregate: bool
+    lanes: int | None
+    record_bytes: int
+    linger: float
+    writer: str | None
+    counter: int
+    close_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings, whole and looked at."""
+
+    client: str | None = None
+    spool: Spool | None = None
+    signer: Signs | None = None
+    ttl: float = inf
+    when_full: WhenFull = "wait"
+    max_pending_bytes: int = MAX_PENDING_BYTES
+    aggregate: bool = True
+    lanes: int | None = None
+    record_bytes: int = RECORD_BYTES
+    linger: float = LINGER
+    writer: str | None = None
+    counter: int = 0
+    close_timeout: float = CLOSE_TIMEOUT
+
+    def __post_init__(self) -> None:
+        sender: object = self.client
+        if not isinstance(sender, str | None):
+            kind = type(sender).__name__
+            raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
+        if self.max_pending_bytes < 1:
+            raise ValueError(f"max_pending_bytes={self.max_pending_bytes}: use 1 or more")
+        if self.when_full not in ("wait", "raise", "drop_oldest"):
+            raise ValueError(f"when_full={self.when_full!r}: use 'wait', 'raise' or 'drop_oldest'")
+        if not self.ttl > 0:
+            raise ValueError(f"ttl={self.ttl}: use seconds, more than 0")
+        if not self.close_timeout >= 0:
+            raise ValueError(f"close_timeout={self.close_timeout}: use seconds, 0 or more")
