@@ -1,4 +1,4 @@
-"""One part of a load test from its first request to its last answer: sent on time, heard, counted, looked at.
+"""One part of a load test from its first request to its last answer: sent, heard, counted and checked for its order.
 
 Room: local platform, I/O. Local and AWS alike: where the stack is, and how what it used is counted, are given.
 Tests: tests/e2e/test_bench.py.
@@ -7,10 +7,9 @@ Tests: tests/e2e/test_bench.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from math import inf
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -19,6 +18,7 @@ from botocore.credentials import Credentials
 from tidemill.sending.scheduler import LINGER
 from tidemill_bench.counting import PutMeter
 from tidemill_bench.order_checker import faults
+from tidemill_bench.pacing import drain, send_on_time
 from tidemill_bench.reply_reader import TrackedReplies
 from tidemill_bench.sending import DirectSender, Sender, StreamSender
 from tidemill_consumers.adapters.entities import Entities
@@ -27,9 +27,6 @@ from tidemill_load.results.faults import Faults
 from tidemill_load.results.request_tracker import RequestTracker
 from tidemill_load.results.result import Mode
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
-
-STEP: Final = 0.2
-"""Seconds between two looks at how far it is."""
 
 PROBLEMS: Final = 3
 """Reasons for which requests were given up that are told."""
@@ -101,6 +98,7 @@ class Driver:
         self.stopped = False
         """Whether a part was stopped by Ctrl-C."""
         self._acknowledged = 0.0
+        """When all that was sent last had left, on the monotonic clock."""
         self.notes: list[str] = []
         """What a reader of the result must know."""
 
@@ -173,8 +171,8 @@ class Driver:
         self._replies.tracker = tracker
         with closing(self._sender(mode, tracker)) as sender:
             try:
-                self._send(sender, tracker, () if self.stopped else scheduled)
-                self._drain(sender, tracker)
+                send_on_time(sender, tracker, () if self.stopped else scheduled, self._tell)
+                self._acknowledged = drain(sender, tracker, 20 + 3 * self._stack.window, self._tell)
             except KeyboardInterrupt:
                 self.stopped = True
         return sender
@@ -185,30 +183,6 @@ class Driver:
             url = stack.outputs["DirectUrl"]
             return DirectSender(tracker, url, stack.credentials, stack.region, stack.connections)
         return StreamSender(tracker, self._kinesis, stack.outputs["StreamName"], mode == "aggregated")
-
-    def _send(self, sender: Sender, tracker: RequestTracker, scheduled: Iterable[ScheduledRequest]) -> None:
-        for one, due in _on_time(scheduled, lambda: self._say(tracker)):
-            sender.send(tracker.item(one, due))
-
-    def _drain(self, sender: Sender, tracker: RequestTracker) -> None:
-        """Until all is answered, or nothing has moved for long."""
-        patience = 20 + 3 * self._stack.window
-        moved, before = time.monotonic(), -1
-        self._acknowledged = inf
-        while time.monotonic() - moved < patience:
-            gone = sender.finish(STEP)
-            self._acknowledged = min(self._acknowledged, time.monotonic() if gone else inf)
-            if gone and tracker.settled >= tracker.requests:
-                return
-            self._say(tracker)
-            if tracker.settled != before:
-                moved, before = time.monotonic(), tracker.settled
-            elif sender.finish(0):
-                time.sleep(STEP)
-
-    def _say(self, tracker: RequestTracker) -> None:
-        p95 = f", p95 {tracker.live_p95:.2f} s" if tracker.latencies else ""
-        self._tell(f"{tracker.requests:,} sent, {tracker.settled:,} answered{p95}")
 
     def _spent(self, mode: Mode, sender: Sender, messages: int) -> Spent:
         put, used = self._puts.take(), self._counting.end(mode)
@@ -233,20 +207,3 @@ class Driver:
         for key, its in sent.items():
             every = every.plus(faults(its, found[key].document if key in found else None))
         return every
-
-
-def _on_time(
-    scheduled: Iterable[ScheduledRequest], tick: Callable[[], None]
-) -> Iterator[tuple[ScheduledRequest, float]]:
-    """Each when it is due, and that moment; `tick` is called often meanwhile."""
-    begun = time.monotonic()
-    ticked = begun
-    for one in scheduled:
-        due = begun + one.at
-        while (wait := due - time.monotonic()) > 0 or time.monotonic() - ticked > STEP:
-            if wait > 0:
-                time.sleep(min(wait, STEP))
-            if time.monotonic() - ticked > STEP:
-                ticked = time.monotonic()
-                tick()
-        yield one, due

@@ -1,4 +1,4 @@
-"""The local platform as a load test needs it: with the direct function, a witness among the rules, meters, and counts.
+"""The local platform for a load test: its parameters, the metered functions, and what they used by their logs.
 
 Room: local platform, I/O.
 Tests: tests/e2e/test_bench.py.
