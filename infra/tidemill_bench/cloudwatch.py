@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from tidemill_load.assessment.aggregate import Spent
 from tidemill_load.results.result import Mode
+from tidemill_load.results.spent import Spent
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill_consumers.metering.capacity import LINE, Usage
-from tidemill_load.assessment.aggregate import Spent
+from tidemill_load.results.spent import Spent
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient

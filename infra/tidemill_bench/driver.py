@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from botocore.credentials import Credentials
+from msgspec.structs import replace
 
 from tidemill.sending.scheduler import LINGER
 from tidemill_bench.counting import PutMeter
@@ -22,10 +23,11 @@ from tidemill_bench.pacing import drain, send_on_time
 from tidemill_bench.reply_reader import TrackedReplies
 from tidemill_bench.sending import DirectSender, Sender, StreamSender
 from tidemill_consumers.adapters.entities import Entities
-from tidemill_load.assessment.aggregate import Part, Spent, part
+from tidemill_load.assessment.aggregate import Part, part
 from tidemill_load.results.faults import Faults
 from tidemill_load.results.request_tracker import RequestTracker
 from tidemill_load.results.result import Mode
+from tidemill_load.results.spent import Spent
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 PROBLEMS: Final = 3

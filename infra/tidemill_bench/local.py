@@ -16,8 +16,8 @@ from botocore.credentials import Credentials
 from tidemill_bench.counting import read_log, spent
 from tidemill_bench.driver import Stack
 from tidemill_consumers.metering.capacity import LINE
-from tidemill_load.assessment.aggregate import Spent
 from tidemill_load.results.result import Mode
+from tidemill_load.results.spent import Spent
 from tidemill_local.clients import REGION, ROOT_KEY
 
 if TYPE_CHECKING:

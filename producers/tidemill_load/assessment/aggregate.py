@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+
+from msgspec.structs import asdict
 
 from tidemill.contract.request import Status
 from tidemill_load.cost_model.bill import Counts, price
@@ -18,35 +19,7 @@ from tidemill_load.results.faults import Faults
 from tidemill_load.results.latency import latency
 from tidemill_load.results.request_tracker import RequestTracker
 from tidemill_load.results.result import Measurement, Mode
-
-Number = TypeVar("Number", int, float)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What a part of a load test used; None where it is not known. The fields are those of `Measurement`."""
-
-    invocations: int | None = None
-    billed_ms: float | None = None
-    gb_seconds: float | None = None
-    cold_starts: int | None = None
-    http_requests: int = 0
-    records: int = 0
-    put_calls: int = 0
-    put_units: int = 0
-    stream_bytes: int = 0
-    read_calls: int | None = None
-    write_calls: int | None = None
-    read_units: float | None = None
-    write_units: float | None = None
-    reply_messages: int | None = None
-
-    def plus(self, other: Spent) -> Spent:
-        """Both together; what is not known of one is not known."""
-        summed: dict[str, Any] = {
-            one.name: _sum(getattr(self, one.name), getattr(other, one.name)) for one in fields(Spent)
-        }
-        return Spent(**summed)
+from tidemill_load.results.spent import Spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +118,7 @@ def measurement(
         reordered=faults.reordered if faults else None,
         errors=sum(one.errors for one in parts),
         retries=sum(one.retries for one in parts),
-        **{one.name: getattr(spent, one.name) for one in fields(Spent)},
+        **asdict(spent),
     )
 
 
@@ -185,7 +158,3 @@ def _faults(of_parts: Sequence[Faults | None]) -> Faults | None:
             return None
         every = every.plus(one)
     return every
-
-
-def _sum(one: Number | None, other: Number | None) -> Number | None:
-    return None if one is None or other is None else one + other

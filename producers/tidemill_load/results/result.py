@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from tidemill_load.results.spent import Spent
+
 SCHEMA_VERSION = 2
 
 EARLIER: Mapping[int, str] = {
@@ -63,8 +65,8 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     counts: tuple[int, ...] = ()
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True):
-    """One mode at one rate: what was sent, what it took, what became of it. All slices of that mode and rate together.
+class Measurement(Spent, frozen=True, kw_only=True):
+    """One mode at one rate, all its slices together: the requests, what they used (see `Spent`), and their outcomes.
 
     What is not known is None, never zero; a mode that did not run has `skipped` and nothing else.
 
@@ -78,26 +80,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         seconds: of sending, from the first request's due time to the last's, all slices together.
         span: seconds that the requests stand for, with the silence before and after them: shards are paid for so long.
             0 in results of version 1, which paid for `seconds` alone.
-        drain_seconds: from then until the last reply, or until waiting was given up.
+        drain_seconds: from the last request's due time until the last reply, or until waiting was given up.
         sent_rate: requests a second that the sender reached; well below `rate` when it could not keep up.
-        invocations: of all functions that took part.
-        billed_ms: their billed duration, milliseconds, initialisation included.
-        memory_mb: what each of them is given.
-        gb_seconds: their billed duration times their memory, which is what Lambda bills.
-        cold_starts: invocations that had to start an environment.
-        http_requests: of the HTTP API; 0 where requests go to the stream.
-        records: Kinesis records put.
-        put_calls: PutRecords calls made.
-        put_units: PUT payload units, 25 KB or part of it each, a record never less than one.
-        stream_bytes: data of the records put.
+        memory_mb: memory of each function that took part.
         shards: open shards of the stream; 0 where there is none.
-        read_calls: DynamoDB calls that read.
-        write_calls: DynamoDB calls that write; each may hold 25 statements.
-        read_units: read request units: 4 KB or part of it of each item, read consistently.
-        write_units: write request units: 1 KB or part of it of each item written; refused conditions count too.
         entities: distinct entities that the requests were for.
         receipts: requests answered.
-        reply_messages: messages that carried those answers; HTTP responses are none.
         accepted: requests that the rules accepted.
         rejected: requests that the rules refused.
         quarantined: requests that can never be applied.
@@ -122,24 +110,10 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     span: float = 0.0
     drain_seconds: float = 0.0
     sent_rate: float = 0.0
-    invocations: int | None = None
-    billed_ms: float | None = None
     memory_mb: int | None = None
-    gb_seconds: float | None = None
-    cold_starts: int | None = None
-    http_requests: int = 0
-    records: int = 0
-    put_calls: int = 0
-    put_units: int = 0
-    stream_bytes: int = 0
     shards: int = 0
-    read_calls: int | None = None
-    write_calls: int | None = None
-    read_units: float | None = None
-    write_units: float | None = None
     entities: int = 0
     receipts: int = 0
-    reply_messages: int | None = None
     accepted: int = 0
     rejected: int = 0
     quarantined: int = 0
@@ -150,6 +124,18 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     errors: int = 0
     retries: int = 0
     bill: Mapping[str, float] = {}
+
+
+# fmt: off
+ORDER = (
+    "mode", "rate", "skipped", "slices", "requests", "bytes", "seconds", "span", "drain_seconds", "sent_rate",
+    "invocations", "billed_ms", "memory_mb", "gb_seconds", "cold_starts", "http_requests", "records", "put_calls",
+    "put_units", "stream_bytes", "shards", "read_calls", "write_calls", "read_units", "write_units", "entities",
+    "receipts", "reply_messages", "accepted", "rejected", "quarantined", "latency", "lost", "duplicates", "reordered",
+    "errors", "retries", "bill",
+)
+"""The order of a measurement's fields in the file. It stays, for files are compared as text."""
+# fmt: on
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +212,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_json(result: Result) -> bytes:
     """The result as JSON, indented, with a newline at its end."""
-    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    written = msgspec.to_builtins(result)
+    written["measurements"] = [{name: one[name] for name in ORDER} for one in written["measurements"]]
+    return msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n"
 
 
 class _Version(msgspec.Struct):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill_bench.simulated import Histogram, Run, Settings, direct
-from tidemill_bench.simulated_producer import SimulatedProducer
+from tidemill_bench.simulated.producer import SimulatedProducer
 from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.results.latency import latency
 from tidemill_load.results.result import Measurement, Mode

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from tidemill_load.assessment.aggregate import Part, Spent, bill, counts, measurement
+from tidemill_load.assessment.aggregate import Part, bill, counts, measurement
 from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.results.faults import Faults
+from tidemill_load.results.spent import Spent
 
 ONE = Part(
     requests=100,
@@ -46,7 +48,7 @@ def test_parts_add_up() -> None:
 
 
 def test_what_is_not_known_of_a_part_is_not_known() -> None:
-    unknown = replace(ONE, faults=None, spent=replace(ONE.spent, billed_ms=None))
+    unknown = replace(ONE, faults=None, spent=msgspec.structs.replace(ONE.spent, billed_ms=None))
     found = measurement("aggregated", 10.0, [ONE, unknown], 1769, 2, 60.0)
     assert (found.lost, found.duplicates, found.billed_ms, found.invocations) == (None, None, None, 8)
     assert found.cold_starts is None

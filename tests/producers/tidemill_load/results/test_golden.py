@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from tidemill_load.assessment.aggregate import Part, Spent, measurement
+from tidemill_load.assessment.aggregate import Part, measurement
 from tidemill_load.results.faults import Faults
-from tidemill_load.results.result import Latency, Measurement, Result, Workload, to_json
+from tidemill_load.results.result import ORDER, Latency, Measurement, Result, Workload, to_json
+from tidemill_load.results.spent import Spent
 
 PART = Part(
     requests=100,
@@ -38,6 +39,10 @@ PART = Part(
         reply_messages=9,
     ),
 )
+
+
+def test_the_order_has_every_field_once() -> None:
+    assert sorted(ORDER) == sorted(Measurement.__struct_fields__)
 
 
 def test_a_result_is_written_as_it_always_was() -> None:

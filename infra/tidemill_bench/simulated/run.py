@@ -2,6 +2,7 @@
 
 Room: local platform, pure but for numpy. What functions are given is the scheduler's and the mapping's doing; how long
 they take for it is assumed, as the cost model assumes it, and that an item is no larger than a kilobyte.
+Tests: tests/infra/tidemill_bench/test_simulated.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from tidemill_bench.simulated_producer import SimulatedProducer
+from tidemill_bench.simulated.histogram import Histogram
+from tidemill_bench.simulated.producer import SimulatedProducer
 from tidemill_consumers.adapters.entities import KEYS_PER_READ, STATEMENTS_PER_CALL
 from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.config import MappingConfig
@@ -23,8 +25,7 @@ from tidemill_event_source.decisions.simulation import Invocation, Simulation
 from tidemill_event_source.shard_reader import StreamRecord
 from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.cost_model.model import API_SECONDS
-from tidemill_load.results.latency import BOUNDS
-from tidemill_load.results.result import Latency, Measurement, Mode
+from tidemill_load.results.result import Measurement, Mode
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 STREAM: Final = "arn:aws:kinesis:us-east-1:123456789012:stream/tidemill-requests"
@@ -38,9 +39,6 @@ REPLY_SECONDS: Final = 0.05
 STEP: Final = 60.0
 """Simulated seconds between two looks at how far it is."""
 
-FINENESS: Final = 100
-"""Parts of each bucket of the histogram that percentiles are read off: they are right to a quarter of a percent."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -50,48 +48,6 @@ class Settings:
     batch: int
     shards: int
     assumed: Assumptions = field(default_factory=Assumptions)
-
-
-class Histogram:
-    """Latencies, so many that only their counts are kept."""
-
-    def __init__(self) -> None:
-        fine = np.geomspace(BOUNDS[:-1], BOUNDS[1:], FINENESS, endpoint=False).T.ravel()
-        self._bounds = np.append(fine, BOUNDS[-1])
-        self._counts = np.zeros(len(self._bounds) + 1, dtype=np.int64)
-        self._longest = 0.0
-
-    @property
-    def count(self) -> int:
-        """How many."""
-        return int(self._counts.sum())
-
-    def add(self, seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
-        """Adds latencies, in seconds."""
-        places = np.searchsorted(self._bounds, seconds, side="left")
-        self._counts += np.bincount(places, minlength=len(self._counts))
-        self._longest = max(self._longest, float(seconds.max(initial=0.0)))
-
-    def percentile(self, share: float) -> float:
-        """The upper bound of the part that the nearest rank lies in; 0 of none."""
-        if not self.count:
-            return 0.0
-        place = int(np.searchsorted(np.cumsum(self._counts), max(1, ceil(share * self.count))))
-        return min(float(self._bounds[place]), self._longest) if place < len(self._bounds) else self._longest
-
-    def latency(self) -> Latency:
-        """What is to be said of them."""
-        edges = [0, *range(1, len(self._bounds) + 1, FINENESS)]
-        counts = [int(part.sum()) for part in np.split(self._counts, edges[1:])]
-        return Latency(
-            count=self.count,
-            p50=self.percentile(0.50),
-            p95=self.percentile(0.95),
-            p99=self.percentile(0.99),
-            max=self._longest,
-            bounds=BOUNDS,
-            counts=tuple(counts),
-        )
 
 
 class Run:
