@@ -1,4 +1,4 @@
-"""A stack on AWS as a load test needs it: its settings, its template, and how what it used is counted.
+"""A stack on AWS for a load test: its parameters, its template, and the counting of its usage.
 
 Room: local platform, I/O, public AWS APIs only.
 """

@@ -1,4 +1,4 @@
-"""What a stack on AWS used, as CloudWatch counts it.
+"""The usage of a stack on AWS, by CloudWatch's metrics.
 
 Room: local platform, I/O. CloudWatch sums up whole minutes, so each part of a load test has minutes of its own; and it
 is late, so that they are read until they change no more. Billed is a function's duration rounded up to a millisecond,
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 MINUTE: Final = 60
 
 LATE_SECONDS: Final = 30.0
-"""Between two looks."""
+"""Between two readings."""
 
 ALIKE: Final = 3
-"""Looks in a row that must show the same."""
+"""Equal readings in a row that count as final."""
 
 INVOCATIONS, DURATION = "invocations of ", "duration of "
 
 PATIENCE: Final = 900.0
-"""Seconds after which what is there has to do."""
+"""Seconds after which the last reading is taken as final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Metric:
     statistic: str = "Sum"
 
     def query(self, number: int) -> Any:
-        """It as GetMetricData asks for it."""
+        """The metric as a query of GetMetricData."""
         dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
         metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
         return {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": self.statistic}}
@@ -100,7 +100,7 @@ class CloudWatchCounting:
         self._begin = self._next_minute()
 
     def end(self, mode: Mode) -> Spent:
-        """What was used since, once CloudWatch knows; `records` are those that the stream took, whoever put them."""
+        """The usage since `begin`, once CloudWatch knows it; `records` are all of the stream's, whoever put them."""
         end = self._next_minute()
         looks: list[Mapping[str, float]] = []
         while not _is_settled(looks) and self._clock() < end + PATIENCE:
@@ -166,7 +166,7 @@ class CloudWatchCounting:
 
 
 def _is_settled(looks: Sequence[Mapping[str, float]]) -> bool:
-    """Whether the last ones show the same, and something."""
+    """Whether the last readings are equal and not empty."""
     last = looks[-ALIKE:]
     ran = any(value for name, value in last[-1].items() if name.startswith(INVOCATIONS)) if last else False
     return ran and len(last) == ALIKE and all(one == last[0] for one in last)

@@ -1,4 +1,4 @@
-"""What functions and streams used: their logs read, their calls counted.
+"""The usage of functions and streams: by the functions' logs, and by counting calls.
 
 Room: local platform, I/O. An invocation is a REPORT line of the function's log, as on AWS; what it used of DynamoDB is
 the METER line that tidemill_consumers.metering.metered writes beside it. So it is the same for every function.
@@ -35,14 +35,14 @@ class MeteredInvocation:
 
 
 def invocations(lines: Iterable[str]) -> Iterator[MeteredInvocation]:
-    """Those that the lines of a log report."""
+    """The invocations that the lines of a log report."""
     for line in lines:
         if line.startswith("REPORT ") and (found := _BILLED.search(line)):
             yield MeteredInvocation(int(found[1]), int(found[2]), _COLD.search(line) is not None)
 
 
 def usage(lines: Iterable[str]) -> Usage:
-    """What they used of DynamoDB."""
+    """The usage of DynamoDB, by the METER lines of a log."""
     used = Usage()
     for line in lines:
         if line.startswith(f"{LINE} "):
@@ -51,7 +51,7 @@ def usage(lines: Iterable[str]) -> Usage:
 
 
 def spent(lines: Iterable[str]) -> Spent:
-    """What the functions used that wrote these lines."""
+    """The usage of functions, by the lines of their logs."""
     every = list(lines)
     ran, used = list(invocations(every)), usage(every)
     return Spent(
@@ -86,7 +86,7 @@ def units_of(size: int) -> int:
 
 
 class PutMeter:
-    """Counts what a Kinesis client puts: acknowledged entries alone, for the others are not billed.
+    """Counts the records that a Kinesis client puts: acknowledged ones only, as they are billed.
 
     Args:
         events: the client's, `client.meta.events`.
@@ -98,7 +98,7 @@ class PutMeter:
         self._spent = Spent()
 
     def take(self) -> Spent:
-        """What was put since this was asked last."""
+        """The counts since the last call."""
         taken, self._spent = self._spent, Spent()
         return taken
 

@@ -69,7 +69,7 @@ class Stack:
 
 
 class Counting(Protocol):
-    """Counts what functions and the table used."""
+    """Counts the usage of functions and table during a part."""
 
     def begin(self) -> None:
         """A part begins."""
@@ -102,7 +102,7 @@ class Driver:
         self._acknowledged = 0.0
         """When all that was sent last had left, on the monotonic clock."""
         self.notes: list[str] = []
-        """What a reader of the result must know."""
+        """Remarks for the reader of the result, such as requests that were given up."""
 
     def __enter__(self) -> Self:
         self._replies.__enter__()
@@ -123,7 +123,7 @@ class Driver:
         return shards
 
     def memory_mb(self, mode: Mode) -> int:
-        """What the mode's function is given."""
+        """Memory of the mode's function."""
         with closing(self._stack.client("lambda")) as functions:
             answer = functions.get_function_configuration(FunctionName=self._stack.function(mode))
         memory: int = answer["MemorySize"]
@@ -150,7 +150,7 @@ class Driver:
         return requests / max(1e-3, end - begun - (0.0 if mode == "direct" else LINGER))
 
     def run(self, mode: Mode, scheduled: Iterable[ScheduledRequest], tag: str) -> Part:
-        """Send what is scheduled, and wait for the answers. On Ctrl-C it ends at once with what there is.
+        """Send the scheduled requests, and wait for the answers. Ctrl-C ends it at once with the counts up to then.
 
         Args:
             mode: the way that they take.

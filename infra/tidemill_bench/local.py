@@ -1,4 +1,4 @@
-"""The local platform for a load test: its parameters, the metered functions, and what they used by their logs.
+"""The local platform for a load test: its parameters, its metered functions, and their usage by their logs.
 
 Room: local platform, I/O.
 Tests: tests/e2e/test_bench.py.
@@ -34,7 +34,7 @@ HANDLERS: Final = {
 }
 
 ENVIRONMENTS: Final = 4
-"""Of the direct function, for each processor."""
+"""Environments of the direct function for each processor."""
 
 PATIENCE: Final = 5.0
 """Seconds to wait for the last lines of a log."""
@@ -65,7 +65,7 @@ def stack_of(platform: Platform, window: float) -> Stack:
 
 
 class LogCounting:
-    """Counts by the functions' logs, and holds them against what the event source mappings count themselves.
+    """Counts by the functions' logs, once they show all invocations that the event source mappings count.
 
     Args:
         platform: where.
@@ -83,7 +83,7 @@ class LogCounting:
         self._before = self._mapped()
 
     def end(self, mode: Mode) -> Spent:
-        """What all functions used since: what rules emit is applied by another than what was asked."""
+        """The usage of all functions since `begin`: requests that rules emit are applied by another than the mode's."""
         deadline = time.monotonic() + PATIENCE
         lines = self._read()
         while not self._is_whole(lines) and time.monotonic() < deadline:

@@ -11,7 +11,7 @@ from tidemill_load.results.faults import Faults, KeyHistory
 
 
 def faults(sent: KeyHistory, document: State) -> Faults:
-    """What went wrong with one key, by the note in its document."""
+    """The faults of one key: its history against the note in its document."""
     seen = order_note(document)
     accepted = len(sent.accepted)
     # One that nobody answered may have been applied, or not.

@@ -25,7 +25,7 @@ FIELD: Final = "witness"
 
 
 class OrderNote(msgspec.Struct, frozen=True):
-    """What was applied to one key.
+    """Counts of the requests that were applied to one key.
 
     Attributes:
         seen: requests accepted.

@@ -66,7 +66,7 @@ class Sender(Protocol):
         """Have all of it leave; whether it did within so many seconds."""
 
     def close(self) -> None:
-        """End, and give up what has not left."""
+        """End; requests that have not left are given up."""
 
 
 class StreamSender:

@@ -1,4 +1,4 @@
-"""A load test's course: which mode sends what, when; and what there is to say of it at any moment.
+"""A load test's course, which is the order in which modes send; and its measurements at any moment.
 
 Room: local platform. Modes take turns, and each turn the other way round, so that whatever else the machine does falls
 on all alike: A B C, C B A. Only one sends at a time.
@@ -23,7 +23,7 @@ STEADY: Final = Workload(kind="poisson", parameters={})
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is to be run.
+    """The plan of a load test.
 
     Attributes:
         modes: in this order.
@@ -68,7 +68,7 @@ class Session:
     _spans: dict[tuple[float, Mode], float] = field(default_factory=dict)
 
     def run(self, course: Course) -> None:
-        """Run it to its end, or until Ctrl-C; what was measured by then stays."""
+        """Run the course to its end or until Ctrl-C; the measurements up to then stay."""
         self._shards = self.driver.shards
         self._memory = {mode: self.driver.memory_mb(mode) for mode in course.modes}
         for rate, turn, mode in course.turns():
@@ -83,7 +83,7 @@ class Session:
                 self._parts.setdefault((rate, mode), []).append(part)
 
     def measurements(self) -> list[Measurement]:
-        """What was measured so far."""
+        """The measurements so far."""
         return [
             measurement(
                 mode,
@@ -98,6 +98,6 @@ class Session:
 
 
 def priced(measurements: Iterable[Measurement], prices: Prices) -> tuple[Measurement, ...]:
-    """By rate and mode, each with what it would cost."""
+    """The measurements with their bills, by rate and mode."""
     ordered = sorted(measurements, key=lambda one: (one.rate, MODES.index(one.mode)))
     return tuple(replace(one, bill=bill(one, prices)) for one in ordered)

@@ -12,7 +12,7 @@ from importlib import import_module
 from tidemill_cli.terminal_text import printable
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-"""Exit codes: it could not, or what it reports does not hold; no such command; stopped by a signal."""
+"""Exit codes: failed, or a check did not hold; wrong usage; stopped by a signal."""
 
 
 class CommandError(Exception):

@@ -1,4 +1,4 @@
-"""What to run next, as lines that can be pasted into the shell that ran this.
+"""Suggested next commands, which can be pasted into the shell that ran this one.
 
 Room: command line.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def program() -> str:
-    """How this very program is called from here: by its name if a shell finds it by that, else by its path."""
+    """This program as a shell here calls it: by its name if the shell finds it, else by its path."""
     own = Path(sys.argv[0])
     found = shutil.which(own.name)
     if found and Path(found).resolve() == own.resolve():

@@ -1,4 +1,4 @@
-"""Where a command's result goes that --json names.
+"""Writing the file that a command's --json names.
 
 Room: command line.
 """
@@ -45,7 +45,7 @@ def write_result(path: Path, text: str) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write what may hold people's data: for the owner only, but where the file was there and has a mode of its own.
+    """Write a result that may hold people's data: a new file is its owner's only; one that exists keeps its mode.
 
     Raises:
         NotWritten: it cannot be; names the file, and why.

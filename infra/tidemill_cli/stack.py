@@ -1,4 +1,4 @@
-"""Where AWS is, who asks, and what the stack there is called.
+"""Access to AWS, endpoint and credentials, and the outputs of the stack there.
 
 Room: command line. The local platform is asked unless something says otherwise.
 """
@@ -161,7 +161,7 @@ def kinesis_of_producer(where: Access) -> Any:
 
 
 def _hint(where: Access, place: str, error: Exception) -> str:
-    """What to do where the local platform is asked for another region than its own, or with keys that are not its."""
+    """The remedy where the local platform is asked for a region or with keys that are not its own."""
     if not is_loopback(place):
         return ""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""

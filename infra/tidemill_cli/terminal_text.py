@@ -1,4 +1,4 @@
-"""Showing what clients sent, on terminals and in pipes.
+"""Text from clients, made safe for terminals and pipes; the console, and progress.
 
 Room: command line. Rich is imported by those who show something with it: an error is told without it.
 Tests: tests/infra/tidemill_cli/commands/test_query.py.
@@ -18,7 +18,7 @@ _WIDTH_WITHOUT_TERMINAL = 160
 
 
 def printable(text: str) -> str:
-    """What clients sent must not steer the terminal that shows it."""
+    """The text with control characters escaped: text from clients must not steer the terminal."""
     return "".join(
         character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
     )

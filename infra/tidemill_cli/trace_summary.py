@@ -1,4 +1,4 @@
-"""What was read of a log, told before anything is made of it.
+"""A log in sentences: its span, rates, keys, clients and unreadable lines.
 
 Room: command line.
 Tests: tests/infra/tidemill_cli/commands/cost/test_command.py.
@@ -24,7 +24,7 @@ SILENCE = 0.2
 
 
 def told(log: Log, found: Surveyed, seconds: float | None) -> Iterator[str]:
-    """A sentence or two a line: span, rates, keys and clients, and what could not be read.
+    """Lines of a sentence or two: span, rates, keys and clients, unreadable lines.
 
     Args:
         log: the log, just read.
@@ -75,7 +75,7 @@ def excerpted(log: Log, found: Surveyed, speed: float) -> Iterator[str]:
 
 
 def as_json(log: Log, found: Surveyed) -> dict[str, Any]:
-    """The log and what was taken of it, for a program that reads the command's JSON."""
+    """The log and the part of it that was read, for programs that read the command's JSON."""
     traffic = found.traffic
     return {
         "files": len(log.files),

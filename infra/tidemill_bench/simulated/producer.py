@@ -34,7 +34,7 @@ def _bytes(size: int) -> bytes:
 
 
 class Content(NamedTuple):
-    """What is known of a record's requests, each list in their order."""
+    """The requests of a record: when they were due, their keys and clients, in order."""
 
     due: list[float]
     keys: list[str]
@@ -65,7 +65,7 @@ class SimulatedProducer:
         self._leaves, self._together = 0.0, 0  # the plain records that go together, and how many
         self._bare = 0
         self.contents: tuple[deque[Content], ...] = tuple(deque() for _ in range(shards))
-        """Of each shard's records, oldest first; whoever reads them takes them away."""
+        """Contents of each shard's records, oldest first; a reader removes those that it has read."""
         self.shards: dict[str, int] = {}
         """By partition key, the shard that its records reach."""
         self.requests = self.bytes = self.records = self.put_calls = self.put_units = self.stream_bytes = 0

@@ -42,7 +42,7 @@ STEP: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The mapping, and what is assumed of the functions."""
+    """The mapping's settings, and the assumptions on the functions."""
 
     window: int
     batch: int
@@ -92,7 +92,7 @@ class Run:
         )
 
     def go(self, tell: Callable[[str], None]) -> bool:
-        """Run it to its end, and say whether it came there: Ctrl-C stops it with what was counted by then.
+        """Run to the end; whether it got there. Ctrl-C stops it with the counts up to then.
 
         Args:
             tell: told how far it is.
@@ -109,7 +109,7 @@ class Run:
         return True
 
     def measurement(self) -> Measurement:
-        """What was counted so far. Whether anything was double or out of order is not known: nothing was applied."""
+        """The counts so far. Duplicates and order are not known: nothing was applied."""
         feed, assumed = self._feed, self._settings.assumed
         return Measurement(
             mode=self._mode,
@@ -142,7 +142,7 @@ class Run:
         )
 
     def _render(self, record: StreamRecord) -> bytes:
-        """The event of a record of that size: what is in it is not looked at."""
+        """The event of a record of that size; its contents do not matter."""
         sizes = len(record.data), len(record.partition_key)
         if sizes not in self._events:
             self._events[sizes] = self._event(record)

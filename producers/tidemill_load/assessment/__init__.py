@@ -1,1 +1,1 @@
-"""What measurements and the cost model say together: comparison, verdict, a trace hour by hour."""
+"""Measurements beside the cost model: comparison, verdict, a trace hour by hour."""

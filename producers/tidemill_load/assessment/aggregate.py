@@ -56,7 +56,7 @@ class Part:
 
 
 def part(tracker: RequestTracker, faults: Faults | None, retries: int, spent: Spent) -> Part:
-    """What there is to say of a part."""
+    """The counts of a part that has ended."""
     return Part(
         requests=tracker.requests,
         bytes=tracker.bytes,
@@ -76,7 +76,7 @@ def part(tracker: RequestTracker, faults: Faults | None, retries: int, spent: Sp
 def measurement(
     mode: Mode, rate: float, parts: Sequence[Part], memory_mb: int | None, shards: int, span: float
 ) -> Measurement:
-    """What the parts of one mode at one rate say together; there is at least one.
+    """The measurement of one mode at one rate: all its parts together, of which there is at least one.
 
     Args:
         mode: the mode.
@@ -123,7 +123,7 @@ def measurement(
 
 
 def counts(one: Measurement) -> Counts:
-    """What AWS would bill for the time that the requests stand for, though the answers come later.
+    """The counts that AWS would bill for the time that the requests stand for, though the answers come later.
 
     All that the cost model has is in it: the archive, and each client with a queue of its own.
     """

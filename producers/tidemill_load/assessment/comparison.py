@@ -1,4 +1,4 @@
-"""What ran at a rate, side by side.
+"""The measurements of one rate, side by side.
 
 Room: load, pure.
 Tests: tests/producers/tidemill_load/report/test_report.py.
@@ -21,7 +21,7 @@ ENOUGH: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What ran at one rate.
+    """The measurements of one rate.
 
     Attributes:
         rate: requests a second.

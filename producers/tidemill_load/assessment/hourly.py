@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from tidemill_load.cost_model.traffic import Traffic
 
 WINDOWS: Final = (0, 1, 2, 5, 10, 30, 60, 300)
-"""Seconds: what is tried."""
+"""Windows that are tried, in seconds."""
 
 HOUR: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One hour, or what there is of it.
+    """The figures of one hour, or of the part of it that a log has.
 
     Attributes:
         number: from 0.
@@ -107,7 +107,7 @@ def hourly(
 def windows(
     traffic: Traffic, mode: Design, given: Assumptions, prices: Prices, tried: Iterable[int] = WINDOWS
 ) -> tuple[Window, ...]:
-    """What each window takes."""
+    """Shards, invocations, delay and costs with each window."""
     points = ((one, cost(mode, searched(traffic), replace(given, window=one), prices)) for one in tried)
     return tuple(
         Window(one, point.flow.shards, point.flow.invocations_per_million, point.flow.p99, point.per_million)

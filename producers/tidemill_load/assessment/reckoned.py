@@ -28,12 +28,12 @@ SHORTEST: Final = 0.001
 """Lambda bills whole milliseconds."""
 
 PRODUCERS: Final = 1
-"""Of a load test: one sends for all its clients."""
+"""Producers of a load test: one sends for all its clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reckoned:
-    """What ran at a rate, as the cost model takes it.
+    """The traffic and the assumptions of one rate's measurements, for the cost model.
 
     Attributes:
         given: the settings, and what functions were billed.
@@ -46,11 +46,11 @@ class Reckoned:
     prices: Prices
 
     def point(self, mode: Mode) -> Point:
-        """What a mode costs, and why."""
+        """The cost of a mode, item by item."""
         return cost(mode, self.load, self.given, self.prices)
 
     def at(self, mode: Mode, rate: float) -> Point:
-        """What it would cost at another rate, as even or uneven as this."""
+        """The cost at another rate, with arrivals as even or uneven as at this one."""
         return cost(mode, like(searched(self.load), rate), self.given, self.prices)
 
     def even(self, mode: Mode, parts: Collection[Part] = PARTS) -> float | None:
@@ -119,7 +119,7 @@ def _measured(given: Assumptions, chosen: Comparison) -> Assumptions:
 
 
 def _invocation_seconds(one: Measurement, given: Assumptions) -> float:
-    """What an invocation takes beside its requests."""
+    """Seconds that an invocation takes beside its requests."""
     in_all = (one.billed_ms or 0) / 1000 - one.requests * given.request_seconds
     return max(SHORTEST, in_all / (one.invocations or 1))
 

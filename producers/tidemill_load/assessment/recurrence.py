@@ -69,7 +69,7 @@ class Recurrence:
 
     @property
     def kinds(self) -> int:
-        """How many different ones there were; where only a sample is followed, an estimate."""
+        """The number of different kinds; an estimate where only a sample is followed."""
         hot = int(self._hot.sum())
         return hot + (len(self._ids) - hot << self._shift)
 

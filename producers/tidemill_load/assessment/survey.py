@@ -1,4 +1,4 @@
-"""What there is to say of a log as it passes: how many requests come when, how soon keys and clients come again.
+"""Statistics of a log, in one pass: requests in each second, and the gaps until keys and clients come again.
 
 Room: load, pure. Memory is bounded by the hours of the log, not by its lines.
 """
@@ -113,7 +113,7 @@ class Survey:
         return self
 
     def done(self, seconds: float | None = None) -> Surveyed:
-        """What there was.
+        """The statistics of all that was added.
 
         Args:
             seconds: of the whole span; None for up to the last request, whole minutes.

@@ -1,4 +1,4 @@
-"""What a load test says about costs: what it found, what the cost model says of the same, and where both ways are even.
+"""The verdict of a load test on costs: as measured, by the cost model, and the rate at which both ways are even.
 
 Room: load, pure.
 Tests: tests/e2e/test_bench.py.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Of what ran at a rate.
+    """The verdict on the measurements of one rate.
 
     Attributes:
         rate: requests a second.

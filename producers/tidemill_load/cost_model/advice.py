@@ -63,7 +63,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the settings must keep to.
+    """The limits within which settings are searched.
 
     Attributes:
         p99: seconds within which 99 of 100 requests are to have their effect; None for any.

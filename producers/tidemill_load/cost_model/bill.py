@@ -103,7 +103,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What counts cost.
+    """The dollars of counts, line by line.
 
     Attributes:
         lines: the items of which there were any.
@@ -135,7 +135,7 @@ class Bill:
 
 
 def price(counts: Counts, prices: Prices) -> Bill:
-    """What the counts cost: each times its price.
+    """The bill: each count times its price.
 
         price(Counts(requests=1e6, invocations=1e6, gb_seconds=1000), list_prices()).total  # 0.2167
 

@@ -34,7 +34,7 @@ ARCHIVE_SECONDS, ARCHIVE_BYTES = 60, 64 * 1024 * 1024
 """When the archive's file is written: the template's ArchiveIntervalSeconds and ArchiveSizeMiB."""
 
 ARCHIVE_ZIP = 0.25
-"""What gzip leaves of requests."""
+"""Share of the bytes that is left after gzip."""
 
 _STEPS = (1.02, 1.05, 1.1, 1.2, 1.5, 2, 2.5, 3, 5, 10)
 """Where it is looked, above a break-even, whether that holds."""
@@ -64,7 +64,7 @@ class Point:
 
 
 def cost(mode: Design, load: Load, given: Assumptions, prices: Prices | None = None) -> Point:
-    """What a mode costs under a load, and why.
+    """The cost of a mode under a load, item by item.
 
     Args:
         mode: the mode.
@@ -131,7 +131,7 @@ def _crossing(saves: Callable[[float], bool], below: float, above: float) -> flo
 
 
 def counts(happens: Flow, given: Assumptions, hours: float = MONTH_HOURS) -> Counts:
-    """What AWS bills for a flow in that time."""
+    """The counts that AWS bills for a flow in that time."""
     requests = happens.rate * 3600 * hours
     return _direct(requests, given) if happens.mode == "direct" else _streamed(happens, requests, given, hours)
 
@@ -185,7 +185,7 @@ def listening(messages: float, listeners: float) -> float:
 
 
 def archive(records: float, record_bytes: float, archived: float, hours: float) -> dict[str, float]:
-    """What keeping all requests takes: fields of `Counts`.
+    """The counts for archiving all requests, as fields of `Counts`.
 
     Args:
         records: of the stream.

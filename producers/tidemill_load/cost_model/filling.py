@@ -82,7 +82,7 @@ def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Iterator[Counts]:
 
 
 def _binned(number: Counts, took: Counts) -> tuple[Counts, Counts]:
-    """Those that took about as long, together."""
+    """Batches that took about equally long, merged."""
     if not len(number):
         return number, took
     edges = np.geomspace(took.min(), took.max() * (1 + 1e-9), BINS + 1)

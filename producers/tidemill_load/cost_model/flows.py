@@ -19,7 +19,7 @@ Load: TypeAlias = "float | Traffic"
 
 
 def flow_of(mode: Design, load: Load, given: Assumptions) -> Flow:
-    """What happens in a mode under a load.
+    """The flow of requests in a mode under a load.
 
     Raises:
         Impossible: no such rate.

@@ -22,7 +22,7 @@ class PriceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What is paid for a quantity.
+    """The price of a quantity.
 
     Attributes:
         service: whose it is, such as `Lambda`.

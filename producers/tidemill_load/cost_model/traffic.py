@@ -71,13 +71,13 @@ class Gaps:
 
 
 def no_gaps() -> Gaps:
-    """Of nothing."""
+    """Gaps of no requests."""
     return Gaps(np.zeros(BINS + 1), np.zeros(BINS + 1))
 
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """What comes in a span of time.
+    """The requests of a span of time.
 
     Attributes:
         slots: requests in each second, from the first on.

@@ -77,7 +77,7 @@ def pipe_of(environment: Environment) -> Pipe:
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """What is asked for besides Locust's own options."""
+    """Options besides Locust's own."""
     parser.add_argument("--stack", default="tidemill", env_var="TIDEMILL_STACK", help="the stack's name")
     batch, answers = "requests of a task of Plain and Aggregated", "longest wait for answers at the end; 0 hears none"
     parser.add_argument("--batch", type=int, default=100, choices=range(1, MOST + 1), metavar=f"1..{MOST}", help=batch)

@@ -1,4 +1,4 @@
-"""What Locust's users of one process share: names, clients, the workload, and who hears the answers.
+"""State that Locust's users of one process share: the stack's names, clients, the workload and the answers.
 
 Room: load, optional: imported by locustfile.py alone. Talks to the stack by public AWS APIs.
 Tests: tests/e2e/test_locust.py.

@@ -1,4 +1,4 @@
-"""What a reader makes of a log: columns of time, client and key, and what else the log knows.
+"""The columns of a log: time, client and key, and further ones that the log has.
 
 Room: load, logs; pure. The one interface between formats and those who use a log.
 Tests: tests/producers/tidemill_load/logs/test_formats.py.
@@ -43,7 +43,7 @@ class Columns:
         return len(self.times)
 
     def take(self, rows: Order) -> Columns:
-        """Those rows, in that order."""
+        """The rows of these numbers, in that order."""
         where = rows.tolist()
         texts = ([column[row] for row in where] if column else () for column in self._texts())
         return Columns(self.times[rows], *texts)
@@ -54,7 +54,7 @@ class Columns:
         return self if known.all() else self.take(np.flatnonzero(known))
 
     def sorted(self) -> Columns:
-        """By time; what is of one time stays as it is."""
+        """Sorted by time; rows of one time keep their order."""
         if bool((np.diff(self.times) >= 0).all()):
             return self
         return self.take(np.argsort(self.times, kind="stable"))

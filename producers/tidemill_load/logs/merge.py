@@ -51,7 +51,7 @@ class Stream:
 
 
 def in_order(streams: Sequence[Stream]) -> Generator[Columns]:
-    """What is in all of them. Within a file the order stays as it is; files of one time are merged."""
+    """The rows of all files by time. Within a file the order stays; files that overlap in time are merged."""
     later = deque(sorted(streams, key=lambda one: one.start))
     reading: list[Stream] = []
     while later or reading:

@@ -18,7 +18,7 @@ METHOD = rb"[A-Za-z][A-Za-z_-]{0,31}"
 """An HTTP method. What is none was no request, such as a scanner's bytes or a connection that was closed."""
 
 STAMP = rb"(?:\d{4}-\d\d-\d\dT[\d:.]+Z )?"
-"""What an export of CloudWatch Logs puts before each line."""
+"""The prefix that an export of CloudWatch Logs puts before each line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def read_log(paths: Iterable[Path], fields: Fields | None = None) -> Log:
 
 
 def lines_of(log: Log) -> Iterator[str]:
-    """What could not be read, a sentence each."""
+    """The first unreadable lines, a sentence each."""
     for one in log.first_unreadable:
         where = f"{one.path.name}, " if len(log.files) > 1 else ""
         yield f"{where}line {one.line} is not readable: {one.reason}"

@@ -1,4 +1,4 @@
-"""What a chart is, and what all of them share: a mode's colour, dash and marker.
+"""A chart, and the style that all share: each mode's colour, dash and marker.
 
 Room: load, report; pure.
 Tests: tests/producers/tidemill_load/report/test_report.py.

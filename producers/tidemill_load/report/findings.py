@@ -1,4 +1,4 @@
-"""What a result says, in sentences: the saving, its price in time, what it costs, and whether all of it is true.
+"""A result in sentences: the saving, its price in time, the costs, and whether the figures can be trusted.
 
 Room: load, report; pure. Texts of the result (notes, reasons) are handed on as they are; whoever shows them escapes
 them.

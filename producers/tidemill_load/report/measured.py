@@ -1,4 +1,4 @@
-"""The charts of what was measured: invocations by mode, and the time until the answer.
+"""The charts of the measurements: invocations by mode, and the time until the answer.
 
 Room: load, report; pure.
 Tests: tests/producers/tidemill_load/report/test_report.py.

@@ -1,4 +1,4 @@
-"""The charts of what other settings would do: the model's curves, with the measured points on them.
+"""The charts of other settings: the model's curves, with the measured points on them.
 
 Room: load, report; pure.
 Tests: tests/producers/tidemill_load/report/test_report.py.

@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What was measured at one rate; a column for each mode."""
+    """The measurements of one rate; a column for each mode."""
 
     rate: str
     modes: tuple[str, ...]

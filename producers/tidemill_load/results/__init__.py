@@ -1,1 +1,1 @@
-"""What a load test measured: its file, its request tracker, its faults and the limits it must keep."""
+"""A load test's results: the file, the request tracker, the faults and the limits to keep."""

@@ -119,7 +119,7 @@ def parse(text: str) -> Limit:
 
 
 def violations(limits: Iterable[Limit], result: Result) -> list[str]:
-    """Those of all limits."""
+    """Why the test has failed, over all limits."""
     return [reason for limit in limits for reason in limit.violations(result)]
 
 

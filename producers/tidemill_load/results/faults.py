@@ -1,4 +1,4 @@
-"""What a load test sent for one key, and what went wrong with it.
+"""The history of one key in a load test, and the faults that were found.
 
 Room: load, pure.
 Tests: tests/infra/tidemill_bench/test_order_checker.py.
@@ -14,7 +14,7 @@ SERIAL = "serial"
 
 @dataclass(frozen=True, slots=True)
 class KeyHistory:
-    """What was sent for one key, and what was answered.
+    """The requests sent for one key, by their answers.
 
     Attributes:
         accepted: the serial numbers answered with "accepted".
@@ -27,7 +27,7 @@ class KeyHistory:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What went wrong; none of it should.
+    """Counts of requests that were lost, applied twice or out of order; all should be 0.
 
     Attributes:
         lost: without an answer, or accepted without effect.
@@ -40,5 +40,5 @@ class Faults:
     reordered: int = 0
 
     def plus(self, other: Faults) -> Faults:
-        """Both together."""
+        """The sum of both."""
         return Faults(self.lost + other.lost, self.duplicates + other.duplicates, self.reordered + other.reordered)

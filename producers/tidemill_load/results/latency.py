@@ -17,7 +17,7 @@ BOUNDS: Final = tuple(float(f"{0.001 * 10 ** (n / 10):.3g}") for n in range(56))
 
 
 def latency(seconds: Iterable[float]) -> Latency:
-    """What is to be said of so many latencies."""
+    """Percentiles and histogram of the latencies."""
     every = sorted(seconds)
     if not every:
         return Latency(bounds=BOUNDS, counts=(0,) * (len(BOUNDS) + 1))

@@ -1,4 +1,4 @@
-"""What a load test sent and heard: each request once, from the moment it was due to its answer.
+"""Follows each request of a load test from the moment it was due to its answer.
 
 Room: load. Knows neither how requests are sent nor how answers come; time is an argument. Safe for threads.
 """
@@ -51,7 +51,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class RequestTracker:
-    """One part of a load test.
+    """Follows the requests of one part of a load test.
 
     Args:
         tag: what its keys begin with, so that its entities are its own.
@@ -64,7 +64,7 @@ class RequestTracker:
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     _lock: Lock = field(default_factory=Lock)
     bytes: int = 0
-    """Of the requests sent."""
+    """Total size of the requests sent."""
     errors: int = 0
     """Requests given up, or answered by an error."""
     problems: Counter[str] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ class RequestTracker:
             return Item(due, scheduled.cmd, key, scheduled.client, {**scheduled.data, SERIAL: self._serials[key]})
 
     def sending(self, request_id: str, item: Item, size: int) -> None:
-        """It is about to be sent: its answer may come from now on."""
+        """Note a request before it is sent: its answer may come from now on."""
         with self._lock:
             self._entries[request_id] = _Entry(item.key, item.data[SERIAL], item.due)
             self.bytes += size
@@ -91,7 +91,7 @@ class RequestTracker:
             self.last_due = max(self.last_due, item.due)
 
     def sent(self, now: float) -> None:
-        """One has left."""
+        """Note that a request has left."""
         self.last_sent = max(self.last_sent, now)
 
     def answered(self, request_id: str, status: Status, now: float) -> None:
@@ -106,7 +106,7 @@ class RequestTracker:
             self.last_answer = max(self.last_answer, now)
 
     def failed(self, request_id: str, why: str) -> None:
-        """It was given up, or answered by an error: no other answer is to come."""
+        """Note that a request was given up, or answered by an error; no other answer will come."""
         with self._lock:
             self.errors += 1
             self.problems[why] += 1
@@ -119,7 +119,7 @@ class RequestTracker:
 
     @property
     def settled(self) -> int:
-        """Those that are answered or given up."""
+        """Requests that are answered or given up."""
         return len(self._latencies) + self.errors
 
     @property
@@ -140,11 +140,11 @@ class RequestTracker:
 
     @property
     def statuses(self) -> Mapping[Status, int]:
-        """How many were answered with what."""
+        """Answers by their status."""
         return Counter(one.status for one in self._entries.values() if one.status is not None)
 
     def by_key(self) -> dict[str, KeyHistory]:
-        """What was sent for each key, and what was answered."""
+        """The history of each key."""
         accepted: dict[str, list[int]] = defaultdict(list)
         unanswered: Counter[str] = Counter()
         for entry in self._entries.values():

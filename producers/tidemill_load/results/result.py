@@ -1,4 +1,4 @@
-"""What a load test found, as values and as JSON: what the report is drawn from and CI compares.
+"""The result of a load test, as values and as JSON: reports are drawn from it, and CI compares it.
 
 Room: load. No I/O. A field is added, never renamed; when a reader would misread an old field, SCHEMA_VERSION rises, and
 results of the versions before are read with a note on what is other in them.
@@ -19,7 +19,7 @@ EARLIER: Mapping[int, str] = {
     1: "Of an earlier version: its dollars pay for the time from the first request to the last, and leave out the "
     "archive and the clients' listening, which the model's have.",
 }
-"""What a reader must know of results of earlier versions, by their version."""
+"""Notes on results of earlier versions, by their version."""
 
 Mode: TypeAlias = Literal["direct", "buffered", "aggregated"]
 """How requests reach the rules: one invocation each behind an HTTP API; plain records; KPL records."""
@@ -157,7 +157,7 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent.
+    """The requests that were sent, by the parameters that generate them.
 
     Attributes:
         kind: "poisson", "bursty" or "trace".

@@ -1,4 +1,4 @@
-"""What AWS services were used for requests: the counts that a bill is made of.
+"""The usage of AWS services, in the units that a bill is made of.
 
 Room: load, pure.
 Tests: tests/producers/tidemill_load/assessment/test_aggregate.py.
@@ -14,7 +14,7 @@ Number = TypeVar("Number", int, float)
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used; None where it is not known.
+    """Counts of usage; None where a count is not known.
 
     Attributes:
         invocations: of all functions that took part.
@@ -49,7 +49,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     reply_messages: int | None = None
 
     def plus(self, other: Spent) -> Spent:
-        """Both together; what is not known of one is not known."""
+        """The sum of both; a count that one does not know is not known."""
         summed: dict[str, Any] = {
             name: _sum(getattr(self, name), getattr(other, name)) for name in Spent.__struct_fields__
         }

@@ -63,7 +63,7 @@ def _refused(random: Random) -> tuple[_Made, ...]:
 
 
 def _foreign() -> tuple[_Made, ...]:
-    """What mobile SDKs put on a stream: they know nothing of the contract, and mean no harm."""
+    """Records as mobile SDKs put them on a stream, without knowing the contract."""
     event = {"name": "pageView", "attributes": {"url": "/gallery", "title": "Tide"}}
     return (
         ("object without a command", json.dumps(event).encode(), "accepted"),

@@ -37,7 +37,7 @@ class KeyDistribution:
         return [share for share, how_many in _ranks(self)[: min(ranks, _EXACT)] if how_many == 1]
 
     def distinct(self, requests: float) -> float:
-        """How many different keys that many requests touch, on average."""
+        """The expected number of different keys among that many requests."""
         # A key of share p is missed by n requests with probability (1 - p)**n.
         return sum(
             -ranks * expm1(requests * log1p(-share)) if share < 1 else min(requests, 1.0)

@@ -1,4 +1,4 @@
-"""What a workload yields: a request and the moment it is due.
+"""A request of a workload and the moment it is due.
 
 Room: load. A value; knows neither streams nor clocks.
 Tests: tests/producers/tidemill_load/workloads/test_workload.py.

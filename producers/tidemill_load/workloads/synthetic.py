@@ -32,7 +32,7 @@ LIKES: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the requests are, whatever their rate.
+    """The kind of requests, independent of their rate.
 
     Attributes:
         kind: how they arrive: "poisson" is a crowd of independent senders; "bursty" has the same mean rate, and phases

@@ -15,7 +15,7 @@ from tidemill_load.workloads.scheduled_request import ScheduledRequest
 def slices_of(
     trace: Iterable[ScheduledRequest], speed: float, seconds: float, turns: int
 ) -> list[list[ScheduledRequest]]:
-    """What the trace asks for in its first seconds at that speed: as many lists as turns, each from second 0 on.
+    """The trace's requests in its first seconds at that speed: a list for each turn, each from second 0 on.
 
     Args:
         trace: in the order of time.

@@ -30,7 +30,7 @@ PROGRESS_SECONDS = 2.0
 """Between two lines of progress."""
 
 ALWAYS = ("lost>0", "duplicates>0", "reordered>0")
-"""What has failed whatever --fail-if says."""
+"""Limits that every measured run must keep, beside those of --fail-if."""
 
 ENOUGH = 20
 """Requests of which it can be said whether a sender kept up."""
@@ -99,7 +99,7 @@ def _slow(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _faster(args: argparse.Namespace) -> list[str]:
-    """That a log's own traffic is another than what was sent."""
+    """A note that the log was replayed faster than it was recorded, if it was."""
     speed = speed_of(args)
     if not args.trace or speed == 1:
         return []
@@ -127,7 +127,7 @@ def _write(result: Result, args: argparse.Namespace) -> None:
 
 
 def _judge(result: Result, args: argparse.Namespace) -> int:
-    """Show it and say what it is worth."""
+    """Show the result; the exit code says whether all limits were kept."""
     show(result, spelled(args) if args.trace else "")
     if result.stopped:
         return INTERRUPTED
@@ -140,7 +140,7 @@ def _judge(result: Result, args: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """Says how far it is, now and then; what begins is said at once."""
+    """Prints progress: each beginning at once, steps in between every PROGRESS_SECONDS."""
 
     def __init__(self) -> None:
         self._said = 0.0
@@ -151,7 +151,7 @@ class _Progress:
         _say(what)
 
     def __call__(self, text: str) -> None:
-        """It goes on."""
+        """A step in between."""
         if time.monotonic() - self._said >= PROGRESS_SECONDS:
             self._said = time.monotonic()
             _say(f"  {text}")

@@ -28,10 +28,10 @@ RATES, SIMULATED_RATES = (20.0,), (10_000.0,)
 DEFAULT = Shape()
 
 KEY_BYTES = len("content/100")
-"""Of a generated workload's ordering keys, about."""
+"""Typical length of a generated workload's ordering keys."""
 
 TRACE_SPEED = 60.0
-"""A minute in a second."""
+"""Times real time, unless --speed says otherwise: a minute in a second."""
 
 
 def synthetic(args: argparse.Namespace) -> Course:

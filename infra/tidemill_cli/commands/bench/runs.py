@@ -36,7 +36,7 @@ from tidemill_local.platform import Platform
 from tidemill_local.template import template_path
 
 BEYOND = 3.0
-"""Rates above this multiple of what the machine was seen to send are refused: it was seen for a moment only."""
+"""Rates above this multiple of the measured sending rate are refused; it was measured for a moment only."""
 
 SIMULATED_A_SECOND = 20_000
 """Requests that a simulation does, about, of each mode."""
@@ -57,7 +57,7 @@ ASSUMED = (
 
 
 class NotPossible(CommandError):
-    """It cannot be run there; says why, and what to do."""
+    """The load test cannot run in the chosen place; says why, and what to do."""
 
 
 class Tell(Protocol):
@@ -67,12 +67,12 @@ class Tell(Protocol):
         """Something begins."""
 
     def __call__(self, text: str) -> None:
-        """It goes on."""
+        """A step in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run found. The fields are those of `Result`."""
+    """The measurements of a run and the settings that held, as `Result` has them."""
 
     measurements: Sequence[Measurement]
     window: float
@@ -121,7 +121,7 @@ def on_aws(course: Course, args: argparse.Namespace, tell: Tell, prices: Prices)
 
 @dataclass(slots=True)
 class Measured:
-    """What a session leaves, however it ends.
+    """A session and its notes, which stay when it is stopped.
 
     Args:
         tag: what all keys begin with.
@@ -150,7 +150,7 @@ class Measured:
             self.stopped = driver.stopped
 
     def summary(self, window: int, batch: int, config: str, prices: Prices) -> RunSummary:
-        """What it found."""
+        """The measurements up to now, priced."""
         found = self.session.measurements() if self.session else ()
         notes = (*self.notes, *((STOPPED,) if self.stopped else ()))
         return RunSummary(priced(found, prices), window, batch, config, notes, self.stopped)
@@ -220,7 +220,7 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
 
 
 def _check_simulated(course: Course) -> None:
-    """Raise NotPossible for what would take days."""
+    """Raise NotPossible for a simulation that would take days."""
     requests = max(course.rates) * course.seconds
     if requests > MOST_SIMULATED:
         hours = requests / SIMULATED_A_SECOND / 3600
@@ -231,7 +231,7 @@ def _check_simulated(course: Course) -> None:
 
 
 def _about(requests: float) -> str:
-    """How long it takes, where that is long."""
+    """The estimated time of a simulation, if it is a minute or more."""
     minutes = requests / SIMULATED_A_SECOND / 60
     return f"; {requests:,.0f} requests, about {minutes:,.0f} min" if minutes >= 1 else ""
 

@@ -19,7 +19,7 @@ from tidemill_load.results.result import Measurement, Result
 
 
 def show(result: Result, log: str = "") -> None:
-    """The table, what was skipped, and the notes.
+    """Print the table, the modes that were skipped, and the notes.
 
     Args:
         result: of the load test.
@@ -51,7 +51,7 @@ def _sentence(one: Verdict) -> str:
 
 
 def _command(one: Verdict, result: Result, log: str) -> str:
-    """What `tidemill cost` is to be asked for the same answer."""
+    """The command line of `tidemill cost` that gives the same answer."""
     given, told = one.reckoned.given, result.workload.parameters
     if result.workload.kind == "trace":
         load = f"{printable(log)} --speed {told['speed']:g} --seconds {result.seconds:g}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The advice, and what it is for.
+    """The advice, with the traffic and the assumptions that it is for.
 
     Attributes:
         load: the rate, or the traffic of a log.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 SCHEMA_VERSION = 1
-"""Of what --json writes. A field is added, never renamed; when a reader would misread an old one, it rises."""
+"""Version of the JSON. Fields are added, never renamed; it rises when a reader would misread an old field."""
 
 
 def as_json(args: argparse.Namespace, answer: Answer, prices: Prices) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _table(advice: Advice) -> Table:
 
 
 def _items(advice: Advice) -> Iterator[tuple[str, str]]:
-    """What any mode pays for, in the order of `Counts`: its field, its name."""
+    """The items on any mode's bill, in the order of `Counts`: field and name of each."""
     lines = {line.item: line for option in advice.options.values() for line in option.point.bill.lines}
     for field in fields(Counts):
         if line := lines.get(field.name):

@@ -89,7 +89,7 @@ def _followed(log: Log) -> Iterator[Columns]:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What an advice leaves out of traffic that is not steady."""
+    """A log hour by hour, and the windows that were tried: an advice has only their sum."""
 
     hours: tuple[Hour, ...]
     windows: tuple[Window, ...]

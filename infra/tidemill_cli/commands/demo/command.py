@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REQUESTS = 5_000
 PARENT_SECONDS = 0.5
-"""How often make, if it started the demo, is looked for."""
+"""Seconds between two looks at whether make, which started the demo, is still there."""
 
 WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
 
@@ -271,7 +271,7 @@ class _Demo:
 
 
 def _check_new(folder: Path) -> None:
-    """Make the folder, for its owner only, unless something is in it: what was applied before would not reconcile."""
+    """Make the folder, for its owner only; refuse one with contents, whose requests would not reconcile."""
     os.umask(0o077)
     try:
         folder.mkdir(parents=True, exist_ok=True)

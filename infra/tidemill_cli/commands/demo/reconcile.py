@@ -17,7 +17,7 @@ from tidemill_consumers.core.emits import follow_ups
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the rules make of all requests, each applied once, in the order sent."""
+    """The outcomes of all requests, each applied once by the rules, in the order sent."""
 
     documents: Mapping[str, State]
     statuses: Mapping[str, str]
@@ -62,7 +62,7 @@ def differences(
     documents: Mapping[str, State],
     archived: Counter[str],
 ) -> list[str]:
-    """What does not hold, a line each; none when all is reconciled."""
+    """The differences between expected and found, a line each; none when all is reconciled."""
     found = {
         "requests without their reply": [
             i for i in expected.statuses if i not in replies and i not in expected.emitted

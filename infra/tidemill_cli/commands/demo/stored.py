@@ -1,4 +1,4 @@
-"""What the demo's platform stores: the documents, the quarantine and the archive.
+"""The contents of the demo's stores: documents, quarantine and archive.
 
 Room: command line, I/O. tests/e2e/test_demo.py holds it.
 """

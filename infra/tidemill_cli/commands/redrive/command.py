@@ -1,4 +1,4 @@
-"""`tidemill redrive`: what lies in the quarantine, and putting it back on the stream.
+"""`tidemill redrive`: lists the quarantine, and puts its requests back on the stream.
 
 Room: command line. Shows, asks, and reports; finding, putting back and moving are the shell's redrive.py.
 Tests: tests/infra/tidemill_cli/commands/test_redrive.py.
@@ -31,7 +31,7 @@ from tidemill_consumers.adapters.quarantine import PREFIX, read
 from tidemill_consumers.operations.redrive import DONE_PREFIX, Found, Objects, Redriven, Wanted, oldest_first
 
 NONE_TWICE = ". What was put back is not applied twice: run it again when the cause is gone"
-"""What follows an error of AWS."""
+"""Appended to an error of AWS."""
 
 EXAMPLE = """\
 examples:

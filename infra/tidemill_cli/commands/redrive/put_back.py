@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 
 def put_back(place: Place, found: Sequence[Found]) -> Iterator[Redriven]:
-    """Put the objects back, in this order; what became of each."""
+    """Put the objects back, in this order; yields the outcome of each."""
     producer = Producer(place.stream, kinesis=kinesis_of_producer(place.access))
     try:
         with progress("…", otherwise=lambda _: None) as tell:

@@ -15,7 +15,7 @@ from tidemill_consumers.operations.redrive import Found, Redriven
 
 
 def as_json(place: Place, found: Iterable[Found], done: Iterable[Redriven]) -> dict[str, Any]:
-    """The objects that were found, and what became of those that were to be put back."""
+    """The objects that were found, and the outcome of each that was to be put back."""
     became = {one.object_key: one for one in done}
     objects = [_entry(one) | _became(became.get(one.object_key)) for one in found]
     counts = {

@@ -22,7 +22,7 @@ TIMEOUT = 60.0
 """Seconds that the reply may take."""
 
 COMPARE = "; compare AWS_ENDPOINT_URL and the credentials, or start `tidemill up`"
-"""What follows an error of AWS."""
+"""Appended to an error of AWS."""
 
 EXAMPLE = """\
 examples:

@@ -1,4 +1,4 @@
-"""Where `tidemill send` sends to, and how it says what became of that.
+"""The stream that `tidemill send` sends to, its producer, and the output of its results.
 
 Room: command line.
 Tests: tests/infra/tidemill_cli/commands/test_send.py.

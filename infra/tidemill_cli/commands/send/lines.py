@@ -32,7 +32,7 @@ ROOM_SECONDS = 0.1
 
 
 class Line(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
-    """A line of a file: what of a request its sender gives."""
+    """A line of a file: the fields of a request that its sender gives."""
 
     cmd: str
     key: str
@@ -94,11 +94,11 @@ def _report(to: Destination, stats: Stats, bad: int, seconds: float) -> int:
 
 
 class Stalled(Exception):
-    """Nothing has become of any request for too long."""
+    """No request was acknowledged or given up for too long."""
 
 
 class Room:
-    """Whether the stream takes anything: waiting for it has an end.
+    """Waits for room in the producer, and gives up when the stream takes nothing.
 
     Args:
         producer: sends.
@@ -112,7 +112,7 @@ class Room:
         self._since = time.monotonic()
 
     def once_there_is_some(self, send: Callable[[], str | None]) -> str | None:
-        """What `send` gives, when it no longer finds the producer full."""
+        """Call `send`, again and again while the producer is full; its result."""
         while True:
             try:
                 return send()
@@ -122,7 +122,7 @@ class Room:
                     self._producer.flush(ROOM_SECONDS)
 
     def check(self) -> None:
-        """Looks.
+        """Note whether any request has ended since the last look.
 
         Raises:
             Stalled: nothing has ended for too long.

@@ -161,7 +161,7 @@ def _secret() -> dict[str, str]:
 
 
 def _parameters(args: argparse.Namespace) -> dict[str, str]:
-    """Those that are given, and beside them what the folder's last platform was given."""
+    """The parameters that are given, and for the others those of the folder's last platform."""
     given = {**_secret(), **dict(args.parameter)} | ({"Rules": args.rules} if args.rules else {})
     kept = kept_parameters.read(args.state) if args.state else {}
     if kept is None:
@@ -182,7 +182,7 @@ def _functions(outputs: Mapping[str, str]) -> dict[str, str]:
 
 
 def _followed(watch: RulesWatch, platform: Platform, *, reload: bool) -> Iterator[str]:
-    """What is said, and done, of rules whose files have changed."""
+    """Load rules again whose files have changed, or say that they have; yields lines to show."""
     if not watch.have_changed():
         return
     if not reload:

@@ -1,4 +1,4 @@
-"""What the stack's functions write to their logs, as lines to be shown while the platform runs.
+"""The log lines of the stack's functions, to be shown while the platform runs.
 
 Room: command line. Asks CloudWatch Logs, as any other tool would. What Lambda itself writes about each invocation is
 left out, and so are metrics: a thousand requests a second would fill the screen with them.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
 
 MOST_LINES = 100
-"""Lines that are shown of what came between two looks; the rest is counted."""
+"""Lines shown between two looks at the log; further ones are only counted."""
 
 _OF_LAMBDA = re.compile(r'(START|END|REPORT) RequestId: |INIT_|\{"_aws": ')
 _OF_LOGGER = re.compile(r"\[(\w+)\]\t\S+Z\t\S*\t(.*)", re.DOTALL)

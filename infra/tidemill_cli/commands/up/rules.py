@@ -38,7 +38,7 @@ class RulesWatch:
 
 
 class Quarantined:
-    """How many requests went to the quarantine, by what the functions answer. Heard from several threads."""
+    """Counts quarantined requests by the functions' answers. Safe for threads."""
 
     def __init__(self) -> None:
         self.count = 0
