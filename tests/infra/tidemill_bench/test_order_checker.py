@@ -1,4 +1,4 @@
-"""The witness: it changes no rule, and it sees what is lost, double and out of order."""
+"""The order checker: it changes no rule, and it sees what is lost, double and out of order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def applied(serials: Sequence[int]) -> State:
     return state
 
 
-def test_every_rule_does_what_it_does_without_a_witness() -> None:
+def test_every_rule_does_what_it_does_without_the_order_note() -> None:
     assert RULES.keys() == APPLICATION.keys()
     ours: State = None
     theirs: State = None
