@@ -58,7 +58,7 @@ def asked(stream: str = "requests", queue: str = "http://127.0.0.1:1/q") -> tupl
     producer, replies = Producer(stream, check=False), Replies(queue)
     producer.close()
     replies.close()
-    return producer._lifetime.wire.kinesis.meta.region_name, replies._sqs.meta.region_name
+    return producer._lifetime.wire.kinesis.meta.region_name, replies._queue._sqs.meta.region_name
 
 
 def test_aws_region_comes_before_the_others(monkeypatch: Patch, tmp_path: Path) -> None:

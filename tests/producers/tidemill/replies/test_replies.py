@@ -238,4 +238,4 @@ def test_its_own_client_goes_where_the_environment_says(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
     with Replies(URL) as replies:
-        assert replies._sqs.meta.endpoint_url == "http://localhost:4566"
+        assert replies._queue._sqs.meta.endpoint_url == "http://localhost:4566"
