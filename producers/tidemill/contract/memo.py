@@ -1,6 +1,6 @@
 """What is made of values that come again and again, kept: a look-up of half the time of `functools.lru_cache`.
 
-Room: SDK core. No I/O.
+Room: contract. No I/O.
 """
 
 from collections.abc import Callable

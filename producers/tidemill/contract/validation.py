@@ -1,6 +1,6 @@
 """What may be sent: a request is looked at whole before anything of it is kept.
 
-Room: SDK core. No I/O.
+Room: contract. No I/O.
 """
 
 from math import isfinite

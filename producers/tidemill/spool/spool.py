@@ -1,8 +1,8 @@
 """The spool: a file that requests are in before they are sent, so that neither a kill nor days offline lose any.
 
 Room: SDK. The face of `segment_log.py`, which keeps requests, and `identity.py`, which keeps who writes; `folder.py`
-touches the files, and `frames.py` has their bytes. `Spool` is one idea, the SDK's handle on a folder: what has more
-than 12 methods here are one-line views of those two.
+touches the files, and `frames.py` has their bytes. One idea: `Spool` is the SDK's handle on a folder, and most of its
+methods are one-line views of those two.
 
     append ─▶ a frame at the end of the newest segment
     settle ─▶ another one, which names the requests; and the oldest segments go, once nothing in them is pending

@@ -6,13 +6,15 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from tests.answering import UNREADABLE, Service, good, http, service
-from tidemill import GivenUp, Misconfigured, Producer, StillPending
+from tidemill import GivenUp, Misconfigured, Producer, Spool, StillPending
+from tidemill.delivery.core import Settings
 from tidemill.errors import REMEDIES
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     Patch = pytest.MonkeyPatch
 
+OPTIONS = {*Settings.__annotations__, *signature(Spool).parameters}
 PATIENCE = 30
 """Seconds after which a test gives up; none of them needs it."""
 
@@ -344,3 +347,9 @@ def test_a_login_that_holds(code: str, gate: Gate, monkeypatch: Patch, tmp_path:
 
 def test_every_remedy_is_tested() -> None:
     assert set(REMEDIES) == TESTED
+
+
+@pytest.mark.parametrize("remedy", REMEDIES.values(), ids=REMEDIES)
+def test_a_remedy_names_options_that_there_are(remedy: str) -> None:
+    named = {word for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", remedy) if word != "credential_process"}
+    assert named <= OPTIONS
