@@ -14,7 +14,7 @@ import pytest
 
 from tests.answering import UNREADABLE, Service, good, http, service
 from tidemill import GivenUp, Misconfigured, Producer, Spool, StillPending
-from tidemill.delivery.core import Settings
+from tidemill.delivery.settings import Settings
 from tidemill.errors import REMEDIES
 
 if TYPE_CHECKING:
