@@ -21,7 +21,7 @@ from tidemill.contract.request import (
     Name,
     RefusedRequest,
     Request,
-    decode_all,
+    decode_fast,
     decode_json,
 )
 from tidemill.contract.request import decode as decode_request
@@ -140,7 +140,7 @@ def _read(
     unreadable: list[Unreadable],
 ) -> Iterable[Arrival]:
     """The arrivals among some user records, which are given by column; what is none is found unreadable."""
-    requests = decode_all(payloads)
+    requests = decode_fast(payloads)
     if requests is not None and [request.key for request in requests] == keys:
         return map(Arrival, shards, positions, times, keys, requests, payloads, repeat(None), repeat(stream))
     return _read_each(zip(shards, positions, times, keys, payloads, strict=True), stream, unreadable)

@@ -1,4 +1,4 @@
-"""What is made of values that come again and again, kept: a look-up of half the time of `functools.lru_cache`.
+"""A bounded memo dict: a look-up takes a third less time than one of `functools.lru_cache` (benchmarks `pack` and `unpack`).
 
 Room: contract. No I/O.
 """
@@ -14,7 +14,7 @@ MOST = 16_384
 
 
 class Memo(dict[K, T], Generic[K, T]):
-    """Value -> what is made of it. What raises is not kept.
+    """Value -> what `make` makes of it. An exception is not kept.
 
     Args:
         make: makes it.

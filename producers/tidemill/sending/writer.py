@@ -102,7 +102,10 @@ class Writer:
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
     ) -> Draft:
-        """Its next request but for the counter: what `to_payload` makes of it, in less time.
+        """Its next request but for the counter.
+
+        What `_draft` gives, in six tenths of its time, if the request has no id of its own and is short and flat, as
+        most are. A property test holds the two equal. (Benchmarks `producer_vs_put_record`, `…_records`.)
 
         Args:
             cmd: the command.
@@ -135,7 +138,19 @@ class Writer:
                 if len(before) + len(behind) < _SURELY_SHORT and not may_be_deep(data, b"{" + body):
                     return id, before, behind
             except (ValueError, TypeError, RecursionError):
-                pass  # what is wrong is said below
+                pass  # `_draft` says what is wrong
+        return self._draft(cmd, key, data, client, id, at)
+
+    def _draft(
+        self,
+        cmd: str,
+        key: str,
+        data: Document | None,
+        client: str | None,
+        id: str,  # noqa: A002 - the contract's own name
+        at: int,
+    ) -> Draft:
+        """The next request as `to_payload` writes it, without its counter."""
         counter = self.counter + 1
         text = to_payload(
             Request(

@@ -20,7 +20,7 @@ from tidemill.contract.request import (
     Reply,
     Request,
     decode,
-    decode_all,
+    decode_fast,
     decode_json,
     decode_receipts,
     encode,
@@ -199,12 +199,12 @@ def test_the_depth_counts_and_not_how_many_brackets_there_are(kind: type, beside
     deepest = encode(Request(id="1", cmd="c", data=beside | levels_of(MAX_DEPTH - 1, kind)))
     assert decode(deepest).id == "1"
     if not beside:
-        assert decode_all([deepest] * 3) == [decode(deepest)] * 3
+        assert decode_fast([deepest] * 3) == [decode(deepest)] * 3
     deeper = encode(Request(id="1", cmd="c", data=beside | levels_of(MAX_DEPTH, kind)))
     with pytest.raises(RefusedRequest, match=f"nested deeper than {MAX_DEPTH} levels"):
         decode(deeper)
-    assert decode_all([deeper]) is None
-    assert decode_all([deepest, deeper, deepest]) is None
+    assert decode_fast([deeper]) is None
+    assert decode_fast([deepest, deeper, deepest]) is None
 
 
 @pytest.mark.parametrize("innermost", [1, [], {}])
@@ -224,12 +224,12 @@ def test_a_deep_request_is_found_among_flat_ones_however_many_those_are() -> Non
     flat = encode(Request(id="1", cmd="c", data={}))
     deep = encode(Request(id="1", cmd="c", data=levels_of(MAX_DEPTH, dict)))
     for others in range(2 * MAX_DEPTH):
-        assert decode_all([deep, *[flat] * others]) is None
+        assert decode_fast([deep, *[flat] * others]) is None
 
 
 def test_a_flat_request_beside_an_empty_list_is_read_with_others() -> None:
     many = [Request(id="1", cmd="c", data={"a": []}), Request(id="2", cmd="c", data={"a": {"b": 1}})]
-    assert decode_all([encode(one) for one in many]) == many
+    assert decode_fast([encode(one) for one in many]) == many
 
 
 @pytest.mark.parametrize("at", [2**62, 2**63 - 1, 2**63, 2**64 - 1, -(2**63)])
@@ -241,9 +241,9 @@ def test_a_clocks_time_of_any_64_bits_is_kept(at: int) -> None:
 def test_one_byte_too_many_is_refused_together_as_alone() -> None:
     spare = MAX_REQUEST_BYTES - len(encode(Request(id="1", cmd="c", data={"a": ""})))
     full, over = (encode(Request(id="1", cmd="c", data={"a": "x" * size})) for size in (spare, spare + 1))
-    assert (len(full), decode_all([full])) == (MAX_REQUEST_BYTES, [decode(full)])
-    assert decode_all([full, full]) == [decode(full)] * 2
-    assert decode_all([over]) is None
+    assert (len(full), decode_fast([full])) == (MAX_REQUEST_BYTES, [decode(full)])
+    assert decode_fast([full, full]) == [decode(full)] * 2
+    assert decode_fast([over]) is None
     with pytest.raises(RefusedRequest, match=f"^{MAX_REQUEST_BYTES + 1} bytes; a request may have "):
         decode(over)
 
@@ -304,16 +304,16 @@ def test_what_is_no_receipts_is_refused(payload: bytes) -> None:
 
 @given(st.lists(requests, max_size=20))
 def test_many_together_read_as_one_by_one(many: list[Request]) -> None:
-    assert decode_all([encode(one) for one in many]) in (many, None)
+    assert decode_fast([encode(one) for one in many]) in (many, None)
 
 
 def test_of_no_requests_there_are_none() -> None:
-    assert decode_all([]) == []
+    assert decode_fast([]) == []
 
 
 def test_those_of_the_sdk_are_read_together() -> None:
     many = [Request(id=str(n), cmd="c", key="a\nb", data={"a": n, "b": ["x"] * (n % 2)}) for n in range(100)]
-    assert decode_all([encode(one) for one in many]) == many
+    assert decode_fast([encode(one) for one in many]) == many
 
 
 @pytest.mark.parametrize(
@@ -338,9 +338,9 @@ def test_those_of_the_sdk_are_read_together() -> None:
 )
 def test_one_that_is_odd_is_left_to_be_read_alone(odd: list[bytes]) -> None:
     usual = b'{"v":1,"id":"1","cmd":"c","data":{}}'
-    assert decode_all([usual]) is not None
-    assert decode_all([usual, *odd]) is None
-    assert decode_all([*odd, usual]) is None
+    assert decode_fast([usual]) is not None
+    assert decode_fast([usual, *odd]) is None
+    assert decode_fast([*odd, usual]) is None
 
 
 def test_a_request_may_have_256_kib() -> None:
