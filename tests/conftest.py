@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from botocore.stub import Stubber
 
-from tidemill.contract.request import Receipts, decode_receipts
+from tidemill.contract.request import ReplyMessage, decode_replies
 from tidemill_local.clients import EmulatorSession
 from tidemill_local.emulator import Emulator
 
@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("untimed")
 Names: TypeAlias = Callable[[str], str]
 Clients: TypeAlias = Callable[[str], Any]
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
-Heard: TypeAlias = Callable[[], list[Receipts]]
+Heard: TypeAlias = Callable[[], list[ReplyMessage]]
 Listen: TypeAlias = Callable[..., Heard]
 
 
@@ -127,11 +127,11 @@ def listen(emulator: Emulator, names: Names, topic: str) -> Listen:
         attributes["RawMessageDelivery"] = "true"
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
 
-        def heard() -> list[Receipts]:
+        def heard() -> list[ReplyMessage]:
             # The emulator delivers before it answers the sender, so what is not there does not come.
-            found: list[Receipts] = []
+            found: list[ReplyMessage] = []
             while got := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-                found += [decode_receipts(message["Body"]) for message in got]
+                found += [decode_replies(message["Body"]) for message in got]
                 for message in got:
                     sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             return found

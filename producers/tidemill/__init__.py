@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tidemill.aio import AsyncProducer
-from tidemill.contract.request import Receipts, RefusedRequest, Reply, Request
+from tidemill.contract.request import RefusedRequest, Reply, ReplyMessage, Request
 from tidemill.contract.signature import Signer, SigningUnavailable, deregistration, new_key, registration
 from tidemill.contract.validation import UnsendableRequest
 from tidemill.delivery.observer import CallMade
@@ -51,10 +51,10 @@ __all__ = [
     "OutcomeUnknown",
     "Producer",
     "ProducerClosed",
-    "Receipts",
     "RefusedRequest",
     "Replies",
     "Reply",
+    "ReplyMessage",
     "Request",
     "Signer",
     "SigningUnavailable",

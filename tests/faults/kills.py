@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 
 from tidemill.contract import aggregation
-from tidemill.contract.request import Receipts, Request, decode
+from tidemill.contract.request import ReplyMessage, Request, decode
 from tidemill_consumers.codec.items import from_item
 from tidemill_event_source.shard_reader import ShardReader
 from tidemill_local.clients import EmulatorSession
@@ -181,7 +181,7 @@ def hear(platform: Platform, queue: str, heard: dict[str, set[str]]) -> None:
         for message in messages:
             body = message["Body"]
             text = json.loads(body)["Message"] if '"Type"' in body[:200] else body
-            for reply in msgspec.json.decode(text, type=Receipts).replies:
+            for reply in msgspec.json.decode(text, type=ReplyMessage).replies:
                 heard.setdefault(reply.id, set()).add(reply.status)
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 

@@ -17,7 +17,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from tests.statements import inserted, updated
-from tidemill.contract.request import Receipts
+from tidemill.contract.request import ReplyMessage
 
 Item: TypeAlias = dict[str, Any]
 
@@ -229,7 +229,7 @@ class Bucket:
         return {"ETag": md5(Body).hexdigest(), "ResponseMetadata": {"HTTPStatusCode": 200}}
 
 
-_receipts_decoder = msgspec.json.Decoder(Receipts)
+_message_decoder = msgspec.json.Decoder(ReplyMessage)
 
 
 class Topic:
@@ -254,7 +254,7 @@ class Topic:
         for one in entries:
             client, message = one["MessageAttributes"]["client"]["StringValue"], one["Message"]
             if ALLOWED(client) and ALLOWED(message):
-                receipts = _receipts_decoder.decode(message)
+                receipts = _message_decoder.decode(message)
                 assert receipts.client == client
                 for reply in receipts.replies:
                     self.heard[reply.id].append((client, reply.status))

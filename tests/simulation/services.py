@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.simulation.world import World, error
 from tests.statements import inserted, updated
-from tidemill.contract.request import Receipts
+from tidemill.contract.request import ReplyMessage
 from tidemill_event_source.shard_reader import Page, StreamRecord
 
 HASH_KEYS = 2**128
@@ -276,7 +276,7 @@ class Bucket:
         return {"ETag": '"e"'}
 
 
-_receipts_decoder = msgspec.json.Decoder(Receipts)
+_message_decoder = msgspec.json.Decoder(ReplyMessage)
 
 
 class Topic:
@@ -306,7 +306,7 @@ class Topic:
 
     def _hear(self, messages: Iterable[str]) -> None:
         for message in messages:
-            receipts = _receipts_decoder.decode(message)
+            receipts = _message_decoder.decode(message)
             for reply in receipts.replies:
                 self.heard[reply.id].add(reply.status)
                 self.last[reply.id] = reply.status

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tidemill.contract.request import Receipts, encode
+from tidemill.contract.request import ReplyMessage, encode
 from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.adapters.metrics import put_metric
 from tidemill_consumers.core.batch import Position, Receipt
@@ -165,7 +165,7 @@ def calls(pending: Iterable[SnsMessage]) -> Iterator[list[SnsMessage]]:
 
 
 def _split(client: str, receipts: Sequence[Receipt]) -> Iterator[SnsMessage]:
-    body = encode(Receipts(client, tuple([receipt.reply for receipt in receipts])))
+    body = encode(ReplyMessage(client, tuple([receipt.reply for receipt in receipts])))
     text = body.decode()
     if any(character in text for character, _ in NONCHARACTERS):
         for character, escape in NONCHARACTERS:

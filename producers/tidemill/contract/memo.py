@@ -1,4 +1,4 @@
-"""A bounded memo dict: a look-up takes a third less time than one of `functools.lru_cache` (benchmarks `pack` and `unpack`).
+"""A bounded memo dict: a look-up takes a third less time than `functools.lru_cache` (benchmarks `pack` and `unpack`).
 
 Room: contract. No I/O.
 """

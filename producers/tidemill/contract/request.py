@@ -102,7 +102,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str | None = None
 
 
-class Receipts(msgspec.Struct, frozen=True, tag_field="v", tag=1):
+class ReplyMessage(msgspec.Struct, frozen=True, tag_field="v", tag=1):
     """The replies to one client from one batch, as one message."""
 
     client: str
@@ -111,10 +111,10 @@ class Receipts(msgspec.Struct, frozen=True, tag_field="v", tag=1):
 
 _encoder = msgspec.json.Encoder()
 _request_decoder = msgspec.json.Decoder(Request)
-_receipts_decoder = msgspec.json.Decoder(Receipts)
+_message_decoder = msgspec.json.Decoder(ReplyMessage)
 
 
-def encode(message: Request | Receipts) -> bytes:
+def encode(message: Request | ReplyMessage) -> bytes:
     """The message as compact UTF-8 JSON."""
     return _encoder.encode(message)
 
@@ -165,16 +165,16 @@ def decode_fast(payloads: Sequence[bytes]) -> list[Request] | None:
     return requests
 
 
-def decode_receipts(payload: bytes | str) -> Receipts:
-    """The receipts in `payload`.
+def decode_replies(payload: bytes | str) -> ReplyMessage:
+    """The message of replies in `payload`.
 
     Raises:
-        RefusedRequest: not a receipts message.
+        RefusedRequest: not a message of replies.
     """
     try:
-        return _receipts_decoder.decode(payload)
+        return _message_decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedRequest(f"not a receipts message: {error}") from None
+        raise RefusedRequest(f"not a message of replies: {error}") from None
 
 
 def may_be_deep(data: Document, payload: bytes) -> bool:

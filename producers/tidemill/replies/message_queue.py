@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidemill.aws.region import make_client
-from tidemill.contract.request import Receipts, decode_receipts
+from tidemill.contract.request import ReplyMessage, decode_replies
 from tidemill.runtime import processes
 from tidemill.runtime.bounded import bounded
 from tidemill.runtime.trouble import Trouble
@@ -116,8 +116,8 @@ class _Notification(msgspec.Struct, tag_field="Type", tag="Notification"):
 _notification_decoder = msgspec.json.Decoder(_Notification)
 
 
-def unwrap(body: str) -> Receipts:
-    """The receipts in a message, delivered raw or in the envelope of SNS.
+def unwrap(body: str) -> ReplyMessage:
+    """The replies in a message, delivered raw or in the envelope of SNS.
 
     Raises:
         RefusedRequest: it has none.
@@ -126,7 +126,7 @@ def unwrap(body: str) -> Receipts:
         message = _notification_decoder.decode(body).message
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         message = body  # delivered raw
-    return decode_receipts(message)
+    return decode_replies(message)
 
 
 def say(message: str, line: str | None) -> None:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.described import STREAM_ARN, Described
 from tests.values import Context
 from tidemill.contract.aggregation import UserRecord, pack, unpack
-from tidemill.contract.request import Document, Receipts, Request, decode, encode
+from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters import entities as entities_module
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
@@ -34,7 +34,7 @@ from tidemill_consumers.core.streams import Stream, life_of, shard_of
 from tidemill_local.emulator import Emulator
 
 Clients: TypeAlias = Callable[[str], Any]
-Heard: TypeAlias = Callable[[], list[Receipts]]
+Heard: TypeAlias = Callable[[], list[ReplyMessage]]
 
 SHARD = "shardId-000000000000"
 NAMED = shard_of(Stream(STREAM_ARN, (life_of(STREAM_ARN, 0.0),)).named(1545084650.0), SHARD)
@@ -145,7 +145,7 @@ def document(app: Application, key: str = "k") -> Document | None:
     return app.entities.load([key]).get(key, Entity(key)).document
 
 
-def statuses(receipts: list[Receipts]) -> dict[str, str]:
+def statuses(receipts: list[ReplyMessage]) -> dict[str, str]:
     return {reply.id: reply.status for message in receipts for reply in message.replies}
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tidemill.contract.aggregation import unpack
-from tidemill.contract.request import Document, Receipts, Request, decode, encode
+from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities, Unloadable
 from tidemill_consumers.adapters.quarantine import Quarantine
@@ -25,7 +25,7 @@ from tidemill_consumers.direct import HttpEvent, HttpResponse, direct
 from tidemill_consumers.isolation.time_limit import TimeLimit
 from tidemill_local.emulator import Emulator
 
-Heard: TypeAlias = Callable[[], list[Receipts]]
+Heard: TypeAlias = Callable[[], list[ReplyMessage]]
 
 NOW = 1_764_000_000_000
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.described import STREAM_ARN
 from tidemill.contract.aggregation import unpack
-from tidemill.contract.request import REDRIVE, Document, OriginalSignature, Receipts, Request, decode, encode
+from tidemill.contract.request import REDRIVE, Document, OriginalSignature, ReplyMessage, Request, decode, encode
 from tidemill.contract.signature import Signer, deregistration, registration
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
@@ -30,7 +30,7 @@ from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.operations.redrive import Objects, Wait, Wanted, oldest_first, redrive
 from tidemill_local.emulator import Emulator
 
-Heard: TypeAlias = Callable[[], list[Receipts]]
+Heard: TypeAlias = Callable[[], list[ReplyMessage]]
 
 SECRET = "s" * 43
 ADAS, EVES = (Ed25519PrivateKey.from_private_bytes(name * 32) for name in (b"a", b"e"))

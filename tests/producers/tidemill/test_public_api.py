@@ -26,7 +26,7 @@ def test_the_exported_names() -> None:
         "OutcomeUnknown",
         "Producer",
         "ProducerClosed",
-        "Receipts",
+        "ReplyMessage",
         "RefusedRequest",
         "Replies",
         "Reply",

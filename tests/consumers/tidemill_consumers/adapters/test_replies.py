@@ -1,4 +1,4 @@
-"""Receipts through SNS: as few messages as will do, and what was not sent is told."""
+"""ReplyMessage through SNS: as few messages as will do, and what was not sent is told."""
 
 import json
 import logging
@@ -11,14 +11,14 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from tests.values import places
-from tidemill.contract.request import Receipts, Reply, decode_receipts
+from tidemill.contract.request import Reply, ReplyMessage, decode_replies
 from tidemill_consumers.adapters.replies import UNANSWERED, Replies, SnsMessage, calls, messages
 from tidemill_consumers.core.batch import Position, Receipt
 from tidemill_local.emulator import Emulator
 
 Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 Clients: TypeAlias = Callable[[str], Any]
-Heard: TypeAlias = Callable[[], list[Receipts]]
+Heard: TypeAlias = Callable[[], list[ReplyMessage]]
 Listen: TypeAlias = Callable[..., Heard]
 
 MOST_BYTES = 256 * 1024
@@ -34,7 +34,7 @@ def receipt(n: int, client: str = "ann", size: int = 0) -> Receipt:
 
 
 def read(message: SnsMessage) -> list[str]:
-    return [reply.id for reply in decode_receipts(message.body).replies]
+    return [reply.id for reply in decode_replies(message.body).replies]
 
 
 def billed(message: SnsMessage) -> int:
@@ -46,8 +46,8 @@ def test_a_client_hears_of_its_batch_in_one_message(emulator: Emulator, topic: s
     sent = [receipt(1), receipt(2, "bob"), receipt(3), receipt(4, "bob"), receipt(5)]
     assert Replies(emulator.client("sns"), topic).send(sent) == []
     assert sorted(heard(), key=lambda receipts: receipts.client) == [
-        Receipts("ann", (sent[0].reply, sent[2].reply, sent[4].reply)),
-        Receipts("bob", (sent[1].reply, sent[3].reply)),
+        ReplyMessage("ann", (sent[0].reply, sent[2].reply, sent[4].reply)),
+        ReplyMessage("bob", (sent[1].reply, sent[3].reply)),
     ]
 
 

@@ -15,14 +15,14 @@ from tidemill.contract.request import (
     MAX_NAME_CHARACTERS,
     MAX_REQUEST_BYTES,
     REDRIVE,
-    Receipts,
     RefusedRequest,
     Reply,
+    ReplyMessage,
     Request,
     decode,
     decode_fast,
     decode_json,
-    decode_receipts,
+    decode_replies,
     encode,
 )
 
@@ -277,11 +277,11 @@ def test_other_json_is_refused(payload: bytes) -> None:
         decode_json(payload)
 
 
-@given(st.builds(Receipts, client=texts, replies=st.lists(replies, max_size=5).map(tuple)))
-def test_receipts_read_back_as_themselves(receipts: Receipts) -> None:
+@given(st.builds(ReplyMessage, client=texts, replies=st.lists(replies, max_size=5).map(tuple)))
+def test_receipts_read_back_as_themselves(receipts: ReplyMessage) -> None:
     payload = encode(receipts)
-    assert decode_receipts(payload) == receipts
-    assert decode_receipts(payload.decode()) == receipts
+    assert decode_replies(payload) == receipts
+    assert decode_replies(payload.decode()) == receipts
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_receipts_read_back_as_themselves(receipts: Receipts) -> None:
 )
 def test_what_is_no_receipts_is_refused(payload: bytes) -> None:
     with pytest.raises(RefusedRequest):
-        decode_receipts(payload)
+        decode_replies(payload)
 
 
 @given(st.lists(requests, max_size=20))

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from types_boto3_sqs import SQSClient
 
-from tidemill import Receipts, Replies, Reply
+from tidemill import Replies, Reply, ReplyMessage
 from tidemill.contract.request import encode
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/replies"
@@ -26,7 +26,7 @@ TWO = Reply("2", "rejected", error="no such content")
 
 
 def raw(*replies: Reply) -> str:
-    return encode(Receipts("alice", replies)).decode()
+    return encode(ReplyMessage("alice", replies)).decode()
 
 
 def enveloped(*replies: Reply) -> str:
