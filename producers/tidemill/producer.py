@@ -57,7 +57,7 @@ class Producer(Unique):
             `request`. The producer takes all of its messages.
         spool: a `Spool`: what `send` accepted is in its file first, and is sent by the next producer on it if this one
             is killed. Calls that fail for good, such as without credentials, are then made again too.
-        signer: signs each request, such as `tidemill.contract.signature.Signer`.
+        signer: signs each request, such as `tidemill.Signer`.
         observer: is told of every call, such as `LogMetrics()`.
         ttl: seconds after which a request that is not acknowledged is given up, if `send` does not say.
         when_full: what `send` does when too much is pending: "wait", "raise" (BufferFull) or "drop_oldest".

@@ -28,7 +28,7 @@ WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
 
 
 class Signs(Protocol):
-    """What signs requests, such as `tidemill.contract.signature.Signer`."""
+    """What signs requests, such as `tidemill.Signer`."""
 
     def sign(self, request: Request) -> Request:
         """The request, signed."""
