@@ -17,7 +17,7 @@ import msgspec
 
 from tidemill.runtime.log import log
 from tidemill.spool.errors import SpoolInUse
-from tidemill.spool.identity import WriterFile
+from tidemill.spool.frames import WriterFile
 
 try:
     import fcntl

@@ -160,3 +160,24 @@ def _is_torn(rest: bytes) -> bool:
     if not rest.startswith(_MARK[: len(rest)]):
         return TITLE.startswith(rest)
     return len(rest) < OVERHEAD or OVERHEAD + _FIELDS.unpack_from(rest, _BODY)[1] > len(rest)
+
+
+class WriterFile(msgspec.Struct, frozen=True):
+    """What the file `writer` holds.
+
+    Attributes:
+        writer: the writer id.
+        counter: no request of it has a higher one.
+        version: of the files.
+        checksum: of all the above.
+    """
+
+    writer: str
+    counter: int
+    version: int = FORMAT
+    checksum: int = 0
+
+    def sealed(self) -> WriterFile:
+        """A copy with its checksum."""
+        bare = msgspec.structs.replace(self, checksum=0)
+        return msgspec.structs.replace(bare, checksum=crc32(msgspec.json.encode(bare)))

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
-from zlib import crc32
-
-import msgspec
 
 from tidemill.spool.errors import SpoolBroken
-from tidemill.spool.frames import FORMAT
+from tidemill.spool.frames import WriterFile
 
 if TYPE_CHECKING:
     from tidemill.spool.folder import SpoolFiles
@@ -23,27 +20,6 @@ if TYPE_CHECKING:
 
 RESERVED = 1 << 20
 """Counters that are reserved at a time."""
-
-
-class WriterFile(msgspec.Struct, frozen=True):
-    """What the file `writer` holds.
-
-    Attributes:
-        writer: the writer id.
-        counter: no request of it has a higher one.
-        version: of the files.
-        checksum: of all the above.
-    """
-
-    writer: str
-    counter: int
-    version: int = FORMAT
-    checksum: int = 0
-
-    def sealed(self) -> WriterFile:
-        """A copy with its checksum."""
-        bare = msgspec.structs.replace(self, checksum=0)
-        return msgspec.structs.replace(bare, checksum=crc32(msgspec.json.encode(bare)))
 
 
 class Identity:
