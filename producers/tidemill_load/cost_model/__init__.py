@@ -1,1 +1,1 @@
-"""Calls, write units, delay and dollars for a rate and its settings. Pure arithmetic."""
+"""Computes calls, write units, delay and dollars for a request rate and its settings. Pure arithmetic."""

@@ -1,4 +1,4 @@
-"""Whether to buffer: the cheapest settings that keep a bound on the delay, and one plain sentence.
+"""Advice whether to buffer: the cheapest settings within a bound on the delay, and one plain sentence.
 
 Room: load, pure.
 """
@@ -17,12 +17,12 @@ from tidemill_load.cost_model.model import TIMEOUT
 from tidemill_load.cost_model.prices import Prices
 
 BUFFERING: tuple[Design, ...] = ("buffered", "aggregated")
-"""What direct is compared with: an API kept in front is for clients that speak nothing else, and never cheaper."""
+"""The modes compared with direct. HTTP in front is left out: it is never cheaper, and serves HTTP-only clients."""
 
 DELIVERY: tuple[Part, ...] = ("delivery",)
 
 _AS_CHEAP = 1.001
-"""What costs a thousandth more is as cheap, if it is quicker."""
+"""A setting that costs up to a thousandth more counts as equally cheap; the quicker one is then chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Option:
     """A mode with its settings.
 
     Attributes:
-        given: what is taken for granted, with the window and the batch as they were chosen.
-        point: what happens, and the bill for a month.
+        given: the assumptions, with the chosen window and batch.
+        point: the flow of requests, and the bill for a month.
         even_from: requests a second from which it is cheaper than direct; None if it never is.
-        problems: why it cannot be run, a sentence each.
+        problems: reasons why it cannot be run, a sentence each.
     """
 
     given: Assumptions
@@ -44,14 +44,14 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do at a rate.
+    """The advice for a load.
 
     Attributes:
-        options: each mode.
-        best: the cheapest of buffering that can be run; None if none can.
-        buffer: whether that is cheaper than direct.
-        headline: so in a sentence.
-        delivery: the same of delivery alone, without what the stack keeps, answers and archives.
+        options: one for each mode.
+        best: the cheapest buffering mode that can be run; None if none can.
+        buffer: whether `best` is cheaper than direct.
+        headline: the advice in one sentence.
+        delivery: the comparison of delivery alone, without database, replies and archive.
     """
 
     options: Mapping[Design, Option]
@@ -66,9 +66,9 @@ class Wanted:
     """The limits within which settings are searched.
 
     Attributes:
-        p99: seconds within which 99 of 100 requests are to have their effect; None for any.
-        window: of the batch, seconds; None to choose.
-        batch: the most records of it; None to choose.
+        p99: seconds within which 99 of 100 requests must take effect; None for no bound.
+        window: the batching window in seconds; None to choose one.
+        batch: the most records of a batch; None to choose.
     """
 
     p99: float | None = None
@@ -77,16 +77,16 @@ class Wanted:
 
 
 def advise(load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Advice:
-    """What to do at a rate.
+    """Compare all modes under a load and advise.
 
     Args:
         load: a steady rate, in requests a second, above 0 and at most a million; or traffic.
-        given: all else; its window is that of a stream for which no bound and no window is wanted.
-        wanted: what the settings must keep to.
-        prices: what is paid.
+        given: all other assumptions; its window applies when neither a bound nor a window is wanted.
+        wanted: the limits for the settings.
+        prices: the list of prices.
 
     Raises:
-        Impossible: no such rate, or no such window or batch.
+        Impossible: the rate, window or batch is out of range.
     """
     options = {mode: _option(mode, load, given, wanted, prices) for mode in DESIGNS}
     possible = [mode for mode in BUFFERING if not options[mode].problems]
@@ -97,7 +97,7 @@ def advise(load: Load, given: Assumptions, wanted: Wanted, prices: Prices) -> Ad
 
 
 def what_if(advice: Advice, load: Load, prices: Prices) -> Iterator[tuple[str, Point, Point]]:
-    """How the comparison moves with what was taken for granted: (if what, direct, the best of buffering)."""
+    """The comparison under other assumptions, as (the changed assumption, direct, the best buffering mode)."""
     mode = advice.best or BUFFERING[0]
     given = advice.options[mode].given
     for text, other in _variations(given):
@@ -106,14 +106,14 @@ def what_if(advice: Advice, load: Load, prices: Prices) -> Iterator[tuple[str, P
 
 
 def dollars(amount: float) -> str:
-    """An amount to be read: cents, or two digits of what is less."""
+    """An amount for display: in whole cents, or with two significant digits below ten cents."""
     if amount >= 0.1 or amount == 0:
         return f"${amount:,.2f}"
     return f"${amount:.2g}" if amount >= 1e-4 else "<$0.0001"
 
 
 def within(seconds: float) -> str:
-    """A time to be read, rounded up so that it is kept: tenths of a second."""
+    """A time for display in tenths of a second, rounded up so that the stated bound holds."""
     return f"{ceil(seconds * 10 - 1e-9) / 10:g} s"
 
 
@@ -135,13 +135,13 @@ def _chosen(mode: Design, load: Load, given: Assumptions, wanted: Wanted, prices
 
 
 def _batch(mode: Design, load: Load, given: Assumptions) -> int:
-    """The largest batch that is done in half of the time after which the function is stopped."""
+    """The largest batch that the function finishes in half of its timeout."""
     requests = (TIMEOUT / 2 - given.invocation_seconds) / max(given.request_seconds, 1e-9)
     return max(1, min(MAX_BATCH, int(requests / flow_of(mode, load, given).requests_per_record)))
 
 
 def _windowed(mode: Design, load: Load, given: Assumptions, bound: float, prices: Prices) -> Assumptions:
-    """With the longest window that keeps the bound, or the shortest that is as cheap."""
+    """The assumptions with the shortest window that is as cheap as the longest one within the bound."""
 
     def p99(window: int) -> float:
         return flow_of(mode, load, replace(given, window=window)).p99
@@ -197,7 +197,7 @@ def _saving(less: float, more: float) -> str:
 
 
 def _rate(rate: float) -> str:
-    """Rounded up, so that it holds: two digits."""
+    """A rate for display: whole from 100 on, and below that in tenths, rounded up."""
     return f"{rate:,.0f}" if rate >= 100 else f"{ceil(rate * 10) / 10:g}"
 
 

@@ -1,4 +1,4 @@
-"""What the cost model is told: the workload, the producer, the mapping, the functions.
+"""The cost model's input: the workload, the producer, the event source mapping, the functions.
 
 Room: load, pure. A value; the defaults are the SDK's and the template's, or measured: docs/cost.md has the sources.
 Tests: tests/producers/tidemill_load/cost_model/test_model.py.
@@ -16,59 +16,62 @@ from tidemill.sending.scheduler import LINGER
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
 Design: TypeAlias = Literal["direct", "buffered", "aggregated", "http-in-front"]
-"""One invocation each behind an API; a record each; records that hold many; a record each, put by an API."""
+"""How a request travels: an invocation each behind an API; a record each; many to a record; a record each, put by an
+API."""
 
 DESIGNS: tuple[Design, ...] = ("direct", "buffered", "aggregated", "http-in-front")
 
 Api: TypeAlias = Literal["http", "rest", "none"]
-"""What stands before the direct function, or before the stream: an HTTP API, a REST API, or nothing that costs."""
+"""The API before the direct function or the stream: an HTTP API, a REST API, or nothing that costs."""
 
 MEMORY, MAX_SECONDS = (128, 10_240), 900
-"""Of a Lambda function, in MB and seconds: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+"""A Lambda function's limits in MB and seconds:
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 MAX_ITEM_BYTES = 400 * 1024
-"""Of DynamoDB."""
+"""DynamoDB's limit for an item."""
 
 MAX_WINDOW, MAX_BATCH = 300, 10_000
-"""Of an event source mapping: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
+"""Limits of an event source mapping, in seconds and records:
+https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
 
 
 class Impossible(ValueError):
-    """Something that AWS or the contract does not allow; says what, and the nearest that is possible."""
+    """An input that AWS or the contract does not allow; the message names the nearest possible value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
-    """What is taken for granted beside the rate.
+    """All assumptions beside the rate.
 
     Attributes:
         size: bytes of a request's JSON.
         key_bytes: bytes of its ordering key.
         keys: the ordering keys.
-        fold: keys per request of a batch, where that was measured; None computes it from `keys`.
-        clients: who are answered: each gets a message of each batch that has requests of it.
-        producers: that share the rate, each with records of its own; None for as many as clients.
+        fold: measured number of distinct keys per request of a batch; None computes it from `keys`.
+        clients: number of clients that are answered; each gets a message for each batch with requests of its own.
+        producers: number of producers that share the rate, each with its own records; None for as many as clients.
         single_replies: the share of requests answered by a message each; the rest share one per client and batch.
             None: nobody is answered.
-        window: seconds that a batch may wait to be filled, whole: MaximumBatchingWindowInSeconds.
+        window: whole seconds that a batch may wait to be filled: MaximumBatchingWindowInSeconds.
         batch: the most records of a batch: BatchSize.
-        linger: seconds that a request may wait in its producer for company.
-        lanes: of a producer; more where the stream has more shards.
+        linger: seconds that a request may wait in its producer for others to share a record.
+        lanes: lanes of a producer; more where the stream has more shards.
         record_bytes: size of a full record.
-        shards: that a provisioned stream has at least; more where the rate needs them.
-        on_demand: whether the stream is one; else its shards are provisioned.
-        peak: times the rate that shards must be able to take.
-        arrivals: whether requests come at random or evenly; evenly is what the tables of invocations assume.
-        api: what stands before the direct function.
-        direct_seconds: billed for a request.
-        direct_memory: MB.
-        direct_writes: DynamoDB writes of a request.
-        direct_reads: and reads.
+        shards: the fewest shards of a provisioned stream; more where the rate needs them.
+        on_demand: whether the stream is on-demand; else its shards are provisioned.
+        peak: multiple of the rate that the shards must be able to take.
+        arrivals: whether requests come at random or evenly; the tables of invocations assume evenly.
+        api: the API before the direct function.
+        direct_seconds: billed seconds of the direct function for a request.
+        direct_memory: MB of the direct function.
+        direct_writes: DynamoDB writes of the direct function for a request.
+        direct_reads: DynamoDB reads of the direct function for a request.
         memory: MB of the apply function.
-        invocation_seconds: billed for a batch, however small.
-        request_seconds: and for each request in it.
-        item_bytes: of an entity's item.
-        archive: whether all requests go to S3, too.
+        invocation_seconds: billed seconds for a batch, however small.
+        request_seconds: additional billed seconds for each request in a batch.
+        item_bytes: bytes of an entity's item.
+        archive: whether all requests are archived in S3 too.
     """
 
     size: int = 200

@@ -1,6 +1,6 @@
-"""Records of a shard become batches, and wait for them.
+"""How the records of a shard become batches, and how long records wait for them.
 
-Room: load, pure; formulas. The tests hold them against the event source mapping on its simulated clock.
+Room: load, pure; formulas. The tests compare them with the event source mapping on its simulated clock.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from math import erfc, expm1, floor, inf, sqrt
 
 POLL_SECONDS = 1.0
-"""How often Lambda reads a shard that has nothing more to read."""
+"""Seconds between Lambda's reads of a shard that has nothing more to read."""
 
 EVENT_BYTES = 6 * 1024 * 1024
-"""The most of an event's JSON."""
+"""The most bytes of an event's JSON."""
 
 EVENT_HEAD = 13
-"""`{"Records":[]}`, without the comma that the last record has not."""
+"""Bytes of `{"Records":[]}`, less one: a comma is counted with each record, and the last record has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arriving:
-    """What reaches one shard.
+    """The records that reach one shard.
 
     Attributes:
-        records: a second.
+        records: records a second.
         at_random: whether they come at random; else evenly.
-        bursts: how many of them come by themselves, a second: the others come along.
+        bursts: independent arrivals a second; the other records come together with one of these.
     """
 
     records: float
@@ -35,13 +35,13 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """A shard's batches as they are on average.
+    """The average batch of a shard.
 
     Attributes:
-        records: of a batch.
-        first: of those, what its first read brought.
-        hold: seconds from its first read until it goes, if it is not full before.
-        fill: seconds in which so many come that a batch is full; infinite where no batch is.
+        records: records of a batch.
+        first: those of its records that its first read brought.
+        hold: seconds from its first read until it is sent, if it is not full before.
+        fill: seconds in which enough records come to fill a batch; infinite where no batch is ever full.
     """
 
     records: float
@@ -50,16 +50,16 @@ class Batches:
     fill: float = inf
 
     def wait(self, share: float) -> float:
-        """Seconds from a record's arrival until its batch goes, for that share of them.
+        """Seconds from a record's arrival until its batch is sent, as a quantile.
 
-        The time that the batches before it take is left aside.
+        Waiting for earlier batches is not included.
 
         Args:
-            share: such as 0.99.
+            share: share of the records that wait no longer, such as 0.99.
         """
         if self.fill < inf:
             return share * (POLL_SECONDS + min(self.hold, self.fill))
-        # Those of the first read wait for the read, then the whole window; the others for a rest of it.
+        # Records of the first read wait for the read, then the whole window; the others wait for a part of it.
         first = self.first / self.records
         if 1 - share <= first:
             return self.hold + POLL_SECONDS * (1 - (1 - share) / first)
@@ -67,21 +67,21 @@ class Batches:
 
 
 def batches(arriving: Arriving, window: float, most: int, busy: float) -> Batches:
-    """The batches of a shard.
+    """The average batch of a shard.
 
-    A batch opens with the read that finds its first record. It goes when it is full, or when its window has passed and
-    the batch before it is done: just before the shard is read again.
+    A batch opens with the read that finds its first record. It is sent when it is full, or when its window has passed
+    and the batch before it is done: just before the shard is read again.
 
     Args:
-        arriving: what reaches the shard.
-        window: seconds.
+        arriving: the records that reach the shard.
+        window: the batching window in seconds.
         most: records that a batch can hold.
-        busy: seconds that the function takes.
+        busy: seconds that the function takes for a batch.
     """
     hold = max(window, busy if busy > POLL_SECONDS else 0.0)
     read = arriving.records * POLL_SECONDS
     if arriving.at_random:
-        # Given that there are any: a read that finds nothing opens no batch.
+        # Conditional on finding any record: a read that finds nothing opens no batch.
         read /= -expm1(-arriving.bursts * POLL_SECONDS)
     later = arriving.records * max(0.0, hold - POLL_SECONDS)
     fill = most / arriving.records
@@ -92,7 +92,7 @@ def batches(arriving: Arriving, window: float, most: int, busy: float) -> Batche
         return Batches(max(1.0, read + later), max(1.0, read), hold)
     if later >= most:
         return Batches(most, read, hold, fill)
-    # A full one leaves a rest of its last read, a little less each time, until one goes that is not full.
+    # A full batch leaves some records of its last read behind, fewer each time, until a batch is sent partly filled.
     fulls = floor(read / (most - later))
     rest = read - fulls * (most - later)
     partly = int(rest > 1e-6 * most)
@@ -101,7 +101,7 @@ def batches(arriving: Arriving, window: float, most: int, busy: float) -> Batche
 
 
 def _of_one_read(arriving: Arriving, most: int) -> float:
-    """Records of a batch where each read's records go by themselves: one more as often as the read brings that many."""
+    """Records of a batch where each read makes batches of its own: one, and one more for each that it overfills."""
     read = arriving.records * POLL_SECONDS
     batches_of_a_read = -expm1(-arriving.bursts * POLL_SECONDS)
     for full in range(most, int(read + 6 * sqrt(read)), most):

@@ -1,4 +1,4 @@
-"""Counts times prices: what a month, a measured run or a million requests cost, item by item.
+"""Counts times prices: the cost of a month, a measured run or a million requests, item by item.
 
 Room: load, pure. Knows neither where the counts come from (model.py computes them, a load test measures them) nor AWS.
 """
@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from tidemill_load.cost_model.prices import Prices
 
 Part: TypeAlias = Literal["delivery", "database", "replies", "archive"]
-"""What a line of a bill is for: getting requests to the rules, keeping state, answering, keeping what came."""
+"""The purpose of a bill's line: bringing requests to the rules, keeping state, answering, archiving requests."""
 
 PARTS: tuple[Part, ...] = ("delivery", "database", "replies", "archive")
 
@@ -29,29 +29,29 @@ _PARTS: Mapping[str, Part] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What AWS bills, counted over any span of time. Quantities are as AWS counts them: rounded up where it does.
+    """The quantities that AWS bills for a span of time. They are counted as AWS does: rounded up where it rounds up.
 
     Attributes:
-        requests: requests of clients that it was for; not billed, but what `Bill.per_million` divides by.
-        http_requests: to an HTTP API.
-        rest_requests: to a REST API.
-        websocket_messages: through a WebSocket API, either way.
-        websocket_minutes: that clients were connected to it.
-        invocations: of Lambda functions, those that failed too.
+        requests: the clients' requests; not billed, but the divisor of `Bill.per_million`.
+        http_requests: requests to an HTTP API.
+        rest_requests: requests to a REST API.
+        websocket_messages: messages through a WebSocket API, either way.
+        websocket_minutes: minutes that clients were connected to it.
+        invocations: invocations of Lambda functions, failed ones included.
         gb_seconds: billed duration times memory, in GiB.
-        put_units: of a provisioned stream: 25 KB or part of it of each record.
-        shard_hours: of a provisioned stream: open shards times hours.
-        stream_hours: of on-demand streams.
-        stream_bytes_in: of an on-demand stream: each record rounded up to 1,024 bytes.
-        stream_bytes_out: likewise, as they are, once for each reader.
-        write_units: DynamoDB's write request units: 1 KB or part of it of each item, failed conditions too.
-        read_units: its read request units: 4 KB or part of it of each item read consistently.
-        sns_messages: published: 64 KB or part of it each. Their delivery to queues is free.
-        sqs_requests: of those who listen for replies.
-        iot_messages: over MQTT, either way: 5 KB or part of it each.
-        iot_rules: rules that a message triggered.
-        iot_actions: what those rules did.
-        firehose_bytes: each record rounded up to 5,120 bytes.
+        put_units: payload units of a provisioned stream: 25 KB or part of it for each record.
+        shard_hours: open shards of a provisioned stream times hours.
+        stream_hours: hours of on-demand streams.
+        stream_bytes_in: bytes put on an on-demand stream: each record rounded up to 1,024 bytes.
+        stream_bytes_out: bytes read from an on-demand stream, not rounded, once for each reader.
+        write_units: DynamoDB's write request units: 1 KB or part of it for each item, failed conditions included.
+        read_units: DynamoDB's read request units: 4 KB or part of it for each item read consistently.
+        sns_messages: published messages: 64 KB or part of it each. Their delivery to queues is free.
+        sqs_requests: calls of clients that listen for replies.
+        iot_messages: messages over MQTT, either way: 5 KB or part of it each.
+        iot_rules: rules triggered by messages.
+        iot_actions: actions executed by those rules.
+        firehose_bytes: bytes through Firehose: each record rounded up to 5,120 bytes.
         s3_puts: objects written.
         s3_byte_months: bytes times months that they are kept.
     """
@@ -85,12 +85,12 @@ class Line:
     """One item of a bill.
 
     Attributes:
-        item: what was counted: the field of `Counts`.
-        part: what it is for.
-        service: whose it is, such as `Lambda`.
-        unit: what was counted, in words.
-        quantity: how many.
-        dollars: what they cost.
+        item: the field of `Counts`.
+        part: its purpose.
+        service: the AWS service, such as `Lambda`.
+        unit: the counted unit, in words.
+        quantity: how many units.
+        dollars: their cost.
     """
 
     item: str
@@ -106,9 +106,9 @@ class Bill:
     """The dollars of counts, line by line.
 
     Attributes:
-        lines: the items of which there were any.
-        requests: requests of clients that it is for.
-        date: when the prices held, ISO 8601.
+        lines: the items whose count is not 0.
+        requests: the clients' requests that the bill covers.
+        date: the day of the prices, ISO 8601.
     """
 
     lines: tuple[Line, ...]
@@ -126,11 +126,11 @@ class Bill:
         return self.share(self.total)
 
     def part(self, part: Part) -> float:
-        """Dollars for a million requests of one part of it."""
+        """Dollars of one part, for a million requests."""
         return self.share(sum(line.dollars for line in self.lines if line.part == part))
 
     def share(self, dollars: float) -> float:
-        """Dollars of this bill, for a million requests; 0 where there were none."""
+        """Some dollars of this bill, for a million requests; 0 where there were none."""
         return dollars * 1e6 / self.requests if self.requests else 0.0
 
 
@@ -140,7 +140,7 @@ def price(counts: Counts, prices: Prices) -> Bill:
         price(Counts(requests=1e6, invocations=1e6, gb_seconds=1000), list_prices()).total  # 0.2167
 
     Raises:
-        KeyError: something was counted that the list has no price for.
+        KeyError: the list has no price for a counted item.
     """
     quantities = {field.name: getattr(counts, field.name) for field in fields(counts) if field.name != "requests"}
     lines = (_line(item, quantity, prices) for item, quantity in quantities.items() if quantity)

@@ -1,6 +1,6 @@
-"""What each way of taking requests costs at a rate, how that changes with the rate, and where it is even.
+"""The cost of each mode at a rate, its curve over rates, and the break-even with direct.
 
-Room: load, pure. The one place to ask from: counts and bills are bill.py's, what happens is model.py's.
+Room: load, pure. The entry point of the cost model: bill.py has counts and bills, model.py the flow of requests.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from tidemill_load.cost_model.prices import Prices, list_prices
 __all__ = ["PARTS", "Bill", "Counts", "Line", "Part", "Point", "break_even", "cost", "counts", "curve", "price"]
 
 MONTH_HOURS = 730.0
-"""A month, as AWS's own calculator has it."""
+"""Hours of a month, as in AWS's own calculator."""
 
 PUT_UNIT_BYTES, ON_DEMAND_BYTES, FIREHOSE_BYTES, SNS_BYTES = 25 * 1024, 1024, 5 * 1024, 64 * 1024
-"""What records and messages are rounded up to: https://aws.amazon.com/kinesis/data-streams/pricing/ and its like."""
+"""Bytes to which records and messages are rounded: https://aws.amazon.com/kinesis/data-streams/pricing/ and others."""
 
 REPLY_BYTES = 120
-"""A reply's JSON within its message, with a short answer."""
+"""Bytes of a reply's JSON within its message, with a short answer."""
 
 SQS_CALLS, SQS_MESSAGES = 2, 10
-"""Of a client that listens: one to receive, one to delete, for so many messages at most."""
+"""Calls of a listening client, one to receive and one to delete, and the most messages that they handle."""
 
 ARCHIVE_SECONDS, ARCHIVE_BYTES = 60, 64 * 1024 * 1024
-"""When the archive's file is written: the template's ArchiveIntervalSeconds and ArchiveSizeMiB."""
+"""Age and size at which the archive's file is written: the template's ArchiveIntervalSeconds and ArchiveSizeMiB."""
 
 ARCHIVE_ZIP = 0.25
-"""Share of the bytes that is left after gzip."""
+"""Size after gzip as a share of the size before."""
 
 _STEPS = (1.02, 1.05, 1.1, 1.2, 1.5, 2, 2.5, 3, 5, 10)
-"""Where it is looked, above a break-even, whether that holds."""
+"""Multiples of a break-even at which it is checked that the mode still saves."""
 
 LEAST_RATE = 1e-4
-"""Requests a second below which nothing is looked for: nine a day."""
+"""Lowest rate of the search for a break-even, in requests a second: nine a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a curve of cost.
+    """A point of a cost curve.
 
     Attributes:
         rate: requests a second.
-        flow: what happens there.
-        bill: for a month.
+        flow: the flow of requests at this rate.
+        bill: the bill for a month.
     """
 
     rate: float
@@ -69,11 +69,11 @@ def cost(mode: Design, load: Load, given: Assumptions, prices: Prices | None = N
     Args:
         mode: the mode.
         load: a steady rate, in requests a second, above 0 and at most a million; or traffic.
-        given: all else.
+        given: all other assumptions.
         prices: None for the list that comes with Tidemill.
 
     Raises:
-        Impossible: no such rate.
+        Impossible: the rate is out of range.
     """
     happens = flow_of(mode, load, given)
     return Point(happens.rate, happens, price(counts(happens, given), prices or _list_prices()))
@@ -82,7 +82,7 @@ def cost(mode: Design, load: Load, given: Assumptions, prices: Prices | None = N
 def curve(
     mode: Design, rates: Iterable[float], given: Assumptions, prices: Prices | None = None, shape: Load = 1.0
 ) -> tuple[Point, ...]:
-    """Cost against rate, a point for each of the rates: for a chart, log-log. Of steady requests, or of that shape.
+    """Cost against rate, a point for each rate, for a log-log chart. Traffic is steady unless a shape is given.
 
     curve("aggregated", (1, 10, 100), Assumptions())[2].per_million
     """
@@ -96,16 +96,16 @@ def break_even(
     parts: Collection[Part] = PARTS,
     shape: Load = 1.0,
 ) -> float | None:
-    """The rate from which on a mode is cheaper than direct, in requests a second. None: at none up to a million.
+    """The rate in requests a second from which a mode is cheaper than direct; None if it is not up to a million.
 
-    Solved by bisection: a stream has a price by the hour, so that a million requests cost less the more there are.
+    Solved by bisection: a stream has a price by the hour, so a million requests cost less at a higher rate.
 
     Args:
         mode: a mode with a stream.
-        given: all else; the window and the batch stay as they are at every rate.
+        given: all other assumptions; the window and the batch are the same at every rate.
         prices: None for the list that comes with Tidemill.
-        parts: of the bills, to be compared.
-        shape: traffic that is as uneven at every rate; any rate for steady requests.
+        parts: the parts of the bills to compare.
+        shape: traffic that is scaled to every rate; any number for steady requests.
     """
 
     def saves(rate: float) -> bool:
@@ -116,14 +116,14 @@ def break_even(
     if not saves(most):
         return None
     even = 0.0 if saves(LEAST_RATE) else _crossing(saves, LEAST_RATE, most)
-    # One more shard may make it dearer once again, for a while.
+    # One more shard may make the mode dearer again over a range of rates.
     while dearer := [rate for step in _STEPS if (rate := max(even, LEAST_RATE) * step) < most and not saves(rate)]:
         even = _crossing(saves, max(dearer), most)
     return even
 
 
 def _crossing(saves: Callable[[float], bool], below: float, above: float) -> float:
-    """The rate between the two at which it begins to save."""
+    """The rate between the two at which the mode begins to save."""
     while above / below > 1 + 1e-4:
         middle = sqrt(below * above)
         below, above = (below, middle) if saves(middle) else (middle, above)
@@ -131,7 +131,7 @@ def _crossing(saves: Callable[[float], bool], below: float, above: float) -> flo
 
 
 def counts(happens: Flow, given: Assumptions, hours: float = MONTH_HOURS) -> Counts:
-    """The counts that AWS bills for a flow in that time."""
+    """The counts that AWS bills for a flow over some hours."""
     requests = happens.rate * 3600 * hours
     return _direct(requests, given) if happens.mode == "direct" else _streamed(happens, requests, given, hours)
 
@@ -152,7 +152,7 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
     in_front = requests if happens.mode == "http-in-front" else 0
     records = requests / happens.requests_per_record
     invocations = requests / happens.batch
-    # How far a record was done is looked up where a batch begins with several requests in one.
+    # A batch that begins with an aggregated record reads how far that record is done.
     notes_read = invocations if happens.requests_per_record > 1 else 0
     readers = 2 if given.archive else 1
     return Counts(
@@ -166,7 +166,7 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
         stream_hours=hours if given.on_demand else 0,
         stream_bytes_in=records * _up(happens.record_bytes, ON_DEMAND_BYTES) if given.on_demand else 0,
         stream_bytes_out=records * happens.record_bytes * readers if given.on_demand else 0,
-        write_units=invocations * (happens.distinct * ceil(given.item_bytes / 1024) + 1),  # that a delivery begins
+        write_units=invocations * (happens.distinct * ceil(given.item_bytes / 1024) + 1),  # 1 notes its begin
         read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096) + notes_read,
         sns_messages=invocations * _publishes(happens, given),
         sqs_requests=listening(invocations * happens.messages, invocations * happens.listeners),
@@ -175,10 +175,10 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
 
 
 def listening(messages: float, listeners: float) -> float:
-    """Calls to SQS that clients make to hear so many messages.
+    """SQS calls that clients make to receive their replies.
 
     Args:
-        messages: that carry answers.
+        messages: messages that carry replies.
         listeners: clients in each batch, summed over all batches.
     """
     return max(listeners, messages / SQS_MESSAGES) * SQS_CALLS
@@ -188,10 +188,10 @@ def archive(records: float, record_bytes: float, archived: float, hours: float) 
     """The counts for archiving all requests, as fields of `Counts`.
 
     Args:
-        records: of the stream.
-        record_bytes: of a record's data, on average.
+        records: records of the stream.
+        record_bytes: bytes of a record's data, on average.
         archived: bytes of the requests' JSON.
-        hours: in which they came.
+        hours: hours in which they came.
     """
     return {
         "firehose_bytes": records * _up(record_bytes, FIREHOSE_BYTES),

@@ -1,7 +1,7 @@
-"""Batches of uneven traffic of which some are full before their window ends: followed one after the other.
+"""Batches of uneven traffic, some of them full before their window ends, computed one after the other.
 
-Room: load, pure. The averages of uneven.py know nothing of what is left behind the last full batch of a burst: it waits
-for the whole window, and so do 99 of 100 requests as soon as it is one in a hundred.
+Room: load, pure. The averages of uneven.py miss the batch behind the last full one of a burst. That batch waits for the
+whole window, and so it decides the 99th percentile as soon as it holds one request in a hundred.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from tidemill_load.cost_model.traffic import Counts
 
 _NOTHING = 1e-6
-"""Requests: less is what is left of adding up."""
+"""Requests; a smaller amount is a rounding error of the sums."""
 
 BINS = 32
-"""Of the times in which batches were filled."""
+"""Bins for the times in which batches were filled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """A shard's batches.
+    """A shard's batches: those sent when their window ended, and those sent because they were full.
 
     Attributes:
-        places: the seconds in which those batches opened that were not full when their time was over.
-        firsts: requests of each that came within that second.
-        timed: all requests of each.
-        number: how many were full, by the time it took.
-        took: seconds from such a batch's first request to its last.
+        places: for each batch sent at the end of its window, the second in which it opened.
+        firsts: for each of these batches, its requests of that second.
+        timed: for each of these batches, all its requests.
+        number: the number of full batches in each bin of fill times.
+        took: for each bin, the mean seconds from a full batch's first request to its last.
     """
 
     places: Counts
@@ -45,9 +45,14 @@ class Filling:
 
 
 def followed(come: Counts, hold: int, most: float) -> Filling:
-    """The batches of what comes in each second; each is open for `hold` seconds at most, and takes `most` requests.
+    """The batches of a shard, computed one after the other.
 
-    A batch opens with the next whole request, as far as a share of the requests tells when that comes.
+    A batch opens with the next whole request. The counts are a share of all requests, so that moment is an estimate.
+
+    Args:
+        come: the shard's requests in each second.
+        hold: seconds for which a batch is open at most.
+        most: requests that a batch can hold.
     """
     totals = [0.0, *np.cumsum(come).tolist()]
     timed: list[tuple[float, float, float]] = []
@@ -71,7 +76,7 @@ def followed(come: Counts, hold: int, most: float) -> Filling:
 
 
 def _moment(totals: list[float], count: float) -> float:
-    """Seconds until so many requests have come."""
+    """Seconds until `count` requests have come."""
     place = min(max(1, bisect_left(totals, count)), len(totals) - 1)
     before, after = totals[place - 1], totals[place]
     return place - 1 + (count - before) / (after - before) if after > before else float(place)
@@ -82,7 +87,7 @@ def _columns(rows: Sequence[tuple[float, ...]], width: int) -> Iterator[Counts]:
 
 
 def _binned(number: Counts, took: Counts) -> tuple[Counts, Counts]:
-    """Batches that took about equally long, merged."""
+    """Merges batches that took about equally long into bins."""
     if not len(number):
         return number, took
     edges = np.geomspace(took.min(), took.max() * (1 + 1e-9), BINS + 1)

@@ -1,6 +1,6 @@
-"""What happens to requests, whether they come at a steady rate or not.
+"""The flow of requests under a load, steady or uneven.
 
-Room: load, pure. The one place where both are told apart.
+Room: load, pure. The only module that distinguishes the two kinds of load.
 Tests: tests/producers/tidemill_load/cost_model/test_cost.py.
 """
 
@@ -22,7 +22,7 @@ def flow_of(mode: Design, load: Load, given: Assumptions) -> Flow:
     """The flow of requests in a mode under a load.
 
     Raises:
-        Impossible: no such rate.
+        Impossible: the rate is out of range.
     """
     if isinstance(load, int | float):
         return flow(mode, load, given)
@@ -32,15 +32,15 @@ def flow_of(mode: Design, load: Load, given: Assumptions) -> Flow:
 
 
 def like(shape: Load, rate: float) -> Load:
-    """A load as uneven as the shape, at that rate."""
+    """The shape scaled to a rate."""
     return rate if isinstance(shape, int | float) else shape.at(rate)
 
 
 def highest(shape: Load) -> float:
-    """The highest rate at which there is a flow."""
+    """The highest rate for which a flow can be computed."""
     return MAX_RATE if isinstance(shape, int | float) else MAX_RATE * (1 - 1e-9) * shape.rate / shape.busiest
 
 
 def searched(load: Load) -> Load:
-    """What a search may look at in its place."""
+    """A load to search with in place of this one: a sample of long traffic, otherwise the load itself."""
     return load if isinstance(load, int | float) else load.sample

@@ -1,6 +1,6 @@
-"""What happens to requests at a rate: records, shards, batches, invocations, folded writes, delay.
+"""The flow of requests at a steady rate: records, shards, batches, invocations, folded writes, delay.
 
-Room: load, pure; formulas, no simulation. packing.py and batching.py have the parts, docs/cost.md what they rest on.
+Room: load, pure; formulas, no simulation. packing.py and batching.py have the parts, docs/cost.md has their basis.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tidemill_load.workloads.key_distribution import KeyDistribution
 MAX_RATE = 1e6
 
 PUT_SECONDS, API_SECONDS, REPLY_SECONDS = 0.02, 0.01, 0.05
-"""A PutRecords call, an API's own time, a message's way to a client: not measured, and small beside the window."""
+"""Seconds of a PutRecords call, of an API, of a reply's way to its client: estimates, small beside the window."""
 
 ITEM_UNITS = 1_000
-"""Write units that a partition takes a second, and an item has one: direct writes it for each of its requests.
+"""Write units a second of one partition. An item lies in one partition, and direct writes it for each request.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 
 TIMEOUT = 120.0
@@ -28,24 +28,24 @@ TIMEOUT = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """What happens in one mode at one rate.
+    """The flow of requests in one mode at one rate.
 
     Attributes:
         mode: the mode.
         rate: requests a second.
-        shards: that the stream needs; 0 without a stream.
-        lanes: of its producers; 0 where there are none.
-        requests_per_record: on average; 0 without a stream.
-        record_bytes: a record's data, on average.
-        batch: requests of an invocation, on average.
-        event_bytes: what the function is handed, base64 and envelope included.
-        distinct: keys among those requests: items read and written.
-        messages: that the replies of a batch make.
-        listeners: clients that those are for.
+        shards: shards that the stream needs; 0 without a stream.
+        lanes: lanes of its producers; 0 where there are none.
+        requests_per_record: average number of requests in a record; 0 without a stream.
+        record_bytes: average bytes of a record's data.
+        batch: average number of requests in an invocation.
+        event_bytes: average bytes of the function's event, base64 and envelope included.
+        distinct: distinct keys among the requests of a batch, each an item read and written.
+        messages: messages that carry the replies of a batch.
+        listeners: clients that receive these messages.
         duration: seconds that an invocation takes.
-        p50: seconds from sending a request until it is answered, or only stored, for half of them.
-        p99: for 99 of 100. Cold starts, throttling and retries are not in them.
-        problems: why it cannot be run like this, a sentence each.
+        p50: median seconds from sending a request until it is answered, or stored where nobody is answered.
+        p99: 99th percentile of the same. Neither includes cold starts, throttling or retries.
+        problems: reasons why this cannot be run, a sentence each.
     """
 
     mode: Design
@@ -66,22 +66,22 @@ class Flow:
 
     @property
     def invocations_per_million(self) -> float:
-        """Invocations for a million requests."""
+        """The number of invocations for a million requests."""
         return 1e6 / self.batch
 
 
 def flow(mode: Design, rate: float, given: Assumptions) -> Flow:
-    """What happens to requests that come at a rate.
+    """The flow of requests that come at a steady rate.
 
         flow("aggregated", 1000, Assumptions()).invocations_per_million  # 200
 
     Args:
-        mode: how they are taken.
+        mode: the mode.
         rate: requests a second, above 0 and at most a million.
-        given: all else.
+        given: all other assumptions.
 
     Raises:
-        Impossible: no such rate.
+        Impossible: the rate is out of range.
     """
     if not 0 < rate <= MAX_RATE:
         raise Impossible(f"a rate of {rate:,.10g} requests/s is not possible; use more than 0, at most {MAX_RATE:,.0f}")
@@ -91,7 +91,7 @@ def flow(mode: Design, rate: float, given: Assumptions) -> Flow:
 
 
 def direct(rate: float, given: Assumptions) -> Flow:
-    """One request by one."""
+    """The flow of the direct mode: one invocation for each request."""
     delay, problems = API_SECONDS + given.direct_seconds, _hot_item(rate, given)
     return Flow(mode="direct", rate=rate, duration=given.direct_seconds, p50=delay, p99=delay, problems=problems)
 
@@ -135,7 +135,7 @@ def _streamed(mode: Design, rate: float, through: Stream, given: Assumptions) ->
 
 
 def _settled(arriving: Arriving, requests_per_record: float, most: int, given: Assumptions) -> Batches:
-    """The batches, once what they gather while the function runs is what makes it run that long."""
+    """The batches at equilibrium: they gather while the function runs, and it runs as long as a batch takes."""
     busy = 0.0
     for _ in range(50):
         its = batches(arriving, given.window, most, busy)
@@ -146,7 +146,7 @@ def _settled(arriving: Arriving, requests_per_record: float, most: int, given: A
 
 
 def duration_of(requests: float, given: Assumptions) -> float:
-    """Seconds that a batch takes."""
+    """Seconds that the function takes for a batch."""
     return given.invocation_seconds + requests * given.request_seconds
 
 
@@ -156,7 +156,7 @@ def _delay(mode: Design, share: float, its: Batches, duration: float, given: Ass
 
 
 def before(mode: Design, share: float, given: Assumptions) -> float:
-    """Seconds of a request beside those in its shard: until its record is there, and its answer's way back."""
+    """Seconds of a request outside its shard: until its record is in the stream, and the way of its reply."""
     first = API_SECONDS if mode == "http-in-front" else share * given.linger
     return first + PUT_SECONDS + (0.0 if given.single_replies is None else REPLY_SECONDS)
 
@@ -164,7 +164,7 @@ def before(mode: Design, share: float, given: Assumptions) -> float:
 def _distinct(requests: float, shards: int, given: Assumptions) -> float:
     if given.fold is not None:
         return max(1.0, requests * given.fold)
-    # A shard's requests meet its keys as those of all shards together meet all keys.
+    # A shard holds its part of the keys and of the requests, so it has its part of the distinct keys too.
     return min(requests, given.keys.distinct(requests * shards) / shards)
 
 
@@ -180,19 +180,19 @@ def _listeners(requests: float, given: Assumptions) -> float:
 
 
 def clients_of(requests: float, given: Assumptions) -> float:
-    """How many different clients sent so many requests: each sends as often as the others."""
+    """The expected number of different clients among the requests; all clients send equally often."""
     return KeyDistribution(given.clients, skew=0.0).distinct(requests)
 
 
 def overload(requests: float, through: Stream, rate: float, given: Assumptions) -> tuple[str, ...]:
-    """Why batches of so many requests cannot be done in time, where they cannot."""
+    """The reason why batches of `requests` requests cannot be done in time; empty if they can."""
     duration = duration_of(requests, given)
     if duration > TIMEOUT:
         return (f"a batch of {requests:,.0f} requests takes {duration:,.0f} s, and is stopped after {TIMEOUT:.0f} s",)
     a_second = rate / through.shards
     if duration * a_second <= requests:
         return ()
-    # A batch must be done before the next one has come: that of `least` requests just is.
+    # A batch must be done before the next one has come; `least` is the smallest batch of which that holds.
     least = given.invocation_seconds * a_second / (1 - given.request_seconds * a_second)
     records = ceil(least / through.record.requests)
     return (f"a shard's batches of {given.batch:,} records come faster than they are done; {records:,} are the least",)

@@ -1,6 +1,6 @@
-"""Requests become records, and records need shards.
+"""How requests are packed into records, and how many shards the records need.
 
-Room: load, pure; formulas. The tests hold them against the producer's outbox and the format.
+Room: load, pure; formulas. The tests compare them with the producer's outbox and the format.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from tidemill.sending.records import RECORD_REQUESTS
 from tidemill_load.cost_model.assumptions import Assumptions, Design
 
 SHARD_RECORDS, SHARD_BYTES = 1_000, 1024 * 1024
-"""What a shard takes a second: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+"""Limits of a shard's writes a second: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
 
 ON_DEMAND_SHARDS = 4
-"""What an on-demand stream begins with, and does not go below."""
+"""The initial and the least number of an on-demand stream's shards."""
 
 MAX_SHARDS = 20_000
-"""Of an account in us-east-1, unless it asks for more."""
+"""Default quota of an account in us-east-1."""
 
 SHARD_BUSY = 0.9
-"""The most of its time that a shard's function may be busy: batches of a shard are serial."""
+"""The largest share of the time that a shard's function may be busy: the batches of a shard are serial."""
 
 EVENT_RECORD = 538
-"""What a record has in an event beside its data and partition key, and a comma: names, ARNs, sequence numbers."""
+"""Bytes of a record in an event beside its data and partition key: names, ARNs, sequence numbers, a comma."""
 
 AGGREGATE_HEAD = 62
-"""Magic, MD5, and the hash key that a record's requests share."""
+"""Bytes of the format's magic number, its MD5, and the hash key that a record's requests share."""
 
 AGGREGATE_REQUEST, AGGREGATE_KEY = 10, 2
-"""What the format adds to a request, and to a key in the table of keys."""
+"""Bytes that the format adds to a request, and to a key in the table of keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordShape:
-    """A record as it is on average.
+    """The average record.
 
     Attributes:
-        requests: in it.
+        requests: requests in it.
         data: bytes of its data.
         key: bytes of its partition key.
     """
@@ -52,19 +52,19 @@ class RecordShape:
 
     @property
     def event(self) -> float:
-        """Its bytes in an event, base64 included."""
+        """The record's bytes in an event, base64 included."""
         return 4 * ceil(self.data / 3) + EVENT_RECORD + self.key
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream that takes the rate.
+    """A stream for a rate.
 
     Attributes:
-        record: its records.
-        shards: how many it needs.
-        lanes: of its producers.
-        problems: why it cannot, a sentence each.
+        record: its average record.
+        shards: the number of shards that it needs.
+        lanes: lanes of its producers.
+        problems: reasons why it cannot take the rate, a sentence each.
     """
 
     record: RecordShape
@@ -74,7 +74,7 @@ class Stream:
 
 
 def stream(mode: Design, rate: float, given: Assumptions) -> Stream:
-    """The stream that takes so many requests a second: with as many lanes as it has shards, at least."""
+    """The stream for a rate in requests a second. Its producers have at least as many lanes as it has shards."""
     lanes = given.lanes
     while True:
         its = record(mode, rate, lanes, given)
@@ -93,7 +93,7 @@ def stream(mode: Design, rate: float, given: Assumptions) -> Stream:
 
 
 def record(mode: Design, rate: float, lanes: int, given: Assumptions) -> RecordShape:
-    """The records that requests become at a rate, on average."""
+    """The average record at a rate."""
     if mode != "aggregated":
         return RecordShape(1.0, given.size, given.key_bytes)
     burst = _burst(rate, given)
@@ -102,13 +102,13 @@ def record(mode: Design, rate: float, lanes: int, given: Assumptions) -> RecordS
 
 
 def _burst(rate: float, given: Assumptions) -> float:
-    """Requests that a producer sends at once: the first, which waited for company, and its company."""
+    """Requests that a producer sends at once: the first, which lingered, and those that came meanwhile."""
     company = rate / (given.producers or given.clients) * given.linger
     return 1 + company if given.arrivals == "random" else max(1.0, company)
 
 
 def _occupied(burst: float, lanes: int, given: Assumptions) -> float:
-    """Lanes that a burst falls on, each of which makes a record. The most popular keys have one each, with others."""
+    """Lanes that a burst falls on; each makes a record. Each of the most popular keys counts in a lane of its own."""
     popular = given.keys.popular(lanes // 2)
     rest = (1 - sum(popular)) / lanes
     shares = [rest + share for share in popular]
@@ -118,9 +118,9 @@ def _occupied(burst: float, lanes: int, given: Assumptions) -> float:
 
 
 def _filled(waiting: float, capacity: int) -> float:
-    """Requests of a record of which so many wait: the fuller a lane's record, the more often it is full too early.
+    """Requests of a record, from those that wait in its lane.
 
-    A curve between the two limits; the outbox's own records are within 15% of it.
+    A smooth minimum of `waiting` and `capacity`; the outbox's own records are within 15% of it.
     """
     sharpness = 4
     joined: float = (waiting**-sharpness + float(capacity) ** -sharpness) ** (-1 / sharpness)
@@ -128,7 +128,7 @@ def _filled(waiting: float, capacity: int) -> float:
 
 
 def _aggregate_bytes(requests: float, lanes: int, given: Assumptions) -> float:
-    # Requests of one lane meet that lane's keys as the requests of all lanes meet all keys.
+    # A lane holds its part of the keys and of the requests, so it has its part of the distinct keys too.
     keys = given.keys.distinct(requests * lanes) / lanes
     body = requests * (given.size + AGGREGATE_REQUEST) + keys * (given.key_bytes + AGGREGATE_KEY)
     return AGGREGATE_HEAD + body
@@ -136,7 +136,7 @@ def _aggregate_bytes(requests: float, lanes: int, given: Assumptions) -> float:
 
 @lru_cache(maxsize=64)
 def _capacity(lanes: int, given: Assumptions) -> int:
-    """Requests of a full record: a fixed point, for each further request finds more of its keys there already."""
+    """Requests of a full record. A fixed point: the more requests, the more of them share a key in the record."""
     room = given.record_bytes - AGGREGATE_HEAD
     requests = room / (given.size + AGGREGATE_REQUEST + given.key_bytes + AGGREGATE_KEY)
     for _ in range(20):
@@ -149,7 +149,7 @@ def _capacity(lanes: int, given: Assumptions) -> int:
 
 
 def _shards(rate: float, its: RecordShape, given: Assumptions) -> tuple[int, tuple[str, ...]]:
-    """How many shards take the rate at its peak, and why even more would not."""
+    """The number of shards for the rate at its peak, and the reason if no number is enough."""
     records = rate * given.peak / its.requests
     loads = (
         (records, SHARD_RECORDS, "records"),
@@ -157,7 +157,7 @@ def _shards(rate: float, its: RecordShape, given: Assumptions) -> tuple[int, tup
         (rate * given.peak * given.request_seconds, SHARD_BUSY, "seconds of work"),
     )
     evenly = (_evenly(load / most, load / most * given.keys.hottest) for load, most, _ in loads)
-    shards = ceil(max(evenly) * (1 - 1e-3))  # a thousandth too much is none
+    shards = ceil(max(evenly) * (1 - 1e-3))  # a thousandth too much is ignored
     return max(shards, ON_DEMAND_SHARDS if given.on_demand else given.shards), _too_hot(rate, loads, given.keys.hottest)
 
 
@@ -175,8 +175,8 @@ def _figure(amount: float) -> str:
 
 
 def _evenly(needed: float, hot: float) -> float:
-    """Shards for a load of so many, of which one key alone makes `hot`."""
+    """Shards for a load of `needed` full shards, of which one key alone makes `hot`."""
     if hot >= 1:
         return needed
-    # Its shard has the key and its share of the others; or it is split until the key has it for itself.
+    # The key's shard takes its share of the other keys too, or it is split until the key is alone in it.
     return min((needed - hot) / (1 - hot), max(needed, ceil(needed - hot) + 1))

@@ -1,6 +1,6 @@
-"""What AWS charges: a dated list with a source for each price, and the user's own in its place.
+"""AWS's prices: a dated list with a source for each price, which a user's own file can override.
 
-Room: load, pure but for reading the file that it is told. Knows prices, not what is bought.
+Room: load, pure but for reading the given file. Knows prices, not quantities.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class PriceError(Exception):
-    """A file that is no list of prices; says what is wrong with it and where."""
+    """The file is not a list of prices; the message says what is wrong and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Price:
     """The price of a quantity.
 
     Attributes:
-        service: whose it is, such as `Lambda`.
-        unit: what is counted, in the plural.
-        dollars: US dollars for `per` of them.
-        per: how many.
-        source: where it says so.
+        service: the AWS service, such as `Lambda`.
+        unit: the counted unit, in the plural.
+        dollars: US dollars for `per` units.
+        per: the number of units that `dollars` buys.
+        source: the page or file that states the price.
     """
 
     service: str
@@ -48,9 +48,9 @@ class Prices:
     """A list of prices.
 
     Attributes:
-        date: when they held, ISO 8601.
-        region: where.
-        items: by what is counted: a field of `cost.Counts`.
+        date: the day on which they held, ISO 8601.
+        region: the AWS region.
+        items: the counted item, a field of `cost.Counts` -> its price.
     """
 
     date: str
@@ -58,7 +58,7 @@ class Prices:
     items: Mapping[str, Price]
 
     def other_than(self, usual: Prices) -> dict[str, float]:
-        """Dollars for one of each item whose price is another there."""
+        """Dollars per unit of each item whose price differs from the `usual` one."""
         return {item: price.of(1) for item, price in self.items.items() if price.of(1) != usual.items[item].of(1)}
 
 
@@ -71,10 +71,10 @@ def list_prices() -> Prices:
 
 
 def read_prices(path: Path) -> Prices:
-    """The list in a file of the form of prices.toml; what it leaves out is as in that.
+    """The list in a file of the form of prices.toml; prices that it leaves out are taken from prices.toml.
 
     Raises:
-        PriceError: the file cannot be read, or something in it is no price.
+        PriceError: the file cannot be read, or an entry is not a price.
     """
     try:
         text = path.read_text("utf-8")
@@ -88,7 +88,7 @@ def read_prices(path: Path) -> Prices:
 def _parse(text: str, base: Prices | None, name: str) -> Prices:
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, or tables as deep
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, or tables nested as deep
         raise PriceError(f"{name} is not TOML: {error}") from None
     date, region = tables.pop("date", None), tables.pop("region", base.region if base else None)
     if date is None:
@@ -123,7 +123,7 @@ def _price(table: object, before: Price | None, where: str) -> Price:
 
 
 def _line(value: object, where: str) -> str:
-    """A text that is shown: one that steers a terminal is refused."""
+    """A text for display; one with control characters, which could steer a terminal, is refused."""
     text = value if isinstance(value, str) else str(value)
     if not text.isprintable():
         raise PriceError(f"{where} is {text!a:.80}; it should be a line of text")

@@ -1,6 +1,6 @@
-"""Traffic that is not steady: how many requests come in each second, and how soon the same key and client come again.
+"""Uneven traffic: the requests of each second, and the gaps between requests of the same key or client.
 
-Room: load, pure. A value, made of a log (survey.py) or of scheduled requests, for the cost model (uneven.py).
+Room: load, pure. A value, made from a log (survey.py) or from scheduled requests, for the cost model (uneven.py).
 Tests: tests/producers/tidemill_load/cost_model/test_uneven.py.
 """
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Span: TypeAlias = tuple[float, float, float]
-    """Least, most, and how many lie evenly between those."""
+    """Least, most, and the number of requests spread evenly between the two."""
 
     Counts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 EDGES: Final = np.geomspace(1e-3, 1e6, 91)
-"""Seconds between which gaps are counted together: ten bins for each power of ten, and one on either side."""
+"""Edges in seconds of the bins of gaps: ten bins for each power of ten, and one more on either side."""
 
 BINS: Final = len(EDGES) + 1
 
 FOREVER: Final = BINS
-"""The bin of requests before which there was none of the kind."""
+"""The bin of requests that are the first of their kind."""
 
 SAMPLE: Final = 36_000
-"""Seconds with requests that a search looks at: of more, parts from all of the traffic."""
+"""Seconds with requests that a search uses at most; of longer traffic it uses parts from the whole span."""
 
 LONGEST: Final = 10 * SAMPLE
-"""Seconds, with requests or without, beyond which a search looks at parts as well."""
+"""Seconds, with or without requests, beyond which a search uses parts too."""
 
 PART: Final = 900
-"""Seconds of such a part; three times as long as the longest batch."""
+"""Seconds of such a part: three times the longest batch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """Seconds since the last request of the same kind, such as of the same key: their distribution.
+    """The distribution of the seconds since the last request of the same kind, such as of the same key.
 
     Attributes:
-        counts: requests in each bin of EDGES, and, last, those that are the first of their kind.
-        sums: the seconds of each bin in all.
+        counts: requests in each bin of EDGES, and last the requests that are the first of their kind.
+        sums: total seconds of the gaps in each bin.
     """
 
     counts: Counts
@@ -56,11 +56,11 @@ class Gaps:
     def fresh(self, open_for: Sequence[Span], stretch: float = 1.0) -> float:
         """The share of requests that are the first of their kind in a batch.
 
-        The later one of two is in the same batch if that is open for longer than the gap.
+        A request is in the same batch as the one before it if that batch stays open for longer than the gap.
 
         Args:
-            open_for: seconds that a request's batch stays open after it.
-            stretch: times that gaps are as long as here.
+            open_for: seconds for which a request's batch stays open after it.
+            stretch: factor by which all gaps are lengthened.
         """
         requests, every = self.counts.sum(), sum(many for _, _, many in open_for)
         if not requests or not every:
@@ -71,7 +71,7 @@ class Gaps:
 
 
 def no_gaps() -> Gaps:
-    """Gaps of no requests."""
+    """The gaps where there are no requests."""
     return Gaps(np.zeros(BINS + 1), np.zeros(BINS + 1))
 
 
@@ -81,11 +81,11 @@ class Traffic:
 
     Attributes:
         slots: requests in each second, from the first on.
-        seconds: of the whole span, also those after the last request.
+        seconds: length of the whole span, including the time after the last request.
         keys: gaps between requests of one key.
-        clients: gaps between requests of one client; None where they are not told apart.
-        factor: so many times these requests come, in the same seconds.
-        peak: requests in the busiest second of what this is a sample of, before the factor; None where it is no sample.
+        clients: gaps between requests of one client; None where clients are not known.
+        factor: multiplies the requests of every second.
+        peak: for a sample, requests in the busiest second of the whole, before the factor; None if not a sample.
     """
 
     slots: Counts
@@ -97,7 +97,7 @@ class Traffic:
 
     @cached_property
     def requests(self) -> float:
-        """In all."""
+        """The number of requests in all."""
         return float(self.slots.sum()) * self.factor
 
     @property
@@ -107,16 +107,16 @@ class Traffic:
 
     @cached_property
     def busiest(self) -> float:
-        """Requests in the busiest second; of a sample, in that of the whole, for which its shards are."""
+        """Requests in the busiest second, which decides the shards; of a sample, in the whole's busiest second."""
         return (float(self.slots.max(initial=0)) if self.peak is None else self.peak) * self.factor
 
     def at(self, rate: float) -> Traffic:
-        """As uneven, at that rate: more or fewer requests in the same seconds."""
+        """The traffic scaled to a rate: more or fewer requests in the same seconds."""
         return replace(self, factor=self.factor * rate / self.rate)
 
     @cached_property
     def sample(self) -> Traffic:
-        """Itself, or of what is long, parts from all of it with the same rate: for searching."""
+        """Traffic for searching: itself, or if it is long, parts from the whole span with the same rate."""
         if len(self.slots) <= LONGEST and np.count_nonzero(self.slots) <= SAMPLE:
             return self
         starts = np.linspace(0, len(self.slots) - PART, SAMPLE // PART).astype(int)
@@ -128,12 +128,12 @@ class Traffic:
 
 
 def of_slots(slots: Sequence[float], seconds: float, keys: Gaps, clients: Gaps | None) -> Traffic:
-    """Traffic of counts by second; those after the span are left out."""
+    """Traffic from the requests of each second; `slots` may leave out the seconds after the last request."""
     return Traffic(np.asarray(slots, dtype=np.float64), seconds, keys, clients)
 
 
 def arrivals(traffic: Traffic, rate: float) -> Arrivals:
-    """Traffic as a result keeps it."""
+    """Traffic in the form of a result's file."""
     keys = (tuple(traffic.keys.counts.tolist()), tuple(traffic.keys.sums.tolist()))
     its = traffic.clients
     clients = (tuple(its.counts.tolist()), tuple(its.sums.tolist())) if its else None
@@ -142,10 +142,10 @@ def arrivals(traffic: Traffic, rate: float) -> Arrivals:
 
 
 def of_arrivals(its: Arrivals) -> Traffic:
-    """Traffic from a result.
+    """Traffic from a result's file.
 
     Raises:
-        ValueError: it has other bins.
+        ValueError: its gaps have other bins.
     """
     if any(len(column) != BINS + 1 for column in (*its.keys, *(its.clients or ()))):
         raise ValueError("gaps of other bins")

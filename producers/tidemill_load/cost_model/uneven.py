@@ -1,7 +1,7 @@
-"""What happens to requests that come unevenly: model.py's formulas, second by second.
+"""The flow of requests that come unevenly: model.py's formulas, second by second.
 
-Room: load, pure. Batches open with the second that brings their first record and last as long as the window, so what
-matters is which seconds are empty. The tests hold this against the event source mapping on its simulated clock.
+Room: load, pure. A batch opens in the second that brings its first record and lasts as long as the window, so the empty
+seconds matter. The tests compare the results with the event source mapping on its simulated clock.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class _Batches:
     """A shard's batches.
 
     Attributes:
-        number: of them.
-        requests: in each, on average.
-        heavy: requests of the batch that a request finds itself in, on average.
-        waits: seconds from a request's arrival until its batch goes.
-        open_for: seconds from a request's arrival until its batch takes no more.
+        number: the number of batches.
+        requests: average number of requests in a batch.
+        heavy: average size of the batch that a request is in; each batch is weighted by its size.
+        waits: seconds from a request's arrival until its batch is sent.
+        open_for: seconds from a request's arrival until its batch takes no more requests.
     """
 
     number: float
@@ -46,22 +46,22 @@ class _Batches:
     open_for: tuple[Span, ...]
 
     def wait(self, share: float) -> float:
-        """Seconds within which that share of requests is on its way to the function."""
+        """Seconds within which a share of the requests is on its way to the function."""
         edges = sorted({edge for low, high, _ in self.waits for edge in (low, high)})
         reached = [sum(many * _part(low, high, edge) for low, high, many in self.waits) for edge in edges]
         return float(np.interp(share * reached[-1], reached, edges))
 
 
 def uneven(mode: Design, traffic: Traffic, given: Assumptions) -> Flow:
-    """What happens to traffic.
+    """The flow of uneven traffic.
 
     Args:
-        mode: how it is taken.
-        traffic: what comes; at most a million requests in its busiest second.
-        given: all else. Shards are for the busiest second; keys and clients come again as the traffic says.
+        mode: the mode.
+        traffic: the requests; at most a million in the busiest second.
+        given: all other assumptions. The busiest second decides the shards; the gaps decide keys and clients.
 
     Raises:
-        Impossible: there is none, or too much.
+        Impossible: the traffic is empty, or more than a million requests in a second.
     """
     if not 0 < traffic.busiest <= MAX_RATE:
         raise Impossible(f"{traffic.busiest:,.10g} requests in a second are not possible; at most {MAX_RATE:,.0f} are")
@@ -99,7 +99,7 @@ def _streamed(mode: Design, traffic: Traffic, through: Stream, given: Assumption
 
 
 def _records(mode: Design, traffic: Traffic, lanes: int, given: Assumptions) -> RecordShape:
-    """Records as they are on average: fuller in busy seconds."""
+    """The average record over all seconds; records are fuller in busy seconds."""
     if mode != "aggregated":
         return record(mode, traffic.rate, lanes, given)
     rates = traffic.slots[traffic.slots > 0] * traffic.factor
@@ -112,7 +112,7 @@ def _records(mode: Design, traffic: Traffic, lanes: int, given: Assumptions) -> 
 
 
 def _settled(traffic: Traffic, shards: int, most: float, given: Assumptions) -> _Batches:
-    """The batches, once what they gather while the function runs is what makes it run that long."""
+    """The batches at equilibrium: they gather while the function runs, and it runs as long as a batch takes."""
     hold = max(1, given.window)
     for _ in range(20):
         its = _batches(traffic, shards, hold, most, given)
@@ -127,7 +127,7 @@ def _batches(traffic: Traffic, shards: int, hold: int, most: float, given: Assum
     share = traffic.factor / shards
     places = np.flatnonzero(traffic.slots)
     come = traffic.slots[places]
-    # Whether a second brings a shard anything: chance, where only a share of the requests is the shard's.
+    # The probability that a second brings the shard any request: only a share of the requests is the shard's.
     chances = -np.expm1(come * np.log1p(-share)) if share < 1 else np.ones(len(come))
     opened = _opened(places, chances, hold) if share < 1 else _surely_opened(places, hold)
     totals = np.append(0.0, np.cumsum(traffic.slots)) * share
@@ -144,7 +144,7 @@ def _batches(traffic: Traffic, shards: int, hold: int, most: float, given: Assum
 
 
 def _filled(its: Filling, come: Counts, hold: int, most: float, given: Assumptions) -> _Batches:
-    """Full batches do not wait for their time, but for those before them."""
+    """The batches when some are full. A full batch does not wait for its window, but for the batches before it."""
     number = len(its.timed) + float(its.number.sum())
     everything = float(its.timed.sum() + most * its.number.sum())
     heavy = float((its.timed**2).sum() + most**2 * its.number.sum()) / everything
@@ -163,7 +163,7 @@ def _open_for(waits: tuple[Span, ...], given: Assumptions) -> tuple[Span, ...]:
 
 
 def _opened(places: Places, chances: Counts, hold: int) -> Counts:
-    """The chance that a batch opens with each of the seconds: that it brings something, and that none is open."""
+    """For each second, the probability that a batch opens: that it brings a request, and that no batch is open."""
     opened: list[float] = []
     lasting: deque[tuple[int, float]] = deque()
     active = 0.0
@@ -179,7 +179,7 @@ def _opened(places: Places, chances: Counts, hold: int) -> Counts:
 
 
 def _surely_opened(places: Places, hold: int) -> Counts:
-    """How many batches each second opens if each brings requests: the next opens with the first second after one."""
+    """The batches that each second opens if every second brings requests: the next opens when the last has ended."""
     after = np.searchsorted(places, places + hold).tolist()
     opened = np.zeros(len(places))
     at = 0
@@ -190,10 +190,10 @@ def _surely_opened(places: Places, hold: int) -> Counts:
 
 
 def _waits(come: Counts, begin: Places, weights: Counts, firsts: Counts, hold: int, window: int) -> tuple[Span, ...]:
-    """How many wait how long: those of a batch's first second until it is read and then all of the window."""
+    """The requests by their wait: in a batch's first second, until the next read and then for the whole window."""
     least = float(hold) if window else 0.0
     padded = np.append(come, np.zeros(hold))
-    # Not by `@`: several threads would do that, and wait for each other longer than it takes.
+    # Not by `@`: numpy would use several threads, whose synchronisation takes longer than the sum.
     many = [float((weights * firsts).sum())]
     many += [float((weights * padded[begin + later]).sum()) for later in range(1, hold)]
     waits = ((least - later, least - later + POLL_SECONDS, one) for later, one in enumerate(many))
@@ -208,12 +208,12 @@ def _distinct(traffic: Traffic, its: _Batches, shards: int, given: Assumptions) 
     if given.fold is not None:
         return max(1.0, its.requests * given.fold)
     followed = its.requests * traffic.keys.fresh(its.open_for, 1 / traffic.factor)
-    # No more than if each were drawn by itself: what comes in bursts comes for fewer keys, not for more.
+    # At most the number for independently drawn keys: requests in bursts are for fewer keys, not for more.
     return max(1.0, min(followed, given.keys.distinct(its.requests * shards) / shards))
 
 
 def _clients(traffic: Traffic, its: _Batches, shards: int, given: Assumptions) -> float:
-    """Different clients of a batch; a client's requests go to all shards."""
+    """The number of different clients in a batch. A client's requests go to all shards."""
     drawn = clients_of(its.requests, given)
     if traffic.clients is None:
         return drawn
