@@ -1,7 +1,7 @@
-"""Tidemill's SDK: send requests to a stream, and hear what became of them.
+"""Tidemill's SDK: sends requests to a stream and receives their replies.
 
-Room: SDK. What is named here is public; importing it imports no boto3. What needs boto3 itself (`CognitoIdentity`) is
-imported when it is first asked for.
+Room: SDK. The names here are public. Importing this package does not import boto3: `CognitoIdentity`, which needs it,
+is imported on first use.
 """
 
 from importlib import import_module
@@ -73,7 +73,7 @@ __all__ = [
 
 _LAZY = {"CognitoIdentity": "tidemill.aws.cognito", "IdentityRefused": "tidemill.aws.cognito"}
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and tells a name that is not there
+if not TYPE_CHECKING:  # a type checker reads the imports above, and reports unknown names
 
     def __getattr__(name: str) -> object:
         if name not in _LAZY:

@@ -1,7 +1,7 @@
-"""The producer for asyncio: the same producer, awaited.
+"""The producer for asyncio: `Producer` with awaitable methods.
 
-Room: SDK, I/O. Every decision is `scheduler.py`'s and `core.py`'s, and the producer's own threads do the work: none
-of it depends on what a loop or its executor are busy with.
+Room: SDK, I/O. All decisions are made in `scheduler.py` and `core.py`. The producer's own threads do the work, so a
+busy event loop or executor does not delay it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ T = TypeVar("T")
 
 
 class AsyncProducer(Unique):
-    """Sends requests to a stream, as `Producer` does, for asyncio.
+    """Sends requests to a stream: `Producer` for asyncio.
 
         async with AsyncProducer("requests", client="alice") as producer:
             handle = await producer.send("content.view", key="content/42")
             await handle
 
-    Its arguments are those of `Producer`. Threads of its own do the work, and several event loops may use it. If its
-    loop ends before it is closed, what it has is sent as the process ends, as that of `Producer` is.
+    The arguments are those of `Producer`. Its own threads do the work, and several event loops may use it. If its loop
+    ends before it is closed, the buffered requests are sent when the process ends.
 
     Raises:
         TypeError, ValueError: an argument is not what `Producer` takes.
@@ -74,16 +74,16 @@ class AsyncProducer(Unique):
         return self._step.writer
 
     def stats(self) -> Stats:
-        """What it has done so far."""
+        """The counts of what it has done so far."""
         return self._lifetime.stats() if self._is_entered else self._lifetime.core.stats(monotonic())
 
     async def __aenter__(self) -> Self:
-        """Makes the client and looks at the stream.
+        """Makes the client and checks the stream.
 
         Raises:
-            Misconfigured: without a region or credentials, or the stream is missing or keeps no order.
-            ProducerClosed: it has been entered before, and has ended.
-            RuntimeError: it has been entered before.
+            Misconfigured: there is no region, no credentials or no such stream, or the stream keeps no order.
+            ProducerClosed: it has been closed.
+            RuntimeError: its block has been entered before.
         """
         if self._closed:
             raise ProducerClosed("the producer is closed; make a new one")
@@ -91,7 +91,7 @@ class AsyncProducer(Unique):
             raise RuntimeError("its block has been entered; send within that, or make a producer for each block")
         self._is_entering = True
         try:
-            await in_a_thread(self._connect, partial(self._lifetime.close, 0))  # closed if nobody waits any more
+            await in_a_thread(self._connect, partial(self._lifetime.close, 0))  # closed if the caller was cancelled
         except BaseException:
             self._closed = True
             raise
@@ -101,7 +101,7 @@ class AsyncProducer(Unique):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it. The block's own error is the one that is raised; what was not sent is a note to it."""
+        """Closes the producer. If the block raised an error, unsent requests become a note on that error."""
         self._closed = True
         await in_a_thread(partial(self._step.__exit__, kind, error, trace))
 
@@ -117,9 +117,9 @@ class AsyncProducer(Unique):
         ttl: float | None = None,
         reply: bool = False,
     ) -> AsyncHandle:
-        """Sends a request: buffers it and returns. When too much is pending it does as `when_full` says.
+        """Buffers a request for sending, and returns. If too much is pending, `when_full` decides.
 
-        Args and errors are those of `Producer.send`.
+        The arguments and errors are those of `Producer.send`.
         """
         send = self._step.send
         return await self._sent(
@@ -127,15 +127,15 @@ class AsyncProducer(Unique):
         )
 
     async def put(self, request: Request) -> AsyncHandle:
-        """Sends a request as it is, with its own id, writer and counter: a replay. Errors as `send` has them."""
+        """Replays a request: sends it with its own id, writer and counter. The errors are those of `send`."""
         return await self._sent(lambda: self._step.put(request))
 
     async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
-        """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
+        """Sends a request and waits `timeout` seconds at most for its reply; then gives the request up if it can.
 
         Raises:
-            TimeoutError: it took longer.
-            UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `AsyncHandle.reply` do.
+            TimeoutError: no reply came in time.
+            UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `AsyncHandle.reply` raise them.
         """
         async with asyncio.timeout(timeout):
             handle = await self.send(cmd, key=key, data=data, ttl=timeout, reply=True)
@@ -146,11 +146,11 @@ class AsyncProducer(Unique):
                 raise
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Sends what has been buffered and waits until it is acknowledged.
+        """Sends all buffered requests and waits until they are acknowledged.
 
         Raises:
-            StillPending: it took longer than `timeout` seconds; says how many requests are not acknowledged.
-            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
+            StillPending: it took longer than `timeout` seconds; has the number of unacknowledged requests.
+            NotAccepted, OutcomeUnknown: requests were given up, and no handle's `result` has raised that yet.
         """
         end = inf if timeout is None else monotonic() + timeout
         flush = await in_a_thread(partial(Flush, self._lifetime, end))
@@ -160,13 +160,13 @@ class AsyncProducer(Unique):
         flush.check()
 
     async def close(self, timeout: float | None = None) -> None:
-        """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
+        """Flushes and ends. Requests not acknowledged after `timeout` seconds are given up, or stay in the spool.
 
         Args:
-            timeout: seconds; None takes `close_timeout`, `inf` waits for as long as it takes.
+            timeout: seconds; None takes `close_timeout`, `inf` waits without limit.
 
         Raises:
-            StillPending, NotAccepted, OutcomeUnknown: as `Producer.close` does.
+            StillPending, NotAccepted, OutcomeUnknown: as `Producer.close` raises them.
         """
         self._closed = True
         if self._is_entered:
@@ -177,7 +177,7 @@ class AsyncProducer(Unique):
     @property
     def _loops(self) -> Loops:
         keeper = self._lifetime.keeper
-        if self._known is None or self._known[0] is not keeper:  # another one after a fork
+        if self._known is None or self._known[0] is not keeper:  # the keeper is another one after a fork
             self._known = keeper, Loops(keeper.news)
         return self._known[1]
 
@@ -192,15 +192,15 @@ class AsyncProducer(Unique):
             try:
                 return AsyncHandle(send(), loops)
             except _NoRoom:
-                await loops.wait_for(lambda: news.told != told)  # noqa: B023 - it has ended before they change
+                await loops.wait_for(lambda: news.told != told)  # noqa: B023 - the wait ends before the variables change
 
 
 class _NoRoom(Exception):
-    """There is no room for a request, and its sender is to wait."""
+    """There is no room for a request, and its sender has to wait."""
 
 
 class _Step(Producer):
-    """A producer whose senders wait elsewhere for room: in their event loop."""
+    """A producer that raises `_NoRoom` instead of waiting for room: its senders wait in their event loop."""
 
     def __init__(self, lifetime: Lifetime) -> None:
         self._lifetime = lifetime

@@ -1,4 +1,4 @@
-"""What can go wrong between a producer and its stream, each with its remedy.
+"""The errors of a producer, and the remedies that their messages name.
 
 Room: SDK. No I/O.
 """
@@ -31,11 +31,11 @@ REMEDIES = {
     "UnauthorizedSSOTokenError": "run `aws sso login`",
     "UnrecognizedClientException": "compare the credentials and AWS_ENDPOINT_URL",
 }
-"""What to do about an error that no retry can cure, or that lasts."""
+"""Error code or exception name -> remedy, for errors that retries do not cure or that last."""
 
 
 SETTINGS = "compare the variables AWS_* and ~/.aws/config"
-"""What to do about settings of AWS that botocore cannot make sense of."""
+"""The remedy for AWS settings that botocore cannot interpret."""
 
 
 class GivenUp(Exception):
@@ -56,19 +56,19 @@ class NotAccepted(GivenUp):
 
 
 class OutcomeUnknown(GivenUp):
-    """The request was sent and no answer came: it may be on the stream, or not.
+    """The request was sent and no answer came, so it may be on the stream.
 
-    Sending it again by the same producer would make another request of it; `put` the same one instead.
+    `send` would make a new request of it. To repeat the same request, use `put`.
     """
 
 
 class Left(NamedTuple):
-    """What was not acknowledged when a producer ended.
+    """Counts of the requests that were not acknowledged when a producer ended.
 
     Attributes:
-        requests: how many.
+        requests: all of them.
         unknown: of those, requests that may be on the stream.
-        kept: of those, requests that a spool has for the next producer.
+        kept: of those, requests that the spool keeps for the next producer.
     """
 
     requests: int
@@ -89,13 +89,13 @@ class Left(NamedTuple):
 
 
 class StillPending(TimeoutError):
-    """The time is over and requests are not acknowledged, or not answered.
+    """The timeout is over and requests are not acknowledged, or have no reply.
 
-    They are still on their way, unless the producer has ended: then they were given up, or stay in its spool.
+    The producer still sends them, unless it has ended: then they were given up or stay in its spool.
 
     Attributes:
-        pending: how many.
-        left: what became of them, if the producer has ended.
+        pending: number of those requests.
+        left: how many were given up or kept, if the producer has ended.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class StillPending(TimeoutError):
 
 
 def unanswered(*, is_stored: bool, hears: bool) -> str:
-    """Why no reply may have come, as far as it is known.
+    """The message of a StillPending for a missing reply: names the likely causes.
 
     Args:
         is_stored: whether the stream has acknowledged the request.
-        hears: whether any reply has been heard, to whichever request.
+        hears: whether a reply to any request has been received.
     """
     if not is_stored:
         return "the request is not answered yet: it is not on the stream yet, and the log says if that fails"
@@ -130,14 +130,14 @@ class ProducerClosed(RuntimeError):
 
 
 class BufferFull(Exception):
-    """There is no room for the request until others have been acknowledged, and `send` was told not to wait."""
+    """Too much is pending to take the request, and `send` may not wait (`when_full="raise"`)."""
 
 
 class Misconfigured(Exception):
-    """The producer cannot work as it is set up; nothing has been sent.
+    """The producer's configuration cannot work; nothing has been sent.
 
     Attributes:
-        field: what is wrong: `stream`, `region`, `credentials` or `settings`.
+        field: the wrong part: `stream`, `region`, `credentials` or `settings`.
     """
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:
@@ -146,5 +146,5 @@ class Misconfigured(Exception):
 
 
 def failure(refused: Refused) -> GivenUp:
-    """The exception that tells it."""
+    """The exception for a request that was given up."""
     return OutcomeUnknown(refused) if refused.lost else NotAccepted(refused)

@@ -1,6 +1,6 @@
-"""Handles: what whoever sent a request holds of it, to wait for its outcome and its reply.
+"""Handles: returned to the sender of a request, to wait for its outcome and its reply.
 
-Room: SDK. No I/O: the keeper and the listener, which they wait for, do that.
+Room: SDK. No I/O: handles wait for the keeper and the listener, which do it.
 Tests: tests/producers/tidemill/test_producer.py, and test_aio.py for AsyncHandle.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Handle(Unique, Ticket, eq=False, gc=False):
-    """A request on its way.
+    """A request that was sent.
 
     Attributes:
         id: the request's id.
@@ -35,16 +35,16 @@ class Handle(Unique, Ticket, eq=False, gc=False):
     _listener: Listener | None
 
     def result(self, timeout: float | None = None) -> Acknowledged:
-        """Waits until the request is stored: the shard and the sequence number of its record.
+        """Waits until the request is stored. Returns its record's shard and sequence number.
 
         Args:
-            timeout: seconds to wait at most; None waits for as long as it takes.
+            timeout: seconds to wait at most; None waits without limit.
 
         Raises:
-            StillPending: it took longer.
-            NotAccepted: it was given up.
-            OutcomeUnknown: it was given up, and may be stored all the same.
-            ProducerClosed: it was sent before this process was forked off: its outcome is known there alone.
+            StillPending: the request is not stored yet.
+            NotAccepted: the request was given up and is not stored.
+            OutcomeUnknown: the request was given up but may be stored.
+            ProducerClosed: the parent process sent it before the fork, and only the parent knows the outcome.
         """
         if self._outcome is None:
             self._wait_for(self.done, timeout)
@@ -62,17 +62,17 @@ class Handle(Unique, Ticket, eq=False, gc=False):
         return listener is None or listener.has_news_of(self) or self._is_lost or self._keeper.is_gone
 
     def reply(self, timeout: float | None = None) -> Reply:
-        """Waits until the request has been applied, or not: what became of it.
+        """Waits for the request's reply and returns it: accepted, rejected or quarantined.
 
         Args:
-            timeout: seconds to wait at most; None waits for as long as it takes.
+            timeout: seconds to wait at most; None waits without limit.
 
         Raises:
-            StillPending: it took longer.
-            NotAccepted: it was given up before it reached the stream.
-            ProducerClosed: it was sent before this process was forked off.
-            RuntimeError: it was sent without `reply=True`.
-            botocore.exceptions.ClientError: the replies cannot be heard.
+            StillPending: no reply has come yet.
+            NotAccepted: the request was given up before it reached the stream.
+            ProducerClosed: the parent process sent it before the fork.
+            RuntimeError: the request was sent without `reply=True`.
+            botocore.exceptions.ClientError: the replies cannot be received.
         """
         listener = self._listener
         if listener is None:
@@ -93,11 +93,11 @@ class Handle(Unique, Ticket, eq=False, gc=False):
 
 
 class AwaitedHandle(Handle, eq=False, gc=True, weakref=True):
-    """A handle whose reply is heard, as long as somebody holds it: its listener does so weakly."""
+    """A handle that awaits a reply. Its listener holds it weakly, so a dropped handle is awaited no more."""
 
 
 class AsyncHandle(Unique, msgspec.Struct, frozen=True, eq=False, weakref=True):
-    """A request on its way. Awaiting it waits until the request is stored; any event loop may do so."""
+    """A request that was sent. Awaiting it, in any event loop, waits until the request is stored."""
 
     _handle: Handle
     _loops: Loops
@@ -118,24 +118,24 @@ class AsyncHandle(Unique, msgspec.Struct, frozen=True, eq=False, weakref=True):
         return self._handle.done()
 
     async def result(self) -> Acknowledged:
-        """Waits until the request is stored: the shard and the sequence number of its record.
+        """Waits until the request is stored. Returns its record's shard and sequence number.
 
         Raises:
-            NotAccepted: it was given up.
-            OutcomeUnknown: it was given up, and may be stored all the same.
-            ProducerClosed: it was sent before this process was forked off: its outcome is known there alone.
+            NotAccepted: the request was given up and is not stored.
+            OutcomeUnknown: the request was given up but may be stored.
+            ProducerClosed: the parent process sent it before the fork, and only the parent knows the outcome.
         """
         await self._loops.wait_for(lambda: self._handle.has_ended)
         return self._handle.result(0)
 
     async def reply(self) -> Reply:
-        """Waits until the request has been applied, or not: what became of it.
+        """Waits for the request's reply and returns it: accepted, rejected or quarantined.
 
         Raises:
-            NotAccepted: it was given up before it reached the stream.
-            ProducerClosed: it was sent before this process was forked off.
-            RuntimeError: it was sent without `reply=True`.
-            botocore.exceptions.ClientError: the replies cannot be heard.
+            NotAccepted: the request was given up before it reached the stream.
+            ProducerClosed: the parent process sent it before the fork.
+            RuntimeError: the request was sent without `reply=True`.
+            botocore.exceptions.ClientError: the replies cannot be received.
         """
         while True:
             try:

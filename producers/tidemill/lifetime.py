@@ -1,10 +1,10 @@
-"""A producer's life in its process: from the first request to the end, and anew in a copy of the process.
+"""A producer's life cycle in one process, and its fresh start in a copy of the process (a fork or a snapshot).
 
 Room: SDK, I/O. Both producers have one. Tests: tests/producers/tidemill/test_producer.py and runtime/test_ending.py.
 
     connect ─▶ open, at the first request ─▶ ask, flush ─▶ close: flush, stop the keeper, let go of connections
 
-There is no lock, and every method may be called by any thread and amid any other: by signal handlers too.
+There is no lock. Any thread may call any method at any time, and so may a signal handler that interrupts another one.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANSWER = 1.0
-"""Seconds at least that an answer is waited for: the keeper's, and at the end that to a call on its way."""
+"""Shortest wait in seconds for the keeper's answer and, when closing, for the answer to a call in flight."""
 
 SILENCE = 1.0
-"""Seconds after which closing says that it waits."""
+"""Seconds after which closing logs that it waits."""
 
 SPOOL_ELSEWHERE = (
     "the producer's spool is that of the process that this one is a copy of; "
@@ -54,22 +54,22 @@ REPLIES_ELSEWHERE = (
 
 
 class Lifetime:
-    """What a producer consists of in this process.
+    """The parts of a producer in this process: made, started and closed.
 
     Args:
         observer: is told of every call.
-        settings: the producer's.
+        settings: the producer's settings.
 
     Attributes:
         core: the core, which the keeper drives.
-        keeper: the keeper; from `connect` on. Another one after a fork.
-        wire: makes the calls; from `connect` on.
-        listener: hears replies, if the producer does.
-        is_open: whether requests are taken without further ado.
-        is_closed: whether none is taken any more.
+        keeper: the keeper; exists from `connect` on, and is replaced after a fork.
+        wire: makes the calls; exists from `connect` on.
+        listener: receives replies; None if the producer has no source of replies.
+        is_open: whether the producer has started and takes requests.
+        is_closed: whether the producer has been closed and takes none.
 
     Raises:
-        TypeError, ValueError: a setting is out of its range, as `Producer` says.
+        TypeError, ValueError: a setting is out of its range, as in `Producer`.
     """
 
     keeper: Keeper
@@ -87,10 +87,10 @@ class Lifetime:
     def connect(
         self, stream: str, kinesis: KinesisClient | None, replies: str | ReplySource | None, check: bool
     ) -> None:
-        """Makes the client and looks at the stream.
+        """Makes the client and checks the stream.
 
         Raises:
-            Misconfigured, ValueError: as `Producer` says.
+            Misconfigured, ValueError: as in `Producer`.
         """
         core = self.core
         try:
@@ -108,17 +108,17 @@ class Lifetime:
             raise
 
     def open(self) -> None:
-        """Starts, at the first request.
+        """Starts the keeper, at the first request.
 
         Raises:
-            ProducerClosed: it has ended, or the process is ending.
+            ProducerClosed: the producer has been closed, or the process is ending.
         """
         ending.check()
         if self.is_closed:
             raise ProducerClosed("the producer is closed; make a new one")
         if self._is_copy and self._settings.get("spool") is not None:
             raise ProducerClosed(SPOOL_ELSEWHERE)
-        ending.hold(self._close_at_exit)  # one that nobody closed still sends what it has
+        ending.hold(self._close_at_exit)  # a producer that nobody closed still sends what it has
         try:
             self.keeper.start()
         except BaseException:
@@ -127,10 +127,10 @@ class Lifetime:
         self.is_open = True
 
     def ask(self, work: Callable[[], T], end: float = inf) -> T:
-        """What the core gives: by its keeper, while there is one.
+        """The result of `work`, called in the keeper's thread while that runs, else in this thread.
 
         Raises:
-            TimeoutError: a signer or a disk holds the keeper up until `end`, and for a second at least.
+            TimeoutError: a slow signer or disk blocks the keeper until `end`, and for a second at least.
         """
         keeper = self.keeper
         if keeper.has_started and not keeper.is_gone:
@@ -139,10 +139,9 @@ class Lifetime:
         return work()
 
     def stats(self) -> Stats:
-        """What it has done so far.
+        """The counts of what it has done so far.
 
-        Where a signer or a disk holds its thread up for more than a second: as far as can be seen from here, without
-        the requests that this thread has not taken yet.
+        If a slow signer or disk blocks the keeper for more than a second, requests that it has not taken are missing.
         """
         core = self.keeper.core
         try:
@@ -151,10 +150,10 @@ class Lifetime:
             return core.stats(monotonic())
 
     def listens(self) -> Listener:
-        """Who hears the replies.
+        """The listener that receives the replies.
 
         Raises:
-            RuntimeError: nobody does, in this process.
+            RuntimeError: there is none in this process.
         """
         if self._is_copy and self.listener is not None:
             raise RuntimeError(REPLIES_ELSEWHERE)
@@ -163,7 +162,7 @@ class Lifetime:
         return self.listener
 
     def begin_again(self, *, forked: bool) -> None:
-        """Makes it a producer of its own in a copy of its process: another writer, nothing buffered, no connections."""
+        """Resets the producer in a copy of its process: another writer, nothing buffered, no connections."""
         if forked:
             self.keeper.leave("it was sent by another process, before this one was forked off; ask there")
         else:
@@ -176,14 +175,14 @@ class Lifetime:
         self.keeper = Keeper(self.core, self.wire, self._observer)
 
     def close(self, timeout: float | None, error: BaseException | None = None) -> None:
-        """Flushes and ends. Whoever is interrupted here, or comes amid it, may do it again.
+        """Flushes and ends. May be called again, also after or during an interrupted call.
 
         Args:
-            timeout: seconds; None takes `close_timeout`, `inf` waits for as long as it takes.
-            error: the reason for the end, if it is one.
+            timeout: seconds; None takes `close_timeout`, `inf` waits without limit.
+            error: the error that ends the producer's block, if any.
 
         Raises:
-            StillPending, NotAccepted, OutcomeUnknown: as `Producer.close` says.
+            StillPending, NotAccepted, OutcomeUnknown: as `Producer.close` raises them.
         """
         self.is_closed = True
         self.is_open = False
@@ -192,7 +191,7 @@ class Lifetime:
         keeper = self.keeper
         end = monotonic() + (keeper.core.close_timeout if timeout is None else timeout)
         self._ends_by = min(self._ends_by, end)
-        keeper.news.tell()  # those who wait for room
+        keeper.news.tell()  # wakes senders that wait for room
         problem: Exception | None = None
         try:
             self._flush_by(end, error)
@@ -208,7 +207,7 @@ class Lifetime:
             raise problem  # else all was acknowledged at the last moment
 
     def _flush_by(self, end: float, error: BaseException | None) -> None:
-        """Flushes, and says that it takes a while if it does: waiting is not silent."""
+        """Flushes, and logs a warning if that takes more than a second."""
         soon = monotonic() + SILENCE
         if soon < end:
             try:
@@ -222,7 +221,7 @@ class Lifetime:
         has_stopped = self.keeper.stop(max(0.0, end - monotonic()) + ANSWER)
         if not self.keeper.is_gone:
             self.keeper.abandon()
-        if not self._is_joining:  # a thread must not be waited for amid waiting for it
+        if not self._is_joining:  # a signal handler that interrupts `join` must not join again
             self._is_joining = True
             try:
                 has_stopped &= self.keeper.join()
@@ -231,36 +230,36 @@ class Lifetime:
         ending.let_go(self._close_at_exit)
         if self.listener is not None and not self._is_copy:
             self.listener.close(max(ANSWER, end - monotonic()))
-        if has_stopped:  # else a call is on its way, and its thread lets go of the connection as the process ends
+        if has_stopped:  # else a call is in flight, and its connection is closed when the process ends
             self.wire.close()
         self._has_ended = True
 
     def _close_at_exit(self) -> None:
-        with suppress(GivenUp, StillPending, ProducerClosed):  # it is in the log, and nobody is there to catch it
+        with suppress(GivenUp, StillPending, ProducerClosed):  # it has been logged, and nobody could catch it
             self.close(0 if self.keeper.core.is_patient else self._time_at_exit())
 
     def _time_at_exit(self) -> float:
-        """Seconds for closing as the process ends, without those of other producers and of an interrupted `close`."""
+        """Seconds left for closing at exit: other producers' closing and an interrupted `close` have used some."""
         by = min(ending.began() + self.keeper.core.close_timeout, self._ends_by)
         return min(self.keeper.core.close_timeout, max(ANSWER, by - monotonic()))
 
 
 class Flush:
-    """Everything that a producer has buffered, made due at once.
+    """A flush: makes all buffered requests due at once, and waits for their outcomes.
 
     Args:
-        lifetime: the producer's.
-        end: the time until which it may take, on the monotonic clock; `inf` for as long as it takes.
+        lifetime: the producer's lifetime.
+        end: the latest time to wait until, on the monotonic clock; `inf` waits without limit.
 
     Raises:
-        StillPending: the keeper cannot even make it due by `end`.
+        StillPending: the keeper did not start the flush by `end`.
     """
 
     def __init__(self, lifetime: Lifetime, end: float) -> None:
         self._lifetime = lifetime
         self._end = end
         self._records: list[Record] = []
-        """Those that have not ended yet."""
+        """The records that had no outcome when the flush began."""
         keeper = lifetime.keeper
         if keeper.is_abandoned:
             return
@@ -271,28 +270,28 @@ class Flush:
             raise StillPending(max(1, scheduler.pending)) from None
 
     def has_settled(self) -> bool:
-        """Whether there is nothing to wait for any more."""
+        """Whether every record has its outcome, or the keeper has ended."""
         return self._lifetime.keeper.is_gone or all(record.outcome for record in self._records)
 
     def wait(self) -> None:
-        """Waits until it is acknowledged. Errors as `check` has them."""
+        """Waits until all records have their outcomes. The errors are those of `check`."""
         timeout = None if self._end == inf else self._end - monotonic()
         self._lifetime.keeper.news.wait_for(self.has_settled, timeout)
         self.check()
 
     def check(self) -> None:
-        """Looks what has become of it.
+        """Raises an error unless all flushed requests were acknowledged.
 
         Raises:
-            StillPending: it took longer; says how many requests are not acknowledged.
-            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
+            StillPending: some are not acknowledged yet; has their number.
+            NotAccepted, OutcomeUnknown: requests were given up, and no handle's `result` has raised that yet.
         """
         keeper = self._lifetime.keeper
         if not self.has_settled():
             raise StillPending(sum(record.count for record in self._records if not record.outcome))
         if not all(record.outcome for record in self._records):
             raise keeper.closed()
-        with suppress(TimeoutError):  # the keeper is held up, and nothing is known of any refusal
+        with suppress(TimeoutError):  # the keeper is blocked, so no refusal is known
             refusal = self._lifetime.ask(keeper.core.take_refusal, self._end)
             if refusal:
                 raise refusal

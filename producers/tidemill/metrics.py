@@ -1,4 +1,4 @@
-"""Observers that show what a producer does: in a log, and by OpenTelemetry.
+"""Observers that report a producer's work: to a log, and to OpenTelemetry.
 
 Room: SDK.
 """
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 LOG_SECONDS = 60.0
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Boundaries of a call's seconds: OpenTelemetry's own are for milliseconds, and nearly all would be in the first."""
+"""Bucket boundaries for a call's seconds. OpenTelemetry's defaults suit milliseconds: nearly all would be in one."""
 
 RECORDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 400.0, 499.0)
-"""Of its records: 500 at most."""
+"""Bucket boundaries for a call's records: 500 at most."""
 
 REQUESTS = tuple(float(one * 10**power) for power in range(6) for one in (1, 2, 5))
-"""Of its requests."""
+"""Bucket boundaries for a call's requests."""
 
 _log = logging.getLogger("tidemill")
 
 
 class LogMetrics:
-    """An observer that logs the producer's state now and then.
+    """An observer that regularly logs the producer's counts.
 
-    The line is for people; its record's attribute `tidemill` has the same and more as fields, for formatters of JSON.
+    The line is for people. The log record's attribute `tidemill` has these and more counts as fields, for JSON logs.
 
     Args:
-        every: seconds between two lines, at least.
-        logger: where; the logger `tidemill` by default, at level INFO.
-        clock: gives seconds.
+        every: least seconds between two lines.
+        logger: the logger; by default `tidemill`. The level is INFO.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class OpenTelemetryMetrics:
     """An observer that feeds a meter of OpenTelemetry.
 
     Counters of requests, records, bytes, retries, throttles, calls and failed calls; histograms of a call's seconds,
-    records and requests; gauges of pending requests and of the oldest one's age, which are 0 again once nothing is
-    pending, and when the producer has ended. Several producers need an observer, and a meter, each.
+    records and requests; gauges of pending requests and of the oldest one's age, which return to 0 when nothing is
+    pending or the producer has ended. Each producer needs its own observer and meter.
 
     Args:
         meter: such as `opentelemetry.metrics.get_meter("shop")`; needs the package opentelemetry-api 1.30 or later.
@@ -125,6 +125,6 @@ class OpenTelemetryMetrics:
         self.changed(made.stats)
 
     def changed(self, stats: Stats) -> None:
-        """Feeds the gauges."""
+        """Sets the gauges."""
         self._pending.set(stats.pending)
         self._oldest.set(stats.oldest)

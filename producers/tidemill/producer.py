@@ -1,10 +1,10 @@
-"""The producer: what its users call. It is connected and closed by `lifetime.py`, its core driven by `keeper.py`.
+"""The producer: the class that applications call. `lifetime.py` connects and closes it, `keeper.py` drives its core.
 
-Room: SDK, I/O. Every decision is `scheduler.py`'s and `core.py`'s.
+Room: SDK, I/O. All decisions are made in `scheduler.py` and `core.py`.
 
-There is no lock here, and none must come: `send`, `flush`, `close` and handles may be called by any thread, and amid
-any of themselves, by signal handlers, log handlers, observers and `__del__`. A request is taken by one step or not at
-all, and whatever else the core has to do, the keeper does. Who waits, waits for a lock of its own (`waiting.py`).
+This module must not use locks: signal handlers, log handlers, observers and `__del__` may call `send`, `flush`, `close`
+and handles while they interrupt one of those. A request is taken by one atomic step or not at all; the keeper's thread
+does all other work on the core. Each waiting thread waits for a lock of its own (`waiting.py`).
 """
 
 from __future__ import annotations
@@ -41,43 +41,43 @@ T = TypeVar("T")
 
 
 class Producer(Unique):
-    """Sends requests to a stream: aggregated, in the order of each key, at least once. Safe for threads.
+    """Sends requests to a stream: aggregated, in order per key, at least once. Thread-safe.
 
         with Producer("requests", client="alice") as producer:
             producer.send("content.view", key="content/42")
 
-    What was given up, and not asked for by `Handle.result`, is logged, and raised by `flush`, `close` and the end of
-    the block.
+    Requests that were given up are logged. `flush`, `close` and the end of the block raise an error for them, unless
+    `Handle.result` has raised it.
 
     Args:
         stream: the stream's name or ARN.
-        client: who sends: `Request.client` of all requests that name no other.
+        client: the sender: `Request.client` of all requests that name no other.
         kinesis: a boto3 Kinesis client. None makes one in the ARN's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
-        replies: the URL of the client's queue of replies, or what hears them otherwise: for `send(reply=True)` and
+        replies: the URL of the client's queue of replies, or another source of them: for `send(reply=True)` and
             `request`. The producer takes all of its messages.
-        spool: a `Spool`: what `send` accepted is in its file first, and is sent by the next producer on it if this one
-            is killed. Calls that fail for good, such as without credentials, are then made again too.
+        spool: a `Spool`: `send` writes each request into its file first, and the next producer with this spool sends
+            them if this one is killed. Calls that fail for good, such as without credentials, are then repeated too.
         signer: signs each request, such as `tidemill.Signer`.
         observer: is told of every call, such as `LogMetrics()`.
-        ttl: seconds after which a request that is not acknowledged is given up, if `send` does not say.
+        ttl: seconds after which an unacknowledged request is given up, unless `send` sets its own.
         when_full: what `send` does when too much is pending: "wait", "raise" (BufferFull) or "drop_oldest".
-        max_pending_bytes: that is too much. The spool has a limit of its own besides.
+        max_pending_bytes: bytes of pending requests from which `when_full` applies. A spool also has its own limit.
         aggregate: False makes every request a record of its own, for streams whose readers cannot unpack. A key then
             has one request in flight.
         lanes: number of lanes, a power of two up to 1,024: at least the number of shards. 64, or 512 unaggregated.
         record_bytes: size of a full record.
-        linger: seconds that a request may wait for company.
-        close_timeout: seconds that closing takes at most, and a second or two: by `close`, the end of the block, or as
-            the process ends. What is not acknowledged by then is told by count, and given up or kept by the spool.
-        writer: the writer id; None makes one of 12 characters. One that has been used before needs `counter`:
-            consumers take what comes under a counter already used for a repeat. The spool keeps both.
+        linger: seconds that a request may wait for others to share its record.
+        close_timeout: seconds that closing takes at most, and a second or two: by `close`, the end of the block, or at
+            exit. Requests not acknowledged by then are counted in an error, and given up or kept by the spool.
+        writer: the writer id; None makes one of 12 characters. An id that was used before needs `counter`, because
+            consumers take a request with a used counter for a repeat. The spool keeps both.
         counter: the highest counter that the writer has used.
-        check: whether to look at the stream first. It needs no permission: who may not look is believed.
+        check: whether to check the stream first. A caller who may not describe the stream passes the check.
 
     Raises:
-        Misconfigured: without a region or credentials, or the stream is missing or keeps no order.
+        Misconfigured: there is no region, no credentials or no such stream, or the stream keeps no order.
         TypeError: `client` is not a str.
-        ValueError: an argument out of its range, or a spool that is closed.
+        ValueError: an argument is out of its range, or the spool is closed.
         SpoolInUse: another producer has the spool.
     """
 
@@ -100,10 +100,9 @@ class Producer(Unique):
         return self._lifetime.core.writer.id
 
     def stats(self) -> Stats:
-        """What it has done so far.
+        """The counts of what it has done so far.
 
-        Where a signer or a disk holds its thread up for more than a second: as far as can be seen from here, without
-        the requests that this thread has not taken yet.
+        If a slow signer or disk blocks its thread for more than a second, requests not taken yet are missing.
         """
         return self._lifetime.stats()
 
@@ -119,23 +118,23 @@ class Producer(Unique):
         ttl: float | None = None,
         reply: bool = False,
     ) -> Handle:
-        """Sends a request: buffers it and returns. When too much is pending it does as `when_full` says.
+        """Buffers a request for sending, and returns. If too much is pending, `when_full` decides.
 
         Args:
             cmd: the command, such as `content.view`.
             key: the ordering key, which names the entity: 1 to 256 characters.
             data: the command's data, plain JSON.
-            client: who sends it, if not the producer's client.
-            id: its id, if it already has one; else a UUIDv7.
-            at: the client's clock in milliseconds since 1970, if not now.
-            ttl: seconds after which it is given up if it is not acknowledged, if not the producer's.
-            reply: whether `Handle.reply` will be asked.
+            client: the sender; None is the producer's client.
+            id: the request's id; None makes a UUIDv7.
+            at: the client's clock in milliseconds since 1970; None is now.
+            ttl: seconds after which the request is given up if it is not acknowledged; None is the producer's.
+            reply: whether `Handle.reply` will be called.
 
         Raises:
-            UnsendableRequest: the contract does not allow it; names the field.
-            BufferFull: too much is pending, and it is to raise.
-            ProducerClosed: the producer has been closed, or the process has ended all of them.
-            RuntimeError: a reply is wanted and the producer hears none.
+            UnsendableRequest: the contract does not allow the request; names the field.
+            BufferFull: too much is pending, and `when_full` is "raise".
+            ProducerClosed: the producer has been closed, or the process is ending and has closed all producers.
+            RuntimeError: a reply is wanted, and the producer has no source of replies.
             SpoolBroken: the spool cannot be written; the request is not accepted.
         """
         lifetime = self._lifetime
@@ -162,7 +161,7 @@ class Producer(Unique):
             handle = AwaitedHandle(made, None, 0, keeper, listener)
             listener.expect(handle)
         if core.is_plain or keeper.news.must_not_wait:
-            inbox.put((handle, key, before, behind, now, now + ttl))  # from here on it is taken
+            inbox.put((handle, key, before, behind, now, now + ttl))  # from here on the request is taken
             inbox.size += HEAD + len(behind)
             if keeper.end is not None or (inbox.naps and inbox.size > WAKING_SIZE):
                 keeper.look_after(handle)
@@ -171,26 +170,26 @@ class Producer(Unique):
         return handle
 
     def put(self, request: Request) -> Handle:
-        """Sends a request as it is, with its own id, writer and counter: a replay.
+        """Replays a request: sends it with its own id, writer and counter.
 
         Raises:
-            UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` does.
+            UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` raises them.
         """
         lifetime = self._lifetime
         if not lifetime.is_open:
             lifetime.open()
         keeper = lifetime.keeper
         payload = to_payload(request)
-        request = decode(payload)  # plain values alone, for the keeper
+        request = decode(payload)  # decoded again, so that the keeper sees plain values only
         taken = self._ask_until(keeper, lambda: keeper.core.put(request, monotonic(), payload))
         return Handle(*taken, keeper, None)
 
     def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
-        """Sends a request and waits for its reply, `timeout` seconds at most; after that it is given up if it can be.
+        """Sends a request and waits `timeout` seconds at most for its reply; then gives the request up if it can.
 
         Raises:
-            StillPending: it took longer.
-            UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `Handle.reply` do.
+            StillPending: no reply came in time.
+            UnsendableRequest, BufferFull, ProducerClosed, NotAccepted: as `send` and `Handle.reply` raise them.
         """
         handle = self.send(cmd, key=key, data=data, ttl=timeout, reply=True)
         try:
@@ -200,26 +199,26 @@ class Producer(Unique):
             raise
 
     def flush(self, timeout: float | None = None) -> None:
-        """Sends what has been buffered and waits until it is acknowledged.
+        """Sends all buffered requests and waits until they are acknowledged.
 
         Args:
-            timeout: seconds to wait at most; None waits for as long as it takes.
+            timeout: seconds to wait at most; None waits without limit.
 
         Raises:
-            StillPending: it took longer; says how many requests are not acknowledged.
-            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
+            StillPending: it took longer; has the number of unacknowledged requests.
+            NotAccepted, OutcomeUnknown: requests were given up, and no handle's `result` has raised that yet.
         """
         Flush(self._lifetime, inf if timeout is None else monotonic() + timeout).wait()
 
     def close(self, timeout: float | None = None) -> None:
-        """Flushes and ends. What is not acknowledged after `timeout` seconds is given up, or stays in the spool.
+        """Flushes and ends. Requests not acknowledged after `timeout` seconds are given up, or stay in the spool.
 
         Args:
-            timeout: seconds; None takes `close_timeout`, `inf` waits for as long as it takes.
+            timeout: seconds; None takes `close_timeout`, `inf` waits without limit.
 
         Raises:
-            StillPending: something was not acknowledged in time; says how much, and what became of it.
-            NotAccepted, OutcomeUnknown: requests were given up, and nobody has asked their handles.
+            StillPending: requests were not acknowledged in time; says how many were given up or kept.
+            NotAccepted, OutcomeUnknown: requests were given up, and no handle's `result` has raised that yet.
         """
         self._lifetime.close(timeout)
 
@@ -229,17 +228,17 @@ class Producer(Unique):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes it. The block's own error is the one that is raised; what was not sent is a note to it."""
+        """Closes the producer. If the block raised an error, unsent requests become a note on that error."""
         try:
             self._lifetime.close(None, error)
         except (GivenUp, StillPending, ProducerClosed) as unsent:
             if error is None:
                 raise
-            with suppress(TypeError):  # one whose notes are none
+            with suppress(TypeError):  # the exception's `__notes__` is not a list
                 error.add_note(f"and the producer: {unsent}")
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
-        """What the core gives once it has room."""
+        """Has the keeper call `work` until it returns something: waits for room between the tries."""
         while True:
             told = keeper.news.told
             taken = keeper.ask(work)

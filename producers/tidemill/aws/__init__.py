@@ -1,1 +1,1 @@
-"""Around botocore: faster JSON, regions, endpoints on this machine, credentials from Cognito."""
+"""Additions to botocore: faster JSON, regions, endpoints on this machine, credentials from Cognito."""

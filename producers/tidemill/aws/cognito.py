@@ -1,6 +1,6 @@
-"""Credentials from a Cognito identity pool, for producers in people's hands.
+"""Credentials from a Cognito identity pool, for producers on end users' devices.
 
-Room: SDK, I/O. Two calls to Cognito; when to renew, and for how many threads, is botocore's.
+Room: SDK, I/O. It makes two calls to Cognito; botocore decides when to renew, and keeps threads apart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Tokens: TypeAlias = Mapping[str, str]
 """Identity provider to its token, such as {"cognito-idp.us-east-1.amazonaws.com/us-east-1_Ab12": "<id token>"}."""
 
 Logins: TypeAlias = Tokens | Callable[[], Tokens]
-"""Tokens, or what gives fresh ones whenever credentials are renewed: an id token lives an hour by default."""
+"""Tokens, or a function that returns fresh ones for each renewal: an id token is valid for an hour by default."""
 
 REMEDIES = {
     "InvalidIdentityPoolConfigurationException": "give the pool a role that it may assume for such identities",
@@ -39,7 +39,7 @@ REMEDIES = {
     "ResourceNotFoundException": "compare the pool's id and AWS_ENDPOINT_URL; "
     "if the identity was deleted, leave identity_id out",
 }
-"""What to do about a refusal that no retry can cure.
+"""Cognito's error code -> remedy, for errors that retries do not cure.
 
 https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/API_GetCredentialsForIdentity.html
 """
@@ -51,7 +51,7 @@ NO_GUESTS = (
 
 
 class IdentityRefused(Exception):
-    """Cognito gives no credentials, and asking again will not help.
+    """Cognito gives no credentials, and retries do not help.
 
     Attributes:
         code: Cognito's error code.
@@ -63,29 +63,29 @@ class IdentityRefused(Exception):
 
 
 class CognitoIdentity:
-    """An identity of an identity pool, and a boto3 session with its credentials. Safe for threads.
+    """An identity of an identity pool, and a boto3 session with its credentials. Thread-safe.
 
         identity = CognitoIdentity("us-east-1:8d4c…", logins=fresh_logins)
         with Producer("requests", client=identity.id, kinesis=identity.session.client("kinesis")) as producer:
             producer.send("content.view", key="content/42")
 
-    Nothing is asked of Cognito before it is needed. The credentials are renewed 15 minutes before they end, by the
-    call that needs them; `logins` that are a function are then called for fresh tokens, and what it raises counts as
-    trouble that passes. AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_COGNITO_IDENTITY hold as for every client.
+    Cognito is called only when credentials are needed. Within 15 minutes of their expiry, the call that needs them
+    renews them. If `logins` is a function, it is called for fresh tokens then, and its errors are taken for temporary.
+    AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_COGNITO_IDENTITY hold as for every client.
 
     Args:
         pool_id: the identity pool's id, which begins with its region.
-        logins: what its providers know the user by. None makes a guest, whom Kinesis does not serve.
+        logins: the user's tokens from the pool's identity providers. None makes a guest, whom Kinesis does not serve.
         identity_id: the identity, if it is known from an earlier start. Else Cognito is asked, which for a guest
             makes a new one each time: keep `id`.
-        region: the session's, if that is not the pool's.
+        region: the session's region; None is the pool's.
 
     Raises:
-        ValueError: `pool_id` is none.
+        ValueError: `pool_id` is not the id of an identity pool.
 
     Attributes:
-        session: a boto3 Session. What it asks of AWS raises IdentityRefused where Cognito gives no credentials, and
-            botocore's own errors where Cognito cannot be asked.
+        session: a boto3 Session. Its calls raise IdentityRefused if Cognito gives no credentials, and botocore's own
+            errors if Cognito cannot be reached.
     """
 
     def __init__(
@@ -114,31 +114,31 @@ class CognitoIdentity:
 
     @property
     def id(self) -> str:
-        """The identity's id: keep it and give it as `identity_id` at the next start. Asks Cognito if need be.
+        """The identity's id: keep it and give it as `identity_id` at the next start. Asks Cognito if necessary.
 
         Raises:
-            IdentityRefused: Cognito gives none.
-            botocore.exceptions.BotoCoreError, ClientError: it could not be asked.
+            IdentityRefused: Cognito gives no identity.
+            botocore.exceptions.BotoCoreError, ClientError: the call to Cognito failed.
         """
         return self._id or self._identify(self._tokens())
 
     def register(self, public_key: str, *, table: str) -> None:
-        """Has requests that are signed by this key, and sent as the client `id`, be this identity's.
+        """Registers a key: consumers then trust requests that it signed and that name the client `id`.
 
         Args:
-            public_key: a Signer's.
-            table: the stack's registry of devices.
+            public_key: a Signer's public key.
+            table: the name of the stack's registry of devices.
 
         Raises:
-            ValueError: it is no public key.
+            ValueError: `public_key` is not a public key.
             IdentityRefused: Cognito gives no credentials.
-            botocore.exceptions.BotoCoreError, ClientError: it could not be registered; with the code
-                ConditionalCheckFailedException because the identity has 8 other keys.
+            botocore.exceptions.BotoCoreError, ClientError: the key could not be registered; the code
+                ConditionalCheckFailedException means that the identity has 8 other keys.
         """
         self.session.client("dynamodb").update_item(TableName=table, **registration(self.id, public_key))
 
     def begin_again(self, *, forked: bool) -> None:
-        """In a copy of its process: locks are free there, and connections its own. The identity is the same."""
+        """Starts anew in a copy of the process: with new locks and connections, and the same identity."""
         self._lock = Lock()
         self._credentials._refresh_lock = Lock()
         self._is_copy = True
@@ -146,7 +146,7 @@ class CognitoIdentity:
     def _make_session(self, region: str) -> boto3.Session:
         session = botocore.session.Session()
         self._credentials: Any = DeferredRefreshableCredentials(self._renew, _Provider.METHOD)
-        # This provider alone: whoever names an identity does not mean whatever else the machine may hold.
+        # This provider alone: other credentials on this machine must not be used instead.
         session.register_component("credential_provider", CredentialResolver([_Provider(self._credentials)]))
         session.register("after-call.kinesis", self._explain)
         return boto3.Session(botocore_session=session, region_name=region)
@@ -161,11 +161,11 @@ class CognitoIdentity:
     def _tokens(self) -> dict[str, str]:
         try:
             return dict((self._logins() if callable(self._logins) else self._logins) or {})
-        except Exception as error:  # whatever it asks may answer the next time: producers try this one again
+        except Exception as error:  # may be temporary: producers retry after this error
             raise CredentialRetrievalError(provider=_Provider.METHOD, error_msg=f"logins: {error!r}") from error
 
     def _identify(self, tokens: dict[str, str]) -> str:
-        # However many ask for the first time at once, one of them makes the identity.
+        # The lock lets only one of several concurrent first calls make the identity.
         with self._lock:
             if self._id is None:
                 try:
@@ -175,26 +175,26 @@ class CognitoIdentity:
             return self._id
 
     def _renew(self) -> dict[str, str]:
-        """As botocore wants it. One thread is here at a time."""
+        """Fresh credentials in botocore's format. botocore calls this in one thread at a time."""
         tokens = self._tokens()
         identity = self._id or self._identify(tokens)
         try:
             answer = self._ask().get_credentials_for_identity(IdentityId=identity, Logins=tokens)
         except ClientError as error:
             raise _refused(error) from None
-        self._id = answer["IdentityId"]  # another where a guest signs in and was known before
+        self._id = answer["IdentityId"]  # changes if a guest signs in whose login has an identity already
         self._is_guest = not tokens
         return _metadata(answer["Credentials"])
 
     def _explain(self, **event: Any) -> None:
-        """Has Kinesis' refusal of a guest say why. botocore's event before it raises."""
+        """Adds the reason to Kinesis' refusal of a guest. A handler of botocore's event, called before it raises."""
         error = event["parsed"].get("Error", {})
         if self._is_guest and error.get("Code") == "AccessDeniedException":
             error["Message"] = f"{error.get('Message', '')} ({NO_GUESTS})"
 
 
 class _Provider(CredentialProvider):
-    """Gives the same credentials to every client, so that they are renewed once for all."""
+    """Gives all clients the same credentials object, so that one renewal serves all."""
 
     METHOD = "cognito-identity"
 

@@ -1,14 +1,14 @@
-"""Large calls with their JSON written and read by msgspec, which takes four tenths of the consumer's time away.
+"""Writes and reads the JSON of large boto3 calls with msgspec, which saves four tenths of the consumer's time.
 
-Room: SDK, no I/O. Endpoints, signing, sending, checksums, retries and errors stay botocore's. It is given an empty
-list to serialise and an empty object to parse, in place of the contents.
+Room: SDK, no I/O. botocore still does endpoints, signing, sending, checksums, retries and errors. In place of the large
+contents it serialises an empty list and parses an empty object.
 
-    before-parameter-build   the parameters become JSON, and are put aside
-    before-call              they are put back, and the JSON becomes the request's body
-    before-parse             the answer's JSON is read, and taken out
+    before-parameter-build   encodes the parameters as JSON, and sets the contents aside
+    before-call              puts the contents back, and makes the JSON the request's body
+    before-parse             decodes the answer's JSON, and leaves botocore an empty object
 
-The last is none that boto3 documents: where it does not come, or holds what is not read here, botocore parses the
-answer itself. https://docs.aws.amazon.com/boto3/latest/guide/events.html
+boto3 does not document before-parse. If that event does not come, or the answer is unusual, botocore parses the answer
+itself. https://docs.aws.amazon.com/boto3/latest/guide/events.html
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 Client = TypeVar("Client", bound="BaseClient")
 
 UNUSUAL = (b'"B"', b'"BS"', b'":null', b'": null')
-"""What botocore does not hand on as it stands in the answer: it decodes binary values and leaves out members that are
-null. Kept outcomes have nulls too, in lists within texts: those are handed on as they are."""
+"""Signs of answers that are left to botocore: it decodes binary values and drops members that are null. Nulls in the
+lists of kept outcomes, which are JSON within strings, do not match."""
 
 RECORDS = "Records"
 PUTS = {"PutRecords": RECORDS}
-"""The call of Kinesis, with the parameter that has its contents."""
+"""The operation of Kinesis -> the parameter with the large contents."""
 
 BATCHES = {"BatchGetItem": "RequestItems", "BatchExecuteStatement": "Statements"}
-"""Those of DynamoDB."""
+"""The operations of DynamoDB -> the parameter with the large contents."""
 
 _CALL = "tidemill.call"
 
@@ -44,7 +44,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class _Call(NamedTuple):
-    """A call on its way through botocore."""
+    """A call that botocore is processing: its JSON, its parameters and the contents set aside."""
 
     body: bytes
     params: dict[str, Any]
@@ -52,11 +52,11 @@ class _Call(NamedTuple):
 
 
 def use_msgspec_json(client: Client, calls: Mapping[str, str]) -> Client:
-    """The client, whose calls take a fraction of the time from now on. It must not validate parameters.
+    """Makes the client use msgspec for these calls, and returns it. The client must not validate parameters.
 
     Args:
         client: a boto3 client of Kinesis or DynamoDB.
-        calls: the operations, each with the parameter that has its contents: `PUTS` or `BATCHES`.
+        calls: operation -> the parameter with the large contents: `PUTS` or `BATCHES`.
     """
     events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
     for operation, name in calls.items():
@@ -76,14 +76,14 @@ def _put_aside(name: str, params: dict[str, Any], context: dict[str, Any], **_: 
 
 
 def _with_texts(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of PutRecords, with data as JSON has it: msgspec's own base64 takes six times as long."""
+    """The parameters of PutRecords, with data as base64 by pybase64: msgspec's takes six times as long."""
     records = [{**one, "Data": msgspec.Raw(b'"%b"' % b64encode(one["Data"]))} for one in params[RECORDS]]
     return {**params, RECORDS: records}
 
 
 def _put_back(name: str, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
     call: _Call = context.pop(_CALL)
-    call.params[name] = call.contents  # whoever kept them finds them whole
+    call.params[name] = call.contents  # the caller's parameters are unchanged
     params["body"] = call.body
 
 
@@ -94,7 +94,7 @@ def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any
     try:
         answer = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # damaged on the way: botocore knows it by the checksum, if there is one, and asks again
+        return  # damaged: botocore detects it by the checksum, if there is one, and retries
     if isinstance(answer, dict):
         customized_response_dict.update(answer)
         response_dict["body"] = b"{}"

@@ -1,6 +1,6 @@
-"""Endpoints of this machine: no proxy leads to them, and their keys need no profile.
+"""Endpoints on this machine: their clients bypass proxies and need no profile.
 
-Room: SDK. Pure but for the environment.
+Room: SDK. Pure, except that it reads the environment.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 NO_PROFILE: dict[str, Any] = {"profile": (None, None, None, None)}
-"""Variables of a botocore session that AWS_PROFILE says nothing to."""
+"""Variables for a botocore session that ignores AWS_PROFILE."""
 
 
 def is_loopback(url: str | None) -> bool:
-    """Whether it is the URL of something on this machine."""
+    """Whether the URL's host is this machine."""
     try:
         host = urlsplit(url or "").hostname or ""
         return host == "localhost" or host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback
@@ -30,16 +30,16 @@ def is_loopback(url: str | None) -> bool:
 
 
 def has_own_keys() -> bool:
-    """Whether the environment names an endpoint of this machine, and the keys for it."""
+    """Whether the environment has an endpoint on this machine, and an access key."""
     return is_loopback(os.environ.get("AWS_ENDPOINT_URL")) and bool(os.environ.get("AWS_ACCESS_KEY_ID"))
 
 
 def past_proxies(make: Callable[[Config | None], Any], config: Config | None) -> Any:
-    """The boto3 client that `make` makes; one of an endpoint of this machine asks it, and not the proxy.
+    """The boto3 client that `make` makes; it bypasses proxies if its endpoint is on this machine.
 
     Args:
-        make: makes the client with these settings.
-        config: the settings.
+        make: makes a client with a config.
+        config: the config.
     """
     client = make(config)
     if not (is_loopback(client.meta.endpoint_url) and getproxies()):

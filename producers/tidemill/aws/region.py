@@ -1,10 +1,10 @@
-"""Which region a client asks, and clients that ask it.
+"""Chooses the region of a client, and makes clients for it.
 
 Room: SDK, I/O by the clients it makes.
 
-    what it asks for is in one (an ARN, a queue's URL) ─▶ that
-    else AWS_REGION, as AWS's other SDKs have it        ─▶ that; boto3 reads AWS_DEFAULT_REGION only
-    else                                                ─▶ boto3's own: AWS_DEFAULT_REGION, the profile's
+    the resource names its region (an ARN, a queue's URL) ─▶ that one
+    else AWS_REGION, as in AWS's other SDKs               ─▶ that one; boto3 reads AWS_DEFAULT_REGION only
+    else                                                  ─▶ boto3's own: AWS_DEFAULT_REGION, the profile's
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _QUEUE = re.compile(
 
 
 def region_of(resource: str) -> str | None:
-    """The region that an ARN or a queue's URL says; None for a name, or where it says none."""
+    """The region in an ARN or a queue's URL; None for a name, or if there is none."""
     found = _ARN.match(resource) or _QUEUE.match(resource)
     return next(filter(None, found.groups()), None) if found else None
 
 
 def region_of_environment() -> str | None:
-    """AWS_REGION; None without it, and where the program has given boto3 a region by `setup_default_session`."""
+    """AWS_REGION; None if it is unset, or the program has given boto3 a region by `setup_default_session`."""
     import boto3  # here, for `import tidemill` to be quick
 
     session: Any = boto3.DEFAULT_SESSION
@@ -41,10 +41,10 @@ def region_of_environment() -> str | None:
 
 
 def make_client(service: Any, resource: str, config: Config | None = None) -> Any:
-    """A boto3 client that asks where `resource` is.
+    """A boto3 client for the region of `resource`.
 
     Raises:
-        Misconfigured: no region, no such profile, or what the settings name cannot be used.
+        Misconfigured: there is no region or no such profile, or the AWS settings cannot be used.
     """
     import boto3
     from botocore.exceptions import BotoCoreError, ProfileNotFound
@@ -63,17 +63,17 @@ def make_client(service: Any, resource: str, config: Config | None = None) -> An
 
     try:
         return past_proxies(make, config)
-    except (BotoCoreError, ValueError) as error:  # botocore's own for an endpoint that is none is a ValueError
+    except (BotoCoreError, ValueError) as error:  # botocore raises ValueError for an invalid endpoint
         name = type(error).__name__
         field = "region" if name == "NoRegionError" else "credentials" if name in REMEDIES else "settings"
         raise Misconfigured(field, str(error), REMEDIES.get(name, SETTINGS)) from None
 
 
 def check_region(client: Any, resource: str) -> None:
-    """Looks whether a client that was given asks where the resource is.
+    """Checks that a given client is for the resource's region.
 
     Raises:
-        Misconfigured: it asks another region.
+        Misconfigured: it is for another region.
     """
     theirs = region_of(resource)
     asked = getattr(getattr(client, "meta", None), "region_name", None)

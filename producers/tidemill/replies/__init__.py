@@ -1,1 +1,1 @@
-"""Hearing what became of a request."""
+"""Receiving the replies to requests."""

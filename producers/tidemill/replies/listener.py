@@ -1,11 +1,12 @@
-"""Who waits for which reply: the handles of a producer, and the replies that came for them.
+"""Matches replies to the handles of a producer that await them.
 
-Room: SDK. A `ReplyReader` polls, as long as somebody waits.
+Room: SDK. A `ReplyReader` polls while any handle awaits its reply.
 
-    expect ─▶ inbox ─▶ the reader's thread: whom it awaits ─ poll ─▶ replies, by handle ─▶ heard
+    expect ─▶ inbox ─▶ the reader's thread: awaited handles ─ poll ─▶ replies, by handle ─▶ heard
 
-The thread alone knows whom it awaits, and it takes note of them by one step of a queue: no lock is held that a signal
-handler could find. Handles are held weakly: a handle that is gone, or whose request was given up, is awaited no more.
+Only the reader's thread touches the awaited handles. Other threads put theirs into a queue, in one atomic step: there
+is no lock that a signal handler could find held. Handles are held weakly: a handle that is gone, or whose request was
+given up, is awaited no more.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
     from tidemill.replies.reader import ReplySource
 
 MANY = 1_000
-"""Awaited replies below which nobody looks through all of them for handles that are gone."""
+"""Below this number of awaited replies, they are not all searched for handles that are gone."""
 
 
 class Listener:
-    """Hears replies for those who wait for them. Replies to others are passed over.
+    """Receives the replies that handles await. Other replies are dropped.
 
     Args:
-        source: the URL of an SQS queue, or what hears replies otherwise.
-        heard: is told, from the thread, when there is news. It raises nothing.
+        source: the URL of an SQS queue, or another source of replies.
+        heard: is called in the reader's thread when replies came or cannot be received. It raises nothing.
     """
 
     def __init__(self, source: str | ReplySource, heard: Callable[[], None]) -> None:
@@ -41,32 +42,32 @@ class Listener:
         self._heard = heard
         self._inbox: SimpleQueue[ref[Ticket] | None] = SimpleQueue()
         self._expected: dict[str, list[ref[Ticket]]] = {}
-        """Id -> the handles whose reply is to come. The thread's alone."""
+        """Request id -> the handles that await its reply. Touched by the reader's thread only."""
         self._replies: WeakKeyDictionary[Ticket, Reply] = WeakKeyDictionary()
         self._given_up: WeakSet[Ticket] = WeakSet()
         self.has_heard = False
-        """Whether any reply has come, to whichever request."""
+        """Whether a reply to any request has come."""
         self._many = MANY
 
     def expect(self, ticket: Ticket) -> None:
-        """Somebody may ask for the reply to that request. To be called before it is sent."""
+        """Awaits the reply to the handle's request. To be called before the request is sent."""
         self._inbox.put(ref(ticket))
         if self._reader.thread is None:
             self._reader.start()
 
     def give_up(self, ticket: Ticket) -> None:
-        """Nobody will ask for the reply to that request any more, whoever may hold its handle still."""
+        """Awaits the reply no more, even if somebody still holds the handle."""
         self._given_up.add(ticket)
 
     def has_news_of(self, ticket: Ticket) -> bool:
-        """Whether its reply has come, or cannot be heard."""
+        """Whether the handle's reply has come, or replies cannot be received."""
         return ticket in self._replies or self._reader.failure is not None
 
     def reply_to(self, ticket: Ticket) -> Reply | None:
-        """Its reply, if that has come.
+        """The handle's reply, if it has come.
 
         Raises:
-            botocore.exceptions.ClientError: replies cannot be heard; or whatever else their source raised.
+            botocore.exceptions.ClientError, or another error of the source: replies cannot be received.
         """
         reply = self._replies.get(ticket)
         failure = self._reader.failure
@@ -75,15 +76,15 @@ class Listener:
         return reply
 
     def close(self, timeout: float | None = None) -> None:
-        """Ends the thread and lets go of the source; after `timeout` seconds at most, and then without that."""
+        """Ends the thread and closes the source. If the thread does not end within `timeout` seconds, both are left."""
         self._reader.is_closing = True
-        self._inbox.put(None)  # for a thread that waits for somebody to wait
+        self._inbox.put(None)  # wakes the thread if it waits for a handle
         self._reader.close(timeout)
 
     # ---- the thread
 
     def _is_awaited(self) -> bool:
-        """Whether somebody waits; False to end. No source is polled while nobody waits."""
+        """Waits until a handle awaits a reply, so that the source is not polled for nothing. False ends the thread."""
         self._note_all()
         while not self._reader.is_closing:
             self._forget()
@@ -94,7 +95,7 @@ class Listener:
         return False
 
     def _forget(self) -> None:
-        """Drops those whose reply nobody will ask for: the oldest at once, and all of them at times."""
+        """Drops handles that await nothing any more: at the front always, elsewhere when there are many."""
         if len(self._expected) > self._many:
             self._expected = {
                 name: left for name, of in self._expected.items() if (left := list(filter(self._waits, of)))
@@ -114,12 +115,12 @@ class Listener:
             self._expected.setdefault(ticket.id, []).append(expected)
 
     def _waits(self, expected: ref[Ticket]) -> bool:
-        """Whether somebody holds the handle, and its request may be answered."""
+        """Whether the handle still exists, and its reply may come and is wanted."""
         ticket = expected()
         return ticket is not None and not ticket._is_lost and ticket not in self._given_up
 
     def _take(self, replies: list[Reply]) -> None:
-        """Hands replies to those who wait for them."""
+        """Stores the replies for the handles that await them."""
         self._note_all()
         for reply in replies:
             for waits in self._expected.pop(reply.id, ()):

@@ -1,4 +1,4 @@
-"""An SQS queue that is subscribed to the topic of receipts: its messages, each deleted once it was handed over.
+"""The messages of an SQS queue that is subscribed to the topic of replies. Messages handed over are deleted.
 
 Room: SDK, I/O.
 Tests: tests/producers/tidemill/replies/test_replies.py.
@@ -38,14 +38,14 @@ _log = logging.getLogger("tidemill")
 
 
 class MessageQueue:
-    """A queue's messages. Each comes again until it is deleted, which is when the next are asked for.
+    """A queue's messages. `receive` deletes the messages handed over before; SQS delivers all others again.
 
     Args:
         queue_url: the queue's URL.
         sqs: a boto3 SQS client. None makes one.
 
     Attributes:
-        handed_over: receipt handles of the messages that are to be deleted.
+        handed_over: receipt handles of the messages to delete.
     """
 
     def __init__(self, queue_url: str, sqs: SQSClient | None) -> None:
@@ -57,10 +57,10 @@ class MessageQueue:
         self.handed_over: list[str] = []
 
     def receive(self, wait_seconds: int) -> list[MessageTypeDef]:
-        """Deletes what was handed over, and gives up to 10 messages; waits until there is one, so long at most.
+        """Deletes the messages handed over and returns up to 10 new ones; waits at most `wait_seconds` for the first.
 
         Raises:
-            botocore.exceptions.ClientError: as the service answered.
+            botocore.exceptions.ClientError: SQS answered with an error.
         """
         if self._is_copy:
             processes.renew_connections(self._sqs)
@@ -68,17 +68,17 @@ class MessageQueue:
         return bounded(partial(self._receive, wait_seconds))
 
     def begin_again(self) -> None:
-        """In a copy of its process: connections of its own, and what was handed over is for the original to delete."""
+        """Starts anew in a copy of the process: makes new connections, and leaves deleting to the original."""
         self.handed_over = []
         self._is_copy = True
 
     def close(self) -> None:
-        """Closes the client, if it has made that."""
+        """Closes the client, unless it was given."""
         if self._owns_sqs and not self._is_copy:
             self._sqs.close()
 
     def delete_handed_over(self) -> None:
-        """Deletes the messages that were handed over. Those that it cannot delete come again."""
+        """Deletes the messages handed over. SQS delivers those again that cannot be deleted."""
         handles, self.handed_over = self.handed_over, []
         if handles:
             answer = self._sqs.delete_message_batch(
@@ -88,7 +88,7 @@ class MessageQueue:
             self._report(answer.get("Failed", []))
 
     def _report(self, failed: Sequence[object]) -> None:
-        """A message that could not be deleted comes again, and its replies are dropped as repeats."""
+        """Logs deletions that fail or work again. Undeleted messages come again, and are dropped as repeats."""
         now, count = monotonic(), len(failed)
         if failed:
             problem = f"{count} messages on the replies queue could not be deleted"
@@ -105,7 +105,7 @@ class MessageQueue:
 
 
 class _Notification(msgspec.Struct, tag_field="Type", tag="Notification"):
-    """What SNS wraps around a message unless the subscription asks for raw delivery.
+    """The envelope of SNS around a message, unless the subscription asks for raw delivery.
 
     https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
     """
@@ -120,7 +120,7 @@ def unwrap(body: str) -> ReplyMessage:
     """The replies in a message, delivered raw or in the envelope of SNS.
 
     Raises:
-        RefusedRequest: it has none.
+        RefusedRequest: the message has no replies.
     """
     try:
         message = _notification_decoder.decode(body).message
@@ -130,7 +130,7 @@ def unwrap(body: str) -> ReplyMessage:
 
 
 def say(message: str, line: str | None) -> None:
-    """Logs a line about something that fails or works again, if there is one."""
+    """Logs a warning with the line; nothing if that is None."""
     if line is not None:
         _log.warning(message, line)
 
@@ -138,7 +138,7 @@ def say(message: str, line: str | None) -> None:
 def _make_sqs(queue_url: str) -> SQSClient:
     from botocore.config import Config  # here, for `import tidemill` to be quick
 
-    # Whoever asks does so again, with a back-off; and the end of a block must not wait for many tries.
+    # No retries here: callers retry with a back-off, and the end of a block must not wait for many tries.
     config = Config(
         retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=LONGEST_WAIT + 10
     )

@@ -1,6 +1,6 @@
-"""A queue of one's own that hears the replies, for as long as one listens.
+"""A temporary queue that receives replies, for as long as a `with` block lasts.
 
-Room: SDK, I/O. It takes permissions that a client need not have: whoever operates the stack makes queues.
+Room: SDK, I/O. It needs permissions that clients usually lack: the stack's operator makes their queues.
 Tests: tests/infra/tidemill_cli/commands/test_send.py.
 """
 
@@ -16,7 +16,7 @@ from uuid import uuid4
 from tidemill.aws.region import make_client
 
 RETENTION_SECONDS = 3600
-"""What nobody asked for is gone after that, should the queue outlive its listener."""
+"""Retention of unread messages in seconds, in case the queue is not deleted at the end."""
 
 
 @contextmanager
@@ -28,10 +28,10 @@ def reply_queue(
     name: str = "tidemill-client",
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """A queue that is subscribed to the topic of replies, and that the topic may send to: its URL.
+    """Makes a queue, subscribes it to the topic of replies, and yields its URL.
 
-    At the end both are gone, and so are replies that came meanwhile. It takes sqs:CreateQueue, GetQueueAttributes,
-    SetQueueAttributes, DeleteQueue, TagQueue for tags, and sns:Subscribe, Unsubscribe.
+    At the end the queue, its subscription and all unread replies are deleted. It needs the permissions sqs:CreateQueue,
+    GetQueueAttributes, SetQueueAttributes, DeleteQueue, TagQueue for tags, and sns:Subscribe, Unsubscribe.
 
         with (
             reply_queue(topic_arn, hears="phone-1") as queue,
@@ -40,16 +40,16 @@ def reply_queue(
             print(producer.request("item.reserve", key="item/42", data={"count": 1}, timeout=30).status)
 
     Args:
-        topic_arn: the topic, as the stack's output RepliesTopicArn has it.
-        hears: the client whose replies it hears, or a condition of a filter policy, such as {"prefix": "phone-"}; None
-            hears all.
+        topic_arn: the topic's ARN: the stack's output RepliesTopicArn.
+        hears: the client whose replies it receives, or a condition of a filter policy, such as {"prefix": "phone-"};
+            None receives all.
         client_of: makes a boto3 client of a service. None makes them in the topic's region; AWS_ENDPOINT_URL holds.
-        name: how the queue's name begins.
-        tags: the queue's. With {"identity": …} a user of the stack's identity pool may read it.
+        name: the beginning of the queue's name.
+        tags: the queue's tags. With {"identity": …} a user of the stack's identity pool may read it.
 
     Raises:
-        Misconfigured: no such profile, or what the settings name cannot be used.
-        botocore.exceptions.ClientError: as the service answered.
+        Misconfigured: there is no such profile, or the AWS settings cannot be used.
+        botocore.exceptions.ClientError: SQS or SNS answered with an error.
     """
     with ExitStack() as open_clients:
         make = client_of or partial(_client, topic_arn, open_clients)
@@ -62,7 +62,7 @@ def reply_queue(
         subscription = None
         try:
             arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-            # Without this the topic sends nothing, and says so to nobody.
+            # Without this policy the topic cannot send to the queue, and nothing reports that.
             sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": _policy(topic_arn, arn)})
             attributes = {"RawMessageDelivery": "true"}
             if hears is not None:

@@ -1,9 +1,9 @@
-"""A thread that polls a source of replies while they are wanted, and hands on what comes.
+"""A thread that polls a source of replies while they are wanted, and passes them on.
 
-Room: SDK, I/O by the source. Whoever listens does so by this: a producer's `Listener`, and load tests.
+Room: SDK, I/O by the source. A producer's `Listener` and the load tests use it.
 Tests: test_reader.py for the thread by itself, and test_listener.py for what a source may do.
 
-    is_wanted ─▶ poll ─▶ take, or wait out what failed ─▶ is_wanted
+    is_wanted ─▶ poll ─▶ take, or pause after a failure ─▶ is_wanted
 """
 
 from __future__ import annotations
@@ -27,39 +27,40 @@ if TYPE_CHECKING:
     from tidemill.contract.request import Reply
 
 WAIT_SECONDS = 1
-"""Longest wait of one poll: how long closing may have to wait."""
+"""Longest wait of one poll in seconds: closing may have to wait as long."""
 
 AFTER_NOTHING = 0.05
-"""Seconds that a poll takes at least if it brings nothing: some sources do not wait."""
+"""Shortest time in seconds from an empty poll to the next: some sources return at once."""
 
 
 class ReplySource(Protocol):
-    """Where replies come from: an SQS queue (`Replies`), MQTT, a WebSocket."""
+    """A source of replies, such as an SQS queue (`Replies`), MQTT or a WebSocket."""
 
     def poll(self, wait_seconds: int) -> list[Reply]:
-        """The replies that are there; waits until there is one, for so many seconds at most."""
+        """The replies that have come; waits at most `wait_seconds` for the first."""
 
     def close(self) -> None:
-        """Lets go of what it holds."""
+        """Releases its resources."""
 
 
 class Unheard(RuntimeError):
-    """Replies cannot be heard, for the source ended in something that is no error of its own, such as SystemExit."""
+    """Replies cannot be received: the source raised something that is not an `Exception`, such as SystemExit."""
 
 
 class ReplyReader:
     """Polls a source from `start` to `close`, whatever it raises.
 
     Args:
-        source: the URL of an SQS queue, or what hears replies otherwise.
-        take: is given the replies of each poll, in the thread. An error of it counts as the source's.
-        is_wanted: waits until replies are wanted; False ends the thread. None wants them until it is closed.
-        failed: is told, in the thread, when replies cannot be heard. It raises nothing.
+        source: the URL of an SQS queue, or another source of replies.
+        take: is called with the replies of each poll, in the thread. Its errors are handled as the source's.
+        is_wanted: waits until replies are wanted; False ends the thread. None polls until the reader is closed.
+        failed: is called in the thread when replies cannot be received. It raises nothing.
 
     Attributes:
-        failure: why replies cannot be heard, if asking again is no remedy; None once they are heard again.
+        failure: the error because of which replies cannot be received, if retries do not cure it; None after a poll
+            that succeeds.
         is_closing: whether the thread is to end.
-        thread: the thread, once it has begun.
+        thread: the thread, once it runs.
     """
 
     def __init__(
@@ -77,21 +78,21 @@ class ReplyReader:
         self._is_wanted = is_wanted
         self._tell_failed = failed
         self._bell: SimpleQueue[None] = SimpleQueue()
-        """Rings when it is closed."""
+        """Has an item when the reader is closed: ends a pause."""
         self._failures = 0
         self._trouble = Trouble()
         self._herald = Herald()
         self.thread: Thread | None = None
         self._claim: dict[str, Thread] = {}
-        """Has the one thread: `setdefault` is one step, so that there is never a second."""
+        """Holds the one thread. `setdefault` is atomic, so there is never a second one."""
 
     def start(self) -> None:
-        """Starts the thread, unless it has been."""
+        """Starts the thread, unless it runs already."""
         if self.thread is None:
             start(self._run, "tidemill-replies")
 
     def close(self, timeout: float | None = None) -> None:
-        """Ends the thread and lets go of the source; after `timeout` seconds at most, and then without that."""
+        """Ends the thread and closes the source. If the thread does not end within `timeout` seconds, both are left."""
         self.is_closing = True
         self._bell.put(None)
         if self.thread is not None:
@@ -107,7 +108,7 @@ class ReplyReader:
     def _run(self) -> None:
         self.thread = self._claim.setdefault("thread", current_thread())
         if self.thread is not current_thread():
-            return  # two asked for it at once
+            return  # two threads were started at once; the other one goes on
         log.hand_over(self._herald.tell)
         while not self.is_closing and (self._is_wanted is None or self._is_wanted()):
             began = monotonic()
@@ -115,7 +116,7 @@ class ReplyReader:
                 replies = self._source.poll(WAIT_SECONDS)
                 self._take(replies)
                 has_some = len(replies) > 0
-            except BaseException as error:  # whatever it is: others wait for replies, and hear of it
+            except BaseException as error:  # of any kind: those who wait for replies must hear of it
                 self._failed(error)
             else:
                 self._succeeded()
@@ -138,7 +139,7 @@ class ReplyReader:
         self._failures += 1
 
     def _pause(self, seconds: float) -> None:
-        """Waits, unless it is closed meanwhile."""
+        """Waits, until the reader is closed at most."""
         if seconds > 0:
             with suppress(Empty):
                 self._bell.get(timeout=seconds)

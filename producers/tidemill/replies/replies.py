@@ -1,4 +1,4 @@
-"""Replies: listening to an SQS queue that is subscribed to the topic of receipts.
+"""Replies: receives them from an SQS queue that is subscribed to the topic of replies.
 
 Room: SDK, I/O.
 """
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from types_boto3_sqs.type_defs import MessageTypeDef
 
 REMEMBERED = 100_000
-"""Replies whose ids are remembered, so that a repeat is dropped."""
+"""Number of replies whose ids are remembered, to drop repeats."""
 
 _log = logging.getLogger("tidemill")
 
 
 class Replies:
-    """The replies that arrive at a queue, each once as long as its id is remembered.
+    """The replies that arrive at a queue, each once while its id is remembered.
 
-    A request that was quarantined and redriven later is answered a second time, with what became of it then.
+    A request that was quarantined and later redriven has a second reply, with its new outcome.
 
         with Replies(queue_url) as replies:
             for reply in replies:
                 print(reply.id, reply.status)
 
-    A message is deleted when its replies have been handed over and the next are asked for: a listener that
-    dies in between hears them again.
+    The next poll deletes the messages whose replies were handed over. If the process dies before that, the replies come
+    again.
 
-    A call takes 35 s at most where nobody answers, unless the client is given: so does the end of the block, and
-    messages that could not be deleted by then come again.
+    A call to a service that does not answer takes 35 s at most, unless `sqs` is given. The end of the block takes as
+    long at most, and messages that could not be deleted by then come again.
 
     Args:
         queue_url: the queue's URL.
         sqs: a boto3 SQS client. None makes one in the URL's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
-        wait: waits so many seconds, between the tries of an iteration.
+        wait: sleeps for the given seconds, between the tries of an iteration.
     """
 
     def __init__(
@@ -59,33 +59,33 @@ class Replies:
         self._wait = wait
         self._asking = Trouble()
         self.malformed = 0
-        """Messages that were no receipts. They are deleted: nobody could ever read them."""
+        """Number of messages that could not be parsed. They are deleted: no retry could parse them."""
         self.repeats = 0
-        """Replies that were dropped because they had come before."""
+        """Number of replies that were dropped because they had come before."""
         processes.look_after(self)
 
     def poll(self, wait_seconds: int = LONGEST_WAIT) -> list[Reply]:
-        """The replies of up to 10 messages; waits until there is one, `wait_seconds` at most (0 to 20).
+        """The replies of up to 10 messages; waits at most `wait_seconds` (0 to 20) for the first message.
 
         Raises:
-            botocore.exceptions.ClientError: as the service answered. Asking again loses nothing.
+            botocore.exceptions.ClientError: SQS answered with an error. A further poll loses nothing.
         """
         messages = self._queue.receive(wait_seconds)
-        handles = [message["ReceiptHandle"] for message in messages]  # before any reply counts as seen
+        handles = [message["ReceiptHandle"] for message in messages]  # first: if this fails, no reply counts as seen
         replies = [reply for message in messages for reply in self._read(message)]
         self._queue.handed_over = handles
         return replies
 
     def begin_again(self, *, forked: bool) -> None:
-        """In a copy of its process: connections of its own, and what was handed over is for the original to delete."""
+        """Starts anew in a copy of the process: makes new connections, and leaves deleting to the original."""
         self._queue.begin_again()
         self._waiting.clear()
 
     def __iter__(self) -> Iterator[Reply]:
-        """All replies, as they arrive, without end. Failures that may pass are waited out, and are in the log.
+        """All replies, as they arrive, without end. Failures that may pass are logged and retried.
 
         Raises:
-            botocore.exceptions.ClientError: asking again would be in vain.
+            botocore.exceptions.ClientError: SQS answered with an error that no retry cures.
         """
         while True:
             while self._waiting:
@@ -93,7 +93,7 @@ class Replies:
             self._waiting.extend(self._poll_until_answered())
 
     def close(self) -> None:
-        """Deletes the messages that have been handed over, whole. Those that it cannot delete come again."""
+        """Deletes the messages whose replies have all been handed over. SQS delivers the others again."""
         count = len(self._queue.handed_over)
         try:
             if not self._waiting:
@@ -145,7 +145,7 @@ class Replies:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether asking again may help, without anybody's doing: not for a queue that is not there, or not ours."""
+    """Whether a retry may succeed by itself; not for a queue that does not exist or is not accessible."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if not isinstance(error, ClientError):
