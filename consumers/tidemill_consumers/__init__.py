@@ -1,4 +1,4 @@
-"""The consumers: Lambda handlers that apply batches of requests, and everything a module of rules is made of.
+"""The consumers: Lambda handlers that apply batches of requests, and the types that an application's rules use.
 
     from tidemill_consumers import Accepted, Rejected, Request, Rules, State
 
@@ -7,7 +7,7 @@
 
     RULES: Rules = {"item.reserve": reserve}
 
-Tests of rules use `tidemill_consumers.testing`. All other modules are the package's own business and may change.
+Tests of rules use `tidemill_consumers.testing`. All other modules are internal and may change.
 """
 
 from tidemill.contract.request import Request

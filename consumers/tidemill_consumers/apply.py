@@ -1,4 +1,4 @@
-"""The apply function: a batch of requests comes in, each is applied once and in order, and answered.
+"""The apply function: applies each request of a batch once and in order, and answers it.
 
 Room: composition root, above composition.py. Reads as the flow: intake, trust, load, plan, quarantine, save, settle,
 reply and emit, verdict.
@@ -40,14 +40,14 @@ class ItemFailure(TypedDict):
 
 
 class Response(TypedDict):
-    """What Lambda is told: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html."""
+    """Response to Lambda: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html."""
 
     batchItemFailures: list[ItemFailure]
     applied: Applied
 
 
 class Applied(TypedDict):
-    """What the batch was and cost; Lambda passes over it, load tests add it up."""
+    """The batch's size and cost. Lambda ignores it; load tests add it up."""
 
     records: int
     requests: int
@@ -57,9 +57,9 @@ class Applied(TypedDict):
 
 
 def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Response:
-    """Apply a batch, or as much of it as there is time for: something is always done.
+    """Apply a batch, or as much of it as there is time for; some of it is always begun.
 
-    A batch is noted: of one that ends its process again and again, requests are planned apart.
+    Each delivery is noted. If deliveries of a batch end the process repeatedly, its requests are planned apart.
     """
     if app.deliveries is None or not event["Records"]:
         return _deliver(event, app, planned, time)
@@ -78,7 +78,7 @@ def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Resp
 
 
 def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: Time) -> Response:
-    """Apply a batch with plans that are made so."""
+    """Apply a batch with plans from `make_plan`."""
     calls_before, quarantined_before = app.entities.write_calls, app.quarantine.count
     batch = intake(event, app.streams.of(event["Records"]))
     keys, evicted, again = _in_pieces(batch, app, make_plan, time)
@@ -97,10 +97,10 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: T
 
 
 def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time) -> tuple[int, int, Position | None]:
-    """How many entities were changed and writers forgotten, and from where to deliver again.
+    """Apply a batch piece by piece; the counts of changed entities and evicted writers, and where to deliver again.
 
-    A piece is begun once the one before is done, and there is time. What is not, is delivered again: from its record on
-    by Lambda, and within its record by the note of how far it was done.
+    A piece begins once the previous one is done, if there is time. Lambda delivers the others again from the beginning
+    of their record; the progress note says where within that record to go on.
     """
     keys = evicted = 0
     first = batch.first
@@ -121,7 +121,7 @@ def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time)
 
 
 def _refuse(piece: Piece, app: Application) -> list[Position]:
-    """Have what is no request in the quarantine, and answer where it names somebody; the positions that failed."""
+    """Quarantine a piece's unreadable requests and answer the clients that they name; the positions that failed."""
     not_stored = app.quarantine.store([Quarantined(one, one.reason) for one in piece.refused])
     failed = {Position(one.arrival.position.sequence, 0) for one in not_stored}
     stored = [one for one in piece.unreadable if Position(one.position.sequence, 0) not in failed]
@@ -131,24 +131,24 @@ def _refuse(piece: Piece, app: Application) -> list[Position]:
 def _apply(
     arrivals: Sequence[Arrival], failed: Sequence[Position], app: Application, make_plan: MakePlan, time: Time
 ) -> tuple[int, int, list[Position]]:
-    """How many entities were changed and writers forgotten, and the positions that failed, with those that had before.
+    """Apply arrivals; the counts of changed entities and evicted writers, and the failed positions, `failed` included.
 
-    A key that stopped goes on here: the next delivery may have to begin with the same record, and stop there again.
-    It does so only when all went well, for then nothing asks for the outcomes and the follow-up requests that make
-    room for the next.
+    A key that stopped goes on in this delivery, because the next might begin with the same record and stop there again.
+    It goes on only if nothing failed: then no redelivery needs the outcomes and follow-up requests that the key drops
+    to make room.
     """
     keys = evicted = 0
     positions = list(failed)
     pending = arrivals
     while pending:
-        saved = verdict = None  # what is done is not in memory beside what is next
+        saved = verdict = None  # frees the last round before the next is planned
         saved, failed_keys, again = _commit(pending, app, make_plan, time)
         verdict = settle(saved, failed_keys)
         positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         positions += app.emits.send(verdict.emits)
         keys += sum(write.new_entity is not None for write in saved.writes)
         evicted += sum(write.evicted for write in saved.writes)
-        # Rules may have met those that wait, before another wrote their entity and the plan was made again.
+        # Rules may have changed the waiting requests, if their key was planned again after a conflict.
         pending = [fresh(one) if one.key in again else one for one in waiting(pending, verdict)]
         if positions or time.is_over:
             positions += [arrival.position for arrival in pending[:1]]
@@ -159,7 +159,7 @@ def _apply(
 def _commit(
     arrivals: Sequence[Arrival], app: Application, make_plan: MakePlan, time: Time
 ) -> tuple[Plan, set[str], set[str]]:
-    """The plan as it was saved, the keys that were not, and those that were planned more than once."""
+    """Plan and save, again on conflict; the plan as saved, the keys not saved, and the keys planned more than once."""
     again: set[str] = set()
     writes: dict[str, Write] = {}
     waits: dict[str, Position] = {}
@@ -171,7 +171,7 @@ def _commit(
         entities, unread, left = app.entities.recall(arrival.key for arrival in pending)
         loaded = [one for one in pending if one.key not in left] if left else pending
         made = _with_rest(make_plan(loaded, entities, app, time), pending, left)
-        failed = made.not_begun.keys() & writes.keys()  # their plan from before was not saved
+        failed = made.not_begun.keys() & writes.keys()  # their earlier plan was not saved
         waits |= {key: first for key, first in made.not_begun.items() if key not in failed}
         writes |= {write.key: sieve.cut(write) for write in made.writes}
         unread_keys = {write.key for write in made.writes if write.key in unread and not is_proven_when_saved(write)}
@@ -180,9 +180,10 @@ def _commit(
         again |= failed
         refused = {key: reason for key, reason in unsaved.items() if reason is not None}
         pending = sieve.again([fresh(arrival) for arrival in pending if arrival.key in failed], refused)
-        tries -= not refused  # each of these rounds halves what is in question
+        tries -= not refused  # a round after a refusal halves the suspects, and does not count
     for key, reason in sieve.hopeless.items():
-        # Its request is in the quarantine, and is answered: no mark can say so. If nothing is ever saved, it is not it.
+        # Its request is quarantined and answered, though no mark records that. If the table may refuse all entities,
+        # the key counts as failed instead.
         if is_the_entitys_fault(reason, app):
             failed.discard(key)
             writes[key] = replace(writes[key], new_entity=None)
@@ -190,17 +191,17 @@ def _commit(
 
 
 def _with_rest(made: Plan, arrivals: Sequence[Arrival], left: set[str]) -> Plan:
-    """The plan, in which those keys are not begun for which there is no memory beside the others."""
+    """The plan; the keys that there was no memory for (`left`) count as not begun."""
     return Plan(made.writes, not_begun(arrivals, {write.key for write in made.writes})) if left else made
 
 
 def handler(event: KinesisEvent, context: Context) -> Response:
-    """Lambda's entry."""
+    """Lambda's entry point."""
     time = half_of(context)
     app = application()
     app.limit.within(context.get_remaining_time_in_millis() / 1000)
-    # A batch makes some hundred thousand objects, and they are free when it ends: hardly any are in cycles. To look for
-    # those while it grows takes as long as all the rest.
+    # A batch makes some hundred thousand objects. Hardly any are in cycles, so they are freed without the collector,
+    # whose runs would take as long as everything else together.
     gc.disable()
     try:
         return apply(event, app, time)

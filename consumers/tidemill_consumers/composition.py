@@ -1,4 +1,4 @@
-"""What the functions are composed of: the application from its environment, and the steps that they share.
+"""The application, built from environment variables, and the steps that the functions share.
 
 Room: composition, below the functions. A function is a module above this one (apply, direct) with a `handler` that
 takes `application()` and a `Time`, and reads as its own flow: plan, then `save`, then answer. None imports another.
@@ -38,16 +38,16 @@ from tidemill_consumers.isolation.progress import Progress
 from tidemill_consumers.isolation.time_limit import TimeLimit
 
 ROUNDS = 5
-"""Times that a conflicting entity is loaded and planned again before its key is given back."""
+"""Rounds of load, plan and save for an entity with conflicts; after these its key has failed."""
 
 DIRECT_CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-"""Calls of the direct function: two in a row without an answer end within its time, where botocore's defaults take
+"""For calls of the direct function: two calls without an answer end within its time; botocore's defaults take
 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The rules, the services and the limits that requests are applied with."""
+    """The rules, services and limits by which requests are applied."""
 
     rules: Rules
     retention: float
@@ -82,15 +82,15 @@ def planned(
 def planned_apart(
     arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application, time: Time = UNLIMITED
 ) -> Plan:
-    """The plan, made in a process of its own, which a rule may end."""
+    """The plan, made in a separate process, which a rule may end without harm."""
     return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run, time)
 
 
 def save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
-    """Store what is quarantined, then save the entities; the keys that were not saved.
+    """Store the quarantined requests, then save the entities; the keys that were not saved.
 
-    Each key has the reason why the table will never accept its entity, or None where trying again may help. The
-    quarantine comes first, so that no saved mark passes a request that is not stored.
+    Each key has the reason why the table will never accept its entity, or None if trying again may help. The quarantine
+    comes first: a saved mark must not pass a request that is not stored.
     """
     quarantined = [one for write in writes for one in write.quarantine]
     not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}
@@ -99,7 +99,7 @@ def save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
 
 
 def is_the_entitys_fault(reason: str, app: Application) -> bool:
-    """Whether an entity is refused for its own sake: a table that never saved anything may refuse every entity."""
+    """Whether the entity itself caused the refusal: a table that never saved anything may refuse every entity."""
     return app.entities.has_saved or TOO_LARGE in reason
 
 
@@ -149,9 +149,9 @@ class Context(Protocol):
     """The part of Lambda's invocation context that is read: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the invocation is ended by force."""
+        """Milliseconds until Lambda ends the invocation."""
 
 
 def half_of(context: Context) -> Time:
-    """The time to begin work in: half of the invocation's. The other half is for finishing what was begun."""
+    """The time for beginning work: half of the invocation's. The other half is for finishing it."""
     return Time(monotonic, monotonic() + context.get_remaining_time_in_millis() / 2000)

@@ -1,23 +1,24 @@
-"""The direct function: one request comes by HTTP, is applied at once by the same rules, and answered in the response.
+"""The direct function: applies one HTTP request at once by the same rules, and answers in the response.
 
-Room: composition root, above composition.py. It is what the stream is measured against, and so is applied as exactly
-once: the same plan, the same conditional write. A writer's requests of one key keep their order if it awaits each
+Room: composition root, above composition.py. The stream's cost is compared with this function's, so it applies exactly
+once too: by the same plan and conditional write. A writer's requests of one key keep their order if it awaits each
 answer.
 
-| status | it says |
+| status | meaning |
 |---|---|
 | 200 | accepted; the body is the reply |
 | 208 | a repeat whose outcome is not kept: it was settled before |
 | 400 | no request, or one without a key: nothing is kept of it |
-| 409 | rejected by its rule, and the body is the reply; or overtaken by its writer's next, and the body has no status |
-| 422 | quarantined, which is for ever; the body is the reply |
-| 500 | what nobody foresaw, as the body says; or the platform's own answer, where a rule ended the process |
+| 409 | rejected by its rule, the body is the reply; or overtaken by its writer's next request, the body has no status |
+| 422 | quarantined for ever; the body is the reply |
+| 500 | an unforeseen error, as the body says; or the platform's own answer, if a rule ended the process |
 | 503 | not now |
 
-After 500 and 503 nothing is lost or doubled by sending the same again. A rule that ended the function's process is
-asked apart from then on (isolation/at_work.py): whichever request makes it do so again is quarantined.
+After 500 and 503 the same request may be sent again: nothing is lost or applied twice. A rule that ended the function's
+process runs in a separate process from then on (isolation/at_work.py): a request that ends that too is quarantined.
 
-A key should take one way only, this or the stream: what its entity emits is in order within each of them, not between.
+A key should use either this function or the stream: its entity's follow-up requests are in order within each of the
+two, but not between them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Position, 
 from tidemill_consumers.core.sieve import Sieve
 
 SHARD = "direct"
-"""Where these requests stand, in an entity's marks and in the quarantine."""
+"""The shard of these requests in an entity's marks and in the quarantine."""
 
 STATUSES = {
     "accepted": HTTPStatus.OK,
@@ -66,7 +67,7 @@ log = logging.getLogger(__name__)
 
 
 class Context(TypedDict):
-    """What the API knows of the request: its own clock in milliseconds since 1970, and who asks."""
+    """The HTTP API's request context: its clock in milliseconds since 1970, and the caller's identity."""
 
     timeEpoch: int
     authorizer: NotRequired[Mapping[str, Any]]
@@ -84,7 +85,7 @@ class HttpEvent(TypedDict):
 
 
 class HttpResponse(TypedDict):
-    """Its answer."""
+    """The function's response to an HTTP API."""
 
     statusCode: int
     headers: Mapping[str, str]
@@ -92,7 +93,7 @@ class HttpResponse(TypedDict):
 
 
 def direct(event: HttpEvent, app: Application, time: Time = UNLIMITED) -> HttpResponse:
-    """Apply one request; no round is begun once the time is over, but the first."""
+    """Apply one request. Once the time is over, no further round begins; the first always does."""
     context = event["requestContext"]
     try:
         arrival = _arrival(_payload(event), context["timeEpoch"])
@@ -128,22 +129,22 @@ def _arrival(payload: bytes, now: int) -> Arrival:
 
 
 def _caller(context: Context) -> str:
-    """Who sends it, if the request does not say: there is always somebody who waits for this response."""
+    """The client of a request that names none: the caller, who waits for this response."""
     iam = context.get("authorizer", {}).get("iam") or {}
     identity = (iam.get("cognitoIdentity") or {}).get("identityId")
     return str(identity or iam.get("userArn") or SHARD)
 
 
 def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpResponse:
-    """The answer once the write is saved and what it emits has left; "not now", where its proof cannot be looked at."""
+    """The answer once the write is saved and its follow-up requests have left; "not now" if its proof is unreadable."""
     pending = [_named(one, caller) for one in app.trust.verified([arrival])]
     sieve = Sieve()
     for number in range(ROUNDS):
         if not pending or (number and time.is_over):
             break
         entity = app.entities.load([arrival.key]).get(arrival.key) or Entity(arrival.key)
-        # What the key's last request emitted may not have left: its sender may be gone, and those to come must not
-        # overtake it. Whoever has it already knows the repeat.
+        # Earlier follow-up requests of the key may not have left, if their invocation ended early. Later ones must not
+        # overtake them. An entity that has them already recognises the repeat.
         if app.emits.send([one for one in entity.emits if one.shard == SHARD]):
             break
         one = msgspec.structs.replace(pending[0], position=_place(pending[0].position, entity))
@@ -155,9 +156,9 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
         if not unsaved:
             return _settled(write, fresh(one).request, app)
         if reason is not None and not is_the_entitys_fault(reason, app):
-            break  # the table takes nothing at all
+            break  # the table refuses every entity
         pending = sieve.again([fresh(one)], {one.key: reason} if reason is not None else {})
-        if not pending:  # it is in the quarantine, though no mark can say so
+        if not pending:  # it is quarantined, though no mark records that
             return _settled(msgspec.structs.replace(write, new_entity=None), fresh(one).request, app)
     return _not_now()
 
@@ -175,7 +176,7 @@ def _settled(write: Write, request: Request, app: Application) -> HttpResponse:
 
 
 def _planned(arrival: Arrival, entity: Entity, app: Application) -> Write:
-    """The plan's write: by a rule that is noted as being at work, or apart, if that ended the process before."""
+    """The plan's write. The command is noted while its rule runs; if it ended a process before, it is planned apart."""
     cmd, entities = arrival.request.cmd, {arrival.key: entity}
     if cmd in app.at_work.ended:
         return planned_apart([arrival], entities, app).writes[0]
@@ -184,11 +185,11 @@ def _planned(arrival: Arrival, entity: Entity, app: Application) -> Write:
 
 
 def _place(last: Position, entity: Entity) -> Position:
-    """Behind all that the entity has taken by this way; or where this request was saved last, though nobody said so."""
+    """The request's position, moved above the entity's mark if below it; at the mark, the request was saved before."""
     mark = entity.marks.get(SHARD)
     if mark is None or last >= mark.position:
         return last
-    return Position(mark.position.sequence + 1 + randbits(64), 0)  # at random, for the quarantine has it as a name
+    return Position(mark.position.sequence + 1 + randbits(64), 0)  # random, because it names a quarantine object
 
 
 def _answer(write: Write, request: Request) -> HttpResponse:
@@ -213,7 +214,7 @@ def _response(status: HTTPStatus, body: Reply | Document) -> HttpResponse:
 
 
 def handler(event: HttpEvent, context: composition.Context) -> HttpResponse:
-    """Lambda's entry."""
+    """Lambda's entry point."""
     app = application(is_direct=True)
     app.limit.within(context.get_remaining_time_in_millis() / 1000)
     return direct(event, app, half_of(context))

@@ -1,7 +1,7 @@
-"""An application's rules in its own tests: what becomes of requests, without a stream, a table or a process.
+"""For an application's tests of its rules: applies requests without a stream, a table or a process.
 
-Room: for the tests of applications. No I/O. The code that decides is the apply function's own, so a rule does here what
-it does there. Time is not limited, so that a debugger can stop within a rule; clients are proven by saying so.
+Room: for the tests of applications. No I/O. The apply function's own code decides, so a rule has the same effect here.
+Time is not limited, so that a debugger can stop within a rule. `verified=True` stands for a client's signature.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tidemill_consumers.core.streams import shard_of
 from tidemill_consumers.core.trust import Seals, examine
 
 MOST_FOLLOW_UPS = 1000
-"""Requests that one `send` may set off: rules that emit to each other without end are told so."""
+"""Follow-up requests that one `send` may cause; more of them raise EndlessEmits."""
 
 RETENTION = 86_400.0
 
@@ -37,7 +37,7 @@ _SEALS = Seals(_STREAM, ["what the trial seals its own requests with in memory"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request.
+    """A request's outcome.
 
     Attributes:
         request: the request, as it was on the stream.
@@ -45,7 +45,7 @@ class Outcome:
         data: the answer of the rule that accepted it.
         error: why it was rejected or quarantined.
         emits: the follow-up requests that its rule emitted; their outcomes are among the trial's.
-        traceback: where its rule raised, as the function's log has it; else empty.
+        traceback: of the rule's exception, as in the function's log; else empty.
     """
 
     request: Request
@@ -57,7 +57,7 @@ class Outcome:
 
 
 class Trial:
-    """Rules and the documents that requests have left behind so far.
+    """Rules, and the documents after the requests so far.
 
         shop = Trial(RULES, {"item/42": {"stock": 1}})
         sold = shop.send("item.reserve", key="item/42", data={"count": 1}, client="phone-1")
@@ -66,10 +66,10 @@ class Trial:
 
     Args:
         rules: the application's RULES.
-        documents: what is there at the beginning, by key.
+        documents: the initial documents, by key.
 
     Raises:
-        ValueError: the rules are no table of rules, or a document is none that the table can hold; says which.
+        ValueError: the rules are not a table of rules, or the table cannot hold a document; says which.
     """
 
     def __init__(self, rules: Rules, documents: Mapping[str, Document] | None = None) -> None:
@@ -79,7 +79,7 @@ class Trial:
         self._entities: dict[str, Entity] = {}
         self._count = 0
         self.outcomes: list[Outcome] = []
-        """Of all requests so far, those that rules emitted among them."""
+        """The outcomes of all requests so far, including those that rules emitted."""
         for key, document in (documents or {}).items():
             if problem := unstorable(document):
                 raise ValueError(f"the document of {key} cannot be stored: {problem}")
@@ -96,20 +96,20 @@ class Trial:
         at: int | None = None,
         verified: bool = False,
     ) -> Outcome:
-        """Apply a request, and then what its rule emits; its outcome.
+        """Apply a request, then the follow-up requests of its rule; the request's outcome.
 
         Args:
             cmd: the command.
             key: the ordering key.
             data: the command's data.
-            client: who sends it.
-            id: None numbers the trial's requests.
+            client: the client that sends it.
+            id: the request's id; None numbers the trial's requests.
             at: the client's clock in milliseconds since 1970; None is now.
-            verified: whether a signature proves that client, as rules in `Verified` ask for.
+            verified: whether a signature proves that client, as rules in `Verified` demand.
 
         Raises:
-            UnsendableRequest: `Producer.send` would refuse it alike.
-            EndlessEmits: what it sets off does not end.
+            UnsendableRequest: `Producer.send` would refuse it too.
+            EndlessEmits: its follow-up requests do not end.
         """
         number = self._count + 1
         now = int(time() * 1000) if at is None else at
@@ -135,7 +135,7 @@ class Trial:
 
     @property
     def quarantined(self) -> list[Outcome]:
-        """Of the outcomes so far, those that no rule could take."""
+        """The quarantined ones of the outcomes so far."""
         return [one for one in self.outcomes if one.status == "quarantined"]
 
     def _arrival(self, request: Request) -> Arrival:
@@ -163,7 +163,7 @@ class Trial:
             self._entities[write.key] = write.new_entity
         reply = _reply(write, arrival.request)
         outcome = Outcome(
-            request=decode(arrival.encoded),  # a rule may have changed the other's data
+            request=decode(arrival.encoded),  # a rule may have changed arrival.request
             status=reply.status,
             data=reply.data,
             error=reply.error,
@@ -175,10 +175,10 @@ class Trial:
 
 
 class EndlessEmits(Exception):
-    """Rules emit to each other without end, as they would on the stream."""
+    """Rules emit to each other endlessly; on the stream they would too."""
 
 
 def _reply(write: Write, request: Request) -> Reply:
-    """The answer, whether anybody is to hear it or not: an entity keeps all but the plain "accepted"."""
+    """The reply, even where the request names no client: an entity keeps all replies but the plain "accepted"."""
     kept = write.new_entity and write.new_entity.recent.get(request.id)
     return (reply_of(kept) if kept else None) or Reply(request.id, "accepted")

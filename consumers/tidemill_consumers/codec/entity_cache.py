@@ -1,7 +1,7 @@
-"""Entities as the function's environment saved them last, so that it need not read them again.
+"""A cache of the entities that this execution environment saved last, which saves reading them again.
 
-Room: codec, no I/O. Another environment may have saved them since: what is planned from here is proven by the
-conditional write that it leads to, and read where it leads to none.
+Room: codec, no I/O. Cached entities may be stale, if another environment saved them since; the conditional write
+detects it. A plan that leads to no such write is made from a fresh read.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.outcomes import bytes_of_all
 
 SAMPLES = 50
-"""Entities that are read all the same, to learn whether another environment was at work: a conflict costs more than
-five reads."""
+"""Cached entities that are read anyway, to detect another environment's writes: a conflict costs more than five
+reads."""
 
 BYTES_OF_ANY = 500
-"""Of an entity's key, version and names, roughly."""
+"""Rough size of an entity's key, version and names."""
 
 BYTES_OF_PLACE = 150
-"""Of a mark or a writer, roughly."""
+"""Rough size of a mark or a writer."""
 
 
 class EntityCache:
-    """The latest entities that fit.
+    """The most recently saved entities that fit.
 
     Args:
-        max_bytes: of all of them, as JSON, roughly; in memory they take some five times that.
-        samples: how many of those that are wanted are read all the same.
+        max_bytes: of all of them together, as JSON, roughly; in memory they take some five times that.
+        samples: how many of the wanted entities are read anyway.
     """
 
     def __init__(self, max_bytes: int, samples: int = SAMPLES) -> None:
@@ -39,14 +39,14 @@ class EntityCache:
         self._entities: dict[str, tuple[Entity, int]] = {}  # the oldest first
 
     def take(self, keys: Iterable[str]) -> dict[str, Entity]:
-        """Those that are remembered among the keys. They are forgotten: only what is saved is worth remembering."""
+        """Remove and return the cached entities of the keys: they come back when they are saved."""
         held = self._entities
         taken = {key: held.pop(key) for key in keys if key in held}
         self._room += sum([size for _, size in taken.values()])
         return {key: entity for key, (entity, _) in taken.items()}
 
     def keep(self, entities: Iterable[Entity]) -> None:
-        """Remember these, and forget the oldest where there is no room."""
+        """Cache these entities, and drop the oldest if there is no room."""
         held = self._entities
         for entity in entities:
             _, before = held.pop(entity.key, (None, 0))
@@ -58,7 +58,7 @@ class EntityCache:
             self._room += size
 
     def forget(self) -> None:
-        """Forget all."""
+        """Drop all entities."""
         self.take(list(self._entities))
 
 

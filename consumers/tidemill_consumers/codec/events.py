@@ -1,6 +1,6 @@
 """From Lambda's event to arrivals: base64, aggregates, the wire contract.
 
-Room: codec. No I/O of its own; the event's bytes come in, typed arrivals go out, nothing is dropped.
+Room: codec. No I/O of its own. The event's bytes come in, typed arrivals go out; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, 
 from tidemill_consumers.core.streams import Stream, shard_of
 
 TRACK = "event.track"
-"""The command that the bytes of clients unaware of the contract become."""
+"""The command given to records of clients that do not use the contract."""
 
 TOGETHER = 128
-"""User records that are read at once; where one of them is odd, one by one."""
+"""User records that are decoded at once; if one of them is unusual, all are decoded one by one."""
 
 
 MAX_SHOWN = 80
-"""Characters of a key that a reason shows, of what `repr` makes of it too: a record has thousands of reasons."""
+"""Characters of a key that a reason shows, and of its `repr`: a record may have thousands of reasons."""
 
 
 class KinesisData(TypedDict):
@@ -64,7 +64,7 @@ class KinesisEvent(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A batch, read."""
+    """A decoded batch."""
 
     arrivals: tuple[Arrival, ...]
     unreadable: tuple[Unreadable, ...]
@@ -72,13 +72,13 @@ class Intake:
 
     @property
     def first(self) -> Arrival | Unreadable | None:
-        """What stands first in the stream; None of nothing."""
+        """The first of all in stream order; None of an empty batch."""
         every: tuple[Arrival | Unreadable, ...] = (*self.arrivals[:1], *self.unreadable[:1])
         return min(every, key=lambda one: one.position, default=None)
 
     @property
     def begins_with_several(self) -> bool:
-        """Whether the first record holds several user records: another delivery may have done some."""
+        """Whether the first record holds several user records: an earlier delivery may have applied some."""
         second: list[Arrival | Unreadable] = [*self.arrivals[:2], *self.unreadable[:2]]
         return any(one.position.sub == 1 and one.position.sequence == self._sequence for one in second)
 
@@ -88,7 +88,12 @@ class Intake:
 
 
 def intake(event: KinesisEvent, stream: Stream) -> Intake:
-    """All that the event holds, records of that stream, arrivals in stream order."""
+    """All requests and unreadable records of the event, in stream order.
+
+    Args:
+        event: records of one shard.
+        stream: the stream that the records stand on.
+    """
     name = stream.name
     shards: list[str] = []
     positions: list[Position] = []
@@ -139,7 +144,7 @@ def _read(
     stream: str,
     unreadable: list[Unreadable],
 ) -> Iterable[Arrival]:
-    """The arrivals among some user records, which are given by column; what is none is found unreadable."""
+    """The arrivals among user records given as columns; those that are no request are added to `unreadable`."""
     requests = decode_fast(payloads)
     if requests is not None and [request.key for request in requests] == keys:
         return map(Arrival, shards, positions, times, keys, requests, payloads, repeat(None), repeat(stream))
@@ -161,17 +166,17 @@ def _read_each(
 
 
 def place_of(shard: str, position: Position) -> str:
-    """A place in the stream as one name."""
+    """A place in the stream as one text."""
     return f"{shard}-{position.sequence}-{position.sub}"
 
 
 def read_request(payload: bytes, key: str, shard: str, position: Position) -> Request:
-    """The request that a user record is, under its partition key; its place is the id of one that has none.
+    """The request in a user record; one without the contract's fields becomes an `event.track` with its place as id.
 
     Raises:
-        RefusedRequest: it is none.
+        RefusedRequest: the record is no request.
     """
-    # Kinesis sees to this, but not within aggregates; one such key would make the table refuse the batch for ever.
+    # Kinesis checks this, but not within aggregates. The table would refuse a batch with such a key for ever.
     if not key:
         raise RefusedRequest("no key")
     if len(key) > MAX_KEY_CHARACTERS:
@@ -203,9 +208,9 @@ _named_decoder = msgspec.json.Decoder(_Named)
 
 
 def asker_of(payload: bytes) -> Asker | None:
-    """Who is to be answered that this is no request: well-formed JSON with a client and an id as the contract has them.
+    """The client and id in bytes that are no request; None unless they are JSON with both, valid by the contract.
 
-    It may be wrong in all else: misrouted, too large, of another version, without a command.
+    Everything else may be wrong: the record may be misrouted, too large, of another version, or without a command.
     """
     try:
         named = _named_decoder.decode(payload)
@@ -215,7 +220,7 @@ def asker_of(payload: bytes) -> Asker | None:
 
 
 def _event(payload: bytes) -> Document | None:
-    """The data of an `event.track` in the payload; None where it means to be a request and is none."""
+    """The data of an `event.track` made from the payload; None if the payload is an invalid request."""
     if not payload or len(payload) > MAX_REQUEST_BYTES:
         return None
     try:
@@ -228,7 +233,7 @@ def _event(payload: bytes) -> Document | None:
 
 
 def _text(payload: bytes) -> Document | None:
-    # What opens like JSON but is not was meant to be a request: as text, its fault would be hidden.
+    # Invalid JSON was probably meant to be a request: taken as text, the fault would be hidden.
     if payload.lstrip()[:1] in (b"{", b"["):
         return None
     try:

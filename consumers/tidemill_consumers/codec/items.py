@@ -1,6 +1,6 @@
-"""Entities as DynamoDB items, and back.
+"""Converts entities to DynamoDB items, and back.
 
-Room: codec, no I/O. Native attributes, so that any DynamoDB client reads the document.
+Room: codec, no I/O. Native attributes, so that any DynamoDB client can read the document.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def to_attribute(value: Json) -> Attribute:
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, dict):
-        # Texts and counts, which are most of it, without a call for each.
+        # Texts and integers, the most frequent, without a call for each.
         children: dict[str, Attribute] = {}
         for name, child in value.items():
             kind = type(child)
@@ -70,7 +70,7 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "doc": to_attribute(entity.document),
         "marks": {"M": {shard: {"S": _mark(mark)} for shard, mark in entity.marks.items()}},
         "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
-        # A list and not a map: DynamoDB keeps no order in maps, and the oldest go first.
+        # A list, because DynamoDB's maps have no order, and the oldest outcomes are dropped first.
         "recent": {"L": [{"S": text} for text in entity.recent.values()]},
     }
     return item | _emits(entity) if entity.emitted else item
@@ -126,7 +126,7 @@ def _emits(entity: Entity) -> dict[str, Attribute]:
 
 
 def _emitted(emitted: Emitted) -> list[str]:
-    # As text: DynamoDB writes 1.0 as 1, and what is sent again must be the same bytes.
+    # As text: DynamoDB turns 1.0 into 1, but a request must be sent again with the same bytes.
     shard, position, requests = emitted
     return [f"{position.sequence}/{position.sub}/{shard}", *(encode(request).decode() for request in requests)]
 

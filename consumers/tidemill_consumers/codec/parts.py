@@ -1,7 +1,7 @@
-"""The parts of one record that are no requests, as they lie in the quarantine together.
+"""The unreadable parts of one record, as one quarantine object holds them.
 
-Room: codec, no I/O. One record may hold a hundred thousand of them, so they are one object and columns: what many of
-them share, such as a key, stands there once. So the object is about as large as base64 makes its record.
+Room: codec, no I/O. One record may hold a hundred thousand parts, so they are stored together as columns: a value that
+many share, such as a key, is stored once. The object is about as large as its record in base64.
 Tests: tests/consumers/tidemill_consumers/adapters/test_quarantine.py.
 """
 
@@ -18,11 +18,11 @@ from tidemill_consumers.core.batch import Unreadable
 T = TypeVar("T")
 
 SHOWN = 3
-"""Reasons that the object's own one names."""
+"""Reasons that the object's summary names."""
 
 
 class Part(NamedTuple):
-    """One of them: its place in the record, its partition key, why it is no request, and its bytes."""
+    """One part: its place in the record, its partition key, why it is no request, and its bytes."""
 
     sub: int
     key: str
@@ -31,14 +31,14 @@ class Part(NamedTuple):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """Parts by column: those of one place in the columns belong together.
+    """Parts by column: the values at one index belong to one part.
 
     Attributes:
         sub: each part's place in the record.
         keys: the distinct partition keys.
-        key: each part's, as a place in `keys`.
+        key: each part's key, as an index into `keys`.
         reasons: the distinct reasons.
-        reason: each part's, as a place in `reasons`.
+        reason: each part's reason, as an index into `reasons`.
         payload: each part's bytes, as base64 in JSON.
     """
 
@@ -53,17 +53,17 @@ class Parts(msgspec.Struct, frozen=True):
         return len(self.sub)
 
     def __iter__(self) -> Iterator[Part]:
-        """The parts, in their order.
+        """The parts, in order.
 
         Raises:
-            IndexError, ValueError: the columns do not belong together.
+            IndexError, ValueError: the columns do not fit each other.
         """
         for sub, key, reason, payload in zip(self.sub, self.key, self.reason, self.payload, strict=True):
             yield Part(sub, self.keys[key], self.reasons[reason], payload)
 
 
 def gathered(unreadable: Sequence[Unreadable]) -> Parts:
-    """Parts of one record, in their order."""
+    """The parts of one record, in order."""
     keys, key = _distinct(one.key for one in unreadable)
     reasons, reason = _distinct(one.reason for one in unreadable)
     subs, payloads = [one.position.sub for one in unreadable], [one.payload for one in unreadable]
@@ -71,7 +71,7 @@ def gathered(unreadable: Sequence[Unreadable]) -> Parts:
 
 
 def summary(parts: Parts) -> str:
-    """How many parts there are and why they are no requests, as one reason."""
+    """The number of parts and the reasons why they are no requests, as one text."""
     some = "; ".join(islice(parts.reasons, SHOWN))
     return f"{len(parts)} parts that are no requests: {some}{'; …' if len(parts.reasons) > SHOWN else ''}"
 

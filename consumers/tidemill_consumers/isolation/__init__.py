@@ -1,1 +1,1 @@
-"""Rules that loop, raise or end the process: time limits, a process of their own, and how far a batch was done."""
+"""Isolation from rules that loop or end the process: time limits, separate processes, notes of progress."""

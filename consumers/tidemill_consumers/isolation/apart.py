@@ -1,7 +1,7 @@
-"""Planning in a process of its own, which may end: the function's lives on, and knows over which request.
+"""Planning in a child process: if a rule ends it, the function's process lives on and knows which request it was.
 
-Room: isolation. The process is a fork, so that it has the batch, and tells its writes as it goes. On Lambda as anywhere
-on Linux; there is no /dev/shm, so the place at work is noted in anonymous shared memory.
+Room: isolation. The child is a fork, so it has the batch in memory. It sends each write to its parent as it goes, and
+notes the place of the request at work in anonymous shared memory, because Lambda has no /dev/shm.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ log = logging.getLogger(__name__)
 Note: TypeAlias = Callable[[Position | None], None]
 Tell: TypeAlias = Callable[[Write], None]
 Work: TypeAlias = Callable[[Note, Tell], None]
-"""Plans, notes at which place it is, and tells each write."""
+"""Plans; notes the place of the request at work, and tells each write."""
 
 Run: TypeAlias = Callable[[Work, Tell, float], End | None]
-"""Has the work done apart, hands on what it tells, and says how it ended; None: well. The seconds are a rule's time."""
+"""Does the work apart and hands on its writes; returns how it ended, None if well. The seconds are a rule's limit."""
 
 SEQUENCE_BYTES, SUB_BYTES = 64, 8
 NOTE_BYTES = 1 + SEQUENCE_BYTES + SUB_BYTES
 GRACE_TICKS = 3
-"""Longer than the timer within the process waits: what that does not reach is ended from here."""
+"""Ticks that the parent waits beyond the child's own timer, before it kills the child."""
 
 PR_SET_PDEATHSIG = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 LONGEST_TICK = 1.0
-"""Seconds between two looks."""
+"""Seconds between two looks at the child."""
 
 
 def plan_apart(
@@ -55,14 +55,14 @@ def plan_apart(
     run: Run,
     time: Time = UNLIMITED,
 ) -> Plan:
-    """The plan, made apart; where a request was condemned, of some keys and parts of keys only: the others wait."""
+    """The plan, made apart. After a request is condemned, only some keys or parts of keys are planned; the others wait."""
     elimination = Elimination(arrivals)
     while (wanted := elimination.wanted) and not (elimination.is_begun and time.is_over):
 
         def work(note: Note, tell: Tell, wanted: Sequence[Arrival] = wanted) -> None:
             with limit.watching() as watch:
                 noted = noting(rules, watch, elimination.condemned, note)
-                # Fresh, for what runs the work may have no memory of its own.
+                # Fresh, because `run` may do the work in this process: rules must not change the batch's requests.
                 for write in writes([fresh(one) for one in wanted], entities, noted, retention, watch, time):
                     note(None)
                     tell(write)
@@ -78,7 +78,7 @@ def plan_apart(
 
 
 def in_a_child(work: Work, told: Tell, seconds: float) -> End | None:
-    """Have the work done by a fork of this process."""
+    """Do the work in a fork of this process."""
     if not hasattr(os, "fork"):
         return End(None)
     with mmap(-1, NOTE_BYTES) as place:
@@ -97,23 +97,23 @@ def in_a_child(work: Work, told: Tell, seconds: float) -> End | None:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # Threads that wait for calls to make hold nothing that a plan needs.
+        # Python warns of other threads. They only wait for calls to make, and hold no lock that a plan needs.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
 def _live(work: Work, place: mmap, tell: Connection) -> None:
-    """The child's life. It ends here whatever happens: nothing of its parent's may be done twice."""
+    """Run the child. It always exits here: it must not go on with its parent's work."""
     code, process = 1, os.getpid()
 
     def note(at: Position | None) -> None:
-        if os.getpid() != process:  # a copy that a rule made and let go
+        if os.getpid() != process:  # a fork that a rule made
             os._exit(0)
         _write(place, at)
 
     try:
         _alone()
-        with suppress(OSError):  # where memory is short it is the child that has to go
+        with suppress(OSError):  # if memory runs out, the kernel kills the child
             Path("/proc/self/oom_score_adj").write_text("1000")
         work(note, tell.send)
         tell.send(None)
@@ -123,14 +123,14 @@ def _live(work: Work, place: mmap, tell: Connection) -> None:
 
 
 def _alone() -> None:
-    """Leave the function's process group, whose end would be the function's, and end with the function all the same."""
+    """Leave the function's process group, so that a rule that kills its group spares the function; still die with it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setpgid(0, 0)
 
 
 def _listen(child: int, hear: Connection, told: Tell, place: mmap, seconds: float) -> End | None:
-    """Hear the child out; how it ended."""
+    """Receive the child's writes until it ends; how it ended."""
     tick = min(seconds / TICKS, LONGEST_TICK)
     ticks, seen, is_gone = 0, b"", False
     try:
@@ -142,7 +142,7 @@ def _listen(child: int, hear: Connection, told: Tell, place: mmap, seconds: floa
                 told(write)
                 continue
             if is_gone:
-                return End(_read(bytes(place)))  # though a process that it left behind keeps its pipe open
+                return End(_read(bytes(place)))  # even if a process of the child's keeps the pipe open
             is_gone = os.waitpid(child, os.WNOHANG)[0] == child
             now = bytes(place)
             ticks = ticks + 1 if now[0] and now == seen else 0

@@ -1,9 +1,8 @@
-"""Which command's rule is at work, in a file that outlives the process: a rule that ended one is known to the next.
+"""Notes which command's rule is running, in a file that outlives the process: the next process knows which ended it.
 
 Room: isolation. For the direct function, whose invocations have no batch to deliver again. A note is a few bytes of
-memory and no call. Lambda keeps the folder for temporary files when it begins an environment's process anew, after it
-ended or was ended for its time: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html. Each
-environment learns for itself; no note leaves it.
+memory and no call. Lambda keeps /tmp when it restarts an environment's process after a crash or a timeout:
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html. Each environment has its own notes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ NOTE_BYTES = 16
 NOTHING = bytes(NOTE_BYTES)
 
 MOST = 255
-"""Commands that are remembered; the longest known goes first."""
+"""Commands that are remembered; the oldest is dropped first."""
 
 
 class Ended:
@@ -38,10 +37,10 @@ class Ended:
 
 
 class AtWork:
-    """The file: first who is at work, then those that were when a process ended, the latest first.
+    """The file: first the command at work, then the commands that ended a process, the latest first.
 
     Args:
-        folder: of the environment alone, and kept when its process ends; without one, nothing is learnt.
+        folder: private to the environment, and kept when its process ends; without one, nothing is remembered.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -55,7 +54,7 @@ class AtWork:
 
     @contextmanager
     def noting(self, cmd: str) -> Iterator[None]:
-        """Note that a command's rule is at work, until this ends."""
+        """Note that a command's rule is running, until the context ends."""
         self._place[:NOTE_BYTES] = _note(cmd)
         try:
             yield

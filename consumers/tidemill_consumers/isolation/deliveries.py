@@ -1,7 +1,7 @@
-"""The note of deliveries that began and did not end, an item for each shard.
+"""Notes which deliveries began and did not end, one item per shard.
 
-Room: isolation. The only place that uses its table. It costs a write for each invocation, and another where that does
-not move its shard on. Where the table does not answer, requests are applied all the same.
+Room: isolation. The only user of its table. It costs one write per invocation, and a second if the invocation does not
+move its shard on. If the table does not answer, requests are applied anyway.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IS_USUAL = "attribute_not_exists(pk) OR (#first <> :first AND attribute_not_exists(apart))"
-"""Whether a delivery is noted in one write: the last one moved the shard on, and nothing is planned apart."""
+"""Condition of the usual single write: the last delivery moved the shard on, and nothing is planned apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery that began; `noted` is None where that could not be written."""
+    """A delivery that began; `noted` is None if the note could not be written."""
 
     shard: str
     noted: Noted | None
@@ -49,7 +49,7 @@ class Deliveries:
         self._table = table
 
     def begin(self, shard: str, first: int, last: int) -> Delivery:
-        """Note that a delivery of a shard's records begins, from the first sequence to the last."""
+        """Note that a delivery of a shard's records begins, from the first sequence number to the last."""
         usual = begin(None, first, last)
         try:
             before = self._put(shard, usual, IS_USUAL)
@@ -63,17 +63,17 @@ class Deliveries:
         return Delivery(shard, noted)
 
     def end(self, delivery: Delivery) -> None:
-        """Note that a delivery ended, though the next begins at the same record."""
+        """Note that a delivery ended without ending its process, though the next begins at the same record."""
         if delivery.noted is None:
             return
         try:
             self._put(delivery.shard, end(delivery.noted))
         except Exception as error:
-            # It is taken for one that ended its process: at worst the next are planned apart without need.
+            # The delivery will count as one that ended its process: at worst, later ones are planned apart needlessly.
             log.warning("cannot note that a delivery of %s ended: %r", delivery.shard, error)
 
     def _put(self, shard: str, noted: Noted, condition: str | None = None) -> Noted | None:
-        """Write it; what is noted instead, where the condition does not hold."""
+        """Write the note; the existing one if the condition does not hold, else None."""
         call: dict[str, Any] = {"TableName": self._table, "Item": _to_item(shard, noted)}
         if condition:
             call |= {
@@ -91,7 +91,7 @@ class Deliveries:
 
 
 def _to_item(shard: str, noted: Noted) -> dict[str, Any]:
-    # Sequences as text: they have more digits than DynamoDB's numbers.
+    # Sequence numbers as text: they have more digits than DynamoDB's numbers.
     item = {"pk": {"S": shard}, "first": {"S": str(noted.first)}, "begun": {"N": str(noted.begun)}}
     return item | ({"apart": {"S": str(noted.apart)}} if noted.is_apart else {})
 
@@ -100,5 +100,5 @@ def _from_item(item: Mapping[str, Any]) -> Noted:
     try:
         apart = int(item["apart"]["S"]) if "apart" in item else 0
         return Noted(int(item["first"]["S"]), int(item["begun"]["N"]), apart)
-    except (KeyError, ValueError):  # whatever it is: it is written over
+    except (KeyError, ValueError):  # an invalid note is overwritten
         return Noted(0, 0)

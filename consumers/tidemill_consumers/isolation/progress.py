@@ -1,12 +1,11 @@
-"""How far a record was done whose requests are more work than one delivery can do.
+"""Notes how far into a record a delivery came, for records whose requests are more work than one delivery can do.
 
-Room: isolation. Lambda delivers from a record's beginning, however far it was done. So where a delivery ends within
-one, it notes up to where all is done: applied, answered, emitted, quarantined. The next goes on from there and spends
-nothing on what stands before. The note is an item of the entities' table under a key that no request can have, one a
-shard.
+Room: isolation. Lambda always delivers a record from its beginning. So a delivery that ends within a record notes the
+position before which everything is done: applied, answered, emitted, quarantined. The next delivery goes on from there.
+The note is an item of the entities' table, one per shard, under a key that no request can have.
 
-Its cost: one read for each batch that begins with an aggregate, one write for a delivery that ends within one. A note
-is only a help: what was noted stays true, and without it marks make all that comes again harmless.
+Cost: one read for each batch that begins with an aggregate, one write for a delivery that ends within one. A note only
+saves work: it stays true once written, and without it the marks make redeliveries harmless.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Progress:
         self._entities = entities
 
     def of(self, shard: str, sequence: int) -> Position | None:
-        """Where to go on within a record; None where nothing is noted of it, or the note cannot be read."""
+        """The position to go on from within a record; None if there is no note of it, or an unreadable one."""
         try:
             found = self._entities.load([note_key(shard)]).get(note_key(shard))
         except (Unloadable, ClientError, BotoCoreError) as error:
@@ -40,7 +39,7 @@ class Progress:
         return Position(sequence, sub) if type(sub) is int and sub > 0 else None
 
     def note(self, shard: str, done: Position) -> None:
-        """Note that all of the record is done that stands before the position."""
+        """Note that everything in the record before the position is done."""
         key = note_key(shard)
         try:
             before = self._entities.load([key]).get(key) or Entity(key)
@@ -52,5 +51,5 @@ class Progress:
 
 
 def note_key(shard: str) -> str:
-    """The key of a shard's note: longer than any request's."""
+    """The key of a shard's note, longer than any request's key."""
     return f"progress/{shard}".ljust(MAX_KEY_CHARACTERS + 1, ".")

@@ -1,7 +1,7 @@
-"""The time that a rule may take for one request, by the system's interval timer.
+"""Limits the time that a rule may take for one request, by the system's interval timer.
 
-Room: isolation. A rule that takes longer is stopped where it stands, and its request goes to the quarantine. The timer
-runs only while a plan is made, and its handler looks at the plan's watch: a request costs nothing.
+Room: isolation. A rule that takes longer is interrupted, and its request goes to the quarantine. The timer runs only
+while a plan is made, and its handler reads the plan's watch: there is no cost per request.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from types import FrameType
 from tidemill_consumers.core.calling.asking import TICKS, Stopped, Watch, ask
 
 OF_INVOCATION = 6
-"""Of an invocation's time a rule has this part at most: one that has to be found apart takes three such, and is then
-stored."""
+"""A rule has at most this fraction (1/6) of an invocation's time: finding one apart takes three times that, and its
+request must still be stored."""
 
 
 class TimeLimit:
-    """Limits rules' time, where that can be: on the main thread, as Lambda calls a handler, of a system with the timer.
+    """Limits rules' time on the main thread, where Lambda calls a handler, of a system that has the timer.
 
-    Elsewhere (Windows, an invocation on another thread) a rule takes as long as it does. What the timer does not reach
-    anywhere is a rule in C that never looks for signals.
+    Elsewhere (Windows, an invocation on another thread) there is no limit. Nowhere does the timer reach a rule in C
+    that never checks for signals.
 
     Args:
-        seconds: what a rule may take; it is looked at five times in these. By default there is no limit.
+        seconds: a rule's limit, checked five times within it. By default there is none.
     """
 
     def __init__(self, seconds: float = math.inf) -> None:
@@ -38,18 +38,18 @@ class TimeLimit:
 
     @property
     def reason(self) -> str:
-        """Why a request goes to the quarantine."""
+        """The reason in the quarantine of a request whose rule took longer."""
         return f"the rule took longer than {self.seconds:g} s"
 
     def within(self, seconds: float) -> None:
-        """Have the limit leave time in an invocation that has so many seconds, for two rules that no signal reaches."""
+        """Lower the limit for an invocation of so many seconds: two rules that no signal reaches must leave time."""
         self.seconds = min(self._wanted, math.ceil(10 * seconds / OF_INVOCATION) / 10)
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
-        """The watch for a plan, which is looked at until this ends.
+        """The watch for a plan; the timer checks it until the context ends.
 
-        A copy of the process that a rule made and let go ends here: whatever is done with the plan is done once.
+        A fork that a rule made exits here, so that only the parent goes on with the plan.
         """
         process = os.getpid()
         try:
@@ -74,13 +74,13 @@ class TimeLimit:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
-            signal.setitimer(signal.ITIMER_REAL, *others)  # whoever had set it waits a little longer
+            signal.setitimer(signal.ITIMER_REAL, *others)  # a timer set before waits a little longer
 
     def _tick(self, number: int, frame: FrameType | None) -> None:
         if not self._watch.tick():
             return
-        # Not into `ask` itself, which is about to say how the rule ended. A rule that is a function in C has no frame
-        # of its own: then it is there at the next tick too.
+        # Never raise in the frame of `ask`, which may be recording how the rule ended. A rule in C has no frame of its
+        # own, so `ask` is spared for one tick only.
         is_own = frame is not None and frame.f_code is ask.__code__
         self._spared = is_own and not self._spared
         if not self._spared:
@@ -88,5 +88,5 @@ class TimeLimit:
 
 
 def is_possible() -> bool:
-    """Whether there is a timer, and this thread hears of it."""
+    """Whether the system has the timer, and this thread receives its signal."""
     return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()

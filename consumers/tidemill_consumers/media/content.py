@@ -14,7 +14,7 @@ MAX_TITLE = 200
 
 
 def publish(state: State, request: Request) -> Accepted | Rejected:
-    """Publish under a title; what was counted before keeps its counts."""
+    """Publish under a title; counts from before are kept."""
     if state and "title" in state:
         return Rejected("it is published already")
     title = request.data.get("title")
@@ -46,14 +46,14 @@ def like(state: State, request: Request) -> Accepted | Rejected:
 
 
 def delete(state: State, request: Request) -> Accepted | Rejected:
-    """Delete it. The id is not free again: a late request finds that it is gone. Its owner's count is told."""
+    """Delete the content and count it for its owner. Its id cannot be used again: late requests find it deleted."""
     if not state or "title" not in state:
         return Rejected("there is no such content")
     return Accepted({"deleted": True}, emits=_to_owner(state, "user.deleted_content", {"content": request.key}))
 
 
 def _to_owner(state: Document, cmd: str, data: Document) -> tuple[Emit, ...]:
-    """For content of an owner whose name fits a key."""
+    """A follow-up request to the content's owner; none if there is no owner or the name does not fit a key."""
     owner = state.get("owner")
     key = f"user/{owner}"
     return (Emit(cmd, key, data),) if owner and len(key) <= MAX_KEY_CHARACTERS else ()

@@ -1,4 +1,4 @@
-"""Events of clients that know nothing of the contract: counted per key; the archive has their substance.
+"""Events of clients that do not use the contract: counted per key; the archive keeps their data.
 
 Room: rules. Pure.
 Tests: tests/consumers/tidemill_consumers/media/test_media.py.

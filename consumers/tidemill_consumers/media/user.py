@@ -1,4 +1,4 @@
-"""People who sign up. Key: "user/<e-mail address in lower case>", which is what makes the address unique.
+"""Users who sign up. Key: "user/<e-mail address in lower case>", which makes the address unique.
 
 Room: rules. Pure.
 Tests: tests/consumers/tidemill_consumers/media/test_media.py.
@@ -16,7 +16,7 @@ MAX_NAME = 100
 EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
-"""As HTML's input type=email has it, with at least one dot in the domain."""
+"""HTML's rule for input type=email, with at least one dot in the domain."""
 
 
 def create(state: State, request: Request) -> Accepted | Rejected:
@@ -34,9 +34,10 @@ def create(state: State, request: Request) -> Accepted | Rejected:
 
 
 def deleted_content(state: State, request: Request) -> Accepted | Rejected:
-    """Count a content of theirs that was deleted. Emitted by content.delete to user/ and the owner's client name.
+    """Count a deleted content of the user's. Emitted by content.delete to user/ and the owner's client name.
 
-    So those whose client name is their e-mail address find it in their own document; others need not have signed up.
+    A user whose client name is the e-mail address has the count in the same document; other owners get one of their
+    own.
     """
     document = state or {}
     return Accepted({**document, "deleted_contents": document.get("deleted_contents", 0) + 1})

@@ -1,12 +1,13 @@
-"""What is used of DynamoDB: calls, and the request units that AWS bills for them, reckoned from the items' sizes.
+"""Measures the use of DynamoDB: calls, and the request units that AWS bills, computed from the items' sizes.
 
-Room: metering, no I/O. Reckoned and not asked for by ReturnConsumedCapacity, for emulators answer that with a unit a
+Room: metering, no I/O. The units are computed, because emulators answer ReturnConsumedCapacity with one unit per
 statement, whatever its size. So one rule holds everywhere and for every function:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 
-- read: 4 KB or part of it of each item, read consistently; half of that otherwise; an item that is not there is one
-  block.
-- written: 1 KB or part of it of each item, of the larger of before and after. A refused condition costs the same.
+- read: one unit per 4 KB of each item, rounded up, for a consistent read, and half of that otherwise; a missing item
+  counts as 4 KB.
+- written: one unit per 1 KB of each item, rounded up, by the larger of its sizes before and after. A failed condition
+  costs the same.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from tidemill_consumers.codec.items import Attribute
 READ_BLOCK, WRITE_BLOCK = 4096, 1024
 
 LINE = "METER"
-"""How a line of a function's log begins that says what an invocation used; JSON follows, a `Usage` by names."""
+"""Prefix of a function's log line that states an invocation's usage; JSON follows, a `Usage` by names."""
 
 Item: TypeAlias = Mapping[str, Attribute]
 
 _PARAMETERS = "tidemill.parameters"
 _NAMES = re.compile(r"(\w+)'? ?[:=] \?")
-"""The names that a statement gives values to, each followed by `: ?` or `= ?`."""
+"""Matches the attribute names in a statement, each followed by `: ?` or `= ?`."""
 
 
 class Usage(NamedTuple):
@@ -39,7 +40,7 @@ class Usage(NamedTuple):
     write_units: float = 0.0
 
     def plus(self, other: Usage) -> Usage:
-        """Both together."""
+        """The sum of both."""
         return Usage(
             self.read_calls + other.read_calls,
             self.write_calls + other.write_calls,
@@ -49,11 +50,11 @@ class Usage(NamedTuple):
 
 
 class Meter:
-    """Counts what the DynamoDB clients use that belong to an event system.
+    """Counts the usage of the DynamoDB clients that belong to one event system.
 
     Args:
-        events: a boto3 session's or client's, such as `client.meta.events`. A session's counts only the clients made
-            after this.
+        events: the event system of a boto3 client (`client.meta.events`) or session; a session's counts only the
+            clients made later.
     """
 
     def __init__(self, events: Any) -> None:
@@ -69,7 +70,7 @@ class Meter:
             events.register(f"after-call.dynamodb.{operation}", count)
 
     def take(self) -> Usage:
-        """What was used since this was asked last."""
+        """The usage since the last call of this method."""
         with self._lock:
             usage, self._usage = self._usage, Usage()
             self._sizes.clear()
@@ -99,7 +100,7 @@ class Meter:
         self._add(Usage(write_calls=1, write_units=_blocks(size, WRITE_BLOCK) if is_billed else 0))
 
     def _written(self, statement: Mapping[str, Any]) -> int:
-        # One by one, for an UPDATE names the version twice: as it becomes, and as it must be.
+        # `setdefault`, because an UPDATE names the version twice: the new one, then the expected one.
         named = zip(_NAMES.findall(statement["Statement"]), statement["Parameters"], strict=True)
         item: dict[str, Attribute] = {}
         for name, value in named:

@@ -1,6 +1,6 @@
-"""The functions as they are, with a meter on DynamoDB: each invocation says in its log what it used of it.
+"""The functions with a meter on DynamoDB: each invocation logs its usage.
 
-Room: composition root, for load tests: they have a function's Handler name this one for as long as they measure.
+Room: composition root, for load tests, which set a function's Handler to this module's while they measure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def meter() -> Meter:
 
 
 def apply_handler(event: KinesisEvent, context: Context) -> apply.Response:
-    """The apply function's entry."""
+    """The apply function's metered entry point."""
     meter()  # before the clients are made
     try:
         return apply.handler(event, context)
@@ -34,7 +34,7 @@ def apply_handler(event: KinesisEvent, context: Context) -> apply.Response:
 
 
 def direct_handler(event: direct.HttpEvent, context: Context) -> direct.HttpResponse:
-    """The direct function's entry."""
+    """The direct function's metered entry point."""
     meter()
     try:
         return direct.handler(event, context)

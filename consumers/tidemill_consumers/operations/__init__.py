@@ -1,1 +1,1 @@
-"""What operators do to a running stack: redrive."""
+"""Operations on a running stack: redrive."""

@@ -1,6 +1,6 @@
-"""The quarantine read, and put back on the stream: the operator's side of it.
+"""Redrive: finds objects of the quarantine and puts their requests back on the stream.
 
-Room: operations. S3 only; how a request is put on the stream is an argument.
+Room: operations. Uses S3 only; the caller says how to put a request on the stream.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DONE_PREFIX = "redriven/"
-"""Where an object goes that has been put back."""
+"""Prefix of objects whose requests were put back."""
 
 CALLS_AT_ONCE = 16
 
 READ_AT_ONCE = 128
-"""Objects held in memory while they are looked at."""
+"""Objects that are in memory at once while `find` reads them."""
 
 STEP = 512
 """Objects that are put back before the first of them is moved."""
 
 IN_DOUBT = MAX_REDRIVEN // 2
-"""Of those, the most of one key. After a crash they are put back once more, and their entity must know them still,
-though somebody else may be at the same work."""
+"""Objects of one key in a step, at most. After a crash they are put back once more, and their entity must still
+remember them, even if another redrive runs at the same time."""
 
 HELD_BACK = "not put back, for one of its key before it could not be put back, or not be moved"
 """Why an object waits for the next run."""
@@ -48,21 +48,21 @@ Wait: TypeAlias = Callable[[], str | None]
 """Waits until a request is on the stream: None, or why it is not."""
 
 Put: TypeAlias = Callable[[Request], Wait]
-"""Begins to put a request on the stream. Those of one key must arrive in the order given."""
+"""Begins to put a request on the stream. Requests of one key must arrive in the order given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which objects: all by default. Times in seconds since 1970; `until` itself is not included."""
+    """A filter of objects; by default all pass. Times in seconds since 1970; `until` is exclusive."""
 
     reason: str = ""
-    """A part of the reason."""
+    """A substring of the reason."""
     key: str | None = None
     since: float | None = None
     until: float | None = None
 
     def takes(self, kept: Kept | None) -> bool:
-        """Whether the object is one of them; one that cannot be read is, if all are."""
+        """Whether the object passes; an unreadable one (None) does only if there is no filter."""
         if kept is None:
             return self == Wanted()
         return (
@@ -77,10 +77,10 @@ class Found:
     """An object of the quarantine.
 
     Attributes:
-        object_key: where it lies.
-        kept: what it holds, but for the payloads; None when it cannot be read.
-        problem: why it cannot be redriven; None when it can.
-        count: the parts that it holds, of which each would have been a request.
+        object_key: its key in the bucket.
+        kept: its content without the payloads; None if it cannot be read.
+        problem: why it cannot be redriven; None if it can.
+        count: the number of its parts, each of which should have been a request.
     """
 
     object_key: str
@@ -91,7 +91,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What became of an object: on the stream and moved, gone before, or still there for the reason in `problem`."""
+    """An object's outcome: put on the stream and moved, gone before, or still there for the reason in `problem`."""
 
     object_key: str
     outcome: Literal["redriven", "gone", "failed"]
@@ -99,7 +99,7 @@ class Redriven:
 
 
 class Unreadable(BotoCoreError):
-    """S3's answer, or what came in its place, does not say what became of the call."""
+    """The answer of S3, or of something in its place, does not tell the call's outcome."""
 
     fmt = "the answer of S3 cannot be read: {problem}"
 
@@ -107,13 +107,13 @@ class Unreadable(BotoCoreError):
 class Objects:
     """The objects of the quarantine bucket.
 
-    Every method raises ClientError or BotoCoreError when S3 does not do as asked.
+    Every method raises ClientError or BotoCoreError if a call of S3 fails.
 
     Args:
         s3: a boto3 S3 client.
         bucket: the bucket's name.
         calls: makes several calls; by default some at once.
-        seals: the application's own, if it has a secret: without it, signed requests stay where they are.
+        seals: the application's; without a secret there are none, and signed requests stay where they are.
     """
 
     def __init__(self, s3: S3Client, bucket: str, calls: MapCalls | None = None, seals: Seals | None = None) -> None:
@@ -123,7 +123,7 @@ class Objects:
         self.seals = seals
 
     def find(self, wanted: Wanted) -> Iterator[Found | None]:
-        """Those that are wanted, in no particular order, and None for each that is not."""
+        """The wanted objects, in no particular order, and None for each other object."""
         keys = self._keys(wanted)
         while some := list(islice(keys, READ_AT_ONCE)):
             for key, stored in zip(some, self.map(self.read, some), strict=True):
@@ -131,7 +131,7 @@ class Objects:
                 yield _lean(found) if found and wanted.takes(found.kept) else None
 
     def read(self, object_key: str) -> bytes | None:
-        """An object; None when there is none."""
+        """An object's bytes; None if there is no such object."""
         try:
             return self._s3.get_object(Bucket=self._bucket, Key=object_key)["Body"].read()
         except ClientError as error:
@@ -140,7 +140,7 @@ class Objects:
             raise
 
     def move(self, object_key: str) -> None:
-        """Have it lie under `redriven/` and no longer in the quarantine. Doing so again changes nothing."""
+        """Move an object from the quarantine to `redriven/`. Idempotent."""
         done = DONE_PREFIX + object_key.removeprefix(PREFIX)
         try:
             answer: Any = self._s3.copy_object(
@@ -154,7 +154,7 @@ class Objects:
         self._s3.delete_object(Bucket=self._bucket, Key=object_key)
 
     def _keys(self, wanted: Wanted) -> Iterator[str]:
-        """What may be wanted by its day: the day is in the object's name."""
+        """The keys of objects whose day may be wanted: the day is part of the key."""
         after = f"{PREFIX}dt={day_of(wanted.since)}" if wanted.since is not None else PREFIX
         end = f"{PREFIX}dt={day_of(wanted.until)}0" if wanted.until is not None else None  # "0" follows on "/"
         more = True
@@ -175,15 +175,15 @@ class Objects:
 
 
 def redrive(objects: Objects, found: Iterable[Found], put: Put) -> Iterator[Redriven]:
-    """Put what can be redriven back on the stream, in the order given, and move it; what became of each.
+    """Put the redrivable objects back on the stream, in the order given, and move each; the outcome of each.
 
-    An object is moved once its request is on the stream. Between the two, all may end: the object is then put back
-    once more, and its entity takes that for a repeat. So once an object of a key could not be moved, or nobody knows
-    whether its request is on the stream, no further step puts back more of that key: the entity would forget which it
-    had, and the next run, which begins with the same, would have them applied again.
+    An object is moved once its request is on the stream. After a crash between the two, the object is put back once
+    more, and its entity recognises the repeat. So once an object of a key could not be moved, or its request may or may
+    not be on the stream, later steps put back no more of that key: the entity would forget the requests that it has
+    had, and the next run, which begins with the same ones, would have them applied again.
 
     Raises:
-        ClientError, BotoCoreError: objects could not be read. Beginning again is harmless.
+        ClientError, BotoCoreError: objects could not be read. Starting again is harmless.
     """
     stuck: set[str] = set()
     for step in steps(one for one in found if one.problem is None):
@@ -196,7 +196,7 @@ def redrive(objects: Objects, found: Iterable[Found], put: Put) -> Iterator[Redr
 
 
 def steps(found: Iterable[Found], most: int = STEP, of_a_key: int = IN_DOUBT) -> Iterator[list[Found]]:
-    """In lists of `most` at most, and of any key `of_a_key` at most."""
+    """The objects in lists of at most `most`, with at most `of_a_key` of any key."""
     step: list[Found] = []
     count: Counter[str] = Counter()
     for one in found:
@@ -211,7 +211,7 @@ def steps(found: Iterable[Found], most: int = STEP, of_a_key: int = IN_DOUBT) ->
 
 
 def oldest_first(found: Iterable[Found]) -> list[Found]:
-    """By arrival and place in the stream; those that cannot be read come first."""
+    """The objects by arrival and place in the stream; unreadable ones come first."""
 
     def when(one: Found) -> tuple[float, str, int, int]:
         if one.kept is None:
@@ -242,13 +242,13 @@ def _found(object_key: str, stored: bytes, seals: Seals | None) -> Found:
 
 
 def _lean(found: Found) -> Found:
-    """Without what takes room: there may be many."""
+    """The object without its payloads, because there may be many objects."""
     kept = found.kept and msgspec.structs.replace(found.kept, payload=b"", parts=msgspec.UNSET)
     return replace(found, kept=kept)
 
 
 def _put(stored: bytes, seals: Seals | None, put: Put) -> Wait:
-    """Put back what the object holds now; somebody may have written another in its place since it was found."""
+    """Put back the object's present content, which may have changed since it was found."""
     try:
         return put(redriven(read(stored), seals))
     except RefusedRequest as error:
@@ -257,7 +257,7 @@ def _put(stored: bytes, seals: Seals | None, put: Put) -> Wait:
 
 
 def _redrive(objects: Objects, keys: Sequence[str], put: Put) -> Iterator[Redriven]:
-    # Read now and not before: meanwhile somebody else may have put it back.
+    # Read again here, because another redrive may have put it back meanwhile.
     bodies = zip(keys, objects.map(objects.read, keys), strict=True)
     waits = [(key, _put(stored, objects.seals, put) if stored is not None else None) for key, stored in bodies]
     stored_keys: list[str] = []
