@@ -1,1 +1,1 @@
-"""Deciding: what a batch means for the entities it touches. Pure: values in, values out."""
+"""Decisions: how a batch changes its entities. Pure: values in, values out."""

@@ -15,23 +15,23 @@ from msgspec.structs import asdict, replace
 from tidemill.contract.request import Document, Json, OriginalSignature, Reply, Request, encode
 
 State: TypeAlias = Document | None
-"""An entity's document as a rule sees it; None where there is none (yet, or any more)."""
+"""An entity's document as a rule sees it; None if there is none (yet, or any more)."""
 
 
 class Emit(msgspec.Struct, frozen=True, gc=False):
     """A follow-up request that a rule asks for: it goes onto the stream once its cause is stored.
 
-    It is applied once, and in order with all else that the same entity emits to that key for requests of one stream.
-    All that one request emits has at most 16 KiB of JSON: if a rule emits more, or what the contract does not allow,
-    its request is quarantined.
+    It is applied once. For requests of one stream, an entity's follow-up requests to one key are applied in order. All
+    follow-up requests of one request have at most 16 KiB of JSON together; if a rule emits more, or breaks the
+    contract, its request is quarantined.
 
     Attributes:
         cmd: the command.
         key: the ordering key, which may be the cause's own.
         data: the command's data.
-        client: who is answered when it is applied. Nobody is by default, for the cause's client hears of the cause;
-            a rule that wants it to hear of this one too gives `request.client`. The rule that takes this one sees that
-            client as proven only if the cause proved the same.
+        client: the client that is answered when it is applied; by default none, as the cause's client hears of the
+            cause. A rule that wants that client to hear of this request too gives `request.client`. The rule of this
+            request sees the client as proven only if the cause proved the same client.
     """
 
     cmd: str
@@ -55,22 +55,22 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 Rule: TypeAlias = Callable[[State, Request], Accepted | Rejected]
-"""Pure: the same state and request give the same outcome. A rule may change what it is given: it is its own."""
+"""Pure: the same state and request give the same outcome. A rule may change its arguments: they are its own."""
 
 Rules: TypeAlias = Mapping[str, Rule]
-"""The routing table: command to rule. A rule that stands in `Verified` takes requests of verified clients only."""
+"""The routing table: command to rule. A rule wrapped in `Verified` takes requests of verified clients only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
     """A rule whose requests must prove which client they come from: `"wallet.pay": Verified(pay)`.
 
-    Either a key signs them that is registered for `request.client`. Or the application emitted and sealed them: then
-    they name no client, and are the application's own word, or their client was proven by what they were emitted for,
-    through any number of emits. Others are quarantined, among them what is emitted for a client merely claimed.
+    A request is taken if a key registered for `request.client` signed it. It is also taken if the application emitted
+    and sealed it, and it either names no client or its cause has proven that client (through any number of emits).
+    Others are quarantined, such as requests emitted for a client that is only claimed.
 
-    A rule that stands in the table as it is must be safe from anyone who may put records on the stream: what it finds
-    in `request.client` is what the sender claims.
+    A rule without `Verified` must be safe from anyone who may put records on the stream: `request.client` is only the
+    sender's claim.
     """
 
     rule: Rule
@@ -81,12 +81,12 @@ class Verified:
 
 
 class Proof(NamedTuple):
-    """What the signature or the seal of a request proves."""
+    """The result of examining a request's signature or seal."""
 
     problem: str | None = None
-    """Why it proves nothing, so that the request is quarantined; None when it proves whose the request is."""
+    """Why it proves nothing, so that the request is quarantined; None if it proves the sender."""
     client: str | None = None
-    """Who is proven to have sent the request, or what it was emitted for; None of the application's own word."""
+    """The client proven to have sent the request or its cause; None if the seal proves no client."""
 
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -98,43 +98,43 @@ class Position(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """A request and where it stands in the stream."""
+    """A request and its place in the stream."""
 
     shard: str
-    """The shard, by its stream and its id (core.streams); `direct` of what came by HTTP."""
+    """The shard, by its stream and its id (core.streams); `direct` for requests by HTTP."""
     position: Position
     arrived: float
     """Approximate arrival, seconds since 1970, by the stream's clock."""
     key: str
     request: Request
     payload: bytes
-    """As it came, for the quarantine."""
+    """The user record's bytes, for the quarantine."""
     proof: Proof | None = None
     """None: unsigned."""
     stream: str = ""
-    """What the stream is called; empty of what came by HTTP."""
+    """The stream's name; empty for requests by HTTP."""
     rewritten: bytes | None = None
-    """The request encoded, where `payload` is not just that: see `encoded`."""
+    """The encoded request, if it differs from `payload`: see `encoded`."""
 
     @property
     def encoded(self) -> bytes:
-        """The request as it was before any rule: what a rule is given, it may change."""
+        """The encoded request as it was before any rule, which may change the request that it is given."""
         return self.payload if self.rewritten is None else self.rewritten
 
 
 def with_request(arrival: Arrival, request: Request) -> Arrival:
-    """The arrival, which stands for this request from here on."""
+    """The arrival with this request in place of its own."""
     return replace(arrival, request=request, rewritten=rewritten(request, arrival.payload))
 
 
 def rewritten(request: Request, payload: bytes) -> bytes | None:
-    """The request encoded; None where that is the payload."""
+    """The encoded request; None if that equals the payload."""
     encoded = encode(request)
     return None if encoded == payload else encoded
 
 
 class _Encoded(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
-    """A request's fields. What the place in the stream made of bytes without a contract need not keep to it."""
+    """A request's fields, without the contract's limits: requests made from bytes without a contract may break them."""
 
     id: str
     cmd: str
@@ -152,19 +152,19 @@ _decoder = msgspec.json.Decoder(_Encoded)
 
 
 def fresh(arrival: Arrival) -> Arrival:
-    """The arrival as it was before any rule, to be planned again."""
+    """The arrival with its request as it was before any rule, to be planned again."""
     return replace(arrival, request=Request(**asdict(_decoder.decode(arrival.encoded))))
 
 
 class Asker(NamedTuple):
-    """Who is to be answered, and for which request."""
+    """The client to answer, and the id of its request."""
 
     client: str
     id: str
 
 
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
-    """Bytes that are no request: they name no entity, though perhaps somebody to answer."""
+    """Bytes that are no request: they name no entity, but may name a client to answer."""
 
     shard: str
     position: Position
@@ -174,12 +174,12 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     reason: str
     asker: Asker | None = None
-    """None where no client and id can be read from the bytes."""
+    """None if no client and id can be read from the bytes."""
     stream: str = ""
 
 
 class Time(NamedTuple):
-    """When nothing more is to be begun, so that what was begun can still be saved and answered; by which clock."""
+    """A deadline for beginning work, so that work begun can still be saved and answered; and its clock."""
 
     clock: Callable[[], float]
     until: float
@@ -190,14 +190,14 @@ class Time(NamedTuple):
         return self.clock() >= self.until
 
 
-UNLIMITED = Time(float, 1.0)  # by this clock it is always zero
+UNLIMITED = Time(float, 1.0)  # float() is always zero
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
     """The last position applied from one shard, when its record arrived, and where its delivery began.
 
-    What stands before `since` was answered before, and what it emitted has left. What stands from there on and is not
-    among the entity's outcomes was the plain "accepted", if `known`: if all those outcomes are still there.
+    `since` is the start of the range whose replies and follow-up requests may be unsent. A request of that range
+    without a kept outcome had the plain "accepted", if `known`: if the range's other outcomes are all still kept.
     """
 
     position: Position
@@ -215,7 +215,7 @@ class WriterMark(msgspec.Struct, frozen=True, gc=False):
 
 
 class Emitted(NamedTuple):
-    """The follow-up requests of one arrival, as they are sent, and where that stands."""
+    """The follow-up requests of one arrival, as they are sent, and the arrival's place."""
 
     shard: str
     position: Position
@@ -223,7 +223,7 @@ class Emitted(NamedTuple):
 
 
 class Entity(msgspec.Struct, frozen=True, gc=False):
-    """What the table holds for one key. `version` 0: no item yet."""
+    """The state stored for one key. `version` 0: no item yet."""
 
     key: str
     version: int = 0
@@ -231,17 +231,17 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     marks: Mapping[str, Mark] = msgspec.field(default_factory=dict)
     writers: Mapping[str, WriterMark] = msgspec.field(default_factory=dict)
     recent: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Outcomes by request id, oldest first, as `core.outcomes` writes them: what a repeat is answered with."""
+    """Outcomes by request id, oldest first, as `core.outcomes` encodes them; repeats are answered with them."""
     emitted: int = 0
-    """Follow-up requests so far: the counter of the last."""
+    """Number of follow-up requests so far, which is the counter of the last."""
     emits: tuple[Emitted, ...] = ()
-    """Those that may not have left, in their order: the state has moved on, so they cannot be computed again."""
+    """The follow-up requests that may be unsent, in order: a later state cannot compute them again."""
     unusable: str = ""
-    """Why nothing can be applied to it: its item cannot be read, or is never saved. Not stored itself."""
+    """Why nothing can be applied to it: its item cannot be read, or is never saved. Not stored."""
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """A reply and where it goes; what stands at `position` is delivered again if it cannot be sent."""
+    """A reply and its client; if it cannot be sent, the record at `position` is delivered again."""
 
     client: str
     reply: Reply
@@ -249,7 +249,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Frame(NamedTuple):
-    """One frame of a traceback; `short` is the file's path from its top-level package on."""
+    """One frame of a traceback; `short` is the file's path, beginning with its top-level package."""
 
     file: str
     line: int
@@ -258,7 +258,7 @@ class Frame(NamedTuple):
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
-    """A request that can never be applied, with its reason. Kept whole; `trace` is for the log."""
+    """A request that can never be applied, stored whole with the reason; `trace` is for the log."""
 
     arrival: Arrival | Unreadable
     reason: str
@@ -270,13 +270,13 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         expected_version: the version that the table must still have; 0 for no item.
-        new_entity: the entity to save; None when nothing new arrived and only replies are repeated.
+        new_entity: the entity to save; None if nothing new arrived and only replies are repeated.
         first: the position of its first arrival: where to begin again if this write fails.
         receipts: the answers, to be sent once it is saved.
-        quarantine: to be stored before it is saved, for the mark passes these requests too.
-        stopped: where the key's arrivals begin to wait until receipts and follow-up requests have left, or None.
+        quarantine: the requests to store before it is saved, because its mark passes them too.
+        stopped: from here on the key's arrivals wait until receipts and follow-up requests have left; None if none do.
         emits: the follow-up requests, to be sent once it is saved.
-        evicted: writers that it forgets, and with them their repeats; shards' marks likewise, where there is no room.
+        evicted: the number of writers and marks dropped for lack of room; their repeats would be applied.
     """
 
     key: str
@@ -292,11 +292,11 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a batch wants done: one write per distinct key.
+    """The decision about a batch: one write per distinct key.
 
     Attributes:
-        writes: of the keys that were planned.
-        not_begun: the keys that were not, for the time was over or the others are enough; with their first position.
+        writes: one of each planned key.
+        not_begun: the keys not planned, as time was over or the others are enough; with each one's first position.
     """
 
     writes: tuple[Write, ...]
@@ -305,10 +305,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be answered and emitted now, the positions from which to deliver again, and what waits for the first."""
+    """The receipts and follow-up requests to send now, the positions to deliver again, and the arrivals that wait."""
 
     receipts: tuple[Receipt, ...]
     retry_from: tuple[Position, ...]
     stopped: Mapping[str, Position]
-    """By key, where its arrivals begin that wait."""
+    """By key, the position of its first waiting arrival."""
     emits: tuple[Emitted, ...] = ()

@@ -1,4 +1,4 @@
-"""From what a rule emits to requests: their ids, their writer, their counters.
+"""Turns the emits of a rule into requests with ids, a writer and counters.
 
 Room: core. Pure: the same cause gives the same requests.
 """
@@ -15,31 +15,31 @@ from tidemill_consumers.core.batch import Arrival, Emit, Emitted, fresh
 from tidemill_consumers.core.streams import stream_of_shard
 
 MAX_EMIT_BYTES = 16 * 1024
-"""Of all follow-up requests of one request, for they are kept in the item until they have left."""
+"""Limit for all follow-up requests of one request together: the item keeps them until they have left."""
 
 EMITTER = "emit/"
-"""How the writer of follow-up requests begins; the stream of their causes and the emitting entity's key follow."""
+"""Prefix of the writer of follow-up requests; the stream of their causes and the emitting entity's key follow."""
 
 PROVEN_EMITTER = "emit-proven/"
-"""How the writer of a follow-up request begins whose client its cause has proven.
+"""Prefix of the writer of follow-up requests whose client their cause has proven.
 
-It stands in the writer, and so under the application's seal: without that it means nothing.
+The writer is under the application's seal; without a valid seal the prefix means nothing.
 """
 
 EMITTERS = (EMITTER, PROVEN_EMITTER)
 
 LONGEST_PLAIN_KEY = 63
-"""Bytes of a key that stands in a writer's name as it is; the hash of a longer one has more, so none is another's."""
+"""Bytes of the longest key used as it is in a writer's name. The hash of a longer one has 64, so no two names clash."""
 
 IDS = UUID("e23ff1a1-6a5f-4a0c-8f0c-6a1d7f3b5a52")
 """The namespace of the ids (RFC 9562, section 5.5)."""
 
 
 def emitter(key: str, shard: str, is_proven: bool = False) -> str:
-    """The writer of what the key's entity emits for causes on a shard.
+    """The writer of the follow-up requests that a key's entity emits for causes on a shard.
 
-    It names the shard's stream, for two streams' batches change an entity at the same time: what they emit is in order
-    within each of them, and one writer's counters must arrive in order.
+    It names the shard's stream. Batches of two streams may change an entity at the same time, and their follow-up
+    requests are in order only within each stream; but one writer's counters must arrive in order.
     """
     encoded = key.encode()
     name = key if len(encoded) <= LONGEST_PLAIN_KEY else sha256(encoded).hexdigest()
@@ -47,29 +47,29 @@ def emitter(key: str, shard: str, is_proven: bool = False) -> str:
 
 
 def is_emitted(request: Request) -> bool:
-    """Whether its writer is an entity that emits."""
+    """Whether the request is a follow-up request, by its writer."""
     return request.writer is not None and request.writer.startswith(EMITTERS)
 
 
 def is_of_proven(request: Request) -> bool:
-    """Whether a request that is emitted says that its cause has proven its client."""
+    """Whether a follow-up request states that its cause has proven its client."""
     return request.client is not None and request.writer is not None and request.writer.startswith(PROVEN_EMITTER)
 
 
 def without_proof(writer: str) -> str:
-    """The writer of an entity that emits, whatever was proven: its counters are the same."""
+    """The emitting entity's writer without the mark of a proven client: both forms share their counters."""
     return EMITTER + writer.removeprefix(PROVEN_EMITTER) if writer.startswith(PROVEN_EMITTER) else writer
 
 
 def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple[Request, ...] | str:
-    """The requests that a request emits, or why they cannot be sent.
+    """The follow-up requests of a request, or why they cannot be sent.
 
     Args:
         arrival: the request, of the emitting entity's key.
-        emits: what its rule asks for, each an Emit unless the rule is wrong.
-        emitted: how many its entity has emitted before: their counters go on from there.
+        emits: what its rule emits, each an Emit unless the rule is wrong.
+        emitted: how many its entity has emitted before; the new counters follow.
     """
-    cause, proof = fresh(arrival).request, arrival.proof  # the rule may have changed its own
+    cause, proof = fresh(arrival).request, arrival.proof  # the rule may have changed arrival.request
     proven = proof.client if proof else None
     requests: list[Request] = []
     size = 0
@@ -94,11 +94,11 @@ def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple
         size += len(payload)
         if size > MAX_EMIT_BYTES:
             return f"follow-up requests of more than {MAX_EMIT_BYTES} bytes"
-        requests.append(decode(payload))  # the rule may change later what it put into `data`
+        requests.append(decode(payload))  # a copy, because the rule may change `data` later
     return tuple(requests)
 
 
 def kept_bytes(emitted: Emitted) -> int:
-    """An upper estimate of the bytes that they take in the item."""
+    """An upper estimate of the bytes that follow-up requests take in the item."""
     place = len(emitted.shard) + 72
     return place + sum(4 + len(encode(request)) for request in emitted.requests)

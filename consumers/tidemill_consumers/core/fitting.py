@@ -1,14 +1,14 @@
-"""What an entity's item may hold, in bytes: each part has its room, and all rooms together are below DynamoDB's 400 KB.
+"""Size limits for the parts of an entity's item, which together stay below DynamoDB's 400 KB.
 
-Room: core. Pure. Sizes as DynamoDB counts them: the page "DynamoDB item sizes and formats"; the limit: "Constraints in
-Amazon DynamoDB".
+Room: core. Pure. DynamoDB's page "DynamoDB item sizes and formats" says how sizes are counted; the page "Constraints in
+Amazon DynamoDB" states the limit.
 
 | part | at most |
 |---|---|
 | the document | item_limits.MAX_BYTES, else its request is quarantined |
-| outcomes and follow-up requests | MAX_RECENT_BYTES, the oldest go |
-| writers, of each of three kinds | MAX_WRITER_BYTES, the least recently seen go |
-| marks | MAX_MARK_BYTES, those of the shards that were seen longest ago go |
+| outcomes and follow-up requests | MAX_RECENT_BYTES, the oldest are dropped |
+| writers, of each of three kinds | MAX_WRITER_BYTES, the least recently seen are dropped |
+| marks | MAX_MARK_BYTES, those of the least recently seen shards are dropped |
 | the key and the names of the attributes | FIXED_BYTES |
 """
 
@@ -23,29 +23,29 @@ from tidemill_consumers.core.item_limits import text_bytes
 T = TypeVar("T")
 
 MAX_RECENT_BYTES = 72 * 1024
-"""Of all outcomes and follow-up requests kept per entity."""
+"""Limit for all outcomes and follow-up requests kept per entity."""
 
 MAX_WRITER_BYTES = 14 * 1024
-"""Of the writers of one kind. 64 of verified clients, whose names are longest, take 12 KiB."""
+"""Limit for the writers of one kind. 64 writers of verified clients, whose names are longest, take 12 KiB."""
 
 MAX_MARK_BYTES = 24 * 1024
-"""Of the marks, some hundred."""
+"""Limit for the marks: room for some hundred."""
 
 FIXED_BYTES = 1200
-"""Of the key, 256 characters of four bytes each, and of the attributes' names, numbers and overheads."""
+"""Size of the key (256 characters of four bytes) and of the attributes' names, numbers and overheads, at most."""
 
 BYTES_OF_WRITER = 56
-"""Of a writer beside its name, at most: three numbers as text, and DynamoDB's byte for an element."""
+"""Size of a writer without its name, at most: three numbers as text, and DynamoDB's byte for an element."""
 
 BYTES_OF_MARK = 176
-"""Of a mark beside its shard's name, at most."""
+"""Size of a mark without its shard's name, at most."""
 
 FEW_MARKS = 32
-"""Marks that fit whatever their shards' names are."""
+"""This many marks always fit, however long their shards' names are."""
 
 
 def latest_that_fit(items: Sequence[tuple[str, T]], each: int, room: int) -> Sequence[tuple[str, T]]:
-    """The last of the items that fit into a room, with their names and so many bytes besides."""
+    """The last items that fit into `room` bytes, where an item takes its name's bytes and `each` more."""
     first = len(items)
     for name, _ in reversed(items):
         room -= text_bytes(name) + each
@@ -56,7 +56,7 @@ def latest_that_fit(items: Sequence[tuple[str, T]], each: int, room: int) -> Seq
 
 
 def fitting_marks(marks: dict[str, Mark]) -> dict[str, Mark]:
-    """The marks that fit: what the entity knows of shards seen longest ago has to go first."""
+    """The marks that fit; those of the least recently seen shards are dropped first."""
     if len(marks) <= FEW_MARKS:
         return marks
     latest = sorted(marks.items(), key=lambda one: one[1].arrived)

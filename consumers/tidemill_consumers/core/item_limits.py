@@ -1,4 +1,4 @@
-"""What DynamoDB can hold: a document outside these limits would fail its batch for ever.
+"""DynamoDB's limits for documents: one outside them would fail its batch for ever.
 
 Room: core. Pure. Limits: the page "Constraints in Amazon DynamoDB".
 """
@@ -11,20 +11,20 @@ MAX_DEPTH = 30
 """DynamoDB nests 32 levels; the item and its document attribute take two."""
 
 MAX_BYTES = 256 * 1024
-"""Of a document, roughly. An item may have 400 KB; the rest is for marks, writers and outcomes."""
+"""Limit for a document, roughly. An item may have 400 KB; marks, writers and outcomes need the rest."""
 
 MAX_NAME_BYTES = 64 * 1024 - 1
-"""Of a key in an object, which is an attribute's name; the least is 1."""
+"""Limit for a key of an object, which becomes an attribute's name; it must not be empty."""
 
 MAX_DIGITS = 38
 LARGEST, SMALLEST = 9.9e125, 1e-130
 TOO_LARGE, TOO_LONG = 10**126, 10**MAX_DIGITS
 NUMBER = 21
-"""Bytes of any number, at most."""
+"""Bytes of a number, at most."""
 
 
 def unstorable(document: Json) -> str | None:
-    """Why the table cannot hold the document; None when it can."""
+    """Why the table cannot hold the document; None if it can."""
     try:
         _within(_size(document, MAX_DEPTH))
     except _TooDeep:
@@ -35,9 +35,9 @@ def unstorable(document: Json) -> str | None:
 
 
 def differs_in_numbers(document: Json, storable: Json) -> bool:
-    """Whether a document is one that the table can hold, but for whole numbers in it: those that rules count.
+    """A fast check: whether a document equals a storable one except for whole numbers, and so is storable too.
 
-    So the table can hold it too. False where that takes a closer look.
+    False means only that a closer look is needed.
     """
     if type(document) is not dict or type(storable) is not dict or len(document) != len(storable):
         return False
@@ -67,8 +67,8 @@ class _TooDeep(_Unstorable):
 
 
 def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of a document without a call for each
-    # Exactly these types: of their subclasses, such as IntEnum, not all are written as JSON. The most frequent come
-    # first, and there are no generators: a batch measures all documents that its rules changed, but for numbers.
+    # Exact types, because not all of their subclasses, such as IntEnum, are written as JSON. The most frequent come
+    # first, and there are no generators: a batch measures every document that its rules changed in more than numbers.
     kind = type(value)
     if kind is str:
         return len(value) if value.isascii() else text_bytes(value)
@@ -83,7 +83,7 @@ def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of
     if isinstance(value, dict):
         size = 3 + dict.__len__(value)
         levels -= 1
-        for name, child in dict.items(value):  # what a subclass holds, not what it says
+        for name, child in dict.items(value):  # ignores a subclass's overrides
             size += len(name) if type(name) is str and name.isascii() and 0 < len(name) < 256 else _name(name)
             kind = type(child)
             if kind is str and child.isascii():
@@ -102,7 +102,7 @@ def _size(value: Json, levels: int) -> int:  # noqa: C901 - texts and numbers of
 
 
 def _within(size: int) -> int:
-    # Of each part too: what holds one list many times over must not be walked through to its end.
+    # Checked for each part too, so that a value that contains one list many times is not walked through to its end.
     if size > MAX_BYTES:
         raise _Unstorable(f"{size} bytes; {MAX_BYTES} are the most")
     return size

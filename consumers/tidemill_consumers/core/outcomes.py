@@ -1,4 +1,4 @@
-"""Outcomes as an entity keeps them: as text, for most are kept for a while and dropped without being read.
+"""Encodes the outcomes that an entity keeps, as JSON text: most are dropped later without being parsed.
 
 Room: core. Pure.
 """
@@ -29,7 +29,7 @@ class _Id(msgspec.Struct, frozen=True, array_like=True):
 _PLACE_OF_STREAM = 4
 
 MAX_KNOWN = 256
-"""Characters of an outcome whose streams are kept in memory: the usual one has fewer."""
+"""Characters of the longest outcome whose streams are memoized; most are shorter."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Outcome)
@@ -37,13 +37,13 @@ _id_decoder = msgspec.json.Decoder(_Id)
 
 
 def kept(request_id: str, reply: Reply | None, stream: str | None = None) -> str:
-    """The outcome as JSON: id, status, data, error and stream; of one that is not known any more the id alone.
+    """The outcome as JSON: id, status, data, error and stream; only the id if the outcome is not known any more.
 
     Args:
-        request_id: whose it is.
+        request_id: the request's id.
         reply: the outcome.
-        stream: the name of the stream that the request came by, where requests of several change the entity; names
-            with spaces between, if it came by several.
+        stream: the name of the stream that the request came by, if several streams feed the entity; if it came by
+            several, their names with spaces between.
     """
     parts: list[Json] = [request_id] if reply is None else [request_id, reply.status, reply.data, reply.error]
     if stream is not None:
@@ -54,7 +54,7 @@ def kept(request_id: str, reply: Reply | None, stream: str | None = None) -> str
 
 
 def streams_of(text: str) -> frozenset[str]:
-    """The streams that it names, if it does."""
+    """The streams that an outcome names; none if it names none."""
     return _streams[text] if len(text) <= MAX_KNOWN else _streams_of(text)
 
 
@@ -67,12 +67,12 @@ _streams = Memo(_streams_of)
 
 
 def together(text: str | None, stream: str) -> str:
-    """The stream, and those that an earlier outcome of the same request names: each may be asked for it again."""
+    """The stream, and those that an earlier outcome of the request names: each may deliver the request again."""
     return stream if text is None else " ".join(sorted({*streams_of(text), stream}))
 
 
 def of_stream(recent: Mapping[str, str], stream: str) -> dict[str, str]:
-    """Outcomes, those that name no stream as ones of that stream."""
+    """The outcomes; those that name no stream get this one."""
     return {
         request_id: text if streams_of(text) else kept(request_id, reply_of(text), stream)
         for request_id, text in recent.items()
@@ -80,21 +80,21 @@ def of_stream(recent: Mapping[str, str], stream: str) -> dict[str, str]:
 
 
 def reply_of(text: str) -> Reply | None:
-    """The outcome again; None where it is not known any more."""
+    """The reply in an outcome; None if it is not known any more."""
     outcome = _decoder.decode(text)
     return None if outcome.status is None else Reply(outcome.id, outcome.status, outcome.data, outcome.error)
 
 
 def id_of(text: str) -> str:
-    """Whose outcome it is."""
+    """The request id in an outcome."""
     return _id_decoder.decode(text).id
 
 
 def outcome_bytes(text: str) -> int:
-    """The bytes that it takes in the item."""
+    """The bytes that an outcome takes in the item."""
     return 1 + text_bytes(text)
 
 
 def bytes_of_all(texts: Collection[str]) -> int:
-    """The bytes that they take in the item."""
+    """The bytes that outcomes take in the item together."""
     return len(texts) + text_bytes("".join(texts))

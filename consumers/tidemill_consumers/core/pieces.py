@@ -1,8 +1,8 @@
-"""A batch in pieces: each is applied, answered and done, and the clock looked at, before the next is begun.
+"""Splits a batch into pieces: each is applied and answered, and the time checked, before the next begins.
 
-Room: core. Pure. A usual batch is one piece, so that a key is written once for it. What is more than that, such as a
-hundred thousand requests of as many keys or clients, is several, in the stream's order: so whatever is done when the
-time is over is all that stands before some position.
+Room: core. Pure. A usual batch is one piece, so that each key is written once. A larger one, such as a hundred thousand
+requests of as many keys or clients, is several pieces in stream order: when the time is over, everything before some
+position is done.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import NamedTuple
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
 
 FEW = 5_000
-"""Arrivals that are one piece whatever they are."""
+"""This many arrivals are one piece, however many keys and clients they have."""
 
 MOST = 50_000
-"""Arrivals of a piece: more than the 6 MB of a batch hold of the SDK's requests."""
+"""Arrivals of a piece, at most: more of the SDK's requests than a batch's 6 MB hold."""
 
 MOST_KEYS = MOST_CLIENTS = 10_000
-"""Entities that a piece reads and saves, and clients that it answers, each by a message of its own: some seconds."""
+"""Entities that a piece reads and saves, and clients that it answers by one message each: some seconds' work."""
 
 
 class Piece(NamedTuple):
-    """What is done together.
+    """Requests that are applied together.
 
     Attributes:
         arrivals: the requests.
-        unreadable: what is none, to be answered.
-        refused: what is none, to be stored before: all of each record that begins in this piece.
-        rest: where the batch goes on; None behind the last piece.
+        unreadable: the bytes that are no request, to be answered.
+        refused: the bytes that are no request, to be stored first: those of each record that begins in this piece.
+        rest: the position at which the batch goes on; None in the last piece.
     """
 
     arrivals: Sequence[Arrival]
@@ -40,11 +40,11 @@ class Piece(NamedTuple):
 
 
 def pieces(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable], begin: Position | None) -> Iterator[Piece]:
-    """The batch in pieces, from a position on that another delivery came to; all of it where there is none."""
+    """The batch in pieces, beginning at the position that an earlier delivery reached; from the start if None."""
     if begin is not None:
         arrivals = arrivals[bisect_left(arrivals, begin, key=_arrived) :]
     first = begin
-    refused = unreadable  # by records, of which one that was begun before has been stored
+    refused = unreadable  # cut by whole records: one begun before has been stored
     while arrivals or unreadable:
         if first is not None:
             unreadable = unreadable[bisect_left(unreadable, first, key=_refused) :]
@@ -61,7 +61,7 @@ def pieces(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable], begin:
 
 
 def _end(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable]) -> Position | None:
-    """Where the piece that begins with these ends; None where it has them all."""
+    """The position at which the first piece of these ends; None if it has them all."""
     count = min(len(arrivals), MOST)
     while count > FEW and not _fits(arrivals[:count]):
         count //= 2

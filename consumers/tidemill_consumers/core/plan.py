@@ -1,4 +1,4 @@
-"""What a batch wants done: its requests by key, each key's folded over its entity into one write.
+"""Plans a batch: groups its requests by key, and folds each key's over its entity into one write.
 
 Room: core. Pure: the same arrivals over the same entities give the same plan.
 """
@@ -13,7 +13,7 @@ from tidemill_consumers.core.calling.asking import Watch
 from tidemill_consumers.core.folding.fold import MOST_QUARANTINED, fold
 
 MOST_EMITTING = 2_000
-"""Requests of a plan whose follow-up requests leave before the rest is begun."""
+"""Emitting requests in a plan; once there are so many, their follow-up requests leave before other keys begin."""
 
 
 def plan(
@@ -28,11 +28,11 @@ def plan(
 
     Args:
         arrivals: the batch's requests, in stream order and all of one shard.
-        entities: by key; a key that is missing has no item yet.
+        entities: by key; a missing key has no item yet.
         rules: command to rule.
-        retention: seconds that the stream keeps a record; a shard last seen before that can be forgotten.
-        watch: is told which arrival a rule is at work on; by default nobody looks.
-        time: once it is over, no other arrival is begun, but for the first of all: something is always done.
+        retention: seconds that the stream keeps a record; marks of shards not seen for longer are dropped.
+        watch: is told which arrival a rule is at work on.
+        time: once it is over, no further arrival begins; the first always does.
     """
     made: list[Write] = []
     quarantined = emitting = 0
@@ -46,7 +46,7 @@ def plan(
 
 
 def not_begun(arrivals: Iterable[Arrival], planned: Container[str]) -> dict[str, Position]:
-    """The keys that were not planned, with their first position."""
+    """The keys that were not planned, each with its first position."""
     first: dict[str, Position] = {}
     for arrival in arrivals:
         if arrival.key not in planned:
@@ -62,9 +62,9 @@ def writes(
     watch: Watch,
     time: Time = UNLIMITED,
 ) -> Iterator[Write]:
-    """The plan's writes, one after another as they are made: a key's rules are at work before its write comes.
+    """The plan's writes, lazily: a key's rules run only when its write is asked for.
 
-    Once the time is over, of each key that is asked for still, its first arrival alone is taken.
+    Once the time is over, each write that is still asked for takes only its key's first arrival.
     """
     by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:

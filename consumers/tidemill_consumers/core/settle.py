@@ -1,4 +1,4 @@
-"""What a batch's saved and failed keys mean: whom to answer, and where to begin again.
+"""Decides after saving: which replies may leave, and where to deliver again from.
 
 Room: core. Pure.
 """
@@ -14,8 +14,8 @@ from tidemill_consumers.core.batch import Arrival, Plan, Position, Receipt, Unre
 def is_proven_when_saved(write: Write) -> bool:
     """Whether the save would notice that the entity was stale when the write was planned.
 
-    The conditional write compares versions, before anything is answered or emitted. A write without a new entity is
-    never compared, and one that quarantines requests stores them before it is.
+    The conditional write compares versions before anything is answered or emitted. A write without a new entity is
+    never compared, and a write with quarantined requests has these stored before the comparison.
     """
     is_compared_or_has_no_effect = write.new_entity is not None or not (write.receipts or write.emits)
     return is_compared_or_has_no_effect and not write.quarantine
@@ -24,7 +24,7 @@ def is_proven_when_saved(write: Write) -> bool:
 def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
     """The verdict once every write was tried.
 
-    A failed key is delivered again from its first arrival; it answers nobody yet and emits nothing.
+    A failed key is delivered again from its first arrival; until then it answers and emits nothing.
     """
     done = [write for write in plan.writes if write.key not in failed_keys]
     return Verdict(
@@ -36,7 +36,7 @@ def settle(plan: Plan, failed_keys: Collection[str]) -> Verdict:
 
 
 def refusals(unreadable: Iterable[Unreadable]) -> list[Receipt]:
-    """The answers to those that name somebody to answer, to be sent once they are in the quarantine."""
+    """The answers to unreadable requests that name a client, to be sent once these are in the quarantine."""
     return [
         Receipt(one.asker.client, Reply(one.asker.id, "quarantined", error=one.reason), one.position)
         for one in unreadable
@@ -45,14 +45,14 @@ def refusals(unreadable: Iterable[Unreadable]) -> list[Receipt]:
 
 
 def waiting(arrivals: Iterable[Arrival], verdict: Verdict) -> list[Arrival]:
-    """The arrivals that go on once the verdict's receipts and follow-up requests have left."""
+    """The arrivals to plan once the verdict's receipts and follow-up requests have left."""
     stopped = verdict.stopped
     return [arrival for arrival in arrivals if arrival.key in stopped and arrival.position >= stopped[arrival.key]]
 
 
 def lowest(positions: Iterable[Position]) -> Position | None:
-    """The lowest of the positions; None of none.
+    """The lowest position; None if there is none.
 
-    Its sequence number is what Lambda needs: it delivers everything from there, and marks make the rest harmless.
+    Lambda delivers everything from its sequence number on; marks make redeliveries harmless.
     """
     return min(positions, default=None)

@@ -1,11 +1,11 @@
-"""Several streams that feed one entity: what each may still have to say is kept from the others.
+"""Entities fed by several streams: each stream's outcomes are kept from being dropped by the others.
 
 Room: core. Pure.
 
-A key's batches of one stream come one after the other, so what a batch leaves on an entity can go with the next. Two
-streams' batches come at the same time: the next of one must leave what the other may still be asked for. So outcomes
-name their streams there, and each stream's are displaced by its own only. A request that came by two, for it was
-redriven, has one outcome, which both may be asked for.
+A key's batches of one stream come one after another, so the outcomes that a batch leaves on an entity can be dropped by
+the next. Batches of two streams may come at the same time: one stream must not drop outcomes that the other may still
+need. So the outcomes of such entities name their streams, and only newer ones of its stream displace an outcome. A
+redriven request may come by two streams; it has one outcome, which both may need.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tidemill_consumers.core.outcomes import bytes_of_all, of_stream, streams_of
 from tidemill_consumers.core.streams import stream_of_shard
 
 _stream_of = Memo(stream_of_shard).__getitem__
-"""Without a call: each entity of a batch is asked, and shards come again and again."""
+"""A memo, because each entity of a batch asks for the same few shards."""
 
 
 def has_other_streams(entity: Entity, shard: str) -> bool:
-    """Whether requests of other streams than the shard's have changed the entity."""
+    """Whether requests of a stream other than the shard's have changed the entity."""
     return not {_stream_of(shard)}.issuperset(map(_stream_of, entity.marks))
 
 
 def with_streams(entity: Entity, shard: str) -> Entity:
-    """The entity, each of its outcomes with a stream: those from before there were several are of the one there was."""
+    """The entity with a stream in each outcome: outcomes without one get the latest other stream, once the only one."""
     stream = stream_of_shard(shard)
     others = {name: mark for name, mark in entity.marks.items() if stream_of_shard(name) != stream}
     latest = max(others, key=lambda name: others[name].arrived)
@@ -39,19 +39,19 @@ def with_streams(entity: Entity, shard: str) -> Entity:
 
 
 def room_beside_others(entity: Entity, shard: str) -> int:
-    """Bytes of outcomes and follow-up requests that a write may leave, so that the others' are still kept."""
+    """Bytes of outcomes and follow-up requests that a write may leave without displacing those of other streams."""
     stream = stream_of_shard(shard)
     others = [text for text in entity.recent.values() if streams_of(text) != {stream}]
     emits = [one for one in entity.emits if stream_of_shard(one.shard) != stream]
-    # The last request's may go beyond: its answer, and all that it emits.
+    # The last request may exceed this by its answer and its follow-up requests.
     return MAX_RECENT_BYTES - 2 * MAX_EMIT_BYTES - bytes_of_all(others) - sum(map(kept_bytes, emits))
 
 
 def displaced(recent: Mapping[str, str], shard: str, marks: Mapping[str, Mark], most: int) -> list[tuple[str, str]]:
-    """The outcomes that a write of the shard's stream leaves of earlier ones.
+    """The earlier outcomes that remain after a write of the shard's stream.
 
-    At most `most` of the stream's own stay, as many of those that other streams may be asked for as well, and all that
-    only other streams may be asked for.
+    These are at most `most` of the stream's own, at most `most` that it shares with other streams, and all of other
+    streams alone.
     """
     stream = stream_of_shard(shard)
     live = {stream_of_shard(one) for one in marks} - {stream}

@@ -1,6 +1,6 @@
-"""Which request it is for whose sake the table refuses an entity: found by halves, and sent to the quarantine.
+"""Finds the request that makes the table refuse an entity, by bisection, so that it is quarantined.
 
-Room: core. Pure. A statement that is refused for itself is refused as often as it comes, and its shard would stand.
+Room: core. Pure. The table refuses such a statement every time, so its shard would be blocked.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ REFUSED = "the table does not take what comes of it"
 
 
 class Sieve:
-    """The keys of a batch whose entities the table refused, on the way to the request for which it did."""
+    """The bisection for each key of a batch whose entity the table refused."""
 
     def __init__(self) -> None:
         self._rest: dict[str, Position] = {}
         self._condemned: set[str] = set()
         self.hopeless: dict[str, str] = {}
-        """Keys whose entities are refused though the request changes nothing but their marks; and why."""
+        """Keys whose entities are refused even if the request changes only their marks; each with the reason."""
 
     def again(self, pending: Sequence[Arrival], refused: Mapping[str, str]) -> list[Arrival]:
-        """What of the pending arrivals is to be planned next: of a key that was refused half, or its one condemned."""
+        """The pending arrivals to plan next: half of a refused key's, or its only one, condemned."""
         of_key: dict[str, list[Arrival]] = {}
         for arrival in pending:
             of_key.setdefault(arrival.key, []).append(arrival)
@@ -47,6 +47,6 @@ class Sieve:
         return ()
 
     def cut(self, write: Write) -> Write:
-        """The write, behind whose arrivals those wait that were left out of it."""
+        """The write, stopped before the arrivals that were left out of it."""
         rest = self._rest.get(write.key)
         return write if rest is None else replace(write, stopped=min(rest, write.stopped or rest))

@@ -1,9 +1,9 @@
-"""Which stream a record stands on: what tells its shard from another stream's in marks and names.
+"""Names streams and shards, so that marks tell apart the shards of different streams.
 
-Room: core. Pure; asking Kinesis is adapters/streams.py's.
+Room: core. Pure; adapters/streams.py asks Kinesis.
 
-Every stream has a shardId-000000000000, and a stream that was deleted and made again has its ARN and its shards' ids
-again. So a shard is known by a hash of its stream's ARN and creation time, and its id behind a slash.
+Every stream has a shardId-000000000000, and a stream that is deleted and created again has the same ARN and shard ids.
+So a shard is named by a hash of its stream's ARN and creation time, a slash, and its id.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from msgspec.structs import replace
 from tidemill_consumers.core.batch import Entity
 
 NAME_CHARACTERS = 11
-"""Of the hash in base64url, 66 bits: it stands in every mark, and items are paid by their size."""
+"""Characters of the hash in base64url (66 bits), short because every mark has it and items are billed by size."""
 
 ALONE = "shardId-"
-"""How the shards of marks begin that were written before shards were told apart by their streams."""
+"""Prefix of shard names in old marks, which have no stream."""
 
 
 class Life(NamedTuple):
-    """A stream from its creation until it is deleted: when it was created, in seconds since 1970, and its name."""
+    """A stream from creation to deletion: when it was created, in seconds since 1970, and its name in shards."""
 
     created: float
     name: str
@@ -33,11 +33,11 @@ class Life(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream, by its ARN, with those that had the ARN before it.
+    """A stream, with the earlier streams of the same ARN.
 
     Attributes:
-        arn: the stream's.
-        lives: those that are known, the latest first; one at least.
+        arn: the ARN.
+        lives: the known streams of the ARN, the latest first; at least one.
     """
 
     arn: str
@@ -45,13 +45,13 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """What the stream is called in its ARN."""
+        """The stream's name in its ARN."""
         return self.arn.rpartition("/")[2]
 
     def named(self, arrived: float) -> str:
-        """The name of the one on which a record arrived at that time.
+        """The name of the stream on which a record arrived at that time.
 
-        One that is older than any that is known stood on one that is gone: its name is not the present one's.
+        A record older than every known stream stood on a deleted one, so it gets another name.
         """
         for life in self.lives:
             if life.created <= arrived:
@@ -59,46 +59,46 @@ class Stream:
         return _hash(f"before {life_text(self.arn, self.lives[-1].created)}")
 
     def with_life(self, created: float) -> Stream:
-        """The stream with one more of its lives known."""
+        """The stream with one more known life."""
         lives = {*self.lives, life_of(self.arn, created)}
         return Stream(self.arn, tuple(sorted(lives, reverse=True)))
 
 
 def stream_arn(event_source_arn: str) -> str:
-    """The stream's ARN, which stands before that of a consumer of its own with enhanced fan-out."""
+    """The stream's ARN: the part of an enhanced fan-out consumer's ARN before `/consumer/`, else all of it."""
     return event_source_arn.partition("/consumer/")[0]
 
 
 def life_of(arn: str, created: float) -> Life:
-    """The stream of an ARN that was created then."""
+    """The stream with that ARN and time of creation."""
     return Life(created, _hash(life_text(arn, created)))
 
 
 def life_text(arn: str, created: float) -> str:
-    """An ARN and the time of its creation as text, to be hashed."""
+    """An ARN and a time of creation as text, to be hashed."""
     return f"{arn} {round(created * 1000)}"
 
 
 def shard_of(stream: str, shard_id: str) -> str:
-    """A shard as it is known from here on, by its stream's name and its id."""
+    """The shard's name in marks, from its stream's name and its id."""
     return f"{stream}/{shard_id}"
 
 
 def stream_of_shard(shard: str) -> str:
-    """The name of its stream; a shard of which none is known stands for one."""
+    """The name of the shard's stream; of a shard without one, the shard itself."""
     return shard.partition("/")[0]
 
 
 def is_alone(shard: str) -> bool:
-    """Whether it is an id without a stream: of a mark that is older than such names."""
+    """Whether the shard is an id without a stream, as in old marks."""
     return shard.startswith(ALONE)
 
 
 def adopted(entity: Entity, own: Stream) -> Entity:
-    """The entity with its marks of shards' ids alone as marks of the application's own stream.
+    """The entity, with its marks that name no stream turned into marks of the application's own stream.
 
-    They belong to that if their record arrived since it was created. Others belong to no stream that is there, and stay
-    as they are until they are older than the retention.
+    A mark belongs to that stream if its record arrived after the stream's creation. Other marks belong to deleted
+    streams, and stay as they are until they are older than the retention.
     """
     created, stream = own.lives[0]
     names = {
@@ -110,7 +110,7 @@ def adopted(entity: Entity, own: Stream) -> Entity:
         return entity
     marks = {name: entity.marks[shard] for shard, name in names.items()}
     for shard, mark in entity.marks.items():
-        # While functions are replaced, either kind may have been written last.
+        # During a deployment, either kind of mark may have been written last.
         if shard not in names and (shard not in marks or marks[shard].position < mark.position):
             marks[shard] = mark
     emits = tuple(one._replace(shard=names.get(one.shard, one.shard)) for one in entity.emits)

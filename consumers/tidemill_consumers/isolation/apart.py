@@ -55,7 +55,7 @@ def plan_apart(
     run: Run,
     time: Time = UNLIMITED,
 ) -> Plan:
-    """The plan, made apart. After a request is condemned, only some keys or parts of keys are planned; the others wait."""
+    """The plan, made apart. Once a request is condemned, only some keys or parts of keys are planned; others wait."""
     elimination = Elimination(arrivals)
     while (wanted := elimination.wanted) and not (elimination.is_begun and time.is_over):
 
@@ -123,7 +123,7 @@ def _live(work: Work, place: mmap, tell: Connection) -> None:
 
 
 def _alone() -> None:
-    """Leave the function's process group, so that a rule that kills its group spares the function; still die with it."""
+    """Leave the function's process group, so that killing this one's spares the function, and still end with it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setpgid(0, 0)
