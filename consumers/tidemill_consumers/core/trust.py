@@ -1,10 +1,10 @@
-"""Whose request it is: what a signature must be of, whose it must be, and the application's own seal.
+"""Checks who sent a request: by its client's signature, or by the application's own seal.
 
-Room: core. Pure; reading the registered keys is adapters/devices.py's.
+Room: core. Pure; adapters/devices.py reads the registered keys.
 
-A client's device signs with its key. The application seals what it puts on the stream itself: follow-up requests, and
-redriven ones. A seal is a `sig` too, of the same bytes, but made with a secret that the application and its operators
-share (HMAC, RFC 2104). Once there is such a secret, the writers `emit/…` and `redrive/…` are believed only with it.
+A client's device signs with its key. The application seals the requests that it puts on the stream itself: follow-up
+requests and redriven ones. A seal is a `sig` too, over the same bytes, but made with a secret that the application and
+its operators share (HMAC, RFC 2104). Once there is a secret, the writers `emit/…` and `redrive/…` need its seal.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 OWN = (*EMITTERS, REDRIVE)
-"""How the writers of what the application puts on the stream begin."""
+"""Prefixes of the writers of requests that the application puts on the stream."""
 
 LEAST_SECRET = 43
-"""Characters of a secret: so many has base64url of 32 random bytes."""
+"""Characters of a secret, at least: as many as base64url of 32 random bytes has."""
 
 LONGEST_WRITER = 128
-"""Characters of a writer on the wire."""
+"""Characters of a writer on the wire, at most."""
 
 VERIFIED = "verified/"
-"""How the writer of a verified client's request begins from here on; a hash of both follows, which makes it longer
-than any writer on the wire: so nobody else can use up the counters of a client's writers."""
+"""Prefix of the writer that a verified client's request gets; a hash of client and writer follows. It is longer than
+any writer on the wire, so nobody else can use up the counters of a client's writers."""
 
 MALFORMED = "signed, but not as the contract says: sig comes last and has 86 characters of base64url"
 INCOMPLETE = "signed, but a signature without client, writer and counter proves nothing"
@@ -47,14 +47,14 @@ NOT_SEALED = "its writer is the application's own, but it does not bear the appl
 
 
 class Seals:
-    """The application's secrets: the first seals, each is believed.
+    """The application's secrets: the first makes seals; seals of any are accepted.
 
     Args:
         stream: the stream's name.
-        secrets: of 43 characters or more each.
+        secrets: each of at least 43 characters.
 
     Raises:
-        ValueError: there is none, or one is too short.
+        ValueError: there is no secret, or one is too short.
     """
 
     def __init__(self, stream: str, secrets: Iterable[str]) -> None:
@@ -65,20 +65,20 @@ class Seals:
 
     @classmethod
     def read(cls, stream: str, setting: str) -> Seals | None:
-        """Those in a setting: secrets with commas between; None where it is empty."""
+        """The seals of a setting: secrets with commas between; None if it is empty."""
         return cls(stream, setting.split(",")) if setting else None
 
     def is_of(self, stream: str) -> bool:
-        """Whether that is the name of the application's own stream, which is meant by none too."""
+        """Whether the name is that of the application's own stream, or empty, which means it too."""
         return stream in ("", self._stream)
 
     def seal(self, request: Request) -> Request:
-        """The request with the application's seal. It has a key, a writer and a counter."""
+        """The request with the application's seal. It must have a key, a writer and a counter."""
         bare = msgspec.structs.replace(request, sig=None)
         return msgspec.structs.replace(bare, sig=signature_text(_seal(self._secrets[0], self._message(bare))))
 
     def hold(self, request: Request, stream: str = "") -> bool:
-        """Whether its `sig` is the application's seal, on the stream of that name; without one, on its own."""
+        """Whether the request's `sig` is the application's seal for that stream; by default for its own."""
         if not self.is_of(stream):
             return False
         seal = None if request.sig is None else signature_of(request.sig)
@@ -95,10 +95,10 @@ class Claim:
 
     Attributes:
         client: the client.
-        message: what is signed.
+        message: the signed bytes.
         signature: 64 bytes.
-        arrival: whose it is.
-        proven: the same, once they have.
+        arrival: the request's arrival.
+        proven: the arrival to go on with, once the claim is proven.
     """
 
     client: str
@@ -109,22 +109,22 @@ class Claim:
 
 
 def is_marked(request: Request) -> bool:
-    """Whether it claims anything that an application with a secret looks at; one without looks at `sig` only."""
+    """Whether an application with a secret must examine the request; one without examines only those with a `sig`."""
     return request.sig is not None or is_own(request)
 
 
 def is_own(request: Request) -> bool:
-    """Whether its writer is the application's own."""
+    """Whether the request's writer is one of the application's own."""
     return request.writer is not None and request.writer.startswith(OWN)
 
 
 def is_of_verified(writer: str) -> bool:
-    """Whether the writer, as it stands from here on, is a verified client's."""
+    """Whether the writer is the one that a verified client's request gets."""
     return len(writer) > LONGEST_WRITER
 
 
 def examine(arrival: Arrival, stream: str, seals: Seals | None) -> Arrival | Claim:
-    """The arrival of a marked request with what that proves, or what remains to be proven by its client's keys."""
+    """The arrival of a marked request with its proof, or the claim that its client's keys must prove."""
     request = arrival.request
     if is_own(request):
         if seals is None:
@@ -138,16 +138,16 @@ def examine(arrival: Arrival, stream: str, seals: Seals | None) -> Arrival | Cla
 
 
 def is_proven(claim: Claim, keys: Iterable[Ed25519PublicKey]) -> bool:
-    """Whether one of the keys proves the claim. Each that is tried takes 0.1 ms."""
+    """Whether one of the keys proves the claim. Trying one takes 0.1 ms."""
     return any(is_signed_by(key, claim.message, claim.signature) for key in keys)
 
 
 def disproven(claim: Claim, keys: Collection[Ed25519PublicKey], overfull: bool) -> Arrival:
-    """The claim's arrival, which none of the keys registered for its client proves.
+    """The arrival, to be quarantined, of a claim that none of its client's registered keys proves.
 
     Args:
         claim: the claim.
-        keys: the client's.
+        keys: the client's keys.
         overfull: whether so much is registered for the client that none of it counts.
     """
     client = repr(claim.client[:80])
@@ -163,16 +163,16 @@ def unproven(arrival: Arrival, problem: str) -> Arrival:
 
 
 def what_it_was(request: Request, payload: bytes, seals: Seals | None, stream: str = "") -> OriginalSignature | None:
-    """What a signed request takes along when it is redriven, so that it proves then what it proved before.
+    """The original signature that a redriven request carries, so that it proves the same as before; None if unsigned.
 
     Args:
-        request: what was quarantined.
+        request: the quarantined request.
         payload: its bytes.
-        seals: the application's own.
-        stream: what the stream was called that it came by; empty where that is not known, and the own is meant.
+        seals: the application's seals.
+        stream: the name of the stream that it came by; empty if unknown, which means the application's own.
 
     Raises:
-        RefusedRequest: it would prove nothing any more. Says why.
+        RefusedRequest: it would not prove anything any more. Says why.
     """
     if request.sig is None:
         return None
@@ -198,13 +198,13 @@ def _as_it_was(request: Request, was: OriginalSignature) -> Request:
 
 
 def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim:
-    """Of a sealed request."""
+    """The proof, or claim, of a request whose seal holds."""
     request = arrival.request
     if request.was is None:
-        # One that was redriven unsigned is no more than it was.
+        # A redriven request that was unsigned stays unsigned.
         return _proven(arrival, _word_of(request)) if is_emitted(request) else _bare(arrival)
     was = _as_it_was(request, request.was)
-    # Known by what it was: of two copies that were quarantined, one is applied.
+    # The writer is derived from the original's, so that of two quarantined copies only one is applied.
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
     if is_emitted(was):
         return _proven(arrival, _word_of(was), writer) if seals.hold(was) else unproven(arrival, NOT_SEALED)
@@ -217,7 +217,7 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
 
 
 def _word_of(emitted: Request) -> Proof:
-    """What the seal of an emitted request proves: a client only if its cause has proven that."""
+    """The proof by an emitted request's seal: it proves a client only if the cause has proven that client."""
     return Proof(client=emitted.client if is_of_proven(emitted) else None)
 
 
@@ -245,7 +245,7 @@ def _of_verified(request: Request) -> str:
 
 
 def _hash(algorithm: Callable[[bytes], Hash], *parts: str | int | None) -> str:
-    # As JSON, so that no two lists of parts are the same bytes.
+    # As JSON, so that different lists of parts never give the same bytes.
     return algorithm(msgspec.json.encode(parts)).hexdigest()
 
 

@@ -1,1 +1,1 @@
-"""Finding the rule of a request, asking it, and finding out which one ended the process. Pure."""
+"""Calling rules: finding a request's rule, asking it, and finding a request whose rule ends the process. Pure."""

@@ -1,8 +1,8 @@
-"""A rule is asked: what it is given is its own, what it answers is taken over, what it raises is its request's fate.
+"""Asks a rule: gives it copies, copies its answer, and turns anything that it raises into a reason for quarantine.
 
-Room: core. Pure. A rule is the application's code, and may be wrong in every way: it changes what it was given, keeps
-what it returned and changes that later, raises anything, or does not come back. The document, the request and the
-outcome that the plan goes on with share nothing with it that can be changed.
+Room: core. Pure. A rule is the application's code, and may be wrong in every way: it may change its arguments, change
+later what it returned, raise anything, or not return. So the document, the request and the outcome that the plan goes
+on with share no mutable object with the rule.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tidemill_consumers.core.emits import follow_ups
 from tidemill_consumers.core.item_limits import differs_in_numbers, unstorable
 
 MAX_ANSWER_BYTES = 16 * 1024
-"""Of a reply's data, as JSON, for it is kept as an outcome."""
+"""Limit for a reply's data as JSON, because it is kept as an outcome."""
 
 MAX_SAID = 800
-"""Characters of what a rule raised that stand in a reason, before the place."""
+"""Characters of a rule's exception that a reason shows, before the place."""
 
 TICKS = 5
-"""A rule is stopped at the fifth tick that finds it at work on the same request."""
+"""A rule is stopped at the fifth tick that finds it still at work on a request."""
 
 
 class Stopped(BaseException):
-    """Raised within a rule whose request is not to be applied. No rule should catch it; one that does gets it again."""
+    """Raised within a rule to end it; its request is not applied. A rule that catches it is stopped again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -37,7 +37,7 @@ class Stopped(BaseException):
 
 
 class Watch:
-    """Which arrival a rule is at work on, for whoever limits its time. An assignment is all that it costs a request."""
+    """Tells the code that limits a rule's time which arrival the rule is at work on. Its cost is one assignment."""
 
     __slots__ = ("_seen", "_ticks", "at_work")
 
@@ -47,7 +47,7 @@ class Watch:
         self._seen: Arrival | None = None
 
     def tick(self) -> bool:
-        """To be called at even intervals: whether the rule has had its time, which is between five of them and six."""
+        """To be called at even intervals; whether the rule has used up its time, which is five to six intervals."""
         if self.at_work is None or self.at_work is not self._seen:
             self._seen, self._ticks = self.at_work, 0
             return False
@@ -56,11 +56,11 @@ class Watch:
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
-    """A rule's yes, taken over.
+    """A rule's yes, copied.
 
     Attributes:
         state: the document.
-        is_flat: whether it is known to hold nothing that can be changed.
+        is_flat: whether it is known to hold no mutable values.
         answer: the reply's data.
         requests: the follow-up requests.
     """
@@ -72,31 +72,31 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """Why a rule's request goes to the quarantine, and the traceback of what it raised, if it did."""
+    """Why a rule's request goes to the quarantine, with the traceback if the rule raised."""
 
     reason: str
     trace: tuple[Frame, ...] = ()
 
 
 RuleOutcome: TypeAlias = Taken | Rejected | Refused
-"""What a rule answers."""
+"""The outcome of asking a rule."""
 
 
 class _Unusable(Exception):
-    """What the rule returned cannot be kept."""
+    """The rule's return value cannot be kept."""
 
 
 def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: int, watch: Watch) -> RuleOutcome:
     """A rule's outcome.
 
-    `Stopped` may be raised in here, by a signal's handler, but in no frame of this very function: so wherever it is
-    raised while a rule is at work, it ends here.
+    A signal handler may raise `Stopped` in the functions called here, but never in the frame of `ask` itself, so this
+    function always catches it.
 
     Args:
         rule: the rule.
-        document: the entity's, which stays as it is.
-        is_flat: whether the document is known to hold no objects and lists.
-        arrival: the request, which a rule may change, its frozen fields too: see `core.batch.fresh`.
+        document: the entity's document, which stays as it is.
+        is_flat: whether the document is known to hold no objects or lists.
+        arrival: the request; a rule may change it, even its frozen fields: see `core.batch.fresh`.
         emitted: how many follow-up requests its entity has emitted before.
         watch: is told while the rule, or anything of it, is at work.
     """
@@ -106,10 +106,10 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
         try:
             given = document if document is None else document.copy() if is_flat else msgspec.to_builtins(document)
             outcome = _taken(rule(given, arrival.request), document, arrival, emitted)
-        except BaseException as error:  # whatever it is, it is its request's fate and never the shard's
+        except BaseException as error:  # no exception of a rule may stop the shard
             outcome = _refused(error, rule)
         watch.at_work = None
-    except Stopped as stopped:  # while the rule's exception said what it is
+    except Stopped as stopped:  # raised while the rule's exception was turned into text
         watch.at_work = None
         outcome = _refused(stopped, rule)
     return outcome
@@ -134,7 +134,7 @@ def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitte
 
 
 def _own(value: Json, trouble: str) -> Json:
-    """The value as plain JSON that nobody else has."""
+    """A copy of the value as plain JSON."""
     if problem := unstorable(value):
         raise _Unusable(f"{trouble}: {problem}")
     return msgspec.to_builtins(value)
@@ -164,12 +164,12 @@ def _text(reason: object) -> str:
     if type(reason) is str:
         return reason
     if isinstance(reason, str):
-        return str.__str__(reason)  # without what a subclass makes of it
+        return str.__str__(reason)  # ignores a subclass's overrides
     raise _Unusable(f"the rule rejects for a reason that is {_name(reason)}, not text")
 
 
 def _refused(fate: BaseException, rule: Rule) -> Refused:
-    """Why the request goes to the quarantine, with where in the application's code that began."""
+    """Why the request goes to the quarantine, with the place in the application's code."""
     if type(fate) is _Unusable:
         return Refused(_at(f"{fate}", place_of_rule(rule)))
     frames = frames_of(fate)
@@ -197,6 +197,6 @@ def _kind(value: object) -> str:
 
 
 def _name(value: object) -> str:
-    # Not `value.__class__`, which is whatever it says.
+    # Not `value.__class__`, which an object may override.
     name: str = type.__dict__["__name__"].__get__(type(value))
     return name

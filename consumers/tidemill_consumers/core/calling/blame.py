@@ -1,6 +1,6 @@
-"""Where in the application's code a rule failed: the frames of its traceback, and the place that its reason names.
+"""Finds where in the application's code a rule failed: the frames of its traceback, and the place for the reason.
 
-Room: core. Pure: looks at code that is loaded, never at its files, and trusts nothing that a rule could have changed.
+Room: core. Pure: inspects loaded code, never files, and trusts nothing that a rule could have changed.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 from tidemill_consumers.core.batch import Frame, Verified
 
 MOST_FRAMES = 20
-"""Frames that are kept of a traceback, half of them its first: a recursion has a thousand."""
+"""Frames that are kept of a traceback, half of them the first: a recursion has a thousand."""
 
 MOST_CHARACTERS = 120
-"""Of a place, so that a reason has room for the rest."""
+"""Characters of a place, at most, so that a reason has room for more."""
 
 OURS = tuple(f"tidemill_consumers.{room}." for room in ("core", "codec", "adapters", "isolation"))
-"""How the modules begin that are at work around a rule."""
+"""Name prefixes of this package's modules that run around a rule."""
 
 DEEPEST_WRAPPING = 10
 
 
 def frames_of(error: BaseException) -> tuple[Frame, ...]:
-    """The frames of the application's code, and of what that calls, outermost first."""
+    """The frames of the application's code and of the code it calls, outermost first."""
     found = tuple(_frames(BaseException.__dict__["__traceback__"].__get__(error)))
     half = MOST_FRAMES // 2
     return found if len(found) <= MOST_FRAMES else (*found[:half], *found[-half:])
 
 
 def place_of(frames: Sequence[Frame]) -> str:
-    """The innermost place in the application's own code, of which the first frame is; empty if there are no frames."""
+    """The innermost place in the application's package, which is the first frame's; empty if there are no frames."""
     if not frames:
         return ""
     first = _belonging(frames[0])
@@ -42,7 +42,7 @@ def place_of(frames: Sequence[Frame]) -> str:
 
 
 def place_of_rule(rule: Callable[..., Any]) -> str:
-    """Where a rule is defined; empty if it is no function of Python's."""
+    """The place where a rule is defined; empty if it is not a Python function."""
     for _ in range(DEEPEST_WRAPPING):
         if isinstance(rule, Verified):
             rule = rule.rule
@@ -71,14 +71,14 @@ def _frame(code: CodeType, line: int | None, module: object) -> Frame:
 
 
 def _short(file: str, module: object) -> str:
-    """The file's path from its top-level package on: what is before that is of the machine."""
+    """The file's path, beginning with its top-level package: the part before that depends on the machine."""
     parts = re.split(r"[\\/]", file)
     levels = module.count(".") + 1 if type(module) is str else 1
     return "/".join(parts[-levels - (parts[-1] == "__init__.py") :])
 
 
 def _belonging(frame: Frame) -> tuple[str, str]:
-    """Which top-level package or module a frame is of, and the folder of that."""
+    """The folder of the frame's top-level package or module, and its name."""
     return frame.file.removesuffix(frame.short), frame.short.partition("/")[0]
 
 

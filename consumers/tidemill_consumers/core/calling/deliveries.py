@@ -1,7 +1,7 @@
-"""Deliveries of a shard that began and did not end: which requests are to be planned apart.
+"""Decides which requests are planned apart, from the deliveries of a shard that began and did not end.
 
-Room: core. Pure. What is noted of a shard is a hint: at worst a batch is planned apart without need, which takes longer
-and changes nothing, or as ever though one of its requests ends the process, and then it comes again.
+Room: core. Pure. A shard's note is a hint. At worst a batch is planned apart needlessly, which only takes longer; or it
+is planned as usual although one of its requests ends the process, and then it is delivered again.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import msgspec
 
 MAX_DEATHS = 2
-"""Deliveries from one record on that may end their process before what follows is planned apart."""
+"""Deliveries beginning at one record that may end their process; the next one is planned apart."""
 
 
 class Noted(msgspec.Struct, frozen=True):
     """The note of a shard's deliveries.
 
     Attributes:
-        first: the first sequence of the latest.
-        begun: how many began there one after another, and did not end.
-        apart: up to which sequence requests are planned apart; 0 where none are.
+        first: the first sequence number of the latest delivery.
+        begun: how many consecutive deliveries began there and did not end.
+        apart: requests are planned apart up to this sequence number; 0 if none are.
     """
 
     first: int
@@ -34,15 +34,14 @@ class Noted(msgspec.Struct, frozen=True):
 def begin(before: Noted | None, first: int, last: int) -> Noted:
     """The note as a delivery begins.
 
-    Half of a batch, to which Lambda comes down after a failure, begins where the whole did; the other half lies before
-    where the whole ended, so that it need not cost two more processes. A search for which there was no time to its end
-    goes on in the next delivery, which may hold more records behind those: all of it is planned apart, until one
-    delivery is done to its end.
+    After a failure Lambda bisects the batch. The first half begins where the batch did; the second lies below `apart`,
+    so it is planned apart without ending two more processes. If a search for the request runs out of time, it goes on
+    in the next delivery, which may hold further records: all of it is planned apart, until one delivery is completed.
 
     Args:
-        before: what was known.
-        first: the delivery's first sequence.
-        last: its last.
+        before: the note so far.
+        first: the delivery's first sequence number.
+        last: its last sequence number.
     """
     begun = before.begun + 1 if before and before.first == first else 1
     apart = before.apart if before and before.apart >= first else 0

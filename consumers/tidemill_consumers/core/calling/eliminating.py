@@ -1,6 +1,6 @@
-"""Which request ends its process: found by planning in a process that may end, and condemned when it does so again.
+"""Finds the request whose rule ends the process: planned in a child process, it is condemned the second time.
 
-Room: core. Pure: running a process is isolation/apart.py's, which is told what to plan and says how that ended.
+Room: core. Pure: isolation/apart.py runs the processes; it is told what to plan, and says how that ended.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tidemill_consumers.core.batch import Accepted, Arrival, Position, Rejected,
 from tidemill_consumers.core.calling.asking import Stopped, Watch
 
 MAX_DEATHS = 2
-"""Processes that may end over one request before it is condemned: the first may have ended for another reason."""
+"""Processes that end at one request before it is condemned: the first may have ended for another reason."""
 
 ENDED = "the rule ended the process"
 
 
 class End(NamedTuple):
-    """A process that did not come to its end.
+    """A process that ended before its work was done.
 
     Attributes:
-        place: where the request stands that a rule was at work on; None where none was.
-        reason: what became of it, for the quarantine.
+        place: the place of the request that a rule was at work on; None if no rule was.
+        reason: the request's reason in the quarantine.
     """
 
     place: Position | None
@@ -34,10 +34,10 @@ class End(NamedTuple):
 
 
 class Elimination:
-    """A batch's requests on their way into plans.
+    """A batch's requests, with the state of the search.
 
-    A condemned request's key is planned up to it, and all other keys wait: what is known must be saved soon, for the
-    next such request may take all the time that there is.
+    Once a request is condemned, its key is planned up to it and all other keys wait: the result must be saved soon,
+    because the next such request may take all the remaining time.
     """
 
     def __init__(self, arrivals: Iterable[Arrival]) -> None:
@@ -49,22 +49,22 @@ class Elimination:
         self._cut: dict[str, Position] = {}
         self._planned: dict[str, Write] = {}
         self.condemned: dict[Position, str] = {}
-        """By place, the reason."""
+        """The reasons of the condemned requests, by place."""
         self.is_hopeless = False
-        """Whether processes end over no request, so that there is nothing to find in this way."""
+        """Whether processes end outside any rule, so that the search cannot find a request."""
 
     @property
     def is_begun(self) -> bool:
-        """Whether a key is planned."""
+        """Whether at least one key is planned."""
         return bool(self._planned)
 
     @property
     def wanted(self) -> list[Arrival]:
-        """The arrivals to be planned next; none once all are planned that can be now."""
+        """The arrivals to plan next; empty once all that can be planned now are."""
         return [one for key in self._wanted for one in self._waiting[key] if one.position <= self._end_of(key)]
 
     def planned(self, write: Write) -> None:
-        """A key is planned."""
+        """Record that a key is planned."""
         key = write.key
         self._wanted.remove(key)
         beyond = [one.position for one in self._waiting.pop(key) if one.position > self._cut.get(key, one.position)]
@@ -72,7 +72,7 @@ class Elimination:
         self._planned[key] = replace(write, stopped=stopped)
 
     def ended(self, end: End) -> None:
-        """The process did not come to its end."""
+        """Record that the process ended before its work was done."""
         self._deaths[end.place] += 1
         if self._deaths[end.place] < MAX_DEATHS:
             return
@@ -85,7 +85,7 @@ class Elimination:
         self._wanted = [key]
 
     def writes(self) -> tuple[Write, ...]:
-        """The plan's, and one that changes nothing for each key that waits."""
+        """The plan's writes, and for each waiting key one that changes nothing."""
         return (*self._planned.values(), *(_untouched(key, of_key) for key, of_key in self._waiting.items()))
 
     def _end_of(self, key: str) -> Position:
@@ -98,7 +98,7 @@ def _untouched(key: str, arrivals: Sequence[Arrival]) -> Write:
 
 
 def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: Callable[[Position], None]) -> Rules:
-    """The rules, which note the place of their request before they are at work on it, and stop at the condemned."""
+    """The rules, wrapped so that each notes its request's place before it runs, and stops at a condemned request."""
 
     def noted(rule: Rule) -> Rule:
         def asked(state: State, request: Request) -> Accepted | Rejected:
@@ -109,7 +109,7 @@ def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: 
             note(place)
             return rule(state, request)
 
-        asked.__dict__["__wrapped__"] = rule  # whom to blame for what it returns
+        asked.__dict__["__wrapped__"] = rule  # so that a reason names the rule itself
         return Verified(asked) if isinstance(rule, Verified) else asked
 
     return {cmd: noted(rule) for cmd, rule in rules.items()}

@@ -1,6 +1,6 @@
-"""What may be wrong with an application's table of rules, told before any request meets it.
+"""Checks an application's table of rules before any request uses it.
 
-Room: core. Pure. A function that runs does not ask: there a rule that cannot be called is its requests' fate.
+Room: core. Pure. The deployed functions do not check: there, requests of a rule that cannot be called are quarantined.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tidemill_consumers.core.batch import Verified
 from tidemill_consumers.core.calling.blame import place_of_rule
 
 MOST_TOLD = 3
-"""Problems of one table that are told; more are one to come back for."""
+"""Problems of one table that are reported at once."""
 
 
 def problem_of(rules: object) -> str | None:
-    """Why rules could not be asked, by the names of their commands; None if each of them could."""
+    """Why some rules cannot be called, by command; None if all can."""
     if not isinstance(rules, Mapping):
         return f"RULES is no mapping of commands to rules, but a {type(rules).__name__}"
     return "; ".join(islice(_problems(rules), MOST_TOLD)) or None
@@ -50,6 +50,6 @@ def _takes_two(rule: Callable[..., object]) -> bool:
         inspect.signature(rule).bind(None, None)
     except TypeError:
         return False
-    except ValueError:  # of some functions in C nobody knows
+    except ValueError:  # some functions in C have no signature
         return True
     return True

@@ -1,1 +1,1 @@
-"""One key's fold: what each arrival is, what is done about it, and what the entity is afterwards. Pure."""
+"""The fold of one key's arrivals: each is classified and applied, and the entity's new state is made. Pure."""

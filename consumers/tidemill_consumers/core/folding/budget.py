@@ -1,4 +1,4 @@
-"""How much one write may leave on one entity: outcomes, and follow-up requests that have not left.
+"""Limits how much one write may leave on an entity: outcomes, and unsent follow-up requests.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_room.py.
 """
@@ -15,12 +15,12 @@ MAX_OUTCOME_BYTES = 40 * 1024
 
 
 class Budget(msgspec.Struct, gc=False):
-    """What a fold has left so far, and whether it may leave more.
+    """What a fold has left on its entity so far, and whether it may leave more.
 
     Attributes:
-        most: bytes.
-        used: bytes.
-        outcomes: how many.
+        most: bytes that it may leave.
+        used: bytes left so far.
+        outcomes: number of outcomes left so far.
         is_full: whether the key's later requests have to wait.
     """
 
@@ -30,11 +30,11 @@ class Budget(msgspec.Struct, gc=False):
     is_full: bool = False
 
     def take(self, size: int, outcomes: int = 0) -> None:
-        """Bytes are left on the entity, those of some outcomes or of follow-up requests.
+        """Count bytes of outcomes or follow-up requests that are left on the entity.
 
         Args:
-            size: negative where a text is replaced by a shorter one.
-            outcomes: how many there are more.
+            size: bytes; negative if a text is replaced by a shorter one.
+            outcomes: number of additional outcomes.
         """
         self.used += size
         self.outcomes += outcomes

@@ -1,24 +1,24 @@
-"""What an arrival is to its entity, from what the entity knows before it.
+"""Classifies an arrival by the state of its entity: new, redelivery, repeat, or wrong.
 
 Room: core. Pure.
 
-The first line of the table that holds names the arrival:
+The first row of this table that matches is the arrival's kind:
 
-| arrival | told by | what is done |
+| kind | condition | effect |
 |---|---|---|
 | redelivery | it stands at or below its shard's mark | answered again if its answer may not have left; not applied |
 | forged | its signature or seal is wrong | quarantined; the writer's counter stays as it is |
 | repeat | without writer or counter: its id is among the outcomes | answered again, not applied |
-| repeat | redriven: it was applied or rejected before | answered again, not applied |
+| repeat | redriven, and applied or rejected before | answered again, not applied |
 | repeat | its counter is below the writer's highest | answered again, not applied |
 | repeat | its counter is the writer's highest, and its body that request's | answered again, not applied |
 | counter reused | its counter is the writer's highest, and its body another | quarantined |
 | new | all others | its rule is asked |
 
 A redelivery comes from Lambda or Kinesis, a repeat from the producer. A producer has one record of a lane in flight, so
-its counters reach a key in rising order: what is at or below the highest came before. Only the highest is known with a
-checksum, so only there another body is noticed. A forged request is told before anything is made of its writer, so that
-nobody can use up another's counters.
+its counters reach a key in rising order: one at or below the highest came before. A checksum is kept only of the
+request with the highest counter, so only there another body is noticed. Forged requests are sorted out before their
+writer is looked at, so that nobody can use up another's counters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Kind: TypeAlias = Literal["new", "redelivery", "repeat", "counter reused", "forg
 
 
 def classify(arrival: Arrival, marks: MarkJournal, writers: WriterJournal, outcomes: OutcomeJournal) -> Kind:
-    """The arrival's line of the table."""
+    """The arrival's kind, by the table above."""
     if arrival.position <= marks.last:
         return "redelivery"
     if arrival.proof is not None and arrival.proof.problem is not None:

@@ -1,4 +1,4 @@
-"""The follow-up requests that an entity has emitted and that may not have left.
+"""The follow-up requests of an entity that may be unsent.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py and test_room.py.
 """
@@ -17,14 +17,14 @@ from tidemill_consumers.core.folding.budget import Budget
 
 
 class EmitJournal(msgspec.Struct, gc=False):
-    """What one entity emits while a batch is folded over it.
+    """The follow-up requests of one entity while a batch is folded over it.
 
     Attributes:
-        budget: what the fold may leave.
-        emitted: follow-up requests so far: the counter of the last.
-        before: those that the entity kept, for they may not have left.
-        now: to be sent once the entity is saved.
-        by_cause: those of `before` by the arrival that emitted them, once a redelivery asks for one.
+        budget: limits what the fold leaves on the entity.
+        emitted: number of follow-up requests so far, which is the counter of the last.
+        before: the entity's follow-up requests from before, which may be unsent.
+        now: those to send once the entity is saved.
+        by_cause: `before` by the arrival that emitted them; filled when a redelivery first needs it.
     """
 
     budget: Budget
@@ -34,12 +34,12 @@ class EmitJournal(msgspec.Struct, gc=False):
     by_cause: dict[tuple[str, Position], Emitted] = msgspec.field(default_factory=dict)
 
     def add(self, arrival: Arrival, requests: tuple[Request, ...]) -> None:
-        """A new arrival's follow-up requests."""
+        """Add a new arrival's follow-up requests."""
         self.emitted += len(requests)
         self._send(Emitted(arrival.shard, arrival.position, requests))
 
     def add_again(self, arrival: Arrival) -> None:
-        """A redelivery's follow-up requests, which may not have left."""
+        """Add a redelivery's follow-up requests again, because they may be unsent."""
         if self.before and not self.by_cause:
             self.by_cause = {(one.shard, one.position): one for one in self.before}
         emitted = self.by_cause.get((arrival.shard, arrival.position))
@@ -47,14 +47,14 @@ class EmitJournal(msgspec.Struct, gc=False):
             self._send(emitted)
 
     def after(self, marks: Mapping[str, Mark], shard: str) -> tuple[Emitted, ...]:
-        """What the entity keeps: what is sent now, and what other shards' arrivals emitted and may not have left.
+        """The follow-up requests that the entity keeps: those sent now, and those of other shards that may be unsent.
 
-        What this shard's arrivals emitted has either been met again or left before this delivery began. The oldest of
-        the others' go where there is no room.
+        Earlier ones of this shard have either been added again or left before this delivery began. The oldest ones of
+        other shards are dropped if there is no room.
 
         Args:
-            marks: those of the entity after the fold.
-            shard: the delivery's.
+            marks: the entity's marks after the fold.
+            shard: the delivery's shard.
         """
         if not self.before:
             return tuple(self.now)

@@ -1,9 +1,9 @@
-"""One key's requests are folded over its entity, in stream order, into one write.
+"""Folds one key's requests over its entity, in stream order, into one write.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py.
 
-`classify` says what each arrival is; the rules say what the new ones do; four journals, of marks, writers, outcomes and
-follow-up requests, note what the entity must know afterwards.
+`classify` tells what each arrival is, and rules decide the new ones. Four journals (marks, writers, outcomes, follow-up
+requests) collect what the entity must store afterwards.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from tidemill_consumers.core.several import has_other_streams, room_beside_other
 from tidemill_consumers.core.streams import stream_of_shard
 
 MOST_QUARANTINED = 2_000
-"""Requests that go to the quarantine, by an object each, before the others wait until they are there: it takes four
-seconds."""
+"""Requests in a plan that go to the quarantine, one object each; then the others wait until these are stored, which
+takes four seconds."""
 
 MAX_REASON = 1000
-"""Characters that are kept of why a request was rejected or quarantined."""
+"""Characters that are kept of the reason why a request was rejected or quarantined."""
 
 
 def fold(
     entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch, time: Time
 ) -> Write:
-    """What the arrivals, in stream order and all of one key and one shard, make of their entity.
+    """The write that results from the arrivals.
 
     Args:
         entity: as it is stored.
-        arrivals: at least one.
+        arrivals: at least one, in stream order, all of one key and one shard.
         rules: command to rule.
         retention: seconds that the stream keeps a record.
         watch: is told which arrival a rule is at work on.
-        time: once it is over, no arrival but the first is begun.
+        time: once it is over, no arrival but the first begins.
     """
     if entity.unusable:
         return _refused(entity, arrivals)
@@ -84,7 +84,7 @@ def fold(
 
 
 def _refused(entity: Entity, arrivals: Sequence[Arrival]) -> Write:
-    """An entity that cannot be read or saved stays as it is; its requests are quarantined, and the shard goes on."""
+    """The write of an unusable entity, which stays as it is: its requests are quarantined, and the shard goes on."""
     reason = _brief(f"its entity cannot be used: {entity.unusable}")
     now, later = arrivals[:MOST_QUARANTINED], arrivals[MOST_QUARANTINED:]
     receipts = [
@@ -98,7 +98,7 @@ def _refused(entity: Entity, arrivals: Sequence[Arrival]) -> Write:
 
 
 class _Folding:
-    """One key's fold in progress. Lives within `fold` only."""
+    """One key's fold in progress, used only within `fold`."""
 
     def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch) -> None:
         stream, most = None, MAX_OUTCOME_BYTES
@@ -121,7 +121,7 @@ class _Folding:
         self.quarantine: list[Quarantined] = []
 
     def take(self, arrival: Arrival) -> None:
-        """The next arrival, whatever it is."""
+        """Take the next arrival, of whatever kind."""
         kind = classify(arrival, self.marks, self.writers, self.outcomes)
         if kind == "redelivery":
             self._take_redelivery(arrival)
@@ -131,7 +131,7 @@ class _Folding:
             self._answer_again(arrival)
             return
         request = arrival.request
-        # Read before a rule is asked, who may change it.
+        # Read before the rule is asked, which may change the request.
         client, writer, counter = request.client, request.writer, request.counter
         if kind == "new":
             if writer is not None and counter is not None:
@@ -168,7 +168,7 @@ class _Folding:
     def _take_redelivery(self, arrival: Arrival) -> None:
         mark = self.marks.current
         if mark and arrival.position >= mark.since:
-            # Its receipt may not have left: what comes after it goes on from here if this delivery fails too.
+            # Its receipt may be unsent, so the mark's range must begin here in case this delivery fails too.
             self.marks.answer_from(arrival)
             self.emits.add_again(arrival)
             if mark.known:
@@ -183,7 +183,7 @@ class _Folding:
             self.receipts.append(Receipt(arrival.request.client, outcome, arrival.position))
 
     def _apply(self, arrival: Arrival) -> Reply:
-        """The arrival's rule is asked, and the document is what it says."""
+        """Ask the arrival's rule and take over its document; the reply."""
         request = arrival.request
         request_id = request.id
         rule = self._rules.get(request.cmd)
@@ -208,12 +208,12 @@ class _Folding:
 
 
 def _problem(arrival: Arrival) -> str:
-    """What is wrong with a forged request."""
+    """Why a request counts as forged."""
     return "" if arrival.proof is None else arrival.proof.problem or ""
 
 
 def _unverified(arrival: Arrival) -> str | None:
-    """Why a rule that takes requests of verified clients does not take this one."""
+    """Why a rule in `Verified` does not take this request; None if it does."""
     proof, request = arrival.proof, arrival.request
     if proof is not None and proof.client == request.client:
         return None

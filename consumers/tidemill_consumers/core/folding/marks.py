@@ -1,4 +1,4 @@
-"""How far the delivery's shard has been applied to an entity, beside the other shards' marks.
+"""The marks of an entity: how far each shard has been applied to it.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py.
 """
@@ -20,12 +20,12 @@ class MarkJournal(msgspec.Struct, gc=False):
     """The marks of one entity while a batch of one shard is folded over it.
 
     Attributes:
-        before: by shard, as the entity had them.
-        shard: the delivery's.
-        last: up to here, arrivals are redeliveries.
+        before: the entity's marks, by shard.
+        shard: the delivery's shard.
+        last: arrivals up to this position are redeliveries.
         latest: the last arrival that is no redelivery.
-        since: the first arrival of this delivery whose answer may not have left.
-        evicted: marks that had no room, of shards whose records the stream may still hold.
+        since: the first position of this delivery whose answer may be unsent.
+        evicted: number of marks that had no room, of shards whose records the stream may still hold.
     """
 
     before: Mapping[str, Mark]
@@ -37,7 +37,7 @@ class MarkJournal(msgspec.Struct, gc=False):
 
     @classmethod
     def of(cls, before: Mapping[str, Mark], shard: str) -> MarkJournal:
-        """The marks before a delivery."""
+        """The journal as a delivery begins."""
         mark = before.get(shard)
         return cls(before, shard) if mark is None else cls(before, shard, mark.position)
 
@@ -49,19 +49,19 @@ class MarkJournal(msgspec.Struct, gc=False):
         return Mark(self.latest.position, self.latest.arrived, self.since)
 
     def advance(self, arrival: Arrival) -> None:
-        """An arrival that is no redelivery."""
+        """Move the mark to an arrival that is no redelivery."""
         self.latest = arrival
         self.last = arrival.position
         if self.since is None:
             self.since = arrival.position
 
     def answer_from(self, arrival: Arrival) -> None:
-        """From this redelivery on answers may not have left."""
+        """Record that the answer to this redelivery, and later ones, may be unsent."""
         if self.since is None:
             self.since = arrival.position
 
     def after(self, retention: float) -> dict[str, Mark]:
-        """The marks after the fold, without those of shards whose records the stream holds no more.
+        """The marks after the fold, without those of shards whose records the stream no longer holds.
 
         Args:
             retention: seconds that the stream keeps a record.
@@ -76,7 +76,7 @@ class MarkJournal(msgspec.Struct, gc=False):
 
 
 def _without_old_shards(marks: dict[str, Mark], retention: float) -> dict[str, Mark]:
-    # By the stream's own clock: what arrived longer ago than the stream keeps cannot be delivered again.
+    # By the stream's own clock. A record older than the retention cannot be delivered again.
     arrivals = [mark.arrived for mark in marks.values()]
     horizon = max(arrivals) - retention
     if min(arrivals) >= horizon:

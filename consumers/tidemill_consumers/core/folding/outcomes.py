@@ -1,9 +1,9 @@
-"""The outcomes that an entity keeps, so that redeliveries and repeats are answered as the first time.
+"""The outcomes that an entity keeps, so that redeliveries and repeats get the same answer as the first time.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py and test_several.py.
 
-The plain "accepted" of a request with a counter is not kept: a repeat is known by its counter, and a redelivery by the
-mark, which says (`Mark.known`) whether an outcome that is missing was that one.
+The plain "accepted" of a request with a counter is not kept. A repeat is recognised by its counter, and a redelivery by
+the mark, whose `known` tells whether a missing outcome was the plain "accepted".
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class OutcomeJournal(msgspec.Struct, gc=False):
     """The outcomes of one entity while a batch is folded over it.
 
     Attributes:
-        budget: what the fold may leave.
-        before: those of earlier batches, by request id, oldest first.
-        stream: the delivery's, where others feed the entity too: outcomes name it then.
-        now: those of this delivery that are kept.
+        budget: limits what the fold leaves on the entity.
+        before: outcomes of earlier batches, by request id, oldest first.
+        stream: the delivery's stream, which outcomes name if other streams feed the entity too; else None.
+        now: outcomes of this delivery that are kept.
         accepted: requests of this delivery whose outcome is the plain "accepted", which is not kept.
     """
 
@@ -51,28 +51,28 @@ class OutcomeJournal(msgspec.Struct, gc=False):
         return request_id in self.accepted or (outcome is not None and outcome.status != "quarantined")
 
     def note(self, outcome: Reply, is_counted: bool) -> None:
-        """A new arrival's outcome.
+        """Record a new arrival's outcome.
 
         Args:
             outcome: its reply.
-            is_counted: whether its repeats are known by writer and counter.
+            is_counted: whether its repeats are recognised by writer and counter.
         """
         is_usual = is_counted and outcome.status == "accepted" and outcome.data is None
-        # One that was redriven may have an earlier outcome, which must not be told again.
+        # A redriven request may have an earlier outcome, which must be replaced.
         if is_usual and not self.is_known(outcome.id):
             self.accepted.add(outcome.id)
         else:
             self._keep(outcome.id, outcome)
 
     def note_accepted(self, request_id: str) -> None:
-        """A redelivery's outcome was the plain "accepted" if none is kept of it."""
+        """Record a redelivery's outcome as the plain "accepted", unless another is kept."""
         if not self.is_known(request_id):
             self.accepted.add(request_id)
 
     def again(self, request_id: str) -> Reply | None:
-        """The outcome that a redelivery or a repeat is answered with; None of one that is not known any more.
+        """The outcome to answer a redelivery or a repeat with; None if it is not known any more.
 
-        It was answered before then. It is kept among this delivery's, so that it lasts as long as they do.
+        If it is not known, it was answered before. The outcome is kept with this delivery's, so that it lasts as long.
         """
         if request_id in self.accepted:
             return Reply(request_id, "accepted")
@@ -84,9 +84,9 @@ class OutcomeJournal(msgspec.Struct, gc=False):
         """The outcomes that the entity keeps, oldest first.
 
         Args:
-            shard: the delivery's.
-            marks: those of the entity after the fold.
-            max_bytes: the room for them; the oldest go.
+            shard: the delivery's shard.
+            marks: the entity's marks after the fold.
+            max_bytes: the room for outcomes; the oldest are dropped.
         """
         earlier = {one: text for one, text in self.before.items() if one not in self.now}
         if self.stream is None:
@@ -96,12 +96,12 @@ class OutcomeJournal(msgspec.Struct, gc=False):
         return _latest(left, self.now, max_bytes)
 
     def with_known(self, marks: dict[str, Mark], recent: Mapping[str, str], shard: str) -> dict[str, Mark]:
-        """The marks, less certain (`Mark.known`) where outcomes that had to go may have been their shards'.
+        """The marks, with `Mark.known` false where a dropped outcome may have been of their shard.
 
         Args:
-            marks: those of the entity after the fold.
+            marks: the entity's marks after the fold.
             recent: the outcomes that it keeps.
-            shard: the delivery's.
+            shard: the delivery's shard.
         """
         dropped = self.before.keys() - recent.keys()
         all_of_these = self.now.keys() <= recent.keys()
@@ -134,7 +134,7 @@ class OutcomeJournal(msgspec.Struct, gc=False):
 
 
 def _latest(left: Sequence[tuple[str, str]], now: Mapping[str, str], max_bytes: int) -> dict[str, str]:
-    """What is left of earlier outcomes, and those of the delivery at hand, less the first where there is no room."""
+    """The remaining earlier outcomes and this delivery's, without the oldest that have no room."""
     latest = [*left, *now.items()]
     room = max_bytes - bytes_of_all([text for _, text in latest])
     oldest = 0

@@ -1,4 +1,4 @@
-"""Up to which counter each writer's requests have been applied to an entity.
+"""The writers of an entity: the highest counter applied of each.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py and test_fitting.py.
 """
@@ -17,13 +17,13 @@ from tidemill_consumers.core.fitting import BYTES_OF_WRITER, MAX_WRITER_BYTES, l
 from tidemill_consumers.core.trust import is_of_verified
 
 MAX_WRITERS = 64
-"""Writers remembered per entity; the least recently seen goes first."""
+"""Writers remembered per entity; the least recently seen is evicted first."""
 
 MAX_REDRIVEN = 64
-"""Writers of one redriven request each that are remembered per entity, apart from those that are at work."""
+"""Writers of redriven requests, one per request, that are remembered per entity in addition."""
 
 MAX_EMITTERS = 64
-"""Entities that emit to this one that are remembered per entity."""
+"""Writers of follow-up requests, one per emitting entity, that are remembered per entity in addition."""
 
 FEW_WRITERS = min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS)
 """Up to this many writers in all, nothing is evicted, whatever their kinds."""
@@ -33,9 +33,9 @@ class WriterJournal(msgspec.Struct, gc=False):
     """The writers of one entity while a batch is folded over it.
 
     Attributes:
-        before: by name, as the entity had them.
-        newest: each writer's newest arrival, with its counter as it was before its rule, who may change the request.
-        evicted: writers that had no room.
+        before: the entity's writers, by name.
+        newest: each writer's newest arrival, with its counter from before the rule, which may change the request.
+        evicted: number of writers that had no room.
     """
 
     before: Mapping[str, WriterMark]
@@ -43,7 +43,7 @@ class WriterJournal(msgspec.Struct, gc=False):
     evicted: int = 0
 
     def highest(self, writer: str) -> int:
-        """The highest counter so far; -1 of a writer that is not known."""
+        """The writer's highest counter so far; -1 if the writer is unknown."""
         newest = self.newest.get(writer)
         if newest is not None:
             return newest[0]
@@ -56,11 +56,11 @@ class WriterJournal(msgspec.Struct, gc=False):
         return self.before[writer].checksum if newest is None else checksum(newest[1])
 
     def advance(self, writer: str, counter: int, arrival: Arrival) -> None:
-        """The counter is the writer's highest."""
+        """Record the writer's new highest counter."""
         self.newest[writer] = counter, arrival
 
     def after(self) -> dict[str, WriterMark]:
-        """The writers after the fold, those that are remembered."""
+        """The writers that the entity remembers after the fold."""
         writers = dict(self.before)
         for name, (counter, arrival) in self.newest.items():
             writers[name] = WriterMark(counter, arrival.arrived, checksum(arrival))
@@ -70,7 +70,7 @@ class WriterJournal(msgspec.Struct, gc=False):
 
 
 def checksum(arrival: Arrival) -> int:
-    """Of the request as its bytes are, to tell it from another under the same counter."""
+    """The checksum of the request's bytes, to tell it from another with the same counter."""
     return zlib.crc32(arrival.encoded)
 
 
@@ -81,7 +81,7 @@ def _latest(writers: dict[str, WriterMark]) -> dict[str, WriterMark]:
     redriven = [item for item in latest if item[0].startswith(REDRIVE)]
     emitters = [item for item in latest if item[0].startswith(EMITTERS)]
     others = [item for item in latest if not item[0].startswith((REDRIVE, *EMITTERS))]
-    # Last, so that nobody else's push out those of verified clients.
+    # Writers of verified clients come last, so that no others push them out.
     others.sort(key=lambda item: is_of_verified(item[0]))
     kinds = others[-MAX_WRITERS:], redriven[-MAX_REDRIVEN:], emitters[-MAX_EMITTERS:]
     return dict([one for kind in kinds for one in latest_that_fit(kind, BYTES_OF_WRITER, MAX_WRITER_BYTES)])
