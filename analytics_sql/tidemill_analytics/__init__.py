@@ -1,10 +1,10 @@
-"""Running SQL over the archive (and, later, over the stream).
+"""SQL over the archive (and, later, over the stream).
 
     from tidemill_analytics import Archive
 
     Archive("kept/archive").sql("SELECT cmd, key FROM requests")
 
-What is named here is public. It is imported when it is first asked for, for DuckDB and pandas take long.
+The names here are public. They are imported when first used, because importing DuckDB and pandas takes long.
 """
 
 from importlib import import_module
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "ArchiveError"]
 
-if not TYPE_CHECKING:  # a type checker reads the imports above, and tells a name that is not there
+if not TYPE_CHECKING:  # a type checker reads the imports above, and so reports unknown names
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

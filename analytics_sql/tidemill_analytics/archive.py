@@ -1,6 +1,6 @@
-"""The archive as tables: what the delivery stream landed, in S3 or in a folder, under SQL.
+"""The archive as SQL tables: the records that the delivery stream landed in S3 or in a folder.
 
-Room: analytics. Every archived record is a row (landed.py says where one ends); the SQL can read nothing else and write
+Room: analytics. Every archived record is a row (landed.py says where one ends). The SQL can read nothing else and write
 nothing.
 """
 
@@ -33,17 +33,17 @@ LANDING = "landing"
 """Where the delivery stream puts records, below the archive's root."""
 
 ERRORS = "landing-errors"
-"""Where it puts records that it could not process."""
+"""Where the delivery stream puts records that it could not process."""
 
 _READERS = 8
 _CONNECT_SECONDS = 3
 _ATTEMPTS = 2
 _HERE = Path(__file__).parent
-# In the wheel the queries stand inside the package, in the source tree beside it.
+# In the wheel the queries are inside the package, in the source tree beside it.
 _QUERY_FOLDERS = (_HERE / "archive", _HERE.parent / "archive")
 _DAY = re.compile(r"(?:^|/)dt=([^/]+)/")
 _HOUR = re.compile(r"(?:^|/)hour=([^/]+)/")
-# The delivery stream names an object by the arrival of its oldest record: the nearest that a line's own is known.
+# The delivery stream names an object by the arrival of its oldest record; no line's own arrival is known.
 # https://docs.aws.amazon.com/firehose/latest/dev/s3-object-name.html
 _OLDEST = re.compile(r".*-(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-[^/]*$")
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
@@ -59,7 +59,7 @@ _AT_HINT = '\n\nThe column at is a word of SQL: write "at", or use sent_at, whic
 
 
 class ArchiveError(Exception):
-    """The archive cannot be read, or not so; says why and what to do."""
+    """The archive cannot be read, or not in this way; says why and what to do."""
 
 
 class ArchiveEmptyError(ArchiveError):
@@ -67,7 +67,7 @@ class ArchiveEmptyError(ArchiveError):
 
 
 class UnknownQueryError(ArchiveError):
-    """No query has this name; lists those there are."""
+    """No query has this name; lists the existing ones."""
 
 
 class SqlError(ArchiveError):
@@ -75,7 +75,7 @@ class SqlError(ArchiveError):
 
 
 class _FailedRecord(msgspec.Struct, rename="camel"):
-    """A line of the error output, as far as it is read: see AWS's data-transformation.html."""
+    """The fields that are read of an error output's line: see AWS's data-transformation.html."""
 
     error_code: str
     error_message: str
@@ -92,7 +92,7 @@ class Archive:
     The SQL sees `interactions` (every line) and `requests` (every request once): see schema.sql.
 
     Args:
-        root: s3://bucket/prefix or a folder; `landing/` and `landing-errors/` stand below it.
+        root: s3://bucket/prefix or a folder, with `landing/` and `landing-errors/` below it.
         endpoint_url: of an S3 that is not AWS's own, such as the local platform's.
         access_key, secret_key, session_token: AWS credentials; without them, those of the environment.
         region: the bucket's.
@@ -122,7 +122,7 @@ class Archive:
         """The result of the analysts' query `name`.
 
         Raises:
-            UnknownQueryError: there is none of that name.
+            UnknownQueryError: there is no query of that name.
             ArchiveEmptyError: nothing has landed yet.
             ArchiveError: the archive cannot be read.
         """
@@ -136,7 +136,7 @@ class Archive:
         Integers are integers and decimals are decimals, whatever their size: see exact.py.
 
         Raises:
-            SqlError: DuckDB's message, or that it is not one reading statement.
+            SqlError: DuckDB refused the text, or it is not exactly one statement that reads.
             ArchiveEmptyError: nothing has landed yet.
             ArchiveError: the archive cannot be read.
         """
@@ -202,13 +202,13 @@ class _S3:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The archive's files, wherever they are."""
+    """The archive's files, in S3 or in a folder."""
 
     root: str
     s3: _S3
 
     def read(self) -> Iterator[_File]:
-        """All of them, unpacked, in order of path; several are read at a time."""
+        """The files, unpacked, in order of path; several are read at a time."""
         try:
             system, base = self._open()
             paths = [path for part in (LANDING, ERRORS) for path in _paths(system, f"{base}/{part}")]
@@ -240,7 +240,7 @@ def _read(system: fs.FileSystem, path: str, base: str) -> _File:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line: the request in it, or the line itself and why it is none."""
+    """A row: a request's fields, or the record itself (`raw`) and why it is no request (`error`)."""
 
     id: str | None = None
     cmd: str | None = None
@@ -255,7 +255,7 @@ class _Row:
 
 
 def _table(file: _File) -> pa.Table:
-    """The file's lines as rows of `lines`, whose types are schema.sql's: what is all null is cast as it is inserted."""
+    """The file's records as rows of the table `lines`; columns of nulls get schema.sql's types when inserted."""
     rows = list(_rows(file))
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _Row.__slots__}
     same: dict[str, Any] = {"dt": _part(_DAY, file.path), "hour": _part(_HOUR, file.path), "file": file.path}
@@ -275,7 +275,7 @@ def _rows(file: _File) -> Iterator[_Row]:
 
 
 def _row(record: bytes, request: Request | RefusedRequest) -> _Row:
-    """The contract decides what is a request, so that the archive and the consumers agree."""
+    """The row of a record. The contract decides what is a request, so that archive and consumers agree."""
     if isinstance(request, RefusedRequest):
         return _Row(raw=_text(record), error=str(request))
     at = request.at if request.at is None or -(2**63) <= request.at < 2**63 else None
@@ -301,7 +301,7 @@ def _part(pattern: re.Pattern[str], path: str) -> str | None:
 
 
 def _arrival(path: str, day: str | None, hour: str | None) -> datetime | None:
-    """When the object's oldest line arrived (UTC): by its name, else by the hour or day that it stands under."""
+    """The arrival of the object's oldest line (UTC): by the object's name, else by its folder's hour or day."""
     oldest = _OLDEST.match(path)
     named = ["{}-{}-{}T{}:{}:{}".format(*oldest.groups())] if oldest else []
     for time in (*named, f"{day}T{hour or '00'}:00:00"):

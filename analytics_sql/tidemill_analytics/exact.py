@@ -1,4 +1,4 @@
-"""A result of SQL as a data frame whose numbers are exact: DuckDB's own makes floats of the largest types.
+"""Makes data frames with exact numbers from SQL results: DuckDB's own frames turn the largest types into floats.
 
 Room: analytics.
 
@@ -7,7 +7,7 @@ Room: analytics.
 | HUGEINT (every sum of integers), UHUGEINT, BIGNUM | int64; Python's int where one does not fit |
 | DECIMAL | Python's Decimal |
 | lists and structs of these | Python's own |
-| others | as DuckDB's .df() has them |
+| others | as in DuckDB's .df() |
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _INTEGER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|BIGNUM")
 _INEXACT = re.compile(r"HUGEINT|BIGNUM|DECIMAL")
-"""The types, or parts of types, that DuckDB gives as floats or not at all."""
+"""The types, or parts of types, that DuckDB returns as floats or not at all."""
 
 
 def frame(answered: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The rows of the statement that was just executed."""
+    """The result of the executed statement as a data frame."""
     types = [str(column[1]) for column in answered.description or ()]
     if not any(map(_INEXACT.search, types)):
         return answered.df()
@@ -43,7 +43,7 @@ def frame(answered: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def _column(values: Sequence[Any], kind: str) -> pd.Series[Any]:
     import pandas as pd
 
-    if kind == "BIGNUM":  # which DuckDB gives as text
+    if kind == "BIGNUM":  # DuckDB returns it as text
         values = [None if value is None else int(value) for value in values]
     if _INTEGER.fullmatch(kind) and all(value is None or -(2**63) <= value < 2**63 for value in values):
         return pd.Series(values, dtype="Int64" if None in values else "int64")
@@ -51,7 +51,7 @@ def _column(values: Sequence[Any], kind: str) -> pd.Series[Any]:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, those that come again numbered as DuckDB's .df() does."""
+    """The names, with repeated ones numbered as by DuckDB's .df()."""
     found: list[str] = []
     for name in names:
         tried, number = name, 0

@@ -1,18 +1,18 @@
-"""A landed object's bytes as the records in them: unpacked as far as it goes, parted where each record ends.
+"""Splits a landed object's bytes into records: unpacks them as far as possible, and finds where each record ends.
 
-Room: analytics, pure. A delivery stream writes a line feed behind each record and does not look into it, and others put
-objects there too. So a record may hold line feeds of its own (indented JSON, compressed bytes) or have none behind it.
+Room: analytics, pure. A delivery stream writes a line feed after each record without inspecting it, and other programs
+may put objects there too. So a record may contain line feeds (indented JSON, compressed bytes) or have none after it.
 
 | bytes | records |
 |---|---|
 | a line that is a request | one |
 | blanks alone | none |
-| an object over several lines, several objects on one line | one an object |
+| an object over several lines, several objects on one line | one per object |
 | a record compressed with gzip | one, refused for that |
-| another line | one, refused for what it is |
+| another line | one, refused with the reason |
 
-The look beyond a line is bounded, and what was looked at in vain is not looked at again from the lines within it: the
-time is proportional to the bytes, whatever they are.
+The search beyond a line is bounded, and bytes that were searched in vain are not searched again from later lines: the
+time is proportional to the number of bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PACKED_BYTES = 10 << 20
 """Largest record of Kinesis; https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
 
 _UNPACKED_BYTES = 64 << 20
-"""Up to here a compressed record is unpacked to find its end."""
+"""A compressed record is unpacked up to this size to find its end."""
 
 _objects = json.JSONDecoder(parse_int=str, parse_float=str)
 _BLANKS = re.compile(r"[ \t\r]*")
@@ -45,9 +45,9 @@ class Unpacked:
     """An object's bytes without their compression.
 
     Attributes:
-        content: the bytes; of an object that is damaged, the lines before that.
-        damage: what is wrong with the compression.
-        torn: what can be had of the line in which the damage is.
+        content: the bytes; of a damaged object, the lines before the damage.
+        damage: what is wrong with the compression; None if nothing is.
+        torn: the readable beginning of the line with the damage.
     """
 
     content: bytes
@@ -56,19 +56,19 @@ class Unpacked:
 
 
 def unpack(packed: bytes) -> Unpacked:
-    """The bytes of one gzip member after another, of members that were compressed again, or as they are.
+    """An object's bytes, unpacked if they are gzip members, once or twice compressed.
 
-    Members may open with a byte order mark, and zeros may follow the last.
+    Members may begin with a byte order mark, and zeros may follow the last.
     """
     outer = _members(packed)
     if outer.damage is None and outer.content.startswith(GZIP_MAGIC):
         inner = _members(outer.content)
-        return outer if inner.damage else inner  # else it opens with a record that is compressed
+        return outer if inner.damage else inner  # damaged: the content begins with a compressed record
     return outer
 
 
 def records(content: bytes) -> Iterator[tuple[bytes, Request | RefusedRequest]]:
-    """The records in an object's bytes, each with the request that it is, or why it is none."""
+    """The records in an object's bytes, each with its request, or why it is no request."""
     at = looked = 0
     while at < len(content):
         end = _line_end(content, at)
@@ -102,7 +102,7 @@ def _members(packed: bytes) -> Unpacked:
 
 
 def _member(packed: bytes, at: int) -> tuple[bytes, int, str | None]:
-    """The bytes of the gzip member at `at` as far as they can be had, where it ends, and what is wrong with it."""
+    """The bytes of the gzip member at `at` as far as they are readable, where it ends, and what is wrong with it."""
     unpacking, parts = zlib.decompressobj(zlib.MAX_WBITS | 16), []
     try:
         while at < len(packed) and not unpacking.eof:
@@ -126,9 +126,9 @@ def _line_end(content: bytes, at: int) -> int:
 
 
 def _beyond(content: bytes, at: int, end: int) -> tuple[list[int], int]:
-    """Where each of the records ends that open with this line, the last of them with a line.
+    """The ends of the records that begin on this line, and how far the search went in vain.
 
-    And how far it was looked in vain.
+    The last of these records ends at a line's end.
     """
     if content.startswith(GZIP_MAGIC, at):
         return _packed_end(content, at)
@@ -156,7 +156,7 @@ def _packed_end(content: bytes, at: int) -> tuple[list[int], int]:
 
 
 def _object_ends(content: bytes, at: int, end: int) -> tuple[list[int], int]:
-    """Objects end where JSON says. The look goes over twice as many lines each time, while what there is goes on."""
+    """The ends of JSON objects. While the last is incomplete, the search repeats over about twice as many bytes."""
     most = min(len(content), end + MAX_REQUEST_BYTES)
     while True:
         text = content[at:end].decode(errors="surrogateescape")
@@ -169,7 +169,7 @@ def _object_ends(content: bytes, at: int, end: int) -> tuple[list[int], int]:
 
 
 def _ends(text: str) -> tuple[list[int], int]:
-    """Where each of the objects ends, if a line ends behind the last, and where the look stopped."""
+    """The end of each object, if a line ends after the last, and where the search stopped."""
     ends: list[int] = []
     at = len(text) - len(text.lstrip())
     try:

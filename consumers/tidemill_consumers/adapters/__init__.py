@@ -1,1 +1,1 @@
-"""One AWS service a module."""
+"""Adapters to AWS services."""

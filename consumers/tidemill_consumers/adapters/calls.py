@@ -1,6 +1,6 @@
-"""Several calls to a service at once.
+"""Concurrent calls to a service.
 
-Room: adapters. Given to those that call, so that a simulation can have them one after another.
+Room: adapters. Adapters get the function as an argument, so that a simulation can make the calls one after another.
 Tests: tests/consumers/tidemill_consumers/adapters/test_quarantine.py.
 """
 
@@ -15,12 +15,12 @@ R = TypeVar("R")
 
 
 class MapCalls(Protocol):
-    """As the built-in `map`: the results in the items' order."""
+    """Works like the built-in `map`: the results are in the items' order."""
 
     def __call__(self, call: Callable[[T], R], items: Iterable[T], /) -> Iterable[R]:
         """The call's result for each item."""
 
 
 def at_once(count: int, name: str) -> MapCalls:
-    """Makes up to `count` calls at once, in threads of that name."""
+    """A `map` that makes up to `count` calls at once, in threads of that name."""
     return ThreadPoolExecutor(count, name).map

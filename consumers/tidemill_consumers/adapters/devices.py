@@ -1,8 +1,8 @@
 """The registry of devices: which public keys sign for a client.
 
-Room: adapters. The only place that reads its table. An item is a client: `pk`, and `public_keys`, a set of them as
-text. `tidemill.contract.signature.registration` is what adds one. A client may write its own item, and so anything up
-to DynamoDB's 400 KB: reading is bounded by bytes, and an item with more in it than devices need holds no key at all.
+Room: adapters. The only reader of its table. An item is a client: `pk`, and `public_keys`, a set of texts.
+`tidemill.contract.signature.registration` adds a key. A client may write its own item, with anything up to DynamoDB's
+400 KB. So reading is bounded by bytes, and an item with more text than devices need counts as having no key.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 MAX_ITEM_BYTES = 4 * 1024
-"""Of a client's registered texts, ten times what keys need: an item with more is overfull, and none of it counts."""
+"""Limit for a client's registered texts, ten times what keys need: an item with more is overfull and has no keys."""
 
 MAX_READ_BYTES = 128 * 1024 * 1024
-"""Registered texts that one `read` takes, and those of a few calls more: some two seconds' work."""
+"""Bytes of registered texts after which one `read` makes no more calls: some two seconds' work."""
 
 CLIENTS_PER_READ = 20
-"""Of one BatchGetItem call, below its limit: full items, of three-byte texts, take 20 times their size in memory."""
+"""Clients of one BatchGetItem call, below its limit: full items of three-byte texts take 20 times their size in memory.
+"""
 
 KEPT_SECONDS = 60.0
-"""How long keys are believed without asking again: a key that was removed counts for so long at most."""
+"""How long keys are cached: a removed key is accepted for this long at most."""
 
 OVERFULL_SECONDS = 600.0
-"""How long an overfull item is not looked at again: longer than a shard needs to pass as many as a batch can name."""
+"""How long an overfull item is not read again: longer than a shard needs to pass as many as a batch can name."""
 
 MAX_CLIENTS = 30_000
-"""Clients whose keys are remembered, more than one batch can name; the longest known goes first."""
+"""Clients whose keys are cached, more than one batch can name; the oldest entry is dropped first."""
 
 CALLS_AT_ONCE = 2
 
@@ -48,7 +49,7 @@ _IS_KEY = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch  # 32 byt
 
 
 class Keys(NamedTuple):
-    """A client's keys, and whether its item holds more than devices need, so that it has none."""
+    """A client's keys; none if its item is overfull, with more text than devices need."""
 
     keys: tuple[Ed25519PublicKey, ...] = ()
     overfull: bool = False
@@ -63,7 +64,7 @@ class _Known(NamedTuple):
 
 
 class Devices:
-    """The table of registered keys, remembered for a while. For one thread.
+    """The table of registered keys, cached for a while. For one thread.
 
     Args:
         dynamodb: a boto3 DynamoDB client.
@@ -86,16 +87,16 @@ class Devices:
         self._known: dict[str, _Known] = {}
 
     def known(self, clients: Iterable[str]) -> dict[str, Keys]:
-        """The keys of those whose keys are remembered."""
+        """The cached keys of the clients; clients that are not cached are left out."""
         now = self._clock()
         found = {client: self._known.get(client) for client in clients}
         return {client: known.keys for client, known in found.items() if known and now < known.until}
 
     def read(self, clients: Iterable[str]) -> dict[str, Keys]:
-        """The keys of the clients, as of now (consistent reads); of the first only, where there is much to read.
+        """The keys of the clients, as of now (consistent reads); of the first ones only, if there is much to read.
 
-        What is found is remembered, so that reading the others goes on from there. A client without an item has no
-        keys, and is not remembered: it may register and send at once.
+        The keys are cached, so that a later call goes on with the other clients. A client without an item has no keys
+        and is not cached: it may register and send at once.
 
         Raises:
             Unloadable: the table left keys unprocessed again and again.
@@ -146,7 +147,7 @@ class Devices:
 
 
 def _keys(texts: Iterable[str]) -> tuple[Ed25519PublicKey, ...]:
-    """Those among the texts, the first by their text. What is no key is passed over: the client may have written it."""
+    """The keys among the texts, the first ones in text order. Other texts, which a client may write, are ignored."""
     keys: list[Ed25519PublicKey] = []
     for text in nsmallest(MAX_KEYS, filter(_IS_KEY, texts)):
         with suppress(ValueError):

@@ -1,6 +1,6 @@
-"""Follow-up requests back onto the stream, by the scheduler that keeps their order.
+"""Sends follow-up requests to the stream, by the scheduler that keeps their order.
 
-Room: adapters. The only Kinesis here.
+Room: adapters. The only module that puts records on Kinesis.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROUNDS = 6
-"""Times that what was refused is sent, with a growing wait between: 1.6 s on average in all, 3.1 s at most."""
+"""Times that a record is sent, with growing waits between: 1.6 s on average in all, 3.1 s at most."""
 
 
 class Emits:
@@ -33,9 +33,9 @@ class Emits:
     Args:
         kinesis: a boto3 Kinesis client; it need not retry.
         stream: the stream's name.
-        scheduler: makes an empty scheduler that lets nothing linger, nor rest: it is awaited.
-        pause: waits so many seconds.
-        seals: what tells the application's own requests from others; None where there is no secret for it.
+        scheduler: makes an empty scheduler without linger or rests, because the function waits for it.
+        pause: sleeps for some seconds.
+        seals: make the application's seal on the requests; None if it has no secret.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Emits:
         self._sealed: Callable[[Request], Request] = seals.seal if seals else lambda request: request
 
     def send(self, emitted: Sequence[Emitted]) -> list[Position]:
-        """Send them, each key's in their order; the positions of those whose requests are not all acknowledged."""
+        """Send the requests, each key's in order; the positions of causes whose requests are not all acknowledged."""
         if not emitted:
             return []
         scheduler = self._scheduler()
@@ -65,7 +65,7 @@ class Emits:
         return [position for position, record in sent if record.outcome is None]
 
     def _drive(self, scheduler: Scheduler) -> None:
-        now = 0.0  # only the waits count
+        now = 0.0  # a clock that only the waits advance
         for _ in range(ROUNDS):
             while isinstance(due := scheduler.next_call(now), Call):
                 scheduler.acknowledged(due, self._put(due), now)
@@ -78,10 +78,10 @@ class Emits:
         records: Any = [one.entry for one in call.records]
         try:
             answer = outcomes(self._kinesis.put_records(StreamName=self._stream, Records=records), call.count)
-        except Exception as error:  # whatever it is: what is not acknowledged is delivered again by its cause
+        except Exception as error:  # unacknowledged: the cause is delivered again
             answer = unreadable(f"{type(error).__name__}: {error}")
         if isinstance(answer, Refused):
             log.warning("cannot emit %d records: %s", call.count, answer.message)
             answer = [answer] * call.count
-        # Never given up, whatever it is: a lane that goes on after a record was given up would send the next first.
+        # No record is ever given up: its lane would then send the next one, out of order.
         return [one._replace(again=True) if isinstance(one, Refused) else one for one in answer]

@@ -1,6 +1,6 @@
-"""The entities' table: load many, save many, each save on condition of its version.
+"""The table of entities: loads many, saves many, each save on condition of the version.
 
-Room: adapters. The only DynamoDB here.
+Room: adapters. The only module that uses this table.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ STATEMENTS_PER_CALL = 25
 """BatchExecuteStatement's limit."""
 
 READS_OF_UNPROCESSED = 8
-"""Reads in a row that BatchGetItem answers with no item and no key less before the batch is given back.
+"""Consecutive BatchGetItem calls without progress before the batch is delivered again.
 
-One answer has 16 MB at most, and 100 items may have 40: those are told by keys left unprocessed, too.
+One answer has at most 16 MB, but 100 items may have 40 MB: keys beyond that are left unprocessed too.
 """
 
 CALLS_AT_ONCE = 4
 
 CONFLICTS = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
-"""What a statement fails with whose entity was saved by somebody else meanwhile."""
+"""Error codes of a statement whose entity another invocation saved meanwhile."""
 
 NEVER_TAKEN = frozenset(
     {"ValidationError", "ValidationException", "ItemCollectionSizeLimitExceeded"}
     | {"ItemCollectionSizeLimitExceededException", "SerializationException", "RequestEntityTooLarge", "413"}
 )
-"""Errors of a statement for its own sake, or of a call for one of its statements, or for all that they are together.
+"""Error codes of a statement that is refused for itself, or of a call that is for a statement or its total size.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
 """
 
 TOO_LARGE = "Item size"
-"""How DynamoDB's messages begin that are about an item of more than 400 KB, whatever else is wrong with the table."""
+"""Prefix of DynamoDB's messages about an item of more than 400 KB: these never mean that the table is at fault."""
 
 MAX_SHOWN = 300
 """Characters of an error that are kept and logged."""
@@ -64,17 +64,17 @@ SHOWN_OF_KEY = 40
 
 
 MAX_READ_BYTES = 32 * 1024 * 1024
-"""Of answers, as JSON, whose entities are in memory together. As objects they take up to sixteen times that where they
-are all numbers, three times where they are text."""
+"""Limit for the answers, as JSON, whose entities are in memory together. As objects, numbers take up to sixteen times
+that, texts three times."""
 
 
 class Recalled(NamedTuple):
     """Entities to plan with.
 
     Attributes:
-        entities: those that exist.
-        unread: keys of those that are as they were saved last: nobody looked whether they still are so.
-        left: keys that there is no memory for beside the others; they are recalled once those are done.
+        entities: the entities that exist.
+        unread: keys of entities from the cache, which may be stale.
+        left: keys that there is no memory for; they are recalled once the others are done.
     """
 
     entities: dict[str, Entity]
@@ -83,7 +83,7 @@ class Recalled(NamedTuple):
 
 
 class Room:
-    """What may be read into memory together: one answer always, of more only what is expected to fit, and does.
+    """Memory for answers: the first always fits; another is read only if expected to fit, and used only if it does.
 
     Args:
         size: bytes of answers.
@@ -95,11 +95,11 @@ class Room:
         self._bytes = self._keys = 0
 
     def expects(self, keys: int) -> bool:
-        """Whether there is room for so many more, if they are as large as the others were."""
+        """Whether there is room for this many more keys, if their items are as large as the others on average."""
         return self._bytes * (self._keys + keys) <= self._size * self._keys if self._keys else True
 
     def takes(self, size: int, keys: int) -> bool:
-        """Whether an answer of some keys fits; it is in then."""
+        """Take an answer of `size` bytes for some keys, if it fits; whether it did."""
         with self._lock:
             if self._bytes and self._bytes + size > self._size:
                 return False
@@ -109,7 +109,7 @@ class Room:
 
 
 class Unloadable(RuntimeError):
-    """The table did not give up some items; the batch must be delivered again."""
+    """The table did not return some items; the batch must be delivered again."""
 
 
 class Entities:
@@ -119,8 +119,8 @@ class Entities:
         dynamodb: a boto3 DynamoDB client.
         table: the table's name, with a string partition key `pk`.
         calls: makes several calls; by default some at once.
-        cache: where saved entities are kept for `recall`; by default none are.
-        own: gives the application's own stream, which marks belong to that name none; without it they stay as they are.
+        cache: keeps saved entities for `recall`; by default none are kept.
+        own: returns the application's own stream, which gets the marks that name none; by default these stay so.
     """
 
     def __init__(
@@ -137,9 +137,9 @@ class Entities:
         self._cache = cache
         self._own = own
         self.write_calls = 0
-        """BatchExecuteStatement calls made."""
+        """Number of BatchExecuteStatement calls made."""
         self.has_saved = False
-        """Whether the table ever took a statement: what it refuses of others is then not for the table's own sake."""
+        """Whether the table ever accepted a statement: then a refusal is the statement's fault, not the table's."""
 
     def load(self, keys: Iterable[str]) -> dict[str, Entity]:
         """The entities that exist among the keys, as of now (consistent reads).
@@ -151,7 +151,7 @@ class Entities:
         return self._load(dict.fromkeys(keys), Room(math.inf))[0]
 
     def recall(self, keys: Iterable[str]) -> Recalled:
-        """The entities to plan with: some as they were saved last, the others read, no more than there is memory for.
+        """The entities to plan with, from the cache or read, no more than there is memory for.
 
         Raises:
             Unloadable, ClientError, BotoCoreError: as `load`.
@@ -162,7 +162,7 @@ class Entities:
             found, left = self._load(wanted, room)
             return Recalled(found, set(), left)
         held = self._cache.take(wanted)
-        # The first: a batch meets its busiest keys soon, and those are what another environment has changed if any.
+        # Sample the first ones: a batch meets its busiest keys early, and another environment changes those first.
         sample = list(islice(held, self._cache.samples))
         found, left = self._load([*sample, *[key for key in wanted if key not in held]], room)
         versions = {key: held.pop(key).version for key in sample if key not in left}
@@ -176,8 +176,8 @@ class Entities:
     def save(self, writes: Sequence[Write]) -> dict[str, str | None]:
         """Save each entity if its version is still the expected one; the keys that were not saved.
 
-        Each with why the table never takes the entity as it is, or None where trying again may help: it was changed
-        meanwhile, a call failed, the table throttled.
+        Each key has the reason why the table never accepts the entity, or None if trying again may help: after a
+        conflict, a failed call, or throttling.
         """
         pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
         failed = {key: reason for page in pages for key, reason in page.items()}
@@ -186,9 +186,9 @@ class Entities:
         return failed
 
     def _load(self, keys: Iterable[str], room: Room) -> tuple[dict[str, Entity], set[str]]:
-        """Those that exist of the keys that there is room for, and the other keys."""
+        """The existing entities of the keys that there is room for, and the keys that there is no room for."""
         pages = chunks(keys, KEYS_PER_READ)
-        # The first alone: it tells how large they are, before several are read at once.
+        # The first page alone: it shows how large items are, before several pages are read at once.
         loaded = [self._load_page(page, room) for page in islice(pages, 1)]
         loaded += self._map(partial(self._load_page, room=room), pages)
         return {one.key: one for found, _ in loaded for one in found}, {key for _, left in loaded for key in left}
@@ -215,7 +215,7 @@ class Entities:
     def _read(self, item: Any) -> Entity:
         try:
             entity = from_item(item)
-        except Exception as error:  # whoever wrote it: its requests go to the quarantine, and its shard goes on
+        except Exception as error:  # its requests are quarantined, and the shard goes on
             log.warning("the item of key %s cannot be read: %r", shown(item["pk"]["S"]), error)
             return Entity(item["pk"]["S"], unusable=f"its item cannot be read: {error!r}")
         if self._own is None or not any(map(is_alone, entity.marks)):
@@ -242,13 +242,13 @@ class Entities:
         return {write.key: _why_never(error) for write, error in failed}
 
     def _not_saved(self, writes: list[Write], error: Exception) -> dict[str, str | None]:
-        """Of a call that failed: the statement for which it was refused, if that is why, is found by halves."""
+        """The result of a failed call. If a statement was the cause, it is found by bisection."""
         reason = _why_never(_error_of(error.response)) if isinstance(error, ClientError) else None
         if reason is not None and len(writes) > 1:
             half = len(writes) // 2
             return self._save_page(writes[:half]) | self._save_page(writes[half:])
         log.warning("cannot save %d entities, first %s: %r", len(writes), shown(writes[0].key), error)
-        # Whether some were saved is unknown where no reason is: loading again tells.
+        # Without a reason, some may have been saved: loading them again tells.
         return {write.key: reason for write in writes}
 
     def _statement(self, write: Write) -> Any:
@@ -264,13 +264,13 @@ class Entities:
 
 
 def _why_never(error: Mapping[str, Any]) -> str | None:
-    """Why the table never takes a statement; None for an error that has another cause than the statement itself."""
+    """Why the table never accepts a statement; None if the error has another cause than the statement itself."""
     code = error.get("Code", "")
     return f"{code}: {str(error.get('Message', ''))[:MAX_SHOWN]}" if code in NEVER_TAKEN else None
 
 
 def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
-    """Say of each kind of error how often it was, and one of the statements. Conflicts are nothing to warn of."""
+    """Log the count and one statement of each kind of error; conflicts only at debug level."""
     kinds: dict[str, list[tuple[Write, Mapping[str, Any]]]] = {}
     for write, error in failed:
         kinds.setdefault(error.get("Code", ""), []).append((write, error))
@@ -290,12 +290,12 @@ def _log(failed: Iterable[tuple[Write, Mapping[str, Any]]]) -> None:
 
 
 def shown(key: str) -> str:
-    """A key for the log: shortened, and in ASCII, so that it cannot pass for another line."""
+    """A key for the log: shortened, and in ASCII, so that it cannot forge another line."""
     return ascii(key[:SHOWN_OF_KEY]) + ("…" if len(key) > SHOWN_OF_KEY else "")
 
 
 class StatementResult(NamedTuple):
-    """What BatchGetItem found, what is still to be asked for, and the answer's bytes, 0 where it does not say."""
+    """BatchGetItem's items, the request for the unprocessed keys, and the answer's size in bytes (0 if unknown)."""
 
     items: Sequence[Any]
     unprocessed: Mapping[str, Any]
@@ -303,10 +303,10 @@ class StatementResult(NamedTuple):
 
 
 def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> StatementResult:
-    """The items that BatchGetItem found in the table, and what is still to be asked for.
+    """The items that BatchGetItem found in the table, and the request for the unprocessed keys.
 
     Raises:
-        Unloadable: the answer cannot be read. It must not pass for one that found nothing.
+        Unloadable: the answer cannot be read; it must not be taken for an empty one.
         ClientError, BotoCoreError: the read failed.
     """
     try:
@@ -320,12 +320,12 @@ def read_items(dynamodb: DynamoDBClient, table: str, request: Any) -> StatementR
 
 
 def _is_saved(outcome: object) -> bool:
-    """Whether a statement's result says so; one that cannot be read does not."""
+    """Whether a statement's result is a success; an unreadable one is not."""
     return isinstance(outcome, dict) and "Error" not in outcome
 
 
 def _error_of(outcome: object) -> Mapping[str, Any]:
-    """The error in a statement's result; empty where that cannot be read."""
+    """The error in a statement's result; empty if it cannot be read."""
     error = outcome.get("Error") if isinstance(outcome, dict) else None
     return error if isinstance(error, dict) else {}
 

@@ -1,4 +1,4 @@
-"""Metrics, as lines of the function's log from which CloudWatch makes them.
+"""Writes metrics as log lines from which CloudWatch extracts them.
 
 Room: adapters. The embedded metric format:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -14,7 +14,7 @@ NAMESPACE = "Tidemill"
 
 
 def put_metric(name: str, count: int) -> None:
-    """Count something, under the function's name."""
+    """Add to a metric of the function."""
     metric = {"Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": [{"Name": name, "Unit": "Count"}]}
     line = {
         "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metric]},

@@ -1,6 +1,6 @@
-"""The quarantine: requests that can never be applied, whole, with their reason, as objects in S3.
+"""The quarantine: requests that can never be applied, stored whole with the reason, as objects in S3.
 
-Room: adapters. What is stored and its form; redrive.py reads it and puts it back.
+Room: adapters. Defines the objects' form and stores them; redrive.py finds them and puts their requests back.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 16
-"""An aggregate may hold thousands of requests to quarantine, and an invocation has its time-out."""
+"""Several, because an aggregate may hold thousands of requests to quarantine and an invocation's time is limited."""
 
 
 PREFIX = "quarantine/"
-"""Where the objects lie in the bucket."""
+"""Prefix of the objects' keys."""
 
 
 END_OF_TIME = 253_402_300_800
-"""The year 10000, in seconds since 1970: later times have no date."""
+"""The year 10000, in seconds since 1970: times from then on have no `datetime`."""
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is kept of a request, as JSON; `payload` is base64 there.
+    """The content of an object, as JSON; `payload` is base64 there.
 
-    Several parts of one record that are no requests are one object: `parts` holds them, `payload` is empty, and
-    `reason`, `key` and `sub` are a summary, the first part's key and its place.
+    If several parts of one record are no requests, they are one object: `parts` holds them, `payload` is empty,
+    `reason` is a summary, and `key` and `sub` are the first part's.
 
     Attributes:
-        reason: why it is here.
-        id: the request's, where it has one: bytes that are no request have none.
-        cmd: the request's, where it has one.
+        reason: why it is quarantined.
+        id: the request's id; None for bytes that are no request.
+        cmd: the request's command; None for bytes that are no request.
         key: the ordering key.
-        shard: where it stood, by its stream's name (core.streams) and its id, or in older objects by its id alone; with
-            `sequence` (digits) and `sub` its place in the stream.
-        arrived: when, in seconds since 1970, by the stream's clock.
+        shard: the shard, by its stream's name (core.streams) and its id, in older objects by its id alone; with
+            `sequence` (digits) and `sub` it is the place in the stream.
+        arrived: when it arrived, in seconds since 1970, by the stream's clock.
         payload: the user record as it came.
-        parts: of a record's parts that are no requests, where there are several; the field is left out elsewhere.
-        stream: what the stream is called; empty in objects that do not say, which are of the application's own.
+        parts: the parts of a record that are no requests, if there are several; else the field is left out.
+        stream: the stream's name; empty in older objects, which are of the application's own stream.
     """
 
     reason: str
@@ -72,22 +72,22 @@ class Kept(msgspec.Struct, frozen=True):
 
     @property
     def all_parts(self) -> Sequence[Part]:
-        """What it holds, part by part: usually one."""
+        """The object's parts: usually one."""
         if self.parts is msgspec.UNSET:
             return (Part(self.sub, self.key, self.reason, self.payload),)
         return tuple(self.parts)
 
     @property
     def position(self) -> Position:
-        """Its place in its shard."""
+        """The place in the shard."""
         return Position(int(self.sequence), self.sub)
 
 
 class Quarantine:
     """The quarantine bucket.
 
-    An object is named by its request's place in the stream, so that storing it again changes nothing. The parts of one
-    record that are no requests are one object, named by the first's place.
+    An object's key contains its request's place in the stream, so that storing it again changes nothing. The parts of
+    one record that are no requests are one object, with the first part's place.
 
     Args:
         s3: a boto3 S3 client.
@@ -100,10 +100,10 @@ class Quarantine:
         self._bucket = bucket
         self._map = calls or at_once(CALLS_AT_ONCE, "quarantine")
         self.count = 0
-        """Of requests that were stored, and of what is none."""
+        """Number of stored requests, including bytes that are no request."""
 
     def store(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
-        """Store each, and say so in the log; those that could not be stored."""
+        """Store and log each; those that could not be stored."""
         objects = together(quarantined)
         outcomes = list(zip(objects, self._map(self._stored, objects), strict=True))
         stored = [one for of, is_stored in outcomes if is_stored for one in of]
@@ -115,7 +115,7 @@ class Quarantine:
         name = object_key(of[0])
         try:
             answer = self._s3.put_object(Bucket=self._bucket, Key=name, Body=body(*of), ContentType="application/json")
-            is_stored = bool(answer["ETag"])  # whoever else answers in S3's place has none
+            is_stored = bool(answer["ETag"])  # an answer from something other than S3 has none
         except Exception as error:  # no answer, or one that cannot be read
             log.warning("cannot quarantine %s: %r", name, error)
             return False
@@ -123,7 +123,7 @@ class Quarantine:
 
 
 def together(quarantined: Iterable[Quarantined]) -> list[list[Quarantined]]:
-    """Those that become one object: each request, and all of a record that is none."""
+    """The requests in groups that become one object: each request alone, but a record's unreadable parts together."""
     objects: list[list[Quarantined]] = []
     of_record: dict[tuple[str, int], list[Quarantined]] = {}
     for one in quarantined:
@@ -140,7 +140,7 @@ def together(quarantined: Iterable[Quarantined]) -> list[list[Quarantined]]:
 
 
 def object_key(one: Quarantined) -> str:
-    """Where it lies: by the day it arrived and its place in the stream."""
+    """The object's key in the bucket: the day of arrival and the place in the stream."""
     at = one.arrival
     return f"{PREFIX}dt={day_of(at.arrived)}/{at.shard}/{at.position.sequence}-{at.position.sub}.json"
 
@@ -151,7 +151,7 @@ def day_of(arrived: float) -> str:
 
 
 def body(one: Quarantined, *others: Quarantined) -> bytes:
-    """What is kept of it, and of the others of its record where there are any."""
+    """The object's bytes, for one request or for the unreadable parts of one record."""
     at = one.arrival
     if others:
         parts = gathered([each.arrival for each in (one, *others) if isinstance(each.arrival, Unreadable)])
@@ -181,10 +181,10 @@ _kept_decoder = msgspec.json.Decoder(Kept)
 
 
 def read(stored: bytes) -> Kept:
-    """What `body` wrote.
+    """The content of an object that `body` wrote.
 
     Raises:
-        RefusedRequest: it did not.
+        RefusedRequest: the bytes are no such object.
     """
     try:
         kept = _kept_decoder.decode(stored)
@@ -199,13 +199,13 @@ def read(stored: bytes) -> Kept:
 
 
 def redriven(kept: Kept, seals: Seals | None = None) -> Request:
-    """The request to put back on the stream: the same id, client, command, key and data, and a writer of its own.
+    """The request to put back on the stream: with the same id, client, command, key and data, but a writer of its own.
 
-    Its first writer's counter has passed it, so under that it would be taken for a repeat. The new writer is its
-    place in the stream, with the counter 1: however often it is put back, it is applied once.
+    Its first writer's counter may have passed it, so it would be taken for a repeat. The new writer is named by its
+    place in the stream and has the counter 1: however often the request is put back, it is applied once.
 
     Raises:
-        RefusedRequest: it never was a request, or is none that may be sent. Says why.
+        RefusedRequest: it never was a request, or must not be sent. Says why.
     """
     if kept.parts is not msgspec.UNSET:
         raise RefusedRequest(f"no request: {kept.reason}")

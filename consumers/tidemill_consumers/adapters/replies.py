@@ -1,12 +1,12 @@
-"""Receipts to clients through SNS: one message per client and batch.
+"""Sends receipts to clients through SNS: one message per client and batch.
 
-Room: adapters. The only SNS here. A message that SNS can never take is given up and counted, for its client's name or
-its request made it so; whatever else goes wrong is tried again with its records, for it is the operator's to mend.
+Room: adapters. The only SNS here. A message that SNS can never accept, because of its client's name or its request, is
+given up and counted. After other errors, which the operator can mend, its records are delivered again.
 
-| what is refused | then |
+| refused | effect |
 |---|---|
 | a client whose name no message attribute can carry | not sent |
-| an entry by its sender's fault, or a whole call for what its messages are | split until it is alone, and given up |
+| an entry by its sender's fault, or a whole call because of its messages | split until it is alone, and given up |
 | the topic (deleted, denied, malformed), the caller, a throttled or failed call | its records are delivered again |
 """
 
@@ -39,17 +39,17 @@ MAX_CALL_BYTES = 250 * 1024
 CALLS_AT_ONCE = 4
 
 UNANSWERED = "UnansweredRequests"
-"""The metric of requests whose replies were given up."""
+"""The metric that counts requests whose replies were given up."""
 
 NOT_SAYABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]").search
-"""What a message attribute may not have: SNS refuses some of it, and what it takes no queue gets, tabs included.
+"""Finds characters that a message attribute may not have: SNS refuses some; messages with others reach no queue.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html ("printable") and what queues take:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 """
 
 NONCHARACTERS = (("\ufffe", "\\ufffe"), ("\uffff", "\\uffff"))
-"""The only characters of msgspec's JSON that a queue does not take, and how JSON has them otherwise."""
+"""The only characters of msgspec's JSON that a queue does not accept, and their JSON escapes."""
 
 OF_MESSAGES = frozenset(
     {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException", "ValidationError"}
@@ -58,12 +58,12 @@ OF_MESSAGES = frozenset(
 """Codes that may be about a call's messages: https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html."""
 
 OF_THE_TOPIC = ("Invalid parameter: TopicArn", "Invalid parameter: The MessageGroupId", "Invalid parameter: TargetArn")
-"""How the same codes begin to say that it is not the messages."""
+"""Prefixes of messages with these codes that are about the topic instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnsMessage:
-    """One message to one client."""
+    """A message to a client."""
 
     client: str
     body: str
@@ -72,11 +72,11 @@ class SnsMessage:
 
 
 class Replies:
-    """The topic that receipts leave by.
+    """The topic for receipts.
 
     Args:
         sns: a boto3 SNS client.
-        topic_arn: the topic. The message attribute `client` tells whom a message is for.
+        topic_arn: the topic. A message's attribute `client` names its client.
         calls: makes several calls; by default some at once.
     """
 
@@ -86,7 +86,7 @@ class Replies:
         self._map = calls or at_once(CALLS_AT_ONCE, "sns")
 
     def send(self, receipts: Sequence[Receipt]) -> list[Position]:
-        """Send them; the positions of those that could not be sent and are to be tried again."""
+        """Send the receipts; the positions of those that could not be sent and must be delivered again."""
         sayable = list(messages(receipts))
         sent = list(self._map(self._publish, calls(sayable)))
         given_up = len(receipts) - sum([len(one.positions) for one in sayable]) + sum([one.given_up for one in sent])
@@ -112,12 +112,12 @@ class Replies:
             if failure.get("SenderFault") and _is_of_messages(failure):
                 log.warning("SNS takes no such message: %s", failure)
                 given_up += len(message.positions)
-            elif failure or str(i) not in sent:  # one that the answer does not name is not sent
+            elif failure or str(i) not in sent:  # an entry that the answer does not name was not sent
                 failed += message.positions
         return _Sent(failed, given_up)
 
     def _refused(self, batch: list[SnsMessage], error: Exception) -> _Sent:
-        """Of a call that was refused as a whole: the one message for which it was is found by halves."""
+        """The result of a failed call. If a message was the cause, it is found by bisection."""
         if not isinstance(error, ClientError) or not _is_of_messages(error.response.get("Error", {})):
             log.warning("cannot send %d messages: %r", len(batch), error)
             return _Sent([position for message in batch for position in message.positions], 0)
@@ -140,7 +140,7 @@ def _is_of_messages(error: Mapping[str, Any]) -> bool:
 
 
 def messages(receipts: Iterable[Receipt]) -> Iterator[SnsMessage]:
-    """One message per client that SNS can name, or several where one would be too large."""
+    """One message per client that SNS can name, or several if one would be too large."""
     by_client: dict[str, list[Receipt]] = {}
     for receipt in receipts:
         by_client.setdefault(receipt.client, []).append(receipt)
@@ -150,7 +150,7 @@ def messages(receipts: Iterable[Receipt]) -> Iterator[SnsMessage]:
 
 
 def calls(pending: Iterable[SnsMessage]) -> Iterator[list[SnsMessage]]:
-    """The messages in lists that fit a call."""
+    """The messages in lists, each for one call."""
     call: list[SnsMessage] = []
     size = 0
     for message in pending:

@@ -1,6 +1,6 @@
 """The streams that batches come from, as Kinesis describes them.
 
-Room: adapters. The one question to Kinesis that is not a put.
+Room: adapters. The only calls of Kinesis other than puts.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
 GAP_SECONDS = 10.0
-"""Without a record for longer, a stream may have been deleted and made again meanwhile."""
+"""After a longer gap between records, the stream may have been deleted and created again."""
 
 KEPT_SECONDS = 60.0
-"""The longest that Kinesis is not asked again: DescribeStreamSummary takes 20 calls a second and account."""
+"""How long a description is used: DescribeStreamSummary is limited to 20 calls a second per account."""
 
 
 class _Known(NamedTuple):
     stream: Stream
     looked: float
-    """Until when it was this stream for certain, in seconds since 1970, by the stream's own clock."""
+    """It was certainly this stream until then: seconds since 1970, by the stream's own clock."""
     seen: float
-    """When the last of its records arrived."""
+    """When its last record arrived."""
 
 
 class Streams:
-    """Tells streams apart, and a stream that was deleted and made again from what it was.
+    """Tells streams apart, even a stream that was deleted and created again with the same name.
 
-    No clock is asked but the streams' own. A stream's description holds for all that arrived from its creation to the
-    moment of asking. It is believed of what comes after, too: until no record has come for 10 seconds, or for 60.
+    Only the streams' own clocks are used. A description is certain for records that arrived between the stream's
+    creation and the call. It is used for later records too, until 60 seconds passed or no record came for 10 seconds.
 
     Args:
         kinesis: a boto3 Kinesis client.
@@ -48,10 +48,10 @@ class Streams:
         self._own: Stream | None = None
 
     def of(self, records: Sequence[EventRecord]) -> Stream:
-        """The stream that a batch's records stand on. They are of one shard and in order, as Lambda has them.
+        """The stream of a batch's records, which are of one shard and in order, as Lambda delivers them.
 
         Raises:
-            ClientError, BotoCoreError: Kinesis does not say; the batch must be delivered again, for nobody may guess.
+            ClientError, BotoCoreError: Kinesis did not answer; the batch must be delivered again.
         """
         if not records:
             return Stream("", (life_of("", 0.0),))
@@ -71,7 +71,7 @@ class Streams:
         """The application's own stream.
 
         Raises:
-            ClientError, BotoCoreError: Kinesis does not say.
+            ClientError, BotoCoreError: Kinesis did not answer.
         """
         if self._own is None:
             summary = self._kinesis.describe_stream_summary(StreamName=self._name)["StreamDescriptionSummary"]
@@ -81,7 +81,7 @@ class Streams:
 
 
 def _said(answer: Any) -> float:
-    """When Kinesis answered, by its own clock; 0 where it does not say."""
+    """When Kinesis answered, by its own clock; 0 if the answer has no date."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(date).timestamp()

@@ -1,6 +1,7 @@
-"""What went to the quarantine, in the function's log: a line for each reason, with the traceback of what a rule raised.
+"""Logs quarantined requests: an entry for each reason, with the traceback if a rule raised.
 
-Room: adapters. A batch may send thousands there for one reason, so each is told once, with how many they are.
+Room: adapters. A batch may quarantine thousands of requests for one reason, so each reason is logged once, with their
+number.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from tidemill_consumers.core.batch import Arrival, Frame, Quarantined
 
 MOST_TOLD = 10
-"""Reasons of a batch that are told; more are counted."""
+"""Reasons of a batch that are logged; more are only counted."""
 
 log = logging.getLogger(__name__)
 
 
 def tell(quarantined: Iterable[Quarantined]) -> None:
-    """Log what went there."""
+    """Log the quarantined requests."""
     of_reason: dict[str, list[Quarantined]] = {}
     for one in quarantined:
         of_reason.setdefault(one.reason, []).append(one)
@@ -36,7 +37,7 @@ def _lines(every: Sequence[Quarantined]) -> Iterator[str]:
 
 
 def traceback_lines(trace: Sequence[Frame]) -> Iterator[str]:
-    """The traceback as Python writes it, without what was raised; nothing if nothing was."""
+    """The lines of a traceback as Python writes it, without the exception; none if there are no frames."""
     if trace:
         yield "Traceback (most recent call last):"
     for frame in trace:
@@ -56,5 +57,5 @@ def _frame(frame: Frame) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """On one line, and without what a terminal would take for an order: clients write some of it."""
+    """The text without line ends and terminal control characters, which clients may put there."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

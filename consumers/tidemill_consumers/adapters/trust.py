@@ -1,6 +1,6 @@
-"""Whose requests they are: signatures and seals, looked at as a batch comes in.
+"""Verifies the signatures and seals of a batch.
 
-Room: adapters. What is proven by what is core/trust.py's; this reads the keys that it takes, once for the whole batch.
+Room: adapters. core/trust.py decides what is proven; this module reads the keys, once for the whole batch.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from tidemill_consumers.core.batch import Arrival
 from tidemill_consumers.core.trust import Claim, Seals, disproven, examine, is_marked, is_proven, unproven
 
 MAX_TRIED = 20_000
-"""Keys that a batch's signatures are tried with, and those of one record more: some two seconds' work."""
+"""Keys tried for a batch's signatures, before no further record is begun: some two seconds' work."""
 
 NO_REGISTRY = "signed, but this application has no registry of devices"
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom the application trusts: nobody by default, so that signed requests are quarantined.
+    """The registry and secrets that prove clients; by default there are none, so signed requests are quarantined.
 
     Attributes:
         stream: the name of the application's own stream. A signature is for the stream that its request came by, and
-            for this one where it came by HTTP.
+            for this one if it came by HTTP.
         devices: the registry.
-        seals: the application's own, if it has a secret.
+        seals: the application's seals, if it has a secret.
     """
 
     stream: str = ""
@@ -35,17 +35,17 @@ class Trust:
     seals: Seals | None = None
 
     def verified(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """The arrivals, those that are signed or sealed with what that proves.
+        """The arrivals; signed or sealed ones have their proof.
 
-        Of the first of them only, where looking at all is more work than one delivery can do: the others must be
-        delivered again, and then are fewer. So no record takes more than its own signatures, and reading the registry
+        If examining all is more work than one delivery can do, only the first ones are returned, and the others must be
+        delivered again. Each delivery does some: no record needs more than its own signatures, and reading the registry
         goes on where it ended.
 
         Raises:
             Unloadable, ClientError, BotoCoreError: the registry cannot be read; the batch must be delivered again.
         """
         seals = self.seals
-        # Nothing more is done of a batch in which nothing is signed: that is the usual one.
+        # A usual batch has no signed request, and needs nothing more.
         if seals is None:
             marked = [place for place, one in enumerate(arrivals) if one.request.sig is not None]
         else:
@@ -72,12 +72,12 @@ class Trust:
         try:
             return _settled(claims, self.devices)
         except SigningUnavailable as problem:
-            # Whoever signs must not stop the shard of an application that does not expect it.
+            # A signed request must not stop the shard of an application that does not expect any.
             return {place: unproven(claim.arrival, str(problem)) for place, claim in claims.items()}
 
 
 def _settled(claims: Mapping[int, Claim], devices: Devices) -> dict[int, Arrival]:
-    """By place, those that could be looked at: all up to a place."""
+    """The arrivals of the examined claims, by place: all claims up to some place."""
     clients = dict.fromkeys(claim.client for claim in claims.values())
     remembered = devices.known(clients)
     known = remembered | devices.read(client for client in clients if client not in remembered)
@@ -107,7 +107,7 @@ def _affordable(claims: Mapping[int, Claim], known: Mapping[str, Keys]) -> Itera
 
 
 def _settled_anew(doubted: Mapping[int, Claim], known: Mapping[str, Keys], devices: Devices) -> dict[int, Arrival]:
-    """Those that remembered keys did not prove: a key may have been registered since."""
+    """The arrivals of claims that no cached key proved, with keys read anew: one may have been registered since."""
     fresh = devices.read(claim.client for claim in doubted.values())
     settled: dict[int, Arrival] = {}
     for place, claim in doubted.items():
