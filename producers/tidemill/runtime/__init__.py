@@ -1,1 +1,1 @@
-"""Threads, forks, event loops and the end of the process: what any library inside a foreign program needs."""
+"""Threads, forks, event loops and the end of the process: general needs of a library inside an application."""

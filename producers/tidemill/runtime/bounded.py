@@ -1,10 +1,10 @@
-"""A bound for a whole call over the network: botocore and urllib3 bound each read alone.
+"""A time limit for a whole network call: the timeouts of botocore and urllib3 only limit single reads.
 
-Room: SDK, I/O. A server that sends one byte now and then keeps its reader for ever. The reader's socket is shut down
-from another thread, so that the read ends as if the server had closed: an error of the client's, as any other.
+Room: SDK, I/O. A server that sends one byte now and then could hold a reader for ever. So another thread shuts down the
+reader's socket. The read then ends as if the server had closed the connection, which is an ordinary error.
 
-The socket is found on the reader's stack, for no client hands it out. Only the frames of the call itself are looked at:
-an application's own sockets are further up.
+The socket is found on the reader's stack, because clients do not expose it. Only the call's own frames are searched:
+the application's sockets are further up.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 CALL_SECONDS = 120.0
-"""Seconds that a call takes at most. 5 MiB at 0.5 Mbit/s are 84; where it is too short, smaller calls follow."""
+"""Longest call in seconds. 5 MiB at 0.5 Mbit/s take 84 s; after a call that takes longer, smaller ones follow."""
 
 T = TypeVar("T")
 
 
 def bounded(call: Callable[[], T]) -> T:
-    """What a function gives or raises, each of whose reads and tries ends after `CALL_SECONDS`."""
+    """Returns the result of `call`. Whenever `CALL_SECONDS` pass, the read it waits for is ended."""
     caller, is_over, cutting = get_ident(), Event(), Lock()
 
     def watch() -> None:
@@ -37,22 +37,22 @@ def bounded(call: Callable[[], T]) -> T:
                 if not is_over.is_set():
                     cut(caller, bounded.__code__)
 
-    with suppress(RuntimeError):  # there can be no more threads: then it is not bounded
+    with suppress(RuntimeError):  # no more threads can be started: the call has no limit
         start(watch, "tidemill-watch")
     try:
         return call()
     finally:
         is_over.set()
-        with cutting:  # the next call may have the same connection, which is not to be cut off
+        with cutting:  # waits for `cut`: the next call may use the same connection
             pass
 
 
 def cut(thread: int, within: CodeType) -> bool:
-    """Shuts down the socket that a thread is at work with; says whether there was one.
+    """Shuts down the socket that a thread uses. Returns whether there was one.
 
     Args:
-        thread: its identifier. Threads that are none of the system's, such as gevent's, are not found.
-        within: the code of a function that the thread runs: what it calls is looked at, and nothing else.
+        thread: the thread's identifier. Threads that are not the operating system's, such as gevent's, are not found.
+        within: the code of a function that the thread runs: only the frames below it are searched.
     """
     found, frame = None, sys._current_frames().get(thread)
     while frame is not None and frame.f_code is not within:
@@ -60,12 +60,12 @@ def cut(thread: int, within: CodeType) -> bool:
     if frame is None or found is None:
         return False
     with suppress(OSError):
-        socket.socket.shutdown(found, socket.SHUT_RDWR)  # not TLS's own, which would take the session from its reader
+        socket.socket.shutdown(found, socket.SHUT_RDWR)  # not SSLSocket's: it would take the session from its reader
     return True
 
 
 def _socket_in(frame: FrameType) -> socket.socket | None:
-    """The socket that a function is a method of, or has made."""
+    """The frame's socket: its `self`, or its local variable `sock`."""
     for name in ("self", "sock"):
         one = frame.f_locals.get(name)
         found = cast("Any", one)._sock if isinstance(one, socket.SocketIO) else one

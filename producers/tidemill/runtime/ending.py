@@ -1,16 +1,16 @@
-"""The end of the process: producers that nobody closed are closed then, and nothing is taken afterwards.
+"""The end of the process: closes the producers that are still open, and takes no requests afterwards.
 
 Room: SDK.
 
-    import of this package   registers the hook: `atexit` calls the latest first, so that this one comes after those of
-                             whoever uses the package
-    their hooks              send and close as at any time
-    this hook                closes all that is open; nothing opens any more
-    hooks from before        hear ProducerClosed: nothing could be sent any more, for threads stop without a word
+    import of this package   registers the hook. `atexit` calls the latest hook first, so this one runs after the hooks
+                             of modules that import the package
+    their hooks              may send and close as at any time
+    this hook                closes everything that is open; nothing can be opened from then on
+    hooks from before        get ProducerClosed: nothing could be sent, because threads are stopped silently
 
 multiprocessing ends its children without `atexit`, by finalizers of its own. Python 3.12 starts no threads once the
-main thread has ended, so that a producer which has sent nothing before cannot do so in a hook. Nor can boto3 be
-imported then: a hook that makes a process's first client hears a RuntimeError.
+main thread has ended, so a producer that has sent nothing before cannot send in a hook. boto3 cannot be imported then
+either: a hook that makes the process's first client gets a RuntimeError.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEFORE_CHILDREN = 100
-"""At the end of a process of multiprocessing: before it waits for its children (multiprocessing.util.Finalize)."""
+"""The finalizer's priority: in a child of multiprocessing it runs before that waits for its own children
+(multiprocessing.util.Finalize)."""
 
 PAST = "the process has ended all producers, and nothing would be sent any more; send earlier"
 
@@ -39,21 +40,21 @@ NO_THREADS = (
 )
 
 _open: dict[Callable[[], None], None] = {}
-"""What is to be called, in the order in which it was opened."""
+"""The functions to call at the end, in the order in which they were registered."""
 
 _began: list[float] = []
 _finalizers: list[Any] = []
 
 
 def hold(end: Callable[[], None]) -> None:
-    """Has a function called as the process ends.
+    """Registers a function to be called when the process ends.
 
     Raises:
-        ProducerClosed: that is past.
+        ProducerClosed: the functions have been called already.
     """
     _open[end] = None
     try:
-        check()  # afterwards, for whoever ends all sets it before
+        check()  # after registering, because `end_all` sets `_began` before it reads the functions
     except ProducerClosed:
         let_go(end)
         raise
@@ -61,32 +62,32 @@ def hold(end: Callable[[], None]) -> None:
 
 
 def check() -> None:
-    """Looks whether anything can still be opened.
+    """Checks that producers can still be opened.
 
     Raises:
-        ProducerClosed: that is past.
+        ProducerClosed: the process has closed all of them.
     """
     if _began:
         raise ProducerClosed(PAST)
 
 
 def let_go(end: Callable[[], None]) -> None:
-    """Takes that back."""
+    """Removes a function that `hold` registered."""
     _open.pop(end, None)
 
 
 def began() -> float:
-    """When the process began to end, or now: all that it holds shares the time of that end."""
+    """When the process began to end, or now if it has not: all producers share the closing time from then on."""
     return _began[0] if _began else monotonic()
 
 
 def is_ending() -> bool:
-    """Whether the main thread has ended, and with it all threads that a program waits for."""
+    """Whether the main thread has ended: from then on Python starts no threads."""
     return not main_thread().is_alive()
 
 
 def end_all() -> None:
-    """Closes all that is open, the latest first, whatever closing one of them raises."""
+    """Calls all registered functions, the latest first, even if some of them raise."""
     _began.append(monotonic())
     with ExitStack() as ends:
         for end in list(_open):
@@ -102,7 +103,7 @@ def _hear_of_multiprocessing() -> None:
 
 
 def _after_fork() -> None:
-    """A copy opens what it needs itself, and multiprocessing has forgotten its finalizers."""
+    """Forgets all functions: the child opens its own producers, and multiprocessing drops finalizers at a fork."""
     _open.clear()
     _finalizers.clear()
 

@@ -1,7 +1,7 @@
-"""The herald: the thread in which a producer runs what others gave it, observers and log handlers.
+"""The herald: the thread in which a producer runs foreign code, that is, observers and log handlers.
 
-Room: SDK. They may take their time, send by the same producer, wait for it, or wait for a lock whose holder does: what
-sends goes on meanwhile.
+Room: SDK. Foreign code may be slow, send by the same producer, wait for it, or wait for a lock whose holder waits for
+it: the producer's other threads go on meanwhile.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IDLE_SECONDS = 1.0
-"""Seconds after which its thread ends, if there was nothing to tell."""
+"""Seconds without work after which the thread ends."""
 
 MOST = 1_000
-"""Most that waits to be told: what comes on top is dropped and counted, for nobody knows whether it is ever heard."""
+"""Longest queue of functions: further ones are dropped and counted, because the foreign code may hang for ever."""
 
 SAID_SECONDS = 60.0
-"""Seconds from one line that says how much was dropped to the next, at least, where there is always more to tell."""
+"""Shortest time in seconds between two lines about dropped functions, while the queue never gets empty."""
 
 PATIENCE = 2.0
-"""Seconds that `rest` waits at most: whom it tells may wait for the one who rests."""
+"""Longest wait in seconds of `rest`: the foreign code may itself wait for the caller of `rest`."""
 
 
 class Herald:
-    """Calls functions one after the other, in a thread that is there while it is needed."""
+    """Calls functions one after the other, in a thread that exists while it is needed."""
 
     def __init__(self) -> None:
         self._news: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._dropped: dict[int, int] = {}
-        """Thread -> what it has dropped: each counts for itself, so that no count is lost."""
+        """Thread -> number of functions it dropped: threads count separately, so that no increment is lost."""
         self._said = 0
         self._says_at = -inf
         self._at_work: dict[str, object] = {}
-        """Has the one thread: `setdefault` is one step, so that there is never a second."""
+        """Holds the one thread. `setdefault` is atomic, so there is never a second one."""
 
     def tell(self, function: Callable[[], object]) -> None:
-        """Has it called, unless too much waits for that; what it raises is its own.
+        """Queues a function to be called, or drops it if the queue is full. Its exceptions are logged.
 
-        From threads alone that no signal interrupts. It waits for nothing.
+        Does not block. Only for threads that no signal interrupts.
         """
         if self._news.qsize() < MOST:
             self._news.put(function)
@@ -57,7 +57,7 @@ class Herald:
         self._start()
 
     def rest(self) -> None:
-        """Waits until all that was told has been heard, a little while at most."""
+        """Waits until all queued functions have been called, `PATIENCE` seconds at most."""
         if self._at_work.get("thread") == get_ident() or (not self._at_work and self._news.empty()):
             return
         heard = Lock()
@@ -71,7 +71,7 @@ class Herald:
             pass
 
     def _end_rest(self, heard: Lock) -> None:
-        self._say_dropped()  # first, for the process may end as soon as whoever rests goes on
+        self._say_dropped()  # first: the process may end once `rest` returns
         heard.release()
 
     def _start(self) -> None:
@@ -79,7 +79,7 @@ class Herald:
         if self._at_work.setdefault("thread", claim) is claim:
             try:
                 start(self._run, "tidemill-herald")
-            except RuntimeError:  # there are no more threads; those who tell must go on
+            except RuntimeError:  # no more threads can be started; the caller must go on
                 self._at_work.clear()
 
     def _run(self) -> None:
@@ -90,7 +90,7 @@ class Herald:
                 self._say_dropped()
         except Empty:
             del self._at_work["thread"]
-        if not self._news.empty():  # it came in between
+        if not self._news.empty():  # a function came in between
             self._start()
 
     def _hear_all(self) -> None:
@@ -99,7 +99,7 @@ class Herald:
                 self._hear(self._news.get_nowait())
 
     def _say_dropped(self) -> None:
-        """Says how much was dropped, once all else has been told, or a while has passed."""
+        """Logs how many functions were dropped, when the queue is empty or `SAID_SECONDS` have passed."""
         dropped = sum(tuple(self._dropped.values())) - self._said
         if dropped and (self._news.empty() or monotonic() >= self._says_at):
             self._said += dropped
@@ -111,6 +111,6 @@ class Herald:
     def _hear(self, function: Callable[[], object]) -> None:
         try:
             function()
-        except BaseException as error:  # SystemExit too: an observer does not end what it observes
+        except BaseException as error:  # SystemExit too: foreign code must not end this thread
             with suppress(BaseException):
                 log.error("what a producer told of itself was not heard: %r", error)

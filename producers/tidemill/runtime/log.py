@@ -1,7 +1,7 @@
-"""The SDK's log: what is said in a producer's own threads is handed to the thread that may wait for others.
+"""The SDK's log: a producer's own threads pass their lines to another thread, which runs the log handlers.
 
-Room: SDK. Log handlers are foreign code: they may send by the very producer that logs, or wait for a lock whose holder
-waits for it.
+Room: SDK. Log handlers are foreign code: they may send by the same producer, or wait for a lock whose holder waits for
+that producer.
 Tests: tests/producers/tidemill/runtime/test_herald.py.
 """
 
@@ -19,17 +19,17 @@ _logger = logging.getLogger("tidemill")
 
 
 class Log:
-    """The logger `tidemill`, for threads that must not run its handlers themselves too."""
+    """The logger `tidemill`, usable also by threads that must not run log handlers themselves."""
 
     def __init__(self) -> None:
         self._here = local()
 
     def hand_over(self, tell: Callable[[Callable[[], object]], None]) -> None:
-        """From now on what this thread says is told by `tell`, in another thread."""
+        """From now on this thread's lines are passed to `tell`, which logs them in another thread."""
         self._here.tell = tell
 
     def say(self, level: int, message: str, *args: object) -> None:
-        """Says something."""
+        """Logs a line."""
         tell = getattr(self._here, "tell", None)
         if tell is None:
             _logger.log(level, message, *args, stacklevel=3)
@@ -37,19 +37,19 @@ class Log:
             tell(partial(_logger.log, level, message, *args))
 
     def debug(self, message: str, *args: object) -> None:
-        """What helps only whoever looks for a fault."""
+        """Logs a line for debugging."""
         self.say(logging.DEBUG, message, *args)
 
     def info(self, message: str, *args: object) -> None:
-        """What went well."""
+        """Logs a line about normal work."""
         self.say(logging.INFO, message, *args)
 
     def warning(self, message: str, *args: object) -> None:
-        """What may pass."""
+        """Logs a line about a problem that may pass."""
         self.say(logging.WARNING, message, *args)
 
     def error(self, message: str, *args: object) -> None:
-        """What was lost."""
+        """Logs a line about requests that were lost."""
         self.say(logging.ERROR, message, *args)
 
 

@@ -1,6 +1,7 @@
-"""Waiting in event loops for what a producer's threads have to tell, and calls that block in threads of their own.
+"""Lets event loops wait for news from a producer's threads, and runs blocking calls in threads of their own.
 
-Room: SDK. The loop's default executor is the application's, and may be full of work that waits for the producer.
+Room: SDK. The loop's default executor is not used: it is the application's, and may be full of work that waits for the
+producer.
 Tests: tests/producers/tidemill/test_aio.py.
 """
 
@@ -24,10 +25,10 @@ T = TypeVar("T")
 
 
 class Loops:
-    """Those who wait in any event loop for something to have happened.
+    """Wakes the tasks of any number of event loops when there is news.
 
     Args:
-        news: tells that something has.
+        news: tells that something has happened.
     """
 
     def __init__(self, news: News) -> None:
@@ -35,7 +36,7 @@ class Loops:
         self._waiting: WeakKeyDictionary[AbstractEventLoop, _Waiting] = WeakKeyDictionary()
 
     async def wait_for(self, holds: Callable[[], object]) -> None:
-        """Waits until something holds. Whoever is cancelled meanwhile leaves nothing behind."""
+        """Waits until `holds` returns true. A cancelled wait leaves nothing behind."""
         if holds():
             return
         loop = asyncio.get_running_loop()
@@ -47,7 +48,7 @@ class Loops:
 
 
 class _Waiting:
-    """Those who wait in one loop: they are told together, by one call from the thread that has something to tell."""
+    """The waiting tasks of one loop: one thread-safe call wakes all of them."""
 
     def __init__(self, loop: AbstractEventLoop, news: News) -> None:
         self._loop = ref(loop)
@@ -56,20 +57,20 @@ class _Waiting:
         self._is_listening = False
 
     async def until_told(self, holds: Callable[[], object]) -> None:
-        """Waits until something has happened, unless it holds already."""
+        """Waits for the next news, unless `holds` returns true already."""
         future = asyncio.get_running_loop().create_future()
         self._futures.add(future)
         try:
             if not self._is_listening:
                 self._news.add(self)
-                self._is_listening = True  # last: an interrupt between the two has the next add it again
-            if not holds():  # it may have come to hold before somebody listened
+                self._is_listening = True  # last: after an interrupt between the two, the next task adds it again
+            if not holds():  # it may have become true before this listened
                 await future
         finally:
             self._futures.discard(future)
 
     def release(self) -> None:
-        """Something has happened: in whichever thread. A loop that is closed has nobody who waits."""
+        """Wakes the tasks, from any thread. A closed loop has no waiting tasks."""
         loop = self._loop()
         if loop is not None:
             with suppress(RuntimeError):
@@ -83,11 +84,11 @@ class _Waiting:
 
 
 async def in_a_thread(function: Callable[[], T], undo: Callable[[], None] | None = None) -> T:
-    """What a function that blocks gives, or raises.
+    """The result of a blocking function, which runs in a thread of its own.
 
     Args:
-        function: goes on if whoever waits for it is cancelled.
-        undo: is called in a thread if it has succeeded and nobody waits any more.
+        function: the function; it goes on if the waiting task is cancelled.
+        undo: is called in a thread if the function succeeded after that.
     """
     loop = asyncio.get_running_loop()
     future: Future[T] = loop.create_future()
@@ -125,5 +126,5 @@ def _fail(future: Future[T], error: BaseException) -> None:
 def _start(function: Callable[[], None]) -> None:
     try:
         start(function, "tidemill-call")
-    except RuntimeError:  # there can be no more threads, such as when the process is ending: then it blocks the loop
+    except RuntimeError:  # no more threads can be started, such as at exit: block the loop
         function()

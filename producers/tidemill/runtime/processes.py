@@ -1,13 +1,13 @@
-"""Processes that are copies: what an object was in one, it is not in the others.
+"""Copies of a process, by fork or snapshot: objects that must be unique start anew in each.
 
-Room: SDK. A fork copies objects without their threads, with locks as they were held, and with sockets that two
-processes then read. A virtual machine restored from a snapshot (AWS Lambda's SnapStart) is a copy too, threads and all,
-and there may be many. One writer id in two of them makes two requests of one counter, and consumers take the second for
-a repeat.
+Room: SDK. A fork copies objects without their threads, with locks in their current state, and with sockets that two
+processes then read. A virtual machine restored from a snapshot (AWS Lambda's SnapStart) is a copy too, with its
+threads, and there may be many. If two copies used one writer id, two requests would have one counter, and consumers
+would take the second for a repeat.
 
-    os.fork, multiprocessing, gunicorn --preload   noticed, by `os.register_at_fork`
-    AWS Lambda SnapStart                           noticed, by `snapshot_restore_py`, which its runtimes bring along
-    any other copy of a machine                    not noticed: make producers after it was made
+    os.fork, multiprocessing, gunicorn --preload   detected, by `os.register_at_fork`
+    AWS Lambda SnapStart                           detected, by `snapshot_restore_py`, which is part of its runtimes
+    any other copy of a machine                    not detected: make producers afterwards
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from weakref import WeakSet
 
 
 class Copied(Protocol):
-    """What is not the same in a copy of its process."""
+    """An object that must start anew in a copy of its process."""
 
     def begin_again(self, *, forked: bool) -> None:
-        """It is in a copy now. `forked`: without its threads, and its original goes on elsewhere."""
+        """Starts anew in a copy. `forked`: its threads are gone, and the original still runs in the parent."""
 
 
 class Unique:
-    """What there must be once: a copy of it would use the same counters, files or threads beside it."""
+    """Base of objects that cannot be copied or pickled: a copy would use the same counters, files or threads."""
 
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        """What `copy`, `pickle` and multiprocessing ask.
+        """Refuses `copy`, `pickle` and multiprocessing.
 
         Raises:
             TypeError: always.
@@ -45,16 +45,16 @@ _looked_after: WeakSet[Copied] = WeakSet()
 
 
 def look_after(one: Copied) -> None:
-    """Tells it when it is in a copy of its process."""
+    """Registers an object: `begin_again` is called on it in each copy of the process."""
     _looked_after.add(one)
     _hear_of_restores()
 
 
 def renew_connections(client: Any) -> None:
-    """Has a boto3 client make connections of its own in this copy, and lets go of locks that were held elsewhere.
+    """Makes a boto3 client open new connections in this copy, and replaces locks that may have been copied as held.
 
-    botocore has no way to say so: a client's `close` is one, and takes locks of the pool that the fork may have copied
-    as held. So its pools are replaced, where they are what they were in 2026; where they are not, it is closed.
+    botocore has no call for this: `close` takes locks of the pool, which the fork may have copied as held. So the pools
+    are replaced. If botocore's attributes are not those of 2026, the client is closed instead.
     """
     try:
         session = client._endpoint.http_session
@@ -68,7 +68,7 @@ def renew_connections(client: Any) -> None:
 
 
 def renew_credentials(client: Any) -> None:
-    """The lock under which its credentials are renewed, which the fork may have copied as held."""
+    """Replaces the lock for renewing the client's credentials, which the fork may have copied as held."""
     with suppress(AttributeError):
         credentials = client._request_signer._credentials
         if hasattr(credentials, "_refresh_lock"):

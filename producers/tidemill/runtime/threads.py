@@ -1,4 +1,4 @@
-"""Starting a thread from one that may be interrupted.
+"""Starts a thread from a thread that signals may interrupt.
 
 Room: SDK.
 """
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def start(run: Callable[[], None], name: str) -> None:
-    """Has a daemon thread run a function; by one step, so that an interrupt finds it started or not.
+    """Runs a function in a daemon thread, started in one atomic step: an interrupt finds it started or not.
 
-    `Thread.start` takes several: an exception amid them leaves a thread that fails as it begins. So it is called in a
-    thread that no signal interrupts.
+    `Thread.start` takes several steps, and an exception between them leaves a thread that fails at once. So a raw
+    thread, which no signal interrupts, calls it.
 
     Raises:
-        RuntimeError: there can be no more threads.
+        RuntimeError: no more threads can be started.
     """
     start_new_thread(_launch, (run, name))
 
@@ -30,10 +30,10 @@ def _launch(run: Callable[[], None], name: str) -> None:
     thread = Thread(target=run, name=name, daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # this was the last that there could be
+    except RuntimeError:  # no more threads can be started: this one does it
         run()
     else:
         if _thread.start_new_thread is not start_new_thread:
-            # Replaced since this was imported, such as by gunicorn's gevent worker after a fork: what has been started
-            # is no thread of the system's. It lives in this one, which is its own alone.
+            # Patched after this module was imported, such as by gunicorn's gevent worker after a fork: `start` made a
+            # greenlet within this thread, which must live as long.
             thread.join()

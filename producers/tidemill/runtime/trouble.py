@@ -1,25 +1,25 @@
-"""Something that fails again and again: how long to wait, and what a log says of it, at its begin and at its end.
+"""Repeated failures: the pause before each retry, and the log lines at the first failure and after the last.
 
-Room: SDK core. No I/O; time and chance are arguments, and a line is a value.
+Room: SDK core. No I/O; time and chance are arguments, and log lines are return values.
 """
 
 from math import inf
 
 FIRST_PAUSE = 1.0
-"""Longest pause in seconds before replies are asked for again; it doubles with each further failure."""
+"""Longest pause in seconds after a first failure; it doubles with each further one."""
 
 LONGEST_PAUSE = 60.0
-"""Longest such pause in seconds."""
+"""Longest pause in seconds after any failure."""
 
 SAID_SECONDS = 60.0
-"""Seconds from one line that says that something began to fail to the next, at least: it may come and go."""
+"""Shortest time in seconds between two lines that report a new failure: it may come and go."""
 
 
 class Trouble:
-    """Says when something begins to fail, and when that is over, with how often and how long.
+    """Makes a log line when something begins to fail, and one when it works again, with the number and duration.
 
-    Another line comes if it fails for a reason that has not been said yet. What comes and goes is said to begin once a
-    minute at most, and the failures in between are counted.
+    A further line reports each new kind of problem. If failures come and go, their beginning is reported once a minute
+    at most, and the unreported ones are counted.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Trouble:
         self._next = -inf
 
     def failed(self, code: str, problem: str, now: float) -> str | None:
-        """It failed: the line to log, if any.
+        """Notes a failure. Returns the line to log, if any.
 
         Args:
             code: the kind of problem.
-            problem: what is said about it.
+            problem: its description.
             now: the time in seconds.
         """
         self._since = min(self._since, now)
@@ -46,7 +46,7 @@ class Trouble:
         return f"{problem}; trying again until it works" + (f" ({unsaid} tries failed before)" if unsaid else "")
 
     def over(self, now: float) -> str | None:
-        """It fails no more: the line to log, if any."""
+        """Notes a success. Returns the line to log, if any."""
         failures, self._failures = self._failures, 0
         seconds, self._since = now - self._since, inf
         if not self._said:
@@ -57,18 +57,18 @@ class Trouble:
 
 
 def pause(failures: int, chance: float) -> float:
-    """Seconds before something is asked again that failed, after `failures` earlier ones. `chance`: from 0 up to 1."""
+    """Seconds to wait after a failure before the retry. `failures`: earlier ones. `chance`: from 0 up to 1."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 30)) * (1 + chance) / 2
 
 
 def text_of(error: BaseException) -> str:
-    """An exception's kind and what it says, whatever asking it raises."""
+    """An exception's type and message, even if its `__str__` raises."""
     text = said_by(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def said_by(error: BaseException) -> str:
-    """What an exception says, whatever asking it raises."""
+    """An exception's message, even if its `__str__` raises."""
     try:
         return str(error)
     except BaseException as another:  # foreign code: SystemExit too

@@ -1,6 +1,6 @@
-"""Waiting for something to have happened, with no lock that an interrupt or a signal handler could find held.
+"""Lets threads wait for news, without a shared lock that an interrupt or a signal handler could find held.
 
-Room: SDK. Every step is one call of a deque or of a lock that nobody else knows.
+Room: SDK. Every step is one call of a deque, or of a lock that only the waiting thread uses.
 Tests: tests/producers/tidemill/test_producer.py.
 """
 
@@ -20,63 +20,62 @@ LONGEST = 3600.0
 
 
 class Released(Protocol):
-    """Whoever waits."""
+    """A waiter, such as a lock."""
 
     def release(self) -> None:
-        """Something has happened. It waits for nothing and raises nothing."""
+        """Wakes the waiter. Does not block and raises nothing."""
 
 
 class News:
-    """Wakes all who wait for something to have happened.
+    """Wakes all waiting threads when something has happened.
 
-    Any thread may tell and wait, also amid a wait of its own: a signal handler that waits while the code that it
-    interrupts does so too.
+    Any thread may tell and wait. A signal handler may wait too while the code that it interrupts waits.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[Released] = deque()
         self._busy: set[int] = set()
         self.told = 0
-        """Changes with all that happens."""
+        """Number of times that `tell` was called."""
 
     def forbid(self) -> None:
-        """This thread must not wait from now on, for it is the one that has something to tell."""
+        """Forbids this thread to wait, because it is one that tells."""
         self._busy.add(get_ident())
 
     def permit(self) -> None:
-        """This thread ends: another one may get its identifier, and may wait."""
+        """Lifts the ban as this thread ends: a later thread may get its identifier."""
         self._busy.discard(get_ident())
 
     @property
     def must_not_wait(self) -> bool:
-        """Whether this thread is such a one."""
+        """Whether this thread is forbidden to wait."""
         return get_ident() in self._busy
 
     def check(self) -> None:
-        """Looks whether this thread may wait.
+        """Checks that this thread may wait.
 
         Raises:
-            RuntimeError: it is the one that has something to tell.
+            RuntimeError: it may not, because it is one that tells.
         """
         if self.must_not_wait:
             raise RuntimeError("a producer's own threads cannot wait for it: send from there, and wait elsewhere")
 
     def add(self, one: Released) -> None:
-        """Has somebody told when the next happens, once."""
+        """Adds a waiter, to be woken once by the next `tell`."""
         self._waiting.append(one)
 
     def tell(self) -> None:
-        """Something has happened."""
+        """Wakes all waiters: something has happened."""
         self.told += 1
         with suppress(IndexError):
             while True:
                 self._waiting.popleft().release()
 
     def wait_for(self, holds: Callable[[], object], timeout: float | None = None) -> bool:
-        """Waits until something holds; says whether it does.
+        """Waits until `holds` returns true, `timeout` seconds at most. Returns whether it does.
 
         Raises:
-            RuntimeError: this thread is the one that has something to tell.
+            RuntimeError: this thread may not wait, because it is one that tells.
         """
         end = None if timeout is None else monotonic() + timeout
         while not holds():
@@ -91,7 +90,7 @@ class News:
         told = Lock()
         told.acquire()
         self._waiting.append(told)
-        if not holds():  # it may have come to hold before somebody was waiting
+        if not holds():  # it may have become true before the lock was added
             told.acquire(timeout=timeout)
-        with suppress(ValueError, IndexError):  # it has been told, or another was amid this
+        with suppress(ValueError, IndexError):  # `tell` has removed it, or another thread changes the deque
             self._waiting.remove(told)
