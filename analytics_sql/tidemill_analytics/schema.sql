@@ -1,12 +1,12 @@
 -- The archive as analysts see it. Room: analytics. Rule: every archived record is a row of `interactions`.
--- A record is a line, or an object over several; lines of blanks are none: landed.py says it all.
+-- A record is a line, or an object over several; blank lines are none. landed.py has the details.
 
 -- The records as they landed.
 CREATE TABLE lines (
     id      VARCHAR,  -- unique per request; the same for every copy of it
     cmd     VARCHAR,  -- the command
     key     VARCHAR,  -- the ordering key; null when the request left it to the record's partition key
-    client  VARCHAR,  -- who says it sent it
+    client  VARCHAR,  -- the sender, as the request claims
     writer  VARCHAR,  -- the SDK instance ("w" on the wire)
     counter BIGINT,   -- the writer's counter ("n" on the wire)
     "at"    BIGINT,   -- the client's clock, ms since 1970; a word of SQL: write "at", or use sent_at
@@ -15,7 +15,7 @@ CREATE TABLE lines (
     error   VARCHAR,  -- why it is no request, else null
     dt      VARCHAR,  -- day of arrival, UTC, YYYY-MM-DD
     hour    VARCHAR,  -- hour of arrival, UTC, 00 to 23; null for what failed on its way
-    file    VARCHAR,  -- the object it stands in, below the archive's root
+    file    VARCHAR,  -- the object that holds it, below the archive's root
     -- Arrival of the object's oldest line (UTC): a line came then or up to ArchiveIntervalSeconds later. The archive
     -- holds no line's own arrival.
     arrived_at TIMESTAMP
@@ -33,7 +33,7 @@ FROM (
 );
 
 -- Every request once. Delivery into the archive is at least once, and a client sends again what was not answered:
--- copies of one request have one id and one key. `copies` says how many the archive holds; the first is shown.
+-- copies of one request have one id and one key. `copies` is their number in the archive; the first is shown.
 CREATE VIEW requests AS
 SELECT * EXCLUDE (copy, raw, error)
 FROM (

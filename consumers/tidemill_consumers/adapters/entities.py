@@ -186,7 +186,7 @@ class Entities:
         return failed
 
     def _load(self, keys: Iterable[str], room: Room) -> tuple[dict[str, Entity], set[str]]:
-        """The existing entities of the keys that there is room for, and the keys that there is no room for."""
+        """The existing entities among the keys that there is room for, and the remaining keys."""
         pages = chunks(keys, KEYS_PER_READ)
         # The first page alone: it shows how large items are, before several pages are read at once.
         loaded = [self._load_page(page, room) for page in islice(pages, 1)]

@@ -41,7 +41,7 @@ class Emit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The rule's yes: the document it leaves behind, the reply's data, if any, and the follow-up requests."""
+    """The rule's yes: the new document, the reply's data, if any, and the follow-up requests."""
 
     state: State
     answer: Json = None

@@ -1,4 +1,4 @@
-"""DynamoDB's limits for documents: one outside them would fail its batch for ever.
+"""DynamoDB's limits for documents: one outside them would make its batch fail every time.
 
 Room: core. Pure. Limits: the page "Constraints in Amazon DynamoDB".
 """

@@ -1,4 +1,4 @@
-"""Decides after saving: which replies may leave, and where to deliver again from.
+"""Decides after saving which replies may leave, and from where to deliver again.
 
 Room: core. Pure.
 """

@@ -42,7 +42,7 @@ class TimeLimit:
         return f"the rule took longer than {self.seconds:g} s"
 
     def within(self, seconds: float) -> None:
-        """Lower the limit for an invocation of so many seconds: two rules that no signal reaches must leave time."""
+        """Lower the limit so that an invocation of `seconds` has time left after two rules that no signal reaches."""
         self.seconds = min(self._wanted, math.ceil(10 * seconds / OF_INVOCATION) / 10)
 
     @contextmanager

@@ -169,7 +169,7 @@ class Objects:
 
     def _page(self, after: str) -> Any:
         page = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=PREFIX, StartAfter=after)
-        if "IsTruncated" not in page:  # an empty list would say that nothing is there
+        if "IsTruncated" not in page:  # must not be taken for an empty list
             raise Unreadable(problem=f"it is no list of {self._bucket}")
         return page
 

@@ -1,6 +1,6 @@
 """Finds the request whose rule ends the process: planned in a child process, it is condemned the second time.
 
-Room: core. Pure: isolation/apart.py runs the processes; it is told what to plan, and says how that ended.
+Room: core. Pure: isolation/apart.py runs the processes and reports how they ended.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from tidemill_consumers.core.several import displaced, streams_of_all
 from tidemill_consumers.core.streams import stream_of_shard
 
 MAX_RECENT = 32
-"""Outcomes of earlier batches kept per entity; those of the batch at hand are all kept."""
+"""Outcomes of earlier batches kept per entity; the current batch's are all kept."""
 
 
 class OutcomeJournal(msgspec.Struct, gc=False):
