@@ -1,6 +1,6 @@
-"""What an answer to PutRecords says: the outcome of each record, or that it cannot be read.
+"""Interprets answers to PutRecords: the outcome of each record, or that the answer is unreadable.
 
-Room: SDK core. No I/O. An answer that cannot be read is an answer that was lost: the records may be stored.
+Room: SDK core. No I/O. An unreadable answer is treated as lost: the records may be stored.
 
     answer                                          the record, or all of the call
     an entry with a shard and a sequence            stored
@@ -36,14 +36,14 @@ https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
 """
 
 UNREADABLE = "MalformedResponse"
-"""The code of what no answer that can be read told of."""
+"""The error code for an unreadable answer."""
 
 SHOWN = 200
-"""Characters of an answer that cannot be read which are told: a proxy's page says what is wrong."""
+"""Most characters of an unreadable answer that are shown: a proxy's page may name the problem."""
 
 
 def outcomes(answer: object, count: int) -> list[Outcome] | Refused:
-    """What became of each of `count` records, or why the whole answer cannot be read."""
+    """The outcomes of `count` records, or the reason why the whole answer is unreadable."""
     entries = answer.get("Records") if isinstance(answer, dict) else None
     if not isinstance(entries, list):
         return unreadable("an answer without records")
@@ -53,7 +53,7 @@ def outcomes(answer: object, count: int) -> list[Outcome] | Refused:
 
 
 def outcome(entry: Any) -> Outcome:
-    """What became of the record that the entry is of."""
+    """The outcome of one record, from its entry in the answer."""
     try:
         shard, sequence = entry["ShardId"], entry["SequenceNumber"]
         if type(shard) is type(sequence) is str and shard and sequence and not entry.get("ErrorCode"):
@@ -64,7 +64,7 @@ def outcome(entry: Any) -> Outcome:
 
 
 def _not_stored(entry: object) -> Refused:
-    """Why the record is not stored, or why nobody knows."""
+    """The reason why the record is not stored, or may not be."""
     if not isinstance(entry, dict):
         return unreadable("a result that is none")
     code = entry.get("ErrorCode")
@@ -78,7 +78,7 @@ def _not_stored(entry: object) -> Refused:
 
 
 def refused(response: Mapping[str, object]) -> Refused:
-    """Why the whole call was refused, from what boto3 made of the answer: `ClientError.response`."""
+    """The reason why the whole call was refused, from boto3's `ClientError.response`."""
     error, metadata = response.get("Error"), response.get("ResponseMetadata")
     code = error.get("Code") if isinstance(error, dict) else None
     message = str(error.get("Message") or "") if isinstance(error, dict) else ""
@@ -93,5 +93,5 @@ def refused(response: Mapping[str, object]) -> Refused:
 
 
 def unreadable(problem: str) -> Refused:
-    """What is made of an answer that cannot be read."""
+    """The Refused for an unreadable answer: lost, and to be retried."""
     return Refused(UNREADABLE, problem, again=True, lost=True)

@@ -1,4 +1,4 @@
-"""How long to wait before a record is sent again, and how long a throttled lane rests between its records.
+"""The back-off before a record is sent again, and the rests of a throttled lane between its records.
 
 Room: SDK core. No I/O; chance is an argument.
 Tests: tests/producers/tidemill/sending/test_scheduler.py.
@@ -13,17 +13,17 @@ LONGEST_BACKOFF = 10.0
 """Longest wait in seconds before any retry."""
 
 FIRST_REST = 0.05
-"""Seconds that a lane rests between its records once it was throttled; twice as long with each time."""
+"""Seconds that a lane rests between its records after it was throttled once; doubles with each further time."""
 
 LONGEST_REST = 5.0
-"""Longest such rest in seconds."""
+"""Longest rest of a lane in seconds."""
 
 REST_AFTER_SUCCESS = 0.85
-"""What is left of a lane's rest after each record that was not throttled."""
+"""Factor by which a lane's rest shrinks after each record that was not throttled."""
 
 
 class Chance(Protocol):
-    """The part of `random.Random` that is needed; given, so that a run can be repeated."""
+    """The part of `random.Random` that is needed. It is an argument, so that runs can be reproduced."""
 
     def random(self) -> float:
         """A number from 0 up to 1."""
@@ -38,11 +38,11 @@ def backoff(attempts: int, chance: float) -> float:
 
 
 def longer_rest(rest: float) -> float:
-    """Seconds that a lane rests between its records, once it has been throttled again."""
+    """A lane's rest in seconds after it was throttled again."""
     return min(LONGEST_REST, max(FIRST_REST, 2 * rest))
 
 
 def shorter_rest(rest: float) -> float:
-    """Seconds that a lane rests between its records, once one was not throttled; 0 when little is left of it."""
+    """A lane's rest in seconds after a record that was not throttled; 0 once it is short."""
     left = rest * REST_AFTER_SUCCESS
     return left if left >= FIRST_REST / 2 else 0.0

@@ -1,4 +1,4 @@
-"""Calls: the records that lanes send are gathered into PutRecords calls, which leave as the endpoint takes them.
+"""Gathers the lanes' records into PutRecords calls, which leave when the endpoint takes them.
 
 Room: SDK core. No I/O; time is an argument.
 Tests: tests/producers/tidemill/sending/test_scheduler.py.
@@ -18,12 +18,12 @@ class Calls:
     """The call that is being filled, the full ones, and when the next may leave.
 
     Args:
-        lanes: number of lanes. Each has one record on its way, so a call is full when every lane is aboard.
-        hurries: whether a call leaves as it is once a record waits behind another one of its lane: better a call that
-            is not full than a lane that stands still.
+        lanes: number of lanes. Each has at most one record out, so a call with a record of every lane is full.
+        hurries: whether a call leaves before it is full when a second record of one of its lanes is full: a small
+            call is better than a blocked lane.
 
     Attributes:
-        endpoint: whether the endpoint answers.
+        endpoint: tracks whether the endpoint answers.
     """
 
     __slots__ = ("_full", "_hurries", "_open", "endpoint")
@@ -36,16 +36,16 @@ class Calls:
 
     @property
     def due(self) -> float:
-        """When the next call is to leave, whether the endpoint answers or not."""
+        """When the next call should leave, regardless of the endpoint."""
         return -inf if self._full else self._open.load.due
 
     @property
     def filled(self) -> list[Record]:
-        """The records of full calls: they stay whatever happens."""
+        """The records of full calls, which are never removed from them."""
         return [record for call in self._full for record in call.records]
 
     def board(self, lane: Lane) -> float:
-        """Puts the lane's next record into the open call, if it has one to send: when a call is to leave now."""
+        """Puts the lane's next record into the open call, if it has one. Returns when the next call should leave."""
         due = inf
         record = lane.advance()
         if record is not None and self.put(record):
@@ -55,7 +55,7 @@ class Calls:
         return min(due, self._open.load.due)
 
     def put(self, record: Record) -> bool:
-        """Puts a record into the open call; whether another call is full by that."""
+        """Puts a record into the open call. Returns whether that filled a call."""
         record.aboard = True
         full = self._open.add(record, record.due)
         if full is None:
@@ -64,7 +64,7 @@ class Calls:
         return True
 
     def take(self, now: float) -> Call | None:
-        """The next call, if one is due and the endpoint takes one: no larger than it takes."""
+        """The next call, cut to the endpoint's limit; None if none is due or the endpoint takes none yet."""
         if self.endpoint.until > now:
             return None
         call = self._full.popleft() if self._full else None
@@ -81,15 +81,15 @@ class Calls:
         return call
 
     def hurry(self) -> None:
-        """Makes what is in the open call due at once."""
+        """Makes the open call due at once, unless it is empty."""
         self._open.hurry()
 
     def remove(self, record: Record) -> None:
-        """Takes a record that has ended out of the open call."""
+        """Removes a record that has ended from the open call."""
         self._open.load.remove(record)
 
     def clear(self) -> None:
-        """Drops all calls, and what is known of the endpoint."""
+        """Drops all calls, and resets the endpoint."""
         self._open.take()
         self._full.clear()
         self.endpoint = Endpoint()

@@ -1,14 +1,14 @@
-"""Whether an endpoint answers: one back-off for all that goes there.
+"""Tracks whether an endpoint answers: one back-off for all calls to it.
 
 Room: SDK core. No I/O; time is an argument.
 
-    it answers     ─ nothing waits
-    a call failed  ─ nothing leaves until the back-off is over; then one call, of half the size at most
+    it answers     ─ calls leave at once
+    a call failed  ─ no call leaves until the back-off is over; then one call, of half the size at most
     it answers     ─ calls leave at once, each up to twice as large as the one before
 
-A call that fails as a whole says something about the endpoint, and nothing about the lanes of its records: a lane has a
-back-off of its own only for what the endpoint answered about its record. A smaller call costs less while nobody
-answers; and a record that makes every call fail ends up in a call of its own, so that the others pass.
+The failure of a whole call concerns the endpoint, and not the lanes of its records: a lane's own back-off follows only
+the answers about its own record. Smaller calls waste less while the endpoint does not answer. A record that makes every
+call fail ends up alone in a call, so that the others succeed.
 """
 
 from math import inf
@@ -20,9 +20,9 @@ class Endpoint:
     """When calls may leave, and how large they may be.
 
     Attributes:
-        until: no call may leave before; `inf` while the one is on its way that finds out whether somebody answers.
-        limit: records that the next call may have.
-        failures: calls that have failed one after another.
+        until: when the next call may leave; `inf` while a single call in flight tests whether the endpoint answers.
+        limit: most records of the next call.
+        failures: number of consecutive failed calls.
     """
 
     __slots__ = ("failures", "limit", "until")
@@ -33,18 +33,18 @@ class Endpoint:
         self.failures = 0
 
     def left(self) -> None:
-        """A call has left."""
+        """Notes that a call has left."""
         if self.failures:
             self.until = inf
 
     def answered(self) -> None:
-        """A call has been answered, whatever the answer says."""
+        """Notes that a call has been answered, with success or not."""
         self.until = -inf
         self.failures = 0
         self.limit = min(2 * self.limit, CALL_RECORDS)
 
     def failed(self, records: int, until: float) -> None:
-        """A call of so many records failed as a whole; the next may leave at `until`."""
+        """Notes that a call of `records` records failed as a whole; the next may leave at `until`."""
         self.until = until
         self.limit = max(1, min(self.limit, records) // 2)
         self.failures += 1

@@ -1,9 +1,9 @@
-"""What is given up without an answer of the stream: requests whose time is over, the oldest for room, or all.
+"""Gives up requests without an answer of the stream: expired ones, the oldest to make room, or all at the end.
 
 Room: SDK core. No I/O; time is an argument.
 Tests: tests/producers/tidemill/sending/test_scheduler.py.
 
-Nothing changes in a record that has been handed out, nor in one of a full call.
+Records that have been handed out, and records of a full call, are not changed.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from tidemill.sending.records import EXPIRED, Record, Refused
 from tidemill.sending.tally import Tally
 
 EXPIRY_STEP = 0.1
-"""Seconds that a request may outlive its deadline: looking for such requests costs more than they do."""
+"""Seconds that a request may outlive its deadline: searching for expired requests more often would cost more."""
 
 DROPPED = "Dropped"
 """The code of requests that made room for newer ones."""
 
 
 class GivingUp:
-    """Ends requests in the lanes, and in the call that is being filled.
+    """Gives up requests in the lanes, and in the call that is being filled.
 
     Args:
         lanes: all lanes.
-        calls: where their records leave.
-        tally: counts what ends.
+        calls: the calls that carry their records.
+        tally: counts the requests given up.
 
     Attributes:
-        deadline: when to look for requests whose time is over.
+        deadline: when to search for expired requests next.
     """
 
     __slots__ = ("_calls", "_lanes", "_tally", "deadline")
@@ -42,7 +42,7 @@ class GivingUp:
         self.deadline = inf
 
     def expire(self, now: float) -> None:
-        """Gives up requests whose time is over."""
+        """Gives up the requests whose deadline has passed."""
         filled = self._calls.filled
         for lane in self._lanes:
             for record in lane.waiting:
@@ -52,7 +52,7 @@ class GivingUp:
         self.deadline = max(left, now + EXPIRY_STEP)
 
     def drop_oldest(self) -> bool:
-        """Gives up the oldest record; False when there is none that can be."""
+        """Gives up the oldest record; False if none can be given up."""
         filled = self._calls.filled
         waiting = [(one, lane) for lane in self._lanes for one in lane.waiting if one not in filled]
         if not waiting:
@@ -64,7 +64,7 @@ class GivingUp:
         return True
 
     def abandon(self, error: Refused) -> None:
-        """Gives up all records, also those that have been handed out: these may be stored."""
+        """Gives up all records, including those that have been handed out, which may be stored."""
         for lane in self._lanes:
             lost = lane.is_in_flight
             for record in lane.unsettled:
@@ -81,7 +81,7 @@ class GivingUp:
             self._remove(lane, record)
 
     def _remove(self, lane: Lane, record: Record) -> None:
-        """Takes a record that has ended off its lane; the one behind it may leave."""
+        """Removes a record that has ended from its lane, so that the next one may leave."""
         was_out = record is lane.out
         lane.remove(record)
         if was_out:

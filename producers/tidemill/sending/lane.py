@@ -1,4 +1,4 @@
-"""A lane: the records of its keys in their order, one at most on its way, and how long it waits between them.
+"""A lane: the records of its keys, in order and at most one in flight, and the pauses between them.
 
 Room: SDK core. No I/O; time and chance are arguments.
 Tests: tests/producers/tidemill/sending/test_scheduler.py.
@@ -21,18 +21,18 @@ class Lane:
 
     Args:
         number: its number.
-        lanes: how many lanes there are.
+        lanes: number of lanes.
         size: bytes of a full record.
         aggregate: whether requests share records.
 
     Attributes:
-        buffer: has the record being filled.
-        full: records that are filled, oldest first.
-        out: the record that waits in a call, is on its way, or waits to be sent again; the oldest one, if there is any.
-        ready_at: until when it waits, to send again or to send the next; None while it does not wait.
-        rest: seconds that it rests between its records.
-        attempts: how often the record that is out has failed by itself.
-        is_failing: whether that record failed, other than for being too fast.
+        buffer: holds the record being filled.
+        full: full records, oldest first.
+        out: the oldest record, if it waits in a call, is in flight, or waits to be sent again.
+        ready_at: when the lane may send again, `out` or its next record; None while it does not wait.
+        rest: seconds that the lane rests between its records.
+        attempts: number of failures of the record that is out, without those of whole calls.
+        is_failing: whether that record has failed, other than by throttling.
     """
 
     __slots__ = ("attempts", "buffer", "full", "is_failing", "out", "ready_at", "rest")
@@ -49,7 +49,7 @@ class Lane:
 
     @property
     def is_in_flight(self) -> bool:
-        """Whether a record has been handed out: nothing of it can be changed any more."""
+        """Whether a record has been handed out, and so must not be changed."""
         return self.out is not None and not self.out.aboard and self.ready_at is None
 
     @property
@@ -60,11 +60,11 @@ class Lane:
 
     @property
     def waiting(self) -> list[Record]:
-        """Those of its records that have not been handed out, oldest first."""
+        """Its records that have not been handed out, oldest first."""
         return self.unsettled[self.is_in_flight :]
 
     def seal(self) -> bool:
-        """Ends the record being filled; whether there was one."""
+        """Ends the record being filled. Returns whether there was one."""
         record = self.buffer.take()
         if record is None:
             return False
@@ -72,24 +72,24 @@ class Lane:
         return True
 
     def advance(self) -> Record | None:
-        """Takes its next record out: None if one is out, it has to wait, or none is full."""
+        """Takes the next record out; None if one is out already, the lane has to wait, or none is full."""
         if self.out is None and self.full and self.ready_at is None:
             self.out = self.full.popleft()
             return self.out
         return None
 
     def pace(self, throttled: bool) -> None:
-        """Makes its rests longer after a record that was throttled, and shorter after each other one."""
+        """Lengthens the lane's rests after a throttled record, and shortens them after any other one."""
         self.rest = longer_rest(self.rest) if throttled else shorter_rest(self.rest)
 
     def retry(self, throttled: bool, now: float, until: float | None, chance: Chance) -> None:
-        """Has the record that is out wait to be sent again.
+        """Schedules the record that is out to be sent again.
 
         Args:
-            throttled: whether it failed for being too fast.
+            throttled: whether it was throttled.
             now: the time in seconds.
-            until: when all of its call may be sent again; None if the record failed by itself.
-            chance: where back-offs come from.
+            until: when the whole call may be sent again; None if the record failed by itself.
+            chance: the source of the back-offs' jitter.
         """
         if not throttled:
             self.is_failing = True
@@ -99,7 +99,7 @@ class Lane:
             self.attempts += 1
 
     def end(self, now: float) -> None:
-        """The record that is out has ended; the next may leave once the lane has rested."""
+        """Notes that the record that is out has ended: the next one may leave when the lane has rested."""
         self.out = None
         self.is_failing = False
         self.attempts = 0
@@ -107,7 +107,7 @@ class Lane:
             self.ready_at = now + self.rest
 
     def remove(self, record: Record) -> None:
-        """Takes a record off that has not been handed out."""
+        """Removes a record that has not been handed out."""
         if record is self.buffer.load:
             self.buffer.clear()
         elif record is not self.out:
@@ -117,7 +117,7 @@ class Lane:
             self.out = self.ready_at = None
 
     def clear(self) -> None:
-        """Takes all records off."""
+        """Removes all records."""
         self.buffer.take()
         self.full.clear()
         self.out = self.ready_at = None

@@ -21,10 +21,10 @@ CALL_BYTES = 10 * 1024 * 1024
 """Most bytes of a PutRecords call, partition keys included."""
 
 RECORD_BYTES = 25 * 1024
-"""Size of a full record: one PUT payload unit. A failure re-sends about a hundred requests and not 5,000."""
+"""Size of a full record in bytes: one PUT payload unit. A failure re-sends about a hundred requests and not 5,000."""
 
 MAX_RECORD_BYTES = 1024 * 1024
-"""Most bytes of a record, partition key included, on a stream as it is created."""
+"""Most bytes of a record, partition key included, by a stream's default limit."""
 
 RECORD_REQUESTS = 10_000
 """Most requests of a record."""
@@ -35,28 +35,28 @@ AnItem = TypeVar("AnItem", contravariant=True)
 
 
 class Load(Protocol[AnItem]):
-    """What a buffer fills: it knows its own size exactly, whatever its items share."""
+    """A container that a buffer fills. It knows its exact size, even if its items share bytes."""
 
     due: float
-    """When it has to be taken: the earliest deadline of its items, `inf` while it is empty."""
+    """When it must be taken: the earliest deadline of its items, `inf` while it is empty."""
 
     @property
     def count(self) -> int:
-        """Items in it."""
+        """Number of its items."""
 
     def add(self, item: AnItem, limit: int) -> bool:
-        """Adds the item unless the size would pass `limit` bytes; says whether it did."""
+        """Adds the item unless the size would pass `limit` bytes. Returns whether it did."""
 
 
 Filled = TypeVar("Filled", bound=Load)  # type: ignore[type-arg] # a bound cannot name another variable
 
 
 class Buffer(Generic[Item, Filled]):
-    """One load at a time, filled item by item.
+    """Fills one load at a time, item by item.
 
     Args:
         empty: makes an empty load.
-        size: most bytes of a load. An item that is larger than that makes a load of its own.
+        size: most bytes of a load. A larger item makes a load of its own.
         count: most items of a load.
     """
 
@@ -69,7 +69,7 @@ class Buffer(Generic[Item, Filled]):
         self.load: Filled = empty()
 
     def add(self, item: Item, due: float) -> Filled | None:
-        """Adds an item that cannot wait beyond `due`. Returns the load it no longer fitted into, if so.
+        """Adds an item that can wait until `due`. If it did not fit, it begins a new load; returns the full one.
 
         A load of `count` items is due at once.
         """
@@ -86,12 +86,12 @@ class Buffer(Generic[Item, Filled]):
         return full
 
     def hurry(self) -> None:
-        """Makes what is in the load due at once."""
+        """Makes the load due at once, unless it is empty."""
         if self.load.count:
             self.load.due = -inf
 
     def take(self) -> Filled | None:
-        """The load, however full; None when there is nothing in it."""
+        """Takes the load out, however full it is; None if it is empty."""
         load = self.load
         if not load.count:
             return None
@@ -106,7 +106,7 @@ class Buffer(Generic[Item, Filled]):
 THROTTLED = frozenset(
     {"ProvisionedThroughputExceededException", "KMSThrottlingException", "ThrottlingException", "Throttling"}
 )
-"""Error codes that say: too fast."""
+"""Error codes of throttling."""
 
 
 class Acknowledged(NamedTuple):
@@ -121,9 +121,9 @@ class Refused(NamedTuple):
 
     Attributes:
         code: the service's error code, or the name of the exception.
-        message: what it said.
-        again: whether sending the same again may succeed.
-        lost: whether an answer did not arrive, so that the record may be stored all the same.
+        message: the error's message.
+        again: whether a retry may succeed.
+        lost: whether an answer did not arrive, so that the record may be stored.
     """
 
     code: str
@@ -135,13 +135,13 @@ class Refused(NamedTuple):
 Outcome: TypeAlias = Acknowledged | Refused
 
 EXPIRED = "Expired"
-"""The code of a request whose time was over before it was acknowledged."""
+"""The code of a request whose deadline passed before it was acknowledged."""
 
 
 class Record(Aggregate):
     """A lane's record, from its first request to its outcome.
 
-    Its requests share its outcome, but for those that end before it because their time is over.
+    Its requests share its outcome, except those that expired before it.
 
     Args:
         lane: its lane.
@@ -149,18 +149,18 @@ class Record(Aggregate):
             hash lies outside the shard (AggregatorUtil.deaggregate).
 
     Attributes:
-        count: requests in it.
-        gone: requests that have left it before its outcome.
+        count: number of its requests.
+        gone: number of requests that expired and left it before its outcome.
         size: bytes of its data.
         partition_key: its partition key.
-        born: when its first request came.
-        due: when that has waited long enough.
-        deadline: when the time of one of its requests is over.
-        aboard: whether it waits in a call that is still being filled.
+        born: when its first request was added.
+        due: when its first request has waited as long as it may.
+        deadline: the earliest deadline of its requests.
+        aboard: whether it waits in a call that has not been handed out.
         maybe_stored: whether an answer to it was lost, so that it may be stored.
         outcome: None until it is acknowledged or given up.
-        reported: whether somebody was told that it was given up.
-        spooled: place -> number in the spool of those requests that lie there still.
+        reported: whether an exception has reported that it was given up.
+        spooled: place -> number in the spool, of the requests that are still there.
     """
 
     __slots__ = (
@@ -194,17 +194,17 @@ class Record(Aggregate):
         self._early: dict[int, Outcome] = {}
 
     def add(self, item: tuple[str, bytes], limit: int) -> bool:
-        """Adds an ordering key and its request unless the size would pass `limit` bytes; says whether it did."""
+        """Adds an ordering key and its request unless the size would pass `limit` bytes. Returns whether it did."""
         return self.append(*item, limit)
 
     @property
     def last(self) -> int:
-        """The place of the request added last: how many came before it."""
+        """The place of the request added last: the number of requests before it."""
         return self.count + self.gone - 1
 
     @property
     def data(self) -> bytes:
-        """Its bytes: the same at every retry. Asked for only when no request can join any more."""
+        """Its bytes, the same at every retry. To be read only when no further request can join."""
         if not self._data:
             self._data = self.pack()
             self.release()
@@ -212,27 +212,27 @@ class Record(Aggregate):
 
     @property
     def entry(self) -> dict[str, Any]:
-        """It as an entry of PutRecords."""
+        """The record as an entry of PutRecords."""
         where = {} if self.hash_key is None else {"ExplicitHashKey": self.hash_key}
         return {"Data": self.data, "PartitionKey": self.partition_key} | where
 
     def outcome_of(self, place: int) -> Outcome | None:
-        """What has become of the request at a place."""
+        """The outcome of the request at a place; None while it has none."""
         return self._early.get(place, self.outcome)
 
     @property
     def refusal(self) -> Refused | None:
-        """Why some or all of its requests were given up, if any were."""
+        """The reason why some or all of its requests were given up; None if none was."""
         outcome = next(iter(self._early.values()), self.outcome)
         return outcome if isinstance(outcome, Refused) else None
 
     def limit(self, deadline: float) -> None:
-        """Says when the time of the request added last is over."""
+        """Sets the deadline of the request added last."""
         self._deadlines[self.last] = deadline
         self.deadline = min(self.deadline, deadline)
 
     def expire(self, now: float) -> int:
-        """Ends the requests whose time is over, and says how many. The others stay in their order."""
+        """Gives up the requests whose deadline has passed. Returns their number. The others keep their order."""
         places = [place for place in range(self.last + 1) if place not in self._early]
         kept = [place for place in places if self._deadlines.get(place, inf) > now]
         if kept and len(kept) < len(places):
@@ -244,14 +244,14 @@ class Record(Aggregate):
         return len(places) - len(kept)
 
     def settle(self, outcome: Outcome) -> None:
-        """Ends its way, and frees its bytes: handles keep the record."""
+        """Sets the outcome and frees the bytes, because handles keep the record."""
         self.outcome = outcome
         self._data = b""
         self.release()
         self._deadlines.clear()
 
     def take_ended(self) -> list[int]:
-        """The numbers in the spool of the requests that have ended since this was asked last."""
+        """The numbers in the spool of the requests that have ended since the last call."""
         ended = [place for place in self.spooled if self.outcome is not None or place in self._early]
         return [self.spooled.pop(place) for place in ended]
 
@@ -264,7 +264,7 @@ class Record(Aggregate):
 
 
 class PlainRecord(Record):
-    """A record of one request as it is, which lies where its own key says: what needs no unpacking."""
+    """A record of one unaggregated request, with the ordering key as its partition key."""
 
     __slots__ = ()
 
@@ -273,7 +273,7 @@ class PlainRecord(Record):
         self.size = 0
 
     def append(self, key: str, data: bytes, limit: int) -> bool:
-        """Takes an ordering key and its request unless it has one, or `limit` is less; says whether it did."""
+        """Takes a request unless it has one already, or that is longer than `limit`. Returns whether it did."""
         if self.count or len(data) > limit:
             return False
         self.partition_key = key
@@ -283,13 +283,13 @@ class PlainRecord(Record):
         return True
 
     def pack(self) -> bytes:
-        """The request."""
+        """The request's bytes."""
         (data,) = self._parts
         return data
 
 
 class Call:
-    """Records that travel together: what one PutRecords carries, at most one record of any lane."""
+    """The records of one PutRecords call: at most one of each lane."""
 
     __slots__ = ("due", "records", "size")
 
@@ -300,11 +300,11 @@ class Call:
 
     @property
     def count(self) -> int:
-        """Records in it."""
+        """Number of its records."""
         return len(self.records)
 
     def add(self, record: Record, limit: int) -> bool:
-        """Adds the record unless data and partition keys would pass `limit` bytes; says whether it did."""
+        """Adds the record unless data and partition keys would pass `limit` bytes. Returns whether it did."""
         grown = self.size + _carried(record)
         if grown > limit:
             return False
@@ -313,14 +313,14 @@ class Call:
         return True
 
     def remove(self, record: Record) -> None:
-        """Takes a record out that has ended."""
+        """Removes a record that has ended."""
         self.records.remove(record)
         self.size = sum(map(_carried, self.records))
         if not self.records:
             self.due = inf
 
     def cut(self, count: int) -> list[Record]:
-        """Takes all records out but the first so many, and gives them back."""
+        """Keeps the first `count` records. Removes the others and returns them."""
         rest = self.records[count:]
         del self.records[count:]
         self.size = sum(map(_carried, self.records))
@@ -328,5 +328,5 @@ class Call:
 
 
 def _carried(record: Record) -> int:
-    """Bytes that it adds to a call."""
+    """Bytes that the record adds to a call."""
     return record.size + len(record.partition_key.encode())

@@ -1,15 +1,15 @@
-"""The scheduler: requests in, PutRecords calls out, and what became of those in again. The pipeline is wired here.
+"""The scheduler: takes requests, makes PutRecords calls, and takes their outcomes. The pipeline is wired here.
 
-Room: SDK core. No I/O; time and chance are arguments. Whoever has a clock and a network drives it: a producer's keeper
+Room: SDK core. No I/O; time and chance are arguments. Code with a clock and a network drives it: a producer's keeper
 (`delivery/keeper.py`), the simulation, the consumer's emits and `tidemill redrive`.
 
     request ─ lane.py: a record ─▶ calls.py: a call ─▶ acknowledged, or back to its lane to wait (backoff.py)
-                   └──────────────────┴─▶ giving_up.py: its time is over, or newer ones need its room
+                   └──────────────────┴─▶ giving_up.py: expired, or dropped to make room
 
-What keeps the order: a key has one lane, a lane has one record on its way, and its next record leaves only
-when that one is acknowledged or given up. A record that fails is sent again as the same bytes, less the requests
-whose time is over. A lane that is throttled rests between its records, and the longer the more often. All lanes
-wait together while the endpoint does not answer (`endpoint.py`).
+Order is kept because a key has one lane, a lane has one record in flight, and its next record leaves only when that one
+is acknowledged or given up. A record that fails is sent again as the same bytes, without the requests that have
+expired. A throttled lane rests between its records, longer each time. All lanes wait together while the endpoint does
+not answer (`endpoint.py`).
 """
 
 from collections.abc import Sequence
@@ -36,37 +36,37 @@ from tidemill.sending.records import (
 from tidemill.sending.tally import Stats, Tally
 
 LINGER = 0.1
-"""Seconds that a request may wait for company."""
+"""Seconds that a request may wait for others to share its record."""
 
 _LAST_REQUEST = RECORD_REQUESTS - 1
 """The place of the last request that a record may have."""
 
 
 class Scheduler:
-    """Requests in, calls out.
+    """Turns requests into PutRecords calls, and retries or ends their records.
 
-    Whoever drives it calls `next_call` until it returns a time instead of a call, and tells it what became of
-    every call by `acknowledged` or `failed`. Any number of calls may be on their way at once.
+    Its driver calls `next_call` until that returns a time instead of a call, and reports the result of every call by
+    `acknowledged` or `failed`. Any number of calls may be in flight at once.
 
-    One idea: it hands requests and outcomes to the lanes and calls that they concern, and knows when something is due
-    next. What has more than 12 methods here are views of its parts in a line or two.
+    One idea: it passes requests and outcomes to the lanes and calls that they concern, and knows when something is due
+    next. It has more than 12 methods because many are views of its parts, of a line or two.
 
     Args:
-        chance: where back-offs come from.
-        lanes: number of lanes, a power of two. None: 64, and 512 without aggregation, for then a call takes one
-            request of each.
+        chance: the source of the back-offs' jitter.
+        lanes: number of lanes, a power of two. None: 64, or 512 without aggregation, where a call takes one request
+            of each lane.
         record_bytes: size of a full record. A larger request makes a record of its own.
-        linger: seconds that a request may wait for company.
-        aggregate: whether requests share records; else each is a record of its own, as it is.
-        patient: whether calls that fail for good are made again all the same, for someone may mend what is wrong.
-        paced: whether a lane that was throttled rests between its records.
+        linger: seconds that a request may wait for others to share its record.
+        aggregate: whether requests share records; else each is an unaggregated record of its own.
+        patient: whether to retry even calls that fail for good, because someone may cure the cause.
+        paced: whether a throttled lane rests between its records.
 
     Attributes:
-        due: no call is to be had before this time, unless something happens.
-        tally: counts of what has been done, for those who read them with each request.
+        due: before this time there is no call, unless something happens.
+        tally: the counts, for callers that read them at each request.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -101,22 +101,22 @@ class Scheduler:
     # ---- requests in
 
     def add(self, request: Request, now: float) -> Record:
-        """Buffers a request as it is: the record that it travels in.
+        """Buffers a request, without changes. Returns its record.
 
         Raises:
-            UnsendableRequest: the contract does not allow it.
+            UnsendableRequest: the contract does not allow the request.
         """
         payload = to_payload(request)
         return self.buffer(request.key or "", payload, now)  # it has a key: that has just been checked
 
     def buffer(self, key: str, payload: bytes, now: float, deadline: float = inf) -> Record:
-        """Buffers what `to_payload` made of a request: the record that it travels in, as the last of that.
+        """Buffers a request's bytes. Returns its record, of which it is the last request.
 
         Args:
             key: the ordering key.
-            payload: the request's bytes.
+            payload: the request's bytes, as `to_payload` returns them.
             now: the time in seconds, on the clock of all the other calls.
-            deadline: when it is given up, on the same clock.
+            deadline: when the request is given up, on the same clock.
         """
         lane = self._lanes[finest_lanes[key] >> self._lane_shift]
         record = lane.buffer.load
@@ -134,7 +134,7 @@ class Scheduler:
         return record
 
     def _add(self, lane: Lane, item: tuple[str, bytes], now: float) -> Record:
-        """Adds a request that begins a record, or ends it: the record that it travels in."""
+        """Adds a request that begins or fills a record. Returns its record."""
         buffer = lane.buffer
         before = buffer.load.size
         full = buffer.add(item, now + self._linger)
@@ -169,7 +169,7 @@ class Scheduler:
         return self.due if call is None else call
 
     def flush(self, now: float) -> list[Record]:
-        """Makes everything buffered due at once: the records to be settled until all of it has been sent."""
+        """Makes everything buffered due at once. Returns the unsettled records, which all must end for the flush."""
         self._seal(self._lanes)
         self._calls.hurry()
         self.due = self._next_due()
@@ -216,7 +216,7 @@ class Scheduler:
         self.due = self._next_due()
 
     def failed(self, call: Call, error: Refused, now: float) -> None:
-        """Takes note that a call failed as a whole. Its records may have been stored if its answer was lost."""
+        """Notes that a call failed as a whole. Its records may be stored if its answer was lost."""
         if self._patient:
             error = error._replace(again=True)
         until = None
@@ -231,7 +231,7 @@ class Scheduler:
         self.due = self._next_due()
 
     def _take_outcome(self, record: Record, outcome: Outcome, now: float, until: float | None = None) -> None:
-        """Takes what became of a record. `until`: when all of its call may be sent again, if that failed as a whole."""
+        """Takes a record's outcome. `until`: when its whole call may be sent again, if that failed as a whole."""
         lane = self._lanes[record.lane]
         if lane.out is not record:
             return  # abandoned meanwhile
@@ -266,16 +266,16 @@ class Scheduler:
     # ---- what there is
 
     def take_news(self) -> list[Record]:
-        """The records of which all or some requests have ended since this was asked last."""
+        """The records of which some or all requests have ended since the last call."""
         return self.tally.take_news()
 
     def stats(self, now: float) -> Stats:
-        """What has been done so far."""
+        """The counts of what has been done so far."""
         return self.tally.stats(now - min((record.born for record in self._unsettled()), default=now))
 
     @property
     def is_failing(self) -> bool:
-        """Whether something has failed, other than for being too fast, and has not been stored since or given up."""
+        """Whether an unsettled record has failed, other than by throttling."""
         return any(lane.is_failing for lane in self._lanes)
 
     @property
@@ -285,7 +285,7 @@ class Scheduler:
 
     @property
     def unknown(self) -> int:
-        """Of those, requests that may be stored all the same."""
+        """Requests that were given up but may be stored."""
         return self.tally.unknown
 
     @property
@@ -295,12 +295,12 @@ class Scheduler:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the records that these are in."""
+        """Bytes of the records with pending requests."""
         return self.tally.pending_bytes
 
     @property
     def maybe_stored(self) -> int:
-        """Of the pending requests, those that may be stored: they are on their way, or were and no answer came."""
+        """Pending requests that may be stored: they are in flight, or were and no answer came."""
         outs = [(lane.out, lane.is_in_flight) for lane in self._lanes]  # both read once: another thread may ask
         return sum(out.count for out, is_in_flight in outs if out is not None and (is_in_flight or out.maybe_stored))
 

@@ -1,4 +1,4 @@
-"""What a scheduler has done so far: counts of requests, records and calls, and the records that have ended.
+"""A scheduler's counts of requests, records and calls, and the records that have ended.
 
 Room: SDK core. No I/O; time is an argument.
 Tests: tests/producers/tidemill/sending/test_scheduler.py.
@@ -10,22 +10,22 @@ from tidemill.sending.records import Outcome, Record, Refused
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """What a producer has done so far.
+    """The counts of a producer's work so far.
 
     Attributes:
-        requests: accepted for sending.
+        requests: requests accepted for sending.
         refused: of those, given up: refused for good, expired, dropped, or unknown.
-        expired: of the refused, those whose time was over.
+        expired: of the refused, those whose deadline passed.
         dropped: of the refused, those that made room for newer ones.
-        unknown: of the refused, those that may be stored all the same, for an answer was lost.
+        unknown: of the refused, those that may be stored because an answer was lost.
         pending: requests not yet acknowledged or refused.
-        pending_bytes: of the records that they are in.
+        pending_bytes: bytes of the records with pending requests.
         oldest: seconds that the oldest pending request has waited.
-        records: acknowledged.
-        bytes: of the acknowledged records' data.
+        records: acknowledged records.
+        bytes: bytes of the acknowledged records' data.
         put_calls: PutRecords calls handed out.
         retried_entries: records that failed and were queued again.
-        throttled_entries: of those, because the shard or the service said it was too fast.
+        throttled_entries: of those, the ones that were throttled.
     """
 
     requests: int = 0
@@ -44,7 +44,7 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class Tally:
-    """Counts as `Stats` has them, and the records that have ended, until they are asked for.
+    """Keeps the counts of `Stats`, and the records that have ended until `take_news` returns them.
 
     Attributes:
         pending_bytes: bytes of the records that are neither acknowledged nor given up.
@@ -79,7 +79,7 @@ class Tally:
         return self.requests - self._acknowledged - self.refused
 
     def settle(self, record: Record, outcome: Outcome) -> None:
-        """A record ends with this outcome, and all requests in it."""
+        """Ends a record and all its requests with this outcome."""
         self.pending_bytes -= record.size
         if isinstance(outcome, Refused):
             outcome = outcome._replace(lost=outcome.lost or record.maybe_stored)
@@ -93,7 +93,7 @@ class Tally:
         self._news.append(record)
 
     def expire(self, record: Record, now: float) -> None:
-        """The requests of a record end whose time is over."""
+        """Gives up the requests of a record whose deadline has passed."""
         before = record.size
         ended = record.expire(now)
         self.expired += ended
@@ -103,7 +103,7 @@ class Tally:
         self._news.append(record)
 
     def take_news(self) -> list[Record]:
-        """The records of which all or some requests have ended since this was asked last."""
+        """The records of which some or all requests have ended since the last call."""
         news, self._news = self._news, []
         return news
 

@@ -1,9 +1,9 @@
-"""The writer: who gives a producer's requests their ids and counters, and writes them.
+"""The writer: gives a producer's requests their ids and counters, and encodes them.
 
 Room: SDK core. No I/O; time and chance are arguments.
 
-    draft ─ any thread, at any time, even amid another draft ─▶ all of the request but its counter
-    finish ─ one thread at a time, in the order of the stream ─▶ its bytes
+    draft ─ any thread, at any time, even while it interrupts another draft ─▶ the request without its counter
+    finish ─ one thread at a time, in the order of the stream ─▶ the request's bytes
 """
 
 from functools import lru_cache
@@ -28,11 +28,11 @@ class Chance(Protocol):
 
 
 Draft: TypeAlias = tuple[str, str, str]
-"""A request without its counter: its id, the text before the counter, and that behind it."""
+"""A request without its counter: its id, the text before the counter, and the text after it."""
 
 
 class _Millisecond(NamedTuple):
-    """What the ids of one have in common: replaced whole, so that a draft amid another finds no half of it."""
+    """The common parts of one millisecond's requests. Replaced whole, so an interrupting draft never sees a part."""
 
     at: int | None
     stem: str
@@ -48,12 +48,12 @@ class Writer:
 
     Args:
         id: the writer id.
-        chance: where the random ids come from.
+        chance: the source of the ids' random bits.
         counter: the highest counter that it has used.
-        client: who sends what names no other.
+        client: the sender of requests that name no other.
 
     Attributes:
-        id: as given.
+        id: the writer id.
         counter: the highest counter that it has used.
 
     Raises:
@@ -78,7 +78,7 @@ class Writer:
         self._ids = count()
         self._millisecond: _Millisecond = _NEVER
         self._usual: tuple[Any, Any, Any] = (_NOBODY, _NOBODY, None)
-        """The last command and client, which often are the next ones too, and what `_around` made of them."""
+        """The last command and client, which often repeat, and the result of `_around` for them."""
 
     def write(
         self,
@@ -89,7 +89,7 @@ class Writer:
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
     ) -> tuple[str, bytes]:
-        """The id and the bytes of its next request: a draft, finished at once."""
+        """The id and the bytes of the next request: a draft, finished at once."""
         made, before, behind = self.draft(cmd, key, data, client, id, at)
         return made, self.finish(before, behind)
 
@@ -102,17 +102,17 @@ class Writer:
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
     ) -> Draft:
-        """Its next request but for the counter.
+        """The next request, without its counter.
 
-        What `_draft` gives, in six tenths of its time, if the request has no id of its own and is short and flat, as
-        most are. A property test holds the two equal. (Benchmarks `producer_vs_put_record`, `…_records`.)
+        Returns the same as `_draft`, in six tenths of the time if the request has no id of its own and is short and
+        flat, as most are. A property test holds the two equal. (Benchmarks `producer_vs_put_record`, `…_records`.)
 
         Args:
             cmd: the command.
             key: the ordering key.
             data: the command's data; None for none.
-            client: who sends it, if not the writer's.
-            id: its id; None makes a UUIDv7.
+            client: the sender; None is the writer's client.
+            id: the request's id; None makes a UUIDv7.
             at: the client's clock, milliseconds since 1970.
 
         Raises:
@@ -124,7 +124,7 @@ class Writer:
                 _, stem, first, behind_counter, without_data = self._begin(at)
             id = f"{stem}{first + next(self._ids):x}"  # noqa: A001 - likewise
             try:
-                # What requests have in common is written once.
+                # The text that requests share is encoded once.
                 last_cmd, last_client, around = self._usual
                 if cmd is not last_cmd or client is not last_client:
                     around = _around(self.id, cmd, self._own_client if client is None else client)
@@ -168,15 +168,15 @@ class Writer:
         return id, before + name, behind.removeprefix(str(counter))
 
     def finish(self, before: str, behind: str) -> bytes:
-        """A draft's bytes, with the next counter: the request is the next of its writer."""
+        """Gives a draft the writer's next counter. Returns the request's bytes."""
         self.counter = counter = self.counter + 1
         return f"{before}{counter}{behind}".encode()
 
     def skip_to(self, counter: int) -> None:
-        """Takes note that a request with this counter has been made elsewhere.
+        """Notes that a request with this counter was made elsewhere: the next counter is higher.
 
         Raises:
-            UnsendableRequest: there would be none left.
+            UnsendableRequest: too few counters would remain.
         """
         if counter > MAX_COUNTER:
             raise UnsendableRequest("counter", f"use 0 to {MAX_COUNTER}, for its writer goes on from there")
@@ -189,8 +189,8 @@ class Writer:
         if not -(2**63) <= at < 2**63:
             raise UnsendableRequest("at", "use milliseconds since 1970")
         text = uuid7(at, self._chance.getrandbits(74))
-        # The last 48 bits count. Of these the first is set, so that they have twelve digits, and the next is not, so
-        # that no number of ids takes them beyond.
+        # The last 48 bits count up. Their first bit is set, so that they have twelve digits. The next is cleared, so
+        # that counting never overflows them.
         first = (int(text[24:], 16) & ~(1 << 46) | 1 << 47) - next(self._ids)
         self._millisecond = begun = _Millisecond(
             at, text[:24], first, f',"at":{at},"data":', f',"at":{at},"data":{{}}}}'
@@ -201,8 +201,7 @@ class Writer:
 def uuid7(at: int, bits: int) -> str:
     """A UUIDv7 of `at` milliseconds since 1970 and 74 random bits (RFC 9562, section 5.7).
 
-    Not by a library: those read the clock and the system's randomness, and a run that is to be repeated
-    exactly has to give both.
+    Libraries do not fit: they read the clock and the system's randomness, and a reproducible run has to supply both.
     """
     time = f"{at & (1 << 48) - 1:012x}"
     text = f"{bits | 1 << 75:019x}"  # the variant's two bits, 10, before the random ones
@@ -210,16 +209,16 @@ def uuid7(at: int, bits: int) -> str:
 
 
 _NEVER: Any = (None,) * len(_Millisecond._fields)
-"""Is no millisecond: the first request begins one."""
+"""Equal to no millisecond: the first request begins one."""
 
 _NOBODY: Any = object()
-"""Is no command and no client."""
+"""Identical to no command and no client."""
 
 _COUNTER = ',"n":'
-"""Stands before the counter, and nowhere before that: quotes within texts are escaped."""
+"""The text before the counter. It occurs nowhere earlier, because quotes within strings are escaped."""
 
 _SURELY_SHORT = MAX_REQUEST_BYTES // 4 - 20
-"""Characters of a draft that needs no measuring: they take four bytes at most, and counters twenty."""
+"""A draft of fewer characters is surely short enough: a character takes four bytes at most, a counter twenty."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -227,7 +226,7 @@ _decoder = msgspec.json.Decoder()
 
 @lru_cache(maxsize=1024)
 def _around(writer: str, cmd: str, client: str | None) -> tuple[str, str, str]:
-    """What stands before the id, between it and the key, and between that and the counter."""
+    """The texts before the id, between the id and the key, and between the key and the counter."""
     blank = Request(id="?", cmd=cmd, key="?", client=client, writer=writer, counter=0, data={})
     # Quotes within texts are escaped, so these are names and values of the request.
     before, _, rest = to_payload(blank).decode().partition('?"')
