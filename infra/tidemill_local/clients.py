@@ -1,4 +1,4 @@
-"""boto3 clients for the emulator, whatever the user's own AWS settings are.
+"""boto3 clients for the emulator, independent of the user's own AWS settings.
 
 Room: local platform, I/O.
 Tests: tests/infra/tidemill_local/test_emulator.py.
@@ -19,9 +19,9 @@ from botocore.utils import parse_timestamp
 REGION = "us-east-1"
 
 ROOT_KEY = "test"
-"""Key and secret of the account's root, which every policy allows everything."""
+"""Access key and secret of the account's root user, to whom everything is allowed."""
 
-# Every setting of the AWS SDK at its default, and none to be read from AWS_* variables or ~/.aws.
+# Every setting of the AWS SDK at its default; none is read from AWS_* variables or ~/.aws.
 _NO_USER_SETTINGS = {
     name: (None, None, default, conversion)
     for name, (_, _, default, conversion) in botocore.session.Session.SESSION_VARIABLES.items()
@@ -36,7 +36,7 @@ _CONFIG = Config(
     s3={"addressing_style": "path"},
 )
 
-# Longer than the 900 seconds that a function may run, and only once: to call again while it runs would run it twice.
+# Longer than the 900 seconds that a function may run, and without retries: a second call would run it twice.
 _INVOKING = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=930))
 _ONCE = "lambda, once"
 
@@ -48,7 +48,7 @@ class EmulatorSession:
         self._endpoint_url = endpoint_url
         core = botocore.session.Session(_NO_USER_SETTINGS)
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
-        # Not typed: the stubs name each service, and callers of ours say which client they expect.
+        # Not typed: the stubs have a type for each service, and callers annotate the client they expect.
         self._session: Any = boto3.Session(key, secret, token, REGION, core)
 
     def client(self, service: str, config: Config = _CONFIG) -> Any:
@@ -57,7 +57,7 @@ class EmulatorSession:
 
 
 class RootClients:
-    """One client of each service for all callers, with root's credentials, made as it is first asked for."""
+    """One client of each service for all callers, with root's credentials, created on first use."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._endpoint_url = endpoint_url
@@ -69,11 +69,11 @@ class RootClients:
         return self._kept(service, service, _CONFIG)
 
     def invoking(self) -> Any:
-        """The client of Lambda to invoke with: it waits as long as a function may run, and calls once."""
+        """The Lambda client for invocations: it waits as long as a function may run, and does not retry."""
         return self._kept(_ONCE, "lambda", _INVOKING)
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all clients."""
         with self._lock:
             for client in self._clients.values():
                 client.close()
@@ -87,7 +87,7 @@ class RootClients:
 
 
 def _timestamp(value: Any) -> datetime:
-    """As botocore's own, but for numbers in UTC: its local time zone costs as much as all else in reading a record."""
+    """Parses a timestamp as botocore does, but numbers in UTC: its local time zone doubles the cost of a record."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     return parse_timestamp(value)

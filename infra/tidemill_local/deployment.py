@@ -1,6 +1,6 @@
-"""The stack on the emulator: code uploaded, template split, CloudFormation done, names known.
+"""Deploys the stack on the emulator: uploads code, splits the template, runs CloudFormation, resolves names.
 
-Room: local platform, I/O, public AWS APIs only. Deciding what the emulator gets is template.py's.
+Room: local platform, I/O, public AWS APIs only. template.py decides what the emulator gets.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
 STACK = "tidemill"
 
 CREATE_SECONDS = 60
-"""How long the stack may take: a quarter of a second is usual."""
+"""Seconds that CloudFormation may take for the stack: a quarter of a second is usual."""
 
 
 class Clients(Protocol):
-    """Where the stack is deployed: an Emulator, or anything else with boto3 clients."""
+    """The target of a deployment: an Emulator, or anything else with boto3 clients."""
 
     def client(self, service: str) -> Any:
         """The boto3 client of `service`."""
 
 
 class DeploymentFailed(Exception):
-    """CloudFormation gave up; the message has its reasons."""
+    """CloudFormation failed; the message has its reasons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A stack that stands.
+    """A deployed stack.
 
     Attributes:
         outputs: the template's outputs.
-        local_resources: what the emulator does not host and the local platform must run, in the
+        local_resources: resources that the emulator does not host and the local platform must run, in the
             template's order.
     """
 
@@ -74,25 +74,25 @@ def deploy(
     code: bytes | None = None,
     stack: str = STACK,
 ) -> Deployment:
-    """Create the stack, or bring the one that is there up to date, and wait for it.
+    """Create or update the stack, and wait until that is done.
 
     Args:
-        clients: where to.
+        clients: the target.
         template: the template's file. Its parameters CodeBucket and CodeKey are filled in here, and its
             parameter Rules names the module of rules that goes into the functions' code.
-        given: parameters that shall not have their defaults.
+        given: parameter values other than the defaults.
         code: the functions' code as a zip, instead of this project's.
         stack: the stack's name.
 
     Raises:
         TemplateError: the parameters do not fit the template.
-        RulesNotFound: the module of rules is not there, or does not load.
-        DeploymentFailed: CloudFormation gave up.
+        RulesNotFound: the module of rules does not exist, or does not load.
+        DeploymentFailed: CloudFormation failed.
     """
     document = load(template)
     sts = clients.client("sts")
     place = Place(stack, sts.meta.region_name, sts.get_caller_identity()["Account"])
-    # Where the code lies follows from what it is, so a changed function is a changed template.
+    # The code's key is its hash, so changed code changes the template's parameters, and CloudFormation updates.
     values = parameters(document, {"CodeBucket": "", "CodeKey": "", **given})
     if not code:
         code = function_code.tried(str(values["Rules"]))
@@ -150,7 +150,7 @@ def _exists(cloudformation: CloudFormationClient, stack: str) -> bool:
 
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef:
-    """The stack once it is no longer being created, or when the time is up."""
+    """The stack's description once it is no longer in progress, or when the time is up."""
     deadline = time.monotonic() + CREATE_SECONDS
     while True:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]

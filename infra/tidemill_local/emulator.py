@@ -1,6 +1,6 @@
-"""The emulator of AWS as a value with a beginning and an end: started, asked for clients, stopped.
+"""The emulator of AWS as an object: it is started, gives out clients, and is stopped.
 
-Room: local platform, I/O. Its process is launcher.py's program; clients for it are made by clients.py.
+Room: local platform, I/O. Its process runs launcher.py; clients.py makes its clients.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from typing import Self
 
 DEFAULT_PORT = 4566
-"""Where the tools of LocalStack look."""
+"""The port that LocalStack's tools use."""
 
 START_SECONDS = 30
-"""How long a start may take: half a second is usual."""
+"""Seconds that a start may take: half a second is usual."""
 
 STOP_SECONDS = 10
-"""How long it may take to write the state down."""
+"""Seconds that writing the state at the end may take."""
 
 
 class EmulatorError(Exception):
-    """The emulator does not run; the message ends with the remedy."""
+    """The emulator does not run; the message says why."""
 
 
 class PortInUse(EmulatorError):
@@ -64,9 +64,9 @@ class Emulator:
     """A local AWS in a process of its own, as a context manager.
 
     Args:
-        port: where to listen on 127.0.0.1; 0 takes a free port.
-        state: a folder that keeps what the emulator holds, for the next one that is given it, however this one
-            ends; without one it is gone with it.
+        port: the port to listen on at 127.0.0.1; 0 takes a free one.
+        state: a folder that keeps the emulator's state for the next emulator on it, however this one ends; without
+            one the state is gone when the emulator ends.
 
     Raises:
         PortInUse: on entering, when something listens on `port`.
@@ -96,7 +96,7 @@ class Emulator:
         self.stop()
 
     def start(self) -> None:
-        """Start and wait until it answers. See the class for what is raised."""
+        """Start and wait until it answers; raises the errors that the class lists."""
         with ExitStack() as opened:
             listener = opened.enter_context(_listen(self._wanted_port))
             port = listener.getsockname()[1]
@@ -110,11 +110,11 @@ class Emulator:
             finally:
                 self._sweeper.launched()
         try:
-            # The socket listens already, so the one question waits until it is served.
+            # The socket listens already, so one health check is enough: it waits until it is served.
             _ask_health(port, START_SECONDS)
         except (OSError, http.client.HTTPException):
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(1)  # its socket closes a moment before it has ended
+                self._process.wait(1)  # its socket closes a moment before the process ends
             died = _death(self._process, self._folder / "log")
             self.stop()
             raise died from None
@@ -127,9 +127,9 @@ class Emulator:
         return self._process is not None and self._process.poll() is None
 
     def check(self, patience: float = 0) -> None:
-        """Raise EmulatorDied, with the last lines of its log, unless it lives on for `patience` seconds.
+        """Raise EmulatorDied, with the last lines of the log, if the process ends within `patience` seconds.
 
-        Whoever saw a connection break needs some: it breaks a moment before the process has ended.
+        A caller whose connection broke needs some patience: it breaks a moment before the process ends.
         """
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
@@ -138,7 +138,7 @@ class Emulator:
             raise _death(self._process, self._folder / "log")
 
     def stop(self) -> None:
-        """End the emulator and every process it started, and delete its folder; again: do nothing."""
+        """End the emulator and every process it started, and delete its folder. A second call does nothing."""
         process, self._process = self._process, None
         if process is None or self._sweeper is None:
             return
@@ -146,8 +146,8 @@ class Emulator:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=STOP_SECONDS)
-        # Nothing more is worth keeping, and asking politely takes seconds when an invocation is in flight. The
-        # group's number is not free for others while a member lives or the leader is not waited for.
+        # SIGKILL: nothing more is worth keeping, and SIGTERM takes seconds when an invocation is in flight. The group's
+        # number cannot be reused while a member lives or the leader has not been waited for.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=10)
@@ -156,7 +156,7 @@ class Emulator:
 
     @property
     def kept(self) -> Path:
-        """Where to write what shall live as long as what the emulator holds."""
+        """The folder for files that shall live as long as the emulator's state."""
         return self._state or self._folder
 
     @property
@@ -176,11 +176,11 @@ class Emulator:
         return self._clients.of(service)
 
     def invoking_client(self) -> Any:
-        """The boto3 client of Lambda to invoke with: it waits as long as a function may run, and calls once."""
+        """The boto3 client of Lambda for invocations: it waits as long as a function may run, and does not retry."""
         return self._clients.invoking()
 
     def session(self, key: str, secret: str, token: str | None = None) -> EmulatorSession:
-        """A maker of clients with somebody's credentials."""
+        """A session that makes clients with the given credentials."""
         return EmulatorSession(self.endpoint_url, key, secret, token)
 
 
@@ -193,16 +193,16 @@ def _death(process: subprocess.Popen[bytes] | None, log: Path) -> EmulatorDied:
 
 
 def _no_proxy() -> str:
-    """This machine's names, and those that the user's environment already keeps from its proxy."""
+    """This machine's names, and the hosts that the user's environment already exempts from its proxy."""
     kept = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     names = ["127.0.0.1", "localhost", "::1", *kept.split(",")]
     return ",".join(dict.fromkeys(filter(None, names)))
 
 
 def _listen(port: int) -> socket.socket:
-    """A listening socket: the parent opens it, so that nobody takes the port between choosing and serving."""
+    """A listening socket. The parent opens it, so that no other program takes the port before it is served."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # An earlier run's connections may linger; a listener that is there still refuses.
+    # An earlier run's closed connections do not block the port; a program that listens there still does.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
@@ -217,7 +217,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _listen_beside(port: int) -> list[socket.socket]:
-    """Listens on the port at ::1 too, which `localhost` may mean; nothing where it is not free."""
+    """A listening socket on the port at ::1, which `localhost` may mean; none where that is not free."""
     with suppress(OSError):
         listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         try:
@@ -243,7 +243,7 @@ def _launch(
         str(port),
         str(folder),
     ]
-    # Of the user's environment only what finds programs: the emulator reads settings out of all of it.
+    # Only PATH is taken from the user's environment: the emulator would read settings from the other variables.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
     environment |= {name: value for name, value in os.environ.items() if name in (SWITCH, left_out.VARIABLE)}
     environment |= {durability.VARIABLE: str(state)} if state else {}
@@ -252,15 +252,15 @@ def _launch(
             command,
             env=environment,
             cwd=folder,
-            stdin=subprocess.PIPE,  # never written to: its end tells the launcher that this process is gone
+            stdin=subprocess.PIPE,  # never written to: its end tells the launcher that this process has ended
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=[
                 *(listener.fileno() for listener in listeners),
                 life,
-            ],  # the latter is only held: its end tells of the launcher's
-            start_new_session=True,  # a group of its own, to be ended as one
-            umask=0o077,  # what it keeps has secrets in it
+            ],  # the latter is only held: its end tells the sweeper that the launcher has ended
+            start_new_session=True,  # a process group of its own, which is killed as a whole
+            umask=0o077,  # its files contain secrets
         )
 
 

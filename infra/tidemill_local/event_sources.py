@@ -1,7 +1,7 @@
-"""The event source mappings of the platform: what Lambda's API lists is run.
+"""Runs the event source mappings that Lambda's API lists.
 
-Room: local platform, I/O, public AWS APIs only. A mapping that anybody creates, changes, disables or deletes, by
-the template or by a tool, is followed within a second.
+Room: local platform, I/O, public AWS APIs only. When a mapping is created, changed, disabled or deleted, by the
+template or by a tool, that takes effect within a second.
 Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_mapping_api.py.
 """
 
@@ -25,7 +25,7 @@ from tidemill_local.patches.lambda_runtime.mapping_api import OPTIONS, RESULT, i
 LOOK_SECONDS = 1.0
 
 PATIENCE = 5.0
-"""Seconds to wait for invocations in flight at the end: what they were given comes again at the next start."""
+"""Seconds to wait for invocations in flight at the end; unfinished batches are delivered again at the next start."""
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class EventSources:
     Args:
         clients: the platform's emulator, for its boto3 clients.
         folder: where each mapping's checkpoints are kept.
-        heard: told each answer of a function, as JSON.
+        heard: called with each response of a function, as JSON.
     """
 
     def __init__(self, clients: Emulator, folder: Path, heard: Callable[[bytes], None]) -> None:
@@ -45,24 +45,24 @@ class EventSources:
         self._heard = heard
         self._running: dict[str, tuple[Mapping[str, Any], EventSource]] = {}
         self._told: dict[str, Counts] = {}
-        """Of each mapping, what was told of it: its last result, and its metrics."""
+        """For each mapping, the counts that were last published."""
         self._ending: dict[str, EventSource] = {}
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="event-sources", daemon=True)
 
     @property
     def sources(self) -> list[EventSource]:
-        """Those that run."""
+        """The event sources that run."""
         return [source for _, source in list(self._running.values())]
 
     def start(self) -> None:
-        """Run what is listed now, and from then on what is listed."""
+        """Run the listed mappings, and from then on follow the list."""
         self._folder.mkdir(exist_ok=True)
         self._follow()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop all of them, and wait a little for the invocations in flight; again: do nothing."""
+        """Stop all mappings, and wait a little for invocations in flight. A second call does nothing."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -88,7 +88,7 @@ class EventSources:
                 self._end(mapping_id)
         self._ending = {mapping_id: source for mapping_id, source in self._ending.items() if not source.stop(0.0)}
         for mapping_id, mapping in wanted.items():
-            # Not before the former has ended: the batches of a shard are serial.
+            # A changed mapping waits until its former run has ended: the batches of a shard are serial.
             if mapping_id not in self._running and mapping_id not in self._ending:
                 self._begin(mapping)
 
@@ -96,7 +96,7 @@ class EventSources:
             self._tell(mapping_id, settings, source.counts)
 
     def _tell(self, mapping_id: str, settings: Mapping[str, Any], counts: Counts) -> None:
-        """Have Lambda's API say how the last batch went, and CloudWatch how many events there were if asked to."""
+        """Publish the last batch's result to Lambda's API, and event counts to CloudWatch if the mapping asks."""
         before = self._told.get(mapping_id, Counts())
         if counts == before:
             return
@@ -139,13 +139,13 @@ class EventSources:
         return str(configuration["Role"])
 
     def _end(self, mapping_id: str) -> None:
-        """Have it end, without waiting for its invocations: one that hangs must not hold up the others."""
+        """End a mapping without waiting for its invocations: one that hangs must not hold up the others."""
         self._ending[mapping_id] = self._running.pop(mapping_id)[1]
         self._ending[mapping_id].stop(0.0)
 
 
 def event_counts(now: Counts, before: Counts) -> dict[str, int]:
-    """The metrics of a mapping's events since `before`, as far as it counts them."""
+    """CloudWatch's metrics of a mapping's events since `before`, as far as they are counted."""
     done, filtered = now.records - before.records, now.filtered - before.filtered
     return {
         "PolledEventCount": done,
@@ -156,5 +156,5 @@ def event_counts(now: Counts, before: Counts) -> dict[str, int]:
 
 
 def _settings(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What makes it another mapping when it changes."""
+    """The settings of a mapping; a change of one of them restarts it."""
     return {name: mapping.get(name) for name in ("FunctionArn", *OPTIONS)}

@@ -1,6 +1,6 @@
 """The functions' code: a zip of the first-party packages, the same bytes for the same sources.
 
-Room: local platform; reads files, and imports the user's in a process of their own only. Third-party packages are
+Room: local platform; reads files, and imports the user's modules only in a separate process. Third-party packages are
 not in the zip: locally they come from the environment that runs the emulator.
 """
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 PACKAGES = ("tidemill", "tidemill_consumers")
-"""What every function needs."""
+"""The packages that every function needs."""
 
 BUILT_IN = "tidemill_consumers.media"
-"""The rules of this project's own application, which need no trial."""
+"""The rules of this project's own application, which are not tried."""
 
 TRIAL_SECONDS = 30
-"""How long the rules may take to load: a tenth of a second is usual."""
+"""Seconds that the rules may take to load: a tenth of a second is usual."""
 
-# Ends at once either way: threads that the module has started are not waited for. What it prints is not told.
+# `os._exit` ends the process at once: it does not wait for threads that the module has started. Its output is dropped.
 _TRIAL = """
 import importlib, os, sys, traceback
 folder, name = sys.argv[1:]
@@ -53,15 +53,15 @@ sys.stderr.flush()
 os._exit(1)
 """
 
-_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state
 
 
 class RulesNotFound(Exception):
-    """The module of rules is not where Python looks, or has no rules that can be had."""
+    """The module of rules is not on Python's path, or has no rules that can be loaded."""
 
 
 def tried(rules: str) -> bytes:
-    """The zip, whose rules have been imported once, as the functions will.
+    """The zip, after its rules have been imported once as a trial.
 
     Raises:
         RulesNotFound: see `build` and `try_rules`.
@@ -72,26 +72,26 @@ def tried(rules: str) -> bytes:
 
 
 def files_of(rules: str) -> dict[str, tuple[int, int]]:
-    """The files whose change makes other rules, each with its size and the time of its last change.
+    """The user's files that the rules depend on, each with its size and the time of its last change.
 
     Raises:
         RulesNotFound: there is no such module.
     """
     found = {}
     for _, path in _own_files(rules):
-        with suppress(FileNotFoundError):  # an editor is about to put another in its place
+        with suppress(FileNotFoundError):  # an editor is about to replace it
             status = path.stat()
             found[str(path)] = status.st_size, status.st_mtime_ns
     return found
 
 
 def build(rules: str) -> bytes:
-    """The zip.
+    """Build the zip.
 
     Args:
-        rules: the dotted name of the module of rules. When it is not within the packages above, its top-level
-            package or module comes along, from the current directory or where Python looks, and so do the modules
-            beside it that it imports.
+        rules: the dotted name of the module of rules. When it is not within PACKAGES, its top-level package or
+            module is included, from the current directory or Python's path, and so are the modules beside it that
+            it imports.
 
     Raises:
         RulesNotFound: there is no such module.
@@ -108,7 +108,7 @@ def build(rules: str) -> bytes:
 
 
 def try_rules(rules: str, code: bytes) -> None:
-    """Import the module of rules once as the functions will, in a process of its own.
+    """Import the module of rules once as the functions will, in a separate process.
 
     Args:
         rules: its dotted name.
@@ -140,7 +140,7 @@ def try_rules(rules: str, code: bytes) -> None:
 
 
 def _environment(rules: str) -> dict[str, str]:
-    """Of a function's, what a module may need to be imported."""
+    """The variables of a function's environment that a module may need to be imported."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -166,7 +166,7 @@ def _users(rules: str) -> ModuleSpec:
 
 
 def _own_files(rules: str) -> Iterator[tuple[str, Path]]:
-    """Of the user's module and of the modules beside it that it needs."""
+    """The files of the user's module and of the modules beside it that it needs."""
     for spec in with_neighbours(_users(rules), lambda spec: [path for _, path in _files(spec)]):
         if spec.name not in PACKAGES:
             yield from _files(spec)
@@ -192,7 +192,7 @@ def _not_found(rules: str) -> RulesNotFound:
 
 
 def _files(spec: ModuleSpec) -> Iterator[tuple[str, Path]]:
-    """Each file's name in the zip, and where it is."""
+    """Each file's name in the zip, and its path."""
     if spec.submodule_search_locations is None:
         if spec.origin and spec.origin.endswith(".py"):
             yield Path(spec.origin).name, Path(spec.origin)

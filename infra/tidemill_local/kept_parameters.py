@@ -1,6 +1,6 @@
-"""The parameters that a platform with a folder was started with, so that the next one goes on with them.
+"""The parameters with which a platform with a state folder was started, kept for the next platform on that folder.
 
-Room: local platform, I/O. A folder of an earlier release has none: then those that are given hold, and the defaults.
+Room: local platform, I/O. A folder of an earlier release has none: then the given parameters and the defaults apply.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FILE = "parameters.json"
 
 RENAMED = {"tidemill_consumers.rules": "tidemill_consumers.media"}
-"""Modules of rules by the name that folders of earlier releases have."""
+"""Module of rules as named in folders of earlier releases -> its present name."""
 
 
 def read(state: Path) -> dict[str, str] | None:
-    """What the last platform on the folder was given; None if the folder does not say.
+    """The parameters of the last platform on the folder; None if the folder has none.
 
     Raises:
         StateUnusable: the file cannot be read.
@@ -42,5 +42,5 @@ def read(state: Path) -> dict[str, str] | None:
 
 
 def write(state: Path, parameters: Mapping[str, str]) -> None:
-    """Keep them, for the owner only: there may be a secret among them."""
+    """Keep the parameters in a file that only its owner may read: one may be a secret."""
     write_whole(state / FILE, (json.dumps(dict(parameters), indent=2) + "\n").encode())

@@ -1,7 +1,7 @@
-"""The program that hosts the emulator: one process per platform, ended by the end of its input.
+"""The program that hosts the emulator: one process per platform, which ends when its standard input ends.
 
-Room: local platform, I/O. Run by emulator.py as `python -m tidemill_local.launcher` with a clean environment. All that
-knows the emulator from within is in patches/, whose table registry.py has, under the exact pin of pyproject.toml.
+Room: local platform, I/O. Run by emulator.py as `python -m tidemill_local.launcher` with a clean environment. Only
+patches/ (table: registry.py) relies on the emulator's internals, whose release pyproject.toml pins exactly.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ def main(arguments: list[str]) -> None:
     """Serve on listening sockets until the input ends or SIGTERM comes.
 
     Args:
-        arguments: the sockets' file descriptors with commas between them, their port, and the folder for everything
-            that is written.
+        arguments: the sockets' file descriptors, separated by commas; their port; the folder for all written files.
     """
     descriptors, port, folder = arguments[0].split(","), int(arguments[1]), Path(arguments[2])
     state = Path(kept) if (kept := os.environ.pop(durability.VARIABLE, None)) else None
-    # Ctrl-C in a terminal is the parent's to decide upon; workers inherit the deaf ear.
+    # The parent handles Ctrl-C in a terminal; workers inherit that SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     patches = _patches(folder, state)
@@ -49,19 +48,19 @@ def settings(port: int, folder: Path) -> dict[str, str]:
         "TMPDIR": str(folder),
         "STATE_DIR": str(folder / "state"),
         "HOME": str(folder),
-        # Another root key beside the emulator's own `test`: what localstack-client signs with by default.
+        # Another root key beside the emulator's own `test`: localstack-client signs with it by default.
         "AWS_ACCESS_KEY_ID": "accesskey",
         "AWS_SECRET_ACCESS_KEY": "secretkey",
         "AWS_EC2_METADATA_DISABLED": "true",
         "IOT_MTLS_ENABLED": "0",  # its listener would bind every interface
         "SFTP_ENABLED": "0",
-        # The emulator tidies up containers by label as it starts: those of somebody else's.
+        # At its start the emulator removes containers by label, which could belong to another emulator.
         "DOCKER_HOST": "unix:///nowhere",
     }
 
 
 def _patches(folder: Path, state: Path | None) -> Mapping[str, registry.Install]:
-    """All patches but those that the environment leaves out; a name that it misspells ends the process."""
+    """All patches but those that the environment variable leaves out; an unknown name in it ends the process."""
     table = registry.patches(folder, state)
     try:
         without = left_out.left_out(os.environ.pop(left_out.VARIABLE, ""), table)
@@ -71,7 +70,7 @@ def _patches(folder: Path, state: Path | None) -> Mapping[str, registry.Install]
 
 
 async def _serve(descriptors: list[str], patches: Mapping[str, registry.Install]) -> None:
-    # Imported late: the emulator reads its environment as it is imported.
+    # Imported late: the emulator reads its environment on import.
     import hypercorn.asyncio
     from hypercorn.config import Config
     from ministack.app import app
@@ -81,15 +80,15 @@ async def _serve(descriptors: list[str], patches: Mapping[str, registry.Install]
     config = Config()
     config.bind = [f"fd://{descriptor}" for descriptor in descriptors]
     config.loglevel = "WARNING"
-    config.keep_alive_timeout = 3600  # so that an idle client's next call does not meet a closed connection
+    config.keep_alive_timeout = 3600  # an idle client's next call must not find its connection closed
     config.keep_alive_max_requests = 2**31
     await hypercorn.asyncio.serve(app, config, shutdown_trigger=asyncio.Event().wait)
 
 
 def _end_with_input() -> NoReturn:
-    """The parent holds the other end of the input and never writes: its end is the parent's end."""
+    """End the process when the parent ends: the parent holds the other end of the input and never writes."""
     sys.stdin.buffer.read()
-    # Nothing is worth keeping, and the emulator's own way out waits seconds for an invocation in flight.
+    # Nothing is worth keeping, and the emulator's own shutdown waits seconds for an invocation in flight.
     os._exit(0)
 
 

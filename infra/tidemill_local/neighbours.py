@@ -1,4 +1,4 @@
-"""The modules beside a user's own that it imports, by the import statements of its files: nothing is run.
+"""Finds the modules that a user's module imports from its own folder, by import statements: no code is run.
 
 Room: local platform; reads files.
 Tests: tests/infra/tidemill_local/test_function_code.py.
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 INSTALLED = ("site-packages", "dist-packages")
-"""Folders of what is installed: a function finds it without help."""
+"""Folders of installed packages, which a function finds on its path."""
 
 
 def with_neighbours(spec: ModuleSpec, files: Callable[[ModuleSpec], Iterable[Path]]) -> list[ModuleSpec]:
-    """The top-level module or package, and each one beside it that it needs, at any remove.
+    """The top-level module or package, and each one beside it that it imports, directly or indirectly.
 
     Args:
         spec: the user's module.
-        files: the files of a module.
+        files: gives the files of a module.
     """
     folder = _folder(spec)
     found = {spec.name: spec}
@@ -40,7 +40,7 @@ def with_neighbours(spec: ModuleSpec, files: Callable[[ModuleSpec], Iterable[Pat
 
 
 def _folder(spec: ModuleSpec) -> Path | None:
-    """The folder that holds the module, if it is the user's."""
+    """The folder that holds the module; None if the module is an installed one."""
     place = next(iter(spec.submodule_search_locations or ()), spec.origin)
     folder = Path(place).resolve().parent if place else None
     return None if folder is None or set(INSTALLED) & set(folder.parts) else folder
@@ -60,13 +60,13 @@ def _imports(path: Path) -> frozenset[str]:
     try:
         status = path.stat()
         return _parsed(path, status.st_mtime_ns, status.st_size)
-    except (OSError, SyntaxError, ValueError, RecursionError):  # the trial says what is wrong with it
+    except (OSError, SyntaxError, ValueError, RecursionError):  # the trial will report the error
         return frozenset()
 
 
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, _changed: int, _size: int) -> frozenset[str]:
-    """The top-level names that a file imports, kept for as long as the file is the same."""
+    """The top-level names that a file imports, cached while the file does not change."""
     return frozenset(_names(ast.parse(path.read_bytes())))
 
 

@@ -1,4 +1,4 @@
-"""The local platform, whole: the emulator, the stack in it, and beside it what the emulator lacks.
+"""The whole local platform: the emulator, the stack in it, and the resources that the emulator lacks.
 
 Room: local platform, composition root.
 Tests: tests/e2e/test_up.py.
@@ -23,18 +23,17 @@ from tidemill_local.template import template_path
 
 
 class Platform:
-    """Starts on entering, stops on leaving.
+    """The local platform as a context manager: it starts on entering and stops on leaving.
 
     Args:
-        port: where AWS's API is served on 127.0.0.1; 0 chooses a free port.
-        parameters: the template's parameters that shall not have their defaults.
-        say: told what is being waited for.
-        heard: told each answer of a function, as JSON.
-        state: a folder that keeps everything, for the next platform that is given it; without one all is gone
-            with the platform.
+        port: the port of AWS's API on 127.0.0.1; 0 chooses a free one.
+        parameters: values of the template's parameters other than the defaults.
+        say: called with each step of the start that takes time.
+        heard: called with each response of a function, as JSON.
+        state: a folder that keeps everything for the next platform on it; without one all is gone with the platform.
 
     Raises:
-        RulesNotFound: on entering, before anything starts: the module of rules is not there, or does not load.
+        RulesNotFound: on entering, before anything starts: the module of rules does not exist, or does not load.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Platform:
         return self._event_sources.sources if self._event_sources else []
 
     def __enter__(self) -> Self:
-        code = self._code()  # before anything starts: that is where most goes wrong
+        code = self._code()  # before anything starts: most errors occur here
         self._say("starting the emulator")
         self.emulator.start()
         try:
@@ -81,12 +80,12 @@ class Platform:
     ) -> None:
         try:
             if isinstance(error, Exception):
-                self.emulator.check(patience=1)  # its death explains whatever else went wrong
+                self.emulator.check(patience=1)  # if it has ended, that explains the error
         finally:
             self.stop()
 
     def stop(self) -> None:
-        """Stop all of it. What the emulator held is gone, unless there is a folder that keeps it."""
+        """Stop everything. The emulator's state is gone, unless a folder keeps it."""
         if self._event_sources:
             self._event_sources.stop()
         for stream in self.delivery_streams:
@@ -95,11 +94,11 @@ class Platform:
         self.emulator.stop()
 
     def reload(self) -> None:
-        """Deploy the rules as they are now; invocations under way end with those from before.
+        """Deploy the present rules; invocations in flight finish with the former ones.
 
         Raises:
-            RulesNotFound: they cannot be had; those from before go on.
-            DeploymentFailed: CloudFormation gave up.
+            RulesNotFound: the rules cannot be loaded; the former ones stay.
+            DeploymentFailed: CloudFormation failed.
         """
         self._deployment = deploy(self.emulator, template_path(), self._parameters, code=self._code())
 
@@ -128,7 +127,7 @@ class Platform:
         self.delivery_streams.append(stream)
 
     def _declare_delivery_stream(self, properties: Mapping[str, Any]) -> None:
-        """Have the emulator know the delivery stream by name, for whoever describes it."""
+        """Create the delivery stream in the emulator, so that callers can describe it by name."""
         firehose = self.emulator.client("firehose")
-        with suppress(firehose.exceptions.ResourceInUseException):  # of an earlier platform of this state
+        with suppress(firehose.exceptions.ResourceInUseException):  # kept from an earlier platform on the same folder
             firehose.create_delivery_stream(**config.as_call(properties))

@@ -1,8 +1,8 @@
-"""What is left of an emulator when it ends, however it ends: nothing.
+"""Removes an emulator's processes and files when it ends, however it ends.
 
-Room: local platform, I/O. The sweeper is a process in a session of its own. At the end of the launcher it kills the
-process groups that are registered, and at the end of the emulator's parent it deletes their folder. It learns of
-both by the end of a pipe that only they hold, so neither has to live to see it done.
+Room: local platform, I/O. The sweeper is a process in a session of its own. When the launcher ends, it kills the
+registered process groups; when the emulator's parent ends, it deletes the folder. It notices either end by a pipe whose
+other end only that process holds, so it works even if both are killed.
 Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_environment.py.
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Its output is an input too: shells do not agree on descriptors above those. Killing comes first, so that nothing
-# writes into the folder while it is deleted. A killed process may still finish a write: hence the second try.
+# Descriptor 1, usually the output, is an input too: shells differ on descriptors above 2. Killing comes first, so that
+# nothing writes into the folder while it is deleted. A killed process may still finish a write: hence the second try.
 _SWEEP = """
 read -r _
 for group in "$1"/groups/*; do kill -s KILL -- "-${group##*/}"; done
@@ -26,26 +26,26 @@ rm -rf -- "$1" || { sleep 0.2; rm -rf -- "$1"; }
 
 
 class Groups:
-    """The process groups that belong to an emulator: a file each in its folder, named by the number."""
+    """The process groups that belong to an emulator: each is a file in its folder, named by the group's number."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "groups"
         self._folder.mkdir(exist_ok=True)
 
     def register(self, group: int) -> None:
-        """To be killed with the emulator."""
+        """Add a group, to be killed with the emulator."""
         (self._folder / str(group)).touch()
 
     def forget(self, group: int) -> None:
-        """It has ended, and its number is free for others."""
+        """Remove a group that has ended: its number may be reused by others."""
         (self._folder / str(group)).unlink(missing_ok=True)
 
 
 class Sweeper:
-    """Sweeps `folder`; held by the parent of the emulator.
+    """Starts the sweeper of `folder`; held by the parent of the emulator.
 
     Attributes:
-        launchers_end: the descriptor that only the launcher shall hold.
+        launchers_end: the pipe's descriptor that only the launcher shall hold.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,14 +59,14 @@ class Sweeper:
             os.close(parent)
 
     def launched(self) -> None:
-        """The launcher holds its end now, or never will."""
+        """Close this process's copy of `launchers_end`, after the launcher has started or failed to."""
         os.close(self.launchers_end)
 
     def finish(self) -> None:
-        """Sweep, once the launcher has ended."""
+        """Delete the folder; called once the launcher has ended."""
         os.close(self._parents_end)
         self._process.wait(timeout=10)
-        if self._folder.exists():  # somebody has killed it
+        if self._folder.exists():  # the sweeper was killed
             _start(self._folder, subprocess.DEVNULL, subprocess.DEVNULL).wait(timeout=10)
 
 

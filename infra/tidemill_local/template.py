@@ -1,9 +1,9 @@
-"""The template as the emulator can take it: what it must not host is split out, with its place kept.
+"""Splits the template: the emulator gets one part, the resources that it cannot host are run beside it.
 
 Room: local platform, pure: documents in, documents out; only `load` and `template_path` touch a file.
 
-The emulator gets the template without those resources. What refers to them gets their names and ARNs, chosen
-here; what they refer to is asked of the emulator through additional outputs and filled in afterwards.
+References to a split-out resource are replaced by its name or ARN, which are chosen here. References from it to the
+other resources become additional outputs of the emulator's stack, and are filled in afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 Node: TypeAlias = Any
-"""A value of a template: JSON, its shape being CloudFormation's business."""
+"""A value of a template: JSON in the shape that CloudFormation defines."""
 
 NOT_HOSTED = {
     "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
@@ -36,12 +36,12 @@ _FUNCTION, _CONCURRENCY = "TidemillFunction{}", "TidemillConcurrency{}"
 
 
 class TemplateError(Exception):
-    """The template says what cannot be run locally."""
+    """The template or a parameter is wrong, or cannot be run locally."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the stack stands; its names and ARNs follow from it."""
+    """The stack's name, region and account, from which names and ARNs follow."""
 
     stack: str
     region: str
@@ -55,7 +55,7 @@ class LocalResource:
     Attributes:
         logical_id: its name in the template.
         type: such as `AWS::KinesisFirehose::DeliveryStream`.
-        physical_id: what `Ref` gives.
+        physical_id: the value of `Ref`.
         arn: its ARN.
         properties: as in the template, every reference resolved to a plain value.
     """
@@ -69,14 +69,14 @@ class LocalResource:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Stands in a property for the value of one of the emulator's outputs."""
+    """A placeholder in a property for one of the outputs of the emulator's stack."""
 
     output: str
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What the emulator gets, and what is run here: its properties still hold Pending values."""
+    """The emulator's template, and the resources that are run here: their properties still hold Pending values."""
 
     template: Mapping[str, Node]
     resources: tuple[LocalResource, ...]
@@ -93,7 +93,7 @@ def load(path: Path) -> dict[str, Node]:
     """The template at `path`, its short forms such as `!Ref` written out.
 
     Raises:
-        TemplateError: not a template.
+        TemplateError: the file is not a template.
     """
     with path.open(encoding="utf-8") as file:
         document = yaml.load(file, _Loader)  # noqa: S506 # a SafeLoader
@@ -103,10 +103,10 @@ def load(path: Path) -> dict[str, Node]:
 
 
 def parameters(template: Mapping[str, Node], given: Mapping[str, str]) -> dict[str, str | int]:
-    """Every parameter's value: as given, else its default; numbers as numbers.
+    """Every parameter's value: the given one, else its default; numbers as numbers.
 
     Raises:
-        TemplateError: one that the template does not have, or that has neither, or a number that is none.
+        TemplateError: a given parameter is unknown, one has neither value nor default, or a number is not a number.
     """
     declared = template.get("Parameters", {})
     if unknown := sorted(given.keys() - declared.keys()):
@@ -115,18 +115,18 @@ def parameters(template: Mapping[str, Node], given: Mapping[str, str]) -> dict[s
 
 
 def split(template: Mapping[str, Node], values: Mapping[str, str | int], place: Place) -> Split:
-    """Take out of the template what the emulator must not host.
+    """Take the resources out of the template that the emulator must not host.
 
     Args:
-        template: as `load` gives it.
-        values: every parameter's value, as `parameters` gives them.
-        place: where the stack will stand.
+        template: the result of `load`.
+        values: every parameter's value, the result of `parameters`.
+        place: the stack's name, region and account.
     """
     resources = {
         name: _named(name, body, place) for name, body in template["Resources"].items() if body["Type"] in NOT_HOSTED
     }
     questions: dict[str, Node] = {}
-    # Inwards first: the resources may refer to each other, and so may their questions.
+    # References to these resources are replaced first: they may refer to each other, and so may the added outputs.
     local = _map(dict(template), lambda node: _without(resources, node))
     for name, resource in resources.items():
         properties = local["Resources"].pop(name).get("Properties", {})
@@ -147,17 +147,16 @@ def resolve(resources: tuple[LocalResource, ...], outputs: Mapping[str, str]) ->
 
 
 def declared_outputs(template: Mapping[str, Node], outputs: Mapping[str, str]) -> dict[str, str]:
-    """The outputs that the template declares, without those added for `resolve`."""
+    """The outputs that the template itself declares, without those added for `resolve`."""
     return {name: outputs[name] for name in template.get("Outputs", {}) if name in outputs}
 
 
 def allow_statement_calls(template: Mapping[str, Node]) -> dict[str, Node]:
-    """The template with the privileges that only the emulator wants.
+    """The template with the privileges that only the emulator asks for.
 
-    AWS authorises a PartiQL statement as dynamodb:PartiQLInsert, PartiQLUpdate, … on its table. The emulator
-    asks for the name of the call, on everything. So roles that hold the former are given the latter, here
-    only; that one privilege is therefore not proven locally. Likewise AWS authorises PublishBatch as
-    sns:Publish, and the emulator asks for sns:PublishBatch.
+    AWS authorises a PartiQL statement as dynamodb:PartiQLInsert, PartiQLUpdate, … on its table. The emulator asks for
+    the call's own name, on all resources. Roles that hold the former are given the latter, locally only; so that
+    privilege is not tested locally. AWS authorises PublishBatch as sns:Publish, the emulator as sns:PublishBatch.
     """
 
     def allow(node: Node) -> Node:
@@ -177,7 +176,7 @@ def allow_statement_calls(template: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def ask_concurrency(template: Mapping[str, Node]) -> dict[str, Node]:
-    """The template with outputs that tell of functions' reserved concurrency, which the emulator leaves out."""
+    """The template with outputs for the functions' reserved concurrency, which the emulator leaves out."""
     reserved = {
         name: body["Properties"]["ReservedConcurrentExecutions"]
         for name, body in template["Resources"].items()
@@ -191,7 +190,7 @@ def ask_concurrency(template: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def reserved_concurrency(outputs: Mapping[str, str]) -> dict[str, int]:
-    """Functions' names and reserved concurrency, out of the outputs that `ask_concurrency` added."""
+    """Function name -> reserved concurrency, from the outputs that `ask_concurrency` added."""
     found: dict[str, int] = {}
     while (function := outputs.get(_FUNCTION.format(len(found)))) is not None:
         found[function] = int(outputs[_CONCURRENCY.format(len(found))])
@@ -205,7 +204,7 @@ def _is_partiql(statement: Mapping[str, Node]) -> bool:
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows CloudFormation's tags; leaves dates as they are written, for policies' versions are strings."""
+    """Loads YAML with CloudFormation's tags; dates stay as written, because policies' versions are strings."""
 
 
 def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> Node:
@@ -253,7 +252,7 @@ def _named(logical_id: str, body: Mapping[str, Node], place: Place) -> LocalReso
 
 
 def _physical_id(logical_id: str, body: Mapping[str, Node], place: Place) -> str:
-    """The name that the template gives, else one that follows from the stack's."""
+    """The name that the template gives, else one made from the stack's name and the logical id."""
     properties = body.get("Properties", {})
     given = next((properties[name] for name in _NAME_PROPERTIES if isinstance(properties.get(name), str)), None)
     if given:
@@ -263,7 +262,7 @@ def _physical_id(logical_id: str, body: Mapping[str, Node], place: Place) -> str
 
 
 def _map(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The document with `change` made to every node, outer nodes before inner ones."""
+    """The document with `change` applied to every node, outer nodes before inner ones."""
     node = change(node)
     if isinstance(node, dict):
         return {key: _map(value, change) for key, value in node.items()}
@@ -273,7 +272,7 @@ def _map(node: Node, change: Callable[[Node], Node]) -> Node:
 
 
 def _without(resources: Mapping[str, LocalResource], node: Node) -> Node:
-    """The node, with references to the resources replaced by what they would give."""
+    """The node, with references to the resources replaced by their values."""
     for function, argument in _intrinsic(node):
         if function == "Ref" and argument in resources:
             return resources[argument].physical_id
@@ -286,7 +285,7 @@ def _without(resources: Mapping[str, LocalResource], node: Node) -> Node:
 
 
 def _intrinsic(node: Node) -> Iterator[tuple[str, Node]]:
-    """The function and its argument when the node is a call of one."""
+    """The function and its argument if the node is an intrinsic function."""
     if isinstance(node, dict) and len(node) == 1:
         function, argument = next(iter(node.items()))
         if function == "Ref" or str(function).startswith("Fn::"):
@@ -314,7 +313,7 @@ def _substitute(resources: Mapping[str, LocalResource], argument: Node) -> Node:
 
 
 def _asker(questions: dict[str, Node], values: Mapping[str, str | int]) -> Callable[[Node], Node]:
-    """Replaces parameters by their values, and every other function by a question to the emulator."""
+    """Gives the function that replaces a parameter by its value, and other intrinsic functions by added outputs."""
 
     def ask(node: Node) -> Node:
         for function, argument in _intrinsic(node):
