@@ -1,4 +1,4 @@
-"""Which records make one object of the delivery stream, and what is in it.
+"""Decides which records make one object of the delivery stream, and builds the object.
 
 Room: local platform, pure: time and random names are arguments.
 Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What becomes one object: its lines, and the arrival of the oldest record among them."""
+    """The content of one object: its lines, and the arrival of the oldest record among them."""
 
     lines: tuple[bytes, ...]
     oldest: datetime
@@ -34,7 +34,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A buffer that is due: records, failed records, and where each shard stands once both are stored."""
+    """A buffer that is due: records, failed records, and each shard's position once both are stored."""
 
     landing: Lines | None
     failed: Lines | None
@@ -42,7 +42,7 @@ class Batch:
 
     @property
     def records(self) -> int:
-        """How many lines it holds in all."""
+        """The number of its lines in all."""
         return sum(len(part.lines) for part in (self.landing, self.failed) if part)
 
 
@@ -55,7 +55,7 @@ class S3Object:
 
 
 class _Part:
-    """Lines as they gather."""
+    """Lines that are being gathered for one object."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -70,17 +70,17 @@ class _Part:
 
 
 class Buffering:
-    """Gathers records until there is enough of them or the first has waited long enough.
+    """Gathers records until their size is reached or the first has waited for the interval.
 
-    Size counts the lines before compression, as Firehose does. A batch may exceed it by one record of the
-    stream, for a record's aggregate is never torn: the shard's position stands between records.
+    Size counts the lines before compression, as Firehose does. A batch may exceed it by one record of the stream:
+    an aggregated record is never split, because a shard's position is always between records.
 
     Args:
         config: its `size`, `interval` and `delimiter`.
     """
 
     _since: float | None
-    """When the first record came that waits."""
+    """The time at which the oldest waiting record came."""
 
     def __init__(self, config: DeliveryConfig) -> None:
         self._config = config
@@ -88,13 +88,13 @@ class Buffering:
 
     @property
     def records(self) -> int:
-        """How many lines wait."""
+        """The number of waiting lines."""
         return len(self._landing.lines) + len(self._failed.lines)
 
     def add(self, records: Iterable[StreamRecord], now: float) -> Iterator[Batch]:
-        """Take records in; yields each batch that is thereby full. `now` in seconds since 1970.
+        """Take records in; yields each batch that becomes full. `now` in seconds since 1970.
 
-        Consume it to its end: what stands behind a full batch is taken in after it.
+        Consume the iterator to its end: the records behind a full batch are taken in only after it is yielded.
         """
         for record in records:
             if self._since is None:
@@ -105,12 +105,12 @@ class Buffering:
                 yield self._batch()
 
     def due(self, now: float) -> Batch | None:
-        """What has waited for the whole interval."""
+        """The batch, if it has waited for the whole interval."""
         waited = self._since is not None and now - self._since >= self._config.interval
         return self._batch() if waited else None
 
     def flush(self) -> Batch | None:
-        """All that waits."""
+        """The batch of all waiting records; None if there are none."""
         return self._batch() if self._since is not None else None
 
     def _take_in(self, record: StreamRecord, now: float) -> None:
@@ -150,7 +150,7 @@ def objects(
 
 
 def _payloads(data: bytes) -> list[bytes]:
-    """The user records in a record: Firehose takes KPL aggregates apart, whatever reads after it."""
+    """The user records in a record: Firehose always de-aggregates KPL records."""
     return [record.data for record in aggregation.unpack(data)] if aggregation.is_aggregate(data) else [data]
 
 

@@ -1,6 +1,6 @@
-"""What a delivery stream is told by the template, and how it names its objects.
+"""The configuration of a delivery stream in the template, and the names of its objects.
 
-Room: local platform, pure. What Firehose would do and this one cannot is refused here, at start.
+Room: local platform, pure. Properties that Firehose supports and this delivery stream does not are refused at start.
 Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
 """
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ERROR_TYPE = "processing-failed"
-"""What `!{firehose:error-output-type}` says of records that could not be processed."""
+"""The value of `!{firehose:error-output-type}` for records that could not be processed."""
 
 VERSION = 1
-"""The delivery stream's version in object names: AWS raises it with each change, here there is none."""
+"""The delivery stream's version in object names: AWS raises it with each change; here it stays the same."""
 
 _MIB = 1024 * 1024
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ _DATE_LETTERS = {
 
 
 class UnsupportedDeliveryError(ValueError):
-    """A property of the delivery stream that is wrong or that the local one does not do; says which."""
+    """A property of the delivery stream is wrong or not supported locally; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def parse(properties: Mapping[str, Any]) -> DeliveryConfig:
 
 
 def as_call(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The call of CreateDeliveryStream that makes the resource known, and marks it as run beside the emulator."""
+    """The parameters of CreateDeliveryStream for the resource, with the tag that it is run beside the emulator."""
     destination = dict(properties["ExtendedS3DestinationConfiguration"])
     if "BufferingHints" in destination:
         destination["BufferingHints"] = {name: int(value) for name, value in destination["BufferingHints"].items()}
@@ -131,7 +131,7 @@ def object_name(
 
 
 def evaluate(prefix: str, time: datetime, random_string: Callable[[], str]) -> str:
-    """The prefix with its `!{…}` expressions replaced; each random string is another one.
+    """The prefix with its `!{…}` expressions replaced; each random string is a new one.
 
     https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html
 
@@ -192,13 +192,13 @@ def _delimiter(processing: _Processing | None) -> bytes:
     appended = b""
     for processor in processing.processors:
         for parameter in processor.parameters:
-            # The template writes a line feed as AWS's API wants it: a backslash and an n.
+            # The template writes a line feed in the form of AWS's API: a backslash and an n.
             appended = parameter.value.replace("\\n", "\n").encode()
     return appended
 
 
 class _Properties(msgspec.Struct, forbid_unknown_fields=True, rename="pascal", frozen=True):
-    """Properties that are not listed are refused: what they ask for would silently not happen."""
+    """Refuses properties that are not listed, which would otherwise be ignored silently."""
 
 
 class _Source(_Properties, frozen=True):
@@ -239,7 +239,7 @@ class _Destination(_Properties, frozen=True):
     processing: _Processing | None = msgspec.field(name="ProcessingConfiguration", default=None)
     time_zone: Literal["UTC"] = msgspec.field(name="CustomTimeZone", default="UTC")
     backup: Literal["Disabled"] = msgspec.field(name="S3BackupMode", default="Disabled")
-    # These two change nothing that lands: the local platform logs in its own way and encrypts nothing.
+    # These two do not change the objects: the local platform logs in its own way and encrypts nothing.
     logging: dict[str, Any] = msgspec.field(name="CloudWatchLoggingOptions", default_factory=dict)
     encryption: dict[str, Any] = msgspec.field(name="EncryptionConfiguration", default_factory=dict)
 

@@ -1,7 +1,7 @@
-"""The delivery stream (Firehose) that the emulator lacks: what a stream carries lands in S3, many in a file.
+"""The delivery stream (Firehose) that the emulator lacks: it writes a stream's records to S3, many to an object.
 
 Room: local platform, I/O. shards.py reads, buffering.py decides which records make an object, object_writer.py stores
-it, and positions.py keeps how far that is done; here is the thread that drives them.
+it, and positions.py keeps each shard's position. The thread that drives them is here.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from tidemill_local.firehose.config import DeliveryConfig
 
 POLL_SECONDS = 1.0
-"""How often Firehose reads each shard: https://docs.aws.amazon.com/firehose/latest/dev/limits.html."""
+"""Seconds between Firehose's reads of a shard: https://docs.aws.amazon.com/firehose/latest/dev/limits.html."""
 
 BEHIND_SECONDS = 0.2
-"""How often while there is more to read: a shard serves five reads a second."""
+"""Seconds between reads while there is more to read: a shard serves five reads a second."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What has been stored so far: records in objects, bytes as stored, and records that failed."""
+    """The counts so far: records stored, objects, their bytes as stored, and records that failed."""
 
     records: int = 0
     objects: int = 0
@@ -54,20 +54,20 @@ class Delivered:
 class DeliveryStream:
     """Reads every shard of the stream in a thread of its own and puts what is due into the bucket.
 
-    At least once: a shard's position moves only when the objects that hold its records are stored. Nothing is
-    given up while it runs: reads and puts that fail are tried again, and `trouble` says why.
+    At least once: a shard's position moves only when the objects that hold its records are stored. While it runs,
+    failed reads and puts are retried without limit, and `trouble` has the reason.
 
     It starts at the oldest record, where Firehose starts at the newest: the local platform's stream is as new
-    as its delivery stream, and what is sent while it starts must not be lost.
+    as its delivery stream, and records sent during the start must not be lost.
 
     Args:
         kinesis: a boto3 Kinesis client.
         s3: a boto3 S3 client.
-        config: what the template says; see `config.parse`.
-        kept: a file that keeps the positions, for the next one that is given it to go on from there.
+        config: the template's settings; see `config.parse`.
+        kept: a file that keeps the positions, from which the next delivery stream on it continues.
 
     Attributes:
-        delivered: what has been stored.
+        delivered: the counts so far.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class DeliveryStream:
 
     @property
     def trouble(self) -> str | None:
-        """Why it is not getting on at the moment, or None."""
+        """The reason why delivery fails at the moment, or None."""
         return self._troubles.first
 
     def start(self) -> None:
-        """Begin to read; returns at once.
+        """Start the thread that reads; returns at once.
 
         Raises:
             UnreadableFile: the file of positions holds something else.
@@ -115,11 +115,11 @@ class DeliveryStream:
         self._thread.start()
 
     def stop(self, flush: bool = True, grace: float = 10.0) -> None:
-        """End it. Doing so twice, or before it started, does nothing.
+        """End the thread. A second call, or one before `start`, does nothing.
 
         Args:
-            flush: first read all that is in the stream and store it. Otherwise what is buffered is left.
-            grace: seconds to wait for that; what cannot be stored by then stays counted in `buffered`.
+            flush: first read and store all records of the stream; otherwise buffered records are not stored.
+            grace: seconds to wait for that; records not stored by then stay counted in `buffered`.
         """
         if not flush:
             self._giving_up.set()
@@ -148,12 +148,12 @@ class DeliveryStream:
             self._deliver(batch)
 
     def _round_or_anew(self) -> bool:
-        """A round. After an error that nobody foresaw, all is read again from where it was delivered."""
+        """One round. After an unforeseen error, every shard is read again from its delivered position."""
         try:
             behind = self._round()
         except GaveUp:
             raise
-        except Exception as error:  # an answer that cannot be read, a disk that is full: it must go on, whatever it is
+        except Exception as error:  # an unreadable answer, a full disk: the thread must go on
             self._troubles.begin("round", error)
             self._shards = self._new_shards()
             self._buffering, self._in_flight = Buffering(self._config), 0
@@ -162,7 +162,7 @@ class DeliveryStream:
         return behind
 
     def _round(self) -> bool:
-        """One read of each shard; whether any had something or was not let in, so that there may be more."""
+        """Read each shard once; returns whether there may be more to read: records came, or a read was throttled."""
         behind = self._shards.read(self._take)
         if batch := self._buffering.due(time.time()):
             self._deliver(batch)
@@ -186,5 +186,5 @@ class DeliveryStream:
 
 
 def _random_string() -> str:
-    """Eleven characters, as AWS's own."""
+    """Eleven random characters, as in AWS's names."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(11))

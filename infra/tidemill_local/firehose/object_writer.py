@@ -1,4 +1,4 @@
-"""Putting objects into a bucket, however long it takes.
+"""Puts objects into a bucket, and retries until they are stored.
 
 Room: local platform, I/O.
 Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
@@ -21,7 +21,7 @@ LONGEST_RETRY_SECONDS = 10.0
 
 
 class GaveUp(Exception):
-    """An object is not stored, for the writer was told to give up."""
+    """An object is not stored, because the writer was told to give up."""
 
 
 class ObjectWriter:
@@ -30,8 +30,8 @@ class ObjectWriter:
     Args:
         s3: a boto3 S3 client.
         bucket: the bucket's name.
-        giving_up: set when nothing more shall be tried.
-        troubles: told while a put fails.
+        giving_up: set to end all retries.
+        troubles: records that a put fails.
     """
 
     def __init__(self, s3: S3Client, bucket: str, giving_up: threading.Event, troubles: Troubles) -> None:
@@ -41,7 +41,7 @@ class ObjectWriter:
         self._troubles = troubles
 
     def put(self, item: S3Object) -> None:
-        """Store one object; under the same key each time, so a repeat is no second copy.
+        """Store one object. Each attempt has the same key, so a repeated put makes no second copy.
 
         Raises:
             GaveUp: `giving_up` was set before it was stored.
@@ -50,7 +50,7 @@ class ObjectWriter:
         while True:
             try:
                 self._s3.put_object(Bucket=self._bucket, Key=item.key, Body=item.body)
-            except Exception as error:  # whatever it is: what was read and not stored would be lost
+            except Exception as error:  # any error: records that were read and not stored would be lost
                 self._troubles.begin("put", error)
                 if self._giving_up.wait(delay):
                     raise GaveUp from error

@@ -1,4 +1,4 @@
-"""How far each shard of a stream is delivered, kept in a file for the next delivery stream to go on from there.
+"""Each shard's delivered position, kept in a file from which the next delivery stream continues.
 
 Room: local platform, I/O.
 Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def positions_in(file: Path) -> dict[str, Any]:
-    """What a file of positions holds.
+    """The content of a file of positions.
 
     Raises:
-        UnreadableFile: it holds something else.
+        UnreadableFile: the file holds something else.
     """
     try:
         found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
@@ -58,9 +58,9 @@ class Positions:
             positions_in(self._kept)
 
     def recall(self, kinesis: KinesisClient) -> None:
-        """At first: read the file, unless another stream had the ARN then, whose shards have the same names.
+        """On the first call, read the file, unless it is about an earlier stream with the same ARN and shard names.
 
-        A file from before streams were told apart holds the positions alone, and is taken for the present one's.
+        A file of an earlier release holds positions without the stream's identity; it is taken as the present stream's.
         """
         if self._identity:
             return
@@ -75,7 +75,7 @@ class Positions:
                 self.by_shard = found["shards"]
 
     def move(self, positions: Mapping[str, str]) -> None:
-        """These shards are delivered up to there; the file says so, too, when this returns."""
+        """Move the shards' positions; they are in the file when this returns."""
         self.by_shard = {**self.by_shard, **positions}
         if self._kept:
             write_whole(self._kept, json.dumps({"stream": self._identity, "shards": self.by_shard}).encode())

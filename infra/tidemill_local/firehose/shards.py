@@ -1,4 +1,4 @@
-"""Reading all shards of a stream in turn: those that there are, and the children of those that end.
+"""Reads all shards of a stream in turn, and the children of shards that end.
 
 Room: local platform, I/O. One shard is read by the event source's ShardReader.
 Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
@@ -31,9 +31,9 @@ class Shards:
 
     Args:
         kinesis: a boto3 Kinesis client.
-        config: which stream it is.
-        positions: from where a shard is read that was not seen yet.
-        troubles: told what fails and is tried again by the next call.
+        config: names the stream.
+        positions: the positions from which newly found shards are read.
+        troubles: records calls that failed; the next call of `read` retries them.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class Shards:
         """Read each shard once.
 
         Args:
-            take: given what a shard had; called for each that could be read.
+            take: called with the records of each shard that could be read.
 
         Returns:
-            Whether any had something or was not let in, so that there may be more.
+            Whether there may be more to read: a shard had records or ended, or a read was throttled.
         """
         if self._must_list:
             self._open()
@@ -63,7 +63,7 @@ class Shards:
         return any(behind)
 
     def _open(self) -> None:
-        """Find the shards not seen yet: at the start, and the children once a shard has ended."""
+        """Find new shards: all at the start, and the children once a shard has ended."""
         try:
             self._positions.recall(self._kinesis)
             shards = [shard["ShardId"] for shard in listed_shards(self._kinesis, self._address)]

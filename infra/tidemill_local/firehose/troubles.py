@@ -1,4 +1,4 @@
-"""What fails at the moment, each trouble by a name of its own, and told in the log once.
+"""The failures of the moment, each under its own name and logged once.
 
 Room: local platform.
 Tests: tests/infra/tidemill_local/firehose/test_delivery_stream.py.
@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 
 
 class Troubles:
-    """What a delivery stream tries again.
+    """The failures that a delivery stream is retrying.
 
     Args:
-        of: its name, for the log.
+        of: the delivery stream's name, for the log.
     """
 
     def __init__(self, of: str) -> None:
@@ -24,15 +24,15 @@ class Troubles:
 
     @property
     def first(self) -> str | None:
-        """Why the oldest of them is one, or None. Any thread may ask."""
+        """The reason of the oldest failure, or None. Any thread may call this."""
         return next(iter(tuple(self._reasons.values())), None)
 
     def begin(self, what: str, error: Exception) -> None:
-        """That fails, and will be tried again."""
+        """Record that something failed and will be retried."""
         if self._reasons.get(what) != (why := str(error)):
             self._reasons[what] = why
             _log.warning("%s: %s; trying again", self._of, why)
 
     def end(self, what: str) -> None:
-        """That does not fail, or not any more."""
+        """Record that something succeeded."""
         self._reasons.pop(what, None)

@@ -1,2 +1,2 @@
-"""What is fitted into the emulator: where AWS does otherwise, and what the emulator does not do at all. The table of
-all patches is registry.py's."""
+"""Patches of the emulator, where AWS behaves differently or the emulator lacks a feature. registry.py has the table of
+all patches."""

@@ -1,4 +1,4 @@
-"""Which IAM action a call is: one that the emulator has no name for is refused, where it would let everybody do it.
+"""Names the IAM action of each call. The emulator would allow everybody the calls that it has no name for.
 
 Room: local platform, pure but for `install`, which fits it into the emulator.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Extract: TypeAlias = "Callable[..., str | None]"
-"""A call's action, by service, method, path, and more."""
+"""Gives a call's action from its service, method, path, and more."""
 
 MAPPINGS = "event-source-mappings"
 _OF_A_MAPPING = {
@@ -23,14 +23,14 @@ _OF_A_MAPPING = {
 }
 
 UNNAMED = "Unnamed"
-"""The action of a call without a name: policies that allow all of a service allow it, and no others do."""
+"""The action of a call without a name: only policies that allow all actions of the service allow it."""
 
 _OWN_CHECKS = {"s3", "ses", "bedrock-agentcore"}
-"""Services whose calls without a name the emulator looks at by itself."""
+"""Services whose calls without a name the emulator checks itself."""
 
 
 def install() -> None:
-    """Have a call without an action's name refused, unless all of its service is allowed.
+    """Have a call whose action has no name refused, unless all actions of its service are allowed.
 
     Needs of the emulator:
         iam_actions.extract_iam_action: names the action that policies are asked about; None lets everybody do it.
@@ -43,7 +43,7 @@ def install() -> None:
 
 
 def naming(extract: Extract, namespaces: Mapping[str, Any]) -> Extract:
-    """The emulator's name for a call's action, put right.
+    """The emulator's naming of actions, with names for calls that it does not know.
 
     Args:
         extract: the emulator's own.

@@ -1,6 +1,6 @@
-"""What a browser must be told before it lets a page call another host, and read what that answers: errors too.
+"""CORS headers, without which a browser lets no page call another host or read its answers, errors included.
 
-Room: local platform, pure but for `install`, which fits it into the emulator, whose refusals no page can read.
+Room: local platform, pure but for `install`. The emulator's own error responses lack these headers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ ANY = "*"
 """Any header but Authorization, which must be named: https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name."""
 
 TARGET = "x-amz-target"
-"""The header of calls of services that leave it to nobody which pages may call them."""
+"""The header of calls to services that have no CORS configuration of their own."""
 
 OWN = {"s3"}
-"""Services that are told by whoever has the bucket which pages may call them."""
+"""Services whose users configure CORS: S3 by bucket."""
 
 
 def install() -> None:
-    """Have pages in browsers call the emulator, and read what it refuses.
+    """Have pages in browsers call the emulator and read its answers, refusals included.
 
     Needs of the emulator:
         app._handle_options_request: answers what a browser asks first; the headers that it asks for are named.
@@ -45,7 +45,7 @@ def install() -> None:
 
 
 def preflight(answer: Preflight) -> Preflight:
-    """The emulator's answer to what a browser asks first, with each header named that the page would send."""
+    """The emulator's answer to a preflight request, with the name of each header that the page would send."""
 
     def put_right(method: str, path: str, headers: Mapping[str, str], *rest: Any) -> Response | None:
         answered = answer(method, path, headers, *rest)
@@ -58,7 +58,7 @@ def preflight(answer: Preflight) -> Preflight:
 
 
 def readable(dispatch: Dispatch, service_of: Callable[..., str]) -> Dispatch:
-    """The emulator's dispatcher of calls, whose refusals a page can read as well as its answers, and all their headers.
+    """The emulator's dispatcher of calls, with answers and refusals that a page can read, headers included.
 
     SDKs set their clock by the header Date, and find an error's name in another.
 

@@ -1,6 +1,6 @@
-"""Which patches are left out, by their names in an environment variable.
+"""Reads from an environment variable which patches to leave out.
 
-Room: local platform, pure. To see what the emulator does without one, or whether a new release of it still needs it.
+Room: local platform, pure. Serves to see the emulator's own behaviour, or whether a new release still needs a patch.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 VARIABLE = "TIDEMILL_WITHOUT_PATCHES"
-"""The environment variable: names with commas between them."""
+"""The environment variable: patches' names, separated by commas."""
 
 
 class UnknownPatch(ValueError):
-    """The variable names a patch that there is not."""
+    """The variable names a patch that does not exist."""
 
 
 def left_out(setting: str, known: Collection[str]) -> frozenset[str]:

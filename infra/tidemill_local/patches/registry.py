@@ -1,7 +1,7 @@
-"""The table of all patches: the name of each, which is its module's, and what fits it into the emulator.
+"""The table of all patches: each one's name, which is its module's, and the function that installs it.
 
-Room: local platform. docs/local-platform.md says of each what AWS does that the emulator does not. Nothing of the
-emulator is imported before a patch is installed, for it reads its environment as it is imported.
+Room: local platform. docs/local-platform.md says for each how AWS differs from the emulator. The emulator is not
+imported before a patch is installed, because it reads its environment on import.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Install: TypeAlias = "Callable[[], None]"
 
 
 def patches(folder: Path, state: Path | None) -> Mapping[str, Install]:
-    """Name -> install, in the order in which they are installed: a later one may go around an earlier one.
+    """Name -> install, in the order of installation: a later patch may wrap an earlier one.
 
     Args:
-        folder: where the emulator writes what ends with it.
-        state: where it writes what outlives it, if anything shall.
+        folder: the folder for files that are deleted with the emulator.
+        state: the folder for the state that outlives it; None for no such state.
     """
     return {
         "signatures": signatures.install,

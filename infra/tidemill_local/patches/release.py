@@ -1,4 +1,4 @@
-"""The emulator's release whose private parts the patches know; another one is refused as it starts.
+"""The emulator's release whose private parts the patches use; any other is refused at the start.
 
 Room: local platform, pure.
 Tests: tests/infra/tidemill_local/patches/test_registry.py.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 
 RELEASE = "ministack==1.5.33"
-"""As pyproject.toml pins it."""
+"""The release that pyproject.toml pins."""
 
 
 class UnknownEmulator(Exception):
@@ -17,10 +17,10 @@ class UnknownEmulator(Exception):
 
 
 def require(owner: ModuleType, *names: str) -> None:
-    """Check that a module of the emulator has all that a patch needs of it.
+    """Check that a module of the emulator has all names that a patch needs.
 
     Raises:
-        UnknownEmulator: something is no longer there.
+        UnknownEmulator: a name is missing.
     """
     missing = [name for name in names if not hasattr(owner, name)]
     if missing:

@@ -1,1 +1,1 @@
-"""What the emulator's Kinesis lacks."""
+"""Patches of the emulator's Kinesis."""

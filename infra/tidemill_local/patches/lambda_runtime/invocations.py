@@ -1,4 +1,4 @@
-"""What goes into an execution environment and what comes out of it: plain values.
+"""The input and output of an execution environment: plain values.
 
 Room: local platform, pure. Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_environment.py.
 """
@@ -14,7 +14,7 @@ RESPONSE_LIMIT = 6 * 1024 * 1024 + 100
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What the handler gets.
+    """An invocation of the handler.
 
     Attributes:
         request_id: unique.
@@ -31,7 +31,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the invoker gets: the handler's response, or an error as JSON."""
+    """The result for the invoker: the handler's response, or an error as JSON."""
 
     payload: bytes
     is_error: bool = False
@@ -39,13 +39,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The environment is of no more use; it ended, or must be.
+    """A failure after which the environment cannot be used again: its process ended, or must be killed.
 
     Attributes:
-        error_type: AWS's name.
-        message: what the invoker is told.
-        status: as the log has it: `error` or `timeout`.
-        payload: the error as JSON where the process told it itself.
+        error_type: AWS's name of the error.
+        message: the message for the invoker.
+        status: the status in the log: `error` or `timeout`.
+        payload: the error as JSON, if the process reported it itself.
     """
 
     error_type: str
@@ -54,7 +54,7 @@ class Failure:
     payload: bytes | None = None
 
     def answer(self) -> Answer:
-        """As the invoker gets it."""
+        """The failure as the invoker's result."""
         told = {"errorType": self.error_type, "errorMessage": self.message}
         return Answer(self.payload or json.dumps(told).encode(), is_error=True)
 

@@ -1,4 +1,4 @@
-"""What a function's process prints, as events of its log.
+"""The output of a function's process, as events of its log.
 
 Room: local platform, I/O: reads a pipe that does not block.
 Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_environment.py.
@@ -13,7 +13,7 @@ from typing import IO
 from tidemill_local.patches.lambda_runtime.invocations import Line
 
 LINE_LIMIT = 256 * 1024
-"""Bytes of an event of the log: what is printed without a newline is cut."""
+"""Most bytes of an event of the log: a longer line is cut."""
 
 _CHUNK = 256 * 1024
 
@@ -21,7 +21,7 @@ _MOST_CHUNKS_AT_ONCE = 64  # a process that prints without end must not keep its
 
 
 class Output:
-    """Cuts what comes through a pipe into lines.
+    """Cuts the bytes from a pipe into lines.
 
     Args:
         pipe: the process's standard output and error; it is made not to block.
@@ -34,7 +34,7 @@ class Output:
         self._lines: list[Line] = []
 
     def take_lines(self) -> list[Line]:
-        """What the process printed since the last time."""
+        """The lines that the process printed since the last call."""
         self.read()
         if self._printed:
             self._add_line(self._printed)
@@ -43,7 +43,7 @@ class Output:
         return lines
 
     def read(self) -> bool:
-        """Take in what has been printed; whether the pipe is at its end."""
+        """Read what has been printed; returns whether the pipe is at its end."""
         for _ in range(_MOST_CHUNKS_AT_ONCE):
             chunk = self.pipe.read(_CHUNK)
             if not chunk:
@@ -57,7 +57,7 @@ class Output:
         return False
 
     def _print(self, part: bytes) -> None:
-        """Add to the line that has not ended; what is too long for one becomes several."""
+        """Add to the unfinished line; a line that is too long becomes several."""
         self._printed += part
         while len(self._printed) > LINE_LIMIT:
             cut = LINE_LIMIT
