@@ -1,1 +1,1 @@
-"""What both producers run: their shared core, the threads that drive it, PutRecords calls and who is told of them."""
+"""The shared parts of both producers: the core, the threads that drive it, PutRecords calls and their observers."""

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Makes(Protocol):
-    """What makes calls: a `Wire`."""
+    """An object that makes calls: a `Wire`."""
 
     def put(self, call: Call) -> Sequence[Outcome] | Refused:
-        """Makes a call: what became of each record, or why the whole call failed."""
+        """Makes a call. Returns each record's outcome, or the reason why the whole call failed."""
 
 
 class Caller:
@@ -34,9 +34,9 @@ class Caller:
 
     Args:
         wire: makes them.
-        begins: is called in the thread first.
-        ends: is called in the thread last.
-        made: is told of each what became of it, and the seconds that it took; in the thread.
+        begins: is called first in the thread.
+        ends: is called last in the thread.
+        made: is called in the thread after each call, with the call, its result and the seconds that it took.
     """
 
     def __init__(
@@ -58,30 +58,30 @@ class Caller:
         """Starts the thread.
 
         Raises:
-            RuntimeError: there can be no more.
+            RuntimeError: no more threads can be started.
         """
         start(self._run, "tidemill-caller")
 
     @property
     def thread(self) -> Thread | None:
-        """Its thread, once that has begun."""
+        """Its thread; None until that runs."""
         return self._thread
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread has begun and not ended."""
+        """Whether its thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def make(self, call: Call) -> None:
-        """Makes a call, once those before it have been made."""
+        """Queues a call, to be made after the earlier ones."""
         self._calls.put(call)
 
     def end(self) -> None:
-        """Ends the thread after that."""
+        """Ends the thread after the queued calls."""
         self._calls.put(None)
 
     def cut(self) -> None:
-        """Ends a call that reads from its socket for too long."""
+        """Shuts down the socket of a call that takes too long."""
         cut(self._ident, Caller._run.__code__)
 
     def _run(self) -> None:

@@ -1,6 +1,6 @@
-"""The call on its way: made by one thread, given up if it takes too long, and then by another thread.
+"""The call in flight: one thread makes it. If it takes too long it is given up, and another thread makes the next ones.
 
-Room: SDK, I/O by the wire that it is given. The keeper's alone.
+Room: SDK, I/O by the wire that it is given. Used by the keeper only.
 Tests: tests/producers/tidemill/runtime/test_bounded.py.
 
     idle ─ make ─▶ on its way ─ end ─▶ idle
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from tidemill.sending.records import Call
 
 MOST_HUNG = 4
-"""Calls at most that were given up and have not come back: with so many, another one is waited for."""
+"""Most calls that were given up and still hang: with as many, a slow call is waited for."""
 
 
 class Calling:
-    """Has calls made, one at a time, each for a bounded time.
+    """Has calls made, one at a time, each for a limited time.
 
     Args:
-        new_caller: makes what makes calls.
+        new_caller: makes a caller.
 
     Attributes:
-        call: the call on its way, if there is one.
-        ends_by: when it is given up; `inf` while there is none.
-        hung: callers whose call has been given up.
+        call: the call in flight, if there is one.
+        ends_by: when the call is given up; `inf` while there is none.
+        hung: callers whose call was given up.
     """
 
     def __init__(self, new_caller: Callable[[], Caller]) -> None:
@@ -48,18 +48,18 @@ class Calling:
         """Starts the thread that makes calls.
 
         Raises:
-            RuntimeError: there can be no more.
+            RuntimeError: no more threads can be started.
         """
         self._caller.start()
 
     @property
     def thread(self) -> Thread | None:
-        """The thread that makes calls, once that has begun."""
+        """The thread that makes calls; None until it runs."""
         return self._caller.thread
 
     @property
     def is_hanging(self) -> bool:
-        """Whether a call that was given up has not come back."""
+        """Whether a call that was given up still hangs."""
         return any(one.is_alive for one in self.hung)
 
     def make(self, call: Call, now: float) -> None:
@@ -68,11 +68,11 @@ class Calling:
         self._caller.make(call)
 
     def end(self) -> None:
-        """The call on its way has ended."""
+        """Notes that the call in flight has ended."""
         self.call, self.ends_by = None, inf
 
     def give_up(self, now: float) -> bool:
-        """Waits no more for a call that takes too long, if another caller can be had; else it is waited for again."""
+        """Gives up a slow call if another caller can be started, else waits on. Returns whether it gave the call up."""
         self._cut()
         if self._replace_caller():
             return True
@@ -80,7 +80,7 @@ class Calling:
         return False
 
     def close(self) -> None:
-        """Nobody waits for a call any more, so that its thread need not either."""
+        """Ends the threads, and the call in flight, which nobody awaits any more."""
         self._caller.end()
         self._cut()
 
@@ -89,7 +89,7 @@ class Calling:
             one.cut()
 
     def _replace_caller(self) -> bool:
-        """Has another caller make the calls from now on, unless too many hang or there can be no more threads."""
+        """Starts another caller for the next calls, unless too many hang or no more threads can be started."""
         self.hung = [one for one in self.hung if one.is_alive]
         if len(self.hung) >= MOST_HUNG:
             return False

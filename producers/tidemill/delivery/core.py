@@ -1,10 +1,10 @@
-"""What both producers are: what they take in, what is full, what has ended. A thread or an event loop drives it.
+"""The core of both producers: takes requests, limits what is pending, and settles outcomes. A keeper drives it.
 
-Room: SDK. No threads, no network and no clock; the spool's file is all it touches.
+Room: SDK. No threads, no network and no clock; its only I/O is the spool's.
 Tests: tests/producers/tidemill/test_producer.py.
 
-One thread at a time, and never again while it is at work: that is for whoever drives it to see to. Its writer's `draft`
-alone may be called by any thread at any time, and its public numbers read.
+One thread at a time may call it, and not while a call is running: its driver ensures that. Only its writer's `draft`
+may be called, and its public numbers read, by any thread at any time.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ Taken: TypeAlias = "tuple[str, Record, int]"
 
 
 class Core:
-    """The scheduler, with the writer, the signature and the spool before it.
+    """The scheduler, preceded by the writer, the signer and the spool.
 
-    One idea: it takes each request and each outcome through its parts, in their order. It has more than 12 methods
-    because each way in and out is one, of a few lines that hand on to those parts.
+    One idea: it passes each request and each outcome through these parts, in order. It has more than 12 methods because
+    each way in or out is a method of a few lines that calls those parts.
 
     Args:
         now: the time in seconds, on the clock of all the other calls.
-        settings: how it works.
+        settings: the producer's settings.
 
     Raises:
         TypeError, ValueError: a setting is out of its range.
@@ -75,7 +75,7 @@ class Core:
         """The scheduler's counts, which are read for each request."""
         self.close_timeout = options.close_timeout
         self.left: Left | None = None
-        """What was not acknowledged when it ended."""
+        """Counts of the requests that were not acknowledged when it ended."""
         self._trouble = Trouble()
         self._refusals = Refusals(self.tally)
         self.ended = 0
@@ -90,15 +90,15 @@ class Core:
 
     @property
     def is_patient(self) -> bool:
-        """Whether what is accepted outlives this process, so that no call is given up."""
+        """Whether accepted requests outlive this process in a spool, so that calls are retried without end."""
         return self._spool is not None
 
     # ---- requests in
 
     def take(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int]:
-        """Takes a draft that is neither signed nor spooled: the record that it travels in, and its place there.
+        """Takes a draft that is neither signed nor spooled. Returns its record, and its place there.
 
-        Whoever calls it has seen to it that there is room; what it dropped for that is the oldest.
+        The caller has waited for room. With "drop_oldest", this makes room if there is none.
         """
         if self.tally.pending_bytes >= self._drops_at:
             self._make_room(0)
@@ -108,14 +108,14 @@ class Core:
         return record, record.count + record.gone - 1  # its `last`, in less time
 
     def keep(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int] | None:
-        """Takes a draft, signed and spooled: the record and its place there; None and errors as `send` has them."""
+        """Signs and spools a draft and takes it. Returns its record and place; None if there is no room."""
         payload = self.writer.finish(before, behind)
         if self._signer is not None:
             payload = to_payload(self._signer.sign(decode(payload)))
         return self._take(key, payload, now, deadline)
 
     def put(self, request: Request, now: float, payload: bytes = b"") -> Taken | None:
-        """Takes a request as it is; None and errors as `send` has them. `payload`: its bytes, if they are known."""
+        """Takes a request without changes; None if there is no room. `payload`: its bytes, if they are known."""
         payload = payload or to_payload(request)
         if request.writer == self.writer.id:
             self.writer.skip_to(request.counter or 0)
@@ -138,13 +138,13 @@ class Core:
     # ---- calls out
 
     def next_call(self, now: float) -> Call | float:
-        """The next call to make, or the time until which there is nothing to do."""
+        """The next call to make, or the time at which something is due next."""
         due = self.tend(now)
         call = self.scheduler.next_call(now)
         return call if isinstance(call, Call) else min(call, due)
 
     def tend(self, now: float) -> float:
-        """Does what is due besides calls: the time until which there is no more of that."""
+        """Does due work other than calls: logs refusals, syncs the spool. Returns when such work is due next."""
         if self._refusals.due <= now:
             self._refusals.tell(now)
         due = self._refusals.due
@@ -166,7 +166,7 @@ class Core:
         self._say_trouble(answer, now)
 
     def take_news(self, now: float) -> list[Record]:
-        """The records of which some or all requests have ended; the spool lets go of those."""
+        """The records of which some or all requests have ended; the spool removes these requests."""
         news = self.scheduler.take_news()
         self.ended += len(news)
         if self._spool is not None and news:
@@ -175,15 +175,15 @@ class Core:
         return news
 
     def note_refusals(self) -> None:
-        """Takes note of what was given up since, when it has ended and its spool is closed."""
+        """Keeps the refusals since the last `take_news`, after the core has ended and its spool is closed."""
         self._refusals.keep(self.scheduler.take_news())
 
     def take_refusal(self) -> GivenUp | None:
-        """Why a request was given up of which nobody has asked, if there is any."""
+        """The error of a request that was given up and not reported yet, if there is any."""
         return self._refusals.take()
 
     def end(self, why: Refused | None = None) -> None:
-        """Gives up what is not acknowledged; the spool keeps it for the next producer."""
+        """Gives up the unacknowledged requests; a spool keeps them for the next producer."""
         kept = " and stays in the spool for the next producer" if self._spool is not None else ""
         closed = Refused("Closed", f"the producer was closed before it was acknowledged{kept}", again=False)
         self._refusals.tell(inf)
@@ -195,13 +195,13 @@ class Core:
             self._spool.close()
 
     def stats(self, now: float) -> Stats:
-        """What has been done so far."""
+        """The counts of what has been done so far."""
         return self.scheduler.stats(now)
 
     # ---- what is said
 
     def _say_trouble(self, answer: Sequence[Outcome] | Refused, now: float) -> None:
-        """Says that something fails and is tried again, so that waiting is not silent; and that it is over."""
+        """Logs that sending fails and is retried, and later that it works again."""
         refused = _retried(answer, self.is_patient)
         if refused is not None:
             line = self._trouble.failed(refused.code, str(failure(refused)), now)
@@ -215,10 +215,10 @@ class Core:
     # ---- room
 
     def make_room(self) -> bool:
-        """Whether a request can be taken now: drops the oldest for that, if it is to.
+        """Whether a request can be taken now. With "drop_oldest", drops the oldest requests for it.
 
         Raises:
-            BufferFull: there is no room, and its sender is not to wait.
+            BufferFull: there is no room, and `when_full` is "raise".
         """
         return self._has_room(0) or self._make_room(0)
 
@@ -266,7 +266,7 @@ class Core:
 
 
 def _retried(answer: Sequence[Outcome] | Refused, patient: bool) -> Refused | None:
-    """Why something is sent again, other than for being too fast. `patient`: whether no call is given up."""
+    """The reason for a retry, other than throttling, if there is one. `patient`: whether all calls are retried."""
     if isinstance(answer, Refused):
         return answer if (answer.again or patient) and answer.code not in THROTTLED else None
     for outcome in answer:

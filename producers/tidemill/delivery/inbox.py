@@ -1,13 +1,13 @@
-"""The inbox: what any thread puts in, and how the keeper takes it into the core.
+"""The inbox: any thread puts work into it, and the keeper takes that into the core.
 
 Room: SDK. No I/O.
 Tests: tests/producers/tidemill/test_producer.py.
 
     any thread ─ put ─▶ a request, a question or a function ─ drain, wait ─▶ core
 
-There is no lock. `put` is one step, `SimpleQueue.put`, which signal handlers, `__del__` and other threads may make amid
-another one: an interrupt comes before that or after it. Waking the keeper costs more than a request does, so that one
-who comes while it is at work leaves that: it naps, and looks again.
+There is no lock. `put` is one atomic step, `SimpleQueue.put`: signal handlers, `__del__` and other threads may call it
+at any time. Waking the keeper costs more than taking a request. So a request that comes while the keeper is busy does
+not wake it: the keeper naps and looks again.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ if TYPE_CHECKING:
     from tidemill.delivery.ticket import Ticket
 
 NAP = 0.1
-"""Seconds after which the keeper looks for requests that came while it was at work: nobody wakes it for each."""
+"""Length of the keeper's naps in seconds: afterwards it looks for requests, which do not wake it one by one."""
 
 WAKING_SIZE = 256 * 1024
-"""Characters of such requests for which it is woken."""
+"""Characters of waiting requests above which a sender ends the nap."""
 
 HEAD = 200
-"""Characters that the text before a counter has, about."""
+"""Approximate number of characters in the text before a counter."""
 
 CHUNK = 1_000
-"""Most requests that are taken before the keeper looks whether a call is to be made."""
+"""Most requests that the keeper takes before it checks whether a call is due."""
 
 Draft: TypeAlias = "tuple[Ticket, str, str, str, float, float]"
-"""A request on its way to the core: its handle, its key, the text before its counter and behind, now, its deadline."""
+"""A request for the core: its handle, its key, the texts before and after its counter, the time and its deadline."""
 
 Item: TypeAlias = "Draft | Question[object] | partial[None]"
-"""What may be put in: a request, a question, or a function that nobody waits for."""
+"""An item of the inbox: a request, a question, or a function that nobody waits for."""
 
 
 class Inbox:
-    """What is to be taken into a core. `put`, `ring` and the attributes are any thread's, all else is the keeper's.
+    """The queue of work for a core. Any thread may use `put`, `ring` and the attributes; the rest is the keeper's.
 
     Args:
         core: takes the requests.
 
     Attributes:
-        put: puts something in, by one step.
-        size: characters of the requests in it, about: `HEAD` and what is behind the counter, for each.
-        naps: whether the keeper will look into it soon, and nobody need wake it for a request.
+        put: puts an item in, in one atomic step.
+        size: approximate characters of the requests in it: `HEAD` and the text after the counter, for each.
+        naps: whether the keeper naps, and will look into the inbox soon without being woken.
     """
 
     def __init__(self, core: Core) -> None:
@@ -69,12 +69,12 @@ class Inbox:
         self._bell: SimpleQueue[None] = SimpleQueue()
 
     def ring(self) -> None:
-        """Has the keeper look into it at once."""
+        """Wakes the keeper so that it reads the inbox at once."""
         self.naps = False
         self._bell.put(None)
 
     def drain(self) -> None:
-        """Takes what is in it, or a good part of that."""
+        """Takes the items in it, `CHUNK` at most."""
         while not self._bell.empty():
             self._bell.get()
         get, take, is_plain, size = self._items.get_nowait, self._core.take, self._core.is_plain, 0
@@ -83,7 +83,7 @@ class Inbox:
             if is_plain and type(item) is tuple:  # most often so
                 handle, key, before, behind, now, deadline = item
                 record, handle._place = take(key, before, behind, now, deadline)
-                handle._record = record  # last: from here on others see both
+                handle._record = record  # last: other threads read the place only if there is a record
                 size += HEAD + len(behind)
             else:
                 self._take(item)
@@ -91,10 +91,10 @@ class Inbox:
             self.size -= size
             self._has_taken = True
         if self._items.empty():
-            self.size = 0  # it is not counted by single steps, so it is put right where it is known
+            self.size = 0  # concurrent changes make it inexact, so it is corrected when the true size is known
 
     def wait(self, seconds: float) -> None:
-        """Waits for what comes. Where requests come one after the other, it is a nap, and they do not end it."""
+        """Waits for the next item. While requests keep coming it naps instead, and they do not end the nap."""
         has_taken, self._has_taken = self._has_taken, False
         if seconds <= 0:
             return
@@ -109,10 +109,10 @@ class Inbox:
         self.naps = False
 
     def keep(self, draft: Draft) -> bool:
-        """Takes a request that is signed or spooled; False when there is no room. Only as a question.
+        """Takes a request that is signed or spooled; False if there is no room. To be called as a question.
 
         Raises:
-            BufferFull, SpoolBroken, UnsendableRequest, or what a signer raises: it is not taken.
+            BufferFull, SpoolBroken, UnsendableRequest, or a signer's error: the request is not taken.
         """
         handle, key, before, behind, now, deadline = draft
         taken = self._core.keep(key, before, behind, now, deadline)
@@ -123,7 +123,7 @@ class Inbox:
         return True
 
     def refuse_rest(self, closed: ProducerClosed) -> int:
-        """Refuses what is in it, of which nothing will be taken any more: how many requests."""
+        """Refuses everything in it, because nothing more will be taken. Returns the number of requests."""
         lost = 0
         with suppress(Empty):
             while True:
@@ -151,7 +151,8 @@ class Inbox:
             item()
 
     def _keep_unasked(self, draft: Draft) -> None:
-        """Takes a request that nobody waits for: it comes from the keeper's very thread, such as from a signer."""
+        """Takes a request that was put in without a question: one of the producer's own threads, such as a signer in
+        the keeper's, sent it."""
         try:
             kept = self.keep(draft)
         except Exception as error:
@@ -162,7 +163,7 @@ class Inbox:
 
 
 def lose(handle: Ticket, error: Exception) -> None:
-    """Ends a request that was not taken: its record never had any."""
+    """Gives up a request that was not taken: its ticket gets an empty record with that outcome."""
     code = "Closed" if isinstance(error, ProducerClosed) else type(error).__name__
     record = Record(0, None)
     record.settle(Refused(code, said_by(error), again=False))

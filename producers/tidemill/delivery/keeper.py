@@ -1,12 +1,12 @@
-"""The keeper: the thread that alone touches a producer's core, and the caller: the thread that makes its calls.
+"""The keeper: the only thread that touches a producer's core. It has the caller, another thread, make the calls.
 
-Room: SDK, I/O by the wire that it is given. Every decision is `core.py`'s.
+Room: SDK, I/O by the wire that it is given. All decisions are made in `core.py`.
 Tests: tests/producers/tidemill/test_producer.py.
 
     any thread ─ inbox ─▶ keeper: core ─ calls ─▶ caller: wire ─ inbox ─▶ keeper: core ─ herald ─▶ observer, log
 
-There is no lock (`inbox.py`). Signals never interrupt the keeper, for Python runs their handlers in the main thread,
-and nothing foreign runs there but a signer. What others want of the core is a question (`question.py`).
+There is no lock (`inbox.py`). Signals never interrupt the keeper, because Python runs their handlers in the main
+thread. The only foreign code in its thread is a signer. Other threads use the core by questions (`question.py`).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from tidemill.sending.records import Outcome
 
 GRACE = 1.0
-"""Seconds more that are waited for its threads, once they are to end."""
+"""Extra seconds to wait for the threads to end when they are stopped."""
 
 BEGINNING = 5.0
-"""Seconds at most that the first request waits for the threads to begin: less than a thousandth, as a rule."""
+"""Longest wait in seconds of the first request for the threads to start. It is usually less than a millisecond."""
 
 POLL = 0.5
-"""Seconds after which one who asks looks whether the keeper is gone, for it may have left before it was asked."""
+"""Seconds between checks, while waiting for an answer, whether the keeper has ended: it may never see the question."""
 
 T = TypeVar("T")
 
@@ -56,23 +56,23 @@ T = TypeVar("T")
 class Keeper:
     """Drives a core by two threads, from the first request until it is stopped.
 
-    One idea: the life of its thread, as others see it (start, ask, stop, abandon, join) and as the thread itself goes
-    through it (a turn: take what came, have a call made, tell what ended, wait). Both go by the same few flags.
+    One idea: the life of its thread, as other threads see it (start, ask, stop, abandon, join) and as the thread itself
+    runs it (a turn: read the inbox, have a call made, tell what ended, wait). Both use the same few flags.
 
     Args:
-        core: the core. Nobody else may touch it, but for its writer's drafts and to read a number.
+        core: the core. Other code may only use its writer's drafts and read its numbers.
         wire: makes the calls.
         observer: is told of every call.
 
     Attributes:
-        core: as given.
-        news: tells when requests have been acknowledged or given up, or something has been asked.
-        inbox: what is to be taken.
-        has_started: whether it may have taken something.
-        is_abandoned: whether it was held up when it was to end, and is not waited for.
-        end: why it takes nothing any more; None while it does.
-        left: what was not acknowledged when it ended.
-        is_gone: whether it has ended, so that nothing will come of what was put into the inbox since.
+        core: the core.
+        news: tells when requests have been acknowledged or given up, or the keeper has started or ended.
+        inbox: the requests, questions and functions for the keeper.
+        has_started: whether its thread has been started.
+        is_abandoned: whether it was blocked when it was to end, and is not waited for.
+        end: the reason why it takes nothing more; None while it does.
+        left: counts of the requests that were not acknowledged when it ended.
+        is_gone: whether it has ended, so that nothing more in the inbox will be taken.
     """
 
     def __init__(self, core: Core, wire: Makes, observer: Observer | None) -> None:
@@ -87,9 +87,9 @@ class Keeper:
         self._herald = Herald()
         self._is_stopping = self._is_retiring = False
         self._is_up = False
-        """Whether both threads are there."""
+        """Whether both threads run."""
         self._claims: dict[str, Thread] = {}
-        """Has the one thread: `setdefault` is one step, so that there is never a second."""
+        """Holds the one thread. `setdefault` is atomic, so there is never a second one."""
         self._thread: Thread | None = None
         self._told = 0
         self._stops_by = inf
@@ -97,11 +97,11 @@ class Keeper:
     # ---- any thread
 
     def start(self) -> None:
-        """Starts it. Two who do so at once, or one who was interrupted and does it again, start it once.
+        """Starts the keeper once, even if several threads call this at the same time, or again after an interrupt.
 
         Raises:
-            ProducerClosed: the process is ending, and starts no threads any more.
-            RuntimeError: there can be no more threads.
+            ProducerClosed: the process is ending, and starts no more threads.
+            RuntimeError: no more threads can be started.
         """
         if not self.has_started:
             try:
@@ -111,14 +111,14 @@ class Keeper:
                     raise ProducerClosed(ending.NO_THREADS) from None
                 raise
             self.has_started = True
-        # A process that ends at once must find them: Python 3.12 starts none from then on.
+        # Both threads must run before the process may end: Python 3.12 starts none from then on.
         self.news.wait_for(lambda: self._is_up or self.is_gone, BEGINNING)
 
     def look_after(self, handle: Ticket) -> None:
-        """Sees to it that a request that was put into the inbox is taken soon.
+        """Ensures that a request in the inbox is taken soon.
 
         Raises:
-            ProducerClosed: it has ended, such as by a signal handler amid this very `send`, and did not take it.
+            ProducerClosed: the keeper ended without taking it, such as by a signal handler that interrupted `send`.
         """
         self.wake()
         if self.end is not None:
@@ -128,11 +128,11 @@ class Keeper:
                 raise self.closed()
 
     def ask(self, work: Callable[[], T], timeout: float = inf) -> T:
-        """Has the keeper do something: what it gives, or raises.
+        """Runs `work` in the keeper's thread. Returns its result, or raises its exception.
 
         Raises:
-            RuntimeError: this is a thread of the producer's own.
-            ProducerClosed: it has ended.
+            RuntimeError: this is one of the producer's own threads.
+            ProducerClosed: the keeper has ended.
             TimeoutError: it took longer than `timeout` seconds.
         """
         self.news.check()
@@ -151,30 +151,30 @@ class Keeper:
         return question.take()
 
     def closed(self) -> ProducerClosed:
-        """Why nothing is taken any more."""
+        """The error that tells why nothing more is taken."""
         return ProducerClosed(*(self.end.args if self.end else ("the producer is closed; make a new one",)))
 
     def stop(self, timeout: float) -> bool:
-        """Ends it, once the call on its way has been answered; what is not acknowledged then is given up.
+        """Ends the keeper when the call in flight is answered. Requests unacknowledged by then are given up.
 
         Args:
-            timeout: seconds after which no answer is waited for: its requests may be on the stream or not.
+            timeout: longest wait in seconds for the answer; after that its requests may or may not be on the stream.
 
         Returns:
             Whether it has ended.
         """
         end = monotonic() + timeout
-        if not self.has_started and self._claim():  # nothing was sent, and ending needs no threads
+        if not self.has_started and self._claim():  # nothing was sent, so no thread is needed
             self._stop(end)
             self._end_core()
             self._leave()
             return True
-        with suppress(ProducerClosed, TimeoutError):  # by another one; or a signer or a disk holds it up
+        with suppress(ProducerClosed, TimeoutError):  # another thread stopped it; or a slow signer or disk blocks it
             self.ask(partial(self._stop, end), timeout)
         return self.news.wait_for(lambda: self.is_gone, max(0.0, end - monotonic()) + GRACE)
 
     def abandon(self) -> None:
-        """Ends it though it is held up, by a signer or a disk: it sends nothing more, and its inbox is refused."""
+        """Ends a keeper that a signer or a disk blocks: it sends nothing more, and its inbox is refused."""
         self._stop(-inf)
         self.end = self.end or self.closed()
         self.is_abandoned = True
@@ -184,26 +184,26 @@ class Keeper:
             self.left = Left(pending + lost, scheduler.maybe_stored, pending if self.core.is_patient else 0)
 
     def join(self) -> bool:
-        """Waits for the ends of its threads, once it is stopped, and for what they had to say: whether they ended."""
+        """Waits for its threads to end and for the herald, after `stop`. Returns whether the threads have ended."""
         threads = [one for one in (self._thread, self._calling.thread) if one is not None]
         for thread in threads:
-            with suppress(RuntimeError, AssertionError):  # one that `threading` did not start, for it could not
+            with suppress(RuntimeError, AssertionError):  # not started by `threading`, which could not
                 thread.join(GRACE)
         self._herald.rest()
         return not any(thread.is_alive() for thread in threads) and not self._calling.is_hanging
 
     def retire(self) -> None:
-        """Ends it once all that it has been sent has ended, and waits for nothing."""
+        """Makes the keeper end when all its requests have ended. Does not wait for that."""
         self.inbox.put(partial(self._retire))
         self.wake()
 
     def leave(self, reason: str) -> None:
-        """Its threads are another process's: nothing that was sent here will ever be known here."""
+        """Ends the keeper in a forked child, where its threads do not exist and no outcome will be known."""
         self.end = ProducerClosed(reason)
         self.is_gone = True
 
     def wake(self) -> None:
-        """Has it look into the inbox at once."""
+        """Wakes the keeper so that it reads the inbox at once."""
         self.inbox.ring()
 
     # ---- its thread
@@ -225,7 +225,7 @@ class Keeper:
         self.news.permit()
 
     def _claim(self) -> bool:
-        """Whether this thread is the keeper: the first that asks is."""
+        """Whether this thread is the keeper: the first thread to call this is."""
         return self._claims.setdefault("keeper", current_thread()) is current_thread()
 
     def _end_core(self) -> None:
@@ -237,25 +237,25 @@ class Keeper:
         left = self._what_is_left()
         if self.left is None:
             self.left = left
-            if left is not None and self.is_abandoned:  # whoever closed it knew of none
+            if left is not None and self.is_abandoned:  # the thread that closed it did not know of these
                 log.error("%s", left)
-        self._observer = None  # it may hold handles, which hold this
+        self._observer = None  # breaks a cycle: it may hold handles, which hold this
         self.is_gone = True
         self.news.tell()
 
     def _what_is_left(self) -> Left | None:
-        """What was not acknowledged: in the core, or still in the inbox, of which nothing will be taken any more."""
+        """Counts of the unacknowledged requests: those of the core, and those in the inbox, which it refuses."""
         lost = self.inbox.refuse_rest(self.closed())
         left = self.core.left
         if not lost:
             return left
-        if not self._is_stopping:  # nobody waits for its end, and would say it
+        if not self._is_stopping:  # nobody waits for the end and would report it
             log.error("%d requests were not sent: %s", lost, self.closed())
             return left
         return Left(lost, 0, 0) if left is None else left._replace(requests=left.requests + lost)
 
     def _own(self) -> None:
-        """Makes this thread one of those that nobody and nothing foreign may hold up."""
+        """Marks this thread as the producer's own: it may not wait for news, and its log lines go to the herald."""
         self.news.forbid()
         log.hand_over(self._herald.tell)
 
@@ -263,7 +263,7 @@ class Keeper:
         self.inbox.drain()
         now = monotonic()
         due = self._hand_out(now)
-        if self._tell():  # without a call: their time was over, or they made room
+        if self._tell():  # without a call: expired, or dropped to make room
             self._tell_observer()
             due = min(due, self.core.tend(now))
         if self._is_done(now):
@@ -272,13 +272,13 @@ class Keeper:
             self.inbox.wait(min(due, self._stops_by) - now)
 
     def _is_done(self, now: float) -> bool:
-        """Whether it ends now: a call on its way is waited for, until it must end."""
+        """Whether the keeper ends now. It waits for a call in flight, until `_stops_by` at most."""
         if self._calling.call is not None:
             return self._is_stopping and self._stops_by <= now
         return self._is_stopping or (self._is_retiring and not self.core.scheduler.pending)
 
     def _hand_out(self, now: float) -> float:
-        """Has the next call made, if there is one and none is on its way: when there is more to do."""
+        """Has the next call made, if there is one and none is in flight. Returns when something is due next."""
         calling = self._calling
         if calling.call is not None and calling.ends_by <= now and calling.give_up(now):
             problem = f"no answer in {bounded.CALL_SECONDS:.0f} s"  # its requests may be stored, and are sent again
@@ -291,7 +291,7 @@ class Keeper:
         return min(self.core.tend(now), calling.ends_by)
 
     def _tell(self) -> bool:
-        """Wakes those who wait, if something has ended; says whether it has."""
+        """Wakes waiting threads if requests have ended. Returns whether any have."""
         self.core.take_news(monotonic())
         if self._told == self.core.ended:
             return False
@@ -319,11 +319,11 @@ class Keeper:
 
     def _begin_calls(self) -> None:
         self._own()
-        self._is_up = True  # only now, for a thread that was asked for may never begin
+        self._is_up = True  # only now: a started thread may never run
         self.news.tell()
 
     def _made(self, call: Call, answer: Sequence[Outcome] | Refused, seconds: float) -> None:
-        """A call has come back."""
+        """Passes the answer to a call to the keeper."""
         self.inbox.put(partial(self._settle, call, answer, seconds))
         self.wake()
 
@@ -337,7 +337,7 @@ class Keeper:
         self._stops_by = min(self._stops_by, by)
 
     def _fail(self, error: BaseException) -> None:
-        """What cannot be: nobody is to wait for what will not come."""
+        """Ends the producer after an unexpected error, so that nobody waits for ever."""
         problem = text_of(error)
         self.end = ProducerClosed(f"the producer failed: {problem}; make a new one")
         log.error("the producer failed: %s", problem)

@@ -1,6 +1,6 @@
-"""What is told of every PutRecords call, and to whom: a function that the producer's user gives.
+"""Observers: functions of the application that are told of every PutRecords call.
 
-Room: SDK. An observer is foreign code: what it raises is logged and goes no further.
+Room: SDK. An observer is foreign code: its exceptions are logged and not raised.
 Tests: tests/producers/tidemill/test_metrics.py.
 """
 
@@ -20,17 +20,17 @@ _log = logging.getLogger("tidemill")
 
 
 class CallMade(NamedTuple):
-    """A PutRecords call that came to an end.
+    """A PutRecords call that has ended.
 
     Attributes:
-        records: it carried.
-        requests: in those.
-        bytes: of their data.
-        seconds: it took.
-        stored: records that were acknowledged.
-        throttled: records that were refused because the shard or the service said: too fast.
-        error: the code with which the whole call failed, if it did.
-        stats: what the producer has done so far, this call and its queue included.
+        records: number of its records.
+        requests: number of the requests in them.
+        bytes: bytes of the records' data.
+        seconds: the call's duration.
+        stored: number of records that were acknowledged.
+        throttled: number of records that the shard or the service throttled.
+        error: the error code, if the whole call failed.
+        stats: the producer's counts so far, this call included.
     """
 
     records: int
@@ -44,13 +44,13 @@ class CallMade(NamedTuple):
 
 
 Observer: TypeAlias = Callable[[CallMade], None]
-"""Is told of every call, in the sender's thread or event loop: it must not take long."""
+"""A function that is told of every call, in the herald's thread. If it is too slow, calls are dropped."""
 
 
 def call_made(call: Call, answer: Sequence[Outcome] | Refused, seconds: float, stats: Stats) -> CallMade:
-    """What an observer is told. To be asked before the answer is settled, for that empties the records.
+    """The CallMade for an observer. To be made before the answer is settled, because settling empties the records.
 
-    Its `stats` are those from before, to be replaced by those after.
+    Its `stats` are from before the answer; the caller replaces them afterwards.
     """
     outcomes = [answer] * call.count if isinstance(answer, Refused) else answer
     return CallMade(
@@ -66,7 +66,7 @@ def call_made(call: Call, answer: Sequence[Outcome] | Refused, seconds: float, s
 
 
 def tell(observer: Observer, made: CallMade) -> None:
-    """Tells the observer, whose faults are its own."""
+    """Calls the observer, and logs its exceptions."""
     try:
         observer(made)
     except Exception:
@@ -74,7 +74,7 @@ def tell(observer: Observer, made: CallMade) -> None:
 
 
 def tell_of_change(observer: Observer, stats: Stats) -> None:
-    """Tells an observer that has a method `changed` what there is now: requests have ended without a call."""
+    """Calls the observer's method `changed`, if it has one, with the counts: requests have ended without a call."""
     changed = getattr(observer, "changed", None)
     if changed is None:
         return

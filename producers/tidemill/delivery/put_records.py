@@ -1,6 +1,6 @@
-"""The wire: PutRecords, and what its answers mean.
+"""The wire: makes PutRecords calls and interprets their errors.
 
-Room: SDK, I/O. The only Kinesis client on the sending side; it decides nothing but what may be tried again.
+Room: SDK, I/O. The only Kinesis client on the sending side. Its only decision is which errors may be retried.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ IN_VAIN = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""Error codes that say: these credentials will not do."""
+"""Error codes of invalid credentials."""
 
 
 class Wire:
-    """A stream, as a Kinesis client sees it.
+    """A stream and the Kinesis client that sends to it.
 
     Args:
         stream: its name or ARN.
         kinesis: a boto3 Kinesis client. None makes one in the ARN's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
 
     Raises:
-        Misconfigured: no client can be made, such as without a region, or the stream's ARN is of another.
+        Misconfigured: no client can be made, such as without a region, or the stream's ARN names another region.
     """
 
     def __init__(self, stream: str, kinesis: KinesisClient | None) -> None:
@@ -59,10 +59,10 @@ class Wire:
         self._where: Any = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
 
     def check(self) -> None:
-        """Looks whether requests can be sent there. What may pass, or must not be asked, is not an error.
+        """Checks that requests can be sent to the stream. Temporary errors, and a refusal to describe it, pass.
 
         Raises:
-            Misconfigured: no credentials, or such as will not do; no such stream, or one without order.
+            Misconfigured: credentials are missing or invalid, or the stream does not exist or keeps no order.
         """
         from botocore.exceptions import ClientError
 
@@ -74,7 +74,7 @@ class Wire:
             return
         except Exception as error:  # no answer, or one that cannot be read
             remedy = REMEDIES.get(type(error).__name__)
-            if remedy:  # they are not to be had, and waiting does not help
+            if remedy:  # there are no credentials, and waiting does not help
                 raise Misconfigured("credentials", str(error), remedy) from None
             log.warning("cannot look at the stream %s yet: %r", self.stream, error)
             return
@@ -86,7 +86,7 @@ class Wire:
             )
 
     def put(self, call: Call) -> Sequence[Outcome] | Refused:
-        """Makes a call: what became of each record, or why the whole call failed."""
+        """Makes a call. Returns each record's outcome, or the reason why the whole call failed."""
         _sends.count = 0
         answer: Sequence[Outcome] | Refused
         try:
@@ -94,19 +94,19 @@ class Wire:
                 self._reconnect()
             records: Any = [record.entry for record in call.records]
             answer = outcomes(self.kinesis.put_records(Records=records, **self._where), call.count)
-        except Exception as error:  # whatever it is, the handles have to hear of it
+        except Exception as error:  # of any kind: the handles must hear of it
             answer = refusal(error, _sends.count if self._counts_sends else 1)
         if _sends.count > 1:  # by a client that retries by itself: the answer to an earlier one may have been lost
             answer = _in_doubt(answer)
         return answer
 
     def close(self) -> None:
-        """Closes the client, if it is its own."""
+        """Closes the client, unless it was given."""
         if self._owns_kinesis and not self._is_copy:
             self.kinesis.close()
 
     def begin_again(self) -> None:
-        """In a copy of its process: its connections are another's, so that the next call makes some of its own."""
+        """Starts anew in a copy of the process: the next call makes new connections."""
         self._is_copy = True
 
     def _reconnect(self) -> None:
@@ -124,7 +124,7 @@ class Wire:
         if code in IN_VAIN:
             remedy = REMEDIES.get(code, REMEDIES["NoCredentialsError"])
             raise Misconfigured("credentials", str(error), remedy) from None
-        # Many a client may put and not look.
+        # Many clients may call PutRecords but not describe the stream.
         log.debug("cannot look at the stream %s: %s", self.stream, error)
 
 
@@ -154,16 +154,16 @@ def _in_doubt(answer: Sequence[Outcome] | Refused) -> Sequence[Outcome] | Refuse
 
 
 class _Sends(local):
-    """How often the thread's call has begun to leave this machine: told by botocore, not guessed from the error.
+    """Counts, per thread, how often a call has begun to leave this machine, by an event of botocore.
 
     Attributes:
-        count: since it was set to 0.
+        count: number of sends since it was set to 0.
     """
 
     count = 0
 
     def watch(self, client: Any) -> bool:
-        """Has the client count; says whether it can. Several producers may have the same one."""
+        """Registers the counter with a client, which producers may share. Returns whether the client has events."""
         events = getattr(getattr(client, "meta", None), "events", None)
         if events is None:
             return False
@@ -178,11 +178,11 @@ _sends = _Sends()
 
 
 def refusal(error: Exception, sends: int) -> Refused:
-    """What an exception of boto3 means for the call.
+    """The Refused for an exception of boto3.
 
     Args:
         error: the exception.
-        sends: how often the call has begun to leave this machine.
+        sends: number of times that the call has begun to leave this machine.
     """
     from botocore import exceptions as boto
 
@@ -190,7 +190,7 @@ def refusal(error: Exception, sends: int) -> Refused:
         return refused(error.response)
     name = type(error).__name__
     if sends and not _precedes_sending(error):
-        # No answer, half of one, or one that botocore cannot make sense of.
+        # No answer, a part of one, or one that botocore cannot parse.
         return Refused(name, said_by(error), again=True, lost=True)
     if isinstance(error, boto.ClientError):  # of the service that gives credentials
         its = refused(error.response)
@@ -200,7 +200,7 @@ def refusal(error: Exception, sends: int) -> Refused:
 
 
 def _precedes_sending(error: Exception) -> bool:
-    """Whether it is an error that only comes before a request leaves."""
+    """Whether the error can only occur before a request leaves."""
     from botocore import exceptions as boto
 
     if isinstance(error, boto.SSLError):  # one amid an answer is one, too
@@ -212,7 +212,7 @@ def _precedes_sending(error: Exception) -> bool:
 
 
 def _is_of_certificate(error: BaseException | None) -> bool:
-    """Whether a certificate that does not hold is behind it."""
+    """Whether the error's cause is an invalid certificate."""
     while error is not None and not isinstance(error, SSLCertVerificationError):
         within = [one for one in error.args if isinstance(one, BaseException)]
         error = within[0] if within else error.__cause__ or error.__context__

@@ -1,6 +1,6 @@
-"""A question: a function that another thread calls, while whoever asks waits for what it gives or raises.
+"""A question: a function that another thread calls, while the asking thread waits for its result or exception.
 
-Room: SDK. No threads of its own; it waits for a lock that nobody else knows.
+Room: SDK. It has no threads. Each question has a lock of its own to wait for.
 Tests: tests/producers/tidemill/test_once.py.
 """
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class Question(Generic[T]):
-    """What somebody waits for another thread to do.
+    """A function call that one thread requests and another thread makes.
 
     Args:
-        work: what is to be done.
+        work: the function.
     """
 
     __slots__ = ("_answer", "_answered", "_error", "_has_ended", "_work")
@@ -33,28 +33,28 @@ class Question(Generic[T]):
         self._answered.acquire()
 
     def answer(self) -> None:
-        """Does it."""
+        """Calls the function and stores its result or exception."""
         try:
             self._answer.append(self._work())
-        except BaseException as error:  # a signer's, for the one who asks
+        except BaseException as error:  # a signer's too; the asking thread gets it
             self._error = error
         self._end()
 
     def refuse(self, error: BaseException) -> None:
-        """Says why it is not done."""
+        """Ends the question with an error, without calling the function."""
         self._error = error
         self._end()
 
     def _end(self) -> None:
-        self._has_ended = True  # for whoever asks again: the lock is released once
+        self._has_ended = True  # for later checks: the lock is released only once
         self._answered.release()
 
     def is_answered(self, timeout: float) -> bool:
-        """Whether it has been, as often as that is asked; waits for it."""
+        """Waits for the end, `timeout` seconds at most. Returns whether it has come; may be called again."""
         return self._has_ended or self._answered.acquire(timeout=timeout)
 
     def take(self) -> T:
-        """What it gave, or raised."""
+        """Returns the function's result, or raises its exception."""
         if self._error is not None:
             raise self._error
         return self._answer[0]

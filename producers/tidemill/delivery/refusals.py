@@ -1,4 +1,4 @@
-"""What was given up: said in the log, and kept until somebody asks.
+"""Refusals: logs which requests were given up, and keeps their errors until one is raised.
 
 Room: SDK. No I/O but the log; time is an argument.
 Tests: tests/producers/tidemill/test_once.py.
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from tidemill.sending.tally import Tally
 
 SAID_PROBLEMS = 5
-"""Reasons at most that one line gives for what was given up."""
+"""Most reasons in one log line."""
 
 KEPT = 1_000
-"""Records of which some requests were given up, kept at most: one is enough to be told."""
+"""Most refused records that are kept: a single one is enough to raise an error."""
 
 
 class Refusals:
-    """Says how much was given up, so that nothing is lost silently, whoever looks at handles: a line a minute.
+    """Logs how many requests were given up, one line a minute at most, so that nothing is lost silently.
 
     Args:
         tally: the scheduler's counts.
@@ -37,11 +37,11 @@ class Refusals:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._told = 0
-        """Requests that were given up, and said to be."""
+        """Number of requests given up that have been logged."""
         self._untold: dict[str, None] = {}
-        """Why others were that are not said to be yet."""
+        """The reasons of refusals that have not been logged yet."""
         self._tells_at = -inf
-        """When the next line may say so."""
+        """When the next line may be logged."""
         self._records: list[Record] = []
 
     @property
@@ -50,7 +50,7 @@ class Refusals:
         return self._tells_at if self._untold else inf
 
     def note(self, ended: Sequence[Record], now: float) -> None:
-        """Takes note of records of which some requests have ended."""
+        """Notes the refusals among records of which some requests have ended."""
         refusals = [record.refusal for record in ended if record.refusal is not None]
         if refusals:
             self._untold |= dict.fromkeys(str(failure(one)) for one in refusals)
@@ -61,11 +61,11 @@ class Refusals:
             del self._records[:-KEPT]
 
     def keep(self, ended: Iterable[Record]) -> None:
-        """Keeps those of the records of which some requests were given up, and says nothing."""
+        """Keeps the records of which some requests were given up, without logging."""
         self._records += [record for record in ended if record.refusal is not None]
 
     def tell(self, now: float) -> None:
-        """Says what was given up and has not been said, if there is anything."""
+        """Logs the refusals that have not been logged, if there are any."""
         if not self._untold:
             return
         told, self._told = self._told, self._tally.refused
@@ -74,7 +74,7 @@ class Refusals:
         log.error("%d requests are given up: %s", self._told - told, "; or ".join(list(problems)[:SAID_PROBLEMS]))
 
     def take(self) -> GivenUp | None:
-        """Why a request was given up of which nobody has asked, if there is any."""
+        """The error of a request that was given up and not reported yet, if there is any."""
         records, self._records = self._records, []
         for record in records:
             if record.refusal is not None and not record.reported:

@@ -1,4 +1,4 @@
-"""How a producer works: the arguments that both producers take, their defaults and their ranges.
+"""A producer's settings: the arguments that both producers take, their defaults and their ranges.
 
 Room: SDK. No I/O.
 Tests: tests/producers/tidemill/test_producer.py.
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from tidemill.spool.spool import Spool
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""Most bytes that wait for their acknowledgement before the producer is full."""
+"""Default of the unacknowledged bytes from which the producer is full."""
 
 CLOSE_TIMEOUT = 30.0
-"""Seconds that the end of a producer takes at most, if nobody says otherwise."""
+"""Default of the seconds that closing a producer takes at most."""
 
 WhenFull: TypeAlias = Literal["wait", "raise", "drop_oldest"]
 """What `send` does when there is no room: waits for it, raises BufferFull, or gives up the oldest requests."""
 
 
 class Signs(Protocol):
-    """What signs requests, such as `tidemill.Signer`."""
+    """A signer of requests, such as `tidemill.Signer`."""
 
     def sign(self, request: Request) -> Request:
         """The request, signed."""
 
 
 class Settings(TypedDict, total=False):
-    """How a producer works: arguments of `Producer`, and described there."""
+    """The settings as given: arguments of `Producer`, where they are described."""
 
     client: str | None
     spool: Spool | None
@@ -54,7 +54,7 @@ class Settings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings, whole and looked at."""
+    """The settings with defaults, validated."""
 
     client: str | None = None
     spool: Spool | None = None

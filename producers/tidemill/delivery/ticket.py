@@ -1,6 +1,6 @@
-"""A ticket: what becomes of one request, for whoever sent it.
+"""A ticket: gives the sender of a request its outcome.
 
-Room: SDK. No I/O. `handle.py` and `aio.py` make it a handle, which waits.
+Room: SDK. No I/O. Handles (`handle.py`) are tickets that can wait.
 Tests: tests/producers/tidemill/test_producer.py.
 """
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Ticket(msgspec.Struct, eq=False, gc=False):
-    """What its sender holds of a request that was taken.
+    """The sender's reference to a request that was taken.
 
-    The garbage collector does not see it, for thousands that wait to be taken would call it again and again. So no
-    circle that leads through one may last: a keeper that has ended lets go of its observer.
+    Tickets are not tracked by the garbage collector: thousands of waiting ones would trigger it again and again. So no
+    lasting reference cycle may contain one: a keeper that has ended drops its observer.
 
     Attributes:
         id: the request's id.
@@ -29,7 +29,7 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
 
     id: str
     _record: Record | None
-    """None until it has been put into one."""
+    """The record with the request; None until the keeper has taken it."""
     _place: int
 
     def __repr__(self) -> str:
@@ -45,16 +45,16 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
 
     @property
     def _is_lost(self) -> bool:
-        """Whether it is certain that it never reaches the stream."""
+        """Whether the request has certainly not reached the stream and never will."""
         outcome = self._outcome
         return isinstance(outcome, Refused) and not outcome.lost
 
     def _acknowledged(self) -> Acknowledged:
-        """Where it is stored.
+        """The shard and sequence number of the request's record.
 
         Raises:
-            StillPending: nothing has become of it yet.
-            NotAccepted, OutcomeUnknown: it was given up.
+            StillPending: the request has no outcome yet.
+            NotAccepted, OutcomeUnknown: the request was given up.
         """
         outcome = self._outcome
         if outcome is None:
