@@ -1,1 +1,1 @@
-"""What both sides of the stream agree on: requests, aggregates, lanes, signatures. Pure."""
+"""The contract between both sides of the stream: requests, aggregates, lanes, signatures. Pure."""

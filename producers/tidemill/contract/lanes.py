@@ -8,13 +8,13 @@ from hashlib import md5
 from tidemill.contract.memo import Memo
 
 LANES = 64
-"""Lanes of a producer that is not told otherwise: fits any power of two of up to 64 shards exactly."""
+"""Default number of lanes: lanes fit shards exactly if there are a power of two of them, up to 64."""
 
 PLAIN_LANES = 512
 """Lanes of a producer that does not aggregate: a call has one record of a lane, and 500 at most."""
 
 MAX_LANES = 1024
-"""Most lanes: each is looked at before every call."""
+"""Most lanes: every call costs a look at each."""
 
 MAX_BITS = MAX_LANES.bit_length() - 1
 
@@ -43,7 +43,7 @@ def _finest_lane_of(key: str) -> int:
 
 
 finest_lanes = Memo(_finest_lane_of)
-"""Ordering key -> its lane if there are as many as there may be."""
+"""Ordering key -> its lane of `MAX_LANES`."""
 
 
 def partition_key(lane: int) -> str:
@@ -66,7 +66,7 @@ def hash_key(lane: int, lanes: int = LANES) -> str:
 
 
 def lane_bits(lanes: int) -> int:
-    """How many bits name a lane.
+    """The number of bits of a lane's number.
 
     Raises:
         ValueError: `lanes` is not a power of two from 1 to 1024.

@@ -1,4 +1,4 @@
-"""What may be sent: a request is looked at whole before anything of it is kept.
+"""Validates requests before they are sent: completely, before any part is kept.
 
 Room: contract. No I/O.
 """
@@ -20,10 +20,10 @@ from tidemill.contract.request import (
 
 
 class UnsendableRequest(RefusedRequest):
-    """A request that the contract does not allow, refused before anything of it was kept.
+    """A request that the contract does not allow, refused before any part of it was kept.
 
     Attributes:
-        field: what is wrong with it, such as `key` or `data.when`.
+        field: the invalid field, such as `key` or `data.when`.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -37,10 +37,10 @@ _NAMES = {"id": 128, "cmd": 128, "key": MAX_KEY_CHARACTERS, "client": MAX_KEY_CH
 
 
 def to_payload(request: Request) -> bytes:
-    """The request as its bytes on the stream, which read as exactly that request again.
+    """The request's bytes on the stream, which decode to exactly that request again.
 
     Raises:
-        UnsendableRequest: they would not, or the contract does not allow it.
+        UnsendableRequest: they would not, or the contract does not allow the request.
     """
     if request.key is None:
         raise UnsendableRequest("key", "give the ordering key, which names the entity")
@@ -70,7 +70,7 @@ def _check_depth(payload: bytes) -> None:
 
 
 def _unsendable(request: Request, problem: Exception | str) -> UnsendableRequest:
-    """Which field it is, and what to do."""
+    """The error for a request, with the invalid field and a remedy."""
     if isinstance(problem, RecursionError):
         return UnsendableRequest("data", f"nested deeper than {MAX_DEPTH} levels, or within itself")
     for name, longest in _NAMES.items():
@@ -90,7 +90,7 @@ def _unsendable(request: Request, problem: Exception | str) -> UnsendableRequest
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a str that has UTF-8: a lone surrogate has none."""
+    """Whether the value is a str that UTF-8 can encode: one without lone surrogates."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
@@ -103,7 +103,7 @@ _REMEDIES = {
 
 
 def _first_foreign(value: Json, path: str) -> UnsendableRequest | None:
-    """What in a value is not plain JSON, by its path such as `data.when`."""
+    """The error for the first part of a value that is not plain JSON, with its path, such as `data.when`."""
     if value is None or _is_text(value):
         return None
     if isinstance(value, int) or (isinstance(value, float) and isfinite(value)):

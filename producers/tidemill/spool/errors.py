@@ -1,4 +1,4 @@
-"""What a spool raises, each with what to do about it.
+"""The errors of a spool, and the remedies that their messages name.
 
 Room: SDK. Tests: tests/producers/tidemill/spool/test_spool.py and test_folder.py, where each is raised.
 """
@@ -29,8 +29,8 @@ class SpoolFull(Exception):
     """The spool has no room for the request until others have been settled.
 
     Attributes:
-        size: bytes that it would take.
-        limit: bytes that all may take.
+        size: bytes that the request needs.
+        limit: most bytes of all pending requests.
     """
 
     def __init__(self, size: int, pending: int, limit: int) -> None:
@@ -43,7 +43,7 @@ class SpoolFull(Exception):
 
 
 class SpoolBroken(OSError):
-    """The folder, or a file in it, cannot be used; says why, and what to do about it. `errno` is the system's."""
+    """The folder, or a file in it, cannot be used; names the reason and the remedy. `errno` is the system's."""
 
 
 class SpoolInUse(OSError):
@@ -51,7 +51,7 @@ class SpoolInUse(OSError):
 
 
 def broken(folder: Path, error: OSError) -> OSError:
-    """The operating system's error as the spool of that folder raises it."""
+    """The spool's error for an error of the operating system."""
     if isinstance(error, SpoolInUse | SpoolBroken):
         return error
     remedy = _REMEDIES.get(error.errno or 0, "look after the disk")

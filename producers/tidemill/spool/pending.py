@@ -29,7 +29,7 @@ class Pending:
 
     Attributes:
         places: number -> the request's segment, where its frame starts there, and the frame's size.
-        bytes: of the requests, with their frames.
+        bytes: bytes of the requests, with their frames.
     """
 
     __slots__ = ("bytes", "places")
@@ -45,7 +45,7 @@ class Pending:
         self.bytes += size
 
     def forget(self, number: int) -> bool:
-        """Lets go of a request; says whether it was there."""
+        """Removes a request. Returns whether it was there."""
         place = self.places.pop(number, None)
         if place is None:
             return False
@@ -62,7 +62,7 @@ class Pending:
         self.places[number] = (segment, start, size)
 
     def frames_in(self, segment: Segment) -> Iterator[Frame]:
-        """The frames of a segment's pending requests. One with pending requests that cannot be read has gaps."""
+        """The frames of a segment's pending requests. If some cannot be read, marks the segment as having gaps."""
         left = segment.live
         for frame in read(_load(segment, segment.size), segment.seed) if left else ():
             if isinstance(frame, Frame) and frame.kind == REQUEST and self._is_in(segment, frame.number):
@@ -91,7 +91,7 @@ class Pending:
 
 
 def _load(segment: Segment, size: int) -> bytes:
-    """The first `size` bytes of a segment; none, with a warning, if they cannot be had."""
+    """The first `size` bytes of a segment; none, with a warning, if they cannot be read."""
     try:
         return segment.load()[:size]
     except OSError as error:

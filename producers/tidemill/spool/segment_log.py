@@ -1,9 +1,9 @@
-"""The log of a spool: what is kept on the disk, in which segment, how safely, and until when.
+"""The log of a spool: decides which segment holds a request, when it is forced to the disk, and when it is removed.
 
 Room: SDK, I/O by the folder. Tests: tests/producers/tidemill/spool/test_spool.py.
 
-Only the newest segment grows, and only the oldest go: a frame that says what is settled outlives what it is about.
-Where too little in the oldest is pending for the room that they take, it moves into a new segment.
+Only the newest segment grows, and the oldest are removed first, so a SETTLED frame outlives the requests it names. If
+the oldest segments hold few pending requests for their size, these move into a new segment.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Policy: TypeAlias = Literal["always", "interval", "never"]
 
 
 class SegmentLog:
-    """Requests and what became of them, as frames in segments.
+    """Requests and their settlements, as frames in segments.
 
     Args:
         files: the folder.
-        identity: who writes there.
+        identity: the folder's writer.
         found: what the folder's segments hold.
         policy: when requests are forced to the disk.
         segment_bytes: size at which a segment is full.
@@ -47,7 +47,7 @@ class SegmentLog:
         due: when `sync` is due, on the clock; `inf` while nothing needs it.
 
     Raises:
-        OSError: there is no segment that can be added to, and none can be made.
+        OSError: no segment can be written, and none can be made.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class SegmentLog:
         self._sync_interval = sync_interval
         self._clock = clock
         self._unrecorded: list[int] = []
-        """Requests that are settled, which no frame says yet."""
+        """Settled requests that no frame names yet."""
         self._is_troubled = False
-        """Whether that could not be written, and the log says so."""
+        """Whether writing such a frame failed, and that has been logged."""
         if not found.heads or not found.heads[-1] or self._segments[-1].is_suspect:
             self._roll([])
         try:
@@ -84,12 +84,12 @@ class SegmentLog:
             log.warning("%s; until then damaged segments stay as they are", broken(files.path, error))
 
     def append(self, payload: bytes, counter: int) -> int:
-        """Adds a request, as safe as the policy says: its number.
+        """Adds a request, forced to the disk by the policy. Returns its number.
 
         Raises:
-            OSError: it could not be written, and is not kept.
+            OSError: the request could not be written, and is not kept.
         """
-        self._number = number = self._number + 1  # before it is written: not even one that fails is used again
+        self._number = number = self._number + 1  # before writing: even a failed request's number is not used again
         try:
             segment, start = self._add(counter, payload)
         except OSError:
@@ -104,7 +104,7 @@ class SegmentLog:
         return number
 
     def settle(self, numbers: Iterable[int]) -> None:
-        """Lets go of requests. What cannot be written now is with the next ones."""
+        """Removes requests. Numbers that cannot be written now are written with the next ones."""
         self._unrecorded += filter(self.pending.forget, numbers)
         try:
             self._clean()
@@ -121,10 +121,10 @@ class SegmentLog:
             self._is_troubled = True
 
     def sync(self) -> None:
-        """Forces to the disk what has been added.
+        """Forces all added frames to the disk.
 
         Raises:
-            OSError: it cannot. It is due again in a while, and writes anew what is pending.
+            OSError: that failed. It is due again after the interval, and then writes the pending requests anew.
         """
         try:
             if self._segments[-1].is_suspect:
@@ -137,7 +137,7 @@ class SegmentLog:
         self.due = inf
 
     def close(self) -> None:
-        """Ends adding to it."""
+        """Closes the newest segment."""
         self._segments[-1].close()
 
     # ---- writing
@@ -165,7 +165,7 @@ class SegmentLog:
         return segment, start
 
     def _write(self, kind: int, counter: int, payload: bytes) -> tuple[Segment, int]:
-        """Adds a frame to a segment that has room for it: the segment, and where the frame starts there."""
+        """Adds a frame to a segment with room for it. Returns the segment, and where the frame starts in it."""
         segment = self._segments[-1]
         if segment.is_suspect or segment.size >= self._segment_bytes:
             self._mend()
@@ -175,9 +175,10 @@ class SegmentLog:
         return segment, segment.append(to_frame(kind, self._number, counter, payload, segment.seed))
 
     def _start_over(self) -> bool:
-        """Frees all room, where nothing is pending: on a disk with less room than a segment nothing else does.
+        """Empties the log if nothing is pending: the only way to free room when the disk has none for a new segment.
 
-        The oldest go first, for the newest says what is settled in them; then it is cut to its opening.
+        The oldest segments are removed first, because the newest names their settled requests; then that one is cut to
+        its opening. Returns whether it did.
         """
         newest = self._segments[-1]
         if self.pending.places or newest.is_suspect or not newest.opening or newest.size == newest.opening:
@@ -192,12 +193,12 @@ class SegmentLog:
     # ---- segments
 
     def _mend(self) -> None:
-        """Writes anew what is pending in suspect segments."""
+        """Writes the pending requests of suspect segments anew."""
         while any(segment.is_suspect for segment in self._segments):
             self._roll(_oldest(self._segments, self._segment_bytes))
 
     def _clean(self) -> None:
-        """Frees the room of what is settled."""
+        """Frees the room of settled requests."""
         while len(self._segments) > 1 and not self._segments[0].live:
             self._remove(self._segments[0])
         for _ in range(len(self._segments)):
@@ -206,7 +207,7 @@ class SegmentLog:
             self._roll(_oldest(self._segments, self._segment_bytes))
 
     def _roll(self, leaving: list[Segment]) -> None:
-        """Begins a segment with what is pending in the oldest ones, which go: all of that, or nothing."""
+        """Begins a segment with the pending requests of the `leaving` ones, and removes those: all or nothing."""
         last = self._segments[-1] if self._segments else None
         if last and self.due < inf and not last.is_suspect:
             last.force()
@@ -215,7 +216,7 @@ class SegmentLog:
         seed = randbits(32)
         written = [to_opening(self._number, self._identity.counter, self._identity.writer, seed)]
         written += [to_frame(one.kind, one.number, one.counter, one.payload, seed) for one in moved]
-        # What has been on the disk for days must not leave it, whatever the policy.
+        # Requests that were on the disk must stay there, whatever the policy.
         force = bool(moved) or self._policy != "never"
         segment = self._files.begin(last.ordinal + 1 if last else 1, seed, b"".join(written), force)
         if last:
@@ -233,6 +234,6 @@ class SegmentLog:
 
 
 def _oldest(segments: list[Segment], segment_bytes: int) -> list[Segment]:
-    """The oldest segments, as many as a new one can take the pending requests of."""
+    """The oldest segments whose pending requests fit into a new one; at least one."""
     pending = list(accumulate(segment.live for segment in segments))
     return segments[: max(1, bisect_right(pending, segment_bytes))]

@@ -1,11 +1,11 @@
-"""The spool: a file that requests are in before they are sent, so that neither a kill nor days offline lose any.
+"""The spool: keeps requests on disk before they are sent, so that neither a kill nor days offline lose any.
 
-Room: SDK. The face of `segment_log.py`, which keeps requests, and `identity.py`, which keeps who writes; `folder.py`
-touches the files, and `frames.py` has their bytes. One idea: `Spool` is the SDK's handle on a folder, and most of its
+Room: SDK. The face of `segment_log.py`, which keeps requests, and `identity.py`, which keeps the writer; `folder.py`
+does the I/O, and `frames.py` encodes the bytes. One idea: `Spool` is the SDK's handle on a folder, and most of its
 methods are one-line views of those two.
 
     append ─▶ a frame at the end of the newest segment
-    settle ─▶ another one, which names the requests; and the oldest segments go, once nothing in them is pending
+    settle ─▶ a frame that names the requests; the oldest segments are removed once nothing in them is pending
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SYNC_INTERVAL = 1.0
 """Seconds of requests that a power failure may cost with fsync="interval"."""
 
 Payload: TypeAlias = bytes
-"""A request's bytes: within the class `bytes` is a number."""
+"""A request's bytes. An alias, because within the class `bytes` is a property."""
 
 
 class Spool(Unique):
@@ -53,29 +53,29 @@ class Spool(Unique):
         with Producer("requests", spool=Spool("/var/lib/shop/spool")) as producer:
             producer.send("content.view", key="content/42")
 
-    Not safe for threads: the keeper of its producer alone calls it, and one producer at a time has it. One spool at a
-    time has the folder; a process that is killed lets go of it. Never send from a copy of a folder, or from one put
-    back from a backup: it would use counters again, and consumers take what comes under a used one for a repeat.
+    Not thread-safe: only its producer's keeper calls it, and one producer at a time uses it. One spool at a time uses
+    the folder; a killed process frees it. Never send from a copy of a folder, or from one restored from a backup: it
+    would use counters again, and consumers take a request with a used counter for a repeat.
 
     Args:
-        folder: where its files are, for their owner only; made if there is none. Nothing else belongs there.
+        folder: the folder for its files, for their owner only; made if there is none. Keep nothing else there.
         writer: the writer id. None takes the folder's, or makes one of 12 characters.
         max_bytes: most bytes of pending requests, with their frames. The folder has at most twice that and four
-            segments, besides what is kept of damaged ones.
+            segments, and copies of damaged segments besides.
         fsync: when requests are forced to the disk, for power failures: "always" before `append` returns, "interval"
             at most `sync_interval` later, "never" when the operating system does. A kill costs none in any case.
         segment_bytes: size at which a segment is full, 1,024 or more.
-        sync_interval: seconds. Whoever appends has `sync` called when it is due.
-        clock: the time in seconds.
+        sync_interval: seconds for fsync="interval". The caller of `append` must call `sync` when it is due.
+        clock: returns the time in seconds.
 
     Attributes:
-        folder: where its files are.
+        folder: the folder with its files.
         writer: the writer id.
 
     Raises:
         SpoolInUse: another spool has the folder.
         SpoolBroken: the folder cannot be used.
-        ValueError: an argument out of its range, or the folder of another writer.
+        ValueError: an argument is out of its range, or the folder is another writer's.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Spool(Unique):
 
     @property
     def counter(self) -> int:
-        """No request that was ever appended has a higher one. After a kill it may be up to a million above."""
+        """At least the highest counter of all requests ever appended. After a kill it may be up to a million higher."""
         return self._identity.counter
 
     @property
@@ -146,11 +146,11 @@ class Spool(Unique):
         return self._log.due
 
     def claim(self) -> None:
-        """Takes it for one producer: two would use each counter twice.
+        """Reserves the spool for one producer: two would use each counter twice.
 
         Raises:
-            SpoolInUse: another producer has it.
-            ValueError: it is closed.
+            SpoolInUse: another producer has the spool.
+            ValueError: the spool is closed.
         """
         if self._is_closed:
             raise _closed()
@@ -159,20 +159,20 @@ class Spool(Unique):
         self._is_claimed = True
 
     def recover(self) -> Iterator[Spooled]:
-        """What was pending when the folder was opened, in the order appended; once."""
+        """The requests that were pending when the folder was opened, in the order appended; only on the first call."""
         numbers, self._recoverable = self._recoverable, []
         return self._pending.requests(numbers)
 
     def append(self, payload: Payload, counter: int) -> int:
-        """Takes a request: its number. It is as safe as the policy says when this returns.
+        """Adds a request, forced to the disk by the policy `fsync`. Returns its number.
 
         Args:
-            payload: its bytes.
-            counter: its writer's counter; for a request of another writer any that this one has used.
+            payload: the request's bytes.
+            counter: its writer's counter; for a request of another writer, any counter that this one has used.
 
         Raises:
-            SpoolFull: there is no room for it.
-            SpoolBroken: it could not be written, and is not kept; trying again may succeed.
+            SpoolFull: there is no room for the request.
+            SpoolBroken: the request could not be written, and is not kept; a retry may succeed.
         """
         if self._is_closed:
             raise _closed()
@@ -185,24 +185,24 @@ class Spool(Unique):
             raise broken(self.folder, error) from None
 
     def room_for(self, size: int) -> bool:
-        """Whether a request of so many bytes can be taken now."""
+        """Whether a request of `size` bytes can be taken now."""
         return self._pending.bytes + OVERHEAD + size <= self.max_bytes
 
     def settle(self, numbers: Iterable[int]) -> None:
-        """Lets go of requests that have been acknowledged or given up. Those that it does not have are no error.
+        """Removes requests that have been acknowledged or given up. Unknown numbers are no error.
 
-        What cannot be written now is with the next ones, so a kill may bring some back. That is harmless: consumers
-        know repeats by their writer and counter.
+        Numbers that cannot be written now are written with the next ones, so a kill may bring some requests back. That
+        is harmless: consumers recognise repeats by writer and counter.
         """
         if self._is_closed:
             raise _closed()
         self._log.settle(numbers)
 
     def sync(self) -> None:
-        """Forces to the disk what has been appended, whatever the policy.
+        """Forces all appended requests to the disk, whatever the policy.
 
         Raises:
-            SpoolBroken: it cannot. It is due again in a while, and writes anew what is pending.
+            SpoolBroken: that failed. It is due again after the interval, and then writes the pending requests anew.
         """
         if self._is_closed:
             raise _closed()
@@ -212,7 +212,7 @@ class Spool(Unique):
             raise broken(self.folder, error) from None
 
     def close(self) -> None:
-        """Ends it; what is pending stays in the folder. Closing twice is no error."""
+        """Closes the spool; pending requests stay in the folder. Closing twice is no error."""
         if self._is_closed:
             return
         try:
@@ -247,7 +247,7 @@ _open_spools: WeakSet[Spool] = WeakSet()
 
 
 def _let_go_of_all() -> None:
-    """A fork has no part in its parent's spools: it must neither write there nor keep the locks."""
+    """Closes all spools in a forked child: it must neither write into its parent's folders nor keep their locks."""
     for spool in list(_open_spools):
         spool._let_go()
 
