@@ -1,7 +1,7 @@
-"""Kinesis's calls in CBOR, which Java's SDKs (KPL's Java part, KCL, Flink, Spark) speak unless told otherwise.
+"""Kinesis's calls in CBOR, the default of Java's SDKs (KPL's Java part, KCL, Flink, Spark).
 
-Room: local platform; fitted into the emulator by `install`. A call comes in as CBOR, is answered as if it were JSON,
-and goes out as CBOR: blobs are bytes, and times are milliseconds, which is what the SDKs write and read.
+Room: local platform; fitted into the emulator by `install`. A call in CBOR is translated to JSON, and its answer back
+to CBOR: blobs are bytes, and times are milliseconds, as the SDKs write and read them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ BLOBS = {"Data"}
 TIMES = {"ApproximateArrivalTimestamp", "ConsumerCreationTimestamp", "StreamCreationTimestamp"}
 
 _EPOCH_TAG = 1
-"""Of a time as a number: the SDKs write milliseconds behind it, which is not what RFC 8949 says."""
+"""The tag of a time as a number: the SDKs write milliseconds, where RFC 8949 has seconds."""
 
 _MESSAGE = struct.Struct(">III")
-"""How a message of an event stream opens: its length, its headers' length, and the checksum of both."""
+"""The head of an event stream's message: its length, its headers' length, and the checksum of both."""
 
 
 # A text among a message's headers: its type, its length, and itself.
@@ -42,13 +42,13 @@ _CBOR_HEADER = b"\x07" + len(CBOR).to_bytes(2, "big") + CBOR.encode()
 
 
 class NotCbor(ValueError):
-    """Bytes that are no CBOR, or hold what a call cannot."""
+    """The bytes are not CBOR, or hold a value that a call cannot have."""
 
 
 def install() -> None:
     """Have Kinesis take and answer CBOR.
 
-    Behind durability, whose journal is of calls in JSON.
+    Installed after durability, whose journal holds calls in JSON.
 
     Needs of the emulator:
         app._dispatch_service_request: handles a call of any service; one of Kinesis in CBOR is put into JSON first.
@@ -98,7 +98,7 @@ def speaking(dispatch: Dispatch) -> Dispatch:
     """The emulator's dispatcher of calls, for CBOR too.
 
     Args:
-        dispatch: takes method, path, headers, body, and more; the signature is checked of what was sent.
+        dispatch: takes method, path, headers, body, and more; signatures are checked against the bytes as sent.
     """
 
     async def put_right(method: str, path: str, headers: Mapping[str, str], body: bytes, *rest: Any) -> Response:

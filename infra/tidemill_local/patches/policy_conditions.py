@@ -1,7 +1,7 @@
-"""What policies say of who signed in: the identity that a condition or a variable stands for, and an item's key.
+"""Policy conditions and variables about the signed-in identity, and conditions on an item's partition key.
 
-Room: local platform; fitted into the emulator by `install`. The emulator knows no policy variables, and leaves the
-identity and the partition key out of what conditions are held against: it would deny everybody what is granted to each.
+Room: local platform; fitted into the emulator by `install`. The emulator knows no policy variables, and its condition
+keys lack the identity and the partition key: it would deny everybody what is granted to each identity.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PrincipalKeys: TypeAlias = "Callable[[Any], dict[str, Any]]"
-"""The condition keys of a caller, by its credential."""
+"""Gives the condition keys of a caller, by its credential."""
 
 ConditionsMet: TypeAlias = "Callable[[dict[str, dict[str, Any]], Any], bool]"
 """Whether a policy's conditions hold for a call."""
 
 ServiceContext: TypeAlias = "Callable[[bytes], dict[str, Any]]"
-"""The condition keys of a request to a service, by its body."""
+"""Gives the condition keys of a request to a service, by its body."""
 
 IDENTITY = "cognito-identity.amazonaws.com:sub"
-"""The condition key, and policy variable, of who signed in through an identity pool."""
+"""The condition key, and policy variable, of the identity that signed in through an identity pool."""
 
 
 def install() -> None:
-    """Have policies decide by who signed in through Cognito, and by the partition key of an item.
+    """Have policies decide by the identity that signed in through Cognito, and by the partition key of an item.
 
     Needs of the emulator:
         iam_evaluator._principal_keys: a caller's condition keys; the identity is added.
@@ -50,7 +50,7 @@ def install() -> None:
 
 
 def with_identity(principal_keys: PrincipalKeys, sessions: Mapping[str, dict[str, Any]]) -> PrincipalKeys:
-    """The caller's condition keys and, for one who came through Cognito, the identity: it is left out."""
+    """The caller's condition keys, with the identity of a caller that came through Cognito: the emulator omits it."""
 
     def keys(credential: Any) -> dict[str, Any]:
         identity = sessions.get(credential.access_key_id, {}).get("_identity_id")
@@ -79,7 +79,7 @@ def with_variable(conditions_met: ConditionsMet) -> ConditionsMet:
 
 
 def with_leading_key(service_context: ServiceContext, tables: Mapping[str, Any]) -> ServiceContext:
-    """A DynamoDB request's condition keys and, where it is about one item, the item's partition key: it is left out."""
+    """A DynamoDB request's condition keys, with the partition key if it is about one item: the emulator omits it."""
 
     def context(body: bytes) -> dict[str, Any]:
         known = service_context(body)
@@ -90,7 +90,7 @@ def with_leading_key(service_context: ServiceContext, tables: Mapping[str, Any])
             (name,) = [one["AttributeName"] for one in schema if one["KeyType"] == "HASH"]
             (value,) = item[name].values()
         except (ValueError, LookupError, TypeError, AttributeError):
-            return known  # it will be refused for what it is
+            return known  # a malformed request, which DynamoDB will refuse
         return known | {"dynamodb:LeadingKeys": [value]}
 
     return context

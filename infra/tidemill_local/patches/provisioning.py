@@ -1,4 +1,4 @@
-"""What the emulator's CloudFormation passes over: encryption, recovery, lifecycle, and consumers of streams.
+"""Properties that the emulator's CloudFormation ignores: encryption, recovery, lifecycle, and streams' consumers.
 
 Room: local platform; fitted into the emulator by `install`.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 Properties: TypeAlias = dict[str, Any]
 
 Apply: TypeAlias = "Callable[[str, Properties], None]"
-"""Gives a resource, by its physical id, what its properties say."""
+"""Applies properties to a resource, by its physical id."""
 
 _EXPIRATIONS = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
 
 
 def install() -> None:
-    """Have stacks be given what their templates say of encryption, recovery, lifecycle and streams' consumers.
+    """Have stacks get the encryption, recovery, lifecycle and streams' consumers of their templates.
 
-    And have delivery streams that are run beside the emulator described by it only.
+    The emulator then only describes the delivery streams that are run beside it.
 
     Needs of the emulator:
         provisioners._RESOURCE_HANDLERS: what makes, changes and deletes a resource, by its type.
@@ -56,7 +56,7 @@ def install() -> None:
 
 
 def also(handlers: MutableMapping[str, Any], apply: Apply) -> None:
-    """Has a type of resource be given more, as it is created and as it is changed."""
+    """Has further properties of a resource type applied when a resource is created or changed."""
 
     def create(logical_id: str, properties: Properties, stack: str, *rest: Any) -> Any:
         made = handlers_of["create"](logical_id, properties, stack, *rest)
@@ -73,11 +73,11 @@ def also(handlers: MutableMapping[str, Any], apply: Apply) -> None:
 
 
 RUN_BESIDE = "tidemill:run-beside"
-"""The tag of a delivery stream that is run beside the emulator, which knows it to describe it."""
+"""The tag of a delivery stream that is run beside the emulator, which only describes it."""
 
 
 def leaving(ingest: Callable[[str, Any], None], streams: Mapping[str, Any]) -> Callable[[str, Any], None]:
-    """The emulator's delivery of what comes by a stream, where any of its delivery streams is its own to run."""
+    """The emulator's delivery of a stream's records, only while it has delivery streams of its own to run."""
 
     def put_right(stream_arn: str, records: Any) -> None:
         if any(RUN_BESIDE not in one["tags"] for one in streams.values()):
@@ -87,7 +87,7 @@ def leaving(ingest: Callable[[str, Any], None], streams: Mapping[str, Any]) -> C
 
 
 def leaving_out(deliver: Callable[..., Any]) -> Callable[..., Any]:
-    """The emulator's delivery into S3, but for those."""
+    """The emulator's delivery into S3, except for delivery streams that are run beside it."""
 
     def put_right(stream: dict[str, Any], destination: dict[str, Any], *rest: Any, **named: Any) -> Any:
         if RUN_BESIDE not in stream["tags"]:
@@ -99,7 +99,7 @@ def leaving_out(deliver: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def encryption(streams: Mapping[str, Any]) -> Apply:
-    """A stream's StreamEncryption."""
+    """Gives the function that applies a stream's StreamEncryption."""
 
     def apply(name: str, properties: Properties) -> None:
         wanted = properties.get("StreamEncryption")
@@ -113,7 +113,7 @@ def encryption(streams: Mapping[str, Any]) -> Apply:
 
 
 def recovery(settings: MutableMapping[str, Any]) -> Apply:
-    """A table's PointInTimeRecoverySpecification."""
+    """Gives the function that applies a table's PointInTimeRecoverySpecification."""
 
     def apply(name: str, properties: Properties) -> None:
         wanted = properties.get("PointInTimeRecoverySpecification") or {}
@@ -123,7 +123,7 @@ def recovery(settings: MutableMapping[str, Any]) -> Apply:
 
 
 def lifecycle(kept: MutableMapping[str, Any]) -> Apply:
-    """A bucket's LifecycleConfiguration."""
+    """Gives the function that applies a bucket's LifecycleConfiguration."""
 
     def apply(name: str, properties: Properties) -> None:
         rules = (properties.get("LifecycleConfiguration") or {}).get("Rules") or []
@@ -135,7 +135,7 @@ def lifecycle(kept: MutableMapping[str, Any]) -> Apply:
 
 
 def lifecycle_rule(rule: Properties, unnamed: str) -> Properties:
-    """A template's rule as S3's API has it, whose names differ."""
+    """A template's lifecycle rule in the form of S3's API, whose names differ."""
     found = {"ID": rule.get("Id", unnamed), "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     expiration = {to or name: rule[name] for name, to in _EXPIRATIONS.items() if name in rule}
     if "Days" in expiration:
@@ -150,7 +150,7 @@ def lifecycle_rule(rule: Properties, unnamed: str) -> Properties:
 
 
 def stream_consumer(register: Handler, deregister: Handler) -> dict[str, Any]:
-    """How a stack makes and deletes an AWS::Kinesis::StreamConsumer.
+    """The functions by which a stack makes, changes and deletes an AWS::Kinesis::StreamConsumer.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-kinesis-streamconsumer.html: its Ref is
     its ARN, and a change of either property makes another.

@@ -1,7 +1,7 @@
-"""Who signed a request: root's keys are checked as anybody's, and what HTTP/2 calls the host is known.
+"""Signatures of requests: root's are checked like all others, and HTTP/2's name of the host header is known.
 
-Room: local platform; fitted into the emulator by `install`. The emulator takes root's keys with any secret, so
-that a client which signs wrongly works as root and fails as everybody else.
+Room: local platform; fitted into the emulator by `install`. The emulator accepts root's keys with any secret, so a
+client that signs wrongly works as root and fails as everybody else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT_SECRETS: Mapping[str, str] = {"test": "test", "accesskey": "secretkey"}
 """Key -> secret. The second is what localstack-client signs with by default."""
 
 NUMBERED_SECRET = "test"  # noqa: S105 # known to everybody
-"""The secret of a key that is an account's number."""
+"""The secret of an access key that is an account's number."""
 
 AUTHORITY = b":authority"
 """The pseudo-header of HTTP/2 that stands for `Host`: https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1."""
@@ -30,15 +30,15 @@ Pin: TypeAlias = "Callable[..., None]"
 """Keeps a request as it was sent, for the check of its signature."""
 
 Resolve: TypeAlias = "Callable[..., Any]"
-"""A key's credential, or why there is none."""
+"""Gives a key's credential, or the reason why there is none."""
 
 _pinning: ContextVar[bool] = ContextVar("tidemill_pinning", default=False)
 
 
 def install() -> None:
-    """Have root's signatures checked as anybody's, and know the host by its name in HTTP/2.
+    """Have root's signatures checked like all others, and know the host by its name in HTTP/2.
 
-    Before all others: services take these functions over as they are imported.
+    Installed before all others: services copy these functions when they are imported.
 
     Needs of the emulator:
         iam_evaluator._is_root_key: tells whose requests are not kept for a check; of those with a key, none are left.
@@ -56,12 +56,12 @@ def install() -> None:
 
 
 def signed_as(headers: Headers) -> Headers:
-    """The headers as their sender signed them: Node's Kinesis client signs `:authority`, which servers call `host`."""
+    """The headers as their sender signed them: Node's Kinesis client signs `:authority`, servers receive `host`."""
     return [*headers, *((AUTHORITY, value) for name, value in headers if name.lower() == b"host")]
 
 
 def pinning(pin: Pin) -> Pin:
-    """Keeps each request that is signed, root's too."""
+    """Keeps each signed request for its check, root's too."""
 
     def put_right(method: str, path: str, query: Any, headers: Headers, *rest: Any, **named: Any) -> None:
         token = _pinning.set(True)
@@ -74,7 +74,7 @@ def pinning(pin: Pin) -> Pin:
 
 
 def is_trusted(is_root: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Whether a key is root's; while a request is kept for its check, none is but that of a request without a key."""
+    """Whether a key is root's. While a request is kept for its check, only a missing key counts as root's."""
 
     def decide(key: str) -> bool:
         return not key if _pinning.get() else is_root(key)
@@ -83,7 +83,7 @@ def is_trusted(is_root: Callable[[str], bool]) -> Callable[[str], bool]:
 
 
 def with_root_secret(resolve: Resolve) -> Resolve:
-    """The credential of a key, root's with the secret of that very key."""
+    """The credential of a key; for a root key, with the secret of that very key."""
 
     def put_right(key: str, *rest: Any, **named: Any) -> Any:
         credential = resolve(key, *rest, **named)

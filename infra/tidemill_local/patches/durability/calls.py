@@ -1,6 +1,6 @@
-"""Calls of AWS's API: which of them change what is kept, and how one is journaled and played again.
+"""Calls of AWS's API: which ones change the kept state, and how a call is journaled and replayed.
 
-Room: local platform. `effect_of` decides and is pure; `watching` stands before all of the emulator's services.
+Room: local platform. `effect_of` decides and is pure; `watching` wraps the emulator's dispatcher of all services.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Call: TypeAlias = "Callable[..., Awaitable[tuple[Any, ...]]]"
 """One of the emulator's handlers: method, path, headers, body and query in, status, headers and body out."""
 
 JOURNALED = ("dynamodb", "sqs", "sns")
-"""Services whose changing calls are journaled; the stream's puts are too, in a form of their own."""
+"""Services whose changing calls are journaled. Puts on a stream are journaled too, in a form of their own."""
 
 _READS = (
     *("Get", "List", "Describe", "BatchGet", "Query", "Scan", "TransactGet", "Receive", "SubscribeToShard", "Lookup"),
     *("Search", "Select", "Filter", "Check", "Simulate", "Validate", "Decrypt", "Encrypt", "GenerateDataKey", "Verify"),
 )
 _NO_READS = ("GetId",)
-"""Calls named as if they read: this one makes an identity."""
+"""Calls that are named as if they read; this one makes an identity."""
 
 _UNKEPT = ("sts",)
-"""Services that change nothing that is kept."""
+"""Services that do not change the kept state."""
 
 _PUTS = ("PutRecord", "PutRecords")
 
@@ -44,18 +44,18 @@ _CONTENTS = (
     *("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"),
     *("SendMessage", "SendMessageBatch", "PurgeQueue", "Publish", "PublishBatch"),
 )
-"""Journaled calls after which a snapshot need not follow: what they make has no name or time of its own."""
+"""Journaled calls that need no snapshot: the things they make have no name or time of their own."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How a call that was carried out is kept.
+    """How the effect of a call is kept.
 
     Attributes:
-        journaled: whether the call itself is, to be played again.
-        snapshot: when one must follow, if at all.
+        journaled: whether the call itself is journaled, to be replayed.
+        snapshot: when a snapshot must follow, if at all.
     """
 
     journaled: bool = False
@@ -63,21 +63,21 @@ class Effect:
 
 
 def effect_of(service: str, action: str, path: str) -> Effect:
-    """What has to be kept of a call that was not a GET and was not refused."""
+    """How the effect of a call is kept that was neither a GET nor refused."""
     reads = action.startswith(_READS) and action not in _NO_READS
     if reads or service in _UNKEPT or action in _PUTS or action in BY_HANDLE:
         return Effect()
     if service in JOURNALED:
         return Effect(journaled=True, snapshot=None if action in _CONTENTS else "at once")
     if service == "kinesis":
-        return Effect(snapshot="at once")  # a record put on a new shard next must not be without it
+        return Effect(snapshot="at once")  # a record may be put on the new shard next
     if (service == "lambda" and path.endswith("/invocations")) or _is_object(service, path):
         return Effect()
     return Effect(snapshot="soon")
 
 
 def watching(dispatch: Call, recorder: Recorder) -> Call:
-    """The emulator's dispatcher of calls, which has each call kept before its caller is answered."""
+    """The emulator's dispatcher of calls; each call's effect is kept before its caller is answered."""
 
     async def watched(
         method: str, path: str, headers: dict[str, str], body: bytes, query: Any, request_id: str
@@ -103,7 +103,7 @@ def watching(dispatch: Call, recorder: Recorder) -> Call:
 
 
 def call_again(handle: Call, entry: dict[str, Any]) -> None:
-    """Handle a call as it was handled before: at once, for none of these waits for anything."""
+    """Replay a call. It runs synchronously, because no journaled call waits for anything."""
     body = base64.b64decode(entry["body"])
     with drawn_ids.given(entry["ids"]):
         handling = handle(entry["method"], entry["path"], entry["headers"], body, entry["query"])
@@ -126,7 +126,7 @@ def service_of(headers: dict[str, str]) -> str:
 
 
 def action_of(headers: dict[str, str], body: bytes) -> str:
-    """The name of the call, where its protocol has one: in a header, or in a form."""
+    """The call's name from a header or a form; empty if its protocol has none there."""
     target = headers.get("x-amz-target", "").rpartition(".")[2]
     if target or "urlencoded" not in headers.get("content-type", ""):
         return target
@@ -139,12 +139,12 @@ def _entry(method: str, path: str, headers: dict[str, str], body: bytes, query: 
 
 
 def _is_object(service: str, path: str) -> bool:
-    """Whether it is about an object of S3, which the emulator writes to disk itself."""
+    """Whether a call is about an object of S3, which the emulator writes to disk itself."""
     return service == "s3" and "/" in path.strip("/")
 
 
 def _not_kept(headers: dict[str, str], error: OSError) -> tuple[int, dict[str, str], bytes]:
-    """The answer to a call that was carried out and cannot be kept, in the form that its caller reads."""
+    """The error for a call that was carried out but cannot be kept, in the caller's protocol."""
     if "urlencoded" in headers.get("content-type", ""):
         detail = f"<Error><Code>InternalFailure</Code><Message>{escape(str(error))}</Message></Error>"
         return 500, {"Content-Type": "text/xml"}, f"<ErrorResponse>{detail}</ErrorResponse>".encode()

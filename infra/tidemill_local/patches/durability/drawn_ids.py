@@ -1,6 +1,6 @@
-"""The ids that a call draws: noted as it is handled, and given to it again as it is played again.
+"""The ids that a call draws: noted when it is handled, and drawn again when it is replayed.
 
-Room: local platform. Whoever was answered knows the ids of messages, for one, and must find them again.
+Room: local platform. Callers know ids from their answers, such as those of messages, and must find them again.
 Tests: tests/infra/tidemill_local/patches/durability/test_durability.py.
 """
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _ids: ContextVar[list[str] | None] = ContextVar("ids", default=None)
-"""The ids drawn by the call in hand; as it is played again, those that it will draw."""
+"""The ids drawn by the current call; during its replay, the ids that it will draw."""
 
 
 def noted() -> list[str]:
-    """A list to which each id is added that the call in hand draws from now on: each call has a context of its own."""
+    """A list to which the ids are added that the current call draws from now on; each call has its own context."""
     ids: list[str] = []
     _ids.set(ids)
     return ids
@@ -26,7 +26,7 @@ def noted() -> list[str]:
 
 @contextmanager
 def given(ids: list[str]) -> Iterator[None]:
-    """In the block, these are drawn, in this order."""
+    """In the block, these ids are drawn, in this order."""
     _ids.set(ids)
     try:
         yield
@@ -35,12 +35,12 @@ def given(ids: list[str]) -> Iterator[None]:
 
 
 def in_a_call() -> bool:
-    """Whether a call is in hand: some changes are made by the emulator's own tidying up."""
+    """Whether a call is being handled; some changes come from the emulator's own clean-up instead."""
     return _ids.get() is not None
 
 
 def repeating(draw: Callable[[], str], is_replaying: Callable[[], bool]) -> Callable[[], str]:
-    """The emulator's drawing of an id, which notes it, or gives what was noted while the journal is played again."""
+    """The emulator's function that draws an id; it notes each id, and repeats the noted ones during a replay."""
 
     def drawing() -> str:
         ids = _ids.get()

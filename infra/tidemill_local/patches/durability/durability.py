@@ -1,12 +1,12 @@
-"""What the emulator holds, on disk: a platform that is killed goes on where it stood.
+"""The emulator's state on disk: after a kill, the next platform continues from the same state.
 
 Room: local platform, I/O; fitted into the emulator by `install` where a folder for the state is given.
 
-The emulator itself saves its state only as it ends in peace. Here a snapshot is taken soon after each change of
-what there is (streams, tables, functions, …), and between two of them a journal takes each record put on a
-stream and each call that changes a table, a queue or a topic, before its caller is answered. A start loads the
-snapshot and plays the journal again. What is handed to the operating system survives the end of the process,
-not that of the machine. The emulator writes objects of S3 to disk itself.
+The emulator itself saves its state only at an orderly end. Here a snapshot is taken soon after each change of
+resources (streams, tables, functions, …). Between two snapshots, a journal takes each record put on a stream and
+each call that changes a table, a queue or a topic, before its caller is answered. A start loads the snapshot and
+replays the journal. Writes are handed to the operating system without fsync: they survive the end of the process,
+not of the machine. The emulator writes objects of S3 to disk itself.
 
 | module | its idea |
 |---|---|
@@ -14,11 +14,11 @@ not that of the machine. The emulator writes objects of S3 to disk itself.
 | snapshot.py | a whole copy of those files, replaced as a whole |
 | journal.py | a file that is appended to, and holds an entry whole or not at all |
 | recorder.py | a snapshot and its journal in step, and when the next snapshot is taken |
-| calls.py, drawn_ids.py | which calls are journaled, and how one is played again with the ids that it drew |
-| streams.py, tables.py, queues.py, topics.py | what a service needs besides |
+| calls.py, drawn_ids.py | which calls are journaled, and how one is replayed with the ids that it drew |
+| streams.py, tables.py, queues.py, topics.py | additions for single services |
 
-What is tidied up without a call (a table's TTL, a queue's dead letters) may be so again after a kill if it was within
-the last half second.
+Changes without a call (a table's TTL, a queue's dead letters) of the last half second before a kill may be lost, and
+are then made again.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = "TIDEMILL_STATE"
-"""The environment variable by which the launcher is told of the folder."""
+"""The environment variable that names the folder to the launcher."""
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """The emulator's environment variables by which it loads its state from the folder."""
+    """The emulator's environment variables for loading its state from the folder."""
     return {
         "PERSIST_STATE": "1",
         "STATE_DIR": str(folder / "state"),
@@ -54,9 +54,9 @@ def settings(folder: Path) -> dict[str, str]:
 
 
 def install(folder: Path | None) -> None:
-    """Have what the emulator holds outlive it, in that folder; without one, do nothing. On the emulator's loop.
+    """Have the emulator's state outlive it in the folder; without one, do nothing. Runs on the emulator's loop.
 
-    Behind the other patches, whose answers it journals, and before cbor, for its journal is of calls in JSON.
+    Installed after the patches whose answers it journals, and before cbor, because its journal holds calls in JSON.
 
     Needs of the emulator:
         app._load_persisted_state: loads what was saved, as the emulator starts; replaced.
@@ -104,13 +104,13 @@ def install(folder: Path | None) -> None:
 
 
 def hook(folder: Path, app: Any, persistence: Any, responses: Any, services: Any) -> None:
-    """Have the state loaded from the folder as the emulator starts, and kept there from then on. On its loop.
+    """Have the state loaded from the folder at the emulator's start, and kept there from then on. Runs on its loop.
 
     Args:
         folder: the folder; one emulator at a time.
         app: the emulator's module of that name, as are the others.
-        persistence: whose form the state is saved in.
-        responses: which knows the account and region of the call in hand.
+        persistence: defines the form of the saved state.
+        responses: knows the account and region of the current call.
         services: the package of services, of which dynamodb, sqs, sns, kinesis and cloudformation are hooked.
 
     Raises:
@@ -138,13 +138,13 @@ def hook(folder: Path, app: Any, persistence: Any, responses: Any, services: Any
 
 
 def end_with(error: OSError) -> NoReturn:
-    """End the emulator's process for that reason."""
+    """Print the error and end the emulator's process."""
     print(error, file=sys.stderr, flush=True)  # noqa: T201 - the next line flushes no logger
     os._exit(1)
 
 
 def _load(files: StateFiles, recorder: Recorder, app: Any, responses: Any, services: Any) -> None:
-    """Take up the snapshot, and play the journal again."""
+    """Load the snapshot and replay the journal."""
     try:
         files.load_all({key: partial(app._get_module, name) for key, name in app._state_map.items()})
         with topics.quiet(services.sns), recorder.replayed() as entries:

@@ -1,6 +1,6 @@
 """A journal: a file of JSON lines that is only appended to, and holds an entry whole or not at all.
 
-Room: local platform, I/O. What an entry means is its writer's business (streams.py, tables.py, queues.py, calls.py).
+Room: local platform, I/O. The writers define the meaning of entries (streams.py, tables.py, queues.py, calls.py).
 Each snapshot (snapshot.py) begins a journal of its own, named by the snapshot's number.
 """
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """The entries since a snapshot. Until it is opened it takes nothing in: its entries are being played again.
+    """The entries since a snapshot. Before it is opened, appends are ignored: its entries are being replayed.
 
     Args:
-        folder: where the files are; `journal-3` is that of the third snapshot.
+        folder: the folder of the files; `journal-3` belongs to the third snapshot.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,13 +38,13 @@ class Journal:
         return os.fstat(self._file.fileno()).st_size if self._file else 0
 
     def entries(self, number: int) -> Iterator[dict[str, Any]]:
-        """What the snapshot's journal holds.
+        """The entries of a snapshot's journal.
 
         Raises:
-            StateUnusable: it cannot be read.
+            StateUnusable: the journal cannot be read.
         """
         path = self._path_of(number)
-        # What follows the last line's end is torn: its caller was never answered.
+        # Bytes behind the last newline are an incomplete entry, whose caller was never answered.
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         for line in lines:
             try:
@@ -53,7 +53,7 @@ class Journal:
                 raise unreadable(path, error) from error
 
     def open(self, number: int) -> None:
-        """Go on with the snapshot's journal, without what is torn off at its end."""
+        """Open a snapshot's journal for appending, and cut off an incomplete entry at its end."""
         self._path = self._path_of(number)
         self._file = self._path.open("ab", buffering=0)
         if size := self._file.tell():
@@ -65,7 +65,7 @@ class Journal:
         """Hand an entry to the operating system.
 
         Raises:
-            OSError: it did not fit, and nothing of it is there.
+            OSError: the entry did not fit; no part of it is written.
         """
         if not self._file:
             return
@@ -82,7 +82,7 @@ class Journal:
 
     @contextmanager
     def succeeded(self, number: int) -> Iterator[None]:
-        """The block makes the snapshot of that number: then an empty file takes this one's place, else this stays."""
+        """In the block, the snapshot of that number is made. If it succeeds, a new empty journal replaces this one."""
         path = self._path_of(number)
         fresh = path.open("wb", buffering=0)
         try:
@@ -98,7 +98,7 @@ class Journal:
                 earlier_path.unlink()
 
     def discard_others(self, number: int) -> None:
-        """Delete the files of other snapshots, which an interrupted exchange left."""
+        """Delete the journals of other snapshots, left by an interrupted replacement."""
         for path in self._folder.glob("journal-*"):
             if path != self._path_of(number):
                 path.unlink()

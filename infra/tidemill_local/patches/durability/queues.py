@@ -1,7 +1,7 @@
-"""The messages of SQS's queues: which are deleted or hidden is journaled, for handles do not outlive the process.
+"""Deleted and hidden messages of SQS's queues, journaled by message id: receipt handles do not outlive the process.
 
-Room: local platform. That a message was received is kept by the next snapshot only: after a kill it may be received
-again at once, and counts one time less.
+Room: local platform. A receipt of a message is kept only by the next snapshot: after a kill the message may be received
+again at once, and its receive count may be one too low.
 Tests: tests/infra/tidemill_local/patches/durability/test_durability.py.
 """
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     Act = Callable[[Any, str], Any]
 
 BY_HANDLE = ("DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch")
-"""Calls that name messages by their handles, which nobody knows after a kill."""
+"""Calls that name messages by their receipt handles, which are lost by a kill."""
 
 
 def hook(sqs: Any, recorder: Recorder) -> None:
-    """Have it journaled by the messages' ids what is done to them by their handles."""
+    """Have changes of messages by their receipt handles journaled by the messages' ids."""
     for action in BY_HANDLE:
         sqs._HANDLERS[action] = _journaling(sqs._HANDLERS[action], sqs, recorder)
     delete = sqs._delete_messages_for_esm
@@ -32,7 +32,7 @@ def hook(sqs: Any, recorder: Recorder) -> None:
 
 
 def hide_again(sqs: Any, entry: dict[str, Any]) -> None:
-    """Messages have their ids whatever queue they are in, as after they became dead letters."""
+    """Delete and hide messages again, in whatever queue they are: they may have become dead letters."""
     gone, visible = set(entry["gone"]), entry["visible"]
     for queue in sqs._queues._data.values():
         if gone:

@@ -1,7 +1,7 @@
-"""A snapshot and the journal of what came since, kept in step, and when the next snapshot is taken.
+"""Keeps a snapshot and the journal since then in step, and decides when the next snapshot is taken.
 
-Room: local platform, I/O. What has to be kept is told to the `Recorder` by the hooks of the services (streams.py,
-tables.py, queues.py) and of all calls (calls.py); durability.py brings them together.
+Room: local platform, I/O. The hooks of the services (streams.py, tables.py, queues.py) and of all calls (calls.py)
+pass their entries to the `Recorder`; durability.py brings them together.
 Tests: tests/infra/tidemill_local/patches/durability/test_durability.py.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SNAPSHOT_SECONDS = 0.5
-"""How soon after a change of what there is, a snapshot is taken."""
+"""Seconds from a change of resources to a snapshot."""
 
 JOURNAL_BYTES = 64 * 1024 * 1024
-"""How large the journal may grow before a snapshot takes its place."""
+"""Bytes of the journal above which a snapshot replaces it."""
 
 RETRY_SECONDS = 5
-"""How long after one that failed the next snapshot is tried."""
+"""Seconds from a failed snapshot to the next attempt."""
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ class Recorder:
 
     Args:
         folder: the folder; one emulator at a time.
-        loop: on which snapshots are taken, between two calls.
+        loop: the event loop on which snapshots are taken, between two calls.
         save: writes the emulator's state into `state`.
-        scope: the account and region of the call in hand.
-        settled: whether no stack is in the making: that would be half of one, and nobody would go on with it.
+        scope: gives the account and region of the current call.
+        settled: whether no stack is being created: a snapshot would hold half a stack, which is never completed.
 
     Attributes:
-        replaying: whether the journal is being played again.
+        replaying: whether the journal is being replayed.
 
     Raises:
         StateUnusable: the folder is another emulator's, or cannot be written to.
@@ -72,10 +72,10 @@ class Recorder:
 
     @contextmanager
     def replayed(self) -> Iterator[Iterator[dict[str, Any]]]:
-        """The journal's entries, to be played again in the block; behind it, the journal goes on.
+        """The journal's entries, to be replayed in the block; after it, the journal is open for appending.
 
         Raises:
-            StateUnusable: it cannot be read.
+            StateUnusable: the journal cannot be read.
         """
         number = self._snapshot.number
         self.replaying = True
@@ -86,10 +86,10 @@ class Recorder:
         self._journal.open(number)
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Keep an entry, with the account and region of the call in hand unless it names others.
+        """Journal an entry, with the account and region of the current call unless it names others.
 
         Raises:
-            OSError: it cannot be kept, as on a full disk.
+            OSError: the entry cannot be written, as on a full disk.
         """
         with self._writing:
             self._journal.append(self._scope() | entry)
@@ -98,13 +98,13 @@ class Recorder:
             self.snapshot_soon()
 
     def snapshot_soon(self, seconds: float = SNAPSHOT_SECONDS) -> None:
-        """Have a snapshot taken within that time, unless one is to be taken already. Any thread may ask."""
+        """Schedule a snapshot after some seconds, unless one is scheduled already. Any thread may call this."""
         if not self._due:
             self._due = True
             self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.snapshot_if_settled)
 
     def snapshot_if_settled(self) -> None:
-        """Take a snapshot now, or as soon as no stack is in the making. On the loop."""
+        """Take a snapshot now, or as soon as no stack is being created. Runs on the loop."""
         self._due = False
         if not self._settled():
             self.snapshot_soon()
@@ -112,13 +112,13 @@ class Recorder:
             self.snapshot_soon(RETRY_SECONDS)
 
     def end(self) -> None:
-        """Take a last snapshot, if there is anything that the present one lacks, and end the process."""
+        """Take a last snapshot if anything has changed since the present one, and end the process."""
         if self._due or self._journal.size:
             self._taken()
         os._exit(0)
 
     def _taken(self) -> bool:
-        """Whether the state as it is now is the snapshot; if not, the earlier one and its journal still hold."""
+        """Take a snapshot; returns whether it succeeded. If not, the earlier one and its journal stay valid."""
         with self._writing:
             try:
                 self._save()

@@ -1,7 +1,7 @@
 """A snapshot: a whole copy of the emulator's files of state, which the next one replaces as a whole.
 
-Room: local platform, I/O. The emulator's own files lie in `state` (state_files.py), the copy in `snapshot`; `.new` and
-`.old` are there while one is exchanged for the other, and after a kill amid that.
+Room: local platform, I/O. The emulator's own files lie in `state` (state_files.py), the copy in `snapshot`.
+`snapshot.new` and `snapshot.old` exist during a replacement, and after a kill in the middle of one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Snapshot:
     """The latest whole copy of the state.
 
     Args:
-        folder: of which `state` and `snapshot` are subfolders.
+        folder: the folder with the subfolders `state` and `snapshot`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,10 +30,10 @@ class Snapshot:
 
     @property
     def number(self) -> int:
-        """How many there have been, this one included; 0 before the first.
+        """The number of snapshots so far, this one included; 0 before the first.
 
         Raises:
-            StateUnusable: the snapshot does not tell.
+            StateUnusable: the snapshot's number cannot be read.
         """
         file = self._current / "generation"
         try:
@@ -42,7 +42,7 @@ class Snapshot:
             raise unreadable(file, error) from error
 
     def restore(self) -> None:
-        """Put the emulator's files back as the snapshot has them; none are left if there is no snapshot."""
+        """Restore the emulator's files from the snapshot; without a snapshot, delete them."""
         if not self._current.exists() and self._earlier.exists():
             self._earlier.rename(self._current)
         for left_over in (self._earlier, self._fresh, self.state):
@@ -54,7 +54,7 @@ class Snapshot:
         """Copy the emulator's files as they are now; if that fails, the earlier copy stays.
 
         Args:
-            number: the new one's.
+            number: the new snapshot's number.
         """
         for left_over in (self._fresh, self._earlier):
             if left_over.exists():

@@ -1,7 +1,7 @@
-"""The files that hold the emulator's state: its own form, but whole or an error, and with every item as it was.
+"""The files of the emulator's state, in its own form: each is written and read whole, or the error is raised.
 
-Room: local platform, I/O. The emulator logs what it cannot write or read, and goes on without; and it takes an item
-whose attribute has the name of one of its tags for what the tag stands for.
+Room: local platform, I/O. The emulator itself only logs a state that it cannot write or read. It also misreads an item
+whose attribute has the name of one of its type tags; such names are escaped here.
 Tests: tests/e2e/test_up.py.
 """
 
@@ -31,15 +31,15 @@ class StateInUse(StateUnusable):
 
 
 def check(folder: Path) -> None:
-    """Raise StateUnusable, or StateInUse, unless a platform could run on the folder now."""
+    """Raise StateUnusable, or StateInUse, if no platform could run on the folder now."""
     lock(folder).close()
 
 
 def lock(folder: Path) -> TextIO:
-    """Make the folder and take it for as long as what is returned stays open; see check for what is raised."""
+    """Create the folder and lock it while the returned file is open; raises the same errors as `check`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)  # secrets are in it; that of an earlier release was as the umask had it
+        folder.chmod(0o700)  # it contains secrets; an earlier release used the umask
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StateUnusable(f"{folder} cannot hold the state: {error.strerror}") from None
@@ -55,9 +55,9 @@ class StateFiles:
     """Writes and reads the services' states.
 
     Args:
-        persistence: the emulator's module of that name, whose form is kept.
-        folder: where its files are.
-        needed: services without which nothing is saved; another one that has no form is left as it was.
+        persistence: the emulator's module of that name, which defines the form.
+        folder: the folder of the files.
+        needed: services whose failure to be written is raised; another service's file is then left as it was.
     """
 
     def __init__(self, persistence: Any, folder: Path, needed: Collection[str]) -> None:
@@ -66,7 +66,7 @@ class StateFiles:
         self._needed = needed
 
     def save_all(self, states: Mapping[str, Callable[[], Any]]) -> None:
-        """Write each service's state; None means that there is none to write."""
+        """Write each service's state; a state of None is not written."""
         for service, get_state in states.items():
             try:
                 state = get_state()
@@ -95,7 +95,7 @@ class StateFiles:
         """A service's state; None if there is none.
 
         Raises:
-            StateUnusable: there is one that cannot be read.
+            StateUnusable: the file cannot be read.
         """
         file = self._folder / f"{service}.json"
         if not file.exists():
@@ -109,7 +109,7 @@ class StateFiles:
             raise unreadable(file, error) from error
 
     def load_all(self, services: Mapping[str, Callable[[], Any]]) -> None:
-        """Have each service, got by a call to import it, take up what was saved; raises StateUnusable."""
+        """Load each service's saved state into its module, which a call imports; raises StateUnusable."""
         for service, module in services.items():
             state = self.load(service)
             if state:
@@ -126,14 +126,14 @@ class StateFiles:
 
 
 def unreadable(file: Path, error: Exception) -> StateUnusable:
-    """What to raise for a file that cannot be read."""
-    # `state` is made anew from `snapshot` at each start.
+    """The exception for a file that cannot be read."""
+    # The message names the file in `snapshot`: `state` is copied from it at each start.
     kept = file.parent.with_name("snapshot") / file.name if file.parent.name == "state" else file
     return StateUnusable(f"{kept} cannot be read ({error!r}); mend it, or begin anew with another folder")
 
 
 def _escape(value: Any) -> Any:
-    """The value with each dict that would be taken for a tag as a list of its pairs, under a tag."""
+    """The value, where each dict that would be taken for a tag is a list of pairs under a tag of its own."""
     if isinstance(value, dict):
         inner = {key: _escape(one) for key, one in value.items()}
         return inner if _TAGS.isdisjoint(inner) else {_ESCAPED: [list(pair) for pair in inner.items()]}

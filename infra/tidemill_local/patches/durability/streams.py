@@ -1,4 +1,4 @@
-"""The records of Kinesis's streams: each is journaled as its shard holds it, and put back at its place.
+"""The records of Kinesis's streams: each is journaled as its shard stores it, and put back at its place.
 
 Room: local platform.
 Tests: tests/infra/tidemill_local/patches/durability/test_durability.py.
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def hook(kinesis: Any, recorder: Recorder) -> None:
-    """Have each record that is put journaled before its caller is answered."""
+    """Have each put record journaled before its caller is answered."""
     get_state = kinesis.get_state
     kinesis.get_state = lambda: _plain(get_state())
     kinesis._put_record = _journaling_put(kinesis._put_record, kinesis, recorder)
@@ -29,7 +29,7 @@ def hook(kinesis: Any, recorder: Recorder) -> None:
 
 
 def put_back(kinesis: Any, entry: dict[str, Any]) -> None:
-    """Have the shard hold the record again, unless the snapshot has it already."""
+    """Put a journaled record back into its shard, unless the snapshot has it already."""
     stream = kinesis._streams.get_scoped(entry["account"], entry["region"], entry["stream"])
     shard = stream["shards"].get(entry["shard"]) if stream else None
     if shard is None:
@@ -57,7 +57,7 @@ def _journaling_put(put: Handler, kinesis: Any, recorder: Recorder) -> Handler:
 def _journaling_inner_put(
     put: Callable[[str, str, bytes], bool], kinesis: Any, recorder: Recorder
 ) -> Callable[..., bool]:
-    """The put by which another service hands on what it was told; it is journaled, so not played again."""
+    """The put by which the emulator's other services forward data. Its record is journaled, so it is not replayed."""
 
     def journaling(stream_arn: str, partition_key: str, data: bytes) -> bool:
         done = recorder.replaying or put(stream_arn, partition_key, data)
@@ -71,20 +71,20 @@ def _journaling_inner_put(
 
 
 def _stored(stream: dict[str, Any], result: dict[str, str]) -> dict[str, Any]:
-    """The record as the shard holds it; it was put just now, so it is among the last."""
+    """The record as the shard stores it; it was just put, so it is among the last."""
     records = stream["shards"][result["ShardId"]]["records"]
     found: dict[str, Any] = next(one for one in reversed(records) if one["SequenceNumber"] == result["SequenceNumber"])
     return found
 
 
 def _entry(stream: dict[str, Any], shard: str, record: dict[str, Any]) -> dict[str, Any]:
-    """What is journaled of a record that was put; the stream need not be the caller's."""
+    """The journal's entry for a put record. Account and region are the stream's, which may not be the caller's."""
     _, _, _, region, account, _ = stream["StreamARN"].split(":", 5)
     return {"account": account, "region": region, "stream": stream["StreamName"], "shard": shard, "record": record}
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    """The streams' state without what this package keeps in it for the process only."""
+    """The streams' state without this package's own `tidemill_` keys, which are valid for this process only."""
     for stream in state["streams"]._data.values():
         for part in (stream, *stream["shards"].values()):
             for name in [name for name in part if name.startswith("tidemill_")]:

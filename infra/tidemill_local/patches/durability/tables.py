@@ -1,7 +1,7 @@
-"""The streams of DynamoDB's tables: each change is journaled by itself, so that none is told twice.
+"""The streams of DynamoDB's tables: each change is journaled by itself, so that none is delivered twice.
 
-Room: local platform. The calls that change tables are journaled by calls.py and played again; the changes that they
-make on a table's stream are not taken from that, but from the journal, with the sequence numbers that readers know.
+Room: local platform. Calls that change tables are journaled by calls.py and replayed. The table's stream is restored
+from the journal instead, so that its changes keep the sequence numbers that readers know.
 Tests: tests/infra/tidemill_local/patches/durability/test_durability.py.
 """
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tidemill_local.patches.durability.recorder import Recorder
 
 _STREAMS = ("_stream_records", "_stream_trimmed", "_closed_streams")
-"""Where the emulator keeps the tables' streams, which it does not save."""
+"""The emulator's variables that hold the tables' streams, which it does not save."""
 
 
 def hook(dynamodb: Any, recorder: Recorder) -> None:
-    """Have the tables' streams saved, and each change on one journaled."""
+    """Have the tables' streams saved, and each change in one journaled."""
     get_state, load = dynamodb.get_state, dynamodb.load_persisted_state
 
     def state_with_streams() -> dict[str, Any]:
@@ -39,7 +39,7 @@ def hook(dynamodb: Any, recorder: Recorder) -> None:
 
 
 def put_back(dynamodb: Any, entry: dict[str, Any]) -> None:
-    """Have the table's stream hold the change again, unless the snapshot has it already."""
+    """Put a journaled change back into its table's stream, unless the snapshot has it already."""
     records, change = dynamodb._stream_records.setdefault(entry["table"], []), entry["change"]
     if not records or records[-1]["dynamodb"]["SequenceNumber"] < change["dynamodb"]["SequenceNumber"]:
         records.append(change)
@@ -52,7 +52,7 @@ def _journaling_change(emit: Callable[..., None], dynamodb: Any, recorder: Recor
         records = dynamodb._stream_records.get(table) or [None]
         if records[-1] is not last:
             if recorder.replaying:
-                records.pop()  # it is in the journal by itself
+                records.pop()  # it has a journal entry of its own
             else:
                 recorder.append({"table": table, "change": records[-1]})
         if not drawn_ids.in_a_call():

@@ -1,6 +1,6 @@
-"""SNS's topics as the journal is played again: they deliver to queues only, for everybody else was told before.
+"""SNS's topics during a replay of the journal: they deliver to queues only, because all others were notified before.
 
-Room: local platform. A delivery to a function or an address that was under way is lost with the process.
+Room: local platform. A delivery to a function or an address that was in flight is lost with the process.
 Tests: tests/infra/tidemill_local/patches/durability/test_durability.py.
 """
 
