@@ -1,6 +1,6 @@
 """The shape of the emulator's Kinesis handlers: a request in, an answer out, a stream as its dict.
 
-Room: local platform, pure. What is fitted into the emulator's Kinesis keeps to this shape.
+Room: local platform, pure. The patches of the emulator's Kinesis keep to this shape.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
 """
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Request: TypeAlias = dict[str, Any]
-"""The body of a call, parsed; authenticated already."""
+"""The parsed body of a call, which is authenticated already."""
 
 Response: TypeAlias = tuple[int, dict[str, str], bytes]
 """Status, headers and body, as the emulator's handlers return them."""
@@ -30,7 +30,7 @@ _JSON = "application/x-amz-json-1.1"
 
 
 class Refused(Exception):
-    """A call that the service refuses: the error's code, and the message in AWS's words."""
+    """The service refuses a call: the error's code, and the message in AWS's words."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ def success(body: dict[str, Any]) -> Response:
 
 
 def handler(do: Callable[[Request], dict[str, Any]]) -> Handler:
-    """The handler that answers with what `do` returns, or with what it refused."""
+    """The handler that answers with the result of `do`, or with its refusal."""
 
     def handle(request: Request) -> Response:
         try:
@@ -73,7 +73,7 @@ def found(resolve: Resolve, request: Request) -> Stream:
 
 
 def record_size(record: Mapping[str, str]) -> int:
-    """The bytes that count of a record, as put or as stored: its data, which is in base64, and its partition key."""
+    """The bytes of a record that count, as put or as stored: its data, decoded from base64, and its partition key."""
     data = record.get("Data", "")
     return len(data) * 3 // 4 - data[-2:].count("=") + len(record["PartitionKey"].encode())
 

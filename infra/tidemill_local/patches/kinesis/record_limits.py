@@ -1,4 +1,4 @@
-"""What a record may be: its hash key within the range, and no larger than its stream lets in.
+"""The limits of a record: a hash key within the range, and the size that its stream allows.
 
 Room: local platform, pure on a stream's dict but for `install`, which fits it into the emulator.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 LEAST_RECORD_KIB, MOST_RECORD_KIB = 1_024, 10_240
-"""Between which UpdateMaxRecordSize sets a stream's limit:
+"""The range of a stream's limit, which UpdateMaxRecordSize sets:
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateMaxRecordSize.html."""
 
 _LARGE = LEAST_RECORD_KIB * 1024 * 4 // 3
@@ -25,7 +25,7 @@ _LARGE = LEAST_RECORD_KIB * 1024 * 4 // 3
 
 
 def install() -> None:
-    """Have puts refuse the records that no shard takes, and take the large ones that their stream lets in.
+    """Have puts refuse records beyond the limits, and take records of more than a MiB that their stream allows.
 
     Needs of the emulator:
         kinesis._put_record, kinesis._put_records: answer the puts; their records are checked first.
@@ -40,15 +40,15 @@ def install() -> None:
 
 
 def check_record(stream: Stream, record: Mapping[str, Any], name: str) -> None:
-    """Refuse what no shard takes: a hash key out of range, or more bytes than a record may have.
+    """Refuse a record with a hash key out of range, or with more bytes than a record may have.
 
     Args:
-        stream: where to.
-        record: as it is put.
-        name: how AWS's message names its data.
+        stream: the record's stream.
+        record: the record as it is put.
+        name: the name of its data in AWS's message.
 
     Raises:
-        Refused: it is such a record.
+        Refused: the record is beyond a limit.
     """
     explicit = record.get("ExplicitHashKey")
     if explicit is not None and not (str(explicit).isdecimal() and int(explicit) < HASH_KEYS):
@@ -67,17 +67,17 @@ def check_record(stream: Stream, record: Mapping[str, Any], name: str) -> None:
 
 
 def max_record_bytes(stream: Stream) -> int:
-    """Of the data and the partition key of a record together."""
+    """The most bytes of a record's data and partition key together."""
     return int(stream.get("MaxRecordSizeInKiB", LEAST_RECORD_KIB)) * 1024
 
 
 def checked(put: Handler, resolve: Resolve, records: Callable[[Request], Iterable[tuple[str, Any]]]) -> Handler:
-    """A put that refuses what no shard takes.
+    """A put that refuses records beyond the limits.
 
     Args:
         put: the emulator's own.
         resolve: finds the stream that a request names.
-        records: the records of a request, and how messages name each one's data.
+        records: gives the records of a request, each with the name of its data in messages.
     """
 
     def put_right(request: Request) -> Any:
@@ -94,9 +94,9 @@ def checked(put: Handler, resolve: Resolve, records: Callable[[Request], Iterabl
 
 
 def with_large(put: Handler, resolve: Resolve) -> Handler:
-    """A put that stores records of more than a MiB too, where UpdateMaxRecordSize lets them in.
+    """A put that also stores records of more than a MiB, where UpdateMaxRecordSize allows them.
 
-    The emulator refuses them: it is given them empty, and what it stored is filled.
+    The emulator refuses such records, so it gets them without data, and the data is filled in after they are stored.
     """
 
     def put_right(request: Request) -> Any:

@@ -2,7 +2,7 @@
 
 Room: local platform, pure on a stream's dict but for `install`: sequence numbers are an argument. The
 emulator's own calls would delete the parents with their records. A reshard is done when the call returns, so a stream
-is never UPDATING, and nothing limits how often.
+is never UPDATING, and the number of reshards is not limited.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ UpdateResource: TypeAlias = "Callable[[str, dict[str, Any], dict[str, Any], str]
 
 
 MOST_BY_COUNT = 10_000
-"""That UpdateShardCount leaves: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html."""
+"""Most shards by UpdateShardCount: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html."""
 
 
 def install() -> None:
-    """Have the calls that reshard close the parents and keep their records, and records go to open shards.
+    """Have a reshard close the parents and keep their records, and have new records go to open shards.
 
     Needs of the emulator:
         kinesis._split_shard, kinesis._merge_shards, kinesis._update_shard_count: answer those calls; replaced.
@@ -67,7 +67,7 @@ def install() -> None:
 
 
 def check_split(stream: Stream, shard_id: str, at: int) -> None:
-    """Refuse what AWS's SplitShard would."""
+    """Refuse the splits that AWS's SplitShard refuses."""
     _check_provisioned(stream)
     _check_open(stream, shard_id)
     low, high = hash_keys_of(stream["shards"][shard_id])
@@ -80,7 +80,7 @@ def check_split(stream: Stream, shard_id: str, at: int) -> None:
 
 
 def check_merge(stream: Stream, lower_id: str, upper_id: str) -> None:
-    """Refuse what AWS's MergeShards would: the pair the wrong way round, too."""
+    """Refuse the merges that AWS's MergeShards refuses, including a pair in the wrong order."""
     _check_provisioned(stream)
     _check_open(stream, lower_id)
     _check_open(stream, upper_id)
@@ -93,7 +93,7 @@ def check_merge(stream: Stream, lower_id: str, upper_id: str) -> None:
 
 
 def check_rescale(stream: Stream, count: int) -> int:
-    """Refuse what AWS's UpdateShardCount would; otherwise gives how many shards are open."""
+    """Refuse the counts that AWS's UpdateShardCount refuses; otherwise return the number of open shards."""
     _check_provisioned(stream)
     if count < 1:
         raise invalid("targetShardCount", count, "have value greater than or equal to 1")
@@ -111,7 +111,7 @@ def check_rescale(stream: Stream, count: int) -> int:
 
 
 def reshard_handlers(resolve: Resolve, next_sequence: NextSequence) -> tuple[Handler, Handler, Handler]:
-    """What answers SplitShard, MergeShards and UpdateShardCount."""
+    """The handlers of SplitShard, MergeShards and UpdateShardCount."""
 
     def split_shard(request: Request) -> dict[str, Any]:
         stream, shard_id = found(resolve, request), request.get("ShardToSplit", "")
@@ -146,10 +146,10 @@ def reshard_handlers(resolve: Resolve, next_sequence: NextSequence) -> tuple[Han
 
 
 def with_shard_count(update: UpdateResource, resolve: Resolve, next_sequence: NextSequence) -> UpdateResource:
-    """CloudFormation's update of a stream, which follows a changed ShardCount too.
+    """CloudFormation's update of a stream, which also applies a changed ShardCount.
 
     Raises:
-        Refused: on calling, what UpdateShardCount refuses; the stack rolls back.
+        Refused: on a call of the result, if UpdateShardCount would refuse the count; the stack rolls back.
     """
 
     def updated(physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> Any:

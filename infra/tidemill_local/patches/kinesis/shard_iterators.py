@@ -1,8 +1,8 @@
-"""Reading a shard as on AWS: iterators that stand by sequence number, and the end of a closed shard.
+"""Reading a shard as on AWS: iterators point to a sequence number, and a closed shard has an end.
 
-Room: local platform. Pure but for the clock that `Reads` is given; its methods are what `install` fits into
-the emulator, whose own iterators are indexes of a list. Those move when the head of the list expires, and each
-is kept for five minutes and looked at in every call.
+Room: local platform. Pure but for the clock of `Reads`, whose methods `install` fits into the emulator. The emulator's
+own iterators are indexes of a list. They become wrong when the head of the list expires, and each is kept for five
+minutes and checked in every call.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ Record: TypeAlias = dict[str, Any]
 """A record as the emulator holds it; `Data` in base64."""
 
 MOST_RECORDS = 10_000
-"""That one GetRecords call returns: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html."""
+"""Most records of one GetRecords call: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html."""
 
 MOST_BYTES = 10 * 1024 * 1024
-"""Of data that one GetRecords call returns."""
+"""Most bytes of one GetRecords call."""
 
 LIFETIME = 300
 """Seconds in which an iterator must be used."""
 
 _DIGITS = 30
-"""Of a sequence number of the emulator's; who passes it through a number loses the leading zeros."""
+"""Digits of the emulator's sequence numbers. A client that converts one to a number loses the leading zeros."""
 
 
 def install() -> None:
-    """Have iterators stand by sequence number, and a closed shard's reader told of its end.
+    """Have iterators point to a sequence number, and a reader of a closed shard notified of its end.
 
-    Puts besides the `Reads` into the emulator's module, as `tidemill_reads`, for the patch that limits them.
+    It also puts the `Reads` into the emulator's module as `tidemill_reads`, for the patch that limits them.
 
     Needs of the emulator:
         kinesis._get_shard_iterator, kinesis._get_records: answer those calls; replaced.
@@ -70,10 +70,10 @@ def install() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a reader stands in a shard: behind the record `after`, or at the oldest when that is empty.
+    """A reader's position in a shard: behind the record `after`, or at the oldest record if that is empty.
 
     Attributes:
-        born: the shard's first sequence number, which tells it from one of a stream made anew.
+        born: the shard's first sequence number, which distinguishes it from a shard of a recreated stream.
         issued: when the iterator was given out, in seconds since 1970.
     """
 
@@ -84,15 +84,15 @@ class Position:
     issued: float
 
     def iterator(self) -> str:
-        """The position written out: a ShardIterator, for which nothing need be kept."""
+        """The position encoded as a ShardIterator, so that no state is kept for it."""
         return base64.urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode()
 
     @classmethod
     def of(cls, iterator: str) -> Position:
-        """The position that a ShardIterator is.
+        """The position encoded in a ShardIterator.
 
         Raises:
-            Refused: it is none.
+            Refused: the text is not a ShardIterator.
         """
         try:
             return cls(**json.loads(base64.urlsafe_b64decode(iterator)))
@@ -120,7 +120,7 @@ def start_after(records: Sequence[Record], kind: str, sequence: str, timestamp: 
     """The sequence number of the last record before a starting position; empty if that is the oldest.
 
     Raises:
-        Refused: the type is unknown, or lacks what it needs, or the time is still to come.
+        Refused: the type is unknown, a parameter that it needs is missing, or the time is in the future.
     """
     if kind == "AT_TIMESTAMP" and timestamp is None:
         raise Refused("InvalidArgumentException", "AT_TIMESTAMP needs a Timestamp.")
@@ -139,19 +139,19 @@ def start_after(records: Sequence[Record], kind: str, sequence: str, timestamp: 
 
 
 def readable(stream: Stream, records: Sequence[Record]) -> list[Record]:
-    """The records as a reader is given them."""
+    """The records in the form that readers receive."""
     return [{**record, "EncryptionType": stream["EncryptionType"]} for record in records]
 
 
 def behind_latest(records: Sequence[Record], last: int, now: float) -> int:
-    """How long ago the first record arrived that a reader up to the index `last` lacks, in milliseconds."""
+    """Milliseconds since the first record arrived that a reader up to the index `last` has not read; else 0."""
     return int(max(0.0, now - _arrival(records[last])) * 1000) if last < len(records) else 0
 
 
 def page(records: Sequence[Record], after: str, limit: int) -> tuple[int, int, int]:
-    """What one call returns: the index of the first record and of the one behind the last, and their bytes.
+    """The records that one call returns: the first index, the index behind the last, and their bytes.
 
-    At least one record, if there is one, whatever its size.
+    If there is any record, at least one is returned, whatever its size.
     """
     first = last = _behind(records, after)
     size = 0
@@ -164,11 +164,11 @@ def page(records: Sequence[Record], after: str, limit: int) -> tuple[int, int, i
 
 
 class Reads:
-    """What answers GetShardIterator and GetRecords.
+    """The handlers of GetShardIterator and GetRecords.
 
     Args:
         resolve: finds the stream that a request names.
-        expire: drops what is past the stream's retention.
+        expire: drops the records past the stream's retention.
         clock: seconds since 1970.
     """
 
@@ -179,7 +179,7 @@ class Reads:
         self.get_shard_iterator = handler(self._get_shard_iterator)
 
     def get_records(self, request: Request) -> tuple[Response, int]:
-        """The answer to GetRecords, and how many bytes of records are in it."""
+        """The answer to GetRecords, and the bytes of the records in it."""
         try:
             stream, position = self.locate(request)
             body, size = self._read(stream, position, request.get("Limit", MOST_RECORDS))
@@ -188,10 +188,10 @@ class Reads:
         return success(body), size
 
     def locate(self, request: Request) -> tuple[Stream, Position]:
-        """The stream and the position that a GetRecords request is about; its shard is there.
+        """The stream and the position of a GetRecords request; its shard exists.
 
         Raises:
-            Refused: the iterator is none, has expired, or its shard is gone.
+            Refused: the iterator is invalid or has expired, or its shard is gone.
         """
         position = Position.of(request.get("ShardIterator", ""))
         if (age := self._clock() - position.issued) > LIFETIME:

@@ -5,9 +5,9 @@ In: 1,000 records and 1 MiB a second. Out: 5 calls and 2 MiB a second, which all
 Room: local platform. The buckets are pure values, time being an argument; `install` fits `limited` and
 `limited_reads` around the emulator's handlers, behind authentication and validation.
 
-A limit in front of the emulator would have to cut refused entries from the request, and temporary credentials
-sign its body. Behind the handler nothing is cut: the entries were valid, have a shard, and are taken out
-again before anyone else can look, for the emulator answers one call at a time.
+A limit in front of the emulator would have to remove refused entries from the request, whose body is signed. Behind
+the handler the request stays as it is: the refused records were valid and have a shard, and they are removed again
+before any other call can read them, because the emulator answers one call at a time.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 
 RECORDS_PER_SECOND = 1_000
-"""Written to a shard."""
+"""Records written to a shard."""
 
 BYTES_PER_SECOND = 1024 * 1024
-"""Written to a shard; partition keys count."""
+"""Bytes written to a shard, partition keys included."""
 
 READS_PER_SECOND = 5
 """GetRecords calls of a shard, by all its readers."""
 
 READ_BYTES_PER_SECOND = 2 * 1024 * 1024
-"""Read from a shard by GetRecords."""
+"""Bytes read from a shard by GetRecords."""
 
 SWITCH = "TIDEMILL_SHARD_LIMITS"
-"""The environment variable that lifts all of these when it is `off`: for measuring what lies behind them."""
+"""The environment variable that lifts all these limits when it is `off`, to measure the code behind them."""
 
 _EXCEEDED = "ProvisionedThroughputExceededException"
 
 GetRecords: TypeAlias = "Callable[[Request], tuple[Response, int]]"
-"""Answers GetRecords, and tells how many bytes of records are in the answer."""
+"""Gives the answer to GetRecords, and the bytes of the records in it."""
 
 Locate: TypeAlias = "Callable[[Request], tuple[Stream, Position]]"
-"""Finds what a GetRecords request is about, or raises Refused."""
+"""Finds the stream and the position of a GetRecords request, or raises Refused."""
 
 
 def install() -> None:
     """Have shards take and give no more than AWS's, unless the environment variable lifts the limits.
 
-    Behind the patches that check records and that make iterators; without the latter, reads have no limits.
+    Installed after the patches that check records and that make iterators; without the latter, reads have no limits.
 
     Needs of the emulator:
         kinesis._put_record, kinesis._put_records: answer the puts; what is beyond the limits is refused.
@@ -77,10 +77,10 @@ def install() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What a shard may still take: a token bucket that holds one second's worth.
+    """The writes that a shard may still take: a token bucket of one second's limit.
 
-    The last record taken may put the bytes in debt: a bucket of exactly 1 MiB would else refuse a record of
-    1 MiB with its key for ever.
+    The last record may put the bytes in debt: otherwise a bucket of exactly 1 MiB would always refuse a record of
+    1 MiB and its key.
     """
 
     records: float = RECORDS_PER_SECOND
@@ -115,7 +115,7 @@ def admit(bucket: Bucket, sizes: Sequence[int]) -> tuple[Bucket, list[bool]]:
 
 @dataclass(frozen=True, slots=True)
 class ReadBucket:
-    """What a shard may still give: a token bucket that holds one second's worth."""
+    """The reads that a shard may still answer: a token bucket of one second's limit."""
 
     calls: float = READS_PER_SECOND
     bytes: float = READ_BYTES_PER_SECOND
@@ -138,8 +138,9 @@ class ReadBucket:
     def taken(self, size: int) -> ReadBucket:
         """The bucket after a call that returned `size` bytes.
 
-        A call that finds less in it is owed in full: "If a call returns this amount of data [10 MiB], subsequent
-        calls made within the next 5 seconds throw ProvisionedThroughputExceededException"
+        A call that returns more than the bucket holds puts its whole size in debt:
+        "If a call returns this amount of data [10 MiB], subsequent calls made within the next 5 seconds throw
+        ProvisionedThroughputExceededException"
         (https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html).
         """
         left = self.bytes - size if size <= self.bytes else -size
@@ -225,14 +226,14 @@ def _found(resolve: Resolve, request: dict[str, Any]) -> Stream:
 def _refuse(
     stream: Stream, records: Sequence[Mapping[str, str]], results: Sequence[Mapping[str, str]], now: float
 ) -> list[int]:
-    """The indexes of the records that their shards cannot take, which are no longer stored."""
+    """Remove the records that their shards cannot take, and return their indexes."""
     by_shard: dict[str, list[int]] = {}
     for index, result in enumerate(results):
         by_shard.setdefault(result["ShardId"], []).append(index)
     refused = []
     for shard_id, indexes in by_shard.items():
         shard = stream["shards"][shard_id]
-        # The bucket lives and dies with its shard, so that a stream made anew starts anew.
+        # The bucket is kept in its shard, so that a recreated stream starts with full buckets.
         bucket = shard.get("tidemill_bucket", Bucket()).refilled(now)
         shard["tidemill_bucket"], admitted = admit(bucket, [record_size(records[index]) for index in indexes])
         refused += [index for index, taken in zip(indexes, admitted, strict=True) if not taken]
@@ -241,7 +242,7 @@ def _refuse(
 
 
 def _take_out(stored: list[dict[str, Any]], sequences: set[str]) -> None:
-    """Removes what was just stored, looking at no more than the newest."""
+    """Removes records that were just stored; searches only the newest."""
     first = len(stored)
     while sequences and first and stored[first - 1]["SequenceNumber"] >= min(sequences):
         first -= 1
@@ -249,5 +250,5 @@ def _take_out(stored: list[dict[str, Any]], sequences: set[str]) -> None:
 
 
 def _rate_exceeded(stream: Stream, shard: str) -> str:
-    """In the words of AWS."""
+    """AWS's message for a refused write."""
     return f"Rate exceeded for shard {shard} in {place(stream)}."

@@ -1,4 +1,4 @@
-"""How Kinesis's calls list and describe shards, closed ones too.
+"""Kinesis's calls that list and describe shards, including closed ones.
 
 Room: local platform, pure on a stream's dict but for `install`: time is an argument.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_resharding.py.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MOST_SHARDS = 1_000
-"""That ListShards returns unless it is asked for more:
+"""Shards of a page of ListShards by default:
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html."""
 
 MOST_RESULTS = 10_000
@@ -54,7 +54,7 @@ def selected(stream: Stream, shard_filter: Mapping[str, Any]) -> set[str]:
     https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ShardFilter.html
 
     Raises:
-        Refused: the filter is not one, or lacks what its type needs.
+        Refused: the filter's type is unknown, or a parameter that it needs is missing.
     """
     shards: Mapping[str, Shard] = stream["shards"]
     match shard_filter.get("Type"):
@@ -63,7 +63,7 @@ def selected(stream: Stream, shard_filter: Mapping[str, Any]) -> set[str]:
         case "AT_LATEST":
             return set(open_shards(stream))
         case "AT_TRIM_HORIZON":
-            # What was open then has outlived its parents, whose last moment it is.
+            # The shards that were open at the oldest record: their parents have expired.
             return {shard_id for shard_id, shard in shards.items() if not set(parents_of(shard)) & set(shards)}
         case "AFTER_SHARD_ID":
             after = _needed(shard_filter, "ShardId")
@@ -84,12 +84,12 @@ def shard_lister(
     described: Callable[[str, Shard], dict[str, Any]],
     clock: Callable[[], float],
 ) -> Handler:
-    """What answers ListShards.
+    """The handler of ListShards.
 
     Args:
         resolve: finds the stream that a request names.
-        expire: drops what is past the stream's retention.
-        described: a shard's description, by its id.
+        expire: drops the records past the stream's retention.
+        described: gives a shard's description, by its id.
         clock: seconds since 1970.
     """
 
@@ -139,7 +139,7 @@ def with_end(shard_out: Callable[[str, Shard], dict[str, Any]]) -> Callable[[str
 
 
 def _page_of(request: Request, now: float) -> Request:
-    """What the request was whose next page is asked for."""
+    """The request whose next page is asked for, decoded from NextToken."""
     for other in ("StreamName", "StreamARN", "ExclusiveStartShardId", "StreamCreationTimestamp"):
         if other in request:
             raise Refused("InvalidArgumentException", f"NextToken and {other} cannot be provided together.")

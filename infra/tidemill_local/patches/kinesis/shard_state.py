@@ -28,15 +28,15 @@ NextSequence: TypeAlias = "Callable[[], str]"
 HASH_KEYS = 2**128
 
 ROUNDING = 10_000
-"""How far apart divisions of the hash keys by different counts may put the same boundary: a key a shard."""
+"""The most hash keys by which divisions by different counts may differ at the same boundary: one for each shard."""
 
 _ROUTES = "tidemill_routes"
 
 
 def install() -> None:
-    """Have sequence numbers rise whatever the clock does, and records expire without a copy of all that stay.
+    """Have sequence numbers rise even if the clock does not, and records expire without copying the others.
 
-    Before the other patches of Kinesis, which call what it puts in place.
+    Installed before the other patches of Kinesis, which call these functions.
 
     Needs of the emulator:
         kinesis._expire_records: drops what is past a stream's retention; closed shards go too.
@@ -50,9 +50,9 @@ def install() -> None:
 
 
 def sequence_numbers(clock: Callable[[], float]) -> NextSequence:
-    """Makes sequence numbers in the emulator's form, which opens with the moment in milliseconds.
+    """Makes sequence numbers in the emulator's form, which begins with the time in milliseconds.
 
-    They rise whatever the clock does: what looks for a record in a shard relies on it, and so do readers.
+    They rise even if the clock is set back: the search for a record in a shard relies on that, and so do readers.
     """
     lock = Lock()
     millis = count = 0
@@ -104,7 +104,7 @@ def children(stream: Stream, shard_id: str) -> list[dict[str, Any]]:
 
 
 def split(stream: Stream, shard_id: str, at: int, next_sequence: NextSequence) -> tuple[str, str]:
-    """Close the shard; its hash keys below `at` go to one new shard, the others to a second. Gives their ids."""
+    """Close the shard; its hash keys below `at` go to one new shard, the others to a second. Returns their ids."""
     low, high = hash_keys_of(stream["shards"][shard_id])
     _close(stream, [shard_id], next_sequence)
     return (
@@ -114,7 +114,7 @@ def split(stream: Stream, shard_id: str, at: int, next_sequence: NextSequence) -
 
 
 def merge(stream: Stream, lower_id: str, upper_id: str, next_sequence: NextSequence) -> str:
-    """Close two neighbours; all their hash keys go to one new shard. Gives its id."""
+    """Close two neighbours; all their hash keys go to one new shard. Returns its id."""
     low, _ = hash_keys_of(stream["shards"][lower_id])
     _, high = hash_keys_of(stream["shards"][upper_id])
     _close(stream, [lower_id, upper_id], next_sequence)
@@ -124,8 +124,8 @@ def merge(stream: Stream, lower_id: str, upper_id: str, next_sequence: NextSeque
 def rescale(stream: Stream, count: int, next_sequence: NextSequence) -> None:
     """Split and merge until `count` open shards divide the hash keys evenly.
 
-    In the order in which AWS was seen to do it (4 shards to 3 leave 6, 9 and 10 open): from the lowest hash key
-    up, split the shard that crosses the next boundary, then merge what lies below it.
+    The order is the one observed on AWS (4 shards to 3 leave 6, 9 and 10 open): from the lowest hash key up, split
+    the shard that crosses the next boundary, then merge the shards below it.
     """
     below = 0
     for boundary in _boundaries(stream, count):
@@ -140,10 +140,10 @@ def rescale(stream: Stream, count: int, next_sequence: NextSequence) -> None:
 
 
 def expire_head(stream: Stream, now: float) -> None:
-    """Drop the records past their retention, and with the last of them the shards that are closed.
+    """Drop the records past their retention, and closed shards that are empty then.
 
-    The emulator rebuilds every list on every call, which costs 86 ms at 200,000 records stored. Records stand
-    in order of arrival, so looking at the first is enough.
+    The emulator rebuilds every list on every call, which costs 86 ms at 200,000 records stored. Records are in order
+    of arrival, so checking the first is enough.
     """
     cutoff = now - stream["RetentionPeriodHours"] * 3600
     for shard in stream["shards"].values():
@@ -154,9 +154,9 @@ def expire_head(stream: Stream, now: float) -> None:
 
 
 def forget_expired(stream: Stream, cutoff: float) -> None:
-    """Drop the closed shards whose last record may have arrived before `cutoff`: they are empty by then.
+    """Drop the closed shards that are empty and were closed before `cutoff`.
 
-    Their children keep naming them as parents, as on AWS.
+    Their children still name them as parents, as on AWS.
     """
     shards = stream["shards"]
     expired = [
@@ -179,7 +179,7 @@ def parents_of(shard: Shard) -> list[str]:
 
 
 def _routes(stream: Stream) -> tuple[Sequence[int], Sequence[str]]:
-    """Where each open shard's hash keys start, and its id; found once between reshards, as every record needs it."""
+    """The first hash key and the id of each open shard; cached between reshards, because every record needs them."""
     if _ROUTES not in stream:
         routes = _starts(stream)
         stream[_ROUTES] = [start for start, _ in routes], [shard_id for _, shard_id in routes]
@@ -192,7 +192,7 @@ def _starts(stream: Stream) -> list[tuple[int, str]]:
 
 
 def _boundaries(stream: Stream, count: int) -> list[int]:
-    """Where the shards of an even division end; a boundary that is there already but for rounding stays."""
+    """The ends of the shards of an even division; a present boundary that differs only by rounding stays."""
     starts = _routes(stream)[0]
 
     def settled(boundary: int) -> int:
@@ -210,7 +210,7 @@ def _close(stream: Stream, shard_ids: Sequence[str], next_sequence: NextSequence
 
 
 def _add(stream: Stream, hash_keys: tuple[int, int], parents: Sequence[str], next_sequence: NextSequence) -> str:
-    newest = max(stream["shards"])  # never expired: it is open
+    newest = max(stream["shards"])  # the newest shard is open, so it is never expired
     shard_id = f"shardId-{int(newest.rpartition('-')[2]) + 1:012d}"
     parent, adjacent = (*parents, None)[:2]
     stream["shards"][shard_id] = {

@@ -1,4 +1,4 @@
-"""Calls about Kinesis's streams that the emulator lacks, and what it leaves out of those that it has.
+"""Calls about Kinesis's streams that the emulator lacks, and corrections of calls that it has.
 
 Room: local platform, pure on a stream's dict but for `install`, which fits it into the emulator.
 """
@@ -23,7 +23,7 @@ MODES = ("PROVISIONED", "ON_DEMAND")
 STRATEGIES = ("USER_PARTITION_KEY", "AUTO")
 LEAST_HOURS, MOST_HOURS = 24, 8_760
 MOST_SHARDS = 20_000
-"""What AWS opens without being asked, in the largest regions:
+"""Default quota of shards in the largest regions:
 https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
 
 SHARD_LIMIT, ON_DEMAND_LIMIT = 500, 50
@@ -32,7 +32,7 @@ _MONITORED = "ShardLevelMetrics"
 
 
 def install() -> None:
-    """Have Kinesis answer the calls that it lacks, and refuse the streams that there cannot be.
+    """Have Kinesis answer the calls that it lacks, and refuse streams that AWS does not allow.
 
     Needs of the emulator:
         kinesis.handle_request: handles all calls of Kinesis; those that it lacks are answered before it is asked.
@@ -56,7 +56,7 @@ def install() -> None:
 
 
 def with_mode(create_stream: Handler) -> Handler:
-    """CreateStream, which opens four shards for a stream on demand, and has a policy for its records' size."""
+    """CreateStream, which opens four shards for an on-demand stream, and checks the mode and the number of shards."""
 
     def create(request: Request) -> Any:
         mode = (request.get("StreamModeDetails") or {}).get("StreamMode", MODES[0])
@@ -74,7 +74,7 @@ def with_mode(create_stream: Handler) -> Handler:
 
 
 def bounded(build: Callable[..., Any]) -> Callable[..., Any]:
-    """The emulator's making of a stream's shards, which a stack's ShardCount goes to as it is."""
+    """The emulator's function that makes a stream's shards, with a limit: a stack's ShardCount reaches it unchecked."""
 
     def put_right(count: int, *rest: Any) -> Any:
         if count > MOST_SHARDS:
@@ -85,12 +85,12 @@ def bounded(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class StreamCalls:
-    """What answers the calls that the emulator lacks, or answers otherwise than AWS.
+    """The handlers of calls that the emulator lacks or answers differently from AWS.
 
     Args:
         resolve: finds the stream that a request names.
-        streams: all of the caller's, by name.
-        consumers: all of the caller's, by ARN.
+        streams: all streams of the caller's account and region, by name.
+        consumers: all consumers of the caller's account and region, by ARN.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class StreamCalls:
         }
 
     def answering(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """The emulator's handler of all calls of Kinesis, which asks these first."""
+        """The emulator's handler of all calls of Kinesis, which tries these handlers first."""
 
         async def put_right(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
             ours = self.handlers.get(headers.get("x-amz-target", "").rpartition(".")[2])
@@ -151,7 +151,7 @@ class StreamCalls:
         return {}
 
     def _update_strategy(self, request: Request) -> dict[str, Any]:
-        """Kept and told, but not followed: records are placed by their partition key, whatever it says."""
+        """The strategy is kept and described, but has no effect: records are placed by their partition key."""
         stream, strategy = found(self._resolve, request), request.get("RecordDistributionStrategy")
         if strategy not in STRATEGIES:
             raise Refused("ValidationException", f"RecordDistributionStrategy is one of {', '.join(STRATEGIES)}.")
@@ -213,7 +213,7 @@ class StreamCalls:
 
 
 def with_monitoring(describe: Handler, resolve: Resolve, field: str) -> Handler:
-    """A description of a stream that tells what the emulator's leaves out: monitoring, and records' size and place."""
+    """A stream's description with the fields that the emulator omits: monitoring, record size, distribution."""
 
     def described(request: Request) -> Any:
         status, headers, body = describe(request)

@@ -1,7 +1,7 @@
-"""Subscriptions to shards (enhanced fan-out): what an event tells, and the end of a closed shard.
+"""Subscriptions to shards (enhanced fan-out): the events, and the end of a closed shard.
 
-Room: local platform. What an event tells is pure; `install` fits `Subscriptions` into the emulator, whose own send all
-that a shard has at once, and go on for ever when it is closed.
+Room: local platform. Making an event is pure; `install` fits `Subscriptions` into the emulator. The emulator's own
+subscriptions send all records of a shard at once, and never end when it is closed.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     Run: TypeAlias = Callable[[Send, Receive], Awaitable[None]]
 
 SECONDS = 300
-"""How long a subscription lasts: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html."""
+"""Lifetime of a subscription: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html."""
 
 TAKEOVER_SECONDS = 5
-"""Before which another one for the same shard and consumer is refused, and after which it takes over."""
+"""Age of a subscription below which another for the same shard and consumer is refused; later it takes over."""
 
 IDLE_SECONDS = 5.0
-"""Without records, after which an event says that there are none."""
+"""Seconds without records after which an empty event is sent."""
 
 LOOK_SECONDS = 0.1
 
@@ -49,7 +49,7 @@ _EVENTS = "application/vnd.amazon.eventstream"
 
 
 def install() -> None:
-    """Have a subscription send page by page, and end with its shard.
+    """Have a subscription send its records in pages, and end with its shard.
 
     Needs of the emulator:
         kinesis._subscribe_to_shard: answers SubscribeToShard; replaced.
@@ -75,12 +75,12 @@ def install() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An event and where the reader stands behind it.
+    """An event, and the reader's position after it.
 
     Attributes:
         event: a SubscribeToShardEvent.
         after: the sequence number of the last record that was sent; empty before the first.
-        ended: nothing comes any more, for the shard is closed and read to its end.
+        ended: whether the shard is closed and read to its end, so that no event follows.
     """
 
     event: dict[str, Any]
@@ -89,13 +89,13 @@ class Step:
 
 
 def next_step(stream: Stream, shard_id: str, after: str, now: float) -> Step:
-    """What a subscriber is told next, records or none.
+    """The next event for a subscriber, with or without records.
 
-    The end is an event with the shard's children and without ContinuationSequenceNumber, which is how the KCL knows it.
+    The last event has the shard's children and no ContinuationSequenceNumber, by which the KCL recognises the end.
 
     Args:
-        stream: as the emulator holds it.
-        shard_id: of it; gone if its records' time is over.
+        stream: the stream as the emulator holds it.
+        shard_id: the shard's id; it is no longer in the stream if it has expired.
         after: the last record that the subscriber has; empty for none.
         now: seconds since 1970.
     """
@@ -116,7 +116,7 @@ def next_step(stream: Stream, shard_id: str, after: str, now: float) -> Step:
 
 
 def message(kind: str, name: str, payload: dict[str, Any] | str) -> bytes:
-    """A message of an event stream: `event` or `exception`, the name of its type, and what it tells."""
+    """A message of an event stream: its kind, `event` or `exception`, the name of its type, and its payload."""
     headers = {":message-type": kind, f":{kind}-type": name, ":content-type": "application/json"}
     encoded = b"".join(
         bytes([len(key)]) + key.encode() + b"\x07" + len(value).to_bytes(2, "big") + value.encode()
@@ -128,7 +128,7 @@ def message(kind: str, name: str, payload: dict[str, Any] | str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Subscription:
-    """One that goes on, and the caller's context, in which names are resolved."""
+    """A live subscription, with the caller's context, in which names are resolved."""
 
     consumer: str
     stream: Stream
@@ -143,12 +143,12 @@ class _Subscription:
 
 
 class Subscriptions:
-    """What answers SubscribeToShard.
+    """The handler of SubscribeToShard.
 
     Args:
         resolve: finds the stream that a request names.
         consumer: finds a consumer by its ARN.
-        expire: drops what is past the stream's retention.
+        expire: drops the records past the stream's retention.
         live: the latest subscription of each consumer and shard, which the emulator forgets when it is reset.
         streaming: makes an answer that is sent bit by bit.
         clock: seconds since 1970.
@@ -171,7 +171,7 @@ class Subscriptions:
         self._clock = clock
 
     def subscribe(self, request: Request, _is_cbor: bool = False) -> Any:
-        """The answer to SubscribeToShard; in CBOR it is put by cbor.py."""
+        """The answer to SubscribeToShard; cbor.py translates it to CBOR."""
         try:
             began = self._begun(request)
         except Refused as refused:
@@ -197,7 +197,7 @@ class Subscriptions:
         return began
 
     async def _run(self, subscription: _Subscription, send: Send, receive: Receive) -> None:
-        """Send events until the subscriber hangs up, its time is over, or the shard ends."""
+        """Send events until the subscriber disconnects, the subscription expires, or the shard ends."""
 
         async def say(told: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": told, "more_body": more})
@@ -210,7 +210,7 @@ class Subscriptions:
             if self._live.get(subscription.key) is subscription:
                 del self._live[subscription.key]
             gone.cancel()
-            with suppress(Exception):  # the subscriber may have hung up, and then nobody hears the end
+            with suppress(Exception):  # the subscriber may have disconnected
                 await say(b"", more=False)
 
     async def _send_events(self, subscription: _Subscription, say: Callable[[bytes], Any], gone: Any) -> None:
@@ -229,7 +229,7 @@ class Subscriptions:
                 await asyncio.wait({gone}, timeout=LOOK_SECONDS)
 
     def _broken(self, subscription: _Subscription) -> Refused | None:
-        """Why a subscription cannot go on: another one has taken over, or there is no such stream or consumer."""
+        """The reason why a subscription ends early: another has taken over, or its stream or consumer is gone."""
         if self._live.get(subscription.key) is not subscription:
             return Refused("ResourceInUseException", f"Subscription to {subscription.shard_id} was taken over.")
         stream, inside = subscription.stream, subscription.context.run

@@ -1,9 +1,9 @@
-"""The program in a function's process: polls the Runtime API, calls the handler, posts what comes of it.
+"""The program in a function's process: it polls the Runtime API, calls the handler, and posts the result.
 
-Room: local platform; the only file that runs within a function. Run by its path, so that nothing of this package
-is imported or shadows what the function imports. It behaves as AWS's own client of the Runtime API for Python,
-awslambdaric, which has wheels for Linux only;
-tests/infra/tidemill_local/patches/lambda_runtime/test_runtime.py holds them side by side.
+Room: local platform; the only file that runs within a function. It is run by its path, so that no module of this
+package is imported or shadows the function's imports. It behaves like awslambdaric, AWS's own client of the Runtime API
+for Python, which has wheels for Linux only; tests/infra/tidemill_local/patches/lambda_runtime/test_runtime.py compares
+the two.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
@@ -33,13 +33,13 @@ Handler: TypeAlias = "Callable[[Any, LambdaContext], Any]"
 API = "/2018-06-01/runtime"
 
 PEAK_MEMORY_HEADER = "Tidemill-Peak-Memory-KiB"
-"""With each answer, for the log: the most memory that the process has had so far."""
+"""The header of each call with the process's peak memory so far, for the log."""
 
 _PRE_UNICODE = ("AWS_Lambda_python3.9", "AWS_Lambda_python3.10", "AWS_Lambda_python3.11")
 
 
 class Fault(Exception):
-    """What AWS has a name for: its error type, its message, and lines in place of a trace."""
+    """An error that AWS has a name for: its type, its message, and lines in place of a stack trace."""
 
     def __init__(self, error_type: str, message: str, trace: list[str] | None = None) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class Fault(Exception):
 
 
 class Encoder(simplejson.JSONEncoder):  # type: ignore[misc] # ships no types
-    """Writes Decimal as the number it is: what boto3 reads from DynamoDB can be answered."""
+    """Encodes Decimal as a number, so that a handler can return values that boto3 read from DynamoDB."""
 
     def __init__(self) -> None:
         ascii_only = os.environ.get("AWS_EXECUTION_ENV") in _PRE_UNICODE
@@ -62,7 +62,7 @@ class Encoder(simplejson.JSONEncoder):  # type: ignore[misc] # ships no types
 
 
 class CognitoIdentity:
-    """Who invokes, of an app that signed in at Cognito: nobody, here."""
+    """The invoker's Cognito identity: always none here."""
 
     cognito_identity_id = None
     cognito_identity_pool_id = None
@@ -85,7 +85,7 @@ class LambdaContext:
         self._deadline_ms = deadline_ms
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the invocation times out; 0 when it has."""
+        """Milliseconds until the invocation times out; 0 when it has."""
         return max(0, self._deadline_ms - int(time.time() * 1000))
 
 
@@ -100,13 +100,13 @@ class Layout(logging.Formatter):
         super().__init__(form, "%Y-%m-%dT%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """As one event of the log: lines that end in a carriage return belong together."""
+        """The record as one event of the log: carriage returns keep its lines together."""
         record.aws_request_id = self.request_id
         return super().format(record).replace("\n", "\r")
 
 
 class Api:
-    """The Runtime API, over one connection. When it is gone there is nothing to live for: OSError ends us."""
+    """The Runtime API, over one connection. If the connection breaks, OSError ends the process."""
 
     def __init__(self, address: str) -> None:
         self._connection = http.client.HTTPConnection(address)
@@ -143,7 +143,7 @@ def load(name: str) -> Handler:
     """The handler, as `module.function` names it.
 
     Raises:
-        Fault: it cannot be had.
+        Fault: the handler cannot be loaded.
     """
     module_name, dot, function = name.rpartition(".")
     if not dot:
@@ -170,7 +170,7 @@ def load(name: str) -> Handler:
 
 
 def answer(handler: Handler, event: bytes, headers: Message) -> tuple[str, bytes]:
-    """Where to post what came of an invocation, and what: the response, or the exception."""
+    """The result of an invocation: the path to post it to, and the response or the exception."""
     request_id = headers["Lambda-Runtime-Aws-Request-Id"]
     deadline_ms = int(headers["Lambda-Runtime-Deadline-Ms"])
     context = LambdaContext(request_id, headers["Lambda-Runtime-Invoked-Function-Arn"], deadline_ms)
@@ -182,7 +182,7 @@ def answer(handler: Handler, event: bytes, headers: Message) -> tuple[str, bytes
 
 
 def describe(error: Exception, request_id: str) -> bytes:
-    """The exception as the invoker sees it, after it has been logged."""
+    """Log the exception, and return it in the form that the invoker receives."""
     if isinstance(error, Fault):
         error_type, trace = error.error_type, error.trace
     else:
@@ -204,7 +204,7 @@ def _message(error: Exception) -> str:
 
 
 def _encodable(text: str) -> str:
-    """With lone surrogates, which UTF-8 cannot hold, as escapes."""
+    """The text with lone surrogates, which UTF-8 cannot encode, as escapes."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -213,12 +213,12 @@ def _peak_memory_kib() -> int:
         with open("/proc/self/status", encoding="utf-8") as status:  # noqa: PTH123 # pathlib is slow to import
             return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
     except OSError:
-        # In bytes where there is no /proc; where there is, the parent's is counted in.
+        # Without /proc, on macOS, ru_maxrss is in bytes. On Linux it would include the parent's memory.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _frames(trace: TracebackType | None) -> list[Any]:
-    """From the function's own code on, and without the marks that newer Pythons put under a line."""
+    """The frames from the function's own code on, without the marks that newer Pythons put under a line."""
     frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(trace)]
     own = next((place for place, frame in enumerate(frames) if frame[0] != __file__), 0)
     return frames[own:]

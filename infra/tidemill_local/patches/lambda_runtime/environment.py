@@ -1,8 +1,8 @@
 """An execution environment: one process of a function, and the Runtime API that it polls.
 
 Room: local platform, I/O; knows no emulator. The process leads a group of its own, so that its children end with
-it. There is no thread here: who invokes listens to the one connection and to what the process prints. Between
-invocations nobody does, so a process that prints in the background waits, as a frozen one on AWS would.
+it. There is no thread here: the invoking thread reads the one connection and the process's output. Between
+invocations nobody reads, so a process that prints in the background blocks, as a frozen one on AWS would.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
@@ -36,10 +36,10 @@ BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _CHUNK = 256 * 1024
 
 POLL_SECONDS = 0.05
-"""How often to look whether the process lives: a child that it forked may hold its connection open."""
+"""Seconds between checks whether the process lives: a child that it forked may hold its connection open."""
 
 READY_SECONDS = 10
-"""How long a process that has answered may take to ask for more: it does so at once."""
+"""Seconds that a process may take from its answer to its next poll; usually it polls at once."""
 
 
 _PEAK_MEMORY_HEADER = b"tidemill-peak-memory-kib"
@@ -47,7 +47,7 @@ _PEAK_MEMORY_HEADER = b"tidemill-peak-memory-kib"
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """The process's call of the Runtime API."""
+    """A call of the Runtime API by the process."""
 
     path: str
     headers: Mapping[bytes, bytes]
@@ -56,12 +56,12 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """The process did, by itself."""
+    """The process ended by itself."""
 
     code: int
 
     def failure(self, request_id: str) -> Failure:
-        """In the words of AWS, which are Go's."""
+        """The failure in AWS's words, which are those of Go."""
         reason = "Runtime exited without providing a reason"
         if self.code > 0:
             reason = f"Runtime exited with error: exit status {self.code}"
@@ -80,17 +80,17 @@ _Call: TypeAlias = _Request | _Ended | _TimedOut
 
 
 class Environment:
-    """Starts the process; `initialise`, then `invoke` as often as it lives, then `close`.
+    """Starts the process. Call `initialise`, then `invoke` while it lives, then `close`.
 
     Args:
         variables: its environment, to which the Runtime API's address is added.
         task_root: the folder of the function's code.
         packages: folders of layers' packages, searched after the code.
-        groups: where process groups are registered: see sweeper.py.
+        groups: the register of process groups: see sweeper.py.
 
     Attributes:
-        output: what the process prints.
-        peak_memory_kib: the most memory that the process told of so far.
+        output: the process's output.
+        peak_memory_kib: the highest peak memory that the process has reported.
     """
 
     def __init__(
@@ -115,8 +115,8 @@ class Environment:
         """Wait until the function's code is loaded.
 
         Args:
-            request_id: the invocation that it is for.
-            timeout: in seconds.
+            request_id: the invocation for which it is loaded.
+            timeout: the most seconds to wait.
         """
         match self._call(time.monotonic() + timeout):
             case _Request(path="/invocation/next"):
@@ -133,19 +133,19 @@ class Environment:
                 return _timeout(request_id, timeout)
 
     def is_ready(self) -> bool:
-        """Whether it asks for the next invocation: it may have ended since the last."""
+        """Whether the process polls for the next invocation: it may have ended since the last."""
         if not self._polling:
             call = self._call(time.monotonic() + READY_SECONDS)
             self._polling = isinstance(call, _Request) and call.path == "/invocation/next"
         return self._polling and self._process.poll() is None
 
     def invoke(self, invocation: Invocation, timeout: float, limit: float) -> Answer | Failure:
-        """Have the handler called, when `is_ready`.
+        """Call the handler; only when `is_ready`.
 
         Args:
-            invocation: with what.
-            timeout: the seconds that are left.
-            limit: the function's whole timeout, as the message has it.
+            invocation: the event and its context.
+            timeout: the remaining seconds.
+            limit: the function's whole timeout, for the message.
         """
         if timeout <= 0:
             return _timeout(invocation.request_id, limit)
@@ -176,8 +176,8 @@ class Environment:
 
     def close(self) -> None:
         """Kill the process and its children."""
-        # The group's number is not free for others while a member lives or the leader is not waited for; if it was
-        # waited for, that was a moment ago, and numbers are not given out again so soon.
+        # The group's number cannot be reused while a member lives or the leader has not been waited for. If it has,
+        # that was a moment ago, and numbers are not reused so soon.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -188,7 +188,7 @@ class Environment:
 
     def _launch(self, variables: Mapping[str, str], path: Sequence[Path]) -> subprocess.Popen[bytes]:
         address, port = self._socket.getsockname()
-        # -P: the bootstrap's own folder is no place to import from. -u: what is printed must not wait in a buffer.
+        # -P: modules must not be imported from the bootstrap's own folder. -u: output must not wait in a buffer.
         command = [sys.executable, "-P", "-u", str(BOOTSTRAP), *map(str, path)]
         process = subprocess.Popen(  # noqa: S603 # our own program
             command,
@@ -204,7 +204,7 @@ class Environment:
         return process
 
     def _call(self, deadline: float) -> _Call:
-        """The next call of the process, when it comes before it ends and before the deadline."""
+        """The next call of the process, or its end, or a timeout at the deadline."""
         while True:
             try:
                 if request := self._parsed():
@@ -213,7 +213,7 @@ class Environment:
                 self._process.kill()
                 return _Ended(self._process.wait())
             left = deadline - time.monotonic()
-            # Asked before it is listened to: what it sent before it ended is still to be read.
+            # Check for the end before reading: bytes sent before the end must still be read.
             ended = self._process.poll() is not None
             patience = 0 if ended or left < 0 else min(POLL_SECONDS, left)
             ready = {key.fileobj for key, _ in self._selector.select(patience)}
@@ -227,7 +227,7 @@ class Environment:
                 return _Ended(self._code())
 
     def _receive(self) -> bool:
-        """Read what has come over the connection; whether it is still open."""
+        """Read from the connection; returns whether it is still open."""
         if not self._connected:
             self._connected = True
             self._selector.unregister(self._socket)
@@ -248,7 +248,7 @@ class Environment:
         return True
 
     def _code(self) -> int:
-        """What the process ended with; one that closed its connection and stays is ended."""
+        """The process's exit code; a process that closed its connection and does not end is killed."""
         try:
             return self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -275,7 +275,7 @@ class Environment:
         head = h11.Response(
             status_code=status, headers=[(name.encode(), value.encode()) for name, value in fields.items()]
         )
-        # That it has ended, does not listen, or speaks otherwise than agreed is seen at its next call.
+        # If the process has ended, does not listen, or breaks the protocol, `_call` notices it next.
         with suppress(OSError, h11.LocalProtocolError):
             for event in (head, h11.Data(data=body), h11.EndOfMessage()):
                 for part in self._http.send_with_data_passthrough(event) or ():
@@ -284,7 +284,7 @@ class Environment:
 
 
 def _told(body: bytes) -> Failure | None:
-    """Why loading failed, as the process tells it."""
+    """The failure to load the code, as the process reports it; None if the report is malformed."""
     try:
         error = json.loads(body)
         return Failure(error["errorType"], error["errorMessage"], payload=body)

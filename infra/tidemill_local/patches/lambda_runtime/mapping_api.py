@@ -1,8 +1,8 @@
 """Lambda's calls that create and change a stream's event source mapping, as the emulator answers them.
 
 Room: local platform; fitted into the emulator by `install`. The emulator keeps the mappings and lists them;
-event_sources.py, in the parent process, runs what is listed. The emulator's own calls forget options, take
-what AWS refuses, and have other defaults.
+event_sources.py, in the parent process, runs the listed ones. The emulator's own calls drop options, accept requests
+that AWS refuses, and have other defaults.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Create: TypeAlias = "Callable[[Properties], Response]"
 Update: TypeAlias = "Callable[[str, Properties], Response]"
 
 Provision: TypeAlias = "Callable[..., tuple[str, Properties]]"
-"""What CloudFormation calls for a resource; returns its physical id and its attributes."""
+"""CloudFormation's function that makes or changes a resource; returns its physical id and its attributes."""
 
 DEFAULTS: Mapping[str, Any] = {
     "BatchSize": 100,
@@ -41,7 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ParallelizationFactor": 1,
     "TumblingWindowInSeconds": 0,
 }
-"""What AWS answers for options that are not given."""
+"""AWS's values for options that are not given."""
 
 _INVALID = "InvalidParameterValueException"
 
@@ -56,18 +56,18 @@ OPTIONS = (
 
 
 RESULT = ".result"
-"""How the name of the file ends that holds a mapping's last result; it begins with the mapping's UUID."""
+"""Suffix of the file with a mapping's last result; the name begins with the mapping's UUID."""
 
 
 CHECKPOINTS = "checkpoints"
-"""The folder of what is kept of mappings, below what keeps the emulator's own."""
+"""The mappings' folder, within the emulator's."""
 
 
 def install(folder: Path) -> None:
-    """Have event source mappings of streams kept and shown as AWS does, and run by none but the platform.
+    """Have event source mappings of streams kept and shown as on AWS, and run only by the platform.
 
     Args:
-        folder: where who runs a mapping keeps how its last batch went.
+        folder: the folder in which event_sources.py keeps each mapping's last result.
 
     Needs of the emulator:
         lambda_svc._create_esm, lambda_svc._update_esm: answer the calls that make and change a mapping.
@@ -109,7 +109,7 @@ def install(folder: Path) -> None:
 
 
 def with_result(shown: Callable[[Properties], Properties], folder: Path) -> Callable[[Properties], Properties]:
-    """A mapping as Lambda's API shows it, with how its last batch went, which who runs it keeps in that folder."""
+    """A mapping as Lambda's API shows it, with its last batch's result, which event_sources.py keeps in the folder."""
 
     def put_right(mapping: Properties) -> Properties:
         found = shown(mapping)
@@ -121,7 +121,7 @@ def with_result(shown: Callable[[Properties], Properties], folder: Path) -> Call
 
 
 def naming(name_of: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
-    """The name of the stream of an ARN that is taken apart; of a registered consumer's too."""
+    """The stream's name from a parsed ARN, which may also be a registered consumer's."""
 
     def put_right(spec: Any) -> str | None:
         return name_of(replace(spec, resource=spec.resource.partition("/consumer/")[0]))
@@ -130,17 +130,17 @@ def naming(name_of: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
 
 
 def is_stream(arn: str) -> bool:
-    """Whether it is a stream's ARN, and not a queue's."""
+    """Whether an ARN is a stream's, and not a queue's."""
     return arn.split(":")[2:3] in (["kinesis"], ["dynamodb"])
 
 
 def creating(create: Create, mappings: MutableMapping[str, Properties], exists: Callable[[str], bool]) -> Create:
-    """The emulator's CreateEventSourceMapping, put right for streams.
+    """The emulator's CreateEventSourceMapping, corrected for streams.
 
     Args:
         create: the emulator's own.
         mappings: UUID -> mapping: the emulator's store, which `create` adds to.
-        exists: whether the stream of an ARN does.
+        exists: whether the stream of an ARN exists.
     """
 
     def put_right(data: Properties) -> Response:
@@ -177,7 +177,7 @@ def creating(create: Create, mappings: MutableMapping[str, Properties], exists: 
 
 
 def provisioning(create: Create, attributes: Callable[[str], Properties]) -> Provision:
-    """CloudFormation's creation of a mapping, by the same call as everybody's.
+    """CloudFormation's creation of a mapping, by the same API call as all other callers.
 
     Args:
         create: CreateEventSourceMapping.
@@ -195,10 +195,10 @@ def provisioning(create: Create, attributes: Callable[[str], Properties]) -> Pro
 
 
 def reprovisioning(change: Provision, mappings: MutableMapping[str, Properties]) -> Provision:
-    """CloudFormation's update of a mapping: what the template does not say any more is AWS's default again.
+    """CloudFormation's update of a mapping: an option that the template no longer has returns to AWS's default.
 
     Args:
-        change: the emulator's own, which makes another mapping if the stream or where to begin is another.
+        change: the emulator's own, which makes another mapping if the stream or the starting position changes.
         mappings: see `creating`.
     """
 
@@ -216,7 +216,7 @@ def reprovisioning(change: Provision, mappings: MutableMapping[str, Properties])
 
 
 def updating(update: Update, mappings: Mapping[str, Properties]) -> Update:
-    """The emulator's UpdateEventSourceMapping, put right for streams; see `creating`."""
+    """The emulator's UpdateEventSourceMapping, corrected for streams; see `creating`."""
 
     def put_right(mapping_id: str, data: Properties) -> Response:
         mapping = mappings.get(mapping_id)
@@ -238,7 +238,7 @@ def updating(update: Update, mappings: Mapping[str, Properties]) -> Update:
 
 
 def _options(data: Properties) -> Properties:
-    """The options that are given, as the API's types: a template's numbers and flags may be text."""
+    """The given options in the API's types: a template's numbers and flags may be text."""
     return {name: _typed(DEFAULTS.get(name), data[name]) for name in OPTIONS if data.get(name) is not None}
 
 

@@ -1,9 +1,8 @@
 """Lambda's runtime for Python functions, in place of the emulator's own.
 
-Room: local platform, I/O; part of the launcher. An execution environment is environment.py's, a place for one
-in the emulator's pools worker.py's; here they are fitted into the emulator's private functions, with their
-logs and with what Invoke refuses. The emulator's modules are handed over, for it must not be imported before its
-environment is set.
+Room: local platform, I/O; part of the launcher. environment.py has an execution environment, worker.py its place in
+the emulator's pools. Here they replace the emulator's private functions, with logs and with Invoke's refusals. The
+emulator's modules are arguments, because it must not be imported before its environment variables are set.
 
 A cold start is the field `Init Duration` in the REPORT line of the function's log, as on AWS.
 """
@@ -42,16 +41,17 @@ Response: TypeAlias = tuple[int, dict[str, str], bytes]
 Handle: TypeAlias = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Response]]
 
 REQUEST_LIMIT = 6 * 1024 * 1024
-"""Bytes of a synchronous Invoke. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+"""Most bytes of a synchronous Invoke.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 EVENT_LIMIT = 1024 * 1024
-"""Bytes of an asynchronous one."""
+"""Most bytes of an asynchronous Invoke."""
 
 _LINEAGE = re.compile(r"Lineage=[^;]*:(\d+)")
 
 
 def install() -> None:
-    """Have Python functions run as AWS runs them; the emulator's workers end at an exception, and tell no type.
+    """Have Python functions run as on AWS; the emulator's workers end at an exception, and omit its type.
 
     Needs of the emulator:
         lambda_runtime._worker_class_for: what its pools of workers are made of, for a function.
@@ -91,13 +91,13 @@ def install() -> None:
 
 
 def is_ours(config: Config) -> bool:
-    """Whether the function runs here. The emulator keeps what is bound to its own workers."""
+    """Whether the function runs here. Features bound to the emulator's own workers stay with the emulator."""
     snapshot = (config.get("SnapStart") or {}).get("OptimizationStatus") == "On"
     return str(config.get("Runtime")).startswith("python") and not snapshot and not config.get("DurableConfig")
 
 
 class FunctionRuntime:
-    """What is put in place of the emulator's functions: each method takes one of them and gives the other.
+    """The replacements of the emulator's functions: each method takes the original and returns its replacement.
 
     Args:
         core: ministack.core.lambda_runtime.
@@ -109,14 +109,14 @@ class FunctionRuntime:
         self._core = core
         self._service = service
         self._logs = logs
-        self._creating = threading.Lock()  # two that find no log's group would each create it
+        self._creating = threading.Lock()  # two threads that find no log group would each create it
 
     def worker_class_for(self, original: Callable[[Config], Any]) -> Callable[[Config], Any]:
-        """What the emulator's pools are made of."""
+        """Gives the class of the workers in the emulator's pools."""
         return lambda config: functools.partial(Worker, self._environment) if is_ours(config) else original(config)
 
     def execute(self, original: Execute) -> Execute:
-        """Runs an invocation, whoever asks for it: a request, a notification, a route, a mapping."""
+        """Runs an invocation from any source: a request, a notification, a route, a mapping."""
 
         def execute(function: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
             config = function.get("config") or function
@@ -135,7 +135,7 @@ class FunctionRuntime:
         return execute
 
     def emit_logs(self, original: Callable[..., None]) -> Callable[..., None]:
-        """Writes an invocation's log: ours to its environment's stream, line by line as it was printed."""
+        """Writes an invocation's log; a function that runs here has a log stream for each environment."""
 
         def emit(function: dict[str, Any], *rest: Any, log_source: Any = None) -> None:
             if not isinstance(log_source, LoggedAnswer):
@@ -147,13 +147,13 @@ class FunctionRuntime:
             with self._creating:
                 if group not in self._logs._log_groups:
                     self._logs._create_log_group(put)
-                self._logs._create_log_stream(put)  # which there may be already
+                self._logs._create_log_stream(put)  # it may exist already
             self._logs._put_log_events(put)
 
         return emit
 
     def get_or_create_worker(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """What messages of a WebSocket are given to: one environment for each, and not one after the other."""
+        """Gives the worker for a WebSocket's messages; they run concurrently, each in an environment of its own."""
 
         def get(name: str, config: Config, code: bytes, qualifier: str = "$LATEST") -> Any:
             if not is_ours(config):
@@ -164,7 +164,7 @@ class FunctionRuntime:
         return get
 
     def inbound_depth(self, original: Callable[[Mapping[str, str]], int]) -> Callable[[Mapping[str, str]], int]:
-        """How many functions a request has come through: SDKs hand the invocation's trace on."""
+        """The number of functions that a request has come through: SDKs pass the invocation's trace on."""
 
         def depth(headers: Mapping[str, str]) -> int:
             found = _LINEAGE.search(headers.get("x-amzn-trace-id", ""))
@@ -173,7 +173,7 @@ class FunctionRuntime:
         return depth
 
     def handle_request(self, original: Handle) -> Handle:
-        """Lambda's API: Invoke is refused what AWS refuses, and its payload stays the bytes that it is."""
+        """Lambda's API: an Invoke that AWS would refuse is refused, and its payload is passed on as bytes."""
 
         async def handle(
             method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
@@ -194,7 +194,7 @@ class FunctionRuntime:
         return handle
 
     def _environment(self, config: Config, code: bytes, stream: str, tmp: Path) -> tuple[Environment, Path]:
-        """A new environment, and the folder that is its own; its temporary files lie where an earlier one's did."""
+        """A new environment, and its own folder; its temporary files are in the same place as its predecessor's."""
         root = Path(self._service._provided_runtime_code_dir(code))
         own = Path(tempfile.mkdtemp(prefix="function-"))
         for layer in config.get("Layers") or ():
@@ -217,7 +217,7 @@ class FunctionRuntime:
         return logged
 
     def _trace(self, config: Config) -> str:
-        """The X-Ray header, with the depth of functions invoking functions, which must not be endless."""
+        """The X-Ray header, with the depth of functions that invoke functions, by which endless loops are stopped."""
         plain = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         trace = self._service._xray_trace_id_for_invocation(config) or plain
         return f"{trace};Lineage=1:{secrets.token_hex(4)}:{self._service._invoke_depth.get()}"
@@ -232,7 +232,7 @@ class FunctionRuntime:
             "TZ": ":UTC",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
             "AWS_EC2_METADATA_DISABLED": "true",
-            # Hosts such as `sync-states.…` are not to be had here.
+            # Hosts such as `sync-states.…` do not exist here.
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             **given,
             "AWS_REGION": region,
@@ -250,14 +250,14 @@ class FunctionRuntime:
 
 
 class _Dispatcher:
-    """Stands for a worker where the emulator asks for one by itself."""
+    """Takes the place of a worker that the emulator requests outside its pools."""
 
     def __init__(self, service: Module, function: dict[str, Any]) -> None:
         self._service = service
         self._function = function
 
     def invoke(self, event: Any, _request_id: str) -> dict[str, Any]:
-        """Run an invocation the way that all others go."""
+        """Run an invocation in the same way as all others."""
         result = self._service._execute_function_with_config_scope(self._function, event)
         if result.get("error"):
             return {"status": "error", "error": json.dumps(result["body"])}
@@ -265,13 +265,13 @@ class _Dispatcher:
 
 
 def log_group(config: Config) -> str:
-    """Where the function's log is."""
+    """The function's log group."""
     found: str = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
     return found
 
 
 def refused(payload: bytes, kind: str) -> Response | None:
-    """The answer to an Invoke that AWS does not take."""
+    """The refusal of an Invoke that AWS does not accept; None if AWS accepts it."""
     size = len(payload)
     if kind == "Event" and size > EVENT_LIMIT:
         limit = f"(limit {EVENT_LIMIT} bytes)"

@@ -1,4 +1,4 @@
-"""A place for an execution environment in a pool, and what it says to the function's log.
+"""A worker of a pool, which holds an execution environment, and its entries in the function's log.
 
 Room: local platform, I/O; part of the launcher.
 Tests: tests/infra/tidemill_local/patches/lambda_runtime/test_runtime.py.
@@ -22,14 +22,14 @@ from tidemill_local.patches.lambda_runtime.environment import Environment
 from tidemill_local.patches.lambda_runtime.invocations import Answer, Failure, Invocation, Line
 
 Config: TypeAlias = Mapping[str, Any]
-"""A function's configuration, as GetFunctionConfiguration gives it."""
+"""A function's configuration, as in the answer of GetFunctionConfiguration."""
 
 Open: TypeAlias = Callable[[Config, bytes, str, Path], tuple[Environment, Path]]
-"""A function's configuration, its code as a zip, the log's stream and a folder for temporary files, which may hold some
--> an environment, and the folder it has alone."""
+"""A function's configuration, its code as a zip, the log's stream and a folder for temporary files, which may not be
+empty -> an environment, and its own folder."""
 
 INIT_SECONDS = 10
-"""How long loading the function's code may take, before it is tried again as part of the invocation."""
+"""Seconds that loading the function's code may take, before it is retried as part of the invocation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class LoggedAnswer:
     """An invocation's answer, with the log of its run.
 
     Attributes:
-        answer: for the invoker.
+        answer: the answer for the invoker.
         stream: the log's stream, one for each environment.
         lines: the log's lines.
     """
@@ -53,17 +53,17 @@ class LoggedAnswer:
 
 
 class Worker:
-    """A place in one of the emulator's pools, which lease it to one invocation at a time.
+    """A worker in one of the emulator's pools, which lease it to one invocation at a time.
 
-    It holds an environment, and another when that has ended. `in_use`, `last_used`, `config`, `_proc` and
-    `_discard_tmpdir` are the emulator's to use.
+    It holds an environment, and a new one when that has ended. The emulator uses `in_use`, `last_used`, `config`,
+    `_proc` and `_discard_tmpdir`.
     """
 
     def __init__(self, open_environment: Open, _name: str, config: Config, code: bytes) -> None:
         self.in_use = False
         self.last_used = time.time()
         self.config = config
-        self._proc = None  # what the emulator would kill: that is done here
+        self._proc = None  # the emulator would kill this process; the worker does so itself
         self._open = open_environment
         self._code = code
         self._lock = threading.Lock()
@@ -80,19 +80,19 @@ class Worker:
             try:
                 answer = self._answer(invocation, log)
             except BaseException:
-                self._close()  # what became of it is not known
+                self._close()  # the environment's condition is unknown
                 raise
             logged = LoggedAnswer(answer, self._stream, tuple(log.lines))
         self._close_if_retired()
         return logged
 
     def _discard_tmpdir(self) -> None:
-        """It is wanted no more: its function is changed or deleted, or it has been idle for long."""
+        """Retire the worker: its function has changed or is deleted, or it has been idle for long."""
         self._retired = True
         self._close_if_retired()
 
     def _close_if_retired(self) -> None:
-        # An invocation is not disturbed: it goes on with the old code, as on AWS, and comes here when it is done.
+        # A running invocation is not interrupted: it ends with the old code, as on AWS, and then calls this again.
         if self._retired and self._lock.acquire(blocking=False):
             self._close()
             shutil.rmtree(self._temporary, ignore_errors=True)
@@ -115,9 +115,9 @@ class Worker:
         return result.answer() if isinstance(result, Failure) else result
 
     def _ready(self, limit: float, log: _Log) -> tuple[Environment | Failure, float]:
-        """The environment with its code loaded, and the seconds that are left for the handler.
+        """The environment with its code loaded, and the remaining seconds for the handler.
 
-        Loading that fails is tried a second time within the invocation, as on AWS.
+        Failed loading is retried once within the invocation, as on AWS.
         https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-init-errors
         """
         if self._environment and self._environment.is_ready():
@@ -152,7 +152,7 @@ class Worker:
 
 
 class _Log:
-    """Gathers what one invocation says, and adds what Lambda does."""
+    """Gathers the log of one invocation, and adds Lambda's own lines."""
 
     def __init__(self, request_id: str, config: Config) -> None:
         self.request_id = request_id
@@ -166,7 +166,7 @@ class _Log:
         self.lines.append(Line(int(time.time() * 1000), text))
 
     def initialised(self, phase: str, seconds: float, failure: Failure | None) -> None:
-        """The code is loaded, or could not be."""
+        """Log that the code was loaded or failed to load."""
         if failure:
             fields = [f"INIT_REPORT Init Duration: {seconds * 1000:.2f} ms", f"Phase: {phase}", *_status(failure)]
             self.say("\t".join(fields))
@@ -174,7 +174,7 @@ class _Log:
             self._init_ms = seconds * 1000
 
     def report(self, seconds: float, result: Answer | Failure) -> None:
-        """The invocation is over."""
+        """Log the end of the invocation and its REPORT line."""
         if isinstance(result, Failure) and result.status == "timeout":
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self.say(f"{now} {self.request_id} {result.message.partition('Error: ')[2]}")
