@@ -11,8 +11,9 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from tidemill_cli.errors import FAILED, INTERRUPTED, MISUSED, complain, of_aws
 
@@ -30,6 +31,7 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 only when everything it reports holds."""
     argv = sys.argv[1:] if argv is None else argv
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     stop = _Stop()
     # SIGINT too: a shell has its background jobs ignore it, and `kill -INT` should stop those as well.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,6 +48,11 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     finally:
         stop.asked = True  # Python would complain of a KeyboardInterrupt while it ends
+
+
+def _nowhere() -> TextIO:
+    """Output for a stream that was closed (`2>&-`): what Python has in its place, None, would print it on stdout."""
+    return Path(os.devnull).open("w")
 
 
 def _run(argv: list[str]) -> int:

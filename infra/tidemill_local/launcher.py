@@ -66,6 +66,8 @@ def _patches(folder: Path, state: Path | None) -> Mapping[str, registry.Install]
         without = left_out.left_out(os.environ.pop(left_out.VARIABLE, ""), table)
     except left_out.UnknownPatch as error:
         sys.exit(str(error))
+    if state and "durability" in without:
+        sys.exit(f"{left_out.VARIABLE} leaves out durability: nothing would keep the state's folder, or lock it")
     return {name: install for name, install in table.items() if name not in without}
 
 

@@ -106,10 +106,9 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
     stream = environment["StreamName"]
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with Producer(stream, client="warehouse") as producer:
-        producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
     [_, client], [reader] = blocks("Your own application"), blocks("Reading documents", APPLICATION)
-    assert run(client.replace("tidemill-requests-…", stream), environment) == (0, "", "")
+    client = client.replace("tidemill-requests-…", stream).replace("arn:aws:sns:…", environment["RepliesTopicArn"])
+    assert run(client, environment) == (0, "{'left': 4}\n", "")
     wait_for_stock(environment, "4")
     reader = reader.replace("tidemill-Entities-…", environment["TableName"])
     assert run(reader, environment) == (0, "{'stock': Decimal('4')}\n", "")

@@ -400,8 +400,8 @@ MUTANTS = [
         "a redriven request's first outcome is told again",
         OUTCOMES,
         "OutcomeJournal.note",
-        "if is_usual and not self.is_known(outcome.id):",
-        "if is_usual:",
+        "if not is_usual or request_id in self.now or request_id in self.before:",
+        "if not is_usual:",
     ),
     Mutant(
         "what was redriven is never moved",

@@ -85,6 +85,11 @@ class Signer:
             key = load_pem_private_key(pem, password)
         except TypeError as error:  # a password is missing, or one too many
             raise ValueError(str(error)) from None
+        except ValueError as error:
+            if password is None:
+                raise
+            # A wrong password decrypts to bytes that once in 250 times look sound until they are read.
+            raise ValueError(f"the password is wrong, or the file is damaged: {error}") from None
         if not isinstance(key, ed25519.Ed25519PrivateKey):
             raise ValueError(f"the key is no Ed25519 key but a {type(key).__name__}")
         return cls(key, stream=stream)

@@ -188,3 +188,13 @@ def test_results_that_hold_peoples_data_are_their_owners_alone(tmp_path: Path) -
     result_file.write_private(tmp_path / "old.json", "{}")
     assert (tmp_path / "old.json").read_text() == "{}"
     assert (tmp_path / "old.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_message_does_not_go_to_stdout_where_stderr_is_closed() -> None:
+    done = run("sh", "-c", f"exec {TIDEMILL} query nope --archive /nowhere 2>&-")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_output_that_is_closed_is_no_error() -> None:
+    done = run("sh", "-c", f"exec {TIDEMILL} cost --rate 10 >&-")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -21,3 +21,9 @@ def test_a_patch_that_there_is_not_ends_the_start_and_is_named(monkeypatch: pyte
     monkeypatch.setenv(VARIABLE, "cors,corrs")
     with pytest.raises(EmulatorDied, match=r"ended with 1; .*\n.*names no patch: corrs; there are signatures, .*cors"):
         Emulator(0, tmp_path / "state").start()
+
+
+def test_a_state_folder_is_refused_without_what_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(VARIABLE, "cors,durability")
+    with pytest.raises(EmulatorDied, match="leaves out durability: nothing would keep the state's folder"):
+        Emulator(0, tmp_path / "state").start()

@@ -135,13 +135,13 @@ class _Folding:
         client, writer, counter = request.client, request.writer, request.counter
         if kind == "new":
             if writer is not None and counter is not None:
-                self.writers.advance(writer, counter, arrival)
+                self.writers.newest[writer] = counter, arrival
             reply = self._apply(arrival)
         elif kind == "forged":
             reply = self._to_quarantine(arrival, _problem(arrival))
         else:
             reply = self._to_quarantine(arrival, "the writer's counter was used before")
-        self.outcomes.note(reply, is_counted=writer is not None and counter is not None)
+        self.outcomes.note(reply, writer is not None and counter is not None)
         if client is not None:
             self.receipts.append(Receipt(client, reply, arrival.position))
 

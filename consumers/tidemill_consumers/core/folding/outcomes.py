@@ -57,12 +57,13 @@ class OutcomeJournal(msgspec.Struct, gc=False):
             outcome: its reply.
             is_counted: whether its repeats are recognised by writer and counter.
         """
+        request_id = outcome.id
         is_usual = is_counted and outcome.status == "accepted" and outcome.data is None
-        # A redriven request may have an earlier outcome, which must be replaced.
-        if is_usual and not self.is_known(outcome.id):
-            self.accepted.add(outcome.id)
+        # A redriven request may have an earlier outcome, which must be replaced. (`is_known`, without its call)
+        if not is_usual or request_id in self.now or request_id in self.before:
+            self._keep(request_id, outcome)
         else:
-            self._keep(outcome.id, outcome)
+            self.accepted.add(request_id)
 
     def note_accepted(self, request_id: str) -> None:
         """Record a redelivery's outcome as the plain "accepted", unless another is kept."""

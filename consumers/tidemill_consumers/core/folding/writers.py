@@ -55,10 +55,6 @@ class WriterJournal(msgspec.Struct, gc=False):
         newest = self.newest.get(writer)
         return self.before[writer].checksum if newest is None else checksum(newest[1])
 
-    def advance(self, writer: str, counter: int, arrival: Arrival) -> None:
-        """Record the writer's new highest counter."""
-        self.newest[writer] = counter, arrival
-
     def after(self) -> dict[str, WriterMark]:
         """The writers that the entity remembers after the fold."""
         writers = dict(self.before)
