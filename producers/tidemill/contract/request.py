@@ -1,4 +1,4 @@
-"""The wire contract: requests, replies and receipts as JSON.
+"""The wire contract: requests and messages of replies as JSON.
 
 Room: contract. No I/O: bytes in, values out.
 """
@@ -44,7 +44,7 @@ class RefusedRequest(ValueError):
 
 
 class OriginalSignature(msgspec.Struct, frozen=True, omit_defaults=True, rename={"writer": "w", "counter": "n"}):
-    """What a signed request was before it was redriven, for its signature is of that."""
+    """The fields that a redriven request's signature covers, as they were before the redrive."""
 
     writer: Name
     counter: Count
@@ -142,10 +142,10 @@ def decode(payload: bytes) -> Request:
 
 
 def decode_fast(payloads: Sequence[bytes]) -> list[Request] | None:
-    """What `decode` makes of each payload, if all are requests that encode to themselves, as the SDK's do; else None.
+    """The requests in the payloads, if each encodes to its own bytes, as the SDK's do; else None.
 
-    Without it the benchmark `decode_aggregated` takes a third longer. Where it is None, `decode` reads them one by one,
-    and says what is wrong. Property tests hold the two equal.
+    Equal to `decode` of each. Without it the benchmark `decode_aggregated` takes a third longer. Where it is None,
+    `decode` reads them one by one, and says what is wrong. Property tests hold the two equal.
     """
     # What the encoder writes as lines has no other line breaks. So if these are the same lines, and as many as there
     # are payloads, then none goes over into another.

@@ -72,7 +72,7 @@ class Signer:
 
     @classmethod
     def from_pem(cls, pem: bytes, *, stream: str, password: bytes | None = None) -> Self:
-        """With the key in a PEM file's bytes, such as those of `new_key`.
+        """A signer with the key of a PEM file's bytes, such as those of `new_key`.
 
         Raises:
             ValueError: it holds no Ed25519 private key, or the password is not its.
@@ -148,7 +148,7 @@ def stream_name(stream: str) -> str:
 
 
 def signed_bytes(stream: str, key: str, writer: str, counter: int, body: bytes) -> bytes:
-    """What the signature of a request is of."""
+    """The bytes that a request's signature covers."""
     parts = (stream.encode(), key.encode(), writer.encode(), counter.to_bytes(8, "big"), sha256(body).digest())
     return VERSION + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
@@ -187,7 +187,7 @@ def read_public_key(text: str) -> Ed25519PublicKey:
 
 
 def registration(client: str, public_key: str) -> dict[str, Any]:
-    """What UpdateItem takes, beside the table's name, so that the key signs for the client from now on.
+    """UpdateItem's parameters, less the table's name, that register the key for the client.
 
         dynamodb.update_item(TableName=devices, **registration("phone-1", signer.public_key))
 
@@ -204,7 +204,7 @@ def registration(client: str, public_key: str) -> dict[str, Any]:
 
 
 def deregistration(client: str, public_key: str) -> dict[str, Any]:
-    """What UpdateItem takes so that the key signs for the client no more, once consumers ask again: within a minute.
+    """UpdateItem's parameters that end the key's registration; consumers notice within a minute.
 
     Raises:
         ValueError: it is no public key.

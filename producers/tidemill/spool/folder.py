@@ -94,7 +94,7 @@ class Segment:
             raise
 
     def load(self) -> bytes:
-        """What is in it."""
+        """The segment's bytes."""
         return _load(self.path)
 
     def __del__(self) -> None:
@@ -157,7 +157,7 @@ class SpoolFiles:
         return None
 
     def keep_identity(self, identity: WriterFile) -> None:
-        """Keeps who writes there, on the disk and at once, or what was kept before."""
+        """Replaces the file `writer`, durably and whole; if that fails, the earlier one stays."""
         path = self.path / "writer"
         fresh = path.with_suffix(".new")
         descriptor = _open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -228,7 +228,7 @@ class SpoolFiles:
 
 
 def _make_folder(path: Path) -> None:
-    """Makes it for its owner only, or looks whether it is.
+    """Makes the folder for its owner only, or checks that it is.
 
     Raises:
         OSError: it is another user's, or others may write there: they could put what they like in a file's place.

@@ -108,7 +108,7 @@ def to_settled(numbers: Iterable[int]) -> bytes:
 
 
 def settled_in(payload: bytes) -> Iterator[int]:
-    """The numbers in such a payload."""
+    """The numbers in the payload of a SETTLED frame."""
     number = 0
     for step in msgspec.msgpack.decode(payload, type=list[int]):
         number += step
@@ -116,7 +116,7 @@ def settled_in(payload: bytes) -> Iterator[int]:
 
 
 def read(data: bytes, seed: int) -> Iterator[Found]:
-    """What a segment holds: its frames, and where none can be read."""
+    """A segment's frames, and the gaps where none can be read."""
     at = len(TITLE) if data.startswith(TITLE) else 0
     while at < len(data):
         frame = frame_at(data, at, seed)
@@ -131,7 +131,7 @@ def read(data: bytes, seed: int) -> Iterator[Found]:
 
 
 def frame_at(data: bytes, at: int, seed: int) -> Frame | None:
-    """The frame that begins there; None if there is none, or not all of it as it was written."""
+    """The frame that begins at the place; None if it is missing or damaged."""
     body = at + _BODY
     start = body + _FIELDS.size
     if start > len(data) or not data.startswith(_MARK, at):
