@@ -20,10 +20,10 @@ demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FIL
 	@exec .venv/bin/tidemill demo $(ARGS)
 
 test: $(READY) ## run the tests (options: ARGS="-k lane")
-	@exec .venv/bin/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@exec .venv/bin/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 test-shuffled: $(READY) ## run the tests in another order each time, which it tells (again: ARGS="--random-order-seed=N")
-	@exec .venv/bin/pytest --numprocesses 2 --dist loadfile --random-order $(ARGS)
+	@exec .venv/bin/pytest --numprocesses 3 --dist loadfile --random-order $(ARGS)
 
 check: lint types wheel test ## everything that must hold before a change lands
 
