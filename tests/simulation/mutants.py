@@ -242,8 +242,8 @@ MUTANTS = [
         "quarantine does not advance the mark",
         FOLD,
         "_Folding.take",
-        "        self.marks.advance(arrival)\n",
-        "        if arrival.request.cmd in self._rules:\n            self.marks.advance(arrival)\n",
+        "        marks.latest, marks.last = arrival, position\n",
+        "        if arrival.request.cmd in self._rules:\n            marks.latest, marks.last = arrival, position\n",
     ),
     Mutant(
         "the mark passes what could not be quarantined",

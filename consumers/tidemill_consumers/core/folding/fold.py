@@ -126,7 +126,10 @@ class _Folding:
         if kind == "redelivery":
             self._take_redelivery(arrival)
             return
-        self.marks.advance(arrival)
+        marks, position = self.marks, arrival.position  # the shard's mark moves on
+        marks.latest, marks.last = arrival, position
+        if marks.since is None:
+            marks.since = position
         if kind == "repeat":
             self._answer_again(arrival)
             return
@@ -149,7 +152,7 @@ class _Folding:
         """The entity after the fold."""
         before, shard = self._before, self._shard
         marks = self.marks.after(retention)
-        emits = self.emits.after(marks, shard)
+        emits = self.emits.after(marks, shard) if before.emits or self.emits.now else ()
         recent: dict[str, str] = {}
         if before.recent or self.outcomes.now:  # most entities keep none
             recent = self.outcomes.after(shard, marks, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))

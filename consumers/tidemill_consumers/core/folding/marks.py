@@ -48,13 +48,6 @@ class MarkJournal(msgspec.Struct, gc=False):
             return self.before.get(self.shard)
         return Mark(self.latest.position, self.latest.arrived, self.since)
 
-    def advance(self, arrival: Arrival) -> None:
-        """Move the mark to an arrival that is no redelivery."""
-        self.latest = arrival
-        self.last = arrival.position
-        if self.since is None:
-            self.since = arrival.position
-
     def answer_from(self, arrival: Arrival) -> None:
         """Record that the answer to this redelivery, and later ones, may be unsent."""
         if self.since is None:
@@ -69,6 +62,8 @@ class MarkJournal(msgspec.Struct, gc=False):
         marks = dict(self.before)
         if current := self.current:
             marks[self.shard] = current
+        if len(marks) == 1:
+            return marks  # as most entities': the newest mark stays whatever the retention
         in_retention = _without_old_shards(marks, retention)
         fitting = fitting_marks(in_retention)
         self.evicted = len(in_retention) - len(fitting)
