@@ -154,12 +154,6 @@ def outputs_or_remedy(where: Access, named: str | None, instead: str) -> Mapping
         raise NoStack(f"{error}; {remedy}, or name {instead}") from None
 
 
-def kinesis_of_producer(where: Access) -> Any:
-    """A Kinesis client for a Producer, which itself sends again what was refused."""
-    once = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
-    return where.client("kinesis", once)
-
-
 def _hint(where: Access, place: str, error: Exception) -> str:
     """The remedy where the local platform is asked for a region or with keys that are not its own."""
     if not is_loopback(place):

@@ -4,7 +4,7 @@
 
     cost("aggregated", 1000, Assumptions(window=60)).per_million  # dollars
 
-What is named here is public: the cost model, arithmetic without AWS. It is imported when it is first asked for.
+The names here are public: the cost model, arithmetic without AWS. They are imported when first used.
 """
 
 from importlib import import_module

@@ -15,7 +15,7 @@ def raising(error: Exception) -> int:
 
 
 def test_the_exit_code_is_that_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [run_or_tell("demo", lambda code=code: code) for code in (0, 1, 130)] == [0, 1, 130]  # type: ignore[misc]
+    assert [run_or_tell("demo", lambda code=code: code) for code in (0, 1, 130)] == [0, 1, 130]  # type: ignore[misc] # mypy infers no type of a lambda with a default
     assert capsys.readouterr().err == ""
 
 

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from operator import ge
@@ -157,7 +156,8 @@ class _Demo:
         self._applied += applied["requests"]
 
     def _replay(self, platform: Platform, scheduled: Iterable[ScheduledRequest]) -> None:
-        from tidemill import GivenUp, Producer, StillPending
+        from tidemill import Producer
+        from tidemill_cli.producers import close
 
         kinesis = platform.emulator.client("kinesis")
         stream = platform.outputs["StreamName"]
@@ -175,9 +175,7 @@ class _Demo:
             flush(producer, progress)
             stats = producer.stats()
         finally:
-            # By now all is acknowledged, or there is nobody left to wait for.
-            with suppress(StillPending, GivenUp):
-                producer.close(0)
+            close(producer)
         self._result.requests = len(self._sent) + len(self._hostile)
         self._result.records = stats.records + len(self._hostile)
         self._result.put_calls = stats.put_calls + len(self._hostile)

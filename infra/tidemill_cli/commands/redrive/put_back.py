@@ -7,12 +7,11 @@ Tests: tests/infra/tidemill_cli/commands/test_redrive.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tidemill import GivenUp, Producer, StillPending
 from tidemill_cli.commands.redrive.place import Place
-from tidemill_cli.stack import kinesis_of_producer
+from tidemill_cli.producers import close, kinesis_of_producer
 from tidemill_cli.terminal_text import progress
 from tidemill_consumers.operations.redrive import Found, Put, Redriven, Wait, redrive
 
@@ -32,9 +31,7 @@ def put_back(place: Place, found: Sequence[Found]) -> Iterator[Redriven]:
                 tell(f"{number:,} of {len(found):,} put back")
                 yield one
     finally:
-        # By now all is acknowledged, or there is nobody left to wait for.
-        with suppress(StillPending, GivenUp):
-            producer.close(0)
+        close(producer)
 
 
 def _put(producer: Producer) -> Put:

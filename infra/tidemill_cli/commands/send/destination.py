@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from tidemill import GivenUp, Producer, StillPending
+from tidemill import Producer
+from tidemill_cli.producers import kinesis_of_producer
 from tidemill_cli.result_file import json_text, write_private
-from tidemill_cli.stack import LOCAL_ENDPOINT, Access, access, kinesis_of_producer, outputs_or_remedy
+from tidemill_cli.stack import LOCAL_ENDPOINT, Access, access, outputs_or_remedy
 from tidemill_cli.terminal_text import console, printable
 
 WAIT = "Compare AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
@@ -70,9 +70,3 @@ def destination(args: argparse.Namespace) -> Destination:
     where = access(None if args.stack or args.stream else LOCAL_ENDPOINT, args.stream or "")
     outputs = {} if args.stream else dict(outputs_or_remedy(where, args.stack, "--stream"))
     return Destination(args, where, outputs, args.stream or outputs["StreamName"], console())
-
-
-def close(producer: Producer, timeout: float) -> None:
-    """Close the producer, whose requests that were given up are counted, and in the log."""
-    with suppress(StillPending, GivenUp):
-        producer.close(timeout)

@@ -18,8 +18,9 @@ import msgspec
 
 from tidemill import BufferFull, GivenUp, Producer, RefusedRequest, Request, Stats, StillPending
 from tidemill.contract.request import decode_json
-from tidemill_cli.commands.send.destination import WAIT, Destination, close
+from tidemill_cli.commands.send.destination import WAIT, Destination
 from tidemill_cli.errors import FAILED, CommandError, complain
+from tidemill_cli.producers import close
 from tidemill_cli.terminal_text import print_on_stderr, progress
 
 BAD_LINES_SHOWN = 10
@@ -80,7 +81,7 @@ def _send_lines(to: Destination, lines: IO[bytes]) -> int:
 
 
 def _report(to: Destination, stats: Stats, bad: int, seconds: float) -> int:
-    stored = stats.requests - stats.refused - stats.pending
+    stored = _stored(stats)
     to.say(
         f"{stored:,} requests are on the stream, in {stats.records:,} records and {stats.put_calls:,} calls; "
         f"{seconds:.1f} s"
@@ -168,8 +169,13 @@ def _flush(producer: Producer, tell: Callable[[str], None], begun: float, room: 
 
 def _how_far(producer: Producer, seconds: float) -> str:
     stats = producer.stats()
-    stored = stats.requests - stats.refused - stats.pending
+    stored = _stored(stats)
     return f"{stats.requests:,} read, {stored:,} on the stream, {stored / max(seconds, 1e-3):,.0f} a second"
+
+
+def _stored(stats: Stats) -> int:
+    """Requests that are on the stream."""
+    return stats.requests - stats.refused - stats.pending
 
 
 @contextmanager

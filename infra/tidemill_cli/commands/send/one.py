@@ -16,8 +16,9 @@ import msgspec
 from tidemill import Acknowledged, Handle, RefusedRequest, Replies, Reply, StillPending
 from tidemill.contract.request import decode_json
 from tidemill.replies.queue import reply_queue
-from tidemill_cli.commands.send.destination import WAIT, Destination, close
+from tidemill_cli.commands.send.destination import WAIT, Destination
 from tidemill_cli.errors import FAILED, CommandError
+from tidemill_cli.producers import close
 from tidemill_cli.terminal_text import print_on_stderr, progress
 
 MOST_SHOWN = 80

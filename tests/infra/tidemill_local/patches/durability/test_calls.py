@@ -1,4 +1,4 @@
-"""What is known of a call from its request, and what has to be kept of it."""
+"""Calls: their names are read from their requests, and those that change state are kept."""
 
 import pytest
 

@@ -1,0 +1,32 @@
+"""The producers of commands: their Kinesis client, and their end.
+
+Room: command line.
+Tests: tests/infra/tidemill_cli/commands/test_send.py.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from botocore.config import Config
+
+from tidemill import GivenUp, Producer, StillPending
+from tidemill_cli.stack import Access
+
+
+def kinesis_of_producer(where: Access) -> Any:
+    """A Kinesis client for a Producer, which itself sends again what was refused."""
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+    return where.client("kinesis", once)
+
+
+def close(producer: Producer, timeout: float = 0.0) -> None:
+    """Close a producer whose command tells by count which requests were given up; the log has them too.
+
+    Args:
+        producer: by now all that it sent is acknowledged, or nobody is left to wait for.
+        timeout: seconds that it may take to send what is left.
+    """
+    with suppress(StillPending, GivenUp):
+        producer.close(timeout)
