@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Literal, NoReturn, TextIO
 
 from tidemill_cli.errors import FAILED, INTERRUPTED, MISUSED, complain, of_aws
 
@@ -31,7 +31,9 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 only when everything it reports holds."""
     argv = sys.argv[1:] if argv is None else argv
-    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    # In this order: each takes the descriptor that was closed, which a socket of ours would have taken otherwise.
+    sys.stdin = sys.stdin or _nowhere("r")
+    sys.stdout, sys.stderr = sys.stdout or _nowhere("w"), sys.stderr or _nowhere("w")
     stop = _Stop()
     # SIGINT too: a shell has its background jobs ignore it, and `kill -INT` should stop those as well.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,9 +52,9 @@ def main(argv: list[str] | None = None) -> int:
         stop.asked = True  # Python would complain of a KeyboardInterrupt while it ends
 
 
-def _nowhere() -> TextIO:
-    """Output for a stream that was closed (`2>&-`): what Python has in its place, None, would print it on stdout."""
-    return Path(os.devnull).open("w")
+def _nowhere(mode: Literal["r", "w"]) -> TextIO:
+    """A stream in place of one that was closed (`2>&-`): of None, which Python has there, `print` makes stdout."""
+    return Path(os.devnull).open(mode)
 
 
 def _run(argv: list[str]) -> int:

@@ -120,6 +120,7 @@ def new_key(password: bytes | None = None) -> bytes:
     """A new private key as a PEM file's bytes (PKCS #8), encrypted if there is a password. Keep it from others.
 
     Raises:
+        ValueError: the password is empty.
         SigningUnavailable: cryptography is not installed.
     """
     ed25519 = _ed25519()
@@ -130,7 +131,7 @@ def new_key(password: bytes | None = None) -> bytes:
         PrivateFormat,
     )
 
-    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
     pem: bytes = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     return pem
 

@@ -198,3 +198,10 @@ def test_a_message_does_not_go_to_stdout_where_stderr_is_closed() -> None:
 def test_output_that_is_closed_is_no_error() -> None:
     done = run("sh", "-c", f"exec {TIDEMILL} cost --rate 10 >&-")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_input_that_is_closed_is_empty() -> None:
+    environment = "AWS_ENDPOINT_URL=http://127.0.0.1:9 AWS_ACCESS_KEY_ID=k AWS_SECRET_ACCESS_KEY=s AWS_REGION=us-east-1"
+    done = run("sh", "-c", f"{environment} exec {TIDEMILL} send --file - --stream s --timeout 1 <&-")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert done.stdout.startswith("0 requests are on the stream")

@@ -313,6 +313,11 @@ def test_a_key_may_have_a_password() -> None:
             Signer.from_pem(pem, stream="requests", password=password)
 
 
+def test_an_empty_password_leaves_no_key_in_the_clear() -> None:
+    with pytest.raises(ValueError, match="1 or more bytes"):
+        new_key(password=b"")
+
+
 def test_a_file_without_such_a_key_is_refused() -> None:
     other = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(ValueError, match="no Ed25519 key"):
