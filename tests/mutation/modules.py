@@ -18,7 +18,7 @@ _PLANNING = tuple(f"tests/{_CORE}/{name}" for name in ("test_order.py", "test_ro
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "producers/tidemill": ("errors",),
-    "producers/tidemill/contract": ("lanes", "request", "signature", "validation"),
+    "producers/tidemill/contract": ("attempts", "lanes", "request", "signature", "validation"),
     "producers/tidemill/contract/aggregation": ("protobuf", "reading", "writing"),
     "producers/tidemill/delivery": ("put_records",),
     "producers/tidemill/runtime": ("trouble",),

@@ -73,6 +73,8 @@ class Request(
         writer: the SDK instance that sent it, kept across restarts; `w` on the wire.
         counter: rises by at least one with each request of its writer; `n` on the wire.
         at: the client's clock, milliseconds since 1970.
+        tried: of a repeat, a time on the stream's clock that is certainly not after its first attempt's arrival, in
+            milliseconds since 1970; 0 is unknown. None: a first attempt. The SDK marks records instead (attempts.py).
         data: the command's own data, a JSON object.
         was: of a signed request that was redriven, what it was before.
         sig: its signature (signature.py), 86 characters; last on the wire. None: unsigned.
@@ -85,6 +87,7 @@ class Request(
     writer: Name | None = None
     counter: Count | None = None
     at: int | None = None
+    tried: Count | None = None
     data: Document
     was: OriginalSignature | None = None
     sig: str | None = None

@@ -37,6 +37,7 @@ requests = st.builds(
     writer=st.none() | names,
     counter=st.none() | st.integers(0, 2**63 - 1),
     at=st.none() | st.integers(-(2**63), 2**63 - 1),
+    tried=st.none() | st.integers(0, 2**63 - 1),
     data=documents,
 )
 replies = st.builds(
@@ -146,6 +147,9 @@ def test_unknown_fields_are_skipped(unknown: dict[str, Any]) -> None:
         pytest.param(wire(n=2**63), "n", id="counter of 64 bits"),
         pytest.param(wire(n=1.5), "n", id="broken counter"),
         pytest.param(wire(n=True), "n", id="counter as boolean"),
+        pytest.param(wire(tried=-1), "tried", id="negative time of a first attempt"),
+        pytest.param(wire(tried=2**63), "tried", id="time of a first attempt of 64 bits"),
+        pytest.param(wire(tried="1"), "tried", id="time of a first attempt as text"),
         pytest.param(wire(at="now"), "at", id="time as text"),
         pytest.param(wire(data=[]), "data", id="data as array"),
         pytest.param(wire(data=None), "data", id="data as null"),
