@@ -495,7 +495,7 @@ def attack(name: str) -> int:
     mutant = next(one for one in MUTANTS if one.name == name)
     sys.meta_path.insert(0, _Finder(mutant))
     sys.path.insert(0, str(HERE.parents[2]))
-    from tests.simulation.run import REQUESTS_PER_SEED, simulate
+    from tests.simulation.scenario import REQUESTS_PER_SEED, simulate
 
     for seed in range(1, REQUESTS // REQUESTS_PER_SEED + 1):
         result = simulate(seed)

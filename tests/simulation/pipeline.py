@@ -6,7 +6,7 @@ Only what does I/O for them is replaced: what puts a call on the wire, what read
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 from greenlet import getcurrent
 
-from tests.simulation.services import Bucket, Kinesis, Notes, Stream, Table, Topic
+from tests.simulation.clients import Client
+from tests.simulation.log import Log
+from tests.simulation.services import ARN, Bucket, Kinesis, Notes, Stream, Table, Topic, place_in
 from tests.simulation.world import Crash, Looked, World
-from tidemill.sending.records import Acknowledged, Call, Outcome, Refused
 from tidemill.sending.scheduler import Scheduler
-from tidemill.sending.writer import Writer
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.quarantine import Quarantine, read
@@ -43,86 +43,13 @@ from tidemill_event_source.decisions.records import kinesis_renderer
 from tidemill_event_source.decisions.sequencer import Invoke
 from tidemill_event_source.decisions.shard import Deliver, Read, Shard, readable
 
-ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/"
 OWN, OTHER = "requests", "others"
 """The application's own stream, and one that feeds the same function and table."""
 
 RETENTION = 86_400.0
 REMEMBERED_BYTES = 100_000
-NO_WRITERS: dict[str, Any] = {"writers": {"M": {}}}
 
 _event_decoder = msgspec.json.Decoder(KinesisEvent)  # what the function does not look at is not made
-
-
-class Client:
-    """A producer: the real scheduler, and a wire that fails."""
-
-    def __init__(self, world: World, stream: Stream, writer: str, lanes: int) -> None:
-        self._world = world
-        self.stream = stream
-        self._due = math.inf
-        # Small records, so that lanes have some that wait behind the one on its way.
-        size = world.random.choice([400, 2_000, 25_600])
-        self.writer = Writer(writer, world.random)
-        self.scheduler = Scheduler(world.random, lanes=lanes, linger=0.05, record_bytes=size)
-        self.sent: dict[str, tuple[str, int]] = {}
-        """Ids -> key and counter."""
-        # A phone's clock may be a day off; nothing may depend on it.
-        self._clock_error = world.random.choice([0.0, 0.0, -86_400.0, 86_400.0])
-
-    def send(self, cmd: str, key: str, data: dict[str, Any]) -> str:
-        """Send a request; its id."""
-        at = int((self._world.now + self._clock_error) * 1000)
-        sent, payload = self.writer.write(cmd, key, data, self.writer.id, None, at)
-        self.scheduler.buffer(key, payload, self._world.now)
-        self.sent[sent] = key, self.writer.counter
-        if self.scheduler.due < self._due:  # as the producer's thread is woken
-            self.pump()
-        return sent
-
-    def pump(self) -> None:
-        """Make the calls that are due, and come again when more will be."""
-        while isinstance(call := self.scheduler.next_call(self._world.now), Call):
-            self._put(call)
-        if call < self._due:
-            self._due = call
-            self._world.at(call, self._wake)
-
-    def _wake(self) -> None:
-        if self._due <= self._world.now:
-            self._due = math.inf
-            self.pump()
-
-    def _put(self, call: Call) -> None:
-        world = self._world
-
-        def arrive() -> None:
-            if not self.stream.is_there:
-                return settle(Refused("ResourceNotFoundException", "", again=True))
-            if world.strikes("put throttled", 0.3):
-                return settle(Refused("ThrottlingException", "", again=True))
-            outcomes = [self._entry(record) for record in call.records]
-            if world.strikes("put's answer lost", 0.4):
-                # The records are stored, or some of them: the producer cannot know, and puts them again.
-                return settle(Refused("ReadTimeoutError", "", again=True))
-            return settle(outcomes)
-
-        def settle(answer: list[Outcome] | Refused) -> None:
-            def heard() -> None:
-                if isinstance(answer, Refused):
-                    self.scheduler.failed(call, answer, world.now)
-                else:
-                    self.scheduler.acknowledged(call, answer, world.now)
-                self.pump()
-
-            world.after(world.random.uniform(0.001, 0.05), heard)
-
-        world.after(world.random.uniform(0.001, 0.05), arrive)
-
-    def _entry(self, record: Any) -> Outcome:
-        if self._world.strikes("entry refused", 0.2):
-            return Refused("ProvisionedThroughputExceededException", "", again=True)
-        return Acknowledged(*self.stream.put(record.partition_key, record.data, record.hash_key))
 
 
 class Pollers:
@@ -334,8 +261,9 @@ class Pipeline:
         """Payloads that are no requests, though they name a client and an id; by the id."""
         self.clients: dict[str, Client] = {}
         """By writer, which is also the name that they are answered under."""
-        self.put_back: Mapping[str, Collection[str]] = {}
-        """Ids of requests that were put back -> the writers that they were given."""
+        self.refused_records: set[bytes] = set()
+        """Records of which no part is a request."""
+        self.log = Log(streams, self.refused_records)
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
         clients: Any = self.table, self.bucket, self.topic, Kinesis(world, *streams)
 
@@ -393,17 +321,16 @@ class Pipeline:
         return [part.payload for body in self.bucket.objects.values() for part in read(body).all_parts]
 
     def _is_stored(self, client: str, request_id: str) -> bool:
-        """Whether the entity holds what became of a client's request, or the quarantine what was none."""
+        """Whether the entity holds what became of a client's request, or the quarantine what was none.
+
+        What the other stream's batch has in the quarantine may be put back, by the own, before that batch is saved.
+        """
         if request_id in self.refused:
             return self.refused[request_id] in self.quarantined
-        if request_id not in self.clients[client].sent:
-            return True  # emitted
-        key, counter = self.clients[client].sent[request_id]
-        writers = self.table.items.get(key, NO_WRITERS)["writers"]["M"]
-        if client in writers and int(writers[client]["S"].partition("/")[0]) >= counter:
-            return True
-        # What the other stream's batch has in the quarantine may be put back, by the own, before that batch is saved.
-        return any(one in writers for one in self.put_back.get(request_id, ()))
+        self.log.catch_up()
+        places = self.log.of_id[request_id]
+        marks = self.table.items[places[0].key]["marks"]["M"] if places[0].key in self.table.items else {}
+        return any(one.shard in marks and one.position <= place_in(marks[one.shard]) for one in places)
 
     def _time(self) -> Time:
         """An invocation's: often so little that it is over before all is done."""

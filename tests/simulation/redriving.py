@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.simulation.pipeline import Client
+from tests.simulation.clients import Client, Kind
 from tests.simulation.services import Bucket, Stream
 from tests.simulation.world import Crash, World, error
 from tidemill.contract.request import Request
-from tidemill.sending.records import Acknowledged
+from tidemill.sending.records import RECORD_BYTES, Acknowledged
 from tidemill_consumers.adapters.quarantine import PREFIX
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.operations.redrive import DONE_PREFIX, Objects, Wait, Wanted, oldest_first, redrive
@@ -76,7 +76,7 @@ class Operator:
     @property
     def at_work(self) -> bool:
         """Whether anything is on its way."""
-        return self._running > 0 or any(client.scheduler.pending for client in self._clients)
+        return self._running > 0 or any(client.pending for client in self._clients)
 
     def begin(self, wanted: Wanted, most: int) -> None:
         """Redrive some of what is wanted; it may end at any call."""
@@ -94,7 +94,7 @@ class Operator:
         return any(one and one.problem is None for one in self._looking.find(wanted))
 
     def _run(self, wanted: Wanted, most: int) -> None:
-        client = Client(self._world, self._stream, "operator", self._lanes)
+        client = Client(self._world, self._stream, "operator", Kind(self._lanes, RECORD_BYTES))
         self._clients.append(client)
         found = oldest_first(one for one in self._looking.find(wanted) if one)
         chosen = self._world.random.sample(found, min(most, len(found)))
@@ -107,9 +107,8 @@ class Operator:
             self._running -= 1
 
     def _put(self, client: Client, request: Request) -> Wait:
-        record = client.scheduler.add(request, self._world.now)
         self.put_back[request.id].add(request.writer or "")
-        client.pump()
+        record = client.put(request)
 
         def wait() -> str | None:
             while record.outcome is None:

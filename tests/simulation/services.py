@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from hashlib import md5
 from typing import Any
 
@@ -15,10 +16,14 @@ from botocore.exceptions import ClientError
 from tests.simulation.world import World, error
 from tests.statements import inserted, updated
 from tidemill.contract.request import ReplyMessage
+from tidemill_consumers.core.streams import life_of, shard_of
 from tidemill_event_source.shard_reader import Page, StreamRecord
 
+ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/"
 HASH_KEYS = 2**128
 ITEM_BYTES = 400 * 1024
+SKEW = 0.9
+"""Seconds that a server's clock, which the header `Date` is by, may be off the stream's."""
 
 
 # ── The stream ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,7 +61,8 @@ class Stream:
         self.shards: dict[str, StreamShard] = {}
         self._homes: dict[str, str] = {}
         """The shard of each hash key or partition key that was met, until shards change."""
-        self.log: list[StreamRecord] = []
+        self.log: list[tuple[str, StreamRecord]] = []
+        """All that was ever put, and the shards, as marks name them."""
         self.is_closing = False
         """Whether nothing is to be put any more, for it is about to be deleted."""
         self.make()
@@ -64,6 +70,7 @@ class Stream:
     def make(self) -> None:
         """Make it; again, with the same shards whose numbers begin where they began before."""
         self.created = self._world.now
+        self.life = life_of(ARN + self.name, self.created).name
         self.is_there = True
         self._made = 0
         width = HASH_KEYS // self._shards
@@ -103,8 +110,12 @@ class Stream:
         record = StreamRecord(name, str(shard.sequence), partition_key, data, arrived)
         shard.records.append(record)
         shard.places[record.sequence] = len(shard.records)
-        self.log.append(record)
+        self.log.append((shard_of(self.life, name), record))
         return name, record.sequence
+
+    def date(self) -> str:
+        """The header `Date` of an answer: floored to the second, by the clock of some server of the stream's."""
+        return formatdate(int(self._world.now + self._world.random.uniform(-SKEW, SKEW)), usegmt=True)
 
     def _home(self, partition_key: str, hash_key: str | None) -> str:
         place = int(hash_key) if hash_key else int.from_bytes(md5(partition_key.encode()).digest(), "big")
@@ -228,6 +239,12 @@ class Table:
         self.written += 1
         self.saved_units += units
         return {}
+
+
+def place_in(mark: dict[str, str]) -> tuple[int, int]:
+    """The place that a mark of an item states: record and place within it."""
+    sequence, sub, *_ = mark["S"].split("/", 2)
+    return int(sequence), int(sub)
 
 
 def _failed(code: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.run import simulate
+from tests.simulation.scenario import simulate
 
 
 @pytest.mark.parametrize("seed", range(1, 13))

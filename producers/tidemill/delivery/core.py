@@ -48,20 +48,21 @@ class Core:
 
     Args:
         now: the time in seconds, on the clock of all the other calls.
+        chance: the source of ids and of the back-offs' jitter; None makes one.
         settings: the producer's settings.
 
     Raises:
         TypeError, ValueError: a setting is out of its range.
     """
 
-    def __init__(self, now: float, **settings: Unpack[Settings]) -> None:
+    def __init__(self, now: float, chance: Random | None = None, **settings: Unpack[Settings]) -> None:
         self._options = options = Options(**settings)
         self._spool = spool = options.spool
         self._signer = options.signer
         writer, counter = options.writer, options.counter
         if spool is not None:
             writer, counter = spool.writer, max(counter, spool.counter)
-        chance = Random()
+        chance = chance or Random()
         self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
         self.scheduler = Scheduler(
             chance,

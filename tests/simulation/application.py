@@ -1,0 +1,87 @@
+"""The simulated application: every outcome that there is, and a document that shows order."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from greenlet import getcurrent
+
+from tests.simulation.world import World
+from tidemill.contract.request import REDRIVE, Request
+from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
+from tidemill_consumers.core.calling.asking import Stopped
+
+BLANK = {"n": 0, "chain": 0, "other": 0}
+OTHERS = "other-"
+"""How the writers of those begin that send to the other stream. Between the two streams' requests there is no order."""
+
+
+def step(state: State, request: Request) -> Accepted | Rejected:
+    """Counts, and chains a checksum of what each stream had applied, so that another order gives another document."""
+    before, data = state or BLANK, request.data
+    if data["refuse"]:
+        return Rejected("as it asks for")
+    name = "other" if (request.writer or "").startswith(OTHERS) else "chain"
+    chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before[name])
+    answer = {"chain": chain} if data["ask"] else None
+    emits = [_emit(request, *asked) for asked in data.get("then", ())]
+    return Accepted({**before, "n": before["n"] + 1, name: chain}, answer, tuple(emits))
+
+
+def _emit(cause: Request, key: str, then: list[Any], as_what: str = "") -> Emit:
+    """A follow-up request; of one that takes verified clients only, as the application's own word or for the client."""
+    client = cause.client if as_what == CLAIMED else None
+    return Emit("verified" if as_what else "step", key, data_of(then=then), client)
+
+
+def data_of(refuse: bool = False, ask: bool = False, then: list[Any] | None = None) -> dict[str, Any]:
+    """A request's: whether it is to be rejected, whether it wants an answer, what it is to emit."""
+    flags = {"refuse": refuse, "ask": ask}
+    return flags | {"then": then} if then else flags
+
+
+def poison(state: State, request: Request) -> Accepted | Rejected:
+    """Raises, as rules should not, until it is redriven: by then it has been mended."""
+    if not (request.writer or "").startswith(REDRIVE):
+        raise ValueError("poison")
+    return step(state, request)
+
+
+def careless(rule: Rule) -> Rule:
+    """The rule, which makes a mess of what it was given."""
+
+    def messing(state: State, request: Request) -> Accepted | Rejected:
+        outcome = rule(state, request)
+        request.data.clear()
+        if state:
+            state.clear()
+        return outcome
+
+    return messing
+
+
+def leave(state: State, request: Request) -> Accepted | Rejected:
+    """Ends as no rule should."""
+    raise SystemExit("left")
+
+
+def rules_in(world: World) -> dict[str, Rule]:
+    """The rules, of which one ends its process, and one does not come back."""
+
+    def kill(state: State, request: Request) -> Accepted | Rejected:
+        world.end_process()
+
+    def hang(state: State, request: Request) -> Accepted | Rejected:
+        watch = world.watches[getcurrent()]
+        while not watch.tick():
+            world.sleep(1.0)
+        raise Stopped("it took too long")
+
+    good: dict[str, Rule] = {"step": careless(step), "poison": careless(poison), "verified": Verified(careless(step))}
+    return good | {"kill": kill, "hang": hang, "leave": leave}
+
+
+BAD = ("kill", "hang", "leave")
+WORD, CLAIMED = "word", "claimed"
+"""What an emit to a rule for verified clients is: the application's own, or for a client that nobody has proven."""

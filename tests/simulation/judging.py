@@ -1,0 +1,200 @@
+"""What must have come of a run, by the streams' logs, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from uuid import uuid5
+
+import msgspec
+
+from tests.simulation.application import step
+from tests.simulation.log import Place
+from tests.simulation.pipeline import Pipeline
+from tidemill.contract.request import REDRIVE, Request
+from tidemill_consumers.adapters.quarantine import read
+from tidemill_consumers.codec.items import from_item
+from tidemill_consumers.core.batch import Rejected, State
+from tidemill_consumers.core.emits import EMITTER, IDS
+
+
+@dataclass
+class Result:
+    """What a run, or several, came to."""
+
+    requests: int = 0
+    emitted: int = 0
+    redriven: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    double: int = 0
+    reordered: int = 0
+    unanswered: int = 0
+    wrong: int = 0
+    invocations: int = 0
+    distinct_keys_written: int = 0
+    dynamodb_write_calls: int = 0
+    write_units: int = 0
+    saved_units: int = 0
+    """Those of writes that saved a key; the rest were refused, and cost as much."""
+    seeds: int = 0
+    failed_seeds: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing went wrong."""
+        return not (self.lost or self.double or self.reordered or self.unanswered or self.wrong)
+
+    def add(self, other: Result) -> None:
+        """Add another's figures."""
+        for name, value in vars(other).items():
+            if name == "failed_seeds":
+                self.failed_seeds += value
+            elif name == "faults":
+                self.faults.update(value)
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class Sent:
+    """What the clients did."""
+
+    ids: list[str] = field(default_factory=list)
+    junk: list[bytes] = field(default_factory=list)
+
+
+def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
+    """What went wrong. `early`: ids redriven while things failed, whose first outcome may be told late, or never."""
+    result = Result(requests=len(sent.ids) + len(sent.junk))
+    places = pipeline.log.places
+    expected = _expected(places)
+    statuses = expected.statuses
+    result.emitted, result.reordered, result.wrong = len(expected.emits), expected.reordered, expected.foreign
+    result.lost = sum(one not in statuses for one in expected.emits)
+    result.lost += sum(statuses[one] != "accepted" for one in expected.poisoned)
+    actual = {key: from_item(item).document for key, item in pipeline.table.items.items()}
+    for key, document in expected.documents.items():
+        found = actual.get(key)
+        if found != document:
+            wanted, got = (int(str((one or {"n": 0})["n"])) for one in (document, found))
+            result.lost += max(0, wanted - got)
+            result.double += max(0, got - wanted)
+            result.reordered += wanted == got
+    result.lost += sum(one not in statuses for one in sent.ids)
+    for one in sent.ids:
+        heard = pipeline.topic.heard.get(one)
+        if not heard:
+            result.unanswered += 1
+            continue
+        outcomes = {expected.firsts.get(one), statuses.get(one)}
+        if one in early:
+            # Put back before its first outcome had left, it may only hear of the second.
+            result.wrong += statuses.get(one) not in heard or not outcomes.issuperset(heard)
+        else:
+            result.wrong += heard != outcomes or pipeline.topic.last[one] != statuses.get(one)
+    for one in pipeline.refused:
+        heard = pipeline.topic.heard.get(one)
+        result.unanswered += not heard
+        result.wrong += bool(heard) and heard != {"quarantined"}
+    objects = {name.partition("/")[2]: body for name, body in pipeline.bucket.objects.items()}
+    kept = [part.payload for body in objects.values() for part in read(body).all_parts]
+    result.lost += sum(junk not in kept for junk in sent.junk)
+    quarantined = expected.quarantined
+    result.double += max(0, len(kept) - quarantined - len(sent.junk))
+    result.lost += max(0, quarantined + len(sent.junk) - len(kept))
+    result.invocations = sum(source.invocations for source in pipeline.sources)
+    result.distinct_keys_written = pipeline.table.written
+    result.dynamodb_write_calls = pipeline.write_calls
+    result.write_units, result.saved_units = pipeline.table.units, pipeline.table.saved_units
+    return result
+
+
+@dataclass
+class _Emitted:
+    """A follow-up request that a rule asked for, without writer and counter: two streams' batches race for those."""
+
+    request: Request
+    key: str
+    """The emitting entity's."""
+    place: int
+    """How many were asked for before."""
+
+
+@dataclass
+class _Expected:
+    """What the streams' logs say must be, folded."""
+
+    documents: dict[str, State] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    """The last outcome, by id."""
+    firsts: dict[str, str] = field(default_factory=dict)
+    """The first, which is another for those that were redriven."""
+    poisoned: set[str] = field(default_factory=set)
+    """Ids of those that the rules could take once they had been mended: all are redriven in the end."""
+    quarantined: int = 0
+    """Outcomes so, of which a request that is redriven may have several."""
+    emits: dict[str, _Emitted] = field(default_factory=dict)
+    """The follow-up requests, by id."""
+    reordered: int = 0
+    """How often a producer's order was not the log's."""
+    foreign: int = 0
+    """Follow-up requests on the stream that no rule asked for so."""
+
+
+def _expected(places: Collection[Place]) -> _Expected:
+    expected = _Expected()
+    last: dict[tuple[str, str], int] = {}
+    counters: dict[str, dict[int, int]] = defaultdict(dict)  # of emits, by writer and place
+    redriven: set[str] = set()
+    for place in places:
+        request = place.request
+        key, writer, counter = request.key or "", request.writer or "", request.counter or 0
+        if writer.startswith(EMITTER):
+            emitted = expected.emits.get(request.id)
+            expected.foreign += not emitted or not _is_as_asked(request, emitted)
+            if emitted:
+                counters[writer][emitted.place] = counter
+        is_redriven = writer.startswith(REDRIVE)
+        # One that was sealed takes along what it was, and is known by that wherever it lay.
+        known_as = f"{request.was.writer} {request.was.counter}" if request.was else writer
+        if known_as in redriven or (request.id in expected.statuses and not is_redriven):
+            continue
+        if is_redriven:
+            redriven.add(known_as)
+        expected.reordered += counter <= last.get((key, writer), 0)
+        last[key, writer] = counter
+        status = _apply(expected, key, request)
+        expected.statuses[request.id] = status
+        if request.cmd == "poison":
+            expected.poisoned.add(request.id)
+        expected.firsts.setdefault(request.id, status)
+        expected.quarantined += status == "quarantined"
+    for by_place in counters.values():
+        in_order = [counter for _, counter in sorted(by_place.items())]
+        expected.reordered += in_order != sorted(set(in_order))
+    return expected
+
+
+def _is_as_asked(request: Request, emitted: _Emitted) -> bool:
+    writer = request.writer or ""
+    bare = msgspec.structs.replace(request, writer=None, counter=None, sig=None, tried=None)
+    return bare == emitted.request and writer.endswith(f"/{emitted.key}")
+
+
+def _apply(expected: _Expected, key: str, request: Request) -> str:
+    is_mended = request.cmd == "poison" and (request.writer or "").startswith(REDRIVE)
+    is_word = request.cmd == "verified" and request.client is None
+    if request.cmd != "step" and not is_mended and not is_word:
+        return "quarantined"
+    outcome = step(expected.documents.get(key), request)
+    if isinstance(outcome, Rejected):
+        return "rejected"
+    expected.documents[key] = outcome.state
+    for place, emit in enumerate(outcome.emits):
+        request_id = str(uuid5(IDS, f"{request.id}/{place}"))
+        emitted = Request(id=request_id, cmd=emit.cmd, key=emit.key, client=emit.client, at=request.at, data=emit.data)
+        expected.emits[request_id] = _Emitted(emitted, key, len(expected.emits))
+    return "accepted"

@@ -1,0 +1,101 @@
+"""What stands on the streams, read apart from the consumer: each request, its place, and what its record says of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tests.simulation.services import Stream
+from tidemill.contract import aggregation
+from tidemill.contract.attempts import tried_of, unmarked
+from tidemill.contract.request import Request
+
+
+class Place(NamedTuple):
+    """A request on a stream.
+
+    Attributes:
+        shard: its shard, as marks name it.
+        sequence: its record's number.
+        sub: its place in its record.
+        arrived: seconds since 1970, by the stream's clock.
+        tried: of a re-send that is marked: a time before its first attempt's arrival, in seconds; else None.
+    """
+
+    shard: str
+    sequence: int
+    sub: int
+    arrived: float
+    tried: float | None
+    request: Request
+
+    @property
+    def key(self) -> str:
+        """The ordering key."""
+        return self.request.key or ""
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The place within the shard."""
+        return self.sequence, self.sub
+
+
+class Log:
+    """All that was put, read once.
+
+    Args:
+        streams: the streams.
+        refused: records of which no part is a request.
+    """
+
+    def __init__(self, streams: Sequence[Stream], refused: Collection[bytes]) -> None:
+        self._streams = streams
+        self._refused = refused
+        self._requests: dict[bytes, tuple[list[Request], int | None]] = {}
+        """What records hold; a producer that puts one again need not be read again."""
+        self._places: list[list[Place]] = [[] for _ in streams]
+        self._read = [0] * len(streams)
+        self.of_id: dict[str, list[Place]] = defaultdict(list)
+
+    @property
+    def places(self) -> list[Place]:
+        """Every request in the order of its stream; the first stream's come last, for others emit to it."""
+        self.catch_up()
+        return [place for places in reversed(self._places) for place in places]
+
+    def catch_up(self) -> None:
+        """Read what was put since."""
+        for number, stream in enumerate(self._streams):
+            for place in self._new(number, stream):
+                self._places[number].append(place)
+                self.of_id[place.request.id].append(place)
+
+    def _new(self, number: int, stream: Stream) -> Iterator[Place]:
+        begun, self._read[number] = self._read[number], len(stream.log)
+        for shard, record in stream.log[begun:]:
+            data = record.data
+            if data not in self._requests:
+                self._requests[data] = ([], None) if data in self._refused else _requests(data)
+            requests, stated = self._requests[data]
+            tried = [stated, tried_of(record.partition_key) if aggregation.is_aggregate(data) else None]
+            arrived, sequence = record.arrived.timestamp(), int(record.sequence)
+            for sub, request in enumerate(requests):
+                told = [one / 1000 for one in (*tried, request.tried) if one is not None]
+                yield Place(shard, sequence, sub, arrived, min(told, default=None), request)
+
+
+_decoder = msgspec.json.Decoder(Request)
+
+
+def _requests(data: bytes) -> tuple[list[Request], int | None]:
+    """The requests of a record, and the mark of a plain one."""
+    try:
+        if aggregation.is_aggregate(data):
+            return _decoder.decode_lines(b"\n".join(aggregation.unpack_columns(data)[1])), None
+        payload, tried = unmarked(data)
+        return [_decoder.decode(payload)], tried
+    except (aggregation.CorruptAggregate, msgspec.MsgspecError, UnicodeDecodeError):
+        return [], None

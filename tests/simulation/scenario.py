@@ -1,0 +1,208 @@
+"""One seed: clients send under faults, an operator redrives, and what came of it is judged."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from tests.simulation.application import BAD, CLAIMED, OTHERS, WORD, data_of, rules_in
+from tests.simulation.clients import Client, Kind
+from tests.simulation.judging import Result, Sent, judge
+from tests.simulation.pipeline import Pipeline, Pollers
+from tests.simulation.redriving import Operator
+from tests.simulation.services import Stream
+from tests.simulation.world import START, World
+from tidemill.contract import aggregation
+from tidemill.contract.request import Request, encode
+from tidemill_consumers.adapters.streams import GAP_SECONDS
+from tidemill_consumers.core import pieces
+from tidemill_consumers.operations.redrive import Wanted
+
+REQUESTS_PER_SEED = 2_000
+FAULT_RATE = 0.2
+AWHILE = 0.5
+"""Simulated seconds after which it is looked again."""
+CALM_SECONDS = 7_200.0
+"""Simulated seconds that all may take to settle once nothing fails any more."""
+
+SIZES = (400, 2_000, 25_600)
+"""Bytes of a full record: small ones, so that lanes have some that wait behind the one on its way."""
+
+MENDED = Wanted(reason="poison")
+"""What the rules can take by now. The unknown command stays unknown, and redriving it quarantines it again."""
+
+
+def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
+    """Run one seed."""
+    logging.disable(logging.CRITICAL)  # the code under test has a lot to complain of
+    world = World(seed, FAULT_RATE)
+    chance = world.random
+    # The same for all: a key of two lanes may be in two shards, and between those there is no order.
+    lanes = chance.choice([1, 4, 16])
+    pieces.MOST = chance.choice([50_000, 50_000, 4])  # so that there are batches in pieces
+    pipeline = _pipeline(world, lanes)
+    clients = [
+        Client(world, source.stream, f"{prefix}{seed}-{number}", Kind(lanes, chance.choice(SIZES)))
+        for source, prefix in zip(pipeline.sources, ["writer-", OTHERS], strict=False)
+        for number in range(chance.randint(1, 4))
+    ]
+    pipeline.clients = {client.id: client for client in clients}
+    keys = [f"key/{number}" for number in range(chance.choice([1, 10, 60]))]
+    sent = Sent()
+    for source in pipeline.sources:
+        source.watch()
+    moments = sorted([chance.uniform(START, START + 30.0) for _ in range(requests)], reverse=True)
+
+    def send() -> None:
+        if not _send(world, clients, keys, sent, pipeline.seals is not None):
+            world.after(AWHILE, send)
+        elif moments:
+            world.at(moments.pop(), send)
+
+    world.at(moments.pop(), send)
+    _schedule(world, pipeline, sent)
+    operator = _operator(world, pipeline, lanes)
+    if chance.random() < 0.3:
+        world.after(chance.uniform(2.0, 10.0), lambda: _make_again(world, pipeline.sources[-1], clients, operator))
+    world.run(lambda: world.now >= START + 35.0, 40.0)
+    world.rate = 0.0
+    settled = world.run(lambda: len(sent.ids) == requests and _is_settled(pipeline, clients, operator), CALM_SECONDS)
+    world.run(lambda: False, 10.0)  # what acts late, acts now
+    early = set(operator.put_back)
+    for _ in range(2):
+        operator.begin(MENDED, most=requests)
+        settled &= world.run(lambda: _is_settled(pipeline, clients, operator), CALM_SECONDS)
+        settled &= not operator.is_left(MENDED)
+        operator.undo("poison")  # and all of it once more
+    result = judge(pipeline, sent, early)
+    result.redriven = len(operator.put_back)
+    result.wrong += pipeline.topic.too_early + (not settled)
+    result.faults = world.faults.copy()
+    result.seeds = 1
+    world.bury()
+    if not result.holds:
+        result.failed_seeds = [seed]
+    return result
+
+
+def _pipeline(world: World, lanes: int) -> Pipeline:
+    chance = world.random
+    return Pipeline(
+        world,
+        rules_in(world),
+        chance.randint(1, 4),
+        chance.choice([10, 50, 200]),
+        chance.choice([0.0, 0.5, 2.0]),
+        lanes,
+        has_other=chance.random() < 0.3,
+        has_secret=chance.random() < 0.3,
+    )
+
+
+def _schedule(world: World, pipeline: Pipeline, sent: Sent) -> None:
+    """What happens to the streams at any time: shards split and merge, and what no request is arrives."""
+    chance = world.random
+    for _ in range(chance.randrange(5)):
+        world.after(chance.uniform(0.0, 30.0), chance.choice(pipeline.sources).stream.reshard)
+    for _ in range(10):
+        world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
+
+
+def _operator(world: World, pipeline: Pipeline, lanes: int) -> Operator:
+    chance = world.random
+    operator = Operator(world, pipeline.stream, pipeline.bucket, lanes, pipeline.seals)
+    for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
+        for _ in range(chance.randint(1, 2)):  # perhaps two at once
+            wanted = Wanted() if chance.random() < 0.1 else MENDED
+            world.after(moment, partial(operator.begin, wanted, most=4))
+    return operator
+
+
+def _make_again(world: World, source: Pollers, clients: list[Client], operator: Operator) -> None:
+    """Delete the stream once it is drained, and make it again, with environments that have known it all the while."""
+    stream = source.stream
+    stream.is_closing = True
+
+    def look() -> None:
+        if operator.at_work or not source.idle or any(one.pending for one in clients if one.stream is stream):
+            world.after(AWHILE, look)
+            return
+        stream.delete()
+        source.begin_anew()
+        world.after(GAP_SECONDS + world.random.uniform(0.1, 3.0), make)
+
+    def make() -> None:
+        stream.make()
+        stream.is_closing = False
+        world.faults["stream made again"] += 1
+
+    look()
+
+
+def _send(world: World, clients: list[Client], keys: list[str], sent: Sent, has_secret: bool) -> bool:
+    """Whether there was a stream to send to."""
+    chance = world.random
+    open_clients = [client for client in clients if not client.stream.is_closing]
+    if not open_clients:
+        return False
+    client = chance.choice(open_clients)
+    key = keys[min(int(chance.paretovariate(1.0)), len(keys)) - 1]
+    fate = chance.random()
+    cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
+    if chance.random() < 0.003:
+        cmd = chance.choice(BAD)
+    then = _follow_ups(world, keys, has_secret) if 0.02 < fate < 0.06 else []
+    sent.ids.append(client.send(cmd, key, data_of(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
+    return True
+
+
+def _follow_ups(world: World, keys: list[str], has_secret: bool) -> list[Any]:
+    """Keys to emit to, some more than once, and what those emit in their turn."""
+    chance = world.random
+    targets = [chance.choice(keys) for _ in range(2)]
+    kinds = ["", "", WORD, CLAIMED] if has_secret else [""]
+    return [
+        [
+            chance.choice(targets),
+            _follow_ups(world, keys, has_secret) if chance.random() < 0.1 else [],
+            chance.choice(kinds),
+        ]
+        for _ in range(chance.randint(1, 3))
+    ]
+
+
+def _put_junk(world: World, pipeline: Pipeline, sent: Sent) -> None:
+    """What no request is: bytes, broken JSON, an aggregate whose checksum is wrong."""
+    chance = world.random
+    stream = chance.choice(pipeline.sources).stream
+    if stream.is_closing:
+        return world.after(AWHILE, lambda: _put_junk(world, pipeline, sent))
+    if chance.random() < 0.3:
+        return _put_refused(world, pipeline, stream, sent)
+    junk = chance.choice([b'{"cmd":', bytes([0xF3, 0x89, 0x9A, 0xC2, 1, 2, 3]) + chance.randbytes(30), b"\xff\xfe"])
+    junk += chance.randbytes(4)
+    stream.put(f"key/{chance.randrange(5)}", junk)
+    sent.junk.append(junk)
+    return None
+
+
+def _put_refused(world: World, pipeline: Pipeline, stream: Stream, sent: Sent) -> None:
+    """An aggregate of what is no request: misrouted, of another version, bytes. The first two ask for an answer."""
+    chance = world.random
+    client = chance.choice(list(pipeline.clients))
+    wrong = [Request(id=f"{chance.random()}", cmd="step", key="elsewhere", client=client, data={}) for _ in range(2)]
+    payloads = [encode(wrong[0]), encode(wrong[1]).replace(b'"v":1', b'"v":9'), b"\xff" + chance.randbytes(4)]
+    pipeline.refused |= {one.id: payload for one, payload in zip(wrong, payloads, strict=False)}
+    sent.junk += payloads
+    record = aggregation.pack(
+        [aggregation.UserRecord(f"key/{place}", payload) for place, payload in enumerate(payloads)]
+    )
+    pipeline.refused_records.add(record)
+    stream.put(f"key/{chance.randrange(5)}", record)
+
+
+def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -> bool:
+    if operator.at_work or any(client.pending for client in clients):
+        return False
+    return all(source.idle and not source.stream.is_closing for source in pipeline.sources)
