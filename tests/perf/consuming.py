@@ -1,7 +1,6 @@
 """The apply function, exactly once, through real boto3 with the network cut off, against AWS Lambda Powertools.
 
-Rows A and B are as its documentation has them: a handler of one record that reads it with pydantic and updates an item,
-and the same made idempotent. https://docs.aws.amazon.com/powertools/python/latest/utilities/batch/ and …/idempotency/
+Rows A and B are a handler of one record that reads it with pydantic and updates an item, and the same made idempotent.
 """
 
 from __future__ import annotations
@@ -16,17 +15,12 @@ from typing import Any
 
 import boto3
 import msgspec
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
 
 from tests.perf import wire
 from tests.perf.decoding import Model
 from tests.perf.measure import AT_MOST, Result, faster, result
+from tests.perf.powertools import Context, handler_of, idempotent
 from tests.perf.workload import ARRIVED, CREATED, KEYS, STREAM, aggregated_event, key_of, payloads, plain_event
 from tidemill_consumers.apply import Response, handler
 from tidemill_consumers.codec.events import KinesisEvent
@@ -109,27 +103,14 @@ def _against(name: str, row: Callable[[Any], Any], batch: int, batches: Batches,
 # ── Rows A and B ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Context:
-    """What is asked of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Plenty."""
-        return 60_000
-
-
 def row_a() -> Callable[[Any], Any]:
     """An item's update for each record."""
-    return _handler(_count_view())
+    return handler_of(_count_view())
 
 
 def row_b() -> Callable[[Any], Any]:
     """The same, but for what was done before."""
-    count_view = _count_view()
-    layer = DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=boto3.client("dynamodb"))
-    config = IdempotencyConfig(event_key_jmespath="eventID")
-    config.register_lambda_context(Context())  # type: ignore[arg-type] # all that is read of one
-    once: Any = idempotent_function(count_view, data_keyword_argument="record", config=config, persistence_store=layer)
-    return _handler(lambda record: once(record=record))
+    return handler_of(idempotent(_count_view()))
 
 
 def _count_view() -> Callable[[KinesisStreamRecord], None]:
@@ -147,15 +128,6 @@ def _count_view() -> Callable[[KinesisStreamRecord], None]:
         )
 
     return count_view
-
-
-def _handler(record_handler: Callable[[KinesisStreamRecord], None]) -> Callable[[Any], Any]:
-    processor = BatchProcessor(event_type=EventType.KinesisDataStreams)
-
-    def handler(event: Any) -> Any:
-        return process_partial_response(event=event, record_handler=record_handler, processor=processor)
-
-    return handler
 
 
 # ── The apply function ───────────────────────────────────────────────────────────────────────────────────────

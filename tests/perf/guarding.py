@@ -15,8 +15,9 @@ import gc
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from tests.perf.consuming import BATCH, PLAIN, Context, forget, ours
+from tests.perf.consuming import BATCH, PLAIN, forget, ours
 from tests.perf.measure import AT_MOST, TURNS, Result, cpu_seconds, one_core, result
+from tests.perf.powertools import Context
 from tests.perf.workload import KEYS, STREAM, key_of
 from tidemill_consumers.apply import apply
 from tidemill_consumers.codec.events import KinesisEvent, intake

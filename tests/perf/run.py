@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -23,6 +24,7 @@ from tests.perf.event_source import event_source
 from tests.perf.filling import fill
 from tests.perf.guarding import guards
 from tests.perf.measure import Result
+from tests.perf.orders.measuring import CASES, measured
 from tests.perf.producing import producer_vs_put_record, producer_vs_put_records
 
 
@@ -48,6 +50,7 @@ BENCHMARKS = (
         ("consumer_aggregated_vs_powertools", "consumer_aggregated_vs_powertools_idempotent"), consumer_aggregated
     ),
     Benchmark(("consumer_write_calls",), consumer_write_calls),
+    *[Benchmark(case.names, partial(measured, case)) for case in CASES],
     Benchmark(("event_source_cpu", "event_source_rate"), event_source),
 )
 NAMES = [name for benchmark in BENCHMARKS for name in benchmark.names]
