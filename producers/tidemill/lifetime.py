@@ -22,6 +22,7 @@ from tidemill.replies.listener import Listener
 from tidemill.runtime import ending, processes
 from tidemill.runtime.log import log
 from tidemill.runtime.trouble import text_of
+from tidemill.sending.stream_clock import StreamClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,8 @@ class Lifetime:
     def __init__(self, observer: Observer | None, settings: Settings) -> None:
         self._settings = settings
         self._observer = observer
-        self.core = Core(monotonic(), **settings)
+        self._clock = StreamClock()
+        self.core = Core(monotonic(), self._clock, **settings)
         self.listener: Listener | None = None
         self.is_open = self.is_closed = False
         self._has_told = self._has_ended = self._is_joining = self._is_copy = False
@@ -94,7 +96,7 @@ class Lifetime:
         """
         core = self.core
         try:
-            self.wire = Wire(stream, kinesis)
+            self.wire = Wire(stream, kinesis, self._clock)
             if check:
                 self.wire.check()
             if replies is not None:
@@ -171,7 +173,7 @@ class Lifetime:
         self.is_open = False
         settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
         self.wire.begin_again()
-        self.core = Core(monotonic(), **cast("Settings", settings))
+        self.core = Core(monotonic(), self._clock, **cast("Settings", settings))
         self.keeper = Keeper(self.core, self.wire, self._observer)
 
     def close(self, timeout: float | None, error: BaseException | None = None) -> None:

@@ -13,17 +13,19 @@ _SEQUENCING = (
     *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batch_buffer", "waking", "sequencer", "shard")),
     f"tests/{_SOURCE}/test_validated_cases.py",
 )
-_SCHEDULER = ("tests/producers/tidemill/sending/test_scheduler.py",)
+_SCHEDULER = ("tests/producers/tidemill/sending/test_scheduler.py", "tests/producers/tidemill/sending/test_marks.py")
 _PLANNING = tuple(f"tests/{_CORE}/{name}" for name in ("test_order.py", "test_room.py", "test_plan.py"))
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "producers/tidemill": ("errors",),
+    "producers/tidemill/aws": ("answer_date",),
     "producers/tidemill/contract": ("attempts", "lanes", "request", "signature", "validation"),
     "producers/tidemill/contract/aggregation": ("protobuf", "reading", "writing"),
     "producers/tidemill/delivery": ("put_records",),
     "producers/tidemill/runtime": ("trouble",),
     "producers/tidemill/sending": (
-        *("answers", "backoff", "calls", "endpoint", "giving_up", "lane", "records", "scheduler", "tally", "writer"),
+        *("answers", "backoff", "calls", "endpoint", "giving_up", "lane", "records", "scheduler"),
+        *("stream_clock", "tally", "writer"),
     ),
     "producers/tidemill/spool": ("frames",),
     "producers/tidemill_load/cost_model": ("batching",),
@@ -72,8 +74,9 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     "tumbling_windows": _SEQUENCING,
     "records": (
         *(f"tests/{_SOURCE}/{name}.py" for name in ("decisions/test_shard", "test_validated_cases")),
-        "tests/producers/tidemill/sending/test_scheduler.py",
+        *_SCHEDULER,
     ),
+    "scheduler": _SCHEDULER,
     "shard": (f"tests/{_SOURCE}/decisions/test_sequencer.py", f"tests/{_SOURCE}/test_validated_cases.py"),
     "trust": (f"tests/{_CORE}/test_original_signature.py",),
     "writer": ("tests/producers/tidemill/contract/test_validation.py",),

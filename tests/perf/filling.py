@@ -13,6 +13,8 @@ from tests.perf.producing import answer
 from tests.perf.workload import payloads
 from tidemill import Producer
 from tidemill.contract.aggregation import unpack
+from tidemill.contract.attempts import MAX_TRIED, marked_key
+from tidemill.contract.lanes import partition_key
 from tidemill.contract.request import decode
 from tidemill.sending.records import MAX_RECORD_BYTES
 
@@ -68,7 +70,7 @@ def put_all() -> list[Put]:
         return answer(operation, len(found))
 
     wire.cut(kinesis=keep)
-    most = MAX_RECORD_BYTES - len(f"lane-{LANES - 1}")
+    most = MAX_RECORD_BYTES - len(marked_key(partition_key(LANES - 1), MAX_TRIED))
     with Producer("perf", lanes=LANES, record_bytes=most, linger=3600) as producer:
         for _, payload in payloads(REQUESTS):
             producer.put(decode(payload))

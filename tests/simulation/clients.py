@@ -22,6 +22,7 @@ from tidemill.delivery.core import Core
 from tidemill.delivery.put_records import Wire
 from tidemill.sending.records import Call, Record
 from tidemill.sending.scheduler import Scheduler
+from tidemill.sending.stream_clock import StreamClock
 from tidemill.sending.writer import Writer
 from tidemill.spool.spool import Spool
 
@@ -119,9 +120,11 @@ class Client:
         self._due = math.inf
         self._endpoint = _Endpoint(kind.retries_itself)
         kinesis: Any = self._endpoint
-        self._wire = Wire(self.stream.name, kinesis)
+        clock = StreamClock()
+        self._wire = Wire(self.stream.name, kinesis, clock, lambda: self.clocks.monotonic)
         self.core = Core(
             self.clocks.monotonic,
+            clock,
             self._world.random,
             writer=self.id,
             lanes=kind.lanes,
@@ -240,7 +243,8 @@ class Client:
             self._world.after(self._world.random.uniform(0.001, 0.05), guarded(heard))
 
         guarded = self._guarded
-        flight = _Flight(self._world, self.stream, call, SENDS_ITSELF if self.kind.retries_itself else 1, hear)
+        attempts = SENDS_ITSELF if self.kind.retries_itself else 1
+        flight = _Flight(self._world, self.stream, self._wire.entries(call), attempts, hear)
         flight.leave()
         self.interrupt(self)
 
@@ -251,21 +255,25 @@ class _Flight:
     Args:
         world: the world.
         stream: where it goes.
-        call: what is put.
+        entries: what is put, as it leaves.
         attempts: how often the boto3 client sends it, if no answer comes.
         hear: is told the answer, and how often it was sent.
     """
 
     def __init__(
-        self, world: World, stream: Stream, call: Call, attempts: int, hear: Callable[[Answer, int], None]
+        self,
+        world: World,
+        stream: Stream,
+        entries: list[dict[str, Any]],
+        attempts: int,
+        hear: Callable[[Answer, int], None],
     ) -> None:
         self._world = world
         self._stream = stream
         self._attempts = attempts
         self._hear = hear
         self._sends = 0
-        self.entries = [record.entry for record in call.records]
-        """The call's, as they left."""
+        self.entries = entries
 
     def leave(self) -> None:
         """Send it, once more perhaps."""
@@ -311,7 +319,7 @@ class _Flight:
         self._hear(answer, self._sends)
 
     def _metadata(self, status: int) -> dict[str, Any]:
-        return {"HTTPStatusCode": status, "HTTPHeaders": {"date": self._stream.date()}}
+        return {"HTTPStatusCode": status, "HTTPHeaders": {"date": self._stream.date()}, "RequestId": "7"}
 
 
 class _Endpoint:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.settings import Settings
     from tidemill.errors import GivenUp
     from tidemill.sending.records import Outcome, Record
+    from tidemill.sending.stream_clock import StreamClock
     from tidemill.sending.tally import Stats
     from tidemill.spool.spool import Spool
 
@@ -48,6 +49,7 @@ class Core:
 
     Args:
         now: the time in seconds, on the clock of all the other calls.
+        clock: the stream's, which the wire teaches.
         chance: the source of ids and of the back-offs' jitter; None makes one.
         settings: the producer's settings.
 
@@ -55,7 +57,9 @@ class Core:
         TypeError, ValueError: a setting is out of its range.
     """
 
-    def __init__(self, now: float, chance: Random | None = None, **settings: Unpack[Settings]) -> None:
+    def __init__(
+        self, now: float, clock: StreamClock, chance: Random | None = None, **settings: Unpack[Settings]
+    ) -> None:
         self._options = options = Options(**settings)
         self._spool = spool = options.spool
         self._signer = options.signer
@@ -71,6 +75,7 @@ class Core:
             linger=options.linger,
             aggregate=options.aggregate,
             patient=spool is not None,
+            clock=clock,
         )
         self.tally = self.scheduler.tally
         """The scheduler's counts, which are read for each request."""

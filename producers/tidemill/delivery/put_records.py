@@ -8,8 +8,10 @@ from __future__ import annotations
 from functools import partial
 from ssl import SSLCertVerificationError
 from threading import local
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from tidemill.aws.answer_date import date_of
 from tidemill.aws.fast_json import PUTS, use_msgspec_json
 from tidemill.aws.region import check_region, make_client
 from tidemill.errors import REMEDIES, Misconfigured
@@ -21,11 +23,12 @@ from tidemill.sending.answers import outcomes, refused
 from tidemill.sending.records import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from types_boto3_kinesis import KinesisClient
 
     from tidemill.sending.records import Call, Outcome
+    from tidemill.sending.stream_clock import StreamClock
 
 IN_VAIN = frozenset(
     {
@@ -44,17 +47,29 @@ class Wire:
     Args:
         stream: its name or ARN.
         kinesis: a boto3 Kinesis client. None makes one in the ARN's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
+            If it retries by itself, every record is marked from its first attempt on.
+        clock: the stream's, which learns from every answer.
+        now: the monotonic clock that the time is read from when an answer has come.
 
     Raises:
         Misconfigured: no client can be made, such as without a region, or the stream's ARN names another region.
     """
 
-    def __init__(self, stream: str, kinesis: KinesisClient | None) -> None:
+    def __init__(
+        self,
+        stream: str,
+        kinesis: KinesisClient | None,
+        clock: StreamClock,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self.stream = stream
+        self.clock = clock
+        self._now = now
         self._owns_kinesis = kinesis is None
         self.kinesis = kinesis or _make_kinesis(stream)
         check_region(self.kinesis, stream)
         self._counts_sends = _sends.watch(self.kinesis)
+        self._repeats = repeats(self.kinesis)
         self._is_copy = False
         self._where: Any = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
 
@@ -68,8 +83,10 @@ class Wire:
 
         try:
             answer: Any = bounded(partial(self.kinesis.describe_stream_summary, **self._where))
+            self._hear(answer)
             strategy = answer["StreamDescriptionSummary"].get("RecordDistributionStrategy")
         except ClientError as error:
+            self._hear(error.response)
             self._check_refusal(refused(error.response).code, error)
             return
         except Exception as error:  # no answer, or one that cannot be read
@@ -92,13 +109,20 @@ class Wire:
         try:
             if self._is_copy:
                 self._reconnect()
-            records: Any = [record.entry for record in call.records]
-            answer = outcomes(self.kinesis.put_records(Records=records, **self._where), call.count)
+            records: Any = self.entries(call)
+            heard = self.kinesis.put_records(Records=records, **self._where)
+            self._hear(heard)
+            answer = outcomes(heard, call.count)
         except Exception as error:  # of any kind: the handles must hear of it
+            self._hear(getattr(error, "response", None))
             answer = refusal(error, _sends.count if self._counts_sends else 1)
         if _sends.count > 1:  # by a client that retries by itself: the answer to an earlier one may have been lost
             answer = _in_doubt(answer)
         return answer
+
+    def entries(self, call: Call) -> list[dict[str, Any]]:
+        """The call's records as entries of PutRecords."""
+        return [record.marked_entry if self._repeats else record.entry for record in call.records]
 
     def close(self) -> None:
         """Closes the client, unless it was given."""
@@ -108,6 +132,12 @@ class Wire:
     def begin_again(self) -> None:
         """Starts anew in a copy of the process: the next call makes new connections."""
         self._is_copy = True
+
+    def _hear(self, answer: object) -> None:
+        """Learns the stream's time from an answer."""
+        date = date_of(answer)
+        if date is not None:
+            self.clock.hear(date, self._now())
 
     def _reconnect(self) -> None:
         if self._owns_kinesis:
@@ -145,6 +175,12 @@ def _make_kinesis(stream: str) -> KinesisClient:
     )
     kinesis: KinesisClient = use_msgspec_json(make_client("kinesis", stream, config), PUTS)
     return kinesis
+
+
+def repeats(client: Any) -> bool:
+    """Whether a boto3 client retries calls by itself, which then sends the same bytes without a mark."""
+    retries = getattr(getattr(getattr(client, "meta", None), "config", None), "retries", None)
+    return isinstance(retries, dict) and retries.get("total_max_attempts") != 1
 
 
 def _in_doubt(answer: Sequence[Outcome] | Refused) -> Sequence[Outcome] | Refused:

@@ -1,4 +1,4 @@
-"""One kind of buffer, used twice: requests fill records, and records fill calls.
+"""One idea: one kind of buffer, used twice. Requests fill records, and records fill calls.
 
 Room: SDK core. No I/O; time is an argument.
 """
@@ -9,6 +9,7 @@ from sys import maxsize
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tidemill.contract.aggregation import Aggregate, unpack
+from tidemill.contract.attempts import MAX_TRIED, marked, marked_key
 from tidemill.contract.lanes import partition_key
 
 CALL_RECORDS = 500
@@ -17,8 +18,11 @@ CALL_RECORDS = 500
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
 """
 
-CALL_BYTES = 10 * 1024 * 1024
-"""Most bytes of a PutRecords call, partition keys included."""
+MARK_BYTES = len(marked(b"{", MAX_TRIED)) - 1
+"""Most bytes that a mark adds to a record, in its data or its partition key."""
+
+CALL_BYTES = 10 * 1024 * 1024 - CALL_RECORDS * MARK_BYTES
+"""Most bytes of a PutRecords call, partition keys included, with room for every record's mark."""
 
 RECORD_BYTES = 25 * 1024
 """Size of a full record in bytes: one PUT payload unit. A failure re-sends about a hundred requests and not 5,000."""
@@ -157,7 +161,8 @@ class Record(Aggregate):
         due: when its first request has waited as long as it may.
         deadline: the earliest deadline of its requests.
         aboard: whether it waits in a call that has not been handed out.
-        maybe_stored: whether an answer to it was lost, so that it may be stored.
+        maybe_stored: whether an answer to it was lost, so that it may be stored. It is marked from then on.
+        tried: a time not after its first attempt's arrival, for its mark (`contract/attempts.py`); None before that.
         outcome: None until it is acknowledged or given up.
         reported: whether an exception has reported that it was given up.
         spooled: place -> number in the spool, of the requests that are still there.
@@ -178,6 +183,7 @@ class Record(Aggregate):
         "partition_key",
         "reported",
         "spooled",
+        "tried",
     )
 
     def __init__(self, lane: int, hash_key: str | None) -> None:
@@ -188,6 +194,7 @@ class Record(Aggregate):
         self.born = self.due = self.deadline = inf
         self.aboard = self.maybe_stored = self.reported = False
         self.outcome: Outcome | None = None
+        self.tried: int | None = None
         self.spooled: dict[int, int] = {}
         self._data = b""
         self._deadlines: dict[int, float] = {}
@@ -212,9 +219,22 @@ class Record(Aggregate):
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The record as an entry of PutRecords."""
+        """The record as an entry of PutRecords: as on its first attempt, or marked if that may have been stored."""
+        return self.marked_entry if self.maybe_stored else self._entry(self.partition_key, self.data)
+
+    @property
+    def marked_entry(self) -> dict[str, Any]:
+        """The record as a marked entry of PutRecords."""
+        return self._entry(marked_key(self.partition_key, self.tried or 0), self.data)
+
+    def _entry(self, partition_key: str, data: bytes) -> dict[str, Any]:
         where = {} if self.hash_key is None else {"ExplicitHashKey": self.hash_key}
-        return {"Data": self.data, "PartitionKey": self.partition_key} | where
+        return {"Data": data, "PartitionKey": partition_key} | where
+
+    def attempted(self, tried: int, maybe_stored: bool) -> None:
+        """Notes that no request of it was put before this time, and whether one may be stored."""
+        self.tried = tried if self.tried is None else min(self.tried, tried)
+        self.maybe_stored |= maybe_stored
 
     def outcome_of(self, place: int) -> Outcome | None:
         """The outcome of the request at a place; None while it has none."""
@@ -281,6 +301,11 @@ class PlainRecord(Record):
         self.size = len(data)
         self.count = 1
         return True
+
+    @property
+    def marked_entry(self) -> dict[str, Any]:
+        """The record as a marked entry of PutRecords: the mark is in its request."""
+        return self._entry(self.partition_key, marked(self.data, self.tried or 0))
 
     def pack(self) -> bytes:
         """The request's bytes."""

@@ -8,13 +8,14 @@ Room: SDK core. No I/O; time and chance are arguments. Code with a clock and a n
 
 Order is kept because a key has one lane, a lane has one record in flight, and its next record leaves only when that one
 is acknowledged or given up. A record that fails is sent again as the same bytes, without the requests that have
-expired. A throttled lane rests between its records, longer each time. All lanes wait together while the endpoint does
-not answer (`endpoint.py`).
+expired; if it may be stored, with a mark that says since when (`contract/attempts.py`). A throttled lane rests between
+its records, longer each time. All lanes wait together while the endpoint does not answer (`endpoint.py`).
 """
 
 from collections.abc import Sequence
 from math import inf
 
+from tidemill.contract.attempts import MAX_TRIED, marked_key
 from tidemill.contract.lanes import LANES, MAX_BITS, PLAIN_LANES, finest_lanes, lane_bits, partition_key
 from tidemill.contract.request import Request
 from tidemill.contract.validation import to_payload
@@ -33,6 +34,7 @@ from tidemill.sending.records import (
     Record,
     Refused,
 )
+from tidemill.sending.stream_clock import StreamClock
 from tidemill.sending.tally import Stats, Tally
 
 LINGER = 0.1
@@ -60,6 +62,7 @@ class Scheduler:
         aggregate: whether requests share records; else each is an unaggregated record of its own.
         patient: whether to retry even calls that fail for good, because someone may cure the cause.
         paced: whether a throttled lane rests between its records.
+        clock: the stream's, which its driver teaches by the answers. None is one that knows nothing.
 
     Attributes:
         due: before this time there is no call, unless something happens.
@@ -79,10 +82,11 @@ class Scheduler:
         aggregate: bool = True,
         patient: bool = False,
         paced: bool = True,
+        clock: StreamClock | None = None,
     ) -> None:
         lanes = lanes or (LANES if aggregate else PLAIN_LANES)
         self._lane_shift = MAX_BITS - lane_bits(lanes)
-        longest = MAX_RECORD_BYTES - len(partition_key(lanes))  # no lane's own is longer
+        longest = MAX_RECORD_BYTES - len(marked_key(partition_key(lanes), MAX_TRIED))  # no lane's own is longer
         if not 1 <= record_bytes <= longest:
             raise ValueError(f"record_bytes={record_bytes}: use 1 to {longest}")
         if not 0 <= linger < inf:
@@ -93,6 +97,7 @@ class Scheduler:
         self._linger = linger
         self._record_bytes = record_bytes
         self._patient = patient
+        self._clock = clock or StreamClock()
         self._paced = paced
         self._lanes = [Lane(number, lanes, record_bytes, aggregate) for number in range(lanes)]
         self._calls = Calls(lanes, hurries=aggregate)
@@ -100,14 +105,40 @@ class Scheduler:
 
     # ---- requests in
 
-    def add(self, request: Request, now: float) -> Record:
+    def add(self, request: Request, now: float, tried: int | None = None, *, maybe_stored: bool = False) -> Record:
         """Buffers a request, without changes. Returns its record.
+
+        Args:
+            request: the request.
+            now: the time in seconds, on the clock of all the other calls.
+            tried: a time before which it was certainly not put, in milliseconds since 1970 by the stream's clock, such
+                as the arrival of what caused it; 0: unknown. None: it is put for the first time now.
+            maybe_stored: whether it may have been stored already: the same caller's earlier attempt was not
+                acknowledged. It is marked at once.
 
         Raises:
             UnsendableRequest: the contract does not allow the request.
         """
-        payload = to_payload(request)
-        return self.buffer(request.key or "", payload, now)  # it has a key: that has just been checked
+        return self.buffer_again(request.key or "", to_payload(request), now, tried=tried, maybe_stored=maybe_stored)
+
+    def buffer_again(
+        self,
+        key: str,
+        payload: bytes,
+        now: float,
+        deadline: float = inf,
+        *,
+        tried: int | None,
+        maybe_stored: bool = True,
+    ) -> Record:
+        """Buffers a request's bytes as `buffer` does, of which more may be known than that it is new: see `add`."""
+        lane = self._lanes[finest_lanes[key] >> self._lane_shift]
+        if lane.buffer.load.maybe_stored != maybe_stored:
+            self._seal([lane])  # fresh requests are not to be marked for another's sake
+        record = self.buffer(key, payload, now, deadline)
+        if maybe_stored or tried is not None:
+            record.attempted(tried or 0, maybe_stored)
+        return record
 
     def buffer(self, key: str, payload: bytes, now: float, deadline: float = inf) -> Record:
         """Buffers a request's bytes. Returns its record, of which it is the last request.
@@ -164,9 +195,14 @@ class Scheduler:
             # One lane's deadline takes all lanes along: a call costs more than a record that is not full.
             self._seal(idle)
         call = self._calls.take(now)
-        self.tally.put_calls += call is not None
         self.due = self._next_due()
-        return self.due if call is None else call
+        if call is None:
+            return self.due
+        self.tally.put_calls += 1
+        for record in call.records:
+            if record.tried is None:
+                record.tried = self._clock.at(now)
+        return call
 
     def flush(self, now: float) -> list[Record]:
         """Makes everything buffered due at once. Returns the unsettled records, which all must end for the flush."""

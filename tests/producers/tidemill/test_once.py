@@ -21,6 +21,7 @@ from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import decode
 from tidemill.delivery.core import Core
 from tidemill.delivery.question import Question
+from tidemill.sending.stream_clock import StreamClock
 from tidemill.spool.errors import SpoolInUse
 
 PATIENCE = 60
@@ -182,7 +183,7 @@ def test_an_awaited_one_does_not_hold_them_up_either() -> None:
 
 
 def test_what_is_given_up_is_a_line_a_minute_and_one_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    core = Core(0.0, when_full="drop_oldest", max_pending_bytes=300, linger=1e6, client="c")
+    core = Core(0.0, StreamClock(), when_full="drop_oldest", max_pending_bytes=300, linger=1e6, client="c")
     counts = []
     for now in range(90):
         _, before, behind = core.writer.draft("c.d", "k", {}, None, None, 0)

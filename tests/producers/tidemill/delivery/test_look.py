@@ -18,6 +18,7 @@ from tidemill.delivery.put_records import Wire, refusal
 from tidemill.errors import REMEDIES, Misconfigured
 from tidemill.sending.records import Acknowledged, Call, Refused
 from tidemill.sending.scheduler import Scheduler
+from tidemill.sending.stream_clock import StreamClock
 
 ARN = "arn:aws:kinesis:eu-west-1:111122223333:stream/requests"
 STORED = {"ShardId": "shard-1", "SequenceNumber": "7"}
@@ -56,7 +57,7 @@ class Client:
 
 
 def wire(client: Any, stream: str = "requests") -> Wire:
-    return Wire(stream, client)
+    return Wire(stream, client, StreamClock())
 
 
 def call_of(count: int) -> Call:
@@ -72,7 +73,7 @@ def call_of(count: int) -> Call:
 def test_its_own_client_waits_as_long_as_a_call_may_take_and_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    its: Any = Wire(ARN, None).kinesis
+    its: Any = Wire(ARN, None, StreamClock()).kinesis
     config = its.meta.config
     assert its.meta.region_name == "eu-west-1", "the stream's"
     assert (config.connect_timeout, config.read_timeout, config.tcp_keepalive) == (5, 20, True)

@@ -806,9 +806,9 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"record_bytes": 0}, "record_bytes=0: use 1 to 1048569"),
-        ({"record_bytes": 1_048_570}, "record_bytes=1048570: use 1 to 1048569"),
-        ({"record_bytes": 1_048_571, "lanes": 1}, "record_bytes=1048571: use 1 to 1048570"),
+        ({"record_bytes": 0}, "record_bytes=0: use 1 to 1048543"),
+        ({"record_bytes": 1_048_544}, "record_bytes=1048544: use 1 to 1048543"),
+        ({"record_bytes": 1_048_545, "lanes": 1}, "record_bytes=1048545: use 1 to 1048544"),
         ({"linger": -0.001}, "linger=-0.001: use seconds, 0 or more"),
         ({"linger": inf}, "linger=inf: use seconds, 0 or more"),
     ],
@@ -820,7 +820,7 @@ def test_an_argument_just_out_of_its_range_is_refused_with_the_range(options: di
 
 @pytest.mark.parametrize(
     "options",
-    [{"record_bytes": 1}, {"record_bytes": 1_048_569}, {"record_bytes": 1_048_570, "lanes": 1}, {"linger": 0}],
+    [{"record_bytes": 1}, {"record_bytes": 1_048_543}, {"record_bytes": 1_048_544, "lanes": 1}, {"linger": 0}],
 )
 def test_an_argument_at_the_edge_of_its_range_is_taken(options: dict[str, Any]) -> None:
     scheduler = made(**options)
@@ -972,7 +972,7 @@ def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:
 
 def test_a_call_leaves_when_it_has_no_room_for_the_next_record() -> None:
     scheduler = made(lanes=64, record_bytes=1, linger=60.0)
-    size, keys = 262_000, keys_in_other_lanes(41)
+    size, keys = 261_600, keys_in_other_lanes(41)
     for key in keys[:40]:
         scheduler.buffer(key, bytes(size), 0.0)
         scheduler.buffer(key, b"{}", 0.0)  # ends the record of the one before
