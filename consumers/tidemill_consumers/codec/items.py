@@ -8,57 +8,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from tidemill.contract.request import Json, decode, encode
+from tidemill.contract.request import Document, Json, decode, encode
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, WriterMark
 from tidemill_consumers.core.outcomes import id_of
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
 
-_NUMBERS = (int, float)
-
 # boto3's TypeSerializer refuses floats and costs several times as much; JSON needs only these six types.
 
 
 def to_attribute(value: Json) -> Attribute:
     """A JSON value as an attribute value."""
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, dict):
-        # Texts and integers, the most frequent, without a call for each.
+    kind = type(value)
+    if kind is dict:
+        # Texts and numbers, the most frequent, without a call for each.
         children: dict[str, Attribute] = {}
         for name, child in value.items():
             kind = type(child)
             if kind is str:
                 children[name] = {"S": child}
-            elif kind is int:
-                children[name] = {"N": str(child)}
+            elif kind is int or kind is float:
+                children[name] = {"N": repr(child)}
             else:
                 children[name] = to_attribute(child)
         return {"M": children}
+    if kind is list:
+        return {"L": [to_attribute(child) for child in value]}
+    if kind is str:
+        return {"S": value}
+    if kind is int or kind is float:
+        return {"N": repr(value)}
     if value is None:
         return {"NULL": True}
-    if isinstance(value, bool):
+    if kind is bool:
         return {"BOOL": value}
-    if isinstance(value, _NUMBERS):
-        return {"N": repr(value)}
-    return {"L": [to_attribute(child) for child in value]}
+    raise TypeError(f"{kind.__name__} is not JSON")
 
 
 def from_attribute(attribute: Attribute) -> Json:
     """The JSON value of an attribute value."""
     ((kind, value),) = attribute.items()
-    match kind:
-        case "S" | "BOOL":
-            return value
-        case "N":
-            return _number(value)
-        case "M":
-            return {name: child["S"] if "S" in child else from_attribute(child) for name, child in value.items()}
-        case "L":
-            return [from_attribute(child) for child in value]
-        case "NULL":
-            return None
+    if kind == "M":
+        children: Document = {}
+        for name, child in value.items():
+            if "S" in child:
+                children[name] = child["S"]
+            elif "N" in child:
+                text = child["N"]
+                children[name] = int(text) if text.isdecimal() else _number(text)
+            else:
+                children[name] = from_attribute(child)
+        return children
+    if kind == "L":
+        return [child["S"] if "S" in child else from_attribute(child) for child in value]
+    if kind == "S" or kind == "BOOL":
+        return value
+    if kind == "N":
+        return _number(value)
+    if kind == "NULL":
+        return None
     raise ValueError(f"an attribute of type {kind} is none of this table's")
 
 
@@ -91,6 +100,8 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
 
 
 def _number(text: str) -> int | float:
+    if "." in text:
+        return float(text)  # an exception for each would take longer than the rest
     try:
         return int(text)
     except ValueError:

@@ -5,6 +5,8 @@ Room: core. Pure. Limits: the page "Constraints in Amazon DynamoDB".
 
 from __future__ import annotations
 
+import msgspec
+
 from tidemill.contract.request import Json
 
 MAX_DEPTH = 30
@@ -22,9 +24,65 @@ TOO_LARGE, TOO_LONG = 10**126, 10**MAX_DIGITS
 NUMBER = 21
 """Bytes of a number, at most."""
 
+MAX_CLEAR_BYTES = MAX_BYTES // (NUMBER + 2)
+"""Bytes of MessagePack of the largest document that is surely small enough: a number may have one byte there."""
+
+MAX_CLEAR_PARTS = 2_000
+"""Parts of a document that are looked at before the exact check is asked: one list may stand in it many times."""
+
+SMALL, LARGE = 1e-100, 1e100
+"""Numbers between these need no closer look."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
 
 def unstorable(document: Json) -> str | None:
     """Why the table cannot hold the document; None if it can."""
+    return None if is_storable_fast(document) else why_not(document)
+
+
+def is_storable_fast(document: Json) -> bool:  # noqa: C901 - a call for each part would take longer than the rest
+    """Whether the document is surely storable; False means only that it must be looked at exactly.
+
+    Takes half of the exact check's time; without it the benchmark `orders_unique_0` takes a tenth longer. A property
+    test holds the two equal.
+    """
+    if type(document) is not dict:
+        return False
+    names: list[str] = []
+    level: list[Json] = [document]
+    depth = parts = 0
+    while level:
+        depth += 1
+        below: list[Json] = []
+        for value in level:
+            parts += len(value)
+            if parts > MAX_CLEAR_PARTS or depth > MAX_DEPTH:
+                return False
+            if type(value) is dict:
+                names += value
+                value = value.values()
+            for child in value:
+                kind = type(child)
+                if kind is str or kind is int:
+                    continue
+                if kind is float:
+                    if not (SMALL < child < LARGE or child == 0 or -LARGE < child < -SMALL):
+                        return False
+                elif kind is dict or kind is list:
+                    below.append(child)
+                elif child is not None and kind is not bool:
+                    return False
+        level = below
+    try:
+        "".join(names)  # fails if one is not text
+        return "" not in names and len(_encode(document)) <= MAX_CLEAR_BYTES
+    except (TypeError, UnicodeEncodeError, OverflowError, RecursionError):
+        return False  # a key that is no text, a lone surrogate, an integer of more than 64 bits
+
+
+def why_not(document: Json) -> str | None:
+    """Why the table cannot hold the document, by an exact look at all of it; None if it can."""
     try:
         _within(_size(document, MAX_DEPTH))
     except _TooDeep:

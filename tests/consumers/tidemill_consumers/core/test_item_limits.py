@@ -4,21 +4,34 @@ from enum import IntEnum
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
+from tests.values import documents, texts
 from tidemill.contract.request import Json
 from tidemill_consumers.core.item_limits import (
+    LARGE,
     MAX_BYTES,
+    MAX_CLEAR_BYTES,
+    MAX_CLEAR_PARTS,
     MAX_DEPTH,
     MAX_DIGITS,
     MAX_NAME_BYTES,
     NUMBER,
+    SMALL,
     differs_in_numbers,
+    is_storable_fast,
     unstorable,
+    why_not,
 )
 
 
 class Level(IntEnum):
     HIGH = 2
+
+
+class Text(str):
+    __slots__ = ()
 
 
 def nested(levels: int) -> Json:
@@ -190,3 +203,74 @@ def test_what_was_no_document_is_looked_at(document: Json, before: Json) -> None
 
 def test_the_limits_of_what_can_be_stored() -> None:
     assert (MAX_DEPTH, MAX_BYTES, MAX_NAME_BYTES, MAX_DIGITS, NUMBER) == (30, 262_144, 65_535, 38, 21)
+
+
+# ── The fast check ───────────────────────────────────────────────────────────────────────────────────────────
+
+odd = some.sampled_from(
+    [Level.HIGH, Text("x"), (1,), {1}, b"x", 10**38, -(2**70), 1e126, 1e-131, float("nan"), float("inf"), "\ud800"]
+)
+anything = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | texts | odd,
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(texts | some.just(7), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(documents | some.dictionaries(texts, anything, max_size=5))
+def test_the_fast_check_passes_nothing_that_the_exact_one_does_not(document: Json) -> None:
+    exact = why_not(document)
+    assert not (is_storable_fast(document) and exact)
+    assert unstorable(document) == exact
+
+
+USUAL: dict[str, Any] = {"name": "Åsa", "price": 79.95, "open": True, "n": -7, "lines": [{"sku": "x", "at": None}]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        USUAL,
+        {"v": [0.0, -0.0, 1.1 * SMALL, -1.1 * SMALL, LARGE / 1.1, -LARGE / 1.1, 2**63, -(2**63)]},
+        nested(MAX_DEPTH),
+        {"v": [1] * (MAX_CLEAR_PARTS - 1)},
+        {"v": "x" * (MAX_CLEAR_BYTES - 6)},
+    ],
+)
+def test_usual_documents_need_no_exact_check(document: Json) -> None:
+    assert is_storable_fast(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [USUAL],
+        {"v": SMALL},
+        {"v": -SMALL},
+        {"v": LARGE},
+        {"v": -LARGE},
+        {"v": 2**64},
+        {"v": Level.HIGH},
+        {"": 1},
+        {7: 1},
+        {"v": {"": 1}},
+        {"v": [{7: 1}]},
+        nested(MAX_DEPTH + 1),
+        {"v": [1] * MAX_CLEAR_PARTS},
+        {"v": "x" * (MAX_CLEAR_BYTES - 5)},
+        {"v": "\ud800"},
+        {"v": (1,)},
+    ],
+)
+def test_unusual_documents_are_left_to_the_exact_check(document: Json) -> None:
+    assert not is_storable_fast(document)
+
+
+@pytest.mark.parametrize("item", [0, None, "", [], {}, 0.5, "é"])
+def test_what_the_fast_check_finds_small_enough_is(item: Json) -> None:
+    """Of the least MessagePack for its bytes in the table."""
+    assert MAX_CLEAR_BYTES == 11_397
+    document = {"v": [[item] * 600] * 3}
+    assert not is_storable_fast(document) or why_not(document) is None
