@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidemill_consumers.metering.capacity import LINE, Usage
+from tidemill_consumers.metering.capacity import LINE, Usage, item_size
 from tidemill_load.results.spent import Spent
 
 if TYPE_CHECKING:
@@ -115,6 +115,29 @@ class PutMeter:
             put_units=now.put_units + sum(map(units_of, sizes)),
             stream_bytes=now.stream_bytes + sum(sizes),
         )
+
+
+class ItemMeter:
+    """Counts the items that a DynamoDB client's BatchGetItem reads, and their bytes.
+
+    Args:
+        events: the client's, `client.meta.events`.
+    """
+
+    def __init__(self, events: Any) -> None:
+        events.register("after-call.dynamodb.BatchGetItem", self._count)
+        self._items = self._bytes = 0
+
+    def take(self) -> tuple[int, int]:
+        """Items and bytes since the last call."""
+        taken = self._items, self._bytes
+        self._items = self._bytes = 0
+        return taken
+
+    def _count(self, parsed: Mapping[str, Any], **_: object) -> None:
+        for items in parsed.get("Responses", {}).values():
+            self._items += len(items)
+            self._bytes += sum(map(item_size, items))
 
 
 _PARAMETERS = "tidemill.parameters"

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
+from botocore.config import Config
 from botocore.credentials import Credentials
 from msgspec.structs import replace
 
 from tidemill.sending.scheduler import LINGER
-from tidemill_bench.counting import PutMeter
+from tidemill_bench.counting import ItemMeter, PutMeter
+from tidemill_bench.fleet import Fleet, FleetSender
 from tidemill_bench.order_checker import faults
 from tidemill_bench.pacing import drain, send_on_time
 from tidemill_bench.reply_reader import TrackedReplies
@@ -39,6 +41,9 @@ TRIAL_CALLS: Final = 4
 TRIAL_REQUESTS: Final = 500
 """Requests to the stream that tell how many a machine sends: one call's records."""
 
+ONCE: Final = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+"""For a producer's Kinesis client: the producer itself sends again what was refused."""
+
 FUNCTIONS: Final = {"direct": "DirectFunctionName"}
 """The output that names a mode's function; of all others it is ApplyFunctionName."""
 
@@ -48,7 +53,7 @@ class Stack:
     """Where the stack is.
 
     Attributes:
-        client: makes a new boto3 client of a service.
+        client: makes a new boto3 client of a service, with a botocore Config if one is given.
         outputs: the stack's.
         credentials: who signs what is sent to the HTTP API.
         region: where.
@@ -56,7 +61,7 @@ class Stack:
         connections: to the HTTP API: so many requests are under way at most.
     """
 
-    client: Callable[[str], Any]
+    client: Callable[..., Any]
     outputs: Mapping[str, str]
     credentials: Credentials
     region: str
@@ -86,15 +91,20 @@ class Driver:
         queue: the URL of a queue that hears all of its replies.
         counting: how what it used is counted.
         tell: told how far a part is, often; such as "12 of 50 sent, 3 answered, p95 4.1 s".
+        producers: how many send; each part has new ones.
     """
 
-    def __init__(self, stack: Stack, queue: str, counting: Counting, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, stack: Stack, queue: str, counting: Counting, tell: Callable[[str], None], producers: int = 1
+    ) -> None:
+        self._producers = producers
         self._stack = stack
         self._counting = counting
         self._tell = tell
-        self._kinesis, self._dynamodb = stack.client("kinesis"), stack.client("dynamodb")
+        self._kinesis, self._dynamodb = stack.client("kinesis", ONCE), stack.client("dynamodb")
         self._sqs = stack.client("sqs")
         self._puts = PutMeter(self._kinesis.meta.events)
+        self._items = ItemMeter(self._dynamodb.meta.events)
         self._entities = Entities(self._dynamodb, stack.outputs["TableName"])
         self._replies = TrackedReplies(queue, self._sqs)
         self.stopped = False
@@ -142,7 +152,7 @@ class Driver:
 
     def _trial(self, mode: Mode, requests: int, tag: str) -> float:
         begun = time.monotonic()
-        tracker = RequestTracker(tag)
+        tracker = RequestTracker(tag, self._producers > 1)
         scheduled = [ScheduledRequest(0.0, "content.view", str(n), "bench", {}) for n in range(requests)]
         self._go(mode, scheduled, tracker)
         # Direct requests are answered as they leave; of the others those are timed that leave together.
@@ -157,7 +167,7 @@ class Driver:
             scheduled: `at` is in seconds from now.
             tag: what the keys begin with, so that the entities are new.
         """
-        tracker = RequestTracker(tag)
+        tracker = RequestTracker(tag, self._producers > 1)
         messages = self._replies.messages
         self._counting.begin()
         self._puts.take()
@@ -167,7 +177,8 @@ class Driver:
             f"{mode}: {count:,} requests were given up: {problem}"
             for problem, count in tracker.problems.most_common(PROBLEMS)
         ]
-        return part(tracker, None if self.stopped else self._faults(tracker), sender.retries, spent)
+        found = None if self.stopped else self._faults(tracker)
+        return part(tracker, found, sender.retries, spent, self._items.take())
 
     def _go(self, mode: Mode, scheduled: Iterable[ScheduledRequest], tracker: RequestTracker) -> Sender:
         self._replies.tracker = tracker
@@ -183,8 +194,11 @@ class Driver:
         stack = self._stack
         if mode == "direct":
             url = stack.outputs["DirectUrl"]
-            return DirectSender(tracker, url, stack.credentials, stack.region, stack.connections)
-        return StreamSender(tracker, self._kinesis, stack.outputs["StreamName"], mode == "aggregated")
+            return DirectSender(tracker, url, stack.credentials, stack.region, stack.connections, self._producers)
+        name, aggregate = stack.outputs["StreamName"], mode == "aggregated"
+        if self._producers == 1:
+            return StreamSender(tracker, self._kinesis, name, aggregate)
+        return FleetSender(tracker, Fleet(name, self._kinesis, self._producers, aggregate=aggregate))
 
     def _spent(self, mode: Mode, sender: Sender, messages: int) -> Spent:
         put, used = self._puts.take(), self._counting.end(mode)

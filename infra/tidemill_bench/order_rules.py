@@ -5,6 +5,10 @@ Tests: tests/infra/tidemill_bench/test_order_checker.py.
 
 A load test numbers the requests of each key in the order sent, from 1, as `data.serial`. The note in the document holds
 how many requests were accepted, the sum of their numbers, the last number, and how often a number did not rise.
+
+Requests of several writers reach a key in any order, and only each writer's own must keep theirs. They have
+`data.place`: the answer to such a request is its place among the key's, from 1, and the load test compares places for
+each writer.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from tidemill_consumers.media import RULES as APPLICATION
 
 SERIAL: Final = "serial"
 """The field of a request's data that numbers it. Written again here: the function's zip has no load test in it."""
+
+PLACE: Final = "place"
+"""In a request's data: whether it asks for its place; in its answer, the place. Written again here, too."""
 
 FIELD: Final = "witness"
 """The field of the document that holds the note."""
@@ -39,9 +46,10 @@ class OrderNote(msgspec.Struct, frozen=True):
     last: int = 0
     behind: int = 0
 
-    def of(self, serial: int) -> OrderNote:
-        """The note after one more accepted request."""
-        return OrderNote(self.seen + 1, self.sum + serial, serial, self.behind + (serial <= self.last))
+    def of(self, serial: int, is_placed: bool = False) -> OrderNote:
+        """The note after one more accepted request. `is_placed`: its order is judged by its place."""
+        is_behind = serial <= self.last and not is_placed
+        return OrderNote(self.seen + 1, self.sum + serial, serial, self.behind + is_behind)
 
 
 def order_note(document: State) -> OrderNote:
@@ -57,14 +65,15 @@ def _noting(rule: Rule) -> Rule:
         return Verified(_noting(rule.rule))
 
     def noting(state: State, request: Request) -> _Outcome:
-        serial = request.data.get(SERIAL)
+        serial, is_placed = request.data.get(SERIAL), request.data.get(PLACE) is True
         outcome = rule(_without(state), request)
         if isinstance(outcome, Rejected):
             return outcome
         before = order_note(state)
-        seen = before.of(serial) if isinstance(serial, int) else before
+        seen = before.of(serial, is_placed) if isinstance(serial, int) else before
         document: Document = outcome.state or {}
-        return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)})
+        answer = {PLACE: seen.seen} if is_placed and outcome.answer is None else outcome.answer
+        return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)}, answer=answer)
 
     return noting
 

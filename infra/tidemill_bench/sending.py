@@ -10,6 +10,8 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from random import getrandbits
 from secrets import token_urlsafe
@@ -25,6 +27,7 @@ from tidemill import Handle, Producer
 from tidemill.contract.request import Reply, Request, encode
 from tidemill.errors import GivenUp, StillPending
 from tidemill.sending.writer import uuid7
+from tidemill_bench.fleet.spread import Spread
 from tidemill_load.direct_endpoint import DirectEndpoint
 from tidemill_load.results.request_tracker import Item, RequestTracker
 
@@ -96,7 +99,7 @@ class StreamSender:
         """Hand it to the producer."""
         request_id = _new_id()
         request = _request(request_id, item, self._producer.writer, 0)
-        self._tracker.sending(request_id, item, len(encode(request)))
+        self._tracker.sending(request_id, item, len(encode(request)), self._producer.writer)
         handle = self._producer.send(item.cmd, key=item.key, data=item.data, client=item.client, id=request_id)
         self._open.append(handle)
         self._tracker.sent(time.monotonic())
@@ -127,6 +130,14 @@ class StreamSender:
             self._producer.close(0)
 
 
+@dataclass(slots=True)
+class _Writer:
+    """A writer id, and the highest counter that it has used."""
+
+    id: str = field(default_factory=partial(token_urlsafe, 9))
+    counter: int = 0
+
+
 class DirectSender:
     """Sends each request in an HTTP call of its own, signed; those of one key one after the other.
 
@@ -136,15 +147,22 @@ class DirectSender:
         credentials: who signs.
         region: of the API.
         connections: as many requests are under way at most; the others wait their turn.
+        producers: writers over which clients are spread.
     """
 
     def __init__(
-        self, tracker: RequestTracker, url: str, credentials: Credentials, region: str, connections: int
+        self,
+        tracker: RequestTracker,
+        url: str,
+        credentials: Credentials,
+        region: str,
+        connections: int,
+        producers: int = 1,
     ) -> None:
         self._tracker = tracker
         self._call = SignedPost(DirectEndpoint(url, credentials, region), connections)
-        self._writer = token_urlsafe(9)
-        self._counter = 0
+        self._spread = Spread(producers)
+        self._writers = [_Writer() for _ in range(producers)]
         self._waiting: dict[str, deque[tuple[str, bytes]]] = {}
         self._lock = Lock()
         self._idle = Event()
@@ -156,10 +174,10 @@ class DirectSender:
 
     def send(self, item: Item) -> None:
         """Queue it behind its key's others."""
-        request_id = _new_id()
-        self._counter += 1
-        payload = encode(_request(request_id, item, self._writer, self._counter))
-        self._tracker.sending(request_id, item, len(payload))
+        request_id, writer = _new_id(), self._writers[self._spread.of(item.client)]
+        writer.counter += 1
+        payload = encode(_request(request_id, item, writer.id, writer.counter))
+        self._tracker.sending(request_id, item, len(payload), writer.id)
         with self._lock:
             queue = self._waiting.get(item.key)
             if queue is not None:
@@ -205,7 +223,7 @@ class DirectSender:
             status, body = self._call(payload)
             reply = _reply(status, body)
             if reply:
-                self._tracker.answered(request_id, reply.status, time.monotonic())
+                self._tracker.answered(request_id, reply.status, time.monotonic(), reply.data)
                 return
             if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != 429:
                 break

@@ -32,6 +32,7 @@ class Course:
         scheduled: what is sent at a rate in a turn; the same for each mode.
         seconds: that all turns of a mode at a rate stand for.
         workload: what that is.
+        producers: who send it; a client's requests are always the same one's.
     """
 
     modes: Sequence[Mode]
@@ -40,6 +41,7 @@ class Course:
     scheduled: Callable[[float, int], Iterable[ScheduledRequest]]
     seconds: float
     workload: Workload = STEADY
+    producers: int = 1
 
     def turns(self) -> Iterator[tuple[float, int, Mode]]:
         """Rate, turn and mode, one after the other."""

@@ -46,6 +46,18 @@ def count(text: str) -> int:
     return int(found)
 
 
+MOST_PRODUCERS = 1_000_000
+"""Writers of one process: each takes about a kilobyte."""
+
+
+def producers(text: str) -> int:
+    """A number of producers that one process can hold: 1, 10k."""
+    found = count(text)
+    if found > MOST_PRODUCERS:
+        raise ArgumentTypeError(f"{text!r} are too many producers for one process; {MOST_PRODUCERS:,} are the most")
+    return found
+
+
 def positive(text: str) -> int:
     """A whole number above 0, without a unit."""
     try:

@@ -51,9 +51,9 @@ class EmulatorSession:
         # Not typed: the stubs have a type for each service, and callers annotate the client they expect.
         self._session: Any = boto3.Session(key, secret, token, REGION, core)
 
-    def client(self, service: str, config: Config = _CONFIG) -> Any:
-        """A new boto3 client of `service`."""
-        return self._session.client(service, endpoint_url=self._endpoint_url, config=config)
+    def client(self, service: str, config: Config | None = None) -> Any:
+        """A new boto3 client of `service`, with the emulator's settings where `config` has none."""
+        return self._session.client(service, endpoint_url=self._endpoint_url, config=_CONFIG.merge(config or Config()))
 
 
 class RootClients:

@@ -1,7 +1,8 @@
-"""Scheduled requests as records that reach the shards of a stream, on a simulated clock.
+"""Scheduled requests as records of their producers that reach the shards of a stream, on a simulated clock.
 
-Room: local platform, pure: the scheduled requests bring the time. Aggregated records are the SDK's own scheduler's;
-plain ones are put together every tenth of a second. Only sizes matter, so that no request is written out.
+Room: local platform, pure: the scheduled requests bring the time. Aggregated records are the SDK's own scheduler's,
+each producer's apart; plain ones are put together every tenth of a second. Only sizes matter, so that no request is
+written out.
 Tests: tests/infra/tidemill_bench/test_simulated.py.
 """
 
@@ -17,10 +18,11 @@ from typing import Final, NamedTuple
 from tidemill.contract.lanes import LANES, lane_of
 from tidemill.contract.request import Request, encode
 from tidemill.sending.records import CALL_RECORDS, Acknowledged, Call, Record
-from tidemill.sending.scheduler import LINGER, Scheduler
+from tidemill.sending.scheduler import LINGER
 from tidemill_bench.counting import units_of
+from tidemill_bench.fleet import Schedulers, Spread
 from tidemill_event_source.decisions.simulation import Arrival
-from tidemill_load.results.faults import SERIAL
+from tidemill_load.results.faults import PLACE, SERIAL
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 PUT_SECONDS: Final = 0.02
@@ -34,15 +36,16 @@ def _bytes(size: int) -> bytes:
 
 
 class Content(NamedTuple):
-    """The requests of a record: when they were due, their keys and clients, in order."""
+    """The requests of a record: when they were due, their keys and clients, in order; and the record's producer."""
 
     due: list[float]
     keys: list[str]
     clients: list[str]
+    producer: int
 
 
 class SimulatedProducer:
-    """Requests in, records of each shard out; nothing is done before it is asked for.
+    """Requests in, records of each shard out, by one producer or many; nothing is done before it is asked for.
 
     Args:
         scheduled: in the order of time.
@@ -50,17 +53,25 @@ class SimulatedProducer:
         aggregate: whether many requests share a record.
         begin: the stream's clock at the scheduled requests' second 0.
         seed: of the producer's chance.
+        producers: how many there are; a client's requests are always the same one's.
     """
 
     def __init__(
-        self, scheduled: Iterable[ScheduledRequest], shards: int, aggregate: bool, begin: float, seed: int
+        self,
+        scheduled: Iterable[ScheduledRequest],
+        shards: int,
+        aggregate: bool,
+        begin: float,
+        seed: int,
+        producers: int = 1,
     ) -> None:
         self._scheduled = iter(scheduled)
         self._aggregate = aggregate
         self._begin = begin
-        self._scheduler = Scheduler(Random(seed))
+        self._spread, self._several = Spread(producers), producers > 1
+        self._schedulers = Schedulers(Random(seed))
         self._open: dict[Record, Content] = {}
-        self._acknowledging: deque[tuple[float, Call]] = deque()
+        self._acknowledging: deque[tuple[float, int, Call]] = deque()
         self._arrivals: tuple[deque[Arrival], ...] = tuple(deque() for _ in range(shards))
         self._leaves, self._together = 0.0, 0  # the plain records that go together, and how many
         self._bare = 0
@@ -89,12 +100,12 @@ class SimulatedProducer:
         """Take in the next request, and do what falls due before it."""
         one = next(self._scheduled, None)
         if one is None:
-            self._scheduler.flush(self.last)
+            self._schedulers.flush(self.last)
             self._turn(inf)
             self.ended = True
             return
         self.last = one.at
-        if self._scheduler.due <= one.at or (self._acknowledging and self._acknowledging[0][0] <= one.at):
+        if self._schedulers.due <= one.at or (self._acknowledging and self._acknowledging[0][0] <= one.at):
             self._turn(one.at)
         size = self._size(one)
         self.requests += 1
@@ -111,40 +122,41 @@ class SimulatedProducer:
             self._leaves, self._together = leaves, 0
             self.put_calls += 1
         self._together += 1
-        self._put(one.key, size, leaves + PUT_SECONDS, Content([one.at], [one.key], [one.client]))
+        content = Content([one.at], [one.key], [one.client], self._spread.of(one.client))
+        self._put(one.key, size, leaves + PUT_SECONDS, content)
 
     def _buffer(self, one: ScheduledRequest, size: int) -> None:
-        record = self._scheduler.buffer(one.key, _bytes(size), one.at)
+        producer = self._spread.of(one.client)
+        record = self._schedulers.buffer(producer, one.key, _bytes(size), one.at)
         content = self._open.get(record)
         if content is None:
-            content = self._open[record] = Content([], [], [])
+            content = self._open[record] = Content([], [], [], producer)
         content.due.append(one.at)
         content.keys.append(one.key)
         content.clients.append(one.client)
 
     def _turn(self, until: float) -> None:
         """Make the calls that fall due, and have them acknowledged."""
-        scheduler = self._scheduler
+        schedulers = self._schedulers
         while True:
             answered = self._acknowledging[0][0] if self._acknowledging else inf
-            at = min(answered, scheduler.due)
+            at = min(answered, schedulers.due)
             if at > until or at == inf:
                 return
             now = max(at, 0.0) if at > -inf else self.last
-            if answered <= scheduler.due:
+            if answered <= schedulers.due:
                 self._acknowledge(*self._acknowledging.popleft())
                 continue
-            while isinstance(call := scheduler.next_call(now), Call):
+            while isinstance(found := schedulers.next_call(now), tuple):
                 self.put_calls += 1
-                self._acknowledging.append((now + PUT_SECONDS, call))
+                self._acknowledging.append((now + PUT_SECONDS, *found))
 
-    def _acknowledge(self, now: float, call: Call) -> None:
-        for record in call.records:
-            self._put(record.partition_key, record.size, now, self._open.pop(record))
-        self._scheduler.acknowledged(call, [Acknowledged("", "")] * call.count, now)
-        self._scheduler.take_news()
+    def _acknowledge(self, now: float, producer: int, call: Call) -> None:
+        shards = [self._put(one.partition_key, one.size, now, self._open.pop(one)) for one in call.records]
+        self._schedulers.settle(producer, call, [Acknowledged(str(shard), "") for shard in shards], now)
 
-    def _put(self, partition_key: str, size: int, at: float, content: Content) -> None:
+    def _put(self, partition_key: str, size: int, at: float, content: Content) -> int:
+        """Put a record. Returns its shard's number."""
         shard = self.shards.get(partition_key)
         if shard is None:
             shard = self.shards[partition_key] = lane_of(content.keys[0]) * len(self.contents) // LANES
@@ -153,6 +165,7 @@ class SimulatedProducer:
         self.stream_bytes += size
         self.contents[shard].append(content)
         self._arrivals[shard].append(Arrival(self._begin + at, partition_key, _bytes(size)))
+        return shard
 
     def _size(self, one: ScheduledRequest) -> int:
         """Bytes of the request's JSON; all have the same but for their names."""
@@ -166,7 +179,7 @@ class SimulatedProducer:
                 writer="w" * 12,
                 counter=1_000_000,
                 at=1_764_000_000_000,
-                data={**one.data, SERIAL: 1_000},
+                data={**one.data, SERIAL: 1_000, **({PLACE: True} if self._several else {})},
             )
             self._bare = len(encode(request)) - names
         return self._bare + names

@@ -60,6 +60,7 @@ class Run:
         settings: the mapping and what is assumed.
         seed: of the producer's chance.
         span: seconds that it stands for; None for up to the last request.
+        producers: how many send.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class Run:
         settings: Settings,
         seed: int,
         span: float | None = None,
+        producers: int = 1,
     ) -> None:
         self._span = span
         self._mode = mode
         self._rate = rate
         self._settings = settings
-        self._feed = SimulatedProducer(scheduled, settings.shards, mode == "aggregated", BEGIN, seed)
+        self._feed = SimulatedProducer(scheduled, settings.shards, mode == "aggregated", BEGIN, seed, producers)
         self._names = [f"shardId-{number:012}" for number in range(settings.shards)]
         self._events: dict[tuple[int, int], bytes] = {}
         self._event = kinesis_renderer(STREAM)

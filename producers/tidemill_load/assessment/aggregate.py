@@ -35,6 +35,9 @@ class Part:
         statuses: answers by status.
         latencies: seconds from due to answered.
         entities: distinct entities.
+        writers: writers of each entity, added up.
+        items: entities whose items were looked at in the end.
+        item_bytes: bytes of these items.
         faults: None where they are not known: it was stopped, or nobody could look.
         errors: requests given up, or answered by an error.
         retries: times that something was sent again.
@@ -49,14 +52,19 @@ class Part:
     statuses: Mapping[Status, int]
     latencies: Sequence[float]
     entities: int
+    writers: int = 0
+    items: int = 0
+    item_bytes: int = 0
     faults: Faults | None
     errors: int
     retries: int
     spent: Spent = field(default_factory=Spent)
 
 
-def part(tracker: RequestTracker, faults: Faults | None, retries: int, spent: Spent) -> Part:
-    """The counts of a part that has ended."""
+def part(
+    tracker: RequestTracker, faults: Faults | None, retries: int, spent: Spent, items: tuple[int, int] = (0, 0)
+) -> Part:
+    """The counts of a part that has ended. `items`: how many items were looked at, and their bytes."""
     return Part(
         requests=tracker.requests,
         bytes=tracker.bytes,
@@ -66,6 +74,9 @@ def part(tracker: RequestTracker, faults: Faults | None, retries: int, spent: Sp
         statuses=tracker.statuses,
         latencies=tracker.latencies,
         entities=tracker.entities,
+        writers=tracker.writers,
+        items=items[0],
+        item_bytes=items[1],
         faults=faults,
         errors=tracker.errors,
         retries=retries,
@@ -108,6 +119,8 @@ def measurement(
         memory_mb=memory_mb,
         shards=shards,
         entities=sum(one.entities for one in parts),
+        writers_per_key=_mean(sum(one.writers for one in parts), sum(one.entities for one in parts)),
+        item_bytes=_mean(sum(one.item_bytes for one in parts), sum(one.items for one in parts)),
         receipts=sum(statuses.values()),
         accepted=statuses["accepted"],
         rejected=statuses["rejected"],
@@ -148,6 +161,10 @@ def counts(one: Measurement) -> Counts:
 def bill(one: Measurement, prices: Prices) -> dict[str, float]:
     """Dollars by item, as `Counts` names them."""
     return {line.item: line.dollars for line in price(counts(one), prices).lines}
+
+
+def _mean(whole: float, count: int) -> float | None:
+    return whole / count if count else None
 
 
 def _faults(of_parts: Sequence[Faults | None]) -> Faults | None:

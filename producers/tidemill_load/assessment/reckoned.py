@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 SHORTEST: Final = 0.001
 """Lambda bills whole milliseconds."""
 
-PRODUCERS: Final = 1
-"""Producers of a load test: one sends for all its clients."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reckoned:
@@ -96,7 +93,7 @@ def _set(result: Result, chosen: Comparison) -> Assumptions:
         key_bytes=int(told("key_bytes", default.key_bytes)),
         keys=KeyDistribution(int(told("keys", default.keys.count)), told("zipf", default.keys.skew)),
         clients=int(told("clients", default.clients)),
-        producers=PRODUCERS,
+        producers=int(told("producers", 1)),
         window=round(result.window),
         batch=result.batch,
     )

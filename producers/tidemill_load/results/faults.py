@@ -12,6 +12,10 @@ SERIAL = "serial"
 """In a request's data: its number among those of its key, in the order sent, from 1."""
 
 
+PLACE = "place"
+"""In the data of one of several writers' requests: it asks for its place among the key's, which its answer has."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyHistory:
     """The requests sent for one key, by their answers.
@@ -19,10 +23,12 @@ class KeyHistory:
     Attributes:
         accepted: the serial numbers answered with "accepted".
         unanswered: how many nobody answered.
+        overtaken: how many were applied behind a later one of their writer, by the places in the answers.
     """
 
     accepted: tuple[int, ...] = ()
     unanswered: int = 0
+    overtaken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

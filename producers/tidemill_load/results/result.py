@@ -85,6 +85,8 @@ class Measurement(Spent, frozen=True, kw_only=True):
         memory_mb: memory of each function that took part.
         shards: open shards of the stream; 0 where there is none.
         entities: distinct entities that the requests were for.
+        writers_per_key: writers of an entity's requests, on average over the entities.
+        item_bytes: bytes of an entity's item at the end, on average, as DynamoDB counts them.
         receipts: requests answered.
         accepted: requests that the rules accepted.
         rejected: requests that the rules refused.
@@ -113,6 +115,8 @@ class Measurement(Spent, frozen=True, kw_only=True):
     memory_mb: int | None = None
     shards: int = 0
     entities: int = 0
+    writers_per_key: float | None = None
+    item_bytes: float | None = None
     receipts: int = 0
     accepted: int = 0
     rejected: int = 0
@@ -130,9 +134,9 @@ class Measurement(Spent, frozen=True, kw_only=True):
 ORDER = (
     "mode", "rate", "skipped", "slices", "requests", "bytes", "seconds", "span", "drain_seconds", "sent_rate",
     "invocations", "billed_ms", "memory_mb", "gb_seconds", "cold_starts", "http_requests", "records", "put_calls",
-    "put_units", "stream_bytes", "shards", "read_calls", "write_calls", "read_units", "write_units", "entities",
-    "receipts", "reply_messages", "accepted", "rejected", "quarantined", "latency", "lost", "duplicates", "reordered",
-    "errors", "retries", "bill",
+    "put_units", "stream_bytes", "shards", "read_calls", "write_calls", "read_units", "write_units", "forgotten_units",
+    "entities", "writers_per_key", "item_bytes", "receipts", "reply_messages", "accepted", "rejected", "quarantined",
+    "latency", "lost", "duplicates", "reordered", "errors", "retries", "bill",
 )
 """The order of a measurement's fields in the file. It stays, for files are compared as text."""
 # fmt: on

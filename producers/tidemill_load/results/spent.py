@@ -30,6 +30,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         write_calls: DynamoDB calls that write; each may hold 25 statements.
         read_units: read request units: 4 KB or part of it of each item, read consistently.
         write_units: write request units: 1 KB or part of it of each item written; refused conditions count too.
+        forgotten_units: those of the write units that the notes of forgotten writers took; part of `write_units`.
         reply_messages: messages that carried the answers; HTTP responses are none.
     """
 
@@ -46,6 +47,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     write_calls: int | None = None
     read_units: float | None = None
     write_units: float | None = None
+    forgotten_units: float | None = None
     reply_messages: int | None = None
 
     def plus(self, other: Spent) -> Spent:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
-from tidemill_cli.units import count, number, rate, seconds, size
+from tidemill_cli.units import count, number, producers, rate, seconds, size
 from tidemill_load.cost_model.assumptions import MAX_WINDOW
 from tidemill_load.results.fail_if import InvalidLimit, Limit, parse
 from tidemill_load.results.result import MODES, Mode
@@ -22,6 +22,7 @@ examples:
   tidemill bench --rates 20,50 --json out.json --html report.html
   tidemill bench --trace access.log --speed 100 --modes direct,aggregated --fail-if 'aggregated.p99>10s'
   tidemill bench --simulate --rates 100,10k --seconds 4h --window 60
+  tidemill bench --simulate --producers 2k --keys 100 --rates 500 --seconds 10min
   tidemill bench --target aws --stack tidemill --rates 100 --seconds 2min
 """
 
@@ -55,6 +56,7 @@ def _add_workload(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--keys", type=count, metavar="N", help="entities asked for (1k)")
     group.add_argument("--skew", type=number, help="Zipf's exponent of them; 0 is even (1)")
     group.add_argument("--clients", type=count, metavar="N", help="who are answered (100)")
+    group.add_argument("--producers", type=producers, metavar="N", help="who send, each a writer and a client (1)")
     group.add_argument("--size", type=size, help="of a request's JSON (250B)")
     add_trace(group, "instead, what was asked for once")
     group.add_argument("--speed", type=_speed, metavar="N", help="of it, times real time (60)")
@@ -76,6 +78,8 @@ def check_together(args: argparse.Namespace) -> None:
     if args.seconds == 0:
         raise Misused("--seconds is more than 0: nothing would be sent")
     of_one = ("rates", "workload", "keys", "skew", "clients", "size")
+    if args.clients is not None and args.producers and args.producers > 1:
+        raise Misused("--clients is for one producer: each of --producers is a client of its own")
     if args.trace and (given := next((name for name in of_one if getattr(args, name) is not None), None)):
         raise Misused(f"--{given} is for a generated workload: a log has its own; --speed makes it denser")
     if not args.trace and args.speed is not None:

@@ -38,7 +38,9 @@ def synthetic(args: argparse.Namespace) -> Course:
     """A generated workload at each rate."""
     from tidemill_bench.session import Course
 
-    given = (args.workload, args.keys, args.skew, args.clients, args.size)
+    producers = args.producers or 1
+    clients = producers if producers > 1 else args.clients
+    given = (args.workload, args.keys, args.skew, clients, args.size)
     names = ("kind", "keys", "zipf", "clients", "request_bytes")
     shape = replace(DEFAULT, **{name: one for name, one in zip(names, given, strict=True) if one is not None})
     slices = 1 if args.simulate else args.slices
@@ -49,10 +51,11 @@ def synthetic(args: argparse.Namespace) -> Course:
 
     rates = args.rates or (SIMULATED_RATES if args.simulate else RATES)
     sizes = {"request_bytes": shape.request_bytes, "key_bytes": KEY_BYTES}
-    parameters = {"keys": shape.keys, "zipf": shape.zipf, "clients": shape.clients, **sizes}
+    who = {"clients": shape.clients, "producers": producers}
+    parameters = {"keys": shape.keys, "zipf": shape.zipf, **who, **sizes}
     uneven = [] if shape.kind == "poisson" else [_arrivals(rate, slices, length, scheduled) for rate in rates]
     workload = Workload(kind=shape.kind, parameters=parameters, arrivals=tuple(uneven))
-    return Course(args.modes, rates, slices, scheduled, _seconds(args), workload)
+    return Course(args.modes, rates, slices, scheduled, _seconds(args), workload, producers)
 
 
 def of_trace(args: argparse.Namespace, tell: Callable[[str], None]) -> Course:
@@ -79,6 +82,9 @@ def of_trace(args: argparse.Namespace, tell: Callable[[str], None]) -> Course:
     found = Survey().plan(shifted).done(length)
     for line in excerpted(trace.log, found, speed):
         tell(line)
+    producers = min(args.producers or 1, found.clients or 1)  # a client's requests are one producer's
+    if producers < (args.producers or 1):
+        tell(f"{producers:,} producers, for there are no more clients in it")
     requests = sum(map(len, turns))
     mean = round(requests / length, 3)
     parameters: dict[str, Parameter] = {
@@ -89,10 +95,11 @@ def of_trace(args: argparse.Namespace, tell: Callable[[str], None]) -> Course:
         "keys": found.keys.count,
         "zipf": found.keys.skew,
         "clients": found.clients,
+        "producers": producers,
         "key_bytes": found.key_bytes,
     }
     workload = Workload(kind="trace", parameters=parameters, arrivals=(arrivals(found.traffic, mean),))
-    return Course(args.modes, (mean,), slices, lambda _, turn: turns[turn], length, workload)
+    return Course(args.modes, (mean,), slices, lambda _, turn: turns[turn], length, workload, producers)
 
 
 def speed_of(args: argparse.Namespace) -> float:

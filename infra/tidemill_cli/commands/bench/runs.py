@@ -25,7 +25,6 @@ from tidemill_bench.session import Course, Session, priced
 from tidemill_bench.simulated import Run, Settings, direct
 from tidemill_cli.errors import CommandError
 from tidemill_cli.stack import access, outputs
-from tidemill_load.assessment.reckoned import PRODUCERS
 from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.cost_model.flows import flow_of
 from tidemill_load.cost_model.prices import Prices
@@ -136,7 +135,7 @@ class Measured:
         """Run the course on the stack. Ctrl-C ends it with what was measured by then."""
         with (
             reply_queue(stack.outputs["RepliesTopicArn"], client_of=stack.client) as queue,
-            Driver(stack, queue, counting, tell) as driver,
+            Driver(stack, queue, counting, tell, course.producers) as driver,
         ):
             driver.notes = self.notes
             tell.begin("warming up")
@@ -200,7 +199,8 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
             settings, problems = _settings(mode, rate, args, course.workload)
             notes += [f"{mode} at {rate:g} requests/s: {problem}." for problem in problems]
             tell.begin(f"{mode} at {rate:g} requests/s, {settings.shards} shards{_about(rate * course.seconds)}")
-            one = Run(mode, rate, course.scheduled(rate, 0), settings, args.seed, course.seconds)
+            its = course.scheduled(rate, 0)
+            one = Run(mode, rate, its, settings, args.seed, course.seconds, course.producers)
             stopped = not one.go(tell)
             found.append(one.measurement())
             if stopped:
@@ -242,7 +242,8 @@ def _settings(
     """The mapping, with as many shards as were asked for or are needed, and why those would not do."""
     told = workload.parameters
     keys = KeyDistribution(int(told.get("keys") or 1), float(told.get("zipf") or 0))
-    given = replace(DEFAULT, size=int(told.get("request_bytes") or DEFAULT.size), keys=keys, producers=PRODUCERS)
+    size, producers = int(told.get("request_bytes") or DEFAULT.size), int(told.get("producers") or 1)
+    given = replace(DEFAULT, size=size, keys=keys, producers=producers)
     uneven = next((of_arrivals(one) for one in workload.arrivals if one.rate == rate), None)
     needed = flow_of("aggregated" if mode == "aggregated" else "buffered", uneven or rate, given)
     shards = args.shards or needed.shards

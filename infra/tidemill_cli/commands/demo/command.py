@@ -13,13 +13,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import islice
 from operator import ge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill_cli.commands.demo.crowd import of_many
 from tidemill_cli.commands.demo.replay import PATIENCE, Progress, flush, paced
 from tidemill_cli.commands.demo.report import Result, report
 from tidemill_cli.commands.demo.stored import copy_archive, quarantined
@@ -27,10 +28,10 @@ from tidemill_cli.commands.demo.stored import documents as stored_documents
 from tidemill_cli.errors import FAILED, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.trace_arguments import add_trace, fields_of
-from tidemill_cli.units import above_zero, positive
+from tidemill_cli.units import above_zero, positive, producers
 
 if TYPE_CHECKING:
-    from tidemill import Producer, Reply, Request
+    from tidemill import Reply, Request
     from tidemill_cli.commands.demo.reconcile import Expected
     from tidemill_consumers.core.batch import State
     from tidemill_load.workloads.hostile import HostileRecord
@@ -48,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_trace(parser, "replay what was asked for once")
     parser.add_argument("--requests", type=positive, metavar="N", help="at most N requests")
+    parser.add_argument(
+        "--producers",
+        type=producers,
+        default=1,
+        metavar="N",
+        help="who send, each a writer of its own (1)",
+    )
     parser.add_argument("--speed", type=_speed, metavar="N|max", help="times real time, or as fast as it goes")
     parser.add_argument("--seed", type=int, default=1, help="of the generated workload")
     parser.add_argument(
@@ -110,7 +118,7 @@ class _Demo:
         self._keep: Path | None = args.keep
         self._hostile: list[HostileRecord] = hostile_records(args.seed) if args.hostile else []
         self._result = Result()
-        self._sent: list[Request] = []
+        self._sent: Sequence[Request] = []
         self._replies: dict[str, Reply] = {}
         self._applied = 0
 
@@ -141,13 +149,14 @@ class _Demo:
         from tidemill_load.workloads.workload import generate
 
         if not self._args.trace:
-            return generate(self._args.requests or DEFAULT_REQUESTS, self._args.seed)
+            scheduled = generate(self._args.requests or DEFAULT_REQUESTS, self._args.seed)
+            return scheduled if self._args.producers == 1 else of_many(scheduled, self._args.producers, self._args.seed)
         trace = read_trace(self._args.trace, fields_of(self._args))
-        scheduled = list(islice(trace, self._args.requests))
+        replayed = list(islice(trace, self._args.requests))
         self._result.unreadable_lines = trace.unreadable
         for line in trace.first_unreadable:
             _say(f"line {line.line} is not readable: {line.reason}")
-        return scheduled
+        return replayed
 
     def _heard(self, answer: bytes) -> None:
         applied = json.loads(answer)["applied"]
@@ -156,29 +165,29 @@ class _Demo:
         self._applied += applied["requests"]
 
     def _replay(self, platform: Platform, scheduled: Iterable[ScheduledRequest]) -> None:
-        from tidemill import Producer
-        from tidemill_cli.producers import close
+        from tidemill_cli.commands.demo.senders import sender
 
         kinesis = platform.emulator.client("kinesis")
         stream = platform.outputs["StreamName"]
         for record in self._hostile:
             kinesis.put_record(StreamName=stream, PartitionKey=record.partition_key, Data=record.data)
+        sent: list[Request] = []
         progress = Progress(
             platform.emulator,
-            lambda: f"sent {len(self._sent):,}; {platform.event_sources[0].counts.invocations} invocations",
+            lambda: f"sent {len(sent):,}; {platform.event_sources[0].counts.invocations} invocations",
             _say,
         )
-        producer = Producer(stream, kinesis=kinesis)
+        sending = sender(platform.emulator, stream, self._args.producers)
         try:
-            for one in paced(scheduled, self._args.speed, progress):
-                self._send(producer, one)
-            flush(producer, progress)
-            stats = producer.stats()
+            sent.extend(map(sending.send, paced(scheduled, self._args.speed, progress)))
+            flush(sending, progress)
+            self._sent = sending.in_order(sent)
         finally:
-            close(producer)
+            sending.close()
         self._result.requests = len(self._sent) + len(self._hostile)
-        self._result.records = stats.records + len(self._hostile)
-        self._result.put_calls = stats.put_calls + len(self._hostile)
+        self._result.producers = sending.producers
+        self._result.records = sending.records + len(self._hostile)
+        self._result.put_calls = sending.put_calls + len(self._hostile)
         _say(f"sent {self._result.requests:,} requests in {self._result.records:,} records")
 
     def _expect(self) -> Expected:
@@ -189,12 +198,6 @@ class _Demo:
         self._result.emitted = len(expected.emitted)
         self._result.requests += self._result.emitted
         return expected
-
-    def _send(self, producer: Producer, one: ScheduledRequest) -> None:
-        from tidemill import Request
-
-        handle = producer.send(one.cmd, key=one.key, data=one.data, client=one.client)
-        self._sent.append(Request(id=handle.id, cmd=one.cmd, key=one.key, client=one.client, data=one.data))
 
     def _wait(self, platform: Platform, queue: str) -> None:
         """Until all is applied, answered and archived, or nothing has moved for long."""

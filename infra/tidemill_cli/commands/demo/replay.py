@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tidemill import Producer
+    from tidemill_cli.commands.demo.senders import Sender
     from tidemill_load.workloads.scheduled_request import ScheduledRequest
     from tidemill_local.emulator import Emulator
 
@@ -38,7 +38,7 @@ class Progress:
             self._say(f"  {self._text()}")
 
 
-def flush(producer: Producer, progress: Progress) -> None:
+def flush(sending: Sender, progress: Progress) -> None:
     """Wait until all that was sent is acknowledged; StillPending when that takes longer than PATIENCE."""
     from tidemill import StillPending
 
@@ -46,7 +46,7 @@ def flush(producer: Producer, progress: Progress) -> None:
     while True:
         progress.tick()
         try:
-            return producer.flush(1)
+            return sending.flush(1)
         except StillPending:
             if time.monotonic() > deadline:
                 raise

@@ -23,6 +23,8 @@ class Result:
     rejected: int = 0
     quarantined: int = 0
     replies: int = 0
+    producers: int = 1
+    """Producers that sent."""
     invocations: int = 0
     records: int = 0
     put_calls: int = 0
@@ -34,6 +36,10 @@ class Result:
     unreadable_lines: int = 0
     hostile: dict[str, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+
+
+def _of(producers: int) -> str:
+    return f" of {producers:,} producers" if producers > 1 else ""
 
 
 def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> None:
@@ -57,9 +63,9 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
     if result.unreadable_lines:
         say(f"{result.unreadable_lines:,} lines of the log were not readable")
     say(
-        f"{result.requests:,} requests -> {result.invocations} Lambda invocations, {result.dynamodb_write_calls} "
-        f"write calls for {result.distinct_keys_written:,} entities, {result.records:,} records in "
-        f"{result.put_calls} puts; {result.seconds} s"
+        f"{result.requests:,} requests{_of(result.producers)} -> {result.invocations} Lambda invocations, "
+        f"{result.dynamodb_write_calls} write calls for {result.distinct_keys_written:,} entities, "
+        f"{result.records:,} records in {result.put_calls} puts; {result.seconds} s"
     )
     for line in result.differences:
         say(f"NOT RECONCILED: {line}")

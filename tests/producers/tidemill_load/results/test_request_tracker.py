@@ -16,7 +16,7 @@ def scheduled(key: str = "content/1") -> ScheduledRequest:
 
 def sent(tracker: RequestTracker, request_id: str, due: float, key: str = "content/1") -> Item:
     item = tracker.item(scheduled(key), due)
-    tracker.sending(request_id, item, 100)
+    tracker.sending(request_id, item, 100, "w")
     tracker.sent(due + 0.5)
     return item
 
