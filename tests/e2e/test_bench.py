@@ -73,6 +73,22 @@ def test_all_modes_in_one_run_with_nothing_lost_and_a_report(tmp_path: Path) -> 
     assert left == {"out.html", "out.json"}
 
 
+def test_many_producers_are_as_many_writers_and_nothing_is_lost(tmp_path: Path) -> None:
+    shape = ["--rates", "40", "--seconds", "5s", "--slices", "1", "--window", "2", "--keys", "4", "--producers", "60"]
+    done = bench(tmp_path, *shape, "--json", "out.json", "--html", "out.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found, by_mode = result(tmp_path)
+    direct, buffered, aggregated = (by_mode[mode] for mode in ("direct", "buffered", "aggregated"))
+    assert all(map(is_whole, (direct, buffered, aggregated)))
+    assert (found.workload.parameters["producers"], found.workload.parameters["clients"]) == (60, 60)
+    assert aggregated.records > 0.9 * aggregated.requests, "sixty producers share no records"
+    assert aggregated.put_calls < aggregated.records, "but calls"
+    for one in (direct, buffered, aggregated):
+        assert 15 < (one.writers_per_key or 0) <= 60
+        assert (one.item_bytes or 0) > 100
+    assert "--producers 60" in done.stdout, "the arithmetic is for as many"
+
+
 @pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")
 def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
     trace = ["--trace", str(NASA), "--speed", "20", "--seconds", "6s", "--slices", "1", "--window", "2"]
@@ -143,6 +159,9 @@ def test_a_simulated_hour_and_a_limit_that_is_passed(tmp_path: Path) -> None:
         (["--fail-if", "speed>2"], "speed is not measured"),
         (["--speed", "0"], "'0' is no speed"),
         (["--seconds", "0"], "--seconds is more than 0"),
+        (["--producers", "0"], "no whole number of 1 or more"),
+        (["--producers", "1G"], "1,000,000 are the most"),
+        (["--producers", "5", "--clients", "5"], "--clients is for one producer"),
         (["--speed", "2"], "--speed is for --trace"),
         (["--trace", "missing.log", "--rates", "5"], "--rates is for a generated workload"),
         (["--trace", "missing.log", "--keys", "5"], "--keys is for a generated workload"),

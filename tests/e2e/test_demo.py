@@ -35,6 +35,16 @@ def test_the_generated_workload_reconciles_and_leaves_nothing_behind(tmp_path: P
     assert " of 811 requests archived" in done.stdout, "it says how far it is while it waits"
 
 
+def test_many_producers_reconcile_in_the_order_of_the_stream(tmp_path: Path) -> None:
+    done = demo(tmp_path, "--requests", "600", "--producers", "300", "--speed", "max", "--json", "out.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["reconciled"] is True
+    assert 200 < result["producers"] <= 300
+    assert result["records"] > 500, "they share no records"
+    assert f" requests of {result['producers']} producers -> " in done.stdout
+
+
 def test_what_is_kept_is_asked_by_the_lines_that_are_told(tmp_path: Path) -> None:
     done = demo(tmp_path, "--requests", "20", "--no-hostile", "--speed", "max", "--keep", "kept here")
     assert done.returncode == 0, done.stdout + done.stderr

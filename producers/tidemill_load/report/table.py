@@ -77,6 +77,8 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
     ("DynamoDB", "read units, 4 KB", lambda one: one.read_units, number),
     ("DynamoDB", "write units, 1 KB", lambda one: one.write_units, number),
     ("DynamoDB", "distinct entities", lambda one: one.entities, whole),
+    ("DynamoDB", "writers per entity", lambda one: one.writers_per_key, number),
+    ("DynamoDB", "bytes of an item", lambda one: one.item_bytes, whole),
     ("Answers", "requests answered", lambda one: one.receipts, whole),
     ("Answers", "messages that carried them", lambda one: one.reply_messages, whole),
     ("Answers", "accepted", lambda one: one.accepted, whole),

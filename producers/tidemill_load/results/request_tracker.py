@@ -105,7 +105,7 @@ class RequestTracker:
 
     def answered(self, request_id: str, status: Status, now: float, data: Json = None) -> None:
         """An answer came; one to a request that is not of here, or was answered before, is passed over."""
-        place = data.get(PLACE) if isinstance(data, dict) else None
+        place = data.get(PLACE) if isinstance(data, dict) else None  # an application's answer may be anything
         with self._lock:
             entry = self._entries.get(request_id)
             if entry is None or entry.status is not None or entry.failed:

@@ -78,6 +78,18 @@ def test_what_nobody_answered_is_lost_whether_it_was_applied_or_not(came: tuple[
     assert faults(KeyHistory((1, 2), unanswered=1), applied(came)) == found
 
 
+def test_requests_of_several_writers_are_told_their_place_and_may_come_in_any_order() -> None:
+    state: State = None
+    for place, serial in enumerate((2, 3, 1), 1):
+        outcome = RULES["content.view"](state, request("content.view", serial, place=True))
+        assert isinstance(outcome, Accepted)
+        assert outcome.answer == {"place": place}
+        state = outcome.state
+    assert faults(KeyHistory((1, 2, 3)), state) == Faults()
+    assert faults(KeyHistory((1, 2, 3), overtaken=2), state) == Faults(reordered=2)
+    assert faults(KeyHistory((1, 2, 3, 4)), state) == Faults(lost=1)
+
+
 @given(st.permutations(range(1, 8)))
 def test_another_order_never_looks_right(came: list[int]) -> None:
     found = faults(KeyHistory(tuple(range(1, 8))), applied(came))

@@ -130,6 +130,14 @@ def test_on_requests_at_a_steady_rate(point: Point, tmp_path: Path) -> None:
     agree(found, asked(tmp_path, *point.load, *settings, *keys, "--producers", 1, "--key-size", 11))
 
 
+@pytest.mark.parametrize("rate", [20, 200])
+@pytest.mark.parametrize("producers", [50, 2_000])
+def test_on_requests_of_many_producers(rate: float, producers: int, tmp_path: Path) -> None:
+    keys = ("--keys", 100, "--size", 250, "--producers", producers, "--window", 5, "--batch", 10_000)
+    found = benched(tmp_path, "--rates", rate, "--seconds", 20_000 / rate, *keys)
+    agree(found, asked(tmp_path, "--rate", rate, *keys, "--clients", producers, "--key-size", 11))
+
+
 @pytest.mark.parametrize(("point", "name", "speed", "seconds"), BURSTY)
 def test_on_logs_of_bursts(point: Point, name: str, speed: float, seconds: float, tmp_path: Path) -> None:
     load = ("--trace", log(tmp_path, name), *OWN, "--speed", speed, "--seconds", seconds)

@@ -1,4 +1,4 @@
-"""Many producers' schedulers: nothing is lost, a record is one producer's, and its requests of a key keep their order."""
+"""Many producers' schedulers: nothing is lost, a record is one producer's, and each keeps the order of its keys."""
 
 from __future__ import annotations
 

@@ -82,3 +82,20 @@ def test_a_key_never_becomes_too_long_nor_another_s(key: str) -> None:
     assert len(own_key("a", key)) <= MAX_KEY_CHARACTERS
     assert own_key("a", key).startswith("a/")
     assert own_key("a", key) != own_key("a", key[:-1] + "x")
+
+
+def test_of_several_writers_each_one_s_requests_of_a_key_must_keep_their_order() -> None:
+    tracker = RequestTracker("a", several=True)
+    for request_id, writer in (("r1", "v"), ("r2", "w"), ("r3", "v"), ("r4", "w"), ("r5", "v")):
+        item = tracker.item(scheduled(), 0.0)
+        assert item.data["place"] is True
+        tracker.sending(request_id, item, 100, writer)
+    # w's first came before v's, which is no fault; w's second came before its first, which is one.
+    for request_id, place in (("r1", 2), ("r2", 4), ("r3", 3), ("r4", 1), ("r5", None)):
+        tracker.answered(request_id, "accepted", 1.0, {"place": place})
+    assert tracker.by_key() == {"a/content/1": KeyHistory((1, 2, 3, 4, 5), overtaken=1)}
+    assert tracker.writers == 2
+
+
+def test_one_writer_s_requests_ask_for_no_place() -> None:
+    assert "place" not in RequestTracker("a").item(scheduled(), 0.0).data
