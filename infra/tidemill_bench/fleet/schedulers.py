@@ -15,6 +15,7 @@ from random import Random
 from tidemill.contract.lanes import LANES
 from tidemill.sending.records import Call, Outcome, Record, Refused
 from tidemill.sending.scheduler import Scheduler
+from tidemill.sending.stream_clock import StreamClock
 
 TICK = 1e-3
 """Seconds until a scheduler that has no call yet is looked at again, at least."""
@@ -26,9 +27,11 @@ class Schedulers:
     Args:
         chance: the source of the back-offs' jitter.
         aggregate: whether requests of a producer share records.
+        clock: the stream's, which whoever makes the calls teaches. None is one that knows nothing.
     """
 
-    def __init__(self, chance: Random, *, aggregate: bool = True) -> None:
+    def __init__(self, chance: Random, *, aggregate: bool = True, clock: StreamClock | None = None) -> None:
+        self._clock = clock or StreamClock()
         self._chance = chance
         self._aggregate = aggregate
         self._active: dict[int, Scheduler] = {}
@@ -106,7 +109,7 @@ class Schedulers:
 
     def _made(self) -> Scheduler:
         # 64 lanes for plain records too: the SDK's 512 are for one busy producer.
-        return Scheduler(self._chance, lanes=LANES, aggregate=self._aggregate)
+        return Scheduler(self._chance, lanes=LANES, aggregate=self._aggregate, clock=self._clock)
 
     def _look(self, producer: int, due: float) -> None:
         """Notes that a producer is to be looked at by `due`."""

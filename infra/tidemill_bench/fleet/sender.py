@@ -20,6 +20,7 @@ from tidemill.contract.request import Document
 from tidemill.delivery.put_records import Wire
 from tidemill.errors import StillPending, failure
 from tidemill.sending.records import CALL_BYTES, CALL_RECORDS, Call, Outcome, Record, Refused
+from tidemill.sending.stream_clock import StreamClock
 from tidemill.sending.writer import Writer
 from tidemill_bench.fleet.schedulers import Schedulers
 from tidemill_bench.fleet.spread import Spread
@@ -46,10 +47,12 @@ class Fleet:
     """
 
     def __init__(self, stream: str, kinesis: KinesisClient, producers: int, *, aggregate: bool = True) -> None:
-        self._wire = Wire(stream, kinesis)
+        clock = StreamClock()
+        self._wire = Wire(stream, kinesis, clock)
+        self._wire.check()  # its answer teaches the clock
         self._spread = Spread(producers)
         self._chance = Random()
-        self._schedulers = Schedulers(self._chance, aggregate=aggregate)
+        self._schedulers = Schedulers(self._chance, aggregate=aggregate, clock=clock)
         self._writers: dict[int, Writer] = {}
         self._ids: dict[Record, list[str]] = {}
         self._held: tuple[int, Call] | None = None

@@ -76,6 +76,7 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
     ("DynamoDB", "calls that write", lambda one: one.write_calls, whole),
     ("DynamoDB", "read units, 4 KB", lambda one: one.read_units, number),
     ("DynamoDB", "write units, 1 KB", lambda one: one.write_units, number),
+    ("DynamoDB", "of them for forgotten writers", lambda one: one.forgotten_units, number),
     ("DynamoDB", "distinct entities", lambda one: one.entities, whole),
     ("DynamoDB", "writers per entity", lambda one: one.writers_per_key, number),
     ("DynamoDB", "bytes of an item", lambda one: one.item_bytes, whole),

@@ -32,6 +32,9 @@ class Kinesis:
         self.meta = SimpleNamespace(region_name="us-east-1", events=None)
         self._lock = threading.Lock()
 
+    def describe_stream_summary(self, **_: Any) -> dict[str, Any]:
+        return {"StreamDescriptionSummary": {}}
+
     def put_records(self, *, Records: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         self.answers.wait(30)
         if self.refuses:
