@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 
 from tidemill.aws.fast_json import BATCHES, use_msgspec_json
+from tidemill.aws.fast_sns import use_fast_sns
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
@@ -135,7 +136,7 @@ def application(is_direct: bool = False) -> Application:
         retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
         entities=entities,
         quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
-        replies=Replies(boto3.client("sns", config=config), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
+        replies=Replies(use_fast_sns(boto3.client("sns", config=config)), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
         streams=streams,
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
