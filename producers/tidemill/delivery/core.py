@@ -147,7 +147,20 @@ class Core:
         """The next call to make, or the time at which something is due next."""
         due = self.tend(now)
         call = self.scheduler.next_call(now)
-        return call if isinstance(call, Call) else min(call, due)
+        if isinstance(call, Call):
+            if self._spool is None or self._note(self._spool, call, now):
+                return call
+            call = self.scheduler.due
+        return min(call, due)
+
+    def _note(self, spool: Spool, call: Call, now: float) -> bool:
+        """Notes in the spool that a call is about to leave. If that fails, the call fails and is made later."""
+        try:
+            spool.attempt({number: one.tried or 0 for one in call.records for number in one.spooled.values()})
+        except OSError as error:
+            self.settle(call, Refused(type(error).__name__, str(error), again=True), now)
+            return False
+        return True
 
     def tend(self, now: float) -> float:
         """Does due work other than calls: logs refusals, syncs the spool. Returns when such work is due next."""
@@ -261,14 +274,22 @@ class Core:
         if self._spool is None:
             return
         self._spool.claim()
-        count = 0
-        for number, payload in self._spool.recover():
-            request = decode(payload)
-            record = self.scheduler.buffer(request.key or "", payload, now, now + self._options.ttl)
-            record.spooled[record.last] = number
-            count += 1
-        if count:
-            log.info("%d requests of the spool are sent now", count)
+        attempted, found = self._spool.attempted, list(self._spool.recover())
+        for number, payload in found:
+            if number in attempted:
+                self._recover_one(number, payload, now, attempted[number])
+        self.scheduler.flush(now)  # else fresh ones would share their records, and their marks
+        for number, payload in found:  # within a lane they are the later ones
+            if number not in attempted:
+                self._recover_one(number, payload, now, None)
+        if found:
+            log.info("%d requests of the spool are sent now", len(found))
+
+    def _recover_one(self, number: int, payload: bytes, now: float, tried: int | None) -> None:
+        """Takes a request of the spool. `tried`: a time not after its first attempt; None if it was never put."""
+        key, deadline = decode(payload).key or "", now + self._options.ttl
+        record = self.scheduler.buffer_again(key, payload, now, deadline, tried=tried, maybe_stored=tried is not None)
+        record.spooled[record.last] = number
 
 
 def _retried(answer: Sequence[Outcome] | Refused, patient: bool) -> Refused | None:

@@ -169,6 +169,22 @@ class SpoolFiles:
         fresh.replace(path)
         self.force()
 
+    @property
+    def notes_attempts(self) -> bool:
+        """Whether the log names every attempt. The file `attempts` says so: even a full disk lets it be removed."""
+        return (self.path / "attempts").is_file()
+
+    def note_attempts(self, are_whole: bool) -> None:
+        """Makes that file, durably, or removes it."""
+        path = self.path / "attempts"
+        if are_whole:
+            os.close(_open(path, os.O_WRONLY | os.O_CREAT))
+            self.force()
+            return
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # of a power failure alone
+            self.force()
+
     def segments(self) -> list[Segment]:
         """The log, oldest first."""
         names = map(_SEGMENT.fullmatch, sorted(path.name for path in self.path.iterdir()))

@@ -18,16 +18,17 @@ from zlib import crc32
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-FORMAT = 1
-"""The version of the files; it rises when an older release could not read them."""
+FORMAT = 2
+"""The version of the files; it rises when an older release could not read them. Version 1 has no frames ATTEMPTED."""
 
 TITLE = b"tidemill spool\n"
 """How every segment begins, for whoever looks into it."""
 
-HEAD, REQUEST, SETTLED = 1, 2, 3
-"""Kinds of frames: who writes, a request, and the numbers of requests that are not to be sent again."""
+HEAD, REQUEST, SETTLED, ATTEMPTED = 1, 2, 3, 4
+"""Kinds of frames: who writes, a request, the numbers of requests that are not to be sent again, and the numbers of
+requests that may have been stored, because a call with them was about to leave."""
 
 _MARK = b"\xf5\xa7"  # no text in UTF-8 has such bytes
 _CHECKSUM = struct.Struct("<I")
@@ -42,7 +43,7 @@ class Frame(NamedTuple):
     """A frame that is whole.
 
     Attributes:
-        kind: HEAD, REQUEST or SETTLED.
+        kind: HEAD, REQUEST, SETTLED or ATTEMPTED.
         number: of the request; else the highest so far.
         counter: of the request; else the writer's highest so far.
         payload: the request, or what the kind has to tell.
@@ -115,6 +116,25 @@ def settled_in(payload: bytes) -> Iterator[int]:
         yield number
 
 
+def to_attempted(tried: Mapping[int, int]) -> bytes:
+    """The payload that names requests that may have been stored.
+
+    Args:
+        tried: number -> a time not after its first attempt, in milliseconds since 1970 by the stream's clock.
+    """
+    by_time: dict[int, list[int]] = {}
+    for number, time in tried.items():
+        by_time.setdefault(time, []).append(number)
+    return msgspec.msgpack.encode([(time, to_settled(numbers)) for time, numbers in by_time.items()])
+
+
+def attempted_in(payload: bytes) -> Iterator[tuple[int, int]]:
+    """The numbers in the payload of an ATTEMPTED frame, each with its time."""
+    for time, numbers in msgspec.msgpack.decode(payload, type=list[tuple[int, bytes]]):
+        for number in settled_in(numbers):
+            yield number, time
+
+
 def read(data: bytes, seed: int) -> Iterator[Found]:
     """A segment's frames, and the gaps where none can be read."""
     at = len(TITLE) if data.startswith(TITLE) else 0
@@ -138,7 +158,7 @@ def frame_at(data: bytes, at: int, seed: int) -> Frame | None:
         return None
     kind, length, number, counter = _FIELDS.unpack_from(data, body)
     end = start + length
-    if end > len(data) or not HEAD <= kind <= SETTLED:
+    if end > len(data) or not HEAD <= kind <= ATTEMPTED:
         return None
     if data[at + len(_MARK) : body] != _CHECKSUM.pack(crc32(data[body:end], seed)):
         return None

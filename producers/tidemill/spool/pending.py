@@ -29,12 +29,14 @@ class Pending:
 
     Attributes:
         places: number -> the request's segment, where its frame starts there, and the frame's size.
+        attempted: of those that may have been stored, number -> a time not after the first attempt; 0: unknown.
         bytes: bytes of the requests, with their frames.
     """
 
-    __slots__ = ("bytes", "places")
+    __slots__ = ("attempted", "bytes", "places")
 
     def __init__(self) -> None:
+        self.attempted: dict[int, int] = {}
         self.places: dict[int, tuple[Segment, int, int]] = {}
         self.bytes = 0
 
@@ -49,10 +51,15 @@ class Pending:
         place = self.places.pop(number, None)
         if place is None:
             return False
+        self.attempted.pop(number, None)
         segment, _, size = place
         segment.live -= size
         self.bytes -= size
         return True
+
+    def doubt(self) -> None:
+        """Notes that each may have been stored, because the notes of attempts are not whole."""
+        self.attempted = dict.fromkeys(self.places, 0) | self.attempted
 
     def move(self, number: int, segment: Segment, start: int) -> None:
         """Notes that a request's frame is in another segment now."""

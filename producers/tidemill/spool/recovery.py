@@ -3,7 +3,8 @@
 Room: SDK, I/O by the folder. Tests: tests/producers/tidemill/spool/test_spool.py.
 
 A write that was cut off at the end of the newest segment is removed. Any other damage makes its segment suspect: what
-is pending there is written anew, and the segment is kept beside.
+is pending there is written anew, and the segment is kept beside. A note of an attempt may have stood there, or may be
+missing because it could not be written; then every request before may have been stored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from typing import TYPE_CHECKING
 
 from tidemill.runtime.log import log
 from tidemill.spool.errors import SpoolBroken
-from tidemill.spool.frames import FORMAT, HEAD, REQUEST, SETTLED, Gap, read, settled_in, to_head
+from tidemill.spool.frames import (
+    ATTEMPTED,
+    FORMAT,
+    HEAD,
+    REQUEST,
+    SETTLED,
+    Gap,
+    attempted_in,
+    read,
+    settled_in,
+    to_head,
+)
 from tidemill.spool.pending import Pending
 
 if TYPE_CHECKING:
@@ -45,6 +57,8 @@ class Recovered:
         if self.segments:
             self.segments[-1].open()
         self.heads = [self._scan(segment) for segment in self.segments]
+        if not files.notes_attempts:
+            self.pending.doubt()
 
     def _scan(self, segment: Segment) -> Head | None:
         """Takes up what a segment holds: its head, if that can be read."""
@@ -58,7 +72,7 @@ class Recovered:
             if found.kind == HEAD:
                 head = to_head(found.payload)
                 segment.opening = found.end
-                if head.version != FORMAT:
+                if head.version > FORMAT:
                     raise SpoolBroken(f"{segment.path} has format {head.version}; use the release that wrote it")
             self._take_up(segment, found)
         return head
@@ -71,6 +85,7 @@ class Recovered:
         else:
             log.warning("%s: %d bytes at %d cannot be read; it is kept beside", segment.path, size, gap.start)
             segment.is_suspect = segment.has_gaps = True
+            self.pending.doubt()
 
     def _take_up(self, segment: Segment, frame: Frame) -> None:
         self.number = max(self.number, frame.number)
@@ -78,6 +93,11 @@ class Recovered:
         if frame.kind == SETTLED:
             for number in settled_in(frame.payload):
                 self.pending.forget(number)
+        elif frame.kind == ATTEMPTED:
+            known = attempted_in(frame.payload)
+            self.pending.attempted |= {number: time for number, time in known if number in self.pending.places}
         elif frame.kind == REQUEST:
-            self.pending.forget(frame.number)  # a kill amid moving it leaves it in two places
-            self.pending.add(frame.number, segment, frame.start, frame.end - frame.start)
+            if frame.number in self.pending.places:  # a kill amid moving it leaves it in two places
+                self.pending.move(frame.number, segment, frame.start)
+            else:
+                self.pending.add(frame.number, segment, frame.start, frame.end - frame.start)

@@ -3,7 +3,12 @@
 Room: SDK, I/O by the folder. Tests: tests/producers/tidemill/spool/test_spool.py.
 
 Only the newest segment grows, and the oldest are removed first, so a SETTLED frame outlives the requests it names. If
-the oldest segments hold few pending requests for their size, these move into a new segment.
+the oldest segments hold few pending requests for their size, these move into a new segment. An ATTEMPTED frame stands
+behind the requests that it names, and is written again when they move.
+
+    all attempts are noted ─ a note cannot be written ─▶ not all are: the file `attempts` is removed
+             ▲                                                  │       (if it cannot be, nothing is put)
+             └──── the next note names all that are pending ────┘
 """
 
 from __future__ import annotations
@@ -16,11 +21,21 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tidemill.runtime.log import log
 from tidemill.spool.errors import broken
-from tidemill.spool.frames import OVERHEAD, REQUEST, SETTLED, to_frame, to_opening, to_settled
+from tidemill.spool.frames import (
+    ATTEMPTED,
+    FORMAT,
+    OVERHEAD,
+    REQUEST,
+    SETTLED,
+    to_attempted,
+    to_frame,
+    to_opening,
+    to_settled,
+)
 from tidemill.spool.identity import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tidemill.spool.folder import Segment, SpoolFiles
     from tidemill.spool.identity import Identity
@@ -31,7 +46,10 @@ Policy: TypeAlias = Literal["always", "interval", "never"]
 
 
 class SegmentLog:
-    """Requests and their settlements, as frames in segments.
+    """Requests, attempts to put them, and their settlements, as frames in segments.
+
+    One idea: frames are added to the newest segment, and what follows when the disk refuses one. It has more than 12
+    methods because each step of that is a method of a few lines.
 
     Args:
         files: the folder.
@@ -75,13 +93,20 @@ class SegmentLog:
         """Settled requests that no frame names yet."""
         self._is_troubled = False
         """Whether writing such a frame failed, and that has been logged."""
-        if not found.heads or not found.heads[-1] or self._segments[-1].is_suspect:
+        self._notes_attempts = files.notes_attempts
+        newest = found.heads[-1] if found.heads else None
+        if newest is None or newest.version < FORMAT or self._segments[-1].is_suspect:
             self._roll([])
         try:
             self._mend()
             self._clean()
         except OSError as error:
             log.warning("%s; until then damaged segments stay as they are", broken(files.path, error))
+        if not self._notes_attempts:
+            try:
+                self._note(self.pending.attempted)
+            except OSError as error:
+                self._say_unnoted(error)
 
     def append(self, payload: bytes, counter: int) -> int:
         """Adds a request, forced to the disk by the policy. Returns its number.
@@ -102,6 +127,30 @@ class SegmentLog:
         segment.live += size
         pending.bytes += size
         return number
+
+    def attempt(self, tried: Mapping[int, int]) -> None:
+        """Notes that requests are about to be put. The note of each request's first attempt stays.
+
+        Args:
+            tried: number -> a time not after its first attempt.
+
+        Raises:
+            OSError: neither that could be noted nor that not all is: they must not be put.
+        """
+        attempted, places = self.pending.attempted, self.pending.places
+        fresh = {number: time for number, time in tried.items() if number not in attempted and number in places}
+        if not fresh:
+            return
+        attempted |= fresh
+        try:
+            self._note(fresh)
+        except OSError as error:
+            try:
+                self._doubt(error)
+            except OSError:
+                for number in fresh:
+                    del attempted[number]
+                raise
 
     def settle(self, numbers: Iterable[int]) -> None:
         """Removes requests. Numbers that cannot be written now are written with the next ones."""
@@ -149,20 +198,46 @@ class SegmentLog:
         if counter > identity.counter:
             identity.counter = counter
         segment, start = self._write(REQUEST, counter, payload)
+        self._force(segment, start)
+        return segment, start
+
+    def _force(self, segment: Segment, start: int) -> None:
+        """Forces the frame added last to the disk, by the policy, or takes it back."""
         if self._policy == "never":
-            return segment, start
+            return
         if self._policy == "interval":
             now = self._clock()
             if self.due == inf:
                 self.due = now + self._sync_interval
             if now < self.due:
-                return segment, start
+                return
         try:
             self.sync()
         except OSError:
             segment.cut(start)
             raise
-        return segment, start
+
+    def _note(self, fresh: Mapping[int, int]) -> None:
+        """Adds a note of attempts, and of all that may be missing."""
+        tried = fresh if self._notes_attempts else self.pending.attempted
+        if tried:
+            self._force(*self._write(ATTEMPTED, self._identity.counter, to_attempted(tried)))
+        if not self._notes_attempts:
+            if tried and self._policy != "never":
+                self.sync()  # before the file that says so
+            self._files.note_attempts(True)
+            self._notes_attempts = True
+
+    def _doubt(self, error: OSError) -> None:
+        """Notes that not all attempts are noted."""
+        if self._notes_attempts:
+            self._files.note_attempts(False)
+            self._notes_attempts = False
+            self._say_unnoted(error)
+
+    def _say_unnoted(self, error: OSError) -> None:
+        problem = broken(self._files.path, error)
+        log.warning("%s; until then a kill has every pending request sent again as one that may be stored", problem)
 
     def _write(self, kind: int, counter: int, payload: bytes) -> tuple[Segment, int]:
         """Adds a frame to a segment with room for it. Returns the segment, and where the frame starts in it."""
@@ -216,6 +291,11 @@ class SegmentLog:
         seed = randbits(32)
         written = [to_opening(self._number, self._identity.counter, self._identity.writer, seed)]
         written += [to_frame(one.kind, one.number, one.counter, one.payload, seed) for one in moved]
+        attempted = self.pending.attempted
+        tried = {one.number: attempted[one.number] for one in moved if one.number in attempted}
+        if tried:
+            note = to_attempted(tried)
+            written.append(to_frame(ATTEMPTED, self._number, self._identity.counter, note, seed))
         # Requests that were on the disk must stay there, whatever the policy.
         force = bool(moved) or self._policy != "never"
         segment = self._files.begin(last.ordinal + 1 if last else 1, seed, b"".join(written), force)

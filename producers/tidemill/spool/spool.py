@@ -5,6 +5,7 @@ does the I/O, and `frames.py` encodes the bytes. One idea: `Spool` is the SDK's 
 methods are one-line views of those two.
 
     append ─▶ a frame at the end of the newest segment
+    attempt ─▶ a frame that names the requests of a call, before it leaves
     settle ─▶ a frame that names the requests; the oldest segments are removed once nothing in them is pending
 """
 
@@ -27,7 +28,7 @@ from tidemill.spool.recovery import Recovered
 from tidemill.spool.segment_log import SegmentLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -141,6 +142,11 @@ class Spool(Unique):
         return self._pending.bytes
 
     @property
+    def attempted(self) -> Mapping[int, int]:
+        """Of the pending requests that may have been stored: number -> the time that `attempt` noted; 0: unknown."""
+        return self._pending.attempted
+
+    @property
     def due(self) -> float:
         """When `sync` is due, on the clock; `inf` while nothing needs it."""
         return self._log.due
@@ -181,6 +187,23 @@ class Spool(Unique):
             raise SpoolFull(size, self._pending.bytes, self.max_bytes)
         try:
             return self._log.append(payload, counter)
+        except OSError as error:
+            raise broken(self.folder, error) from None
+
+    def attempt(self, tried: Mapping[int, int]) -> None:
+        """Notes that requests are about to be put, so that they are marked when they are sent again after a kill.
+
+        Args:
+            tried: number -> a time not after its first attempt, in milliseconds since 1970 by the stream's clock; 0:
+                unknown. Requests that have been noted keep their time.
+
+        Raises:
+            SpoolBroken: that could not be noted, so they must not be put yet; a retry may succeed.
+        """
+        if self._is_closed:
+            raise _closed()
+        try:
+            self._log.attempt(tried)
         except OSError as error:
             raise broken(self.folder, error) from None
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.spool.frames import (
+    ATTEMPTED,
     FORMAT,
     HEAD,
     OVERHEAD,
@@ -19,9 +20,11 @@ from tidemill.spool.frames import (
     Frame,
     Gap,
     Head,
+    attempted_in,
     frame_at,
     read,
     settled_in,
+    to_attempted,
     to_frame,
     to_head,
     to_opening,
@@ -41,7 +44,7 @@ def segment(*contents: tuple[int, int, int, bytes]) -> bytes:
 def test_what_is_written_is_read(contents: list[tuple[int, int, int, bytes]]) -> None:
     data = segment(*contents)
     head, *frames = [found for found in read(data, SEED) if isinstance(found, Frame)]
-    assert (head.kind, head.number, head.counter, to_head(head.payload)) == (HEAD, 5, 6, Head(1, "writer"))
+    assert (head.kind, head.number, head.counter, to_head(head.payload)) == (HEAD, 5, 6, Head(2, "writer"))
     assert [frame[:4] for frame in frames] == contents
     assert all(frame.end - frame.start == OVERHEAD + len(frame.payload) for frame in frames)
     assert all(before.end == after.start for before, after in pairwise([head, *frames]))
@@ -147,12 +150,28 @@ def test_a_payload_of_something_else_names_no_numbers(content: object) -> None:
 
 def test_neighbours_take_a_byte_each() -> None:
     assert len(to_settled(range(1_000_000, 1_001_000))) < 1_100
+    assert len(to_attempted(dict.fromkeys(range(1_000_000, 1_001_000), 1_764_360_000_000))) < 1_100
 
 
-@pytest.mark.parametrize("kind", [0, 1, 3, 4, 255])
+@given(st.dictionaries(st.integers(0, 2**63), st.integers(0, 2**63 - 1)))
+def test_attempts_are_read_as_they_were_written(tried: dict[int, int]) -> None:
+    assert dict(attempted_in(to_attempted(tried))) == tried
+
+
+def test_a_note_of_attempts_is_the_same_for_ever() -> None:
+    assert dict(attempted_in(bytes.fromhex("9192cf0000019acc0d1200c403920301"))) == dict.fromkeys((3, 4), 1764360000000)
+
+
+@pytest.mark.parametrize("content", [[1], [[1]], [["1", b""]], [[1, "x"]], {"1": 1}, 1])
+def test_a_payload_of_something_else_names_no_attempts(content: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        list(attempted_in(msgspec.msgpack.encode(content)))
+
+
+@pytest.mark.parametrize("kind", [0, 1, 3, 4, 5, 255])
 def test_a_frame_of_no_known_kind_is_none(kind: int) -> None:
     found = frame_at(to_frame(kind, 1, 2, b"x", 7), 0, 7)
-    assert (found is not None) == (HEAD <= kind <= SETTLED)
+    assert (found is not None) == (HEAD <= kind <= ATTEMPTED)
 
 
 def test_a_frame_that_says_it_is_longer_than_its_segment_is_none_whatever_its_checksum_says() -> None:
@@ -167,4 +186,5 @@ def test_a_frame_is_the_same_for_ever() -> None:
     written = bytes.fromhex("f5a778fc89c00202000000030000000000000007000000000000007b7d")
     assert to_frame(REQUEST, 3, 7, b"{}", 9) == written
     assert frame_at(written, 0, 9) is not None
-    assert (FORMAT, TITLE, HEAD, REQUEST, SETTLED, OVERHEAD) == (1, b"tidemill spool\n", 1, 2, 3, 27)
+    assert (FORMAT, TITLE, OVERHEAD) == (2, b"tidemill spool\n", 27)
+    assert (HEAD, REQUEST, SETTLED, ATTEMPTED) == (1, 2, 3, 4)

@@ -562,10 +562,10 @@ def test_a_payload_that_holds_frames_is_no_source_of_requests(tmp_path: Path) ->
 
 def test_a_later_format_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tidemill.spool.frames.FORMAT", 2)
+        patch.setattr("tidemill.spool.frames.FORMAT", 3)
         opened(tmp_path).close()
     before = {path.name: path.read_bytes() for path in segments(tmp_path)}
-    with pytest.raises(SpoolBroken, match="has format 2; use the release that wrote it"):
+    with pytest.raises(SpoolBroken, match="has format 3; use the release that wrote it"):
         opened(tmp_path)
     assert {path.name: path.read_bytes() for path in segments(tmp_path)} == before
 
