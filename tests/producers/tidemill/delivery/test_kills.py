@@ -147,3 +147,14 @@ def test_a_note_is_written_before_its_call_is_handed_out(tmp_path: Path) -> None
     call_of(core)
     assert spool.attempted == {1: TIME}
     core.end()
+
+
+def test_what_is_sent_after_a_kill_is_not_marked_for_the_sake_of_what_was_in_flight(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    core = opened(folder)
+    send(core, 1)
+    call_of(core)
+    again = opened(killed(core, folder), hour=5, linger=1.0)
+    send(again, 2)
+    assert sent_by(again, 1.0) == [([1], TIME), ([2], None)]
+    again.end()
