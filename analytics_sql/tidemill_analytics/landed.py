@@ -5,7 +5,7 @@ may put objects there too. So a record may contain line feeds (indented JSON, co
 
 | bytes | records |
 |---|---|
-| a line that is a request | one |
+| a line that is a request, marked as put again or not | one |
 | blanks alone | none |
 | an object over several lines, several objects on one line | one per object |
 | a record compressed with gzip | one, refused for that |
@@ -23,6 +23,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidemill.contract.attempts import unmarked
 from tidemill.contract.request import GZIP_MAGIC, MAX_REQUEST_BYTES, RefusedRequest, Request, decode
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _member(packed: bytes, at: int) -> tuple[bytes, int, str | None]:
 
 def _request(record: bytes) -> Request | RefusedRequest:
     try:
-        return decode(record)
+        return decode(unmarked(record)[0])
     except RefusedRequest as refusal:
         return refusal
 

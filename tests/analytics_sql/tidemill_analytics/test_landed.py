@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.contract.request import GZIP_MAGIC, Request
+from tidemill.contract.attempts import MAX_TRIED, marked
+from tidemill.contract.request import GZIP_MAGIC, MAX_REQUEST_BYTES, Request, decode
 from tidemill_analytics.landed import Unpacked, records, unpack
 
 BOM = b"\xef\xbb\xbf"
@@ -111,6 +112,16 @@ def test_damage_costs_no_line_that_stands_well_before_it() -> None:
 )
 def test_a_record_ends_where_it_ends(content: bytes, found: list[str | bytes]) -> None:
     assert read(content) == [one for one in found if not isinstance(one, bytes) or one.strip()]
+
+
+def test_a_request_that_was_put_again_is_the_one_that_was_put_first() -> None:
+    """Whether its mark stands before it or in it, and however large it is."""
+    largest = line(1, text="")
+    largest = line(1, text="x" * (MAX_REQUEST_BYTES - len(largest)))
+    ((_, first), (_, again)) = records(largest + b"\n" + marked(largest, MAX_TRIED) + b"\n")
+    assert first == again == decode(largest)
+    stated = line(2)[:-1] + b',"tried":7}'
+    assert read(marked(stated, 9) + b"\n" + stated) == ["r2", "r2"]
 
 
 def test_a_compressed_record_is_refused_for_that() -> None:
