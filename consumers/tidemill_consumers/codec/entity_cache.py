@@ -53,9 +53,14 @@ class EntityCache:
             size = _bytes_of(entity)
             self._room += before - size
             held[entity.key] = entity, size
-        while self._room < 0:
-            _, size = held.pop(next(iter(held)))
+        dropped: list[str] = []
+        for key, (_, size) in held.items():
+            if self._room >= 0:
+                break
+            dropped.append(key)
             self._room += size
+        for key in dropped:  # one after another from the front, a dictionary would be walked through anew for each
+            del held[key]
 
     def forget(self) -> None:
         """Drop all entities."""

@@ -111,7 +111,9 @@ def _number(text: str) -> int | float:
 def _mark(mark: Mark) -> str:
     position, since = mark.position, mark.since
     unknown = "" if mark.known else "/unknown"
-    return f"{position.sequence}/{position.sub}/{mark.arrived!r}/{since.sequence}/{since.sub}{unknown}"
+    place = f"{position.sequence}/{position.sub}"  # half of the time is the long number's
+    begun = place if since is position else f"{since.sequence}/{since.sub}"
+    return f"{place}/{mark.arrived!r}/{begun}{unknown}"
 
 
 def _read_mark(text: str) -> Mark:

@@ -28,6 +28,9 @@ TICKS = 5
 """A rule is stopped at the fifth tick that finds it still at work on a request."""
 
 
+_CONTAINERS = frozenset({dict, list})
+
+
 class Stopped(BaseException):
     """Raised within a rule to end it; its request is not applied. A rule that catches it is stopped again."""
 
@@ -104,8 +107,12 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
     try:
         watch.at_work = arrival
         try:
-            given = document if document is None else document.copy() if is_flat else msgspec.to_builtins(document)
-            outcome = _taken(rule(given, arrival.request), document, arrival, emitted)
+            if document is None:
+                outcome = _taken(rule(None, arrival.request), None, arrival, emitted)
+            elif is_flat or _CONTAINERS.isdisjoint(map(type, document.values())):
+                outcome = _taken(rule(document.copy(), arrival.request), document, arrival, emitted)
+            else:
+                outcome = _taken(rule(msgspec.to_builtins(document), arrival.request), None, arrival, emitted)
         except BaseException as error:  # no exception of a rule may stop the shard
             outcome = _refused(error, rule)
         watch.at_work = None
@@ -116,6 +123,7 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
 
 
 def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitted: int) -> Taken | Rejected:
+    """The rule's outcome, copied; `before` is the document if that is flat, which a counting rule leaves so."""
     if isinstance(outcome, Accepted):
         state = outcome.state
         if type(state) is dict and before is not None:
