@@ -21,6 +21,7 @@ from tidemill_consumers.composition import (
     MakePlan,
     application,
     half_of,
+    is_entry_point,
     is_the_entitys_fault,
     planned,
     planned_apart,
@@ -207,3 +208,7 @@ def handler(event: KinesisEvent, context: Context) -> Response:
         return apply(event, app, time)
     finally:
         gc.enable()
+
+
+if is_entry_point(f"{__name__}.{handler.__name__}"):
+    application()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import gettempdir
@@ -21,6 +21,7 @@ from botocore.config import Config
 
 from tidemill.aws.fast_json import BATCHES, use_msgspec_json
 from tidemill.aws.fast_sns import use_fast_sns
+from tidemill_consumers.adapters.clients import at_need, made
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
@@ -124,7 +125,10 @@ def application(is_direct: bool = False) -> Application:
     stream, dynamodb = env["TIDEMILL_STREAM"], use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
     seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
-    streams = Streams(boto3.client("kinesis", config=config), stream)
+    # Each batch of the apply function needs its stream's life and answers clients; few store or emit anything.
+    always = at_need if is_direct else made
+    sns = always(lambda: use_fast_sns(boto3.client("sns", config=config)))
+    streams = Streams(always(partial(boto3.client, "kinesis", config=config)), stream)
     entities = Entities(
         dynamodb,
         env["TIDEMILL_TABLE"],
@@ -135,15 +139,25 @@ def application(is_direct: bool = False) -> Application:
         rules=rules,
         retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
         entities=entities,
-        quarantine=Quarantine(boto3.client("s3", config=config), env["TIDEMILL_QUARANTINE_BUCKET"]),
-        replies=Replies(use_fast_sns(boto3.client("sns", config=config)), env["TIDEMILL_REPLIES_TOPIC_ARN"]),
-        emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
+        quarantine=Quarantine(at_need(partial(boto3.client, "s3", config=config)), env["TIDEMILL_QUARANTINE_BUCKET"]),
+        replies=Replies(sns, env["TIDEMILL_REPLIES_TOPIC_ARN"]),
+        emits=Emits(at_need(partial(boto3.client, "kinesis", config=once)), stream, seals=seals),
         streams=streams,
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
         at_work=AtWork(Path(gettempdir()) if is_direct else None),
     )
+
+
+def is_entry_point(handler: str) -> bool:
+    """Whether the function's environment begins here: Lambda names its handler before it imports the module.
+
+    An entry point makes its application while it is imported. Lambda gives that phase a whole core, however small the
+    function's memory, where an invocation of 256 MB has a seventh of one.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+    """
+    return os.environ.get("_HANDLER") == handler
 
 
 class Context(Protocol):

@@ -218,3 +218,7 @@ def handler(event: HttpEvent, context: composition.Context) -> HttpResponse:
     app = application(is_direct=True)
     app.limit.within(context.get_remaining_time_in_millis() / 1000)
     return direct(event, app, half_of(context))
+
+
+if composition.is_entry_point(f"{__name__}.{handler.__name__}"):
+    application(is_direct=True)

@@ -12,7 +12,7 @@ import boto3
 
 from tidemill_consumers import apply, direct
 from tidemill_consumers.codec.events import KinesisEvent
-from tidemill_consumers.composition import Context
+from tidemill_consumers.composition import Context, application, is_entry_point
 from tidemill_consumers.metering.capacity import LINE, Meter
 
 
@@ -44,3 +44,11 @@ def direct_handler(event: direct.HttpEvent, context: Context) -> direct.HttpResp
 
 def _say() -> None:
     print(LINE, json.dumps(meter().take()._asdict()))  # noqa: T201 # the log is where it is read
+
+
+if is_entry_point(f"{__name__}.{apply_handler.__name__}"):
+    meter()  # before the clients are made
+    application()
+if is_entry_point(f"{__name__}.{direct_handler.__name__}"):
+    meter()
+    application(is_direct=True)
