@@ -53,6 +53,8 @@ class Producer(Unique):
         stream: the stream's name or ARN.
         client: the sender: `Request.client` of all requests that name no other.
         kinesis: a boto3 Kinesis client. None makes one in the ARN's region, else AWS_REGION's; AWS_ENDPOINT_URL holds.
+            Give it `Config(retries={"total_max_attempts": 1})`: of one that retries by itself every record is marked as
+            one that may be a repeat, which consumers then look up.
         replies: the URL of the client's queue of replies, or another source of them: for `send(reply=True)` and
             `request`. The producer takes all of its messages.
         spool: a `Spool`: `send` writes each request into its file first, and the next producer with this spool sends

@@ -23,6 +23,7 @@ from tidemill.runtime import processes
 if TYPE_CHECKING:
     from types_boto3_cognito_identity import CognitoIdentityClient
     from types_boto3_cognito_identity.type_defs import CredentialsTypeDef
+    from types_boto3_kinesis import KinesisClient
 
 Tokens: TypeAlias = Mapping[str, str]
 """Identity provider to its token, such as {"cognito-idp.us-east-1.amazonaws.com/us-east-1_Ab12": "<id token>"}."""
@@ -66,7 +67,7 @@ class CognitoIdentity:
     """An identity of an identity pool, and a boto3 session with its credentials. Thread-safe.
 
         identity = CognitoIdentity("us-east-1:8d4c…", logins=fresh_logins)
-        with Producer("requests", client=identity.id, kinesis=identity.session.client("kinesis")) as producer:
+        with Producer("requests", client=identity.id, kinesis=identity.kinesis()) as producer:
             producer.send("content.view", key="content/42")
 
     Cognito is called only when credentials are needed. Within 15 minutes of their expiry, the call that needs them
@@ -121,6 +122,12 @@ class CognitoIdentity:
             botocore.exceptions.BotoCoreError, ClientError: the call to Cognito failed.
         """
         return self._id or self._identify(self._tokens())
+
+    def kinesis(self) -> KinesisClient:
+        """A new Kinesis client for a producer. It does not retry, because the producer does, and marks it."""
+        once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+        client: KinesisClient = self.session.client("kinesis", config=once)
+        return client
 
     def register(self, public_key: str, *, table: str) -> None:
         """Registers a key: consumers then trust requests that it signed and that name the client `id`.

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError, CredentialRetrievalError
 from tidemill import NotAccepted, Producer
 from tidemill.aws.cognito import CognitoIdentity, IdentityRefused
 from tidemill.contract.aggregation import unpack
+from tidemill.contract.attempts import tried_of
 from tidemill.contract.request import decode
 from tidemill.contract.signature import Signer, new_key
 from tidemill_consumers.adapters.devices import Devices
@@ -118,7 +119,7 @@ def machine(bare: pytest.MonkeyPatch, emulator: Emulator) -> pytest.MonkeyPatch:
 @pytest.mark.usefixtures("machine")
 def test_a_signed_in_user_sends(emulator: Emulator, pools: Pools) -> None:
     identity = CognitoIdentity(pools.id, logins=pools.sign_in())
-    with Producer(pools.stream, client=identity.id, kinesis=identity.session.client("kinesis")) as producer:
+    with Producer(pools.stream, client=identity.id, kinesis=identity.kinesis()) as producer:
         sent = producer.send("content.view", key="content/42")
     kinesis = emulator.client("kinesis")
     shard = sent.result().shard
@@ -126,6 +127,7 @@ def test_a_signed_in_user_sends(emulator: Emulator, pools: Pools) -> None:
     records = kinesis.get_records(ShardIterator=start["ShardIterator"])["Records"]
     requests = [decode(one.data) for record in records for one in unpack(record["Data"])]
     assert [(request.id, request.client) for request in requests] == [(sent.id, identity.id)]
+    assert [tried_of(record["PartitionKey"]) for record in records] == [None], "its client does not retry by itself"
 
 
 @pytest.mark.usefixtures("machine")
