@@ -89,6 +89,19 @@ def make_table(emulator: Emulator, names: Names) -> Names:
 
 
 @pytest.fixture
+def forgotten_table(emulator: Emulator, names: Names) -> str:
+    """The name of a table of forgotten writers."""
+    name = names("forgotten")
+    emulator.client("dynamodb").create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": one, "AttributeType": "S"} for one in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
 def table(make_table: Names) -> str:
     return make_table("entities")
 

@@ -18,6 +18,8 @@ def attribute_bytes(attribute: Mapping[str, Any]) -> int:
     ((kind, value),) = attribute.items()
     if kind == "S":
         return len(str(value).encode())
+    if kind == "B":
+        return len(value)
     if kind == "N":
         value = str(value)
         mantissa = value.lower().partition("e")[0].replace(".", "").lstrip("-").strip("0")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from msgspec.structs import replace
@@ -57,6 +58,28 @@ class Applied(TypedDict):
     quarantined: int
 
 
+@dataclass
+class Counts:
+    """What a delivery did: changed entities, marks dropped, and re-sends that cannot be told from repeats."""
+
+    keys: int = 0
+    evicted: int = 0
+    untold: int = 0
+
+    def add(self, plan: Plan) -> None:
+        """Add what a plan did."""
+        self.keys += sum([write.new_entity is not None for write in plan.writes])
+        self.evicted += sum([write.evicted for write in plan.writes])
+        self.untold += sum([write.untold for write in plan.writes])
+
+    def tell(self) -> None:
+        """Add to the function's metrics."""
+        if self.evicted:
+            put_metric("EvictedMarks", self.evicted)
+        if self.untold:
+            put_metric("UntoldRepeats", self.untold)
+
+
 def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Response:
     """Apply a batch, or as much of it as there is time for; some of it is always begun.
 
@@ -82,14 +105,13 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: T
     """Apply a batch with plans from `make_plan`."""
     calls_before, quarantined_before = app.entities.write_calls, app.quarantine.count
     batch = intake(event, app.streams.of(event["Records"]))
-    keys, evicted, again = _in_pieces(batch, app, make_plan, time)
-    if evicted:
-        put_metric("EvictedWriters", evicted)
+    counts, again = _in_pieces(batch, app, make_plan, time)
+    counts.tell()
 
     applied: Applied = {
         "records": batch.records,
         "requests": len(batch.arrivals) + len(batch.unreadable),
-        "keys": keys,
+        "keys": counts.keys,
         "write_calls": app.entities.write_calls - calls_before,
         "quarantined": app.quarantine.count - quarantined_before,
     }
@@ -97,13 +119,13 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: T
     return {"batchItemFailures": failures, "applied": applied}
 
 
-def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time) -> tuple[int, int, Position | None]:
-    """Apply a batch piece by piece; the counts of changed entities and evicted writers, and where to deliver again.
+def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time) -> tuple[Counts, Position | None]:
+    """Apply a batch piece by piece; what was done, and where to deliver again.
 
     A piece begins once the previous one is done, if there is time. Lambda delivers the others again from the beginning
     of their record; the progress note says where within that record to go on.
     """
-    keys = evicted = 0
+    counts = Counts()
     first = batch.first
     begun = app.progress.of(first.shard, first.position.sequence) if first and batch.begins_with_several else None
     again: Position | None = None
@@ -111,14 +133,13 @@ def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time)
         failed = _refuse(piece, app)
         arrivals = app.trust.verified(piece.arrivals)
         failed += [one.position for one in piece.arrivals[len(arrivals) :][:1]]
-        changed, forgotten, failed = _apply(arrivals, failed, app, make_plan, time)
-        keys, evicted = keys + changed, evicted + forgotten
+        failed = _apply(arrivals, failed, app, make_plan, time, counts)
         again = lowest(failed) if failed else piece.rest
         if failed or time.is_over:
             break
     if first and again is not None and again.sub and (begun is None or again > begun):
         app.progress.note(first.shard, again)
-    return keys, evicted, again
+    return counts, again
 
 
 def _refuse(piece: Piece, app: Application) -> list[Position]:
@@ -130,15 +151,19 @@ def _refuse(piece: Piece, app: Application) -> list[Position]:
 
 
 def _apply(
-    arrivals: Sequence[Arrival], failed: Sequence[Position], app: Application, make_plan: MakePlan, time: Time
-) -> tuple[int, int, list[Position]]:
-    """Apply arrivals; the counts of changed entities and evicted writers, and the failed positions, `failed` included.
+    arrivals: Sequence[Arrival],
+    failed: Sequence[Position],
+    app: Application,
+    make_plan: MakePlan,
+    time: Time,
+    counts: Counts,
+) -> list[Position]:
+    """Apply arrivals, and add to the counts; the failed positions, `failed` included.
 
     A key that stopped goes on in this delivery, because the next might begin with the same record and stop there again.
     It goes on only if nothing failed: then no redelivery needs the outcomes and follow-up requests that the key drops
     to make room.
     """
-    keys = evicted = 0
     positions = list(failed)
     pending = arrivals
     while pending:
@@ -147,14 +172,13 @@ def _apply(
         verdict = settle(saved, failed_keys)
         positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         positions += app.emits.send(verdict.emits)
-        keys += sum(write.new_entity is not None for write in saved.writes)
-        evicted += sum(write.evicted for write in saved.writes)
+        counts.add(saved)
         # Rules may have changed the waiting requests, if their key was planned again after a conflict.
         pending = [fresh(one) if one.key in again else one for one in waiting(pending, verdict)]
         if positions or time.is_over:
             positions += [arrival.position for arrival in pending[:1]]
             break
-    return keys, evicted, positions
+    return positions
 
 
 def _commit(
@@ -171,11 +195,15 @@ def _commit(
     while pending and tries:
         entities, unread, left = app.entities.recall(arrival.key for arrival in pending)
         loaded = [one for one in pending if one.key not in left] if left else pending
+        loaded, unasked = app.forgotten.judge(loaded, entities)
         made = _with_rest(make_plan(loaded, entities, app, time), pending, left)
+        if unasked:  # they fail, as if their entities were not saved
+            made = Plan((*made.writes, *[_unasked(key, pending) for key in unasked]), made.not_begun)
         failed = made.not_begun.keys() & writes.keys()  # their earlier plan was not saved
         waits |= {key: first for key, first in made.not_begun.items() if key not in failed}
         writes |= {write.key: sieve.cut(write) for write in made.writes}
         unread_keys = {write.key for write in made.writes if write.key in unread and not is_proven_when_saved(write)}
+        unread_keys |= unasked
         unsaved = save([write for write in made.writes if write.key not in unread_keys], app)
         failed |= unread_keys | unsaved.keys()
         again |= failed
@@ -189,6 +217,12 @@ def _commit(
             failed.discard(key)
             writes[key] = replace(writes[key], new_entity=None)
     return Plan(tuple(writes.values()), waits), failed, again
+
+
+def _unasked(key: str, arrivals: Sequence[Arrival]) -> Write:
+    """The empty write of a key with re-sends that the table of forgotten writers could not be asked about."""
+    first = next(arrival.position for arrival in arrivals if arrival.key == key)
+    return Write(key, 0, None, first, (), (), None)
 
 
 def _with_rest(made: Plan, arrivals: Sequence[Arrival], left: set[str]) -> Plan:

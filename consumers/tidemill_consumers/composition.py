@@ -25,6 +25,7 @@ from tidemill_consumers.adapters.clients import at_need, made
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -58,6 +59,7 @@ class Application:
     replies: Replies
     emits: Emits
     streams: Streams
+    forgotten: ForgottenWriters
     trust: Trust = field(default_factory=Trust)
     limit: TimeLimit = field(default_factory=TimeLimit)
     deliveries: Deliveries | None = None
@@ -89,14 +91,18 @@ def planned_apart(
 
 
 def save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
-    """Store the quarantined requests, then save the entities; the keys that were not saved.
+    """Store quarantined requests and forgotten writers, then save the entities; the keys that were not saved.
 
     Each key has the reason why the table will never accept its entity, or None if trying again may help. The quarantine
-    comes first: a saved mark must not pass a request that is not stored.
+    comes first: a saved mark must not pass a request that is not stored. So do forgotten writers: a saved entity must
+    not have forgotten a writer that the table does not know.
     """
     quarantined = [one for write in writes for one in write.quarantine]
     not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}
     changed = [write for write in writes if write.new_entity and write.key not in not_stored]
+    if forgetting := [write for write in changed if write.forgotten]:
+        not_stored |= app.forgotten.keep(forgetting)
+        changed = [write for write in changed if write.key not in not_stored]
     return dict.fromkeys(not_stored) | app.entities.save(changed)
 
 
@@ -143,6 +149,9 @@ def application(is_direct: bool = False) -> Application:
         replies=Replies(sns, env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(at_need(partial(boto3.client, "kinesis", config=once)), stream, seals=seals),
         streams=streams,
+        forgotten=ForgottenWriters(
+            dynamodb, env["TIDEMILL_FORGOTTEN_WRITERS_TABLE"], float(env["TIDEMILL_REPEAT_HORIZON_SECONDS"])
+        ),
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),

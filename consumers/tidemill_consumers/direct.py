@@ -35,11 +35,13 @@ from uuid import UUID
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tidemill.contract.attempts import unmarked
 from tidemill.contract.request import Document, RefusedRequest, Reply, Request, decode
 from tidemill.sending.writer import uuid7
 from tidemill_consumers import composition
 from tidemill_consumers.adapters.entities import Unloadable
 from tidemill_consumers.adapters.metrics import put_metric
+from tidemill_consumers.codec.events import earlier
 from tidemill_consumers.composition import (
     ROUNDS,
     Application,
@@ -49,7 +51,19 @@ from tidemill_consumers.composition import (
     planned,
     planned_apart,
 )
-from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Position, Time, Write, fresh, with_request
+from tidemill_consumers.core.batch import (
+    UNLIMITED,
+    Arrival,
+    Emitted,
+    Entity,
+    Position,
+    Time,
+    Write,
+    fresh,
+    with_request,
+)
+from tidemill_consumers.core.emits import CLOCKS_DIFFER
+from tidemill_consumers.core.folding.writers import counter_of
 from tidemill_consumers.core.sieve import Sieve
 
 SHARD = "direct"
@@ -60,6 +74,9 @@ STATUSES = {
     "rejected": HTTPStatus.CONFLICT,
     "quarantined": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+
+UUID_TIME_SHIFT = 80
+"""The first 48 bits of a UUIDv7 are its time in milliseconds since 1970 (RFC 9562, section 5.7)."""
 
 OVERTAKEN = "a later request of its writer was applied before it: if it was not settled by then, it is not applied"
 
@@ -120,12 +137,14 @@ def _payload(event: HttpEvent) -> bytes:
 
 
 def _arrival(payload: bytes, now: int) -> Arrival:
+    payload, mark = unmarked(payload)
     request = decode(payload)
     if request.key is None:
         raise RefusedRequest("no key")
     position = Position(UUID(uuid7(now, randbits(74))).int, 0)
-    arrival = Arrival(SHARD, position, now / 1000, request.key, request, payload)
-    return with_request(arrival, request)
+    tried = earlier(mark, request.tried)
+    arrival = Arrival(SHARD, position, now / 1000, request.key, request, payload, tried=tried)
+    return with_request(arrival, msgspec.structs.replace(request, tried=None))
 
 
 def _caller(context: Context) -> str:
@@ -145,11 +164,14 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
         entity = app.entities.load([arrival.key]).get(arrival.key) or Entity(arrival.key)
         # Earlier follow-up requests of the key may not have left, if their invocation ended early. Later ones must not
         # overtake them. An entity that has them already recognises the repeat.
-        if app.emits.send([one for one in entity.emits if one.shard == SHARD]):
+        if app.emits.send([_sent_before(one) for one in entity.emits if one.shard == SHARD]):
             break
         one = msgspec.structs.replace(pending[0], position=_place(pending[0].position, entity))
-        write = _planned(one, entity, app)
-        if app.quarantine.store(write.quarantine):
+        judged, unasked = app.forgotten.judge([one], {one.key: entity})
+        if unasked:
+            break
+        write = _planned(judged[0], entity, app)
+        if app.quarantine.store(write.quarantine) or app.forgotten.keep([write]):
             break
         unsaved = app.entities.save([write]) if write.new_entity else {}
         reason = unsaved.get(one.key)
@@ -163,6 +185,12 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
     return _not_now()
 
 
+def _sent_before(emitted: Emitted) -> Emitted:
+    """Follow-up requests of an earlier invocation, which may have sent them after its request had come."""
+    since = (emitted.position.sequence >> UUID_TIME_SHIFT) / 1000 - CLOCKS_DIFFER
+    return emitted._replace(since=since, again=True)
+
+
 def _named(arrival: Arrival, caller: str) -> Arrival:
     if arrival.request.client is not None:
         return arrival
@@ -171,7 +199,9 @@ def _named(arrival: Arrival, caller: str) -> Arrival:
 
 def _settled(write: Write, request: Request, app: Application) -> HttpResponse:
     if write.evicted:
-        put_metric("EvictedWriters", write.evicted)
+        put_metric("EvictedMarks", write.evicted)
+    if write.untold:
+        put_metric("UntoldRepeats", write.untold)
     return _not_now() if app.emits.send(write.emits) else _answer(write, request)
 
 
@@ -196,8 +226,8 @@ def _answer(write: Write, request: Request) -> HttpResponse:
     if write.receipts:
         reply = write.receipts[-1].reply
         return _response(STATUSES[reply.status], reply)
-    last = write.new_entity and write.new_entity.writers.get(request.writer or "")
-    if last and request.counter is not None and request.counter < last.counter:
+    last = counter_of(write.new_entity.writers, request.writer or "") if write.new_entity else -1
+    if request.counter is not None and request.counter < last:
         return _response(HTTPStatus.CONFLICT, {"id": request.id, "error": OVERTAKEN})
     return _response(HTTPStatus.ALREADY_REPORTED, {"id": request.id})
 

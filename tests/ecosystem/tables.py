@@ -21,6 +21,7 @@ from tests.described import Described
 from tidemill.contract.request import Document, Request
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -98,6 +99,12 @@ class Side:
                 KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
                 BillingMode="PAY_PER_REQUEST",
             )
+        dynamodb.create_table(
+            TableName=f"{name}-forgotten",
+            AttributeDefinitions=[{"AttributeName": one, "AttributeType": "S"} for one in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         self._app = Application(
             rules=RULES,
             retention=86_400.0,
@@ -106,6 +113,7 @@ class Side:
             replies=Replies(emulator.client("sns"), emulator.client("sns").create_topic(Name=name)["TopicArn"]),
             emits=Emits(kinesis, name),
             streams=Streams(cast("Any", Described()), "requests"),
+            forgotten=ForgottenWriters(dynamodb, f"{name}-forgotten", 3600.0),
             deliveries=Deliveries(dynamodb, f"{name}-deliveries"),
         )
 

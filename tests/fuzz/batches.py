@@ -29,13 +29,14 @@ from typing import Any
 from zlib import crc32
 
 from tests.described import Described
-from tests.fuzz.aws import Bucket, Item, Kinesis, Meter, Tables, Topic
+from tests.fuzz.aws import Bucket, ForgottenTable, Item, Kinesis, Meter, Tables, Topic
 from tests.fuzz.hostile import OVERFULL, REGISTERED, Hostile, Record, Sent
 from tests.fuzz.rules import RULES
 from tidemill.contract.request import MAX_KEY_CHARACTERS
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.adapters.quarantine import Quarantine, read
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -64,7 +65,8 @@ EVENT_BYTES = 6_000_000
 SHARD = "shardId-000000000000"
 RETENTION = 86_400.0
 SECRET = "s" * 43
-TABLE, REGISTRY = "entities", "devices"
+TABLE, REGISTRY, FORGOTTEN = "entities", "devices", "forgotten"
+HORIZON = 3_600.0
 
 FULL = [f"{number:x}" for number in range(76_000)]
 FULL_BYTES = sum(map(len, FULL))
@@ -141,6 +143,7 @@ class Episode:
         self._records = records
         self._large = large
         self._meter = Meter()
+        self._forgotten: Any = ForgottenTable(self._meter)
         self._tables, self._bucket, self._topic = Tables(self._meter), Bucket(self._meter), Topic(self._meter)
         sealed = self._chance.random() < 0.5
         self._sources = [self._source(f"requests-{letter}", sealed) for letter in "ab"]
@@ -164,6 +167,7 @@ class Episode:
             replies=Replies(clients[2], "replies", map),
             emits=Emits(kinesis, name, seals=seals),
             streams=streams,
+            forgotten=ForgottenWriters(self._forgotten, FORGOTTEN, HORIZON),
             trust=Trust(name, Devices(clients[0], REGISTRY, map), seals),
         )
         return Source(name, app, kinesis, Hostile(self._chance, name, sealed=sealed))

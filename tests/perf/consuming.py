@@ -26,7 +26,8 @@ from tidemill_consumers.apply import Response, handler
 from tidemill_consumers.codec.events import KinesisEvent
 from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.composition import application
-from tidemill_consumers.core.batch import Entity, Mark, Position, WriterMark
+from tidemill_consumers.core.batch import Entity, Mark, Position
+from tidemill_consumers.core.folding.writers import entry
 from tidemill_consumers.core.streams import shard_of
 
 TABLE = "perf"
@@ -161,6 +162,8 @@ def _prepare() -> None:
         TIDEMILL_TABLE=TABLE,
         TIDEMILL_DEVICES_TABLE="devices",
         TIDEMILL_DELIVERIES_TABLE="deliveries",
+        TIDEMILL_FORGOTTEN_WRITERS_TABLE="forgotten",
+        TIDEMILL_REPEAT_HORIZON_SECONDS="3600",
         TIDEMILL_QUARANTINE_BUCKET="quarantine",
         TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",
         TIDEMILL_STREAM="perf",
@@ -256,8 +259,6 @@ def _entity(rank: int) -> Entity:
         version=7,
         document={"title": f"Content {rank}", "owner": f"user-{rank % 97}", "views": 1_000_000 // (rank + 1)},
         marks={shard_of(STREAM.lives[0].name, "shardId-000000000001"): Mark(place, arrived, place)},
-        writers={
-            f"writer-{n}-{rank:04}": WriterMark(rank + n, round(arrived - n, 3), 1_234_567_890 + n) for n in range(2)
-        },
+        writers=b"".join([entry(f"writer-{n}-{rank:04}", rank + n, 12_345 + n) for n in range(2)]),
         recent={},
     )

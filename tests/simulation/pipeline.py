@@ -16,11 +16,12 @@ from greenlet import getcurrent
 
 from tests.simulation.clients import Client
 from tests.simulation.log import Log
-from tests.simulation.services import ARN, Bucket, Kinesis, Notes, Stream, Table, Topic, place_in
+from tests.simulation.services import ARN, Bucket, ForgottenTable, Kinesis, Notes, Stream, Table, Topic, place_in
 from tests.simulation.world import Crash, Looked, World
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.adapters.quarantine import Quarantine, read
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -47,6 +48,9 @@ OWN, OTHER = "requests", "others"
 """The application's own stream, and one that feeds the same function and table."""
 
 RETENTION = 86_400.0
+HORIZON = 3_600.0
+"""How long the table of forgotten writers keeps them."""
+
 REMEMBERED_BYTES = 100_000
 
 _event_decoder = msgspec.json.Decoder(KinesisEvent)  # what the function does not look at is not made
@@ -275,6 +279,8 @@ class Pipeline:
         remembers = world.random.random() < 0.3
 
         notes: Any = Notes(world)
+        self.forgotten = ForgottenTable(world)
+        forgotten: Any = self.forgotten
 
         def environment() -> Application:
             remembered = EntityCache(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None
@@ -287,6 +293,7 @@ class Pipeline:
                 emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
                 streams=Streams(clients[3], OWN),
+                forgotten=ForgottenWriters(forgotten, "forgotten", HORIZON),
                 limit=Limit(world),
                 deliveries=Deliveries(notes, "deliveries"),
                 run=partial(_in_a_child, world),

@@ -278,6 +278,47 @@ class Notes:
         self._world.call("notes", act)
 
 
+class ForgottenTable:
+    """DynamoDB, as PutItem and Query of a table with a sort key."""
+
+    PAGE_BYTES = 1_000_000
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.items: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+
+    def put_item(self, TableName: str, Item: dict[str, Any]) -> None:
+        assert len(Item["digests"]["B"]) // 8 == len(Item["counters"]["B"]) // 6 > 0
+        self._world.call("forgetting", lambda: self.items[Item["pk"]["S"]].update({Item["sk"]["S"]: Item}))
+
+    def query(
+        self,
+        TableName: str,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: dict[str, Any],
+        ConsistentRead: bool,
+        ScanIndexForward: bool,
+        ExclusiveStartKey: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        assert (KeyConditionExpression, ConsistentRead) == ("pk = :shard AND sk >= :since", True)
+        assert not ScanIndexForward
+        shard, since = (ExpressionAttributeValues[name]["S"] for name in (":shard", ":since"))
+        after = ExclusiveStartKey["sk"]["S"] if ExclusiveStartKey else "~"
+
+        def act() -> dict[str, Any]:
+            items = self.items[shard]
+            page: list[dict[str, Any]] = []
+            size = 0
+            for name in sorted((one for one in items if since <= one < after), reverse=True):
+                if page and size > self.PAGE_BYTES:
+                    return {"Items": page, "LastEvaluatedKey": {key: page[-1][key] for key in ("pk", "sk")}}
+                page.append(items[name])
+                size += len(items[name]["digests"]["B"]) + len(items[name]["counters"]["B"])
+            return {"Items": page}
+
+        return self._world.call("remembering", act)
+
+
 # ── Bucket and topic ─────────────────────────────────────────────────────────────────────────────────────────
 
 

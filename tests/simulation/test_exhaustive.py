@@ -11,13 +11,14 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from tests.described import STREAM_ARN
-from tests.simulation.services import Bucket, Kinesis, Table, Topic
+from tests.simulation.services import Bucket, ForgottenTable, Kinesis, Table, Topic
 from tests.simulation.world import Crash, error
 from tidemill.contract import aggregation
 from tidemill.contract.request import Request, decode, encode
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.adapters.quarantine import Quarantine, read
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -26,6 +27,7 @@ from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import UNLIMITED, Accepted, Emit, Rejected, State, Time
 from tidemill_consumers.core.emits import emitter
+from tidemill_consumers.core.folding.writers import counter_of
 from tidemill_consumers.core.streams import life_of, shard_of
 
 T = TypeVar("T")
@@ -152,6 +154,7 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
     world: Any = script
     table, bucket, stream = Table(world), Bucket(world), Log()
     topic = Topic(world, lambda client, request_id: is_stored(table, bucket, request_id))
+    forgotten: Any = ForgottenTable(world)
     clients: Any = table, bucket, topic, Kinesis(world, stream)  # type: ignore[arg-type] # all that it needs of one
     application = Application(
         rules={"append": append, "raise": raising},
@@ -161,6 +164,7 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
         replies=Replies(clients[2], "replies", map),
         emits=Emits(clients[3], "requests", lambda: Scheduler(Random(1), linger=0, paced=False), lambda seconds: None),
         streams=Streams(clients[3], "requests"),
+        forgotten=ForgottenWriters(forgotten, "forgotten", 3_600.0),
     )
     left = events()
     for _ in range(12 if looks is None else 30):
@@ -199,8 +203,7 @@ def is_stored(table: Table, bucket: Bucket, request_id: str) -> bool:
     if request_id == "r9":
         return MISROUTED in kept(bucket)
     item = table.items.get("a" if request_id in ("r1", "r5", "r6", "r7") else "b")
-    held = item["writers"]["M"]["w"]["S"] if item else "0"
-    return int(held.partition("/")[0]) >= int(request_id[1:])
+    return item is not None and counter_of(item["writers"]["B"], "w") >= int(request_id[1:])
 
 
 CALLS = 8

@@ -58,7 +58,9 @@ class Emits:
             return []
         scheduler = self._scheduler()
         sent = [
-            (one.position, scheduler.add(self._sealed(request), 0.0)) for one in emitted for request in one.requests
+            (one.position, scheduler.add(self._sealed(request), 0.0, _tried(one), maybe_stored=one.again))
+            for one in emitted
+            for request in one.requests
         ]
         scheduler.flush(0.0)
         self._drive(scheduler)
@@ -85,3 +87,8 @@ class Emits:
             answer = [answer] * call.count
         # No record is ever given up: its lane would then send the next one, out of order.
         return [one._replace(again=True) if isinstance(one, Refused) else one for one in answer]
+
+
+def _tried(emitted: Emitted) -> int:
+    """A time before the requests were first put, for their marks, in whole milliseconds."""
+    return max(0, int(emitted.since * 1000))

@@ -215,7 +215,7 @@ def redriven(kept: Kept, seals: Seals | None = None) -> Request:
         raise RefusedRequest(f"no request: {error if kept.id else kept.reason}") from None
     was = what_it_was(request, kept.payload, seals, kept.stream)
     writer = REDRIVE + place_of(kept.shard, kept.position)
-    request = msgspec.structs.replace(request, writer=writer, counter=1, was=was, sig=None)
+    request = msgspec.structs.replace(request, writer=writer, counter=1, tried=None, was=was, sig=None)
     request = seals.seal(request) if seals else request
     to_payload(request)
     return request

@@ -22,7 +22,7 @@ BYTES_OF_ANY = 500
 """Rough size of an entity's key, version and names."""
 
 BYTES_OF_PLACE = 150
-"""Rough size of a mark or a writer."""
+"""Rough size of a mark."""
 
 
 class EntityCache:
@@ -68,7 +68,8 @@ class EntityCache:
 
 
 def _bytes_of(entity: Entity) -> int:
-    size = BYTES_OF_ANY + BYTES_OF_PLACE * (len(entity.marks) + len(entity.writers)) + len(to_json(entity.document))
+    size = BYTES_OF_ANY + BYTES_OF_PLACE * len(entity.marks) + len(to_json(entity.document))
+    size += len(entity.writers) + len(entity.redriven)
     if entity.recent:
         size += bytes_of_all(entity.recent.values())
     if entity.emits:

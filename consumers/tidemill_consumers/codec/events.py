@@ -5,7 +5,7 @@ Room: codec. No I/O of its own. The event's bytes come in, typed arrivals go out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TypedDict
@@ -13,6 +13,7 @@ from typing import TypedDict
 import msgspec
 
 from tidemill.contract.aggregation import CorruptAggregate, is_aggregate, unpack_columns
+from tidemill.contract.attempts import tried_of, unmarked
 from tidemill.contract.request import (
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
@@ -34,6 +35,8 @@ TRACK = "event.track"
 TOGETHER = 128
 """User records that are decoded at once; if one of them is unusual, all are decoded one by one."""
 
+MARK = b'{"tried":'
+"""How a marked plain record begins."""
 
 MAX_SHOWN = 80
 """Characters of a key that a reason shows, and of its `repr`: a record may have thousands of reasons."""
@@ -100,6 +103,7 @@ def intake(event: KinesisEvent, stream: Stream) -> Intake:
     times: list[float] = []
     keys: list[str] = []
     payloads: list[bytes] = []
+    marks: dict[int, float] = {}  # by sequence number
     unreadable: list[Unreadable] = []
     records = event["Records"]
     # Base64, in a third of binascii's time.
@@ -109,6 +113,10 @@ def intake(event: KinesisEvent, stream: Stream) -> Intake:
         sequence, arrived = int(kinesis["sequenceNumber"]), kinesis["approximateArrivalTimestamp"]
         shard = shard_of(stream.named(arrived), record["eventID"].partition(":")[0])
         if not is_aggregate(data):
+            if data.startswith(MARK):
+                data, mark = _without_mark(data)
+                if mark is not None:
+                    marks[sequence] = mark / 1000
             shards.append(shard)
             positions.append(Position(sequence, 0))
             times.append(arrived)
@@ -121,6 +129,9 @@ def intake(event: KinesisEvent, stream: Stream) -> Intake:
             place, reason = Position(sequence, 0), f"corrupt aggregate: {error}"
             unreadable.append(Unreadable(shard, place, arrived, kinesis["partitionKey"], data, reason, None, name))
             continue
+        mark = tried_of(kinesis["partitionKey"])
+        if mark is not None:
+            marks[sequence] = mark / 1000
         count = len(user_keys)
         shards += repeat(shard, count)
         positions += map(Position, repeat(sequence, count), range(count))
@@ -131,6 +142,8 @@ def intake(event: KinesisEvent, stream: Stream) -> Intake:
     for first in range(0, len(keys), TOGETHER):
         some = slice(first, first + TOGETHER)
         arrivals += _read(shards[some], positions[some], times[some], keys[some], payloads[some], name, unreadable)
+    if marks:
+        arrivals = [_marked(one, marks) if one.position.sequence in marks else one for one in arrivals]
     unreadable.sort(key=lambda one: one.position)
     return Intake(tuple(arrivals), tuple(unreadable), len(records))
 
@@ -146,7 +159,11 @@ def _read(
 ) -> Iterable[Arrival]:
     """The arrivals among user records given as columns; those that are no request are added to `unreadable`."""
     requests = decode_fast(payloads)
-    if requests is not None and [request.key for request in requests] == keys:
+    if (
+        requests is not None
+        and [request.key for request in requests] == keys
+        and [request.tried for request in requests].count(None) == len(requests)
+    ):
         return map(Arrival, shards, positions, times, keys, requests, payloads, repeat(None), repeat(stream))
     return _read_each(zip(shards, positions, times, keys, payloads, strict=True), stream, unreadable)
 
@@ -161,8 +178,29 @@ def _read_each(
             reason = str(error)
             unreadable.append(Unreadable(shard, position, arrived, key, payload, reason, asker_of(payload), stream))
         else:
+            tried = request.tried
+            if tried is not None:
+                request = msgspec.structs.replace(request, tried=None)
             apart = rewritten(request, payload)
-            yield Arrival(shard, position, arrived, key, request, payload, None, stream, apart)
+            yield Arrival(shard, position, arrived, key, request, payload, None, stream, apart, earlier(tried))
+
+
+def earlier(*tried: int | None) -> float | None:
+    """The earliest of a re-send's times, in seconds; None of a first attempt."""
+    known = [one for one in tried if one is not None]
+    return min(known) / 1000 if known else None
+
+
+def _marked(arrival: Arrival, marks: Mapping[int, float]) -> Arrival:
+    mark = marks[arrival.position.sequence]
+    tried = mark if arrival.tried is None else min(mark, arrival.tried)
+    return msgspec.structs.replace(arrival, tried=tried)
+
+
+def _without_mark(payload: bytes) -> tuple[bytes, int | None]:
+    """The first attempt's payload of a marked plain record. JSON of clients without the contract stays as it is."""
+    bare, mark = unmarked(payload)
+    return (bare, mark) if b'"cmd"' in bare else (payload, None)
 
 
 def place_of(shard: str, position: Position) -> str:

@@ -5,15 +5,21 @@ Room: codec, no I/O. Native attributes, so that any DynamoDB client can read the
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from tidemill.contract.request import Document, Json, decode, encode
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, WriterMark
+from tidemill.contract.request import REDRIVE, Document, Json, decode, encode
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position
+from tidemill_consumers.core.folding.marks import mark_text
+from tidemill_consumers.core.folding.writers import COUNTERS, MAX_REDRIVEN, entry
 from tidemill_consumers.core.outcomes import id_of
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
+
+FEW_OF_OLD = 8
+"""Items of older releases with fewer writers than this have surely forgotten none."""
 
 # boto3's TypeSerializer refuses floats and costs several times as much; JSON needs only these six types.
 
@@ -77,25 +83,44 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         "pk": {"S": entity.key},
         "ver": {"N": str(entity.version)},
         "doc": to_attribute(entity.document),
-        "marks": {"M": {shard: {"S": _mark(mark)} for shard, mark in entity.marks.items()}},
-        "writers": {"M": {name: {"S": _writer(writer)} for name, writer in entity.writers.items()}},
+        "marks": {"M": {shard: {"S": mark_text(mark)} for shard, mark in entity.marks.items()}},
+        "writers": {"B": entity.writers},
         # A list, because DynamoDB's maps have no order, and the oldest outcomes are dropped first.
         "recent": {"L": [{"S": text} for text in entity.recent.values()]},
     }
+    if entity.redriven:
+        item["redriven"] = {"B": entity.redriven}
+    if entity.forgotten:
+        item["forgotten"] = {"N": repr(entity.forgotten)}
+    if entity.lost:
+        item["lost"] = {"N": repr(entity.lost)}
     return item | _emits(entity) if entity.emitted else item
 
 
 def from_item(item: Mapping[str, Attribute]) -> Entity:
     """The entity in an item."""
+    marks = {shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()}
+    writers = item["writers"]
+    if "M" in writers:
+        remembered, redriven, lost = _of_old(writers["M"], marks)
+        forgotten = lost
+    else:
+        remembered = binary_of(writers)
+        redriven = binary_of(item["redriven"]) if "redriven" in item else b""
+        forgotten = float(item["forgotten"]["N"]) if "forgotten" in item else 0.0
+        lost = float(item["lost"]["N"]) if "lost" in item else 0.0
     return Entity(
         key=item["pk"]["S"],
         version=int(item["ver"]["N"]),
         document=from_attribute(item["doc"]),
-        marks={shard: _read_mark(mark["S"]) for shard, mark in item["marks"]["M"].items()},
-        writers={name: _read_writer(writer["S"]) for name, writer in item["writers"]["M"].items()},
+        marks=marks,
+        writers=remembered,
         recent={id_of(one["S"]): one["S"] for one in item["recent"]["L"]},
         emitted=int(item["emitted"]["N"]) if "emitted" in item else 0,
         emits=tuple(_read_emitted(one["L"]) for one in item["emits"]["L"]) if "emits" in item else (),
+        redriven=redriven,
+        forgotten=forgotten,
+        lost=lost,
     )
 
 
@@ -108,27 +133,33 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-def _mark(mark: Mark) -> str:
-    position, since = mark.position, mark.since
-    unknown = "" if mark.known else "/unknown"
-    place = f"{position.sequence}/{position.sub}"  # half of the time is the long number's
-    begun = place if since is position else f"{since.sequence}/{since.sub}"
-    return f"{place}/{mark.arrived!r}/{begun}{unknown}"
-
-
 def _read_mark(text: str) -> Mark:
     sequence, sub, arrived, since, since_sub, *unknown = text.split("/")
     since_position = Position(int(since), int(since_sub))
     return Mark(Position(int(sequence), int(sub)), float(arrived), since_position, not unknown)
 
 
-def _writer(writer: WriterMark) -> str:
-    return f"{writer.counter}/{writer.arrived!r}/{writer.checksum}"
+def binary_of(attribute: Attribute) -> bytes:
+    """A binary value, as botocore gives it, or in base64 as it stands in the answer's JSON."""
+    value: bytes | str = attribute["B"]
+    return b64decode(value) if isinstance(value, str) else value
 
 
-def _read_writer(text: str) -> WriterMark:
+def _of_old(writers: Mapping[str, Attribute], marks: Mapping[str, Mark]) -> tuple[bytes, bytes, float]:
+    """Writers of an older release's item, a map of names: the writers, those of redriven requests, and up to which
+    arrival others may have been dropped."""
+    every = sorted((_old_writer(name, text["S"]) for name, text in writers.items()))
+    of_redriven = [made for _, name, made in every if name.startswith(REDRIVE)]
+    others = [made for _, name, made in every if not name.startswith(REDRIVE) and made]
+    lost = max([mark.arrived for mark in marks.values()], default=0.0) if len(writers) >= FEW_OF_OLD else 0.0
+    return b"".join(others), b"".join(of_redriven[-MAX_REDRIVEN:]), lost
+
+
+def _old_writer(name: str, text: str) -> tuple[float, str, bytes]:
+    """A writer's last arrival, its name and its entry, which is empty if its counter is one that is not remembered."""
     counter, arrived, checksum = text.split("/")
-    return WriterMark(int(counter), float(arrived), int(checksum))
+    number = int(counter)
+    return float(arrived), name, entry(name, number, int(checksum) & 0xFFFF) if number < COUNTERS else b""
 
 
 def _emits(entity: Entity) -> dict[str, Attribute]:
@@ -140,8 +171,9 @@ def _emits(entity: Entity) -> dict[str, Attribute]:
 
 def _emitted(emitted: Emitted) -> list[str]:
     # As text: DynamoDB turns 1.0 into 1, but a request must be sent again with the same bytes.
-    shard, position, requests = emitted
-    return [f"{position.sequence}/{position.sub}/{shard}", *(encode(request).decode() for request in requests)]
+    position = emitted.position
+    place = f"{position.sequence}/{position.sub}/{emitted.shard}"
+    return [place, *(encode(request).decode() for request in emitted.requests)]
 
 
 def _read_emitted(attributes: list[Attribute]) -> Emitted:

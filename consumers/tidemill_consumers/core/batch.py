@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -97,6 +97,11 @@ class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """The place within an aggregated record; 0 in a plain one."""
 
 
+Found: TypeAlias = Literal["", "absent", "applied", "unknown"]
+"""What the table of forgotten writers says of a request: it was not asked, it does not hold the request's counter, it
+holds it or a higher one, or it cannot tell."""
+
+
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A request and its place in the stream."""
 
@@ -115,6 +120,11 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """The stream's name; empty for requests by HTTP."""
     rewritten: bytes | None = None
     """The encoded request, if it differs from `payload`: see `encoded`."""
+    tried: float | None = None
+    """Of a re-send whose first attempt may be stored: a time not after that attempt's arrival, in seconds since 1970 by
+    the stream's clock. None: a first attempt."""
+    found: Found = ""
+    """What the table of forgotten writers says of a re-send that its entity cannot judge."""
 
     @property
     def encoded(self) -> bytes:
@@ -206,20 +216,32 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
     known: bool = True
 
 
-class WriterMark(msgspec.Struct, frozen=True, gc=False):
-    """The highest counter applied from one writer, when it arrived, and a checksum of that request."""
-
-    counter: int
-    arrived: float
-    checksum: int
-
-
 class Emitted(NamedTuple):
-    """The follow-up requests of one arrival, as they are sent, and the arrival's place."""
+    """The follow-up requests of one arrival, as they are sent, and the arrival's place.
+
+    `since` is a time before they were first sent, in seconds since 1970 by the stream's clock; 0: unknown. If `again`,
+    an earlier delivery may have sent them.
+    """
 
     shard: str
     position: Position
     requests: tuple[Request, ...]
+    since: float = 0.0
+    again: bool = False
+
+
+class Forgotten(NamedTuple):
+    """Writers that an entity forgets to the table, by column.
+
+    Attributes:
+        shard: the shard whose batch makes the entity forget them.
+        digests: 8 bytes for each writer: its hash XOR the key's.
+        counters: 6 bytes for each writer: its counter.
+    """
+
+    shard: str
+    digests: bytes
+    counters: bytes
 
 
 class Entity(msgspec.Struct, frozen=True, gc=False):
@@ -229,13 +251,20 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     version: int = 0
     document: State = None
     marks: Mapping[str, Mark] = msgspec.field(default_factory=dict)
-    writers: Mapping[str, WriterMark] = msgspec.field(default_factory=dict)
+    writers: bytes = b""
+    """The writers that it remembers, oldest first, in 16 bytes each (`core.folding.writers`)."""
     recent: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Outcomes by request id, oldest first, as `core.outcomes` encodes them; repeats are answered with them."""
     emitted: int = 0
     """Number of follow-up requests so far, which is the counter of the last."""
     emits: tuple[Emitted, ...] = ()
     """The follow-up requests that may be unsent, in order: a later state cannot compute them again."""
+    redriven: bytes = b""
+    """The writers of redriven requests that it remembers, as `writers`."""
+    forgotten: float = 0.0
+    """Up to this arrival it may have forgotten writers, in seconds since 1970 by the stream's clock; 0: none."""
+    lost: float = 0.0
+    """Up to this arrival it may have forgotten writers that the table of forgotten writers does not have; 0: none."""
     unusable: str = ""
     """Why nothing can be applied to it: its item cannot be read, or is never saved. Not stored."""
 
@@ -276,7 +305,9 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         quarantine: the requests to store before it is saved, because its mark passes them too.
         stopped: from here on the key's arrivals wait until receipts and follow-up requests have left; None if none do.
         emits: the follow-up requests, to be sent once it is saved.
-        evicted: the number of writers and marks dropped for lack of room; their repeats would be applied.
+        evicted: the number of marks dropped for lack of room; redeliveries of their shards' records would be applied.
+        forgotten: the writers to put into the table of forgotten writers before it is saved; None if there are none.
+        untold: the number of requests quarantined because they cannot be told from a repeat.
     """
 
     key: str
@@ -288,6 +319,8 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     stopped: Position | None
     emits: tuple[Emitted, ...] = ()
     evicted: int = 0
+    forgotten: Forgotten | None = None
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ EMITTERS = (EMITTER, PROVEN_EMITTER)
 LONGEST_PLAIN_KEY = 63
 """Bytes of the longest key used as it is in a writer's name. The hash of a longer one has 64, so no two names clash."""
 
+CLOCKS_DIFFER = 1.0
+"""Seconds that the clocks of two streams, or of a stream and an HTTP API, may differ."""
+
 IDS = UUID("e23ff1a1-6a5f-4a0c-8f0c-6a1d7f3b5a52")
 """The namespace of the ids (RFC 9562, section 5.5)."""
 

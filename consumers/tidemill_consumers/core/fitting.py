@@ -7,7 +7,7 @@ Amazon DynamoDB" states the limit.
 |---|---|
 | the document | item_limits.MAX_BYTES, else its request is quarantined |
 | outcomes and follow-up requests | MAX_RECENT_BYTES, the oldest are dropped |
-| writers, of each of three kinds | MAX_WRITER_BYTES, the least recently seen are dropped |
+| writers | MAX_WRITER_BYTES, the least recently seen are forgotten to a table |
 | marks | MAX_MARK_BYTES, those of the least recently seen shards are dropped |
 | the key and the names of the attributes | FIXED_BYTES |
 """
@@ -25,17 +25,22 @@ T = TypeVar("T")
 MAX_RECENT_BYTES = 72 * 1024
 """Limit for all outcomes and follow-up requests kept per entity."""
 
-MAX_WRITER_BYTES = 14 * 1024
-"""Limit for the writers of one kind. 64 writers of verified clients, whose names are longest, take 12 KiB."""
+MAX_WRITER_BYTES = 16 * 1024
+"""Limit for the writers, of which more stay only if a batch has that many re-sends."""
+
+FEW_WRITERS = 4
+"""This many writers are remembered whatever else the item holds."""
+
+VERIFIED_WRITERS = 64
+"""This many writers of verified clients are remembered, even if they cost a write unit."""
+
+WRITE_UNIT = 1024
 
 MAX_MARK_BYTES = 24 * 1024
 """Limit for the marks: room for some hundred."""
 
 FIXED_BYTES = 1200
 """Size of the key (256 characters of four bytes) and of the attributes' names, numbers and overheads, at most."""
-
-BYTES_OF_WRITER = 56
-"""Size of a writer without its name, at most: three numbers as text, and DynamoDB's byte for an element."""
 
 BYTES_OF_MARK = 176
 """Size of a mark without its shard's name, at most."""
@@ -53,6 +58,17 @@ def latest_that_fit(items: Sequence[tuple[str, T]], each: int, room: int) -> Seq
             break
         first -= 1
     return items[first:]
+
+
+def room_for_writers(beside: int, least: int) -> int:
+    """The bytes of writers that an item can have without a further write unit.
+
+    Args:
+        beside: bytes of the item's other parts.
+        least: bytes that its writers have in any case.
+    """
+    units = -(-(beside + least) // WRITE_UNIT)
+    return max(least, min(units * WRITE_UNIT - beside, MAX_WRITER_BYTES))
 
 
 def fitting_marks(marks: dict[str, Mark]) -> dict[str, Mark]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
-from tidemill_consumers.codec.items import Attribute
+from tidemill_consumers.codec.items import Attribute, binary_of
 
 READ_BLOCK, WRITE_BLOCK = 4096, 1024
 
@@ -127,6 +127,8 @@ def _size(attribute: Attribute) -> int:
     match kind:
         case "S":
             return len(value.encode())
+        case "B":
+            return len(binary_of(attribute))
         case "N":
             return 1 + (len(value.strip("-").replace(".", "").strip("0")) + 1) // 2
         case "M":

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Client = TypeVar("Client", bound="BaseClient")
 
-UNUSUAL = (b'"B"', b'"BS"', b'":null', b'": null')
-"""Signs of answers that are left to botocore: it decodes binary values and drops members that are null. Nulls in the
-lists of kept outcomes, which are JSON within strings, do not match."""
+UNUSUAL = (b'"BS"', b'":null', b'": null')
+"""Signs of answers that are left to botocore: it decodes binary values in sets and drops members that are null. Nulls
+in the lists of kept outcomes, which are JSON within strings, do not match. Single binary values stay base64 texts."""
 
 RECORDS = "Records"
 PUTS = {"PutRecords": RECORDS}

@@ -20,6 +20,7 @@ from tidemill.contract.request import Document, ReplyMessage, Request, decode, e
 from tidemill_consumers.adapters import entities as entities_module
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -60,7 +61,7 @@ def explode(state: State, request: Request) -> Accepted:
 
 
 @pytest.fixture
-def app(emulator: Emulator, table: str, bucket: str, topic: str, stream: str) -> Application:
+def app(emulator: Emulator, table: str, forgotten_table: str, bucket: str, topic: str, stream: str) -> Application:
     return Application(
         rules={"append": append, "take": take, "explode": explode, "tell": tell},
         retention=86_400.0,
@@ -69,6 +70,7 @@ def app(emulator: Emulator, table: str, bucket: str, topic: str, stream: str) ->
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None),
         streams=Streams(cast("Any", Described()), "requests"),
+        forgotten=ForgottenWriters(emulator.client("dynamodb"), forgotten_table, 3600.0),
     )
 
 
@@ -680,6 +682,8 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": table,
+        "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
+        "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     for name, value in environment.items():

@@ -54,6 +54,8 @@ def start(
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": deliveries,
+        "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
+        "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     live: list[Environment] = []

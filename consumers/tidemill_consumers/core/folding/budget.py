@@ -1,4 +1,4 @@
-"""Limits how much one write may leave on an entity: outcomes, and unsent follow-up requests.
+"""Limits how much one write may leave on an entity: outcomes, unsent follow-up requests, writers of re-sends.
 
 Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_room.py.
 """
@@ -13,6 +13,9 @@ MAX_OUTCOMES = 512
 MAX_OUTCOME_BYTES = 40 * 1024
 """Bytes of the outcomes and follow-up requests that one write may leave on one entity; the last request may pass it."""
 
+MAX_RESENT = 512
+"""Re-sends that one write may take for one entity, because each one's writer stays in the item until the next."""
+
 
 class Budget(msgspec.Struct, gc=False):
     """What a fold has left on its entity so far, and whether it may leave more.
@@ -21,12 +24,14 @@ class Budget(msgspec.Struct, gc=False):
         most: bytes that it may leave.
         used: bytes left so far.
         outcomes: number of outcomes left so far.
+        resent: number of re-sends so far.
         is_full: whether the key's later requests have to wait.
     """
 
     most: int
     used: int = 0
     outcomes: int = 0
+    resent: int = 0
     is_full: bool = False
 
     def take(self, size: int, outcomes: int = 0) -> None:
@@ -38,4 +43,9 @@ class Budget(msgspec.Struct, gc=False):
         """
         self.used += size
         self.outcomes += outcomes
-        self.is_full = self.outcomes >= MAX_OUTCOMES or self.used >= self.most
+        self.is_full = self.outcomes >= MAX_OUTCOMES or self.used >= self.most or self.resent >= MAX_RESENT
+
+    def take_resent(self) -> None:
+        """Count a re-send."""
+        self.resent += 1
+        self.is_full |= self.resent >= MAX_RESENT

@@ -8,17 +8,25 @@ The first row of this table that matches is the arrival's kind:
 |---|---|---|
 | redelivery | it stands at or below its shard's mark | answered again if its answer may not have left; not applied |
 | forged | its signature or seal is wrong | quarantined; the writer's counter stays as it is |
-| repeat | without writer or counter: its id is among the outcomes | answered again, not applied |
+| repeat | without writer, or counter below 2^47: its id is among the outcomes | answered again, not applied |
 | repeat | redriven, and applied or rejected before | answered again, not applied |
 | repeat | its counter is below the writer's highest | answered again, not applied |
 | repeat | its counter is the writer's highest, and its body that request's | answered again, not applied |
 | counter reused | its counter is the writer's highest, and its body another | quarantined |
-| new | all others | its rule is asked |
+| new | it is no re-send, or its writer was redriven | its rule is asked |
+| repeat | the table of forgotten writers has its counter or a higher one | answered again, not applied |
+| new | its first attempt came after all that the entity has forgotten | its rule is asked |
+| new | the table of forgotten writers was asked and has neither | its rule is asked |
+| new | the entity remembers its writer, with a lower counter that was applied | its rule is asked |
+| cannot be told | all others | quarantined, and remembered: its copies are repeats |
 
 A redelivery comes from Lambda or Kinesis, a repeat from the producer. A producer has one record of a lane in flight, so
 its counters reach a key in rising order: one at or below the highest came before. A checksum is kept only of the
 request with the highest counter, so only there another body is noticed. Forged requests are sorted out before their
 writer is looked at, so that nobody can use up another's counters.
+
+Only a re-send (`Arrival.tried`) can have come before without its writer being remembered: what is no re-send is a first
+attempt. A re-send that its entity cannot judge `is_doubtful`; for these the table is asked before the plan.
 """
 
 from __future__ import annotations
@@ -29,9 +37,9 @@ from tidemill.contract.request import REDRIVE
 from tidemill_consumers.core.batch import Arrival
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.writers import WriterJournal, checksum
+from tidemill_consumers.core.folding.writers import COUNTERS, WriterJournal, checksum
 
-Kind: TypeAlias = Literal["new", "redelivery", "repeat", "counter reused", "forged"]
+Kind: TypeAlias = Literal["new", "redelivery", "repeat", "counter reused", "forged", "cannot be told"]
 
 
 def classify(arrival: Arrival, marks: MarkJournal, writers: WriterJournal, outcomes: OutcomeJournal) -> Kind:
@@ -42,13 +50,30 @@ def classify(arrival: Arrival, marks: MarkJournal, writers: WriterJournal, outco
         return "forged"
     request = arrival.request
     writer, counter = request.writer, request.counter
-    if writer is None or counter is None:
+    if writer is None or counter is None or counter >= COUNTERS:
         return "repeat" if outcomes.is_known(request.id) else "new"
-    if writer.startswith(REDRIVE) and outcomes.is_settled(request.id):
+    is_redriven = writer.startswith(REDRIVE)
+    if is_redriven and outcomes.is_settled(request.id):
         return "repeat"
     highest = writers.highest(writer)
     if counter > highest:
-        return "new"
+        if arrival.tried is None or is_redriven:
+            return "new"
+        return _of_resent(arrival, arrival.tried, writer, writers)
     if counter < highest or checksum(arrival) == writers.checksum_of_highest(writer):
         return "repeat"
     return "counter reused"
+
+
+def _of_resent(arrival: Arrival, tried: float, writer: str, writers: WriterJournal) -> Kind:
+    """The kind of a re-send whose counter is higher than any that the entity remembers of its writer."""
+    if arrival.found == "applied":
+        return "repeat"
+    if arrival.found == "absent" or not is_doubtful(tried, writer, writers):
+        return "new"
+    return "cannot be told"
+
+
+def is_doubtful(tried: float, writer: str, writers: WriterJournal) -> bool:
+    """Whether an entity has forgotten too much to judge a re-send of a counter that it does not remember."""
+    return tried <= writers.forgotten and not writers.is_judge_of(writer)

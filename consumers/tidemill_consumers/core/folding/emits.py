@@ -11,7 +11,7 @@ import msgspec
 
 from tidemill.contract.request import Request
 from tidemill_consumers.core.batch import Arrival, Emitted, Mark, Position
-from tidemill_consumers.core.emits import kept_bytes
+from tidemill_consumers.core.emits import CLOCKS_DIFFER, kept_bytes
 from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
 from tidemill_consumers.core.folding.budget import Budget
 
@@ -36,7 +36,7 @@ class EmitJournal(msgspec.Struct, gc=False):
     def add(self, arrival: Arrival, requests: tuple[Request, ...]) -> None:
         """Add a new arrival's follow-up requests."""
         self.emitted += len(requests)
-        self._send(Emitted(arrival.shard, arrival.position, requests))
+        self._send(Emitted(arrival.shard, arrival.position, requests, arrival.arrived - CLOCKS_DIFFER))
 
     def add_again(self, arrival: Arrival) -> None:
         """Add a redelivery's follow-up requests again, because they may be unsent."""
@@ -44,7 +44,7 @@ class EmitJournal(msgspec.Struct, gc=False):
             self.by_cause = {(one.shard, one.position): one for one in self.before}
         emitted = self.by_cause.get((arrival.shard, arrival.position))
         if emitted is not None:
-            self._send(emitted)
+            self._send(emitted._replace(since=arrival.arrived - CLOCKS_DIFFER, again=True))
 
     def after(self, marks: Mapping[str, Mark], shard: str) -> tuple[Emitted, ...]:
         """The follow-up requests that the entity keeps: those sent now, and those of other shards that may be unsent.

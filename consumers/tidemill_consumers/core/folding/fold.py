@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import (
     Arrival,
     Entity,
+    Forgotten,
     Frame,
     Quarantined,
     Receipt,
@@ -27,19 +30,25 @@ from tidemill_consumers.core.batch import (
 )
 from tidemill_consumers.core.calling.asking import Taken, Watch, ask
 from tidemill_consumers.core.emits import kept_bytes
-from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.fitting import FEW_WRITERS, MAX_RECENT_BYTES
 from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, Budget
 from tidemill_consumers.core.folding.classify import classify
 from tidemill_consumers.core.folding.emits import EmitJournal
+from tidemill_consumers.core.folding.item_size import bytes_beside_writers
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.writers import WriterJournal
+from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, WriterJournal, forgotten
 from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
 from tidemill_consumers.core.streams import stream_of_shard
 
 MOST_QUARANTINED = 2_000
 """Requests in a plan that go to the quarantine, one object each; then the others wait until these are stored, which
 takes four seconds."""
+
+UNTOLD = "cannot be told from a repeat"
+"""How the reason begins for which a re-send is quarantined."""
+
+WHY_UNTOLD = f"{UNTOLD}: its first attempt may have been stored, and what its key remembered of that is gone"
 
 MAX_REASON = 1000
 """Characters that are kept of the reason why a request was rejected or quarantined."""
@@ -79,7 +88,9 @@ def fold(
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
         emits=tuple(folding.emits.now),
-        evicted=folding.writers.evicted + marks.evicted,
+        evicted=marks.evicted,
+        forgotten=folding.forgotten,
+        untold=folding.untold,
     )
 
 
@@ -114,11 +125,13 @@ class _Folding:
         self._is_flat = False  # as far as is known
         self.budget = Budget(most)
         self.marks = MarkJournal.of(entity.marks, shard)
-        self.writers = WriterJournal(entity.writers)
+        self.writers = WriterJournal(entity.writers, entity.redriven, entity.forgotten)
         self.outcomes = OutcomeJournal(self.budget, entity.recent, stream)
         self.emits = EmitJournal(self.budget, entity.emitted, entity.emits)
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
+        self.forgotten: Forgotten | None = None
+        self.untold = 0
 
     def take(self, arrival: Arrival) -> None:
         """Take the next arrival, of whatever kind."""
@@ -136,15 +149,22 @@ class _Folding:
         request = arrival.request
         # Read before the rule is asked, which may change the request.
         client, writer, counter = request.client, request.writer, request.counter
+        is_counted = False
         if kind == "new":
-            if writer is not None and counter is not None:
-                self.writers.newest[writer] = counter, arrival
+            if writer is not None and counter is not None and counter < COUNTERS:
+                is_counted = True
+                if arrival.tried is None:
+                    self.writers.newest[writer] = counter, arrival
+                else:
+                    self._take_resent(writer, counter, arrival)
             reply = self._apply(arrival)
         elif kind == "forged":
             reply = self._to_quarantine(arrival, _problem(arrival))
-        else:
+        elif kind == "counter reused":
             reply = self._to_quarantine(arrival, "the writer's counter was used before")
-        self.outcomes.note(reply, writer is not None and counter is not None)
+        else:
+            reply = self._take_untold(arrival)
+        self.outcomes.note(reply, is_counted)
         if client is not None:
             self.receipts.append(Receipt(client, reply, arrival.position))
 
@@ -157,16 +177,34 @@ class _Folding:
         if before.recent or self.outcomes.now:  # most entities keep none
             recent = self.outcomes.after(shard, marks, MAX_RECENT_BYTES - sum(map(kept_bytes, emits)))
             marks = self.outcomes.with_known(marks, recent, shard)
-        return Entity(
+        writers = self.writers.after()
+        entity = Entity(
             key=before.key,
             version=before.version + 1,
             document=self._document,
             marks=marks,
-            writers=self.writers.after(),
+            writers=writers,
             recent=recent,
             emitted=self.emits.emitted,
             emits=emits,
+            redriven=self.writers.redriven,
+            forgotten=before.forgotten,
+            lost=before.lost,
         )
+        if self.marks.evicted:
+            # The table is asked by the marks' shards: what batches of dropped ones put there is not found.
+            until = self.writers.up_to(writers, before.marks)
+            entity = replace(entity, forgotten=until, lost=until)
+        return entity if len(writers) <= ENTRY_BYTES * FEW_WRITERS else self._fitting(entity)
+
+    def _fitting(self, entity: Entity) -> Entity:
+        """The entity with the writers that it has room for; the others are to be put into the table."""
+        stay, gone = self.writers.divided(entity.writers, bytes_beside_writers(entity))
+        if not gone:
+            return entity
+        self.forgotten = forgotten(self._shard, entity.key, gone)
+        until = self.writers.up_to(gone, self._before.marks)
+        return replace(entity, writers=stay, forgotten=max(entity.forgotten, until))
 
     def _take_redelivery(self, arrival: Arrival) -> None:
         mark = self.marks.current
@@ -184,6 +222,19 @@ class _Folding:
         outcome = self.outcomes.again(arrival.request.id)
         if outcome is not None and arrival.request.client is not None:
             self.receipts.append(Receipt(arrival.request.client, outcome, arrival.position))
+
+    def _take_resent(self, writer: str, counter: int, arrival: Arrival) -> None:
+        self.writers.note(writer, counter, arrival)
+        self.budget.take_resent()
+
+    def _take_untold(self, arrival: Arrival) -> Reply:
+        """Quarantine a re-send that cannot be told from a repeat, and remember it, so that its copies are repeats."""
+        request = arrival.request
+        if request.writer is not None and request.counter is not None:
+            self.writers.note_untold(request.writer, request.counter, arrival)
+            self.budget.take_resent()
+        self.untold += 1
+        return self._to_quarantine(arrival, WHY_UNTOLD)
 
     def _apply(self, arrival: Arrival) -> Reply:
         """Ask the arrival's rule and take over its document; the reply."""

@@ -16,6 +16,15 @@ NOWHERE = Position(-1, -1)
 """Before all records of a shard."""
 
 
+def mark_text(mark: Mark) -> str:
+    """A mark as the item has it."""
+    position, since = mark.position, mark.since
+    unknown = "" if mark.known else "/unknown"
+    place = f"{position.sequence}/{position.sub}"  # half of the time is the long number's
+    begun = place if since is position else f"{since.sequence}/{since.sub}"
+    return f"{place}/{mark.arrived!r}/{begun}{unknown}"
+
+
 class MarkJournal(msgspec.Struct, gc=False):
     """The marks of one entity while a batch of one shard is folded over it.
 

@@ -1,83 +1,219 @@
-"""The writers of an entity: the highest counter applied of each.
+"""The writers that an entity remembers: the highest counter applied of each.
 
-Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py and test_fitting.py.
+Room: core. Pure.
+
+A writer takes 16 bytes, so that an entity remembers some dozens without a further write unit. Numbers are big-endian.
+
+    8  a hash of its name; the first bit tells writers of verified clients, so that no other name has their hash
+    6  its counter; the first bit tells that this request was quarantined, as it cannot be told from a repeat
+    2  a checksum of that request
+
+The oldest come first. What has no room is forgotten to a table (`Forgotten`); a re-send is judged by that table then.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from hashlib import blake2b
 
 import msgspec
 
+from tidemill.contract.memo import Memo
 from tidemill.contract.request import REDRIVE
-from tidemill_consumers.core.batch import Arrival, WriterMark
-from tidemill_consumers.core.emits import EMITTERS
-from tidemill_consumers.core.fitting import BYTES_OF_WRITER, MAX_WRITER_BYTES, latest_that_fit
+from tidemill_consumers.core.batch import Arrival, Forgotten, Mark
+from tidemill_consumers.core.fitting import FEW_WRITERS, VERIFIED_WRITERS, room_for_writers
 from tidemill_consumers.core.trust import is_of_verified
 
-MAX_WRITERS = 64
-"""Writers remembered per entity; the least recently seen is evicted first."""
+ENTRY_BYTES = 16
 
 MAX_REDRIVEN = 64
 """Writers of redriven requests, one per request, that are remembered per entity in addition."""
 
-MAX_EMITTERS = 64
-"""Writers of follow-up requests, one per emitting entity, that are remembered per entity in addition."""
+COUNTERS = 2**47
+"""Counters below this are remembered. A request with a higher one is known by its id alone, as one without."""
 
-FEW_WRITERS = min(MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS)
-"""Up to this many writers in all, nothing is evicted, whatever their kinds."""
+NOT_APPLIED = COUNTERS
+"""The bit of a counter whose request was quarantined, as it cannot be told from a repeat."""
+
+_OF_VERIFIED = 0x80
+
+
+def _hash(writer: str) -> bytes:
+    first, *others = blake2b(writer.encode(), digest_size=8).digest()
+    return bytes((first | _OF_VERIFIED if is_of_verified(writer) else first & ~_OF_VERIFIED, *others))
+
+
+hash_of = Memo(_hash).__getitem__
+"""A writer's hash. Memoized, because a writer comes again and again."""
+
+
+def _of_key(key: str) -> bytes:
+    first, *others = blake2b(key.encode(), digest_size=8).digest()
+    return bytes((first & ~_OF_VERIFIED, *others))
+
+
+_hash_of_key = Memo(_of_key).__getitem__
+
+
+def digest_of(key: str, writer: str) -> bytes:
+    """A writer of a key in the table of forgotten writers: 8 bytes."""
+    return _xor(hash_of(writer), _hash_of_key(key))
+
+
+def entry(writer: str, counter: int, check: int) -> bytes:
+    """A writer as an entity remembers it."""
+    return hash_of(writer) + (counter << 16 | check).to_bytes(8)
+
+
+def checksum(arrival: Arrival) -> int:
+    """The checksum of the request's bytes, to tell it from another with the same counter."""
+    return zlib.crc32(arrival.encoded) & 0xFFFF
+
+
+def place_of(entries: bytes, writer: str) -> int:
+    """Where a writer's entry begins; -1 if there is none."""
+    name = hash_of(writer)
+    at = entries.find(name)
+    while at % ENTRY_BYTES and at > 0:
+        at = entries.find(name, at + 1)
+    return at
+
+
+def number_at(entries: bytes, at: int) -> int:
+    """The counter of the entry at a place, with its bit `NOT_APPLIED`; -1 if the place is -1."""
+    return int.from_bytes(entries[at + 8 : at + 14]) if at >= 0 else -1
+
+
+def counter_of(entries: bytes, writer: str) -> int:
+    """The highest counter that entries have of a writer; -1 if they do not have the writer."""
+    number = number_at(entries, place_of(entries, writer))
+    return number if number < 0 else number % COUNTERS
+
+
+def forgotten(shard: str, key: str, entries: bytes) -> Forgotten:
+    """Entries of a key as the table of forgotten writers takes them."""
+    words = memoryview(entries).cast("Q")
+    hashes, counters = words[::2].tobytes(), bytearray(words[1::2].tobytes())
+    del counters[7::8]  # the checksums
+    del counters[6::7]
+    return Forgotten(shard, _xor(hashes, _hash_of_key(key) * (len(hashes) // 8)), bytes(counters))
 
 
 class WriterJournal(msgspec.Struct, gc=False):
     """The writers of one entity while a batch is folded over it.
 
     Attributes:
-        before: the entity's writers, by name.
+        before: the entity's writers.
+        redriven: its writers of redriven requests.
+        forgotten: the arrival up to which it may have forgotten writers.
         newest: each writer's newest arrival, with its counter from before the rule, which may change the request.
-        evicted: number of writers that had no room.
+        resent: the writers of re-sends. They stay in the item: if the save fails, the re-send is judged again, and must
+            not find itself in the table of forgotten writers.
+        untold: of writers whose newest request was quarantined, because it cannot be told from a repeat, its counter.
+        left: the entries of `before` that no newer ones replace, once `after` was called.
     """
 
-    before: Mapping[str, WriterMark]
+    before: bytes = b""
+    redriven: bytes = b""
+    forgotten: float = 0.0
     newest: dict[str, tuple[int, Arrival]] = msgspec.field(default_factory=dict)
-    evicted: int = 0
+    resent: AbstractSet[str] = frozenset()
+    untold: dict[str, int] | None = None
+    left: bytes = b""
 
     def highest(self, writer: str) -> int:
         """The writer's highest counter so far; -1 if the writer is unknown."""
         newest = self.newest.get(writer)
         if newest is not None:
             return newest[0]
-        before = self.before.get(writer)
-        return -1 if before is None else before.counter
+        return counter_of(self._of(writer), writer)
 
     def checksum_of_highest(self, writer: str) -> int:
         """The checksum of a known writer's request with the highest counter."""
         newest = self.newest.get(writer)
-        return self.before[writer].checksum if newest is None else checksum(newest[1])
+        if newest is not None:
+            return checksum(newest[1])
+        entries = self._of(writer)
+        at = place_of(entries, writer)
+        return int.from_bytes(entries[at + 14 : at + 16])
 
-    def after(self) -> dict[str, WriterMark]:
-        """The writers that the entity remembers after the fold."""
-        writers = dict(self.before)
-        for name, (counter, arrival) in self.newest.items():
-            writers[name] = WriterMark(counter, arrival.arrived, checksum(arrival))
-        latest = _latest(writers)
-        self.evicted = len(writers) - len(latest)
-        return latest
+    def is_judge_of(self, writer: str) -> bool:
+        """Whether a higher counter of this writer was surely not applied: its highest is here, and was applied."""
+        newest = self.newest.get(writer)
+        if newest is not None:
+            return self.untold is None or self.untold.get(writer) != newest[0]
+        return 0 <= number_at(self.before, place_of(self.before, writer)) < NOT_APPLIED
+
+    def note(self, writer: str, counter: int, arrival: Arrival) -> None:
+        """Record a writer's newest arrival, which is applied."""
+        self.newest[writer] = counter, arrival
+        if arrival.tried is not None:
+            self.resent = {*self.resent, writer}
+
+    def note_untold(self, writer: str, counter: int, arrival: Arrival) -> None:
+        """Record a writer's newest arrival, which cannot be told from a repeat."""
+        self.note(writer, counter, arrival)
+        self.untold = {**(self.untold or {}), writer: counter}
+
+    def after(self) -> bytes:
+        """All writers after the fold, oldest first, without those of redriven requests."""
+        left, now = self.before, b""
+        for writer, (counter, arrival) in self.newest.items():
+            if self.untold is not None and self.untold.get(writer) == counter:
+                counter |= NOT_APPLIED
+            made = entry(writer, counter, checksum(arrival))
+            if writer.startswith(REDRIVE):
+                self.redriven = _with(self.redriven, writer, made)[-MAX_REDRIVEN * ENTRY_BYTES :]
+                continue
+            at = place_of(left, writer)
+            if at >= 0:
+                left = left[:at] + left[at + ENTRY_BYTES :]
+            now += made
+        self.left = left
+        return left + now
+
+    def divided(self, entries: bytes, beside: int) -> tuple[bytes, bytes]:
+        """The writers that the entity remembers, and those that it forgets.
+
+        Args:
+            entries: what `after` returned.
+            beside: bytes of the item's other parts.
+        """
+        resent = {hash_of(writer) for writer in self.resent if not writer.startswith(REDRIVE)}
+        if not resent and max(entries[::ENTRY_BYTES]) < _OF_VERIFIED:
+            room = room_for_writers(beside, FEW_WRITERS * ENTRY_BYTES) // ENTRY_BYTES * ENTRY_BYTES
+            return entries[-room:], entries[:-room]
+        every = [entries[at : at + ENTRY_BYTES] for at in range(0, len(entries), ENTRY_BYTES)]
+        rank = [(one[:8] in resent, one[0] >= _OF_VERIFIED, place) for place, one in enumerate(every)]
+        least = sum([is_resent for is_resent, _, _ in rank])
+        least += min(sum([not is_resent and is_verified for is_resent, is_verified, _ in rank]), VERIFIED_WRITERS)
+        room = room_for_writers(beside, max(least, FEW_WRITERS) * ENTRY_BYTES) // ENTRY_BYTES
+        stay = sorted([place for _, _, place in sorted(rank)[-room:]])
+        go = sorted([place for _, _, place in sorted(rank)[:-room]])
+        return b"".join([every[place] for place in stay]), b"".join([every[place] for place in go])
+
+    def up_to(self, gone: bytes, marks: Mapping[str, Mark]) -> float:
+        """The arrival up to which the entity has forgotten writers, once it forgets these as well.
+
+        Args:
+            gone: entries.
+            marks: the entity's marks before the fold.
+        """
+        earlier = [mark.arrived for mark in marks.values()]
+        if self.left.startswith(gone):
+            return max(self.forgotten, *earlier, 0.0)
+        return max(self.forgotten, *earlier, *[arrival.arrived for _, arrival in self.newest.values()])
+
+    def _of(self, writer: str) -> bytes:
+        return self.redriven if writer.startswith(REDRIVE) else self.before
 
 
-def checksum(arrival: Arrival) -> int:
-    """The checksum of the request's bytes, to tell it from another with the same counter."""
-    return zlib.crc32(arrival.encoded)
+def _with(entries: bytes, writer: str, made: bytes) -> bytes:
+    at = place_of(entries, writer)
+    return entries + made if at < 0 else entries[:at] + entries[at + ENTRY_BYTES :] + made
 
 
-def _latest(writers: dict[str, WriterMark]) -> dict[str, WriterMark]:
-    if len(writers) <= FEW_WRITERS:
-        return writers
-    latest = sorted(writers.items(), key=lambda item: item[1].arrived)
-    redriven = [item for item in latest if item[0].startswith(REDRIVE)]
-    emitters = [item for item in latest if item[0].startswith(EMITTERS)]
-    others = [item for item in latest if not item[0].startswith((REDRIVE, *EMITTERS))]
-    # Writers of verified clients come last, so that no others push them out.
-    others.sort(key=lambda item: is_of_verified(item[0]))
-    kinds = others[-MAX_WRITERS:], redriven[-MAX_REDRIVEN:], emitters[-MAX_EMITTERS:]
-    return dict([one for kind in kinds for one in latest_that_fit(kind, BYTES_OF_WRITER, MAX_WRITER_BYTES)])
+def _xor(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))

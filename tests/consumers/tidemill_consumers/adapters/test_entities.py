@@ -9,15 +9,15 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
-from tidemill.contract.request import REDRIVE, Json, Reply, Request
+from tidemill.contract.request import Json, Reply, Request
 from tidemill_consumers.adapters import entities as module
 from tidemill_consumers.adapters.entities import READS_OF_UNPROCESSED, Entities, Room, Unloadable
 from tidemill_consumers.codec.items import to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, WriterMark
-from tidemill_consumers.core.emits import emitter, kept_bytes
-from tidemill_consumers.core.fitting import MAX_RECENT_BYTES
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write
+from tidemill_consumers.core.emits import kept_bytes
+from tidemill_consumers.core.fitting import MAX_RECENT_BYTES, MAX_WRITER_BYTES
 from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES
-from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
+from tidemill_consumers.core.folding.writers import ENTRY_BYTES, MAX_REDRIVEN, entry
 from tidemill_consumers.core.item_limits import MAX_BYTES, MAX_DEPTH, MAX_NAME_BYTES, unstorable
 from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.core.streams import NAME_CHARACTERS
@@ -42,7 +42,7 @@ def entity(key: str, version: int = 1, value: Json = None) -> Entity:
         version,
         {"v": version, "value": value},
         {"shard": Mark(Position(SEQUENCE + version, version), 1000.5 + version, Position(SEQUENCE, 0))},
-        {"w": WriterMark(version, 1000.5, 2**32 - version)},
+        entry("w", version, 2**16 - version),
         {f"i{version}": kept(f"i{version}", Reply(f"i{version}", "rejected", error="no"))},
     )
 
@@ -134,15 +134,10 @@ def test_an_item_holds_as_much_of_everything_as_may_be(entities: Entities) -> No
             f"{STREAM}/shardId-{n:012}": Mark(Position(SEQUENCE, 9999), 1545084650.987, Position(SEQUENCE, 0))
             for n in range(100)
         },
-        writers={
-            name: WriterMark(2**63 - 1, 1545084650.987, 2**32 - 1)
-            for names in (
-                [wave * 126 + f"{n:02}" for n in range(MAX_WRITERS)],
-                [f"{REDRIVE}{STREAM}/shardId-000000000000-{SEQUENCE}-{n:05}" for n in range(MAX_REDRIVEN)],
-                [emitter("k" * 300 + f"{n}", f"{STREAM}/") for n in range(MAX_EMITTERS)],
-            )
-            for name in names
-        },
+        writers=b"w" * MAX_WRITER_BYTES,
+        redriven=b"r" * MAX_REDRIVEN * ENTRY_BYTES,
+        forgotten=1545084650.987,
+        lost=1545084650.987,
         recent={name: kept(name, Reply(name, "rejected", error="x" * 1000)) for name in outcomes},
         emitted=10**9,
         emits=emits,

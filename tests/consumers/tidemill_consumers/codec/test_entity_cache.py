@@ -8,7 +8,7 @@ import pytest
 from tidemill.contract.request import Reply, Request
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.codec.entity_cache import EntityCache
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, WriterMark
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write
 from tidemill_consumers.core.outcomes import kept
 from tidemill_local.emulator import Emulator
 
@@ -53,7 +53,7 @@ SHARD, PLACE = "shardId-000000000000", Position(10**55, 0)
     [
         Entity("a", 1, {"v": "x" * 20_000}),
         Entity("a", 1, marks={f"shard {n}": Mark(PLACE, 1.0, PLACE) for n in range(100)}),
-        Entity("a", 1, writers={f"writer {n}": WriterMark(n, 1.0, 1) for n in range(100)}),
+        Entity("a", 1, writers=b"w" * 16_000),
         Entity(
             "a", 1, recent={f"id {n}": kept(f"id {n}", Reply("", "rejected", error="x" * 1_000)) for n in range(20)}
         ),

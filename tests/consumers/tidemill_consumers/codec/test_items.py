@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.values import storable_texts, storable_values
 from tidemill.contract.request import Json, Reply, Request
 from tidemill_consumers.codec.items import from_attribute, from_item, to_attribute, to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, WriterMark
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position
 from tidemill_consumers.core.outcomes import kept
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
@@ -21,22 +21,24 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 requests = st.builds(
     Request, id=names, cmd=names, key=names, writer=names, counter=st.integers(1, 10**18), data=st.just({"x": 1.0})
 )
+emits = st.builds(
+    Emitted, storable_texts, positions, st.lists(requests, max_size=3).map(tuple), st.just(0.0), st.just(False)
+)
 entities = st.builds(
     Entity,
     key=storable_texts,
     version=st.integers(0, 10**12),
     document=st.none() | st.dictionaries(storable_texts, storable_values, max_size=3),
     marks=st.dictionaries(storable_texts, st.builds(Mark, positions, times), max_size=2),
-    writers=st.dictionaries(
-        storable_texts, st.builds(WriterMark, st.integers(0, 2**63 - 1), times, st.integers(0, 2**32 - 1)), max_size=2
-    ),
+    writers=st.binary(max_size=64),
     recent=st.lists(storable_texts, max_size=3).map(
         lambda ids: {one: kept(one, Reply(one, "rejected", None, one)) for one in ids}
     ),
     emitted=st.integers(1, 10**18),
-    emits=st.lists(
-        st.builds(Emitted, storable_texts, positions, st.lists(requests, max_size=3).map(tuple)), max_size=3
-    ).map(tuple),
+    emits=st.lists(emits, max_size=3).map(tuple),
+    redriven=st.binary(max_size=64),
+    forgotten=times,
+    lost=times,
 )
 
 
@@ -61,7 +63,7 @@ def test_an_item_reads_like_any_other() -> None:
         version=3,
         document={"title": "A", "views": 2, "score": 0.5, "tags": ["x", None], "draft": False, "more": {"": ""}},
         marks={"shardId-000000000006": Mark(Position(SEQUENCE, 7), 1545084650.987, Position(SEQUENCE, 3))},
-        writers={"w": WriterMark(9, 1545084650.5, 4294967295)},
+        writers=b"0123456789abcdef",
         recent={"i": kept("i", Reply("i", "rejected", None, "no")), "u": kept("u", None)},
     )
     assert to_item(entity) == {
@@ -78,7 +80,7 @@ def test_an_item_reads_like_any_other() -> None:
             }
         },
         "marks": {"M": {"shardId-000000000006": {"S": f"{SEQUENCE}/7/1545084650.987/{SEQUENCE}/3"}}},
-        "writers": {"M": {"w": {"S": "9/1545084650.5/4294967295"}}},
+        "writers": {"B": b"0123456789abcdef"},
         "recent": {
             "L": [
                 {"S": '["i","rejected",null,"no"]'},

@@ -102,4 +102,4 @@ def test_where_nothing_is_said() -> None:
 def test_an_entity_that_is_not_there_yet() -> None:
     entity = Entity("k")
     assert (entity.version, entity.document, entity.emitted, entity.emits, entity.unusable) == (0, None, 0, (), "")
-    assert (entity.marks, entity.writers, entity.recent) == ({}, {}, {})
+    assert (entity.marks, entity.writers, entity.recent) == ({}, b"", {})

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, State, Write
+from tidemill_consumers.core.folding.writers import counter_of
 from tidemill_consumers.core.plan import plan
 
 
@@ -45,7 +46,7 @@ def test_what_comes_behind_a_later_one_is_not_applied_and_moves_no_mark_back(
 def test_a_counter_of_zero_is_used_up_like_any_other() -> None:
     first = fold([arrival(0, "w")]).new_entity
     assert first is not None
-    assert first.writers["w"].counter == 0
+    assert counter_of(first.writers, "w") == 0
     repeat = replace(arrival(0, "w"), position=Position(7, 0))
     again = fold([repeat, replace(arrival(1, "w"), position=Position(8, 0))], first).new_entity
     assert again is not None

@@ -21,10 +21,10 @@ from tidemill_consumers.core.batch import (
 )
 from tidemill_consumers.core.calling.asking import MAX_ANSWER_BYTES
 from tidemill_consumers.core.emits import MAX_EMIT_BYTES, emitter, kept_bytes
-from tidemill_consumers.core.fitting import MAX_RECENT_BYTES, fitting_marks
-from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, MAX_OUTCOMES
+from tidemill_consumers.core.fitting import FEW_WRITERS, MAX_RECENT_BYTES, fitting_marks
+from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, MAX_OUTCOMES, MAX_RESENT
 from tidemill_consumers.core.folding.outcomes import MAX_RECENT
-from tidemill_consumers.core.folding.writers import MAX_EMITTERS, MAX_REDRIVEN, MAX_WRITERS
+from tidemill_consumers.core.folding.writers import MAX_REDRIVEN
 from tidemill_consumers.core.outcomes import outcome_bytes
 from tidemill_consumers.core.plan import plan
 
@@ -128,7 +128,7 @@ def test_whose_outcomes_were_dropped_is_not_answered_and_others_are() -> None:
 
 
 def test_an_entity_remembers_as_many_as_the_documentation_says() -> None:
-    assert (MAX_WRITERS, MAX_REDRIVEN, MAX_EMITTERS, MAX_RECENT, MAX_OUTCOMES) == (64, 64, 64, 32, 512)
+    assert (FEW_WRITERS, MAX_REDRIVEN, MAX_RECENT, MAX_OUTCOMES, MAX_RESENT) == (4, 64, 32, 512, 512)
     assert (MAX_OUTCOME_BYTES, MAX_RECENT_BYTES) == (40 * 1024, 72 * 1024)
 
 
@@ -155,7 +155,7 @@ def test_a_redelivery_is_answered_to_its_end_however_much_room_its_outcomes_take
     assert (more.stopped, len(more.receipts)) == (Position(73, 0), 72)
 
 
-def test_marks_that_go_for_lack_of_room_are_counted_with_the_writers() -> None:
+def test_marks_that_go_for_lack_of_room_are_counted() -> None:
     marks = {f"{n:0300}": Mark(Position(1, 0), 900.0 + n, Position(1, 0)) for n in range(60)}
     write = fold([refused(1, 100)], Entity("k", 1, None, marks))
     assert (len(saved(write).marks), write.evicted) == (51 + 1, 9)
@@ -173,20 +173,6 @@ def test_an_outcome_of_the_delivery_at_hand_that_has_no_room_is_not_told_wrongly
     assert (len(write.receipts), list(after.recent)[:2]) == (42, ["0002", "0003"])
     assert not after.marks["s"].known
     assert [one.reply.id for one in fold(batch, after).receipts] == list(after.recent)
-
-
-@pytest.mark.parametrize(("writers", "evicted"), [(63, 0), (64, 0), (65, 40)])
-def test_so_few_writers_stay_whatever_their_names(writers: int, evicted: int) -> None:
-    """64 of the longest names there are take less than the three kinds of writers may together."""
-    batch = []
-    for n in range(1, writers + 1):
-        one = refused(n, 100)
-        request = replace(one.request, writer=f"{n:03}" + "\N{WATER WAVE}" * 125)
-        batch.append(replace(one, request=request, payload=encode(request)))
-    write = fold(batch)
-    left = writers - evicted
-    assert (len(saved(write).writers), write.evicted) == (left, evicted)
-    assert [int(name[:3]) for name in saved(write).writers] == list(range(writers - left + 1, writers + 1))
 
 
 @pytest.mark.parametrize(("lacking", "left"), [(-1, "123"), (0, "123"), (1, "23")])

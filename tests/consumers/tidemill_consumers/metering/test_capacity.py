@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tidemill.contract.request import Json, Reply
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.codec.items import to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write, WriterMark
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write
 from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.metering.capacity import Meter, Usage, item_size
@@ -109,7 +109,7 @@ def test_a_statement_is_as_large_as_the_item_that_it_makes(
     full = replace(
         entity("a", 700, version),
         marks={"shardId-000000000000": Mark(PLACE, 1.5, PLACE)},
-        writers={"w": WriterMark(1, 1.5, 2)},
+        writers=b"w" * 16,
         recent={"id": kept("id", Reply("id", "rejected", error="x" * 300))},
         emitted=1,
         emits=(Emitted("s", PLACE, ()),),

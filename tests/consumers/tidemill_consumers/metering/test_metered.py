@@ -35,6 +35,8 @@ def environment(
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": table,
+        "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
+        "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     for name, value in settings.items():

@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from tidemill.contract.request import REDRIVE, Reply, Request, encode
-from tidemill_consumers.core.batch import Arrival, Mark, Position, Proof, WriterMark
+from tidemill_consumers.core.batch import Arrival, Found, Mark, Position, Proof
 from tidemill_consumers.core.folding.budget import Budget
 from tidemill_consumers.core.folding.classify import Kind, classify
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.writers import WriterJournal, checksum
+from tidemill_consumers.core.folding.writers import NOT_APPLIED, WriterJournal, checksum, entry
 from tidemill_consumers.core.outcomes import kept
 
 SHARD = "s/0"
@@ -29,12 +29,22 @@ def arrival(
 FIFTH = arrival(100)
 """The last that was applied: of writer `w`, under counter 5."""
 
+FORGOTTEN = 900.0
+"""Up to this arrival the entity has forgotten writers."""
+
+
+def again(writer: str, counter: int, tried: float = FORGOTTEN, found: Found = "") -> Arrival:
+    """A re-send."""
+    return replace(arrival(101, writer, counter), tried=tried, found=found)
+
+
 RECENT = {one.id: kept(one.id, one) for one in (Reply("refused", "rejected"), Reply("put by", "quarantined"))}
 
 
 def kind(one: Arrival) -> Kind:
     marks = MarkJournal.of({SHARD: Mark(Position(100, 0), 1000.0, Position(90, 0)), "s/1": ELSEWHERE}, SHARD)
-    writers = WriterJournal({"w": WriterMark(5, 1000.0, checksum(FIFTH)), f"{REDRIVE}1": WriterMark(5, 1000.0, 1)})
+    remembered = entry("w", 5, checksum(FIFTH)) + entry("untold", 5 | NOT_APPLIED, checksum(again("untold", 5)))
+    writers = WriterJournal(remembered, entry(f"{REDRIVE}1", 5, 1), forgotten=FORGOTTEN)
     return classify(one, marks, writers, OutcomeJournal(Budget(1000), RECENT, None))
 
 
@@ -58,6 +68,21 @@ LINES: list[tuple[str, Arrival, Kind]] = [
     ("with a new counter, of a known id", arrival(101, counter=6, request_id="refused"), "new"),
     ("redriven, rejected since", arrival(101, f"{REDRIVE}2", 0, request_id="refused"), "repeat"),
     ("redriven, in quarantine still", arrival(101, f"{REDRIVE}2", 0, request_id="put by"), "new"),
+    ("of a counter that is not remembered", arrival(101, "w", 2**47), "new"),
+    ("of a counter that is not remembered, of a known id", arrival(101, "w", 2**47, "refused"), "repeat"),
+    ("a re-send of the same counter", again("w", 5), "repeat"),
+    ("a re-send of a lower counter", again("w", 4, 0.0, "absent"), "repeat"),
+    ("a re-send, its writer remembered", again("w", 6, 0.0), "new"),
+    ("a re-send, its writer remembered, in the table with more", again("w", 6, 0.0, "applied"), "repeat"),
+    ("a re-send of what came after all that was forgotten", again("v", 1, FORGOTTEN + 0.001), "new"),
+    ("a re-send of what may have been forgotten, nobody asked", again("v", 1), "cannot be told"),
+    ("a re-send of what may have been forgotten, nobody knows", again("v", 1, 0.0, "unknown"), "cannot be told"),
+    ("a re-send, not in the table", again("v", 1, 0.0, "absent"), "new"),
+    ("a re-send, in the table", again("v", 1, 0.0, "applied"), "repeat"),
+    ("a re-send behind one that could not be told", again("untold", 6, 0.0, "unknown"), "cannot be told"),
+    ("a re-send of one that could not be told", again("untold", 5, 0.0, "unknown"), "repeat"),
+    ("a first attempt behind one that could not be told", arrival(101, "untold", 6), "new"),
+    ("redriven, and sent again", again(f"{REDRIVE}2", 1), "new"),
     ("redriven twice, in quarantine still", arrival(101, f"{REDRIVE}1", 4, request_id="put by"), "repeat"),
 ]
 

@@ -1,0 +1,67 @@
+"""The size of an entity's item without its writers, as DynamoDB counts it, to fill its last write unit with writers.
+
+Room: core. Pure. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+
+The size may be some bytes too large (zeros at a number's ends are counted), and is never too small.
+"""
+
+from __future__ import annotations
+
+from tidemill.contract.request import Json, encode
+from tidemill_consumers.core.batch import Emitted, Entity
+from tidemill_consumers.core.folding.marks import mark_text
+from tidemill_consumers.core.item_limits import text_bytes
+from tidemill_consumers.core.outcomes import bytes_of_all
+
+NAMES = len("pk" + "ver" + "doc" + "marks" + "writers" + "recent" + "redriven" + "forgotten" + "lost")
+TIMES = 2 * 8
+"""Bytes of `forgotten` and `lost`."""
+
+HEAD = 3
+"""Bytes of a map or list without its elements; each element takes one more."""
+
+
+def bytes_beside_writers(entity: Entity) -> int:
+    """The bytes of the entity's item without the value of `writers`."""
+    marks = "".join([shard + mark_text(mark) for shard, mark in entity.marks.items()])
+    size = NAMES + TIMES + 3 * HEAD + text_bytes(entity.key) + _number(str(entity.version)) + _json(entity.document)
+    size += len(entity.marks) + text_bytes(marks) + len(entity.redriven)
+    if entity.recent:
+        size += bytes_of_all(entity.recent.values())
+    if entity.emitted:
+        size += len("emitted" + "emits") + HEAD + _number(str(entity.emitted)) + sum(map(_emitted, entity.emits))
+    return size
+
+
+def _emitted(emitted: Emitted) -> int:
+    position = emitted.position
+    place = len(f"{position.sequence}/{position.sub}/") + text_bytes(emitted.shard)
+    return 1 + HEAD + 1 + place + sum([1 + len(encode(request)) for request in emitted.requests])
+
+
+def _json(value: Json) -> int:
+    if isinstance(value, str):
+        return text_bytes(value)
+    if isinstance(value, dict):
+        size = HEAD + len(value)
+        for name, child in value.items():
+            # Texts and integers, the most frequent, without a call for each.
+            kind = type(child)
+            size += text_bytes(name)
+            if kind is str:
+                size += text_bytes(child)
+            elif kind is int:
+                size += (len(str(child)) + 3) // 2
+            else:
+                size += _json(child)
+        return size
+    if value is None or isinstance(value, bool):
+        return 1
+    if isinstance(value, list):
+        return HEAD + len(value) + sum(map(_json, value))
+    return _number(repr(value).partition("e")[0])
+
+
+def _number(text: str) -> int:
+    """One byte for two digits, one more, and one of a negative number for its sign."""
+    return (len(text) + 3) // 2
