@@ -204,11 +204,11 @@ MUTANTS = [
         "    if counter != highest or checksum(arrival) == writers.checksum_of_highest(writer):\n",
     ),
     Mutant(
-        "a live writer is evicted",
+        "writers are forgotten without a note",
         WRITERS,
-        "MAX_WRITERS",
-        "MAX_WRITERS = 64",
-        "MAX_WRITERS = 1",
+        "WriterJournal.after",
+        "return left + now",
+        "return now or left",
     ),
     Mutant(
         "receipts are dropped for what is skipped",

@@ -98,7 +98,7 @@ class ForgottenWriters:
                 by_shard[shard].append(question)
         searches: list[Search] = []
         failed: set[str] = set()
-        room = _Room()
+        room = _Room(MAX_READ_BYTES, MAX_PAGES)
         for shard, questions in by_shard.items():
             search = Search(questions)
             try:
@@ -165,8 +165,8 @@ def _parts(every: Forgotten) -> Iterator[Forgotten]:
 class _Room:
     """What a look-up may still read."""
 
-    bytes: int = MAX_READ_BYTES
-    pages: int = MAX_PAGES
+    bytes: int
+    pages: int
 
     @property
     def is_full(self) -> bool:

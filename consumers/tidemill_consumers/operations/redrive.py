@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill.contract.request import RefusedRequest, Request
 from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.adapters.quarantine import PREFIX, Kept, day_of, read, redriven
+from tidemill_consumers.core.folding.fold import UNTOLD
 from tidemill_consumers.core.folding.writers import MAX_REDRIVEN
 from tidemill_consumers.core.trust import Seals
 
@@ -41,6 +42,11 @@ IN_DOUBT = MAX_REDRIVEN // 2
 """Objects of one key in a step, at most. After a crash they are put back once more, and their entity must still
 remember them, even if another redrive runs at the same time."""
 
+MAY_BE_REPEAT = (
+    f"{UNTOLD}: it may have been applied. The archive tells: its id is there twice if so. Else redrive it by --untold"
+)
+"""Why a request is not put back unless that is asked for."""
+
 HELD_BACK = "not put back, for one of its key before it could not be put back, or not be moved"
 """Why an object waits for the next run."""
 
@@ -60,11 +66,13 @@ class Wanted:
     key: str | None = None
     since: float | None = None
     until: float | None = None
+    untold: bool = False
+    """Whether requests may be put back that cannot be told from repeats."""
 
     def takes(self, kept: Kept | None) -> bool:
         """Whether the object passes; an unreadable one (None) does only if there is no filter."""
         if kept is None:
-            return self == Wanted()
+            return self == Wanted(untold=self.untold)
         return (
             any(self.reason in one.reason and self.key in (None, one.key) for one in kept.all_parts)
             and (self.since is None or kept.arrived >= self.since)
@@ -127,7 +135,7 @@ class Objects:
         keys = self._keys(wanted)
         while some := list(islice(keys, READ_AT_ONCE)):
             for key, stored in zip(some, self.map(self.read, some), strict=True):
-                found = _found(key, stored, self.seals) if stored is not None else None
+                found = _found(key, stored, self.seals, wanted.untold) if stored is not None else None
                 yield _lean(found) if found and wanted.takes(found.kept) else None
 
     def read(self, object_key: str) -> bytes | None:
@@ -230,12 +238,14 @@ def _is_missing(error: ClientError) -> bool:
     return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
 
 
-def _found(object_key: str, stored: bytes, seals: Seals | None) -> Found:
+def _found(object_key: str, stored: bytes, seals: Seals | None, untold: bool) -> Found:
     kept = None
     problem = None
     try:
         kept = read(stored)
         redriven(kept, seals)
+        if not untold and kept.reason.startswith(UNTOLD):
+            problem = MAY_BE_REPEAT
     except RefusedRequest as error:
         problem = str(error)
     return Found(object_key, kept, problem, len(kept.all_parts) if kept else 1)

@@ -76,4 +76,4 @@ def _of_resent(arrival: Arrival, tried: float, writer: str, writers: WriterJourn
 
 def is_doubtful(tried: float, writer: str, writers: WriterJournal) -> bool:
     """Whether an entity has forgotten too much to judge a re-send of a counter that it does not remember."""
-    return tried <= writers.forgotten and not writers.is_judge_of(writer)
+    return 0.0 < writers.forgotten >= tried and not writers.is_judge_of(writer)

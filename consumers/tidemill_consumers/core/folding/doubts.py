@@ -63,7 +63,7 @@ def doubts(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], horizon:
         question = _question(place, arrival, entity) if entity is not None else None
         if entity is None or question is None:
             continue
-        if question.tried <= entity.lost or question.tried < arrival.arrived - horizon:
+        if 0.0 < entity.lost >= question.tried or question.tried < arrival.arrived - horizon:
             unknown.append(place)
         else:
             questions.append(question)

@@ -14,7 +14,7 @@ from tidemill_consumers.core.item_limits import text_bytes
 from tidemill_consumers.core.outcomes import bytes_of_all
 
 NAMES = len("pk" + "ver" + "doc" + "marks" + "writers" + "recent" + "redriven" + "forgotten" + "lost")
-TIMES = 2 * 8
+TIMES = 2 * 10
 """Bytes of `forgotten` and `lost`."""
 
 HEAD = 3
@@ -24,7 +24,7 @@ HEAD = 3
 def bytes_beside_writers(entity: Entity) -> int:
     """The bytes of the entity's item without the value of `writers`."""
     marks = "".join([shard + mark_text(mark) for shard, mark in entity.marks.items()])
-    size = NAMES + TIMES + 3 * HEAD + text_bytes(entity.key) + _number(str(entity.version)) + _json(entity.document)
+    size = NAMES + TIMES + 2 * HEAD + text_bytes(entity.key) + _number(str(entity.version)) + _json(entity.document)
     size += len(entity.marks) + text_bytes(marks) + len(entity.redriven)
     if entity.recent:
         size += bytes_of_all(entity.recent.values())
@@ -51,7 +51,7 @@ def _json(value: Json) -> int:
             if kind is str:
                 size += text_bytes(child)
             elif kind is int:
-                size += (len(str(child)) + 3) // 2
+                size += _number(str(child))
             else:
                 size += _json(child)
         return size
@@ -64,4 +64,4 @@ def _json(value: Json) -> int:
 
 def _number(text: str) -> int:
     """One byte for two digits, one more, and one of a negative number for its sign."""
-    return (len(text) + 3) // 2
+    return len(text) // 2 + 2 if text[0] == "-" else (len(text) + 3) // 2

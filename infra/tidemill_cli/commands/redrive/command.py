@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=positive, help=f"the N oldest at most (the table: {ROWS_SHOWN})")
     parser.add_argument("--show", metavar="ID|OBJECT", help="print one whole, by its request's id or its object")
     parser.add_argument("--apply", action="store_true", help="put them back on the stream")
+    parser.add_argument("--untold", action="store_true", help="also those that cannot be told from repeats")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
     parser.add_argument("--bucket", metavar="NAME", help="the quarantine's bucket (default: the stack's)")
@@ -98,8 +99,9 @@ def _list_and_put_back(args: argparse.Namespace, place: Place, out: Console) -> 
 
 def _find(args: argparse.Namespace, objects: Objects) -> list[Found]:
     found: list[Found] = []
+    wanted = Wanted(args.reason, args.key, args.since, args.until, args.untold)
     with progress("…", otherwise=lambda _: None) as tell:
-        for number, one in enumerate(objects.find(Wanted(args.reason, args.key, args.since, args.until)), 1):
+        for number, one in enumerate(objects.find(wanted), 1):
             tell(f"{number:,} objects read, {len(found):,} match")
             if one:
                 found.append(one)

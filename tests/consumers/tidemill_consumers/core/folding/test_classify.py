@@ -87,6 +87,13 @@ LINES: list[tuple[str, Arrival, Kind]] = [
 ]
 
 
+def test_an_entity_that_has_forgotten_nothing_judges_every_re_send() -> None:
+    """Even one of whose first attempt nothing is known."""
+    writers = WriterJournal(entry("w", 5, 1))
+    marks = MarkJournal.of({}, SHARD)
+    assert classify(again("v", 1, 0.0), marks, writers, OutcomeJournal(Budget(1000), {}, None)) == "new"
+
+
 @pytest.mark.parametrize(("one", "expected"), [line[1:] for line in LINES], ids=[line[0] for line in LINES])
 def test_an_arrival_is(one: Arrival, expected: Kind) -> None:
     assert kind(one) == expected
