@@ -27,6 +27,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         *("answers", "backoff", "calls", "endpoint", "giving_up", "lane", "records", "scheduler"),
         *("stream_clock", "tally", "writer"),
     ),
+    "producers/tidemill/sending/pacing": ("bucket", "by_shard", "evidence", "pace"),
     "producers/tidemill/spool": ("frames",),
     "producers/tidemill_load/cost_model": ("batching",),
     "infra/tidemill_local/firehose": (
@@ -62,6 +63,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
         ("tests/producers/tidemill/contract/test_aggregation.py", "tests/fuzz/test_fuzz.py"),
     ),
     **dict.fromkeys(("backoff", "calls", "endpoint", "giving_up", "lane", "tally"), _SCHEDULER),
+    **dict.fromkeys(("bucket", "evidence", "pace"), ("tests/producers/tidemill/sending/pacing/test_by_shard.py",)),
     "failures": (
         *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "sequencer")),
         f"tests/{_SOURCE}/test_validated_cases.py",

@@ -414,14 +414,14 @@ MUTANTS = [
         "two records of a lane are on their way",
         LANE,
         "Lane.advance",
-        "if self.out is None and self.full and",
-        "if self.full and",
+        "if self.out is None and self.full:",
+        "if self.full:",
     ),
     Mutant(
         "a retry goes behind the lane's other records",
         SCHEDULER,
         "Scheduler._take_outcome",
-        "            lane.retry(throttled, now, until, self._chance)\n"
+        "            lane.retry(throttled, soon, now, until, self._chance)\n"
         "            self._giving_up.deadline = min(self._giving_up.deadline, record.deadline)\n"
         "            return\n",
         "            lane.full.append(record)\n"

@@ -1,9 +1,9 @@
-"""A lane: the records of its keys, in order and at most one in flight, and the pauses between them.
+"""A lane: the records of its keys, in order and at most one in flight.
 
 Room: SDK core. No I/O; time and chance are arguments.
 Tests: tests/producers/tidemill/sending/test_scheduler.py.
 
-    request ─▶ buffer ─ seal ─▶ full ─ advance ─▶ out ─ end ─▶ the next may leave, after a rest
+    request ─▶ buffer ─ seal ─▶ full ─ advance ─▶ out ─ end ─▶ the next may leave
                                                   │ ▲
                                                   └─┘ retry: it stays `out`, and is sent again after a back-off
 """
@@ -12,7 +12,7 @@ from collections import deque
 from functools import partial
 
 from tidemill.contract.lanes import hash_key
-from tidemill.sending.backoff import Chance, backoff, longer_rest, shorter_rest
+from tidemill.sending.backoff import Chance, backoff
 from tidemill.sending.records import RECORD_REQUESTS, Buffer, PlainRecord, Record
 
 
@@ -29,13 +29,12 @@ class Lane:
         buffer: holds the record being filled.
         full: full records, oldest first.
         out: the oldest record, if it waits in a call, is in flight, or waits to be sent again.
-        ready_at: when the lane may send again, `out` or its next record; None while it does not wait.
-        rest: seconds that the lane rests between its records.
+        ready_at: when the lane may send `out` again; None while it does not wait.
         attempts: number of failures of the record that is out, without those of whole calls.
         is_failing: whether that record has failed, other than by throttling.
     """
 
-    __slots__ = ("attempts", "buffer", "full", "is_failing", "out", "ready_at", "rest")
+    __slots__ = ("attempts", "buffer", "full", "is_failing", "out", "ready_at")
 
     def __init__(self, number: int, lanes: int, size: int, aggregate: bool) -> None:
         empty = partial(Record, number, hash_key(number, lanes)) if aggregate else partial(PlainRecord, number)
@@ -43,7 +42,6 @@ class Lane:
         self.full: deque[Record] = deque()
         self.out: Record | None = None
         self.ready_at: float | None = None
-        self.rest = 0.0
         self.attempts = 0
         self.is_failing = False
 
@@ -72,21 +70,18 @@ class Lane:
         return True
 
     def advance(self) -> Record | None:
-        """Takes the next record out; None if one is out already, the lane has to wait, or none is full."""
-        if self.out is None and self.full and self.ready_at is None:
+        """Takes the next record out; None if one is out already, or none is full."""
+        if self.out is None and self.full:
             self.out = self.full.popleft()
             return self.out
         return None
 
-    def pace(self, throttled: bool) -> None:
-        """Lengthens the lane's rests after a throttled record, and shortens them after any other one."""
-        self.rest = longer_rest(self.rest) if throttled else shorter_rest(self.rest)
-
-    def retry(self, throttled: bool, now: float, until: float | None, chance: Chance) -> None:
+    def retry(self, throttled: bool, soon: bool, now: float, until: float | None, chance: Chance) -> None:
         """Schedules the record that is out to be sent again.
 
         Args:
             throttled: whether it was throttled.
+            soon: whether only its first back-off is waited for, however often it has failed.
             now: the time in seconds.
             until: when the whole call may be sent again; None if the record failed by itself.
             chance: the source of the back-offs' jitter.
@@ -95,16 +90,14 @@ class Lane:
             self.is_failing = True
         self.ready_at = until
         if until is None:
-            self.ready_at = now + backoff(self.attempts, chance.random()) + throttled * self.rest
+            self.ready_at = now + backoff(0 if soon else self.attempts, chance.random())
             self.attempts += 1
 
-    def end(self, now: float) -> None:
-        """Notes that the record that is out has ended: the next one may leave when the lane has rested."""
+    def end(self) -> None:
+        """Notes that the record that is out has ended: the next one may leave."""
         self.out = None
         self.is_failing = False
         self.attempts = 0
-        if self.rest:
-            self.ready_at = now + self.rest
 
     def remove(self, record: Record) -> None:
         """Removes a record that has not been handed out."""

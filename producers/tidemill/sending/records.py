@@ -330,7 +330,7 @@ class Call:
 
     def add(self, record: Record, limit: int) -> bool:
         """Adds the record unless data and partition keys would pass `limit` bytes. Returns whether it did."""
-        grown = self.size + _carried(record)
+        grown = self.size + carried(record)
         if grown > limit:
             return False
         self.records.append(record)
@@ -340,18 +340,16 @@ class Call:
     def remove(self, record: Record) -> None:
         """Removes a record that has ended."""
         self.records.remove(record)
-        self.size = sum(map(_carried, self.records))
+        self.size = sum(map(carried, self.records))
         if not self.records:
             self.due = inf
 
-    def cut(self, count: int) -> list[Record]:
-        """Keeps the first `count` records. Removes the others and returns them."""
-        rest = self.records[count:]
-        del self.records[count:]
-        self.size = sum(map(_carried, self.records))
-        return rest
+    def keep(self, records: list[Record]) -> None:
+        """Keeps only these of its records."""
+        self.records = records
+        self.size = sum(map(carried, self.records))
 
 
-def _carried(record: Record) -> int:
-    """Bytes that the record adds to a call."""
+def carried(record: Record) -> int:
+    """Bytes that the record adds to a call, and to what its shard counts."""
     return record.size + len(record.partition_key.encode())

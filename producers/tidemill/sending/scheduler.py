@@ -8,8 +8,8 @@ Room: SDK core. No I/O; time and chance are arguments. Code with a clock and a n
 
 Order is kept because a key has one lane, a lane has one record in flight, and its next record leaves only when that one
 is acknowledged or given up. A record that fails is sent again as the same bytes, without the requests that have
-expired; if it may be stored, with a mark that says since when (`contract/attempts.py`). A throttled lane rests between
-its records, longer each time. All lanes wait together while the endpoint does not answer (`endpoint.py`).
+expired; if it may be stored, with a mark that says since when (`contract/attempts.py`). Records wait until their shard
+takes them (`pacing/`). All lanes wait together while the endpoint does not answer (`endpoint.py`).
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from tidemill.sending.backoff import Chance, backoff
 from tidemill.sending.calls import Calls
 from tidemill.sending.giving_up import GivingUp
 from tidemill.sending.lane import Lane
+from tidemill.sending.pacing import Pacing, Unpaced
 from tidemill.sending.records import (
     MAX_RECORD_BYTES,
     RECORD_BYTES,
@@ -61,7 +62,7 @@ class Scheduler:
         linger: seconds that a request may wait for others to share its record.
         aggregate: whether requests share records; else each is an unaggregated record of its own.
         patient: whether to retry even calls that fail for good, because someone may cure the cause.
-        paced: whether a throttled lane rests between its records.
+        paced: whether records wait for what their shards take.
         clock: the stream's, which its driver teaches by the answers. None is one that knows nothing.
 
     Attributes:
@@ -98,9 +99,9 @@ class Scheduler:
         self._record_bytes = record_bytes
         self._patient = patient
         self._clock = clock or StreamClock()
-        self._paced = paced
+        self._pacing = Pacing(lanes) if paced else Unpaced()
         self._lanes = [Lane(number, lanes, record_bytes, aggregate) for number in range(lanes)]
-        self._calls = Calls(lanes, hurries=aggregate)
+        self._calls = Calls(lanes, aggregate, self._pacing)
         self._giving_up = GivingUp(self._lanes, self._calls, self.tally)
 
     # ---- requests in
@@ -178,7 +179,7 @@ class Scheduler:
             lane.full.append(full)
             self.due = min(self.due, self._calls.board(lane))
         if lane.out is None:
-            self.due = min(self.due, record.due if lane.ready_at is None else lane.ready_at)
+            self.due = min(self.due, record.due)
         return record
 
     # ---- calls out
@@ -190,7 +191,7 @@ class Scheduler:
         if self._giving_up.deadline <= now:
             self._giving_up.expire(now)
         self._end_waits(now)
-        idle = [lane for lane in self._lanes if lane.out is None and lane.ready_at is None]
+        idle = [lane for lane in self._lanes if lane.out is None]
         if any(lane.buffer.load.due <= now for lane in idle):
             # One lane's deadline takes all lanes along: a call costs more than a record that is not full.
             self._seal(idle)
@@ -222,18 +223,15 @@ class Scheduler:
 
     def _end_waits(self, now: float) -> None:
         for lane in self._lanes:
-            if lane.ready_at is not None and lane.ready_at <= now:
+            if lane.out is not None and lane.ready_at is not None and lane.ready_at <= now:
                 lane.ready_at = None
-                if lane.out is not None:
-                    self._calls.put(lane.out)
-                else:
-                    self._calls.board(lane)
+                self._calls.put(lane.out)
 
     def _next_due(self) -> float:
         due = self._calls.due
         for lane in self._lanes:  # without a call for each: there are as many lanes as requests of a call may be
             if lane.ready_at is not None:
-                if lane.ready_at < due and (lane.out is not None or lane.full or lane.buffer.load.count):
+                if lane.ready_at < due:
                     due = lane.ready_at
             elif lane.out is None and lane.buffer.load.due < due:
                 due = lane.buffer.load.due
@@ -272,17 +270,16 @@ class Scheduler:
         if lane.out is not record:
             return  # abandoned meanwhile
         throttled = isinstance(outcome, Refused) and outcome.code in THROTTLED
-        if self._paced:
-            lane.pace(throttled)
+        soon = self._pacing.note(record, outcome, now)
         if isinstance(outcome, Refused) and outcome.again:
             self.tally.retried_entries += 1
             self.tally.throttled_entries += throttled
             record.maybe_stored |= outcome.lost
-            lane.retry(throttled, now, until, self._chance)
+            lane.retry(throttled, soon, now, until, self._chance)
             self._giving_up.deadline = min(self._giving_up.deadline, record.deadline)
             return
         self.tally.settle(record, outcome)
-        lane.end(now)
+        lane.end()
         self._calls.board(lane)
 
     # ---- what is given up

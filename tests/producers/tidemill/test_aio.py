@@ -89,7 +89,6 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.sending.backoff.FIRST_BACKOFF", 0.0)
-    monkeypatch.setattr("tidemill.sending.backoff.FIRST_REST", 0.0)
 
 
 def test_requests_are_stored_in_order_and_the_end_of_the_block_sends_everything() -> None:

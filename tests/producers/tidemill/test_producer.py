@@ -241,7 +241,6 @@ class FlakyKinesis(Kinesis):
 
 @pytest.mark.parametrize("aggregate", [True, False])
 def test_order_holds_for_many_senders_on_a_stream_that_fails(aggregate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.sending.backoff.FIRST_REST", 0.0)
     kinesis = FlakyKinesis(seed=3)
 
     def work(name: str) -> None:

@@ -1,10 +1,13 @@
 """The scheduler: what leaves, when, and in which order, whatever fails."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from math import inf
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -17,12 +20,8 @@ from tidemill.contract.request import Request, decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
 from tidemill.sending.backoff import (
     FIRST_BACKOFF,
-    FIRST_REST,
     LONGEST_BACKOFF,
-    LONGEST_REST,
-    REST_AFTER_SUCCESS,
     backoff,
-    longer_rest,
 )
 from tidemill.sending.giving_up import DROPPED, EXPIRY_STEP
 from tidemill.sending.records import (
@@ -72,6 +71,16 @@ def keys_in_other_lanes(count: int, lanes: int = 64) -> list[str]:
         found.setdefault(lane_of(f"key-{number}", lanes), f"key-{number}")
         number += 1
     return list(found.values())
+
+
+SHARD_BYTES = st.sampled_from([None, 3_000])
+"""What a shard takes in a second, so that records are held: None for what the service's shards take."""
+
+
+@contextmanager
+def shards_that_take(size: int | None) -> Iterator[None]:
+    with nullcontext() if size is None else patch("tidemill.sending.pacing.bucket.SHARD_BYTES", size):
+        yield
 
 
 class World:
@@ -132,8 +141,16 @@ class World:
     st.sampled_from([1, 4, 64]),
     st.sampled_from([300, 2_000, 25 * 1024]),
     st.sampled_from([True, True, False]),
+    SHARD_BYTES,
 )
-def test_order_and_completeness_whatever_fails(seed: int, lanes: int, record_bytes: int, aggregate: bool) -> None:
+def test_order_and_completeness_whatever_fails(
+    seed: int, lanes: int, record_bytes: int, aggregate: bool, shard_bytes: int | None
+) -> None:
+    with shards_that_take(shard_bytes):
+        check_order_and_completeness(seed, lanes, record_bytes, aggregate)
+
+
+def check_order_and_completeness(seed: int, lanes: int, record_bytes: int, aggregate: bool) -> None:
     chance = Random(seed)
     scheduler = Scheduler(
         Random(seed),
@@ -194,10 +211,15 @@ def test_what_waits_behind_a_dropped_record_goes_at_once() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([1, 4, 64]), st.sampled_from([300, 2_000]), st.booleans())
+@given(st.integers(0, 2**32), st.sampled_from([1, 4, 64]), st.sampled_from([300, 2_000]), st.booleans(), SHARD_BYTES)
 def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
-    seed: int, lanes: int, record_bytes: int, aggregate: bool
+    seed: int, lanes: int, record_bytes: int, aggregate: bool, shard_bytes: int | None
 ) -> None:
+    with shards_that_take(shard_bytes):
+        check_outcomes(seed, lanes, record_bytes, aggregate)
+
+
+def check_outcomes(seed: int, lanes: int, record_bytes: int, aggregate: bool) -> None:
     chance = Random(seed)
     scheduler = Scheduler(
         Random(seed),
@@ -244,20 +266,6 @@ def test_each_outcome_is_true_when_requests_expire_and_are_dropped(
     assert scheduler.next_call(world.now + 100) == inf
 
 
-def test_a_request_that_comes_while_its_lane_rests_is_due_when_that_ends() -> None:
-    scheduler = made(linger=0.0)
-    call = one_call(scheduler, "a")
-    for _ in range(4):
-        scheduler.acknowledged(call, [THROTTLED], 0.0)
-        call = call_at(scheduler, 100.0)
-    scheduler.acknowledged(call, [STORED], 100.0)
-    assert scheduler.due == inf
-    send(scheduler, "a", 100.0)
-    assert 100.0 < scheduler.due < 105.0
-    assert scheduler.next_call(100.0) == scheduler.due
-    assert call_at(scheduler, scheduler.due).count == 1
-
-
 def test_plain_records_wait_for_company_even_if_a_key_has_two() -> None:
     scheduler = made(aggregate=False)
     for key in ("hot", "hot", "hot", *keys_in_other_lanes(20, 512)):
@@ -267,35 +275,6 @@ def test_plain_records_wait_for_company_even_if_a_key_has_two() -> None:
     assert first.count == 21
     scheduler.acknowledged(first, [STORED] * 21, 1.0)
     assert [record.partition_key for record in call_at(scheduler, 1.0).records] == ["hot"]
-
-
-@pytest.mark.parametrize("lanes", [16, 64])
-def test_a_producer_slows_down_to_what_the_shards_take(lanes: int) -> None:
-    chance = Random(5)
-    scheduler = Scheduler(Random(5), lanes=lanes)
-    shards, limit, now, seconds = 2, 1_000_000.0, 0.0, 60
-    room = [0.0] * shards
-    taken = throttled = number = 0
-    while now < seconds:
-        now += 0.02
-        room = [min(limit, one + limit * 0.02) for one in room]
-        while scheduler.pending_bytes < 16_000_000:  # more than they take, always
-            number += 1
-            send(scheduler, f"key-{chance.randrange(10_000)}", now, {"pad": "x" * 200})
-        if not isinstance(call := scheduler.next_call(now), Call):
-            continue
-        outcomes: list[Outcome] = []
-        for record in call.records:
-            shard = record.lane * shards // lanes
-            fits = room[shard] >= len(record.data)
-            room[shard] -= len(record.data) * fits
-            taken += len(record.data) * fits
-            throttled += not fits
-            outcomes.append(STORED if fits else THROTTLED)
-        scheduler.acknowledged(call, outcomes, now)
-    stats = scheduler.stats(now)
-    assert taken > 0.85 * shards * limit * seconds
-    assert throttled < 0.25 * stats.records
 
 
 @given(st.integers(0, 2**32))
@@ -688,22 +667,6 @@ def test_a_request_behind_one_on_its_way_wakes_nobody() -> None:
     assert scheduler.due == 6.0
 
 
-def test_a_lane_that_rests_sends_nothing_however_much_there_is() -> None:
-    scheduler = Scheduler(Highest(), lanes=2, linger=0.0, record_bytes=1)
-    one, other = keys_in_other_lanes(2, lanes=2)
-    call = one_call(scheduler, one)
-    for _ in range(4):
-        scheduler.acknowledged(call, [THROTTLED], 0.0)
-        call = call_at(scheduler, 60.0)
-    scheduler.acknowledged(call, [STORED], 60.0)  # a rest of 0.34 seconds
-    for key in (one, one, one, other):
-        send(scheduler, key, 60.0)
-    scheduler.flush(60.0)
-    assert [record.partition_key for record in call_at(scheduler, 60.0).records] == [f"lane-{lane_of(other, 2)}"]
-    assert scheduler.due == pytest.approx(60.34)
-    assert [record.partition_key for record in call_at(scheduler, 60.35).records] == [f"lane-{lane_of(one, 2)}"]
-
-
 def test_of_a_record_only_the_requests_whose_time_is_over_end() -> None:
     scheduler = made(lanes=2, linger=60.0)
     one, other = keys_in_other_lanes(2, lanes=2)
@@ -922,9 +885,7 @@ def test_what_is_on_its_way_or_was_and_has_no_answer_may_be_stored() -> None:
 
 def test_the_times_are_those_of_the_documentation() -> None:
     assert (LINGER, FIRST_BACKOFF, LONGEST_BACKOFF) == (0.1, 0.1, 10.0)
-    assert (FIRST_REST, LONGEST_REST, REST_AFTER_SUCCESS) == (0.05, 5.0, 0.85)
     assert (EXPIRY_STEP, DROPPED, RECORD_REQUESTS) == (0.1, "Dropped", 10_000)
-    assert [longer_rest(rest) for rest in (0.0, 0.02, 0.05, 2.4, 2.6)] == [0.05, 0.05, 0.1, 4.8, 5.0]
     assert Scheduler(Random(7)).next_call(0.0) == inf
     scheduler = Scheduler(Random(7))
     send(scheduler, "a")
@@ -971,7 +932,7 @@ def test_a_record_of_as_many_requests_as_may_be_is_due_at_once() -> None:
 
 
 def test_a_call_leaves_when_it_has_no_room_for_the_next_record() -> None:
-    scheduler = made(lanes=64, record_bytes=1, linger=60.0)
+    scheduler = made(lanes=64, record_bytes=1, linger=60.0, paced=False)
     size, keys = 261_600, keys_in_other_lanes(41)
     for key in keys[:40]:
         scheduler.buffer(key, bytes(size), 0.0)
@@ -982,27 +943,6 @@ def test_a_call_leaves_when_it_has_no_room_for_the_next_record() -> None:
     call = call_at(scheduler, 0.0)
     assert (call.count, CALL_BYTES - size < call.size <= CALL_BYTES) == (40, True)
     assert scheduler.next_call(0.0) == 60.0
-
-
-def test_a_spell_of_throttling_is_rested_after_and_forgotten() -> None:
-    """A lane's rest doubles with each throttled record, shrinks with each other one, and ends below half the first."""
-    scheduler = made(lanes=1, linger=0.0)
-    now, rest = 0.0, 0.0
-    send(scheduler, "a", now)
-    for throttled in (True, True, *[False] * 10):
-        call = call_at(scheduler, now)
-        if throttled:
-            scheduler.acknowledged(call, [THROTTLED], now)
-            rest = max(0.05, 2 * rest)
-            assert now + rest <= scheduler.due <= now + rest + FIRST_BACKOFF
-            now += 10.0
-            call = call_at(scheduler, now)
-        scheduler.acknowledged(call, [STORED], now)
-        rest *= 0.85
-        send(scheduler, "a", now)
-        assert scheduler.due == (pytest.approx(now + rest) if rest >= 0.025 else now)
-        now += 10.0
-    assert rest < 0.025
 
 
 def test_a_lane_that_is_not_paced_goes_on_at_once() -> None:
@@ -1107,21 +1047,3 @@ def test_a_request_whose_time_ends_on_its_way_ends_when_its_call_fails() -> None
         False,
         0,
     )
-
-
-def test_a_record_fills_while_its_lane_rests_however_often_others_leave() -> None:
-    scheduler = Scheduler(Highest(), lanes=2, linger=0.01)
-    one, other = keys_in_other_lanes(2, lanes=2)
-    send(scheduler, one, 0.0)
-    call, now = call_at(scheduler, 1.0), 1.0
-    for _ in range(4):
-        scheduler.acknowledged(call, [THROTTLED], now)
-        now += 20.0
-        call = call_at(scheduler, now)
-    scheduler.acknowledged(call, [STORED], now)  # a rest of 0.34 seconds
-    resting = send(scheduler, one, now)
-    send(scheduler, other, now)
-    assert call_at(scheduler, now + 0.1).count == 1
-    assert send(scheduler, one, now + 0.2) is resting
-    assert scheduler.next_call(now + 0.2) == pytest.approx(now + 0.34)
-    assert [record.count for record in call_at(scheduler, now + 0.35).records] == [2]
