@@ -127,7 +127,10 @@ class AsyncProducer(Unique):
         )
 
     async def put(self, request: Request) -> AsyncHandle:
-        """Replays a request: sends it with its own id, writer and counter. The errors are those of `send`."""
+        """Replays a request: sends it with its own id, writer and counter. `Producer.put` says more.
+
+        The errors are those of `send`.
+        """
         return await self._sent(lambda: self._step.put(request))
 
     async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:

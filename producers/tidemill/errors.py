@@ -58,8 +58,16 @@ class NotAccepted(GivenUp):
 class OutcomeUnknown(GivenUp):
     """The request was sent and no answer came, so it may be on the stream.
 
-    `send` would make a new request of it. To repeat the same request, use `put`.
+    `send` would make a new request of it. To repeat the same request, give it to `put` with its field `tried`.
+
+    Attributes:
+        tried: for that field: a time not after the request's arrival, in milliseconds since 1970 by the stream's clock;
+            0: unknown.
     """
+
+    def __init__(self, refused: Refused, tried: int = 0) -> None:
+        super().__init__(refused)
+        self.tried = tried
 
 
 class Left(NamedTuple):
@@ -145,6 +153,11 @@ class Misconfigured(Exception):
         self.field = field
 
 
-def failure(refused: Refused) -> GivenUp:
-    """The exception for a request that was given up."""
-    return OutcomeUnknown(refused) if refused.lost else NotAccepted(refused)
+def failure(refused: Refused, tried: int | None = None) -> GivenUp:
+    """The exception for a request that was given up.
+
+    Args:
+        refused: why.
+        tried: a time not after its first attempt; None or 0: unknown.
+    """
+    return OutcomeUnknown(refused, tried or 0) if refused.lost else NotAccepted(refused)

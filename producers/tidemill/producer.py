@@ -174,6 +174,10 @@ class Producer(Unique):
     def put(self, request: Request) -> Handle:
         """Replays a request: sends it with its own id, writer and counter.
 
+        If it may be on the stream already, its field `tried` must say since when at the earliest
+        (`OutcomeUnknown.tried`; 0: unknown), for without it consumers take it for a first attempt. It is sent marked
+        then, as what the producer sends again by itself.
+
         Raises:
             UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` raises them.
         """

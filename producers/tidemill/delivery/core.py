@@ -14,6 +14,8 @@ from random import Random
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
+from msgspec.structs import replace
+
 from tidemill.contract.request import decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
 from tidemill.delivery.refusals import Refusals
@@ -121,25 +123,48 @@ class Core:
         return self._take(key, payload, now, deadline)
 
     def put(self, request: Request, now: float, payload: bytes = b"") -> Taken | None:
-        """Takes a request without changes; None if there is no room. `payload`: its bytes, if they are known."""
+        """Takes a request without changes; None if there is no room. `payload`: its bytes, if they are known.
+
+        If it states `tried`, it may have been stored: its record is marked, and it leaves out that field.
+        """
+        tried = request.tried
+        if tried is not None:
+            payload = to_payload(replace(request, tried=None))
         payload = payload or to_payload(request)
         if request.writer == self.writer.id:
             self.writer.skip_to(request.counter or 0)
-        taken = self._take(request.key or "", payload, now, now + self._options.ttl)
+        taken = self._take(request.key or "", payload, now, now + self._options.ttl, tried)
+        if tried is not None:
+            self.scheduler.flush(now)  # else later requests would share its record, and its mark
         return taken and (request.id, *taken)
 
-    def _take(self, key: str, payload: bytes, now: float, deadline: float) -> tuple[Record, int] | None:
+    def _take(
+        self, key: str, payload: bytes, now: float, deadline: float, tried: int | None = None
+    ) -> tuple[Record, int] | None:
         scheduler, spool = self.scheduler, self._spool
         if not self._has_room(len(payload)) and not self._make_room(len(payload)):
             return None
         if spool is not None:
             number = spool.append(payload, self.writer.counter)
-        record = scheduler.buffer(key, payload, now, deadline)
+            if tried is not None:
+                self._note_tried(spool, number, tried)
+        if tried is None:
+            record = scheduler.buffer(key, payload, now, deadline)
+        else:
+            record = scheduler.buffer_again(key, payload, now, deadline, tried=tried)
         place = record.last
         if spool is not None:
             record.spooled[place] = number
             scheduler.due = min(scheduler.due, spool.due)  # by then it is to be synced
         return record, place
+
+    def _note_tried(self, spool: Spool, number: int, tried: int) -> None:
+        """Notes in the spool that a request just appended may have been stored, or takes it out again."""
+        try:
+            spool.attempt({number: tried})
+        except OSError:
+            spool.settle([number])
+            raise
 
     # ---- calls out
 

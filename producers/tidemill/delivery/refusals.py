@@ -78,5 +78,5 @@ class Refusals:
         records, self._records = self._records, []
         for record in records:
             if record.refusal is not None and not record.reported:
-                return failure(record.refusal)
+                return failure(record.refusal, record.tried)
         return None

@@ -60,7 +60,8 @@ class Ticket(msgspec.Struct, eq=False, gc=False):
         if outcome is None:
             raise StillPending(1)
         if isinstance(outcome, Refused):
-            if self._record is not None:
-                self._record.reported = True
-            raise failure(outcome)
+            if self._record is None:
+                raise failure(outcome)
+            self._record.reported = True
+            raise failure(outcome, self._record.tried)
         return outcome

@@ -43,6 +43,7 @@ class Line(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
     at: int | None = None
     writer: str | None = None
     counter: int | None = None
+    tried: int | None = None
 
 
 def send_file(to: Destination) -> int:
