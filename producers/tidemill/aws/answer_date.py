@@ -26,10 +26,10 @@ def seconds_of(date: object) -> float | None:
     https://www.rfc-editor.org/rfc/rfc9110.html#name-date-time-formats: `Sun, 06 Nov 1994 08:49:37 GMT` alone is sent.
     """
     found = _DATE.fullmatch(date) if isinstance(date, str) else None
-    if found is None or found[2] not in _MONTHS:
+    if found is None:
         return None
     year, day, hour, minute, second = map(int, found.group(3, 1, 4, 5, 6))
     try:
         return datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, second, tzinfo=UTC).timestamp()
-    except ValueError:  # no such day or time
+    except ValueError:  # no such month, day or time
         return None

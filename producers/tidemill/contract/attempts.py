@@ -44,8 +44,10 @@ def unmarked(payload: bytes) -> tuple[bytes, int | None]:
     begin like a mark.
     """
     found = _PAYLOAD.match(payload)
-    tried = _time(found[1]) if found else None
-    return (payload, None) if found is None or tried is None else (b"{" + payload[found.end() :], tried)
+    if found is None:
+        return payload, None
+    tried = _time(found[1])
+    return (payload, None) if tried is None else (b"{" + payload[found.end() :], tried)
 
 
 def _time(digits: str | bytes) -> int | None:

@@ -1,7 +1,9 @@
 """The date of an answer: read as HTTP writes it, and of AWS alone."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from time import tzset
 from typing import Any
 
 import pytest
@@ -40,6 +42,20 @@ def test_another_answer_tells_nothing(answer: object) -> None:
 def test_a_date_is_read_as_it_is_written(time: datetime) -> None:
     time = time.replace(microsecond=0, tzinfo=UTC)
     assert seconds_of(format_datetime(time, usegmt=True)) == time.timestamp()
+
+
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Pacific/Auckland")
+        tzset()
+        yield
+    tzset()
+
+
+@pytest.mark.usefixtures("far_away")
+def test_a_date_is_greenwichs_wherever_it_is_read() -> None:
+    assert seconds_of(DATE) == 784111777.0
 
 
 @pytest.mark.parametrize(

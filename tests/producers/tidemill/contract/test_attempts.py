@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.producers.tidemill.contract.test_request import requests
 from tidemill.contract.attempts import MAX_TRIED, marked, marked_key, tried_of, unmarked
 from tidemill.contract.lanes import MAX_LANES, partition_key
-from tidemill.contract.request import Request, decode, encode
+from tidemill.contract.request import RefusedRequest, Request, decode, encode
 
 times = st.integers(0, MAX_TRIED)
 
@@ -94,3 +94,10 @@ def test_a_mark_before_a_request_that_states_a_time_leaves_that_to_the_request()
 )
 def test_other_bytes_have_no_mark(payload: bytes) -> None:
     assert unmarked(payload) == (payload, None)
+
+
+def test_a_mark_states_what_the_field_may() -> None:
+    assert MAX_TRIED == 2**63 - 1
+    assert decode(marked(b'{"v":1,"id":"1","cmd":"c","data":{}}', MAX_TRIED)).tried == MAX_TRIED
+    with pytest.raises(RefusedRequest):
+        decode(marked(b'{"v":1,"id":"1","cmd":"c","data":{}}', MAX_TRIED + 1))
