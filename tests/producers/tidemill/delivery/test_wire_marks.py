@@ -152,3 +152,17 @@ def test_the_environment_may_tell_clients_not_to_retry(monkeypatch: pytest.Monke
 def test_a_producers_own_client_does_not_retry() -> None:
     assert not repeats(Wire("stream", None, StreamClock()).kinesis)
     assert not repeats(object())
+
+
+def test_a_copy_of_the_process_goes_on_with_the_same_clock() -> None:
+    """It runs on the same machine, or stood still in between: then it shows an earlier time, which is safe."""
+    with service(ANSWERS["stored"], ANSWERS["failed"], usually=good) as there:
+        kinesis = client(there.url, total_max_attempts=1)
+        with Producer("stream", kinesis=kinesis, check=False, linger=0) as producer:
+            producer.send("c", key="k").result(PATIENCE)
+            producer._lifetime.begin_again(forked=False)
+            producer.send("c", key="k").result(PATIENCE)
+        kinesis.close()
+        *_, failed, again = marks(there)
+        assert failed is None
+        assert again == pytest.approx(TIME, abs=60_000)
