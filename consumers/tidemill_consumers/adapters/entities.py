@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.calls import MapCalls, at_once_fast
 from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.codec.items import from_item, to_item
 from tidemill_consumers.core.batch import Entity, Write
@@ -133,7 +133,7 @@ class Entities:
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._map = calls or at_once(CALLS_AT_ONCE, "dynamodb")
+        self._map = calls or at_once_fast(CALLS_AT_ONCE, "dynamodb")
         self._cache = cache
         self._own = own
         self.write_calls = 0

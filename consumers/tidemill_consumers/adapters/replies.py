@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tidemill.contract.request import ReplyMessage, encode
-from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.calls import MapCalls, at_once_fast
 from tidemill_consumers.adapters.metrics import put_metric
 from tidemill_consumers.core.batch import Position, Receipt
 
@@ -83,7 +83,7 @@ class Replies:
     def __init__(self, sns: SNSClient, topic_arn: str, calls: MapCalls | None = None) -> None:
         self._sns = sns
         self._topic_arn = topic_arn
-        self._map = calls or at_once(CALLS_AT_ONCE, "sns")
+        self._map = calls or at_once_fast(CALLS_AT_ONCE, "sns")
 
     def send(self, receipts: Sequence[Receipt]) -> list[Position]:
         """Send the receipts; the positions of those that could not be sent and must be delivered again."""

@@ -126,16 +126,17 @@ def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitte
     """The rule's outcome, copied; `before` is the document if that is flat, which a counting rule leaves so."""
     if isinstance(outcome, Accepted):
         state = outcome.state
-        if type(state) is dict and before is not None:
+        is_flat = state is None
+        if before is not None and type(state) is dict:
             state = state.copy()
-            if differs_in_numbers(state, before):
-                if outcome.answer is None and not outcome.emits:
-                    return Taken(state, is_flat=True)
-                return Taken(state, True, _answer(outcome.answer), _requests(arrival, outcome, emitted))
-        if state is not None and not isinstance(state, dict):
-            raise _Unusable(f"the document cannot be stored: it is {_name(state)}, and must be a dict or None")
-        state = _own(state, "the document cannot be stored")
-        return Taken(state, state is None, _answer(outcome.answer), _requests(arrival, outcome, emitted))
+            is_flat = differs_in_numbers(state, before)
+        if not is_flat:
+            if not isinstance(state, dict):
+                raise _Unusable(f"the document cannot be stored: it is {_name(state)}, and must be a dict or None")
+            state = _own(state, "the document cannot be stored")
+        if outcome.answer is None and not outcome.emits:
+            return Taken(state, is_flat)
+        return Taken(state, is_flat, _answer(outcome.answer), _requests(arrival, outcome, emitted))
     if isinstance(outcome, Rejected):
         return Rejected(_text(outcome.reason))
     raise _Unusable(f"the rule returned {_kind(outcome)}, which is neither Accepted(…) nor Rejected(…)")
