@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from tidemill.contract import aggregation
+from tidemill.contract.attempts import tried_of
 from tidemill.contract.request import ReplyMessage, Request, decode
 from tidemill_consumers.codec.items import from_item
 from tidemill_event_source.shard_reader import ShardReader
@@ -187,7 +188,7 @@ def hear(platform: Platform, queue: str, heard: dict[str, set[str]]) -> None:
 
 
 def log_of(platform: Platform) -> list[Request]:
-    """Every request on the stream, in order within its shard, and so within its key."""
+    """Every request on the stream, in order within its shard, and so within its key; with its record's mark."""
     kinesis, name = platform.session.client("kinesis"), platform.outputs["StreamName"]
     found: list[Request] = []
     for shard in kinesis.list_shards(StreamName=name)["Shards"]:
@@ -199,7 +200,10 @@ def log_of(platform: Platform) -> list[Request]:
             except kinesis.exceptions.ProvisionedThroughputExceededException:
                 continue
             for record in page.records:
-                found += [decode(one.data) for one in aggregation.unpack(record.data)]
+                tried = tried_of(record.partition_key)
+                found += [
+                    msgspec.structs.replace(decode(one.data), tried=tried) for one in aggregation.unpack(record.data)
+                ]
             if not page.behind_ms:
                 break
     return found

@@ -5,8 +5,8 @@
 Each process goes on with the folder of the one before, sends, and is killed with SIGKILL at a random moment: as it
 opens the folder, recovers, sends, or hears of acknowledgements. Some have no network, so what they accept is for
 the next. Each writes down a request's id before it gives it to `send`, and that it was accepted after. In the end
-the stream's log and each entity must hold all that were accepted, in that order. One that was given to `send` and
-not accepted, because of the kill, may be there or not.
+the stream's log and each entity must hold all that were accepted, in that order, and what stands in the log once more
+must be marked. One that was given to `send` and not accepted, because of the kill, may be there or not.
 """
 
 from __future__ import annotations
@@ -182,7 +182,11 @@ def compare(ledger: Ledger, log: list[Request]) -> dict[str, int]:
     """How the log differs from what was accepted, but for repeats: those are known as such when they are applied."""
     sent: dict[str, dict[str, None]] = defaultdict(dict)
     writers, counters = set(), defaultdict(set)
+    unmarked = marked = 0
     for request in log:
+        if request.id in sent[str(request.key)]:
+            unmarked += request.tried is None
+            marked += request.tried is not None
         sent[str(request.key)][request.id] = None
         writers.add(request.writer)
         counters[request.counter].add(request.id)
@@ -190,6 +194,8 @@ def compare(ledger: Ledger, log: list[Request]) -> dict[str, int]:
     return {
         "in_doubt": sum(len(ids) for ids in ledger.given.values()) - len(ledger.accepted),
         "writers": len(writers),
+        "marked": marked,
+        "unmarked": unmarked,
         "lost": len(ledger.accepted - logged),
         "double": sum(len(ids) - 1 for ids in counters.values()),
         "reordered": sum(
@@ -199,7 +205,7 @@ def compare(ledger: Ledger, log: list[Request]) -> dict[str, int]:
 
 
 def main() -> int:
-    """Kills, then looks; 0 when nothing is lost, doubled or reordered."""
+    """Kills, then looks; 0 when nothing is lost, doubled or reordered, or put again without a mark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -220,7 +226,7 @@ def main() -> int:
     print(json.dumps(result))
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if not any(result[name] for name in ("lost", "double", "reordered")) else 1
+    return 0 if not any(result[name] for name in ("lost", "double", "reordered", "unmarked")) else 1
 
 
 def warm_up(platform: Platform) -> None:

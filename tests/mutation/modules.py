@@ -69,7 +69,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
         f"tests/{_SOURCE}/test_validated_cases.py",
     ),
     "put_records": (
-        *(f"tests/producers/tidemill/delivery/test_{name}.py" for name in ("refusal", "look")),
+        *(f"tests/producers/tidemill/delivery/test_{name}.py" for name in ("refusal", "look", "wire_marks")),
         "tests/producers/tidemill/test_producer.py",
     ),
     "sequencer": _SEQUENCING,
