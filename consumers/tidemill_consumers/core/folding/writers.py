@@ -74,10 +74,9 @@ def checksum(arrival: Arrival) -> int:
 
 def place_of(entries: bytes, writer: str) -> int:
     """Where a writer's entry begins; -1 if there is none."""
-    name = hash_of(writer)
-    at = entries.find(name)
+    at = entries.find(hash_of(writer))
     while at % ENTRY_BYTES and at > 0:
-        at = entries.find(name, at + 1)
+        at = entries.find(hash_of(writer), at + 1)
     return at
 
 
@@ -128,7 +127,8 @@ class WriterJournal(msgspec.Struct, gc=False):
         newest = self.newest.get(writer)
         if newest is not None:
             return newest[0]
-        return counter_of(self._of(writer), writer)
+        entries = self._of(writer)
+        return counter_of(entries, writer) if entries else -1
 
     def checksum_of_highest(self, writer: str) -> int:
         """The checksum of a known writer's request with the highest counter."""
@@ -159,6 +159,11 @@ class WriterJournal(msgspec.Struct, gc=False):
 
     def after(self) -> bytes:
         """All writers after the fold, oldest first, without those of redriven requests."""
+        if len(self.newest) == 1 and len(self.before) <= ENTRY_BYTES:
+            ((writer, (counter, arrival)),) = self.newest.items()
+            name = hash_of(writer)
+            if self.before[:8] in (name, b"") and arrival.tried is None and not writer.startswith(REDRIVE):
+                return name + (counter << 16 | checksum(arrival)).to_bytes(8)  # the usual entity's only writer
         left, now = self.before, b""
         for writer, (counter, arrival) in self.newest.items():
             if self.untold is not None and self.untold.get(writer) == counter:
@@ -207,7 +212,7 @@ class WriterJournal(msgspec.Struct, gc=False):
         return max(self.forgotten, *earlier, *[arrival.arrived for _, arrival in self.newest.values()])
 
     def _of(self, writer: str) -> bytes:
-        return self.redriven if writer.startswith(REDRIVE) else self.before
+        return self.redriven if self.redriven and writer.startswith(REDRIVE) else self.before
 
 
 def _with(entries: bytes, writer: str, made: bytes) -> bytes:
