@@ -122,3 +122,22 @@ def test_a_service_that_is_refused_is_told(stub: Stub) -> None:
     for _ in range(ROUNDS):
         answers.add_client_error("put_records", "AccessDeniedException")
     assert emits(kinesis, []).send([emitted(7, "a"), emitted(8, "a")]) == places(7, 8)
+
+
+def test_what_may_have_been_sent_before_is_marked_with_a_time_before_that(stub: Stub) -> None:
+    """That of its cause, whether an earlier delivery may have sent it or the answer to this one was lost."""
+    keys: list[str] = []
+
+    class Loses(Wire):
+        def put_records(self, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:
+            keys.extend(one["PartitionKey"] for one in Records)
+            return super().put_records(StreamName, Records)
+
+    lost = EndpointConnectionError(endpoint_url="x")
+    fresh = emitted(1, "a")._replace(since=1_764_000_000.125)
+    assert emits(Loses(lost), []).send([fresh]) == []
+    lane = keys[0]
+    assert keys == [lane, f"{lane} tried 1764000000125"]
+    keys.clear()
+    assert emits(Loses(), []).send([fresh._replace(again=True), emitted(2, "a")]) == []
+    assert keys == [f"{lane} tried 1764000000125", lane], "the others of its lane are not"

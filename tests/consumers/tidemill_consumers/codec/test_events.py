@@ -8,9 +8,11 @@ from hashlib import md5
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.described import STREAM_ARN
 from tidemill.contract.aggregation import MAGIC, UserRecord, pack
+from tidemill.contract.attempts import marked, marked_key
 from tidemill.contract.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Json, Request, encode
 from tidemill_consumers.codec.events import TRACK, EventRecord, Intake, intake
 from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, with_request
@@ -117,6 +119,87 @@ def test_the_place_makes_the_id_of_what_has_none() -> None:
         f"{SHARD}-{SEQUENCE}-1",
         f"{SHARD}-{SEQUENCE + 1}-0",
     ]
+
+
+# ── Re-sends ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def bare(one: Arrival) -> Arrival:
+    return replace(one, tried=None)
+
+
+def test_a_marked_aggregate_s_requests_are_all_re_sends_and_otherwise_as_at_first() -> None:
+    data = pack([UserRecord("a", encode(request(1, "a"))), UserRecord("b", encode(request(2, "b")))])
+    first, again = read(record(data, "lane-1")), read(record(data, marked_key("lane-1", 1545084600123)))
+    assert [one.tried for one in first.arrivals] == [None, None]
+    assert [one.tried for one in again.arrivals] == [1545084600.123, 1545084600.123]
+    assert tuple(map(bare, again.arrivals)) == first.arrivals
+
+
+def test_a_marked_plain_record_is_the_first_attempt_s_but_for_the_time() -> None:
+    payload = encode(request())
+    again = arrival(marked(payload, 1545084600123))
+    assert again.tried == 1545084600.123
+    assert bare(again) == arrival(payload)
+
+
+def test_a_plain_record_s_key_is_no_mark() -> None:
+    key = marked_key("k", 5)
+    assert arrival(encode(request(key=key)), key).tried is None
+
+
+def test_a_request_that_says_so_itself_is_a_re_send_with_the_first_attempt_s_encoding() -> None:
+    payload = encode(request())
+    for said in (payload.replace(b'"data"', b'"tried":5000,"data"'), payload[:-1] + b',"tried":5000}'):
+        again = arrival(said)
+        assert (again.tried, again.request, again.encoded) == (5.0, request(), payload)
+        assert again.payload == said, "what is quarantined is what came"
+
+
+def test_of_two_times_the_lower_counts() -> None:
+    inner = encode(request()).replace(b'"data"', b'"tried":7000,"data"')
+    assert arrival(marked(inner, 5000)).tried == 5.0
+    assert arrival(marked(inner, 9000)).tried == 7.0
+    aggregate = pack([UserRecord("k", inner), UserRecord("k", encode(request(2)))])
+    (first, second) = read(record(aggregate, marked_key("lane-1", 8000))).arrivals
+    assert (first.tried, second.tried) == (7.0, 8.0)
+
+
+def test_nothing_known_of_the_first_attempt_is_a_re_send_too() -> None:
+    assert arrival(marked(encode(request()), 0)).tried == 0.0
+
+
+def test_the_largest_request_may_be_marked() -> None:
+    large = Request(id="i", cmd="c", key="k", data={"x": ""})
+    large.data["x"] = "x" * (MAX_REQUEST_BYTES - len(encode(large)))
+    assert arrival(marked(encode(large), 5)).tried == 0.005
+    assert unreadable(encode(large) + b" ").reason.startswith(f"{MAX_REQUEST_BYTES + 1} bytes")
+
+
+def test_json_of_others_that_begins_like_a_mark_keeps_its_members() -> None:
+    event = arrival(b'{"tried":5,"temperature":20}')
+    assert (event.request.cmd, event.request.data, event.tried) == (TRACK, {"tried": 5, "temperature": 20}, None)
+
+
+def test_a_marked_record_that_is_no_request_names_whom_to_answer() -> None:
+    broken = marked(encode(request(key="other")), 5)
+    assert unreadable(broken).asker == Asker("c", "i1")
+
+
+@pytest.mark.parametrize("marks", [{}, {3: 5000}, {0: 1, 299: 2}])
+def test_one_re_send_among_many_changes_no_other(marks: dict[int, int]) -> None:
+    payloads = [encode(request(n)) for n in range(300)]
+    said = [
+        payload.replace(b'"data"', b'"tried":%d,"data"' % marks[n]) if n in marks else payload
+        for n, payload in enumerate(payloads)
+    ]
+    first, again = (read(record(pack([UserRecord("k", one) for one in each]))) for each in (payloads, said))
+    assert [one.tried for one in again.arrivals] == [marks[n] / 1000 if n in marks else None for n in range(300)]
+    assert [one.encoded for one in again.arrivals] == [one.encoded for one in first.arrivals]
+    assert [one.request for one in again.arrivals] == [one.request for one in first.arrivals]
+
+
+# ── Batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_batch_keeps_the_streams_order_and_counts_kinesis_records() -> None:

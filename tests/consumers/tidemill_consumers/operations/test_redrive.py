@@ -11,10 +11,12 @@ from botocore.exceptions import ClientError
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.adapters.quarantine import Kept, Quarantine, body, object_key
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
+from tidemill_consumers.core.folding.fold import WHY_UNTOLD
 from tidemill_consumers.operations.redrive import (
     DONE_PREFIX,
     HELD_BACK,
     IN_DOUBT,
+    MAY_BE_REPEAT,
     Found,
     Objects,
     Redriven,
@@ -42,6 +44,10 @@ def poison(number: int, *, key: str = "k", reason: str = "unknown command x", ar
 def rubbish(number: int) -> Quarantined:
     at = Unreadable("s", Position(number, 0), NOON, "k", b"\xff", "not UTF-8")
     return Quarantined(at, at.reason)
+
+
+def untold(number: int) -> Quarantined:
+    return poison(number, reason=WHY_UNTOLD)
 
 
 class Stream:
@@ -263,3 +269,15 @@ def test_few_of_a_key_are_in_doubt_at_a_time() -> None:
     assert max(sum(one.kept is not None and one.kept.key == "hot" for one in step) for step in made) == IN_DOUBT
     assert [len(step) for step in steps(every, most=150, of_a_key=1000)] == [150, 150, 100]
     assert list(steps([])) == []
+
+
+def test_what_cannot_be_told_from_a_repeat_stays_unless_it_is_asked_for(store: Callable[..., Objects]) -> None:
+    objects = store(poison(1), untold(2))
+    found = oldest_first(one for one in objects.find(Wanted()) if one)
+    assert [one.problem for one in found] == [None, MAY_BE_REPEAT]
+    stream = Stream()
+    assert [one.outcome for one in redrive(objects, found, stream.put)] == ["redriven"]
+    asked_for = [one for one in objects.find(Wanted(untold=True)) if one]
+    assert [one.problem for one in asked_for] == [None]
+    assert [one.outcome for one in redrive(objects, asked_for, stream.put)] == ["redriven"]
+    assert stream.put_ids == ["i1", "i2"]
