@@ -63,7 +63,8 @@ _BESIDE: dict[str, tuple[str, ...]] = {
         ("tests/producers/tidemill/contract/test_aggregation.py", "tests/fuzz/test_fuzz.py"),
     ),
     **dict.fromkeys(("backoff", "calls", "endpoint", "giving_up", "lane", "tally"), _SCHEDULER),
-    **dict.fromkeys(("bucket", "evidence", "pace"), ("tests/producers/tidemill/sending/pacing/test_by_shard.py",)),
+    **dict.fromkeys(("bucket", "evidence"), ("tests/producers/tidemill/sending/pacing/test_pace.py",)),
+    "pace": ("tests/producers/tidemill/sending/pacing/test_by_shard.py",),
     "failures": (
         *(f"tests/{_SOURCE}/decisions/test_{name}.py" for name in ("batches", "sequencer")),
         f"tests/{_SOURCE}/test_validated_cases.py",

@@ -1,7 +1,7 @@
 """A token bucket: what a shard takes now, of bytes and of records.
 
 Room: SDK core. No I/O; time is an argument.
-Tests: tests/producers/tidemill/sending/pacing/test_by_shard.py.
+Tests: tests/producers/tidemill/sending/pacing/test_pace.py.
 
 Amounts are seconds: the time in which a shard takes as many bytes, or as many records, by its documented limits.
 https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html

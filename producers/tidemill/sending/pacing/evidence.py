@@ -1,7 +1,7 @@
 """Evidence of why a shard refuses records: because of their number, or by chance.
 
 Room: SDK core. No I/O; time is an argument.
-Tests: tests/producers/tidemill/sending/pacing/test_by_shard.py.
+Tests: tests/producers/tidemill/sending/pacing/test_pace.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The pace of one shard: a token bucket whose rate is learned from the shard's answers.
 
 Room: SDK core. No I/O; time is an argument.
-Tests: tests/producers/tidemill/sending/pacing/test_by_shard.py.
 
     never refused  ─ records leave at once. What is beyond a shard's documented limits is tried in doubling steps
     refused once   ─ at most TOP of those limits, and less while refusals show that others use the shard, too
@@ -113,14 +112,14 @@ class Pace:
         self._note(True, now)
 
     def _note(self, is_refused: bool, now: float) -> None:
+        if self._since + PERIOD <= now and self._records >= FEWEST:
+            self._judge(now)
+            self._neighbours.forget()
+            self._begin(now + SETTLING)
         self._neighbours.note(is_refused, now)
         if self._since <= now:
             self._records += 1
             self._refused += is_refused
-            if self._since + PERIOD <= now and self._records >= FEWEST:
-                self._judge(now)
-                self._neighbours.forget()
-                self._begin(now + SETTLING)
 
     def _begin(self, since: float) -> None:
         """Begins a period."""

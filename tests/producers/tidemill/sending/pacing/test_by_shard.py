@@ -25,7 +25,7 @@ from tidemill.sending.records import Acknowledged, Record, Refused
 
 THROTTLED = Refused("ProvisionedThroughputExceededException", "slow down", again=True)
 SECONDS = 20
-SEEDS = [1, 2, 3]
+SEEDS = [1, 2]
 
 
 def saturated(seed: int, producers: int = 1, seconds: float = SECONDS, **options: Any) -> tuple[Stream, list[Producer]]:
@@ -115,7 +115,7 @@ def test_a_producer_that_was_refused_sends_a_few_records_at_once() -> None:
 # ---- several producers
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, 4, 5, 6])
+@pytest.mark.parametrize("seed", [*SEEDS, 3, 4, 5])
 def test_two_producers_share_a_shard(seed: int) -> None:
     stream, producers = saturated(seed, 2, 30)
     assert stream.mib() / 30 >= 0.9
@@ -153,7 +153,7 @@ def test_a_producer_takes_what_another_leaves() -> None:
 # ---- refusals by chance
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, 4, 5])
+@pytest.mark.parametrize("seed", [*SEEDS, 3])
 @pytest.mark.parametrize("limits", [Bucket, Endless])
 @pytest.mark.parametrize("size", [185, 400])
 def test_refusals_by_chance_take_little_time_and_no_order(seed: int, limits: type[Limit], size: int) -> None:
@@ -164,6 +164,18 @@ def test_refusals_by_chance_take_little_time_and_no_order(seed: int, limits: typ
     clock.run(6)
     assert producer.scheduler.pending == 0
     assert stream.share_refused() > 0.2
+    assert stream.inversions() == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_refusals_by_chance_hold_up_no_flow(seed: int) -> None:
+    """10,000 requests over 200 keys, sent during four seconds: each tenth of a second makes a record of every lane."""
+    clock, stream = Clock(), Stream(Random(seed), by_chance=0.3)
+    producer = Producer(clock, stream, str(seed), keys=200, size=185)
+    for number in range(100):
+        clock.at(number * 0.04, lambda: producer.send(100))
+    clock.run(6)
+    assert producer.scheduler.pending == 0
     assert stream.inversions() == 0
 
 
