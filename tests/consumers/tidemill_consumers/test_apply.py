@@ -1,5 +1,6 @@
 """The flow against a real table, bucket and topic: once, in order, answered, and nothing lost when a part fails."""
 
+import copy
 import json
 import logging
 from base64 import b64encode
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeAlias, cast
+from zlib import crc32
 
 import boto3
 import msgspec
@@ -16,6 +18,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.described import STREAM_ARN, Described
 from tests.values import Context
 from tidemill.contract.aggregation import UserRecord, pack, unpack
+from tidemill.contract.attempts import marked
 from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters import entities as entities_module
 from tidemill_consumers.adapters.emits import Emits
@@ -31,6 +34,7 @@ from tidemill_consumers.composition import ROUNDS, Application, application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.folding.budget import MAX_OUTCOMES
+from tidemill_consumers.core.folding.fold import UNTOLD
 from tidemill_consumers.core.streams import Stream, life_of, shard_of
 from tidemill_local.emulator import Emulator
 
@@ -865,3 +869,123 @@ def test_a_table_that_takes_nothing_at_all_is_the_tables_trouble(
     app = refusing(app, emulator, table, "k", message)
     assert retry_from(batch(request(1), request(2)), app) == again
     assert bool(heard()) == (again is None)
+
+
+# ── A fleet: more writers than an entity remembers ───────────────────────────────────────────────────────────
+
+PHONES = 100
+
+
+def of_phone(n: int, counter: int = 1) -> Request:
+    return Request(
+        id=f"p{n}-{counter}", cmd="tally", key="k", client="ann", writer=f"phone-{n}", counter=counter, data={}
+    )
+
+
+def resent(sequence: int, one: Request, tried: int) -> EventRecord:
+    return record(sequence, marked(encode(one), tried), "k")
+
+
+def tally(state: State, request: Request) -> Accepted:
+    return Accepted({"n": (state or {"n": 0})["n"] + 1})
+
+
+@pytest.fixture
+def fleet(app: Application) -> Application:
+    """A key to which each of a hundred phones has sent a request, record by record."""
+    counting = replace(app, rules={"tally": tally})
+    event: KinesisEvent = {"Records": [record(n, encode(of_phone(n)), "k") for n in range(1, PHONES + 1)]}
+    assert retry_from(event, counting) is None
+    assert document(counting) == {"n": PHONES}
+    return counting
+
+
+FIRST = 1545084651
+"""When the first phone's request arrived, in seconds."""
+
+
+def test_a_phone_s_re_send_is_a_repeat_whether_its_entity_remembers_it_or_the_table(
+    fleet: Application, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    again = [resent(200 + n, of_phone(n), FIRST * 1000) for n in (1, 50, PHONES)]
+    assert retry_from({"Records": again}, fleet) is None
+    assert (document(fleet), quarantined()) == ({"n": PHONES}, {})
+
+
+def test_a_re_send_whose_first_attempt_was_not_stored_is_applied_once(fleet: Application) -> None:
+    event: KinesisEvent = {"Records": [resent(200 + n, of_phone(1, 2), FIRST * 1000) for n in range(2)]}
+    assert retry_from(event, fleet) is None
+    assert document(fleet) == {"n": PHONES + 1}
+    assert retry_from(event, fleet) is None
+    assert document(fleet) == {"n": PHONES + 1}
+
+
+def test_a_re_send_older_than_the_horizon_is_quarantined_and_answered(
+    fleet: Application, quarantined: Callable[[], dict[str, str]], heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = replace(fleet, forgotten=replace_horizon(fleet, 10.0))
+    event: KinesisEvent = {"Records": [resent(200, of_phone(1), FIRST * 1000), resent(201, of_phone(1), FIRST * 1000)]}
+    assert retry_from(event, late) is None
+    assert document(fleet) == {"n": PHONES}
+    assert [reason.partition(":")[0] for reason in quarantined().values()] == [UNTOLD]
+    assert statuses(heard())["p1-1"] == "quarantined"
+    assert '"UntoldRepeats": 1' in capsys.readouterr().out
+
+
+def replace_horizon(app: Application, seconds: float) -> ForgottenWriters:
+    made = copy.copy(app.forgotten)
+    made._horizon = seconds
+    return made
+
+
+def test_a_key_fails_whose_re_send_the_table_cannot_be_asked_about(fleet: Application, emulator: Emulator) -> None:
+    blind = replace(fleet, forgotten=ForgottenWriters(emulator.client("dynamodb"), "nowhere", 3600.0))
+    event: KinesisEvent = {
+        "Records": [
+            record(200, encode(replace_request(of_phone(1, 2), key="other")), "other"),
+            resent(201, of_phone(1), FIRST * 1000),
+            record(202, encode(of_phone(2, 2)), "k"),
+        ]
+    }
+    assert retry_from(event, blind) == 201
+    assert (document(blind), document(blind, "other")) == ({"n": PHONES}, {"n": 1})
+    assert retry_from(event, fleet) is None
+    assert (document(blind), document(blind, "other")) == ({"n": PHONES + 1}, {"n": 1})
+
+
+def test_an_entity_forgets_nobody_whom_the_table_does_not_take(app: Application, emulator: Emulator) -> None:
+    blind = replace(
+        app, rules={"tally": tally}, forgotten=ForgottenWriters(emulator.client("dynamodb"), "nowhere", 3600.0)
+    )
+    event: KinesisEvent = {"Records": [record(n, encode(of_phone(n)), "k") for n in range(1, PHONES + 1)]}
+    assert retry_from(event, blind) == 1
+    assert document(blind) is None
+
+
+def test_an_item_of_an_older_release_tells_only_what_it_remembers(
+    app: Application, emulator: Emulator, table: str, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    """Of more than a few writers it may have forgotten some, and no table knows them."""
+    first = of_phone(1)
+    writers = {f"phone-{n}": {"S": f"1/{1545084650.0 + n}/{crc32(encode(of_phone(n)))}"} for n in range(1, 10)}
+    item = {
+        "pk": {"S": "k"},
+        "ver": {"N": "3"},
+        "doc": {"M": {"n": {"N": "9"}}},
+        "marks": {"M": {NAMED: {"S": "9/0/1545084659.0/1/0"}}},
+        "writers": {"M": writers},
+        "recent": {"L": []},
+    }
+    emulator.client("dynamodb").put_item(TableName=table, Item=item)
+    counting = replace(app, rules={"tally": tally})
+    event: KinesisEvent = {
+        "Records": [
+            resent(20, first, FIRST * 1000),
+            resent(21, of_phone(99), FIRST * 1000),
+            resent(22, of_phone(98), 1545084659_001),
+            record(23, encode(of_phone(97)), "k"),
+        ]
+    }
+    assert retry_from(event, counting) is None
+    assert document(counting) == {"n": 11}
+    assert set(quarantined()) == {"21"}

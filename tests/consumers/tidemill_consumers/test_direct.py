@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tidemill.contract.aggregation import unpack
+from tidemill.contract.attempts import marked
 from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities, Unloadable
@@ -22,7 +23,8 @@ from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, Rule, Rules, State, Time, Verified
-from tidemill_consumers.core.folding.writers import hash_of
+from tidemill_consumers.core.folding.fold import WHY_UNTOLD
+from tidemill_consumers.core.folding.writers import counter_of, hash_of
 from tidemill_consumers.direct import HttpEvent, HttpResponse, direct
 from tidemill_consumers.isolation.time_limit import TimeLimit
 from tidemill_local.emulator import Emulator
@@ -410,3 +412,45 @@ def test_what_did_not_leave_leaves_before_anything_else_of_its_key(
     assert direct(event(request(3, "tell")), app)["statusCode"] == 200
     assert emitted() == [1, 2]
     assert document(app) == {"told": 2}
+
+
+# ── Re-sends ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_request_that_says_it_was_tried_is_known_by_the_table_once_its_entity_forgot_it(app: Application) -> None:
+    for n in range(60):
+        assert said(direct(event(request(1, writer=f"phone-{n}"), NOW + n), app))[0] == 200
+    assert counter_of(app.entities.load(["k"])["k"].writers, "phone-0") == -1
+    body = marked(encode(request(1, writer="phone-0")), NOW)
+    assert said(direct(event(body, NOW + 1000), app)) == (208, {"id": "r1"})
+    assert said(direct(event(marked(encode(request(2, writer="phone-0")), NOW), NOW + 1001), app))[0] == 200
+    tried = msgspec.structs.replace(request(1, writer="phone-1"), tried=NOW - 3_600_001)
+    status, answer = said(direct(event(tried, NOW + 1002), app))
+    assert (status, answer["error"]) == (422, WHY_UNTOLD)
+
+
+def test_it_is_not_now_if_the_table_of_forgotten_writers_does_not_answer(app: Application, emulator: Emulator) -> None:
+    blind = replace(app, forgotten=ForgottenWriters(emulator.client("dynamodb"), "nowhere", 3600.0))
+    answers = [said(direct(event(request(1, writer=f"phone-{n}"), NOW + n), blind))[0] for n in range(60)]
+    assert set(answers) == {200, 503}
+    assert answers[:5] == [200] * 5
+    assert len(document(app)["ids"]) == answers.count(200)  # type: ignore[index]
+
+
+def test_what_the_key_s_last_request_emitted_is_marked_when_it_is_sent_again(app: Application) -> None:
+    sent: list[Any] = []
+
+    class Notes(Emits):
+        def send(self, emitted: Any) -> list[Position]:
+            sent.extend(emitted)
+            return []
+
+    nobody: Any = None
+    noting = replace(app, emits=Notes(nobody, "s"))
+    for n in (1, 2):
+        assert said(direct(event(request(n, "tell"), NOW + n), noting))[0] == 200
+    assert [(one.again, round((one.since + 1.0) * 1000)) for one in sent] == [
+        (False, NOW + 1),
+        (True, NOW + 1),
+        (False, NOW + 2),
+    ]
