@@ -8,7 +8,7 @@ The first row of this table that matches is the arrival's kind:
 |---|---|---|
 | redelivery | it stands at or below its shard's mark | answered again if its answer may not have left; not applied |
 | forged | its signature or seal is wrong | quarantined; the writer's counter stays as it is |
-| repeat | without writer, or counter below 2^47: its id is among the outcomes | answered again, not applied |
+| repeat | without writer, or counter below 2^46: its id is among the outcomes | answered again, not applied |
 | repeat | redriven, and applied or rejected before | answered again, not applied |
 | repeat | its counter is below the writer's highest | answered again, not applied |
 | repeat | its counter is the writer's highest, and its body that request's | answered again, not applied |

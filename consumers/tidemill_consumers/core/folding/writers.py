@@ -5,7 +5,8 @@ Room: core. Pure.
 A writer takes 16 bytes, so that an entity remembers some dozens without a further write unit. Numbers are big-endian.
 
     8  a hash of its name; the first bit tells writers of verified clients, so that no other name has their hash
-    6  its counter; the first bit tells that this request was quarantined, as it cannot be told from a repeat
+    6  its counter; the first bit tells that this request was quarantined, as it cannot be told from a repeat, and the
+       second that a re-send of the writer was applied, so that its first attempt may yet come
     2  a checksum of that request
 
 The oldest come first. What has no room is forgotten to a table (`Forgotten`); a re-send is judged by that table then.
@@ -31,11 +32,18 @@ ENTRY_BYTES = 16
 MAX_REDRIVEN = 64
 """Writers of redriven requests, one per request, that are remembered per entity in addition."""
 
-COUNTERS = 2**47
+COUNTERS = 2**46
 """Counters below this are remembered. A request with a higher one is known by its id alone, as one without."""
 
-NOT_APPLIED = COUNTERS
+NOT_APPLIED = 2**47
 """The bit of a counter whose request was quarantined, as it cannot be told from a repeat."""
+
+AWAITED = 2**46
+"""The bit of a writer of which a re-send was applied, so that its first attempt may yet come, unmarked. Such writers
+are forgotten last."""
+
+_MARKED = 0x40
+"""The first byte of a counter with either bit is at least this."""
 
 _OF_VERIFIED = 0x80
 
@@ -81,7 +89,7 @@ def place_of(entries: bytes, writer: str) -> int:
 
 
 def number_at(entries: bytes, at: int) -> int:
-    """The counter of the entry at a place, with its bit `NOT_APPLIED`; -1 if the place is -1."""
+    """The counter of the entry at a place, with its two bits; -1 if the place is -1."""
     return int.from_bytes(entries[at + 8 : at + 14]) if at >= 0 else -1
 
 
@@ -144,7 +152,8 @@ class WriterJournal(msgspec.Struct, gc=False):
         newest = self.newest.get(writer)
         if newest is not None:
             return self.untold is None or self.untold.get(writer) != newest[0]
-        return 0 <= number_at(self.before, place_of(self.before, writer)) < NOT_APPLIED
+        number = number_at(self.before, place_of(self.before, writer))
+        return number >= 0 and not number & NOT_APPLIED
 
     def note(self, writer: str, counter: int, arrival: Arrival) -> None:
         """Record a writer's newest arrival, which is applied."""
@@ -162,17 +171,21 @@ class WriterJournal(msgspec.Struct, gc=False):
         if len(self.newest) == 1 and len(self.before) <= ENTRY_BYTES:
             ((writer, (counter, arrival)),) = self.newest.items()
             name = hash_of(writer)
-            if self.before[:8] in (name, b"") and arrival.tried is None and not writer.startswith(REDRIVE):
+            is_usual = self.before[:8] in (name, b"") and not self.resent and not writer.startswith(REDRIVE)
+            if is_usual and self.before[8:9] < b"\x40":
                 return name + (counter << 16 | checksum(arrival)).to_bytes(8)  # the usual entity's only writer
         left, now = self.before, b""
         for writer, (counter, arrival) in self.newest.items():
             if self.untold is not None and self.untold.get(writer) == counter:
                 counter |= NOT_APPLIED
-            made = entry(writer, counter, checksum(arrival))
             if writer.startswith(REDRIVE):
+                made = entry(writer, counter, checksum(arrival))
                 self.redriven = _with(self.redriven, writer, made)[-MAX_REDRIVEN * ENTRY_BYTES :]
                 continue
             at = place_of(left, writer)
+            if writer in self.resent or (at >= 0 and number_at(left, at) & AWAITED):
+                counter |= AWAITED
+            made = entry(writer, counter, checksum(arrival))
             if at >= 0:
                 left = left[:at] + left[at + ENTRY_BYTES :]
             now += made
@@ -187,16 +200,19 @@ class WriterJournal(msgspec.Struct, gc=False):
             beside: bytes of the item's other parts.
         """
         resent = {hash_of(writer) for writer in self.resent if not writer.startswith(REDRIVE)}
-        if not resent and max(entries[::ENTRY_BYTES]) < _OF_VERIFIED:
+        if not resent and max(entries[::ENTRY_BYTES]) < _OF_VERIFIED and max(entries[8::ENTRY_BYTES]) < _MARKED:
             room = room_for_writers(beside, FEW_WRITERS * ENTRY_BYTES) // ENTRY_BYTES * ENTRY_BYTES
             return entries[-room:], entries[:-room]
         every = [entries[at : at + ENTRY_BYTES] for at in range(0, len(entries), ENTRY_BYTES)]
-        rank = [(one[:8] in resent, one[0] >= _OF_VERIFIED, place) for place, one in enumerate(every)]
-        least = sum([is_resent for is_resent, _, _ in rank])
-        least += min(sum([not is_resent and is_verified for is_resent, is_verified, _ in rank]), VERIFIED_WRITERS)
+        rank = [
+            (one[:8] in resent, one[0] >= _OF_VERIFIED, one[8] >= _MARKED, place) for place, one in enumerate(every)
+        ]
+        least = sum([is_resent for is_resent, *_ in rank])
+        least += min(sum([not is_resent and is_verified for is_resent, is_verified, *_ in rank]), VERIFIED_WRITERS)
         room = room_for_writers(beside, max(least, FEW_WRITERS) * ENTRY_BYTES) // ENTRY_BYTES
-        stay = sorted([place for _, _, place in sorted(rank)[-room:]])
-        go = sorted([place for _, _, place in sorted(rank)[:-room]])
+        rank.sort()
+        stay = sorted([place for *_, place in rank[-room:]])
+        go = sorted([place for *_, place in rank[:-room]])
         return b"".join([every[place] for place in stay]), b"".join([every[place] for place in go])
 
     def up_to(self, gone: bytes, marks: Mapping[str, Mark]) -> float:

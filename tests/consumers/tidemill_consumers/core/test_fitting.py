@@ -59,7 +59,7 @@ class Hostile:
         for n in range(self.writers):
             for start in ("", EMITTER, REDRIVE):
                 name = f"{start}{n}-".ljust(128, self.letter)
-                made.append(Request(id=name, cmd="c", key="k", writer=name, counter=2**47 - 1, data={"no": n % 2 == 1}))
+                made.append(Request(id=name, cmd="c", key="k", writer=name, counter=2**46 - 1, data={"no": n % 2 == 1}))
         return made
 
 
