@@ -36,11 +36,12 @@ def plan(
     """
     made: list[Write] = []
     quarantined = emitting = 0
+    clock, until = time
     for write in writes(arrivals, entities, rules, retention, watch or Watch(), time):
         made.append(write)
         quarantined += len(write.quarantine)
         emitting += len(write.emits)
-        if time.is_over or quarantined >= MOST_QUARANTINED or emitting >= MOST_EMITTING:
+        if clock() >= until or quarantined >= MOST_QUARANTINED or emitting >= MOST_EMITTING:
             return Plan(tuple(made), not_begun(arrivals, {write.key for write in made}))
     return Plan(tuple(made))
 
