@@ -139,8 +139,8 @@ def test_writers_of_re_sends_stay_until_the_next_write() -> None:
     write = fold(batch)
     assert counter_of(saved(write).writers, "again") == 1
     assert held(write.forgotten, "again") is None
-    after = fold([arrival(n, f"v{n}", 1, 5.0) for n in range(100, 200)], saved(write))
-    assert held(after.forgotten, "again") == 1 | AWAITED
+    after = fold([arrival(n, f"v{n}", 1, 5000.0) for n in range(100, 200)], saved(write))
+    assert held(fold([arrival(300, "x")], saved(after)).forgotten, "again") == 1 | AWAITED
 
 
 def test_a_write_takes_so_many_re_sends_and_the_rest_waits() -> None:
