@@ -32,7 +32,6 @@ class Handle(Unique, Ticket, eq=False, gc=False):
     """
 
     _keeper: Keeper
-    _listener: Listener | None
 
     def result(self, timeout: float | None = None) -> Acknowledged:
         """Waits until the request is stored. Returns its record's shard and sequence number.
@@ -58,8 +57,7 @@ class Handle(Unique, Ticket, eq=False, gc=False):
     @property
     def has_news(self) -> bool:
         """Whether `reply` need not wait."""
-        listener = self._listener
-        return listener is None or listener.has_news_of(self) or self._is_lost or self._keeper.is_gone
+        return True  # it raises
 
     def reply(self, timeout: float | None = None) -> Reply:
         """Waits for the request's reply and returns it: accepted, rejected or quarantined.
@@ -74,16 +72,7 @@ class Handle(Unique, Ticket, eq=False, gc=False):
             RuntimeError: the request was sent without `reply=True`.
             botocore.exceptions.ClientError: the replies cannot be received.
         """
-        listener = self._listener
-        if listener is None:
-            raise RuntimeError("send it with reply=True to wait for its reply")
-        self._wait_for(lambda: listener.has_news_of(self) or self._is_lost, timeout)
-        reply = listener.reply_to(self)
-        if reply is None and self._is_lost:
-            self._acknowledged()
-        if reply is None:
-            raise StillPending(1, why=unanswered(is_stored=self._outcome is not None, hears=listener.has_heard))
-        return reply
+        raise RuntimeError("send it with reply=True to wait for its reply")
 
     def _wait_for(self, holds: Callable[[], object], timeout: float | None) -> None:
         keeper = self._keeper
@@ -94,6 +83,27 @@ class Handle(Unique, Ticket, eq=False, gc=False):
 
 class AwaitedHandle(Handle, eq=False, gc=True, weakref=True):
     """A handle that awaits a reply. Its listener holds it weakly, so a dropped handle is awaited no more."""
+
+    _listener: Listener
+    _heard: Reply | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `reply` need not wait."""
+        return self._listener.has_news_of(self) or self._is_lost or self._keeper.is_gone
+
+    def reply(self, timeout: float | None = None) -> Reply:
+        """Waits for the reply, as `Handle.reply` says."""
+        if self._heard is not None:
+            return self._heard
+        listener = self._listener
+        self._wait_for(lambda: listener.has_news_of(self) or self._is_lost, timeout)
+        reply = listener.reply_to(self)
+        if reply is None and self._is_lost:
+            self._acknowledged()
+        if reply is None:
+            raise StillPending(1, why=unanswered(is_stored=self._outcome is not None, hears=listener.has_heard))
+        return reply
 
 
 class AsyncHandle(Unique, msgspec.Struct, frozen=True, eq=False, weakref=True):

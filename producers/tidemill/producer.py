@@ -158,7 +158,7 @@ class Producer(Unique):
         if core.tally.pending_bytes + inbox.size >= core.max_pending_bytes:
             self._wait_for_room(keeper)
         if listener is None:
-            handle = Handle(made, None, 0, keeper, None)
+            handle = Handle(made, None, 0, keeper)
         else:
             handle = AwaitedHandle(made, None, 0, keeper, listener)
             listener.expect(handle)
@@ -188,7 +188,7 @@ class Producer(Unique):
         payload = to_payload(request)
         request = decode(payload)  # decoded again, so that the keeper sees plain values only
         taken = self._ask_until(keeper, lambda: keeper.core.put(request, monotonic(), payload))
-        return Handle(*taken, keeper, None)
+        return Handle(*taken, keeper)
 
     def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits `timeout` seconds at most for its reply; then gives the request up if it can.

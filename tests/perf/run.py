@@ -25,7 +25,7 @@ from tests.perf.filling import fill
 from tests.perf.guarding import guards
 from tests.perf.measure import Result
 from tests.perf.orders.measuring import CASES, measured
-from tests.perf.producing import producer_vs_put_record, producer_vs_put_records
+from tests.perf.producing import producer_orders, producer_vs_put_record, producer_vs_put_records
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ BENCHMARKS = (
     Benchmark(("decode_aggregated",), decode_aggregated),
     Benchmark(("producer_vs_put_record",), producer_vs_put_record),
     Benchmark(("producer_vs_put_records",), producer_vs_put_records),
+    Benchmark(("producer_orders_vs_put_record", "producer_orders_vs_put_records"), producer_orders),
     Benchmark(("consumer_vs_powertools", "consumer_vs_powertools_idempotent"), consumer),
     Benchmark(("guards",), guards),
     Benchmark(

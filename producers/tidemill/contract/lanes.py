@@ -38,8 +38,8 @@ def lane_of(key: str, lanes: int = LANES) -> int:
 
 
 def _finest_lane_of(key: str) -> int:
-    top = int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[:4], "big")
-    return top >> (32 - MAX_BITS)
+    top = md5(key.encode(), usedforsecurity=False).digest()
+    return (top[0] << 8 | top[1]) >> (16 - MAX_BITS)
 
 
 finest_lanes = Memo(_finest_lane_of)

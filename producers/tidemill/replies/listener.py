@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, WeakSet, ref
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet, ref
 
 from tidemill.replies.reader import ReplyReader
 
@@ -22,11 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tidemill.contract.request import Reply
-    from tidemill.delivery.ticket import Ticket
     from tidemill.replies.reader import ReplySource
 
 MANY = 1_000
 """Below this number of awaited replies, they are not all searched for handles that are gone."""
+
+
+class Awaits(Protocol):
+    """A handle that awaits a reply.
+
+    Attributes:
+        id: the request's id.
+        _heard: its reply, once that has come.
+    """
+
+    id: str
+    _heard: Reply | None
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether no reply will come, because the request has not reached the stream and never will."""
 
 
 class Listener:
@@ -40,36 +55,35 @@ class Listener:
     def __init__(self, source: str | ReplySource, heard: Callable[[], None]) -> None:
         self._reader = ReplyReader(source, self._take, is_wanted=self._is_awaited, failed=heard)
         self._heard = heard
-        self._inbox: SimpleQueue[ref[Ticket] | None] = SimpleQueue()
-        self._expected: dict[str, list[ref[Ticket]]] = {}
+        self._inbox: SimpleQueue[ref[Awaits] | None] = SimpleQueue()
+        self._expected: dict[str, list[ref[Awaits]]] = {}
         """Request id -> the handles that await its reply. Touched by the reader's thread only."""
-        self._replies: WeakKeyDictionary[Ticket, Reply] = WeakKeyDictionary()
-        self._given_up: WeakSet[Ticket] = WeakSet()
+        self._given_up: WeakSet[object] = WeakSet()
         self.has_heard = False
         """Whether a reply to any request has come."""
         self._many = MANY
 
-    def expect(self, ticket: Ticket) -> None:
+    def expect(self, ticket: Awaits) -> None:
         """Awaits the reply to the handle's request. To be called before the request is sent."""
         self._inbox.put(ref(ticket))
         if self._reader.thread is None:
             self._reader.start()
 
-    def give_up(self, ticket: Ticket) -> None:
+    def give_up(self, ticket: object) -> None:
         """Awaits the reply no more, even if somebody still holds the handle."""
         self._given_up.add(ticket)
 
-    def has_news_of(self, ticket: Ticket) -> bool:
+    def has_news_of(self, ticket: Awaits) -> bool:
         """Whether the handle's reply has come, or replies cannot be received."""
-        return ticket in self._replies or self._reader.failure is not None
+        return ticket._heard is not None or self._reader.failure is not None
 
-    def reply_to(self, ticket: Ticket) -> Reply | None:
+    def reply_to(self, ticket: Awaits) -> Reply | None:
         """The handle's reply, if it has come.
 
         Raises:
             botocore.exceptions.ClientError, or another error of the source: replies cannot be received.
         """
-        reply = self._replies.get(ticket)
+        reply = ticket._heard
         failure = self._reader.failure
         if reply is None and failure is not None:
             raise failure
@@ -109,12 +123,12 @@ class Listener:
             while True:
                 self._note(self._inbox.get_nowait())
 
-    def _note(self, expected: ref[Ticket] | None) -> None:
+    def _note(self, expected: ref[Awaits] | None) -> None:
         ticket = None if expected is None else expected()
         if expected is not None and ticket is not None:
             self._expected.setdefault(ticket.id, []).append(expected)
 
-    def _waits(self, expected: ref[Ticket]) -> bool:
+    def _waits(self, expected: ref[Awaits]) -> bool:
         """Whether the handle still exists, and its reply may come and is wanted."""
         ticket = expected()
         return ticket is not None and not ticket._is_lost and ticket not in self._given_up
@@ -126,7 +140,7 @@ class Listener:
             for waits in self._expected.pop(reply.id, ()):
                 ticket = waits()
                 if ticket is not None:
-                    self._replies[ticket] = reply
+                    ticket._heard = reply
         if replies:
             self.has_heard = True
             self._heard()

@@ -945,6 +945,36 @@ def test_a_call_leaves_when_it_has_no_room_for_the_next_record() -> None:
     assert scheduler.next_call(0.0) == 60.0
 
 
+def test_a_record_of_another_shard_does_not_wait_behind_held_ones() -> None:
+    scheduler = made(lanes=2, linger=0.0, record_bytes=1)
+    one, other = keys_in_other_lanes(2, lanes=2)
+    for key, shard in ((one, "a"), (other, "b")):
+        scheduler.acknowledged(one_call(scheduler, key), [Acknowledged(shard, "1")], 0.0)
+    scheduler.buffer(one, bytes(1_000_000), 0.0)
+    call = call_at(scheduler, 0.0)
+    scheduler.acknowledged(call, [THROTTLED], 0.0)
+    held_until = scheduler.next_call(0.1)
+    assert isinstance(held_until, float)
+    assert 0.1 < held_until < 2.0
+    sent = send(scheduler, other, 0.1)
+    assert call_at(scheduler, 0.1).records == [sent]
+    assert scheduler.next_call(0.1) == held_until
+    assert call_at(scheduler, held_until).records == call.records
+
+
+def test_what_is_abandoned_while_it_is_held_holds_nothing_that_comes_later() -> None:
+    scheduler = made(lanes=1, linger=0.0)
+    scheduler.acknowledged(one_call(scheduler, "a"), [STORED], 0.0)
+    scheduler.buffer("a", bytes(1_000_000), 0.0)
+    scheduler.acknowledged(call_at(scheduler, 0.0), [THROTTLED], 0.0)
+    assert not isinstance(scheduler.next_call(0.1), Call)
+    assert scheduler.due > 0.1
+    scheduler.abandon(DENIED)
+    assert scheduler.next_call(0.2) == inf
+    send(scheduler, "a", 0.3)
+    assert scheduler.due == 0.3
+
+
 def test_a_lane_that_is_not_paced_goes_on_at_once() -> None:
     scheduler = made(lanes=1, linger=0.0, paced=False)
     scheduler.acknowledged(one_call(scheduler, "a"), [THROTTLED], 0.0)

@@ -68,6 +68,15 @@ def test_a_pause_drops_what_was_saved() -> None:
     assert bucket.debt == 1.0
 
 
+def test_a_pause_drops_the_records_that_were_saved() -> None:
+    bucket = Bucket()
+    bucket.pause(0.0, 0.1)
+    assert bucket.opens_at(0.3, 0.0) == 0.3
+    for _ in range(300):
+        bucket.take(1, 0.3)
+    assert bucket.opens_at(0.3, 0.0) > 0.3
+
+
 def test_a_bucket_was_used_if_half_of_it_is_gone() -> None:
     bucket = Bucket()
     bucket.take(SHARD_BYTES // 2, 0.0)
@@ -78,6 +87,12 @@ def test_a_bucket_was_used_if_half_of_it_is_gone() -> None:
 
 
 # ---- the pace
+
+
+def test_the_figures_are_those_of_the_documentation() -> None:
+    assert (SHARD_BYTES, SHARD_RECORDS, QUANTUM) == (1024 * 1024, 1_000, 0.1)
+    assert (TOP, LEAST, STEP, CUT) == (0.98, 0.1, 0.08, 0.8)
+    assert (FIRST_SETTLING, SETTLING, PERIOD) == (1.0, 0.2, 1.0)
 
 
 def answers(pace: Pace, now: float, outcomes: str) -> None:
