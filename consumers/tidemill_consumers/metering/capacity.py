@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-oper
 
 - read: one unit per 4 KB of each item, rounded up, for a consistent read, and half of that otherwise; a missing item
   counts as 4 KB.
+- queried: one unit per 4 KB of all items of an answer together, rounded up, likewise.
 - written: one unit per 1 KB of each item, rounded up, by the larger of its sizes before and after. A failed condition
   costs the same.
 """
@@ -65,6 +66,7 @@ class Meter:
             ("BatchGetItem", self._count_read),
             ("BatchExecuteStatement", self._count_write),
             ("PutItem", self._count_put),
+            ("Query", self._count_query),
         ):
             events.register(f"before-parameter-build.dynamodb.{operation}", _keep)
             events.register(f"after-call.dynamodb.{operation}", count)
@@ -87,6 +89,11 @@ class Meter:
             units += blocks if asked.get("ConsistentRead") else blocks / 2
             with self._lock:
                 self._sizes |= sizes
+        self._add(Usage(read_calls=1, read_units=units))
+
+    def _count_query(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        blocks = _blocks(sum(map(item_size, parsed.get("Items", ()))), READ_BLOCK) if "Items" in parsed else 0
+        units = blocks if context[_PARAMETERS].get("ConsistentRead") else blocks / 2
         self._add(Usage(read_calls=1, read_units=units))
 
     def _count_write(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:

@@ -92,6 +92,18 @@ def test_calls_that_are_split_are_counted_each(entities: Entities, meter: Meter)
     assert meter.take() == Usage()
 
 
+def test_a_query_costs_what_its_items_have_together(meter: Meter, dynamodb: Any, forgotten_table: str) -> None:
+    for n in range(3):
+        item: Any = {"pk": {"S": "s"}, "sk": {"S": f"{n}"}, "digests": {"B": b"d" * 3000}}
+        dynamodb.put_item(TableName=forgotten_table, Item=item)
+    assert meter.take() == Usage(write_calls=3, write_units=9)
+    query: Any = {"TableName": forgotten_table, "KeyConditionExpression": "pk = :s"}
+    query["ExpressionAttributeValues"] = {":s": {"S": "s"}}
+    dynamodb.query(**query, ConsistentRead=True)
+    dynamodb.query(**query)
+    assert meter.take() == Usage(read_calls=2, read_units=3 + 1.5)
+
+
 def test_a_call_that_fails_uses_nothing(entities: Entities, dynamodb: Any, meter: Meter) -> None:
     nowhere = Entities(dynamodb, "nowhere")
     assert nowhere.save([write(entity("a"))]) == {"a": None}
