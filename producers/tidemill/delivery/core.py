@@ -26,7 +26,6 @@ from tidemill.runtime.trouble import Trouble
 from tidemill.sending.records import THROTTLED, Call, Refused
 from tidemill.sending.scheduler import Scheduler
 from tidemill.sending.writer import Writer
-from tidemill.spool.frames import OVERHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -273,7 +272,7 @@ class Core:
 
     def _make_room(self, size: int) -> bool:
         spool = self._spool
-        if spool is not None and OVERHEAD + size > spool.max_bytes:
+        if spool is not None and not spool.may_hold(size):
             raise UnsendableRequest("data", f"{size} bytes are more than the spool may hold; raise its max_bytes")
         if self._options.when_full == "raise":
             stats = self.scheduler.stats(0.0)

@@ -207,6 +207,10 @@ class Spool(Unique):
         except OSError as error:
             raise broken(self.folder, error) from None
 
+    def may_hold(self, size: int) -> bool:
+        """Whether it could hold a request of `size` bytes if it were empty."""
+        return OVERHEAD + size <= self.max_bytes
+
     def room_for(self, size: int) -> bool:
         """Whether a request of `size` bytes can be taken now."""
         return self._pending.bytes + OVERHEAD + size <= self.max_bytes
