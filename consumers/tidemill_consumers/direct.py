@@ -188,7 +188,7 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
 def _sent_before(emitted: Emitted) -> Emitted:
     """Follow-up requests of an earlier invocation, which may have sent them after its request had come."""
     since = (emitted.position.sequence >> UUID_TIME_SHIFT) / 1000 - CLOCKS_DIFFER
-    return emitted._replace(since=since, again=True)
+    return emitted._replace(since=since)
 
 
 def _named(arrival: Arrival, caller: str) -> Arrival:

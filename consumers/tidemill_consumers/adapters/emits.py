@@ -53,12 +53,15 @@ class Emits:
         self._sealed: Callable[[Request], Request] = seals.seal if seals else lambda request: request
 
     def send(self, emitted: Sequence[Emitted]) -> list[Position]:
-        """Send the requests, each key's in order; the positions of causes whose requests are not all acknowledged."""
+        """Send the requests, each key's in order; the positions of causes whose requests are not all acknowledged.
+
+        All are marked: a delivery that another has overtaken sends them for the first time, yet behind the other's.
+        """
         if not emitted:
             return []
         scheduler = self._scheduler()
         sent = [
-            (one.position, scheduler.add(self._sealed(request), 0.0, _tried(one), maybe_stored=one.again))
+            (one.position, scheduler.add(self._sealed(request), 0.0, _tried(one), maybe_stored=True))
             for one in emitted
             for request in one.requests
         ]

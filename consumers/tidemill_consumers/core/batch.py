@@ -219,15 +219,13 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 class Emitted(NamedTuple):
     """The follow-up requests of one arrival, as they are sent, and the arrival's place.
 
-    `since` is a time before they were first sent, in seconds since 1970 by the stream's clock; 0: unknown. If `again`,
-    an earlier delivery may have sent them.
+    `since` is a time before they were first sent, in seconds since 1970 by the stream's clock; 0: unknown.
     """
 
     shard: str
     position: Position
     requests: tuple[Request, ...]
     since: float = 0.0
-    again: bool = False
 
 
 class Forgotten(NamedTuple):

@@ -28,7 +28,7 @@ class Question(NamedTuple):
 
     place: int
     key: str
-    shards: frozenset[str]
+    shards: tuple[str, ...]
     """The shards whose batches may have put its writer into the table."""
     tried: float
     digest: bytes
@@ -83,7 +83,7 @@ def _question(place: int, arrival: Arrival, entity: Entity) -> Question | None:
     writers = WriterJournal(entity.writers, forgotten=entity.forgotten)
     if not is_doubtful(tried, writer, writers) or counter <= writers.highest(writer):
         return None
-    shards = frozenset((*entity.marks, arrival.shard))
+    shards = tuple(dict.fromkeys((*entity.marks, arrival.shard)))
     return Question(place, arrival.key, shards, tried, digest_of(arrival.key, writer), counter)
 
 

@@ -44,7 +44,7 @@ class EmitJournal(msgspec.Struct, gc=False):
             self.by_cause = {(one.shard, one.position): one for one in self.before}
         emitted = self.by_cause.get((arrival.shard, arrival.position))
         if emitted is not None:
-            self._send(emitted._replace(since=arrival.arrived - CLOCKS_DIFFER, again=True))
+            self._send(emitted._replace(since=arrival.arrived - CLOCKS_DIFFER))
 
     def after(self, marks: Mapping[str, Mark], shard: str) -> tuple[Emitted, ...]:
         """The follow-up requests that the entity keeps: those sent now, and those of other shards that may be unsent.

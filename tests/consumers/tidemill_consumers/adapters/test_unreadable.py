@@ -163,7 +163,8 @@ def test_what_is_emitted_is_not_acknowledged(name: str, client: Clients) -> None
         emits = Emits(client("kinesis", there.url), "requests", pause=lambda seconds: None)
         assert emits.send([Emitted("s", Position(9, 0), (request,))]) == places(9)
         (first, *_), (again, *_) = (call["Records"] for call in (there.calls[0], there.calls[-1]))
-        assert again == {**first, "PartitionKey": first["PartitionKey"] + " tried 0"}, "the first may be stored"
+        assert again == first
+        assert first["PartitionKey"].endswith(" tried 0"), "another delivery may have sent it"
         assert len(there.calls) == 6
 
 

@@ -21,9 +21,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 requests = st.builds(
     Request, id=names, cmd=names, key=names, writer=names, counter=st.integers(1, 10**18), data=st.just({"x": 1.0})
 )
-emits = st.builds(
-    Emitted, storable_texts, positions, st.lists(requests, max_size=3).map(tuple), st.just(0.0), st.just(False)
-)
+emits = st.builds(Emitted, storable_texts, positions, st.lists(requests, max_size=3).map(tuple), st.just(0.0))
 entities = st.builds(
     Entity,
     key=storable_texts,

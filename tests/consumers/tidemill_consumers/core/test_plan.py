@@ -18,7 +18,6 @@ from tidemill_consumers.core.batch import (
     Accepted,
     Arrival,
     Emit,
-    Emitted,
     Entity,
     Mark,
     Position,
@@ -440,17 +439,12 @@ def test_the_ids_of_follow_up_requests_come_of_their_cause_and_their_place() -> 
     assert [one.id for one in requests_of(first)] == [one.id for one in requests_of(later)[2:]]
 
 
-def put_again(emits: tuple[Emitted, ...]) -> tuple[Emitted, ...]:
-    """The same, marked: they may have been put before."""
-    return tuple(one._replace(again=True) for one in emits)
-
-
 def test_a_redelivery_emits_the_same_again_and_changes_nothing() -> None:
     batch = [arrival(1, "tell"), arrival(2), arrival(3, "tell")]
     first = fold(batch)
     again = fold(batch, saved(first))
-    assert (again.new_entity, again.emits) == (None, put_again(first.emits))
-    assert fold(batch[2:], saved(first)).emits == put_again(first.emits[1:])
+    assert (again.new_entity, again.emits) == (None, first.emits)
+    assert fold(batch[2:], saved(first)).emits == first.emits[1:]
 
 
 def test_a_write_keeps_what_may_not_have_left_and_no_more() -> None:
@@ -468,7 +462,7 @@ def test_another_shards_arrivals_drop_nothing_that_may_not_have_left() -> None:
     here = fold([arrival(1, "tell")])
     there = fold([arrival(2, "tell", shard="other")], saved(here))
     assert saved(there).emits == (*here.emits, *there.emits)
-    assert fold([arrival(1, "tell")], saved(there)).emits == put_again(here.emits)
+    assert fold([arrival(1, "tell")], saved(there)).emits == here.emits
     later = replace(arrival(3, shard="other"), arrived=2000.0 + DAY)
     assert saved(fold([later], saved(there))).emits == ()
 
@@ -523,7 +517,7 @@ def test_too_many_follow_up_requests_stop_the_key_and_the_rest_goes_on_from_ther
         assert entity.emits == write.emits
         assert sum(map(kept_bytes, entity.emits)) < MAX_OUTCOME_BYTES + MAX_EMIT_BYTES
         (again,) = plan(batch, {"k": entity}, rules, DAY).writes
-        assert (again.emits, again.stopped) == (put_again(write.emits), write.stopped)
+        assert (again.emits, again.stopped) == (write.emits, write.stopped)
         found += counters(write)
         left = [one for one in left if write.stopped and one.position >= write.stopped]
         passes += 1
