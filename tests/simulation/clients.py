@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -30,9 +31,18 @@ ENDPOINT = "https://kinesis.us-east-1.amazonaws.com"
 SENDS_ITSELF = 3
 """Attempts of a boto3 client that retries by itself."""
 
+SLOWEST = 4.0
+"""Seconds that a call may be on its way."""
+
+LOOKS = 0.5
+"""Share of producers that look at the stream as they start, and so hear its time."""
+
 FASTEST = 5e-4
 """How much faster or slower than the stream's clock a device's may run: 500 ppm, as much as NTP slews."""
 
+
+TICK = 1e-6
+"""Seconds that surely are more than the world's time is rounded by."""
 
 Answer: TypeAlias = dict[str, Any] | Exception
 """What boto3 returns or raises."""
@@ -68,7 +78,7 @@ class Clocks:
 
     def moment(self, monotonic: float) -> float:
         """When the monotonic clock will show that."""
-        return self._world.now + (monotonic - self.monotonic) / self._rate
+        return self._world.now + (monotonic - self.monotonic) / self._rate + TICK
 
     def sleep(self, seconds: float) -> None:
         """Note that the device has slept, and its monotonic clock stood."""
@@ -122,6 +132,8 @@ class Client:
         kinesis: Any = self._endpoint
         clock = StreamClock()
         self._wire = Wire(self.stream.name, kinesis, clock, lambda: self.clocks.monotonic)
+        if self._world.random.random() < LOOKS:
+            clock.hear(self.stream.date(), self.clocks.monotonic)
         self.core = Core(
             self.clocks.monotonic,
             clock,
@@ -184,16 +196,15 @@ class Client:
                 return
         if call < self._due:
             self._due = call
-            self._world.at(self.clocks.moment(call), self._guarded(self._wake))
+            self._world.at(self.clocks.moment(call), self._guarded(self._wake, self._lives))
 
     def _wake(self) -> None:
-        if self._due <= self.clocks.monotonic + 1e-6:
+        if self._due <= self.clocks.monotonic:
             self._due = math.inf
             self.pump()
 
-    def _guarded(self, happen: Callable[[], None]) -> Callable[[], None]:
-        """What happens in this life only; once it is awake."""
-        life = self._lives
+    def _guarded(self, happen: Callable[[], None], life: int) -> Callable[[], None]:
+        """What happens in that life only, and once it is awake."""
 
         def happens() -> None:
             if life != self._lives:
@@ -240,9 +251,9 @@ class Client:
                 self.core.take_news(self.clocks.monotonic)
                 self.pump()
 
-            self._world.after(self._world.random.uniform(0.001, 0.05), guarded(heard))
+            self._world.after(self._world.random.uniform(0.001, 0.05), self._guarded(heard, life))
 
-        guarded = self._guarded
+        life = self._lives
         attempts = SENDS_ITSELF if self.kind.retries_itself else 1
         flight = _Flight(self._world, self.stream, self._wire.entries(call), attempts, hear)
         flight.leave()
@@ -255,7 +266,7 @@ class _Flight:
     Args:
         world: the world.
         stream: where it goes.
-        entries: what is put, as it leaves.
+        entries: the call's, as they leave.
         attempts: how often the boto3 client sends it, if no answer comes.
         hear: is told the answer, and how often it was sent.
     """
@@ -285,7 +296,7 @@ class _Flight:
             self._lose()
         else:
             slow = world.strikes("slow network", 0.1)
-            world.after(world.random.uniform(0.1, 10.0) if slow else world.random.uniform(0.001, 0.05), self._arrive)
+            world.after(world.random.uniform(0.1, SLOWEST) if slow else world.random.uniform(0.001, 0.05), self._arrive)
 
     def _arrive(self) -> None:
         world = self._world
@@ -319,7 +330,8 @@ class _Flight:
         self._hear(answer, self._sends)
 
     def _metadata(self, status: int) -> dict[str, Any]:
-        return {"HTTPStatusCode": status, "HTTPHeaders": {"date": self._stream.date()}, "RequestId": "7"}
+        date = formatdate(self._stream.date(), usegmt=True)
+        return {"RequestId": "r", "HTTPStatusCode": status, "HTTPHeaders": {"date": date}}
 
 
 class _Endpoint:

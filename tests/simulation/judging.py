@@ -10,8 +10,10 @@ from uuid import uuid5
 import msgspec
 
 from tests.simulation.application import step
+from tests.simulation.forgetting import told
 from tests.simulation.log import Place
-from tests.simulation.pipeline import Pipeline
+from tests.simulation.pipeline import HORIZON, Pipeline
+from tests.simulation.redriving import UNTOLD
 from tidemill.contract.request import REDRIVE, Request
 from tidemill_consumers.adapters.quarantine import read
 from tidemill_consumers.codec.items import from_item
@@ -38,6 +40,18 @@ class Result:
     write_units: int = 0
     saved_units: int = 0
     """Those of writes that saved a key; the rest were refused, and cost as much."""
+    writers: int = 0
+    """Those of fleets."""
+    resent: int = 0
+    """Marked re-sends that were taken."""
+    asked: int = 0
+    """Those that only the table of forgotten writers could tell."""
+    untold: int = 0
+    """Those quarantined as such that cannot be told from a repeat."""
+    untold_by_rule: int = 0
+    """Those of which the oracle says so."""
+    needless: int = 0
+    """Writes by which an entity forgot writers that it had room for."""
     seeds: int = 0
     failed_seeds: list[int] = field(default_factory=list)
     seconds: float = 0.0
@@ -45,7 +59,7 @@ class Result:
     @property
     def holds(self) -> bool:
         """Whether nothing went wrong."""
-        return not (self.lost or self.double or self.reordered or self.unanswered or self.wrong)
+        return not (self.lost or self.double or self.reordered or self.unanswered or self.wrong or self.needless)
 
     def add(self, other: Result) -> None:
         """Add another's figures."""
@@ -70,11 +84,30 @@ def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
     """What went wrong. `early`: ids redriven while things failed, whose first outcome may be told late, or never."""
     result = Result(requests=len(sent.ids) + len(sent.junk))
     places = pipeline.log.places
-    expected = _expected(places)
+    resent = told(places, pipeline.table.saves, HORIZON)
+    expected = _expected(places, resent.untold)
     statuses = expected.statuses
     result.emitted, result.reordered, result.wrong = len(expected.emits), expected.reordered, expected.foreign
     result.lost = sum(one not in statuses for one in expected.emits)
     result.lost += sum(statuses[one] != "accepted" for one in expected.poisoned)
+    _judge_documents(result, pipeline, expected)
+    result.lost += sum(one not in statuses for one in sent.ids) + len(expected.waiting)
+    for one in sent.ids:
+        _judge_answers(result, pipeline, expected, one, one in early)
+    for one in pipeline.refused:
+        heard = pipeline.topic.heard.get(one)
+        result.unanswered += not heard
+        result.wrong += bool(heard) and heard != {"quarantined"}
+    _judge_quarantine(result, pipeline, expected, sent)
+    result.resent, result.asked, result.needless = resent.marked, resent.asked, resent.needless
+    result.invocations = sum(source.invocations for source in pipeline.sources)
+    result.distinct_keys_written = pipeline.table.written
+    result.dynamodb_write_calls = pipeline.write_calls
+    result.write_units, result.saved_units = pipeline.table.units, pipeline.table.saved_units
+    return result
+
+
+def _judge_documents(result: Result, pipeline: Pipeline, expected: _Expected) -> None:
     actual = {key: from_item(item).document for key, item in pipeline.table.items.items()}
     for key, document in expected.documents.items():
         found = actual.get(key)
@@ -83,33 +116,36 @@ def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
             result.lost += max(0, wanted - got)
             result.double += max(0, got - wanted)
             result.reordered += wanted == got
-    result.lost += sum(one not in statuses for one in sent.ids)
-    for one in sent.ids:
-        heard = pipeline.topic.heard.get(one)
-        if not heard:
-            result.unanswered += 1
-            continue
-        outcomes = {expected.firsts.get(one), statuses.get(one)}
-        if one in early:
-            # Put back before its first outcome had left, it may only hear of the second.
-            result.wrong += statuses.get(one) not in heard or not outcomes.issuperset(heard)
-        else:
-            result.wrong += heard != outcomes or pipeline.topic.last[one] != statuses.get(one)
-    for one in pipeline.refused:
-        heard = pipeline.topic.heard.get(one)
-        result.unanswered += not heard
-        result.wrong += bool(heard) and heard != {"quarantined"}
-    objects = {name.partition("/")[2]: body for name, body in pipeline.bucket.objects.items()}
-    kept = [part.payload for body in objects.values() for part in read(body).all_parts]
+
+
+def _judge_answers(result: Result, pipeline: Pipeline, expected: _Expected, one: str, is_early: bool) -> None:
+    heard = pipeline.topic.heard.get(one)
+    status = expected.statuses.get(one)
+    if not heard:
+        result.unanswered += 1
+        return
+    outcomes = {expected.firsts.get(one), status}
+    if one in expected.untold:
+        outcomes.add("quarantined")
+    if is_early:
+        # Put back before its first outcome had left, it may only hear of the second.
+        result.wrong += status not in heard or not outcomes.issuperset(heard)
+    else:
+        # Of a repeat that cannot be told, the client hears though it has heard before what became of the request.
+        result.wrong += heard != outcomes or (pipeline.topic.last[one] != status and one not in expected.untold)
+
+
+def _judge_quarantine(result: Result, pipeline: Pipeline, expected: _Expected, sent: Sent) -> None:
+    objects = {name.partition("/")[2]: read(body) for name, body in pipeline.bucket.objects.items()}
+    kept = [part.payload for one in objects.values() for part in one.all_parts]
     result.lost += sum(junk not in kept for junk in sent.junk)
     quarantined = expected.quarantined
     result.double += max(0, len(kept) - quarantined - len(sent.junk))
     result.lost += max(0, quarantined + len(sent.junk) - len(kept))
-    result.invocations = sum(source.invocations for source in pipeline.sources)
-    result.distinct_keys_written = pipeline.table.written
-    result.dynamodb_write_calls = pipeline.write_calls
-    result.write_units, result.saved_units = pipeline.table.units, pipeline.table.saved_units
-    return result
+    untold = {(one.shard, int(one.sequence), one.sub) for one in objects.values() if one.reason.startswith(UNTOLD)}
+    by_rule = {place for places in expected.untold.values() for place in places}
+    result.untold, result.untold_by_rule = len(untold), len(by_rule)
+    result.wrong += len(untold ^ by_rule)
 
 
 @dataclass
@@ -134,6 +170,10 @@ class _Expected:
     """The first, which is another for those that were redriven."""
     poisoned: set[str] = field(default_factory=set)
     """Ids of those that the rules could take once they had been mended: all are redriven in the end."""
+    untold: dict[str, list[tuple[str, int, int]]] = field(default_factory=lambda: defaultdict(list))
+    """Where those stand that cannot be told from a repeat, by id."""
+    waiting: set[str] = field(default_factory=set)
+    """Ids of those of which no copy could be told, and none was redriven yet."""
     quarantined: int = 0
     """Outcomes so, of which a request that is redriven may have several."""
     emits: dict[str, _Emitted] = field(default_factory=dict)
@@ -144,7 +184,7 @@ class _Expected:
     """Follow-up requests on the stream that no rule asked for so."""
 
 
-def _expected(places: Collection[Place]) -> _Expected:
+def _expected(places: Collection[Place], untold: Collection[tuple[str, int, int]]) -> _Expected:
     expected = _Expected()
     last: dict[tuple[str, str], int] = {}
     counters: dict[str, dict[int, int]] = defaultdict(dict)  # of emits, by writer and place
@@ -160,10 +200,19 @@ def _expected(places: Collection[Place]) -> _Expected:
         is_redriven = writer.startswith(REDRIVE)
         # One that was sealed takes along what it was, and is known by that wherever it lay.
         known_as = f"{request.was.writer} {request.was.counter}" if request.was else writer
+        if (place.shard, *place.position) in untold:
+            expected.untold[request.id].append((place.shard, *place.position))
+            expected.quarantined += 1
+            if request.id not in expected.statuses:
+                expected.waiting.add(request.id)
+            expected.statuses.setdefault(request.id, "quarantined")
+            expected.firsts.setdefault(request.id, "quarantined")
+            continue
         if known_as in redriven or (request.id in expected.statuses and not is_redriven):
             continue
         if is_redriven:
             redriven.add(known_as)
+            expected.waiting.discard(request.id)
         expected.reordered += counter <= last.get((key, writer), 0)
         last[key, writer] = counter
         status = _apply(expected, key, request)

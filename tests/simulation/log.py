@@ -11,7 +11,7 @@ import msgspec
 from tests.simulation.services import Stream
 from tidemill.contract import aggregation
 from tidemill.contract.attempts import tried_of, unmarked
-from tidemill.contract.request import Request
+from tidemill.contract.request import REDRIVE, Request
 
 
 class Place(NamedTuple):
@@ -65,6 +65,12 @@ class Log:
         """Every request in the order of its stream; the first stream's come last, for others emit to it."""
         self.catch_up()
         return [place for places in reversed(self._places) for place in places]
+
+    def first(self, request_id: str) -> tuple[str, str, int]:
+        """Where the first copy of a request stands that its producer put: shard, sequence number, and place."""
+        self.catch_up()
+        first = next(one for one in self.of_id[request_id] if not (one.request.writer or "").startswith(REDRIVE))
+        return first.shard, str(first.sequence), first.sub
 
     def catch_up(self) -> None:
         """Read what was put since."""

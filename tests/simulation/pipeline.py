@@ -16,7 +16,18 @@ from greenlet import getcurrent
 
 from tests.simulation.clients import Client
 from tests.simulation.log import Log
-from tests.simulation.services import ARN, Bucket, ForgottenTable, Kinesis, Notes, Stream, Table, Topic, place_in
+from tests.simulation.services import (
+    ARN,
+    RETENTION,
+    Bucket,
+    ForgottenTable,
+    Kinesis,
+    Notes,
+    Stream,
+    Table,
+    Topic,
+    place_in,
+)
 from tests.simulation.world import Crash, Looked, World
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import Emits
@@ -47,9 +58,8 @@ from tidemill_event_source.decisions.shard import Deliver, Read, Shard, readable
 OWN, OTHER = "requests", "others"
 """The application's own stream, and one that feeds the same function and table."""
 
-RETENTION = 86_400.0
 HORIZON = 3_600.0
-"""How long the table of forgotten writers keeps them."""
+"""Seconds after its first attempt that a re-send can be told from a repeat, whatever its entity has forgotten."""
 
 REMEMBERED_BYTES = 100_000
 
@@ -86,10 +96,12 @@ class Pollers:
     @property
     def idle(self) -> bool:
         """Whether all that stands on the stream is read and done."""
+        begin = [Checkpoint(Start("TRIM_HORIZON"))]
         return all(
-            self.saved.get(name, [Checkpoint(Start("TRIM_HORIZON"))])[-1].after == shard.records[-1].sequence
+            not shard.records
+            or (after := self.saved.get(name, begin)[-1].after) == shard.records[-1].sequence
+            or not self.stream.read(name, after, 1).records
             for name, shard in self.stream.shards.items()
-            if shard.records
         )
 
     def _start(self, name: str, checkpoint: Checkpoint) -> None:
@@ -299,7 +311,7 @@ class Pipeline:
                 run=partial(_in_a_child, world),
             )
 
-        self._world = world
+        self.world = world
         self._environment = environment
         self._environments: list[Application] = []
         """The function's, those that crashed included; each remembers what it saved."""
@@ -341,14 +353,14 @@ class Pipeline:
 
     def _time(self) -> Time:
         """An invocation's: often so little that it is over before all is done."""
-        world = self._world
+        world = self.world
         if world.strikes("time is over", 1.0):
             return Time(Looked(world), world.now + world.random.uniform(0.0, 0.2))
         return UNLIMITED
 
     def _handle(self, batch: Batch) -> bytes:
         """In an idle environment, most often the last that became so, or in a new one. One that crashes is gone."""
-        idle, fate = self._idle, self._world.random.random()
+        idle, fate = self._idle, self.world.random.random()
         if not idle or fate < 0.02:
             idle.append(self._environment())
             self._environments.append(idle[-1])

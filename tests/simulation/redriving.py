@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, TypeVar
@@ -14,14 +14,27 @@ from tests.simulation.services import Bucket, Stream
 from tests.simulation.world import Crash, World, error
 from tidemill.contract.request import Request
 from tidemill.sending.records import RECORD_BYTES, Acknowledged
-from tidemill_consumers.adapters.quarantine import PREFIX
+from tidemill_consumers.adapters.quarantine import PREFIX, Kept, read
 from tidemill_consumers.core.trust import Seals
-from tidemill_consumers.operations.redrive import DONE_PREFIX, Objects, Wait, Wanted, oldest_first, redrive
+from tidemill_consumers.operations.redrive import (
+    DONE_PREFIX,
+    IN_DOUBT,
+    Found,
+    Objects,
+    Wait,
+    Wanted,
+    oldest_first,
+    redrive,
+)
 
 T = TypeVar("T")
 
 ATTEMPTS = 3
 """As boto3's standard mode has it."""
+
+
+UNTOLD = "cannot be told from a repeat"
+"""How the reason begins for which a re-send is quarantined."""
 
 
 class Shelf:
@@ -80,23 +93,43 @@ class Operator:
 
     def begin(self, wanted: Wanted, most: int) -> None:
         """Redrive some of what is wanted; it may end at any call."""
+        self._begin(wanted, lambda found: True, most)
+
+    def begin_untold(self, first: Callable[[str], tuple[str, str, int]]) -> None:
+        """Redrive the requests that could not be told from repeats and were never applied, once each.
+
+        Args:
+            first: where the first copy of a request stands, by its id: shard, sequence number and place, as the archive
+                has it. A copy that could not be told was applied before if another stands before it.
+        """
+        found = [
+            one for one in self._looking.find(Wanted(reason=UNTOLD, untold=True)) if one and one.kept and one.kept.id
+        ]
+        names = {one.object_key for one in found if one.kept and first(one.kept.id or "") == _place(one.kept)}
+        self._begin(Wanted(reason=UNTOLD, untold=True), lambda one: one.object_key in names, len(names))
+
+    def _begin(self, wanted: Wanted, chooses: Callable[[Found], bool], most: int) -> None:
         self._running += 1
-        self._world.begin(lambda: self._run(wanted, most))
+        self._world.begin(lambda: self._run(wanted, chooses, most))
 
     def undo(self, reason: str) -> None:
-        """Have what was moved lie in the quarantine again, as if it had not been."""
-        for name in [name for name in self._bucket.objects if name.startswith(DONE_PREFIX)]:
-            if reason.encode() in self._bucket.objects[name]:
-                self._bucket.objects[PREFIX + name.removeprefix(DONE_PREFIX)] = self._bucket.objects.pop(name)
+        """Have what was moved lie in the quarantine again, as if it were not: of a key as much as may be in doubt."""
+        done = [name for name in self._bucket.objects if name.startswith(DONE_PREFIX)]
+        kept = {
+            name: read(self._bucket.objects[name]) for name in done if reason.encode() in self._bucket.objects[name]
+        }
+        of_key = Counter(one.key for one in kept.values())
+        for name in [name for name, one in kept.items() if of_key[one.key] <= IN_DOUBT]:
+            self._bucket.objects[PREFIX + name.removeprefix(DONE_PREFIX)] = self._bucket.objects.pop(name)
 
     def is_left(self, wanted: Wanted) -> bool:
         """Whether anything is there that should have been put back."""
         return any(one and one.problem is None for one in self._looking.find(wanted))
 
-    def _run(self, wanted: Wanted, most: int) -> None:
+    def _run(self, wanted: Wanted, chooses: Callable[[Found], bool], most: int) -> None:
         client = Client(self._world, self._stream, "operator", Kind(self._lanes, RECORD_BYTES))
         self._clients.append(client)
-        found = oldest_first(one for one in self._looking.find(wanted) if one)
+        found = oldest_first(one for one in self._looking.find(wanted) if one and chooses(one))
         chosen = self._world.random.sample(found, min(most, len(found)))
         try:
             for _ in redrive(self._objects, oldest_first(chosen), lambda request: self._put(client, request)):
@@ -127,3 +160,7 @@ class Operator:
                 if failure.response["Error"]["Code"] == "NoSuchKey":
                     raise
         return self._world.call("operator's bucket", act)
+
+
+def _place(kept: Kept) -> tuple[str, str, int]:
+    return kept.shard, kept.sequence, kept.sub

@@ -10,20 +10,50 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import logging
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.simulation.fleets import simulate_fleet
 from tests.simulation.judging import Result
-from tests.simulation.scenario import REQUESTS_PER_SEED, simulate
+from tests.simulation.scenario import simulate_producers
 
+REQUESTS_PER_SEED = 2_000
+FLEETS = 10
+"""One seed of so many has a fleet."""
+
+GREAT = 250
+"""One seed of so many has a great fleet, which sends so many times as much."""
+
+TIMES = 10
 PROGRESS_SECONDS = 10.0
+
+
+def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
+    """Run one seed."""
+    logging.disable(logging.CRITICAL)  # the code under test has a lot to complain of
+    with redirect_stdout(StringIO()):  # and metrics
+        if seed % GREAT == 0:
+            return simulate_fleet(seed, TIMES * requests)
+        return simulate_fleet(seed, requests) if seed % FLEETS == 0 else simulate_producers(seed, requests)
+
+
+def seeds_for(requests: int, first: int, size: int) -> list[int]:
+    """Seeds from the first that send so many requests together."""
+    seeds: list[int] = []
+    while requests > 0:
+        seeds.append(first + len(seeds))
+        requests -= size * (TIMES if seeds[-1] % GREAT == 0 else 1)
+    return seeds
 
 
 def main() -> int:
@@ -36,19 +66,19 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
     args = parser.parse_args()
     first = args.seed if args.seed is not None else args.first_seed
-    count = 1 if args.seed is not None else -(-args.requests // args.size)
+    seeds = [first] if args.seed is not None else seeds_for(args.requests, first, args.size)
     total, begun = Result(), time.monotonic()
     workers = ProcessPoolExecutor(2, initializer=_spare_collections)
     shown = begun
     try:
-        for result in workers.map(partial(_simulate, args.size), range(first, first + count), chunksize=5):
+        for result in workers.map(partial(_simulate, args.size), seeds, chunksize=2):
             total.add(result)
             for seed in result.failed_seeds:
                 size = shrink(seed)
                 print(f"seed {seed} fails; replay it: make simulate ARGS='--seed {seed} --size {size}'", flush=True)
             if time.monotonic() - shown >= PROGRESS_SECONDS:
                 shown = time.monotonic()
-                print(f"  {total.requests:,} requests, {total.seeds:,} of {count:,} seeds", flush=True)
+                print(f"  {total.requests:,} requests, {total.seeds:,} of {len(seeds):,} seeds", flush=True)
     except KeyboardInterrupt:
         print("stopped; what ran so far:")
     finally:
@@ -101,6 +131,10 @@ def report(total: Result) -> None:
     print(
         f"lost {total.lost}, double {total.double}, reordered {total.reordered}, unanswered {total.unanswered}, "
         f"answered wrongly {total.wrong}"
+    )
+    print(
+        f"fleets: {total.writers:,} writers; {total.resent:,} re-sends marked, {total.asked:,} looked up, "
+        f"{total.untold:,} cannot be told (by the rule: {total.untold_by_rule:,}), {total.needless} forgotten in vain"
     )
     units = total.write_units / max(1, total.requests)
     print(f"{total.invocations:,} invocations, {total.dynamodb_write_calls:,} write calls, {units:.3f} WCU per request")

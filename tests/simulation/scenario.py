@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,6 @@ from tidemill_consumers.adapters.streams import GAP_SECONDS
 from tidemill_consumers.core import pieces
 from tidemill_consumers.operations.redrive import Wanted
 
-REQUESTS_PER_SEED = 2_000
 FAULT_RATE = 0.2
 AWHILE = 0.5
 """Simulated seconds after which it is looked again."""
@@ -33,15 +32,14 @@ MENDED = Wanted(reason="poison")
 """What the rules can take by now. The unknown command stays unknown, and redriving it quarantines it again."""
 
 
-def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
+def simulate_producers(seed: int, requests: int) -> Result:
     """Run one seed."""
-    logging.disable(logging.CRITICAL)  # the code under test has a lot to complain of
     world = World(seed, FAULT_RATE)
     chance = world.random
     # The same for all: a key of two lanes may be in two shards, and between those there is no order.
     lanes = chance.choice([1, 4, 16])
     pieces.MOST = chance.choice([50_000, 50_000, 4])  # so that there are batches in pieces
-    pipeline = _pipeline(world, lanes)
+    pipeline = pipeline_in(world, lanes)
     clients = [
         Client(world, source.stream, f"{prefix}{seed}-{number}", Kind(lanes, chance.choice(SIZES)))
         for source, prefix in zip(pipeline.sources, ["writer-", OTHERS], strict=False)
@@ -55,26 +53,45 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     moments = sorted([chance.uniform(START, START + 30.0) for _ in range(requests)], reverse=True)
 
     def send() -> None:
-        if not _send(world, clients, keys, sent, pipeline.seals is not None):
+        if not send_one(world, clients, keys, sent, pipeline.seals is not None):
             world.after(AWHILE, send)
         elif moments:
             world.at(moments.pop(), send)
 
     world.at(moments.pop(), send)
-    _schedule(world, pipeline, sent)
-    operator = _operator(world, pipeline, lanes)
+    schedule(world, pipeline, sent)
+    operator = operator_in(world, pipeline, lanes)
     if chance.random() < 0.3:
         world.after(chance.uniform(2.0, 10.0), lambda: _make_again(world, pipeline.sources[-1], clients, operator))
     world.run(lambda: world.now >= START + 35.0, 40.0)
     world.rate = 0.0
-    settled = world.run(lambda: len(sent.ids) == requests and _is_settled(pipeline, clients, operator), CALM_SECONDS)
+    settled = world.run(lambda: len(sent.ids) == requests and is_settled(pipeline, clients, operator), CALM_SECONDS)
     world.run(lambda: False, 10.0)  # what acts late, acts now
     early = set(operator.put_back)
+    settled &= redrive_all(pipeline, operator, requests, lambda: is_settled(pipeline, clients, operator))
+    return concluded(world, pipeline, operator, sent, early, settled, seed)
+
+
+def redrive_all(pipeline: Pipeline, operator: Operator, most: int, is_quiet: Callable[[], bool]) -> bool:
+    """Put back what the rules can take by now, all of it once more, and what is no repeat but could not be told.
+
+    Returns:
+        Whether that came to its end.
+    """
+    settled, world = True, pipeline.world
     for _ in range(2):
-        operator.begin(MENDED, most=requests)
-        settled &= world.run(lambda: _is_settled(pipeline, clients, operator), CALM_SECONDS)
+        operator.begin(MENDED, most)
+        settled &= world.run(is_quiet, CALM_SECONDS)
         settled &= not operator.is_left(MENDED)
-        operator.undo("poison")  # and all of it once more
+        operator.undo("poison")
+    operator.begin_untold(pipeline.log.first)
+    return settled & world.run(is_quiet, CALM_SECONDS)
+
+
+def concluded(
+    world: World, pipeline: Pipeline, operator: Operator, sent: Sent, early: set[str], settled: bool, seed: int
+) -> Result:
+    """What the run came to; `early` as `judge` has it."""
     result = judge(pipeline, sent, early)
     result.redriven = len(operator.put_back)
     result.wrong += pipeline.topic.too_early + (not settled)
@@ -86,12 +103,13 @@ def simulate(seed: int, requests: int = REQUESTS_PER_SEED) -> Result:
     return result
 
 
-def _pipeline(world: World, lanes: int) -> Pipeline:
+def pipeline_in(world: World, lanes: int, shards: Sequence[int] = (1, 2, 3, 4)) -> Pipeline:
+    """The pipeline, of which much is left to chance."""
     chance = world.random
     return Pipeline(
         world,
         rules_in(world),
-        chance.randint(1, 4),
+        chance.choice(shards),
         chance.choice([10, 50, 200]),
         chance.choice([0.0, 0.5, 2.0]),
         lanes,
@@ -100,16 +118,17 @@ def _pipeline(world: World, lanes: int) -> Pipeline:
     )
 
 
-def _schedule(world: World, pipeline: Pipeline, sent: Sent) -> None:
-    """What happens to the streams at any time: shards split and merge, and what no request is arrives."""
+def schedule(world: World, pipeline: Pipeline, sent: Sent, seconds: float = 30.0) -> None:
+    """What happens to the streams in so many seconds: shards split and merge, and what no request is arrives."""
     chance = world.random
     for _ in range(chance.randrange(5)):
-        world.after(chance.uniform(0.0, 30.0), chance.choice(pipeline.sources).stream.reshard)
+        world.after(chance.uniform(0.0, seconds), chance.choice(pipeline.sources).stream.reshard)
     for _ in range(10):
-        world.after(chance.uniform(0.0, 30.0), lambda: _put_junk(world, pipeline, sent))
+        world.after(chance.uniform(0.0, seconds), lambda: _put_junk(world, pipeline, sent))
 
 
-def _operator(world: World, pipeline: Pipeline, lanes: int) -> Operator:
+def operator_in(world: World, pipeline: Pipeline, lanes: int) -> Operator:
+    """An operator, who looks into the quarantine now and then."""
     chance = world.random
     operator = Operator(world, pipeline.stream, pipeline.bucket, lanes, pipeline.seals)
     for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
@@ -140,8 +159,8 @@ def _make_again(world: World, source: Pollers, clients: list[Client], operator: 
     look()
 
 
-def _send(world: World, clients: list[Client], keys: list[str], sent: Sent, has_secret: bool) -> bool:
-    """Whether there was a stream to send to."""
+def send_one(world: World, clients: Sequence[Client], keys: list[str], sent: Sent, has_secret: bool) -> bool:
+    """Have one of the clients send; whether there was a stream to send to."""
     chance = world.random
     open_clients = [client for client in clients if not client.stream.is_closing]
     if not open_clients:
@@ -202,7 +221,8 @@ def _put_refused(world: World, pipeline: Pipeline, stream: Stream, sent: Sent) -
     stream.put(f"key/{chance.randrange(5)}", record)
 
 
-def _is_settled(pipeline: Pipeline, clients: list[Client], operator: Operator) -> bool:
+def is_settled(pipeline: Pipeline, clients: Collection[Client], operator: Operator) -> bool:
+    """Whether all is sent and done."""
     if operator.at_work or any(client.pending for client in clients):
         return False
     return all(source.idle and not source.stream.is_closing for source in pipeline.sources)

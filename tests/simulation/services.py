@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import formatdate
 from hashlib import md5
 from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
 
+from tests.item_size import item_bytes
 from tests.simulation.world import World, error
 from tests.statements import inserted, updated
+from tidemill.contract.lanes import LANES
 from tidemill.contract.request import ReplyMessage
 from tidemill_consumers.core.streams import life_of, shard_of
 from tidemill_event_source.shard_reader import Page, StreamRecord
 
 ARN = "arn:aws:kinesis:us-east-1:111122223333:stream/"
 HASH_KEYS = 2**128
+LANE = HASH_KEYS // LANES
+"""Hash keys of a lane, where there are as many as usual."""
+
+RETENTION = 86_400.0
+"""Seconds that the stream keeps a record."""
+
 ITEM_BYTES = 400 * 1024
 SKEW = 0.9
 """Seconds that a server's clock, which the header `Date` is by, may be off the stream's."""
@@ -40,6 +48,8 @@ class StreamShard:
     records: list[StreamRecord] = field(default_factory=list)
     places: dict[str | None, int] = field(default_factory=lambda: {None: 0})
     """Sequence number -> how many records stand up to it."""
+    times: list[float] = field(default_factory=list)
+    """When its records were put."""
     closed: bool = False
 
 
@@ -110,12 +120,13 @@ class Stream:
         record = StreamRecord(name, str(shard.sequence), partition_key, data, arrived)
         shard.records.append(record)
         shard.places[record.sequence] = len(shard.records)
+        shard.times.append(self._world.now)
         self.log.append((shard_of(self.life, name), record))
         return name, record.sequence
 
-    def date(self) -> str:
-        """The header `Date` of an answer: floored to the second, by the clock of some server of the stream's."""
-        return formatdate(int(self._world.now + self._world.random.uniform(-SKEW, SKEW)), usegmt=True)
+    def date(self) -> int:
+        """The time of an answer's header `Date`: in whole seconds, by the clock of some server of the stream's."""
+        return int(self._world.now + self._world.random.uniform(-SKEW, SKEW))
 
     def _home(self, partition_key: str, hash_key: str | None) -> str:
         place = int(hash_key) if hash_key else int.from_bytes(md5(partition_key.encode()).digest(), "big")
@@ -137,16 +148,19 @@ class Stream:
             self._world.faults["merge"] += 1
         elif len(opened) < 6:
             name, shard = chance.choice(opened)
-            middle = (shard.low + shard.high) // 2
+            # Of whole lanes, where it is: so plain records and aggregates of a key stay in one shard.
+            middle = (shard.low + shard.high) // 2 // LANE * LANE
+            if middle <= shard.low:
+                return
             shard.closed = True
             self._make(shard.low, middle, name)
             self._make(middle, shard.high, name)
             self._world.faults["split"] += 1
 
     def read(self, name: str, after: str | None, limit: int) -> Page:
-        """What stands behind a sequence number."""
+        """What stands behind a sequence number, and is not older than the retention."""
         shard = self.shards[name]
-        first = shard.places[after]
+        first = max(shard.places[after], bisect_left(shard.times, self._world.now - RETENTION))
         found = shard.records[first : first + limit]
         rest = len(shard.records) - first - len(found)
         return Page(tuple(found), behind_ms=rest, ended=shard.closed and rest == 0)
@@ -193,6 +207,8 @@ class Table:
         self.items: dict[str, dict[str, Any]] = {}
         self.written = 0
         self.units = self.saved_units = 0
+        self.saves: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
+        """Each key's items, before and after each write."""
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         (name, wanted), *_ = RequestItems.items()
@@ -235,7 +251,9 @@ class Table:
             return _failed(problem)
         if size > ITEM_BYTES:
             return _failed("ItemCollectionSizeLimitExceeded")
-        self.items[item["pk"]["S"]] = item
+        key = item["pk"]["S"]
+        self.saves[key].append((self.items.get(key, {}), item))
+        self.items[key] = item
         self.written += 1
         self.saved_units += units
         return {}
@@ -279,17 +297,28 @@ class Notes:
 
 
 class ForgottenTable:
-    """DynamoDB, as PutItem and Query of a table with a sort key."""
-
-    PAGE_BYTES = 1_000_000
+    """DynamoDB, as PutItem and Query of a table with a sort key, whose items vanish some time after they expire."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.items: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self.items: dict[str, dict[str, tuple[float, dict[str, Any]]]] = defaultdict(dict)
+        """Shard -> sort key -> when it vanishes, and the item."""
+        self.puts = self.queries = self.bytes = 0
 
     def put_item(self, TableName: str, Item: dict[str, Any]) -> None:
+        world = self._world
+        size = item_bytes(Item)
         assert len(Item["digests"]["B"]) // 8 == len(Item["counters"]["B"]) // 6 > 0
-        self._world.call("forgetting", lambda: self.items[Item["pk"]["S"]].update({Item["sk"]["S"]: Item}))
+        assert size <= ITEM_BYTES
+
+        def act() -> None:
+            # AWS deletes it within a few days, most often soon.
+            vanishes = float(Item["expires"]["N"]) + world.random.choice([0.0, 3_600.0, 172_800.0])
+            self.items[Item["pk"]["S"]][Item["sk"]["S"]] = vanishes, Item
+            self.puts += 1
+            self.bytes += size
+
+        world.call("forgetting", act)
 
     def query(
         self,
@@ -306,14 +335,14 @@ class ForgottenTable:
         after = ExclusiveStartKey["sk"]["S"] if ExclusiveStartKey else "~"
 
         def act() -> dict[str, Any]:
-            items = self.items[shard]
+            self.queries += 1
+            items = {name: item for name, (vanishes, item) in self.items[shard].items() if vanishes > self._world.now}
             page: list[dict[str, Any]] = []
-            size = 0
+            most = self._world.random.choice([1, 3, 1_000])
             for name in sorted((one for one in items if since <= one < after), reverse=True):
-                if page and size > self.PAGE_BYTES:
+                if len(page) == most:
                     return {"Items": page, "LastEvaluatedKey": {key: page[-1][key] for key in ("pk", "sk")}}
                 page.append(items[name])
-                size += len(items[name]["digests"]["B"]) + len(items[name]["counters"]["B"])
             return {"Items": page}
 
         return self._world.call("remembering", act)

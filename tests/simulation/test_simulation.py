@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.scenario import simulate
+from tests.simulation.run import simulate
 
 
 @pytest.mark.parametrize("seed", range(1, 13))
@@ -10,6 +10,19 @@ def test_nothing_is_lost_doubled_reordered_or_unanswered(seed: int) -> None:
     result = simulate(seed, requests=600)
     assert result.holds, f"replay it: make simulate ARGS='--seed {seed}'"
     assert result.faults.total() > 10
+
+
+@pytest.mark.parametrize("seed", [10, 20, 30])
+def test_a_fleet_has_exactly_those_quarantined_that_cannot_be_told(seed: int) -> None:
+    result = simulate(seed, requests=1_000)
+    assert result.holds, f"replay it: make simulate ARGS='--seed {seed} --size 1000'"
+    assert result.untold == result.untold_by_rule > 0
+    assert result.asked > result.untold
+
+
+def test_a_fleet_is_the_same_run_each_time() -> None:
+    first, again = simulate(20, requests=300), simulate(20, requests=300)
+    assert vars(first) == vars(again)
 
 
 def test_a_seed_is_the_same_run_each_time() -> None:

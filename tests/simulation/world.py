@@ -80,9 +80,14 @@ class World:
                 if until():
                     return True
                 look = self.now + LOOK_SECONDS
-            self.now, _, happen = heapq.heappop(calendar)
+            moment, _, happen = heapq.heappop(calendar)
+            self.now = max(self.now, moment)  # what a leap has passed happens after it
             happen()
         return until()
+
+    def leap(self, seconds: float) -> None:
+        """Let time pass in which nothing happens. What would have happened meanwhile happens after it, at once."""
+        self.now += seconds
 
     def begin(self, work: Callable[[], None], stalls: bool = False, died: Callable[[], None] = lambda: None) -> None:
         """Run code that makes calls, until its first call; then as the calendar has it. It may die, amid a rule.
