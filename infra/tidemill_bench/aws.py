@@ -41,5 +41,5 @@ def counting(stack: Stack, modes: Sequence[Mode], tell: Callable[[str], None]) -
             for name in dict.fromkeys(map(stack.function, (*modes, "aggregated")))
         }
     client, outputs = stack.client("cloudwatch"), stack.outputs
-    table, deliveries, name = (outputs[one] for one in ("TableName", "DeliveriesTableName", "StreamName"))
-    return CloudWatchCounting(client, memory, table, deliveries, name, tell)
+    table, deliveries, forgotten = (outputs[f"{one}TableName"] for one in ("", "Deliveries", "ForgottenWriters"))
+    return CloudWatchCounting(client, memory, table, deliveries, forgotten, outputs["StreamName"], tell)

@@ -68,6 +68,7 @@ class CloudWatchCounting:
         functions: the functions' names, and the memory of each in MB.
         table: the table's name.
         deliveries: the name of the table that notes deliveries, whose writes count like the other's.
+        forgotten: the name of the table of forgotten writers, whose writes count like theirs, and apart.
         stream: the stream's name.
         tell: told what is being waited for.
         clock: seconds since 1970.
@@ -80,6 +81,7 @@ class CloudWatchCounting:
         functions: Mapping[str, int],
         table: str,
         deliveries: str,
+        forgotten: str,
         stream: str,
         tell: Callable[[str], None],
         clock: Callable[[], float] = time.time,
@@ -89,6 +91,7 @@ class CloudWatchCounting:
         self.functions = functions
         self._table = table
         self._deliveries = deliveries
+        self._forgotten = forgotten
         self._stream = stream
         self._tell = tell
         self._clock = clock
@@ -117,7 +120,7 @@ class CloudWatchCounting:
         return minute
 
     def _metrics(self) -> dict[str, Metric]:
-        table, notes = {"TableName": self._table}, {"TableName": self._deliveries}
+        table, notes, gone = ({"TableName": one} for one in (self._table, self._deliveries, self._forgotten))
         latency = "SuccessfulRequestLatency"  # its samples are the calls
         found = {
             "records": Metric("AWS/Kinesis", "IncomingRecords", {"StreamName": self._stream}),
@@ -129,6 +132,8 @@ class CloudWatchCounting:
             ),
             "note_units": Metric("AWS/DynamoDB", "ConsumedWriteCapacityUnits", notes),
             "note_calls": Metric("AWS/DynamoDB", latency, notes | {"Operation": "PutItem"}, "SampleCount"),
+            "gone_units": Metric("AWS/DynamoDB", "ConsumedWriteCapacityUnits", gone),
+            "gone_calls": Metric("AWS/DynamoDB", latency, gone | {"Operation": "PutItem"}, "SampleCount"),
         }
         for function in self.functions:
             its = {"FunctionName": function}
@@ -159,9 +164,10 @@ class CloudWatchCounting:
             gb_seconds=sum(ms / 1000 * self.functions[function] / 1024 for function, ms in durations.items()),
             records=round(sums["records"]),
             read_calls=round(sums["read_calls"]),
-            write_calls=round(sums["write_calls"] + sums["note_calls"]),
+            write_calls=round(sums["write_calls"] + sums["note_calls"] + sums["gone_calls"]),
             read_units=sums["read_units"],
-            write_units=sums["write_units"] + sums["note_units"],
+            write_units=sums["write_units"] + sums["note_units"] + sums["gone_units"],
+            forgotten_units=sums["gone_units"],
         )
 
 

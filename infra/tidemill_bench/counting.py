@@ -12,7 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill_consumers.codec.items import binary_of
+from tidemill_consumers.core.folding.writers import ENTRY_BYTES
 from tidemill_consumers.metering.capacity import LINE, Usage, item_size
+from tidemill_load.assessment.aggregate import Items
 from tidemill_load.results.spent import Spent
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ def spent(lines: Iterable[str]) -> Spent:
         write_calls=used.write_calls,
         read_units=used.read_units,
         write_units=used.write_units,
+        forgotten_units=used.forgotten_units,
     )
 
 
@@ -118,7 +122,7 @@ class PutMeter:
 
 
 class ItemMeter:
-    """Counts the items that a DynamoDB client's BatchGetItem reads, and their bytes.
+    """Counts the entities' items that a DynamoDB client's BatchGetItem reads, their bytes and their writers.
 
     Args:
         events: the client's, `client.meta.events`.
@@ -126,18 +130,18 @@ class ItemMeter:
 
     def __init__(self, events: Any) -> None:
         events.register("after-call.dynamodb.BatchGetItem", self._count)
-        self._items = self._bytes = 0
+        self._items = Items()
 
-    def take(self) -> tuple[int, int]:
-        """Items and bytes since the last call."""
-        taken = self._items, self._bytes
-        self._items = self._bytes = 0
+    def take(self) -> Items:
+        """The items since the last call."""
+        taken, self._items = self._items, Items()
         return taken
 
     def _count(self, parsed: Mapping[str, Any], **_: object) -> None:
         for items in parsed.get("Responses", {}).values():
-            self._items += len(items)
-            self._bytes += sum(map(item_size, items))
+            before, writers = self._items, sum(len(binary_of(one["writers"])) for one in items)
+            size = sum(map(item_size, items))
+            self._items = Items(before.count + len(items), before.bytes + size, before.writers + writers // ENTRY_BYTES)
 
 
 _PARAMETERS = "tidemill.parameters"

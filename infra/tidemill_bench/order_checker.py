@@ -19,4 +19,4 @@ def faults(sent: KeyHistory, document: State) -> Faults:
     lost = max(0, accepted - seen.seen)
     if not sent.unanswered and seen.seen == accepted and seen.sum != sum(sent.accepted):
         lost, duplicates = 1, 1  # one is missing and another counts twice; at least
-    return Faults(lost + sent.unanswered, duplicates, max(0, seen.behind - duplicates) + sent.overtaken)
+    return Faults(lost + sent.unanswered, duplicates, max(0, seen.behind - duplicates - sent.excused))

@@ -6,9 +6,9 @@ Tests: tests/infra/tidemill_bench/test_order_checker.py.
 A load test numbers the requests of each key in the order sent, from 1, as `data.serial`. The note in the document holds
 how many requests were accepted, the sum of their numbers, the last number, and how often a number did not rise.
 
-Requests of several writers reach a key in any order, and only each writer's own must keep theirs. They have
-`data.place`: the answer to such a request is its place among the key's, from 1, and the load test compares places for
-each writer.
+Requests of several writers reach a key in any order, and only each client's own must keep theirs. They have
+`data.after`, the number of their client's previous request of the key, and the note holds which numbers came: all up to
+one, and some beyond it. It has no answer that a request might be given, since answers stay in the items for a while.
 """
 
 from __future__ import annotations
@@ -24,32 +24,47 @@ from tidemill_consumers.media import RULES as APPLICATION
 SERIAL: Final = "serial"
 """The field of a request's data that numbers it. Written again here: the function's zip has no load test in it."""
 
-PLACE: Final = "place"
-"""In a request's data: whether it asks for its place; in its answer, the place. Written again here, too."""
+AFTER: Final = "after"
+"""The field that has the number of the client's previous request of the key, 0 for none. Written again here, too."""
+
+MAX_BEYOND: Final = 64
+"""Requests of a key that may overtake one of another writer before that one counts as refused."""
 
 FIELD: Final = "witness"
 """The field of the document that holds the note."""
 
 
-class OrderNote(msgspec.Struct, frozen=True):
+class OrderNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """Counts of the requests that were applied to one key.
 
     Attributes:
         seen: requests accepted.
         sum: of their serial numbers.
         last: the last one's.
-        behind: how many came with a number at or below the one before.
+        behind: how many came with a number at or below the one before; of several writers, before their predecessor.
+        whole: of several writers: all numbers up to this came.
+        beyond: and these, which are higher, rising; at most MAX_BEYOND.
     """
 
     seen: int = 0
     sum: int = 0
     last: int = 0
     behind: int = 0
+    whole: int = 0
+    beyond: list[int] = []
 
-    def of(self, serial: int, is_placed: bool = False) -> OrderNote:
-        """The note after one more accepted request. `is_placed`: its order is judged by its place."""
-        is_behind = serial <= self.last and not is_placed
-        return OrderNote(self.seen + 1, self.sum + serial, serial, self.behind + is_behind)
+    def of(self, serial: int) -> OrderNote:
+        """The note after one more accepted request."""
+        behind = self.behind + (serial <= self.last)
+        return OrderNote(self.seen + 1, self.sum + serial, last=serial, behind=behind)
+
+    def of_several(self, serial: int, after: int) -> OrderNote:
+        """The note after one more accepted request of several writers."""
+        behind = self.behind + (after > self.whole and after not in self.beyond)
+        whole, beyond = self.whole, sorted({*self.beyond, serial})
+        while beyond and (beyond[0] <= whole + 1 or len(beyond) > MAX_BEYOND):  # what is missing then was refused
+            whole = max(whole, beyond.pop(0))
+        return OrderNote(self.seen + 1, self.sum + serial, behind=behind, whole=whole, beyond=beyond)
 
 
 def order_note(document: State) -> OrderNote:
@@ -65,15 +80,16 @@ def _noting(rule: Rule) -> Rule:
         return Verified(_noting(rule.rule))
 
     def noting(state: State, request: Request) -> _Outcome:
-        serial, is_placed = request.data.get(SERIAL), request.data.get(PLACE) is True
+        serial, after = request.data.get(SERIAL), request.data.get(AFTER)
         outcome = rule(_without(state), request)
         if isinstance(outcome, Rejected):
             return outcome
         before = order_note(state)
-        seen = before.of(serial, is_placed) if isinstance(serial, int) else before
+        seen = before
+        if isinstance(serial, int):
+            seen = before.of_several(serial, after) if isinstance(after, int) else before.of(serial)
         document: Document = outcome.state or {}
-        answer = {PLACE: seen.seen} if is_placed and outcome.answer is None else outcome.answer
-        return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)}, answer=answer)
+        return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)})
 
     return noting
 

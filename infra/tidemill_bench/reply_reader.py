@@ -50,7 +50,7 @@ class TrackedReplies:
         now = time.monotonic()
         if tracker := self.tracker:
             for reply in replies:
-                tracker.answered(reply.id, reply.status, now, reply.data)
+                tracker.answered(reply.id, reply.status, now)
 
     def _count(self, parsed: Any, **_: object) -> None:
         self.messages += len(parsed.get("Messages", []))

@@ -223,7 +223,7 @@ class DirectSender:
             status, body = self._call(payload)
             reply = _reply(status, body)
             if reply:
-                self._tracker.answered(request_id, reply.status, time.monotonic(), reply.data)
+                self._tracker.answered(request_id, reply.status, time.monotonic())
                 return
             if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != 429:
                 break

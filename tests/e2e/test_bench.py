@@ -84,9 +84,13 @@ def test_many_producers_are_as_many_writers_and_nothing_is_lost(tmp_path: Path) 
     assert aggregated.records > 0.9 * aggregated.requests, "sixty producers share no records"
     assert aggregated.put_calls < aggregated.records, "but calls"
     for one in (direct, buffered, aggregated):
+        assert one.accepted == one.requests
         assert 15 < (one.writers_per_key or 0) <= 60
         assert (one.item_bytes or 0) > 100
     assert "--producers 60" in done.stdout, "the arithmetic is for as many"
+    assert done.stdout.count(" writers per entity; an item of ") == 3
+    page = (tmp_path / "out.html").read_text()
+    assert all(name in page for name in ("writers per entity", "bytes of an item", "of forgotten writers, a request"))
 
 
 @pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")

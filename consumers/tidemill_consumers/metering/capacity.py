@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from operator import add
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
@@ -33,21 +34,17 @@ _NAMES = re.compile(r"(\w+)'? ?[:=] \?")
 
 
 class Usage(NamedTuple):
-    """Calls made, and units used."""
+    """Calls made, and units used; `forgotten_units` are those write units that forgotten writers took."""
 
     read_calls: int = 0
     write_calls: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
+    forgotten_units: float = 0.0
 
     def plus(self, other: Usage) -> Usage:
         """The sum of both."""
-        return Usage(
-            self.read_calls + other.read_calls,
-            self.write_calls + other.write_calls,
-            self.read_units + other.read_units,
-            self.write_units + other.write_units,
-        )
+        return Usage(*map(add, self, other))
 
 
 class Meter:
@@ -56,9 +53,11 @@ class Meter:
     Args:
         events: the event system of a boto3 client (`client.meta.events`) or session; a session's counts only the
             clients made later.
+        forgotten: the name of the table of forgotten writers.
     """
 
-    def __init__(self, events: Any) -> None:
+    def __init__(self, events: Any, forgotten: str | None = None) -> None:
+        self._forgotten = forgotten
         self._lock = Lock()  # calls are made in several threads
         self._usage = Usage()
         self._sizes: dict[str, int] = {}
@@ -103,8 +102,10 @@ class Meter:
     def _count_put(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
         error = parsed.get("Error", {}).get("Code")
         is_billed = error in (None, "ConditionalCheckFailedException")
-        size = item_size(context[_PARAMETERS]["Item"])
-        self._add(Usage(write_calls=1, write_units=_blocks(size, WRITE_BLOCK) if is_billed else 0))
+        put = context[_PARAMETERS]
+        units = _blocks(item_size(put["Item"]), WRITE_BLOCK) if is_billed else 0
+        of_forgotten = units if put["TableName"] == self._forgotten else 0
+        self._add(Usage(write_calls=1, write_units=units, forgotten_units=of_forgotten))
 
     def _written(self, statement: Mapping[str, Any]) -> int:
         # `setdefault`, because an UPDATE names the version twice: the new one, then the expected one.

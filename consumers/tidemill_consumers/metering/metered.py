@@ -6,6 +6,7 @@ Room: composition root, for load tests, which set a function's Handler to this m
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 
 import boto3
@@ -21,7 +22,7 @@ def meter() -> Meter:
     """The meter on every DynamoDB client that the default session makes from now on."""
     boto3.setup_default_session()
     assert boto3.DEFAULT_SESSION is not None, "it was made just now"  # noqa: S101
-    return Meter(boto3.DEFAULT_SESSION.events)
+    return Meter(boto3.DEFAULT_SESSION.events, os.environ.get("TIDEMILL_FORGOTTEN_WRITERS_TABLE"))
 
 
 def apply_handler(event: KinesisEvent, context: Context) -> apply.Response:

@@ -2,7 +2,7 @@
 
 Room: local platform, pure: time and chance are arguments. A scheduler takes some 50 KB and most producers of a fleet
 are idle, so a producer has one only while it has requests pending. A scheduler that was never refused anything is the
-next one's afterwards, since it has learned nothing.
+next one's afterwards, since it has learned nothing but which shards there are.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tidemill.sending.scheduler import LINGER
 from tidemill_bench.counting import units_of
 from tidemill_bench.fleet import Schedulers, Spread
 from tidemill_event_source.decisions.simulation import Arrival
-from tidemill_load.results.faults import PLACE, SERIAL
+from tidemill_load.results.faults import AFTER, SERIAL
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
 PUT_SECONDS: Final = 0.02
@@ -179,7 +179,7 @@ class SimulatedProducer:
                 writer="w" * 12,
                 counter=1_000_000,
                 at=1_764_000_000_000,
-                data={**one.data, SERIAL: 1_000, **({PLACE: True} if self._several else {})},
+                data={**one.data, SERIAL: 1_000, **({AFTER: 100} if self._several else {})},
             )
             self._bare = len(encode(request)) - names
         return self._bare + names

@@ -1,7 +1,7 @@
 """A load test on a simulated clock: hours of traffic in minutes, by the event source mapping's own decisions.
 
 Room: local platform, pure but for numpy. What functions are given is the scheduler's and the mapping's doing; how long
-they take for it is assumed, as the cost model assumes it, and that an item is no larger than a kilobyte.
+they take for it is assumed, as the cost model assumes it; items.py has what they write.
 Tests: tests/infra/tidemill_bench/test_simulated.py.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from math import ceil
 from typing import Final
 
 import numpy as np
 
 from tidemill_bench.simulated.histogram import Histogram
+from tidemill_bench.simulated.items import SimulatedItems
 from tidemill_bench.simulated.producer import SimulatedProducer
 from tidemill_consumers.adapters.entities import KEYS_PER_READ, STATEMENTS_PER_CALL
 from tidemill_event_source.decisions.batches import Batch, InvocationResponse
@@ -83,7 +84,8 @@ class Run:
         self._event = kinesis_renderer(STREAM)
         self._latencies = Histogram()
         self._seconds = self._answered = 0.0
-        self._notes = self._units = self._reads = self._writes = self._messages = 0
+        self._notes = self._units = self._reads = self._writes = self._messages = self._forgotten = self._read_units = 0
+        self._items = SimulatedItems(producers)
         self._simulation = Simulation(
             MappingConfig(STREAM, batch_size=settings.batch, window=settings.window),
             {name: self._feed.arrivals(number) for number, name in enumerate(self._names)},
@@ -134,9 +136,13 @@ class Run:
             shards=self._settings.shards,
             read_calls=self._reads + self._notes,
             write_calls=self._writes + self._simulation.invocations,  # each notes that it begins
-            read_units=self._units + self._notes,
-            write_units=self._units + self._simulation.invocations,
+            read_units=self._read_units + self._notes,
+            write_units=self._units + self._forgotten + self._simulation.invocations,
+            forgotten_units=self._forgotten,
             entities=len(feed.entities),
+            writers_per_key=self._items.writers / len(feed.entities) if feed.entities else None,
+            item_bytes=self._items.bytes / len(feed.entities) if feed.entities else None,
+            remembered=self._items.remembered / len(feed.entities) if feed.entities else None,
             receipts=self._latencies.count,
             reply_messages=self._messages,
             latency=self._latencies.latency(),
@@ -160,18 +166,23 @@ class Run:
         self._notes += len(contents[0].due) > 1  # how far an aggregate was done is looked up
         due: list[float] = []
         keys: set[str] = set()
+        written: list[tuple[str, int]] = []
         clients: set[str] = set()
         for _ in invocation.batch.records:
             content = contents.popleft()
             due += content.due
             keys.update(content.keys)
+            written += zip(content.keys, repeat(content.producer))
             clients.update(content.clients)
         self._answered = invocation.at - BEGIN + REPLY_SECONDS
         self._latencies.add(self._answered - np.array(due))
         self._seconds += self._duration(len(due))
-        self._units += len(keys)
+        units, forgotten = self._items.write(written)
+        self._units += units
+        self._forgotten += forgotten
+        self._read_units += len(keys)
         self._reads += ceil(len(keys) / KEYS_PER_READ)
-        self._writes += ceil(len(keys) / STATEMENTS_PER_CALL)
+        self._writes += ceil(len(keys) / STATEMENTS_PER_CALL) + (forgotten > 0)
         self._messages += len(clients)
 
     def _duration(self, requests: int) -> float:

@@ -22,6 +22,21 @@ from tidemill_load.results.result import Measurement, Mode
 from tidemill_load.results.spent import Spent
 
 
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Items of entities.
+
+    Attributes:
+        count: how many.
+        bytes: of all of them, as DynamoDB counts them.
+        writers: that they remember, added up.
+    """
+
+    count: int = 0
+    bytes: int = 0
+    writers: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One part of a load test, sent and settled.
@@ -36,8 +51,7 @@ class Part:
         latencies: seconds from due to answered.
         entities: distinct entities.
         writers: writers of each entity, added up.
-        items: entities whose items were looked at in the end.
-        item_bytes: bytes of these items.
+        items: the entities' items as they were found in the end.
         faults: None where they are not known: it was stopped, or nobody could look.
         errors: requests given up, or answered by an error.
         retries: times that something was sent again.
@@ -53,8 +67,7 @@ class Part:
     latencies: Sequence[float]
     entities: int
     writers: int = 0
-    items: int = 0
-    item_bytes: int = 0
+    items: Items = field(default_factory=Items)
     faults: Faults | None
     errors: int
     retries: int
@@ -62,9 +75,9 @@ class Part:
 
 
 def part(
-    tracker: RequestTracker, faults: Faults | None, retries: int, spent: Spent, items: tuple[int, int] = (0, 0)
+    tracker: RequestTracker, faults: Faults | None, retries: int, spent: Spent, items: Items | None = None
 ) -> Part:
-    """The counts of a part that has ended. `items`: how many items were looked at, and their bytes."""
+    """The counts of a part that has ended."""
     return Part(
         requests=tracker.requests,
         bytes=tracker.bytes,
@@ -75,8 +88,7 @@ def part(
         latencies=tracker.latencies,
         entities=tracker.entities,
         writers=tracker.writers,
-        items=items[0],
-        item_bytes=items[1],
+        items=items or Items(),
         faults=faults,
         errors=tracker.errors,
         retries=retries,
@@ -120,7 +132,8 @@ def measurement(
         shards=shards,
         entities=sum(one.entities for one in parts),
         writers_per_key=_mean(sum(one.writers for one in parts), sum(one.entities for one in parts)),
-        item_bytes=_mean(sum(one.item_bytes for one in parts), sum(one.items for one in parts)),
+        item_bytes=_mean(sum(one.items.bytes for one in parts), sum(one.items.count for one in parts)),
+        remembered=_mean(sum(one.items.writers for one in parts), sum(one.items.count for one in parts)),
         receipts=sum(statuses.values()),
         accepted=statuses["accepted"],
         rejected=statuses["rejected"],

@@ -7,10 +7,11 @@ Tests: tests/infra/tidemill_cli/test_agreement.py.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from tidemill_load.cost_model.assumptions import Assumptions
+from tidemill_load.cost_model.assumptions import FEW_WRITERS, WRITER_BYTES, Assumptions
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import Point, break_even, cost
 from tidemill_load.cost_model.flows import like, searched
@@ -100,6 +101,9 @@ def _set(result: Result, chosen: Comparison) -> Assumptions:
 
 
 def _measured(given: Assumptions, chosen: Comparison) -> Assumptions:
+    if (its := chosen.modelled) and its.item_bytes and its.remembered is not None:
+        beside = its.item_bytes - its.remembered * WRITER_BYTES
+        given = replace(given, item_bytes=round(beside) + FEW_WRITERS * WRITER_BYTES)
     if (direct := chosen.direct) and direct.billed_ms and direct.memory_mb:
         seconds = direct.billed_ms / 1000 / direct.requests
         reads, writes = ((units or 0.0) / direct.requests for units in (direct.read_units, direct.write_units))
@@ -107,8 +111,8 @@ def _measured(given: Assumptions, chosen: Comparison) -> Assumptions:
             given,
             direct_seconds=seconds,
             direct_memory=direct.memory_mb,
-            direct_reads=reads,
-            direct_writes=writes,
+            direct_reads=reads / ceil(given.item_bytes / 4096),
+            direct_writes=writes / ceil(given.item_bytes / 1024),
         )
     if (best := chosen.modelled) and best.billed_ms and best.memory_mb:
         given = replace(given, invocation_seconds=_invocation_seconds(best, given), memory=best.memory_mb)

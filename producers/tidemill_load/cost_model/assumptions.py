@@ -31,6 +31,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 MAX_ITEM_BYTES = 400 * 1024
 """DynamoDB's limit for an item."""
 
+FEW_WRITERS, WRITER_BYTES = 4, 16
+"""Writers that an item remembers whatever else it holds, and bytes of each."""
+
 MAX_WINDOW, MAX_BATCH = 300, 10_000
 """Limits of an event source mapping, in seconds and records:
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
@@ -70,7 +73,7 @@ class Assumptions:
         memory: MB of the apply function.
         invocation_seconds: billed seconds for a batch, however small.
         request_seconds: additional billed seconds for each request in a batch.
-        item_bytes: bytes of an entity's item.
+        item_bytes: bytes of an entity's item, with four of the writers that it remembers.
         archive: whether all requests are archived in S3 too.
     """
 
@@ -100,6 +103,11 @@ class Assumptions:
     request_seconds: float = 40e-6
     item_bytes: int = 1024
     archive: bool = True
+
+    @property
+    def remembered(self) -> int:
+        """Writers that an item remembers: four, and as many more as its last KiB has room for."""
+        return FEW_WRITERS + -self.item_bytes % 1024 // WRITER_BYTES
 
     def __post_init__(self) -> None:
         if self.lanes & (self.lanes - 1) or not 1 <= self.lanes <= MAX_LANES:

@@ -30,6 +30,9 @@ REPLY_BYTES = 120
 SQS_CALLS, SQS_MESSAGES = 2, 10
 """Calls of a listening client, one to receive and one to delete, and the most messages that they handle."""
 
+FORGOTTEN_HEAD, FORGOTTEN_BYTES = 96, 14
+"""Bytes of an item of forgotten writers without them, and of each."""
+
 ARCHIVE_SECONDS, ARCHIVE_BYTES = 60, 64 * 1024 * 1024
 """Age and size at which the archive's file is written: the template's ArchiveIntervalSeconds and ArchiveSizeMiB."""
 
@@ -166,12 +169,29 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
         stream_hours=hours if given.on_demand else 0,
         stream_bytes_in=records * _up(happens.record_bytes, ON_DEMAND_BYTES) if given.on_demand else 0,
         stream_bytes_out=records * happens.record_bytes * readers if given.on_demand else 0,
-        write_units=invocations * (happens.distinct * ceil(given.item_bytes / 1024) + 1),  # 1 notes its begin
+        write_units=invocations * (_entity_units(happens, given) + forgotten_units(happens) + 1),  # 1 notes its begin
         read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096) + notes_read,
         sns_messages=invocations * _publishes(happens, given),
         sqs_requests=listening(invocations * happens.messages, invocations * happens.listeners),
         **(archive(records, happens.record_bytes, requests * given.size, hours) if given.archive else {}),
     )
+
+
+def _entity_units(happens: Flow, given: Assumptions) -> float:
+    return happens.distinct * ceil(given.item_bytes / 1024)
+
+
+def forgotten_units(happens: Flow) -> float:
+    """Write units of the item in which a batch notes forgotten writers; a batch that forgets none writes none."""
+    size = FORGOTTEN_HEAD + happens.forgotten * FORGOTTEN_BYTES
+    return min(1.0, happens.forgotten) * ceil(size / 1024)
+
+
+def units_per_request(happens: Flow, given: Assumptions) -> tuple[float, float]:
+    """Write units of a request: of entities, and of forgotten writers. The note that a batch begins is not in them."""
+    if not happens.shards:
+        return given.direct_writes * ceil(given.item_bytes / 1024), 0.0
+    return _entity_units(happens, given) / happens.batch, forgotten_units(happens) / happens.batch
 
 
 def listening(messages: float, listeners: float) -> float:

@@ -40,6 +40,7 @@ class Flow:
         batch: average number of requests in an invocation.
         event_bytes: average bytes of the function's event, base64 and envelope included.
         distinct: distinct keys among the requests of a batch, each an item read and written.
+        forgotten: writers that the items of a batch have no room for, and that it notes in a table, on average.
         messages: messages that carry the replies of a batch.
         listeners: clients that receive these messages.
         duration: seconds that an invocation takes.
@@ -57,6 +58,7 @@ class Flow:
     batch: float = 1.0
     event_bytes: float = 0.0
     distinct: float = 1.0
+    forgotten: float = 0.0
     messages: float = 0.0
     listeners: float = 0.0
     duration: float
@@ -125,6 +127,7 @@ def _streamed(mode: Design, rate: float, through: Stream, given: Assumptions) ->
         batch=requests,
         event_bytes=EVENT_HEAD + its.records * record.event,
         distinct=_distinct(requests, through.shards, given),
+        forgotten=forgotten_of(requests, through.shards, given),
         messages=_messages(requests, given),
         listeners=_listeners(requests, given),
         duration=duration,
@@ -166,6 +169,19 @@ def _distinct(requests: float, shards: int, given: Assumptions) -> float:
         return max(1.0, requests * given.fold)
     # A shard holds its part of the keys and of the requests, so it has its part of the distinct keys too.
     return min(requests, given.keys.distinct(requests * shards) / shards)
+
+
+def forgotten_of(requests: float, shards: int, given: Assumptions) -> float:
+    """The expected number of writers that the items of a batch forget; all producers send equally often, to any key.
+
+    An item that remembers `kept` of `producers` writers forgets as many as it meets anew: of the different pairs of key
+    and writer in the batch, `1 - kept / producers`. So it is in the long run, once items are full.
+    """
+    producers, kept = given.producers or given.clients, given.remembered
+    if producers <= kept:
+        return 0.0
+    pairs = min(requests, given.keys.distinct(requests * shards, producers) / shards)
+    return pairs * (1 - kept / producers)
 
 
 def _messages(requests: float, given: Assumptions) -> float:

@@ -16,7 +16,16 @@ import numpy as np
 from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible
 from tidemill_load.cost_model.batching import EVENT_BYTES, EVENT_HEAD, POLL_SECONDS
 from tidemill_load.cost_model.filling import Filling, followed
-from tidemill_load.cost_model.model import MAX_RATE, Flow, before, clients_of, direct, duration_of, overload
+from tidemill_load.cost_model.model import (
+    MAX_RATE,
+    Flow,
+    before,
+    clients_of,
+    direct,
+    duration_of,
+    forgotten_of,
+    overload,
+)
 from tidemill_load.cost_model.packing import RecordShape, Stream, record, stream
 
 if TYPE_CHECKING:
@@ -89,6 +98,7 @@ def _streamed(mode: Design, traffic: Traffic, through: Stream, given: Assumption
         batch=its.requests,
         event_bytes=EVENT_HEAD + its.requests / records.requests * records.event,
         distinct=_distinct(traffic, its, through.shards, given),
+        forgotten=forgotten_of(its.requests, through.shards, given),
         messages=its.requests * alone + clients * (1 - alone) if answered else 0.0,
         listeners=clients if answered else 0.0,
         duration=duration_of(its.requests, given),

@@ -80,6 +80,9 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
     ("DynamoDB", "distinct entities", lambda one: one.entities, whole),
     ("DynamoDB", "writers per entity", lambda one: one.writers_per_key, number),
     ("DynamoDB", "bytes of an item", lambda one: one.item_bytes, whole),
+    ("DynamoDB", "writers that an item remembers", lambda one: one.remembered, number),
+    ("DynamoDB", "write units a request", lambda one: apart(one)[0], number),
+    ("DynamoDB", "and of forgotten writers, a request", lambda one: apart(one)[1], number),
     ("Answers", "requests answered", lambda one: one.receipts, whole),
     ("Answers", "messages that carried them", lambda one: one.reply_messages, whole),
     ("Answers", "accepted", lambda one: one.accepted, whole),
@@ -97,6 +100,15 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
 """Subject, name with the unit, where it stands, how it is said."""
 
 BILL: Final = "Dollars for a million requests, at list price"
+
+
+def apart(one: Measurement) -> tuple[float | None, float | None]:
+    """Write units of a request: of entities and deliveries, and of forgotten writers."""
+    if one.write_units is None or not one.requests:
+        return None, None
+    if one.forgotten_units is None:
+        return one.write_units / one.requests, None
+    return (one.write_units - one.forgotten_units) / one.requests, one.forgotten_units / one.requests
 
 
 def tables(comparisons: tuple[Comparison, ...]) -> tuple[Table, ...]:

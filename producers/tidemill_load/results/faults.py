@@ -12,8 +12,8 @@ SERIAL = "serial"
 """In a request's data: its number among those of its key, in the order sent, from 1."""
 
 
-PLACE = "place"
-"""In the data of one of several writers' requests: it asks for its place among the key's, which its answer has."""
+AFTER = "after"
+"""In the data of one of several writers' requests: the number of its client's previous request of the key, or 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class KeyHistory:
     Attributes:
         accepted: the serial numbers answered with "accepted".
         unanswered: how many nobody answered.
-        overtaken: how many were applied behind a later one of their writer, by the places in the answers.
+        excused: of several writers: how many whose client's previous request was not accepted and left no trace.
     """
 
     accepted: tuple[int, ...] = ()
     unanswered: int = 0
-    overtaken: int = 0
+    excused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

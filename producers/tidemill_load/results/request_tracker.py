@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from tidemill.contract.request import MAX_KEY_CHARACTERS, Document, Json, Status
-from tidemill_load.results.faults import PLACE, SERIAL, KeyHistory
+from tidemill.contract.request import MAX_KEY_CHARACTERS, Document, Status
+from tidemill_load.results.faults import AFTER, SERIAL, KeyHistory
 from tidemill_load.results.latency import percentile
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
 
@@ -43,11 +43,10 @@ class Item:
 @dataclass(slots=True)
 class _Entry:
     key: str
-    writer: str
     serial: int
+    after: int
     due: float
     status: Status | None = None
-    place: int | None = None
     failed: bool = False
 
 
@@ -59,7 +58,7 @@ class RequestTracker:
 
     Args:
         tag: what its keys begin with, so that its entities are its own.
-        several: whether several writers send, so that each request asks for its place.
+        several: whether several writers send, so that each request names its client's previous one of the key.
     """
 
     tag: str
@@ -68,6 +67,7 @@ class RequestTracker:
     _serials: Counter[str] = field(default_factory=Counter)
     _latencies: list[float] = field(default_factory=list)
     _writers: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _latest: dict[tuple[str, str], int] = field(default_factory=dict)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     _lock: Lock = field(default_factory=Lock)
     bytes: int = 0
@@ -87,14 +87,18 @@ class RequestTracker:
         key = own_key(self.tag, scheduled.key)
         with self._lock:
             self._serials[key] += 1
-            data = {**scheduled.data, SERIAL: self._serials[key]}
-            return Item(due, scheduled.cmd, key, scheduled.client, data | {PLACE: True} if self.several else data)
+            serial = self._serials[key]
+            data = {**scheduled.data, SERIAL: serial}
+            if self.several:
+                data[AFTER] = self._latest.get((key, scheduled.client), 0)
+                self._latest[key, scheduled.client] = serial
+            return Item(due, scheduled.cmd, key, scheduled.client, data)
 
     def sending(self, request_id: str, item: Item, size: int, writer: str) -> None:
         """Note a request of a writer before it is sent: its answer may come from now on."""
         with self._lock:
             self._writers[item.key].add(writer)
-            self._entries[request_id] = _Entry(item.key, writer, item.data[SERIAL], item.due)
+            self._entries[request_id] = _Entry(item.key, item.data[SERIAL], item.data.get(AFTER, 0), item.due)
             self.bytes += size
             self.first_due = min(self.first_due or item.due, item.due)
             self.last_due = max(self.last_due, item.due)
@@ -103,15 +107,13 @@ class RequestTracker:
         """Note that a request has left."""
         self.last_sent = max(self.last_sent, now)
 
-    def answered(self, request_id: str, status: Status, now: float, data: Json = None) -> None:
+    def answered(self, request_id: str, status: Status, now: float) -> None:
         """An answer came; one to a request that is not of here, or was answered before, is passed over."""
-        place = data.get(PLACE) if isinstance(data, dict) else None  # an application's answer may be anything
         with self._lock:
             entry = self._entries.get(request_id)
             if entry is None or entry.status is not None or entry.failed:
                 return
             entry.status = status
-            entry.place = place if isinstance(place, int) else None
             self._latencies.append(now - entry.due)
             self._recent.append(now - entry.due)
             self.last_answer = max(self.last_answer, now)
@@ -163,18 +165,20 @@ class RequestTracker:
         """The history of each key."""
         accepted: dict[str, list[int]] = defaultdict(list)
         unanswered: Counter[str] = Counter()
-        overtaken: Counter[str] = Counter()
-        places: Counter[tuple[str, str]] = Counter()
         for entry in self._entries.values():
             if entry.status is None:
                 unanswered[entry.key] += 1
             elif entry.status == "accepted":
                 accepted[entry.key].append(entry.serial)
-            if entry.place is not None:
-                its = entry.key, entry.writer
-                overtaken[entry.key] += entry.place <= places[its]
-                places[its] = max(places[its], entry.place)
-        return {key: KeyHistory(tuple(accepted[key]), unanswered[key], overtaken[key]) for key in self._serials}
+        excused: Counter[str] = Counter()
+        if self.several:
+            every = {key: {0, *serials} for key, serials in accepted.items()}
+            excused.update(
+                entry.key
+                for entry in self._entries.values()
+                if entry.status == "accepted" and entry.after not in every[entry.key]
+            )
+        return {key: KeyHistory(tuple(accepted[key]), unanswered[key], excused[key]) for key in self._serials}
 
 
 def own_key(tag: str, key: str) -> str:

@@ -87,6 +87,7 @@ class Measurement(Spent, frozen=True, kw_only=True):
         entities: distinct entities that the requests were for.
         writers_per_key: writers of an entity's requests, on average over the entities.
         item_bytes: bytes of an entity's item at the end, on average, as DynamoDB counts them.
+        remembered: writers that an item remembers at the end, on average.
         receipts: requests answered.
         accepted: requests that the rules accepted.
         rejected: requests that the rules refused.
@@ -117,6 +118,7 @@ class Measurement(Spent, frozen=True, kw_only=True):
     entities: int = 0
     writers_per_key: float | None = None
     item_bytes: float | None = None
+    remembered: float | None = None
     receipts: int = 0
     accepted: int = 0
     rejected: int = 0
@@ -135,8 +137,8 @@ ORDER = (
     "mode", "rate", "skipped", "slices", "requests", "bytes", "seconds", "span", "drain_seconds", "sent_rate",
     "invocations", "billed_ms", "memory_mb", "gb_seconds", "cold_starts", "http_requests", "records", "put_calls",
     "put_units", "stream_bytes", "shards", "read_calls", "write_calls", "read_units", "write_units", "forgotten_units",
-    "entities", "writers_per_key", "item_bytes", "receipts", "reply_messages", "accepted", "rejected", "quarantined",
-    "latency", "lost", "duplicates", "reordered", "errors", "retries", "bill",
+    "entities", "writers_per_key", "item_bytes", "remembered", "receipts", "reply_messages", "accepted", "rejected",
+    "quarantined", "latency", "lost", "duplicates", "reordered", "errors", "retries", "bill",
 )
 """The order of a measurement's fields in the file. It stays, for files are compared as text."""
 # fmt: on

@@ -36,11 +36,16 @@ class KeyDistribution:
         """The shares of so many keys, the most popular first; of fewer where there are fewer, and at most 200."""
         return [share for share, how_many in _ranks(self)[: min(ranks, _EXACT)] if how_many == 1]
 
-    def distinct(self, requests: float) -> float:
-        """The expected number of different keys among that many requests."""
+    def distinct(self, requests: float, each: int = 1) -> float:
+        """The expected number of different keys among that many requests.
+
+        Args:
+            requests: how many.
+            each: of so many writers, each for any key: counts the different pairs of key and writer instead.
+        """
         # A key of share p is missed by n requests with probability (1 - p)**n.
         return sum(
-            -ranks * expm1(requests * log1p(-share)) if share < 1 else min(requests, 1.0)
+            -ranks * each * expm1(requests * log1p(-share / each)) if share < each else min(requests, 1.0)
             for share, ranks in _ranks(self)
         )
 

@@ -43,7 +43,15 @@ def cloudwatch() -> Iterator[tuple[Any, Stubber]]:
 def counting(cloudwatch: tuple[Any, Stubber], time: Time) -> CloudWatchCounting:
     functions = {"stack-apply": 1769, "stack-direct": 256}
     return CloudWatchCounting(
-        cloudwatch[0], functions, "entities", "deliveries", "requests", lambda _: None, lambda: time.now, time.sleep
+        cloudwatch[0],
+        functions,
+        "entities",
+        "deliveries",
+        "forgotten",
+        "requests",
+        lambda _: None,
+        lambda: time.now,
+        time.sleep,
     )
 
 
@@ -60,6 +68,8 @@ METRICS = [
     ),
     ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", {"TableName": "deliveries"}, "Sum"),
     ("AWS/DynamoDB", "SuccessfulRequestLatency", {"TableName": "deliveries", "Operation": "PutItem"}, "SampleCount"),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", {"TableName": "forgotten"}, "Sum"),
+    ("AWS/DynamoDB", "SuccessfulRequestLatency", {"TableName": "forgotten", "Operation": "PutItem"}, "SampleCount"),
     ("AWS/Lambda", "Invocations", {"FunctionName": "stack-apply"}, "Sum"),
     ("AWS/Lambda", "Duration", {"FunctionName": "stack-apply"}, "Sum"),
     ("AWS/Lambda", "Invocations", {"FunctionName": "stack-direct"}, "Sum"),
@@ -110,17 +120,18 @@ def test_a_part_has_whole_minutes_of_its_own(
     found = counting.end("direct")
     stubber.assert_no_pending_responses()
     assert time.now == end + ALIKE * LATE_SECONDS
-    assert (found.records, found.read_units, found.write_units) == (10, 11.0, 12.0 + 15.0)
-    assert (found.read_calls, found.write_calls) == (13, 14 + 16)
-    assert (found.invocations, found.billed_ms) == (17 + 19, 18.0 + 20.0)
-    assert found.gb_seconds == pytest.approx(0.018 * 1769 / 1024 + 0.020 * 256 / 1024)
+    assert (found.records, found.read_units, found.write_units) == (10, 11.0, 12.0 + 15.0 + 17.0)
+    assert found.forgotten_units == 17.0
+    assert (found.read_calls, found.write_calls) == (13, 14 + 16 + 18)
+    assert (found.invocations, found.billed_ms) == (19 + 21, 20.0 + 22.0)
+    assert found.gb_seconds == pytest.approx(0.020 * 1769 / 1024 + 0.022 * 256 / 1024)
     assert found.cold_starts is None, "CloudWatch does not know"
 
 
 def test_it_is_read_until_it_changes_no_more(counting: CloudWatchCounting, cloudwatch: tuple[Any, Stubber]) -> None:
     counting.begin()
     _, stubber = cloudwatch
-    looks = [[], [series(7, [3])], [series(7, [3])], [series(7, [3, 4])], [series(7, [3, 4])], [series(7, [3, 4])]]
+    looks = [[], [series(9, [3])], [series(9, [3])], [series(9, [3, 4])], [series(9, [3, 4])], [series(9, [3, 4])]]
     for results in looks:
         stubber.add_response("get_metric_data", {"MetricDataResults": results}, ANY_TIMES)
     assert counting.end("aggregated").invocations == 7

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tidemill.contract.request import Document, Request
 from tidemill_bench.order_checker import faults
-from tidemill_bench.order_rules import FIELD, RULES
+from tidemill_bench.order_rules import FIELD, MAX_BEYOND, RULES, order_note
+from tidemill_consumers.codec.items import from_attribute, to_attribute
 from tidemill_consumers.core.batch import Accepted, Rejected, State
 from tidemill_consumers.media import RULES as APPLICATION
 from tidemill_load.results.faults import Faults, KeyHistory
@@ -78,16 +79,46 @@ def test_what_nobody_answered_is_lost_whether_it_was_applied_or_not(came: tuple[
     assert faults(KeyHistory((1, 2), unanswered=1), applied(came)) == found
 
 
-def test_requests_of_several_writers_are_told_their_place_and_may_come_in_any_order() -> None:
+def of_several(came: Sequence[tuple[int, int]]) -> State:
     state: State = None
-    for place, serial in enumerate((2, 3, 1), 1):
-        outcome = RULES["content.view"](state, request("content.view", serial, place=True))
+    for serial, after in came:
+        outcome = RULES["content.view"](state, request("content.view", serial, after=after))
         assert isinstance(outcome, Accepted)
-        assert outcome.answer == {"place": place}
+        assert outcome.answer is None
+        assert from_attribute(to_attribute(outcome.state)) == outcome.state, "the table takes it"
         state = outcome.state
-    assert faults(KeyHistory((1, 2, 3)), state) == Faults()
-    assert faults(KeyHistory((1, 2, 3), overtaken=2), state) == Faults(reordered=2)
-    assert faults(KeyHistory((1, 2, 3, 4)), state) == Faults(lost=1)
+    return state
+
+
+# The requests 1, 3 and 4 are one client's, 2 and 5 another's.
+@pytest.mark.parametrize(
+    ("came", "found"),
+    [
+        ((1, 2, 3, 4, 5), Faults()),
+        ((2, 5, 1, 3, 4), Faults()),
+        ((1, 3, 4, 2, 5), Faults()),
+        ((1, 4, 2, 3, 5), Faults(reordered=1)),
+        ((5, 2, 4, 3, 1), Faults(reordered=3)),
+        ((1, 2, 3, 4), Faults(lost=1)),
+        ((1, 2, 3, 3, 4, 5), Faults(duplicates=1)),
+    ],
+)
+def test_requests_of_several_writers_keep_each_client_s_order(came: tuple[int, ...], found: Faults) -> None:
+    after = {1: 0, 2: 0, 3: 1, 4: 3, 5: 2}
+    state = of_several([(serial, after[serial]) for serial in came])
+    assert faults(KeyHistory((1, 2, 3, 4, 5)), state) == found
+
+
+def test_a_request_that_was_refused_leaves_no_trace_and_is_no_fault() -> None:
+    state = of_several([(1, 0), (3, 2), (4, 3)])
+    assert faults(KeyHistory((1, 3, 4), excused=1), state) == Faults()
+
+
+@given(st.permutations(range(1, 200)))
+def test_what_the_note_holds_of_several_writers_stays_small(came: list[int]) -> None:
+    note = order_note(of_several([(serial, 0) for serial in came]))
+    assert len(note.beyond) <= MAX_BEYOND
+    assert (note.seen, note.sum, note.behind) == (199, 199 * 100, 0)
 
 
 @given(st.permutations(range(1, 8)))

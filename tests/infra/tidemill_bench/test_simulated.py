@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidemill.contract.request import Request, encode
 from tidemill_bench.simulated import Histogram, Run, Settings, direct
+from tidemill_bench.simulated.items import POSITION, SimulatedItems
 from tidemill_bench.simulated.producer import SimulatedProducer
-from tidemill_load.cost_model.assumptions import Assumptions
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
+from tidemill_consumers.codec.items import to_item
+from tidemill_consumers.core import fitting
+from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Position, Write
+from tidemill_consumers.core.folding.writers import ENTRY_BYTES
+from tidemill_consumers.core.plan import plan
+from tidemill_consumers.media import RULES
+from tidemill_consumers.metering.capacity import item_size
+from tidemill_load.cost_model.assumptions import FEW_WRITERS, WRITER_BYTES, Assumptions
+from tidemill_load.cost_model.cost import FORGOTTEN_BYTES, FORGOTTEN_HEAD
 from tidemill_load.results.latency import latency
 from tidemill_load.results.result import Measurement, Mode
 from tidemill_load.workloads.scheduled_request import ScheduledRequest
@@ -68,6 +82,51 @@ def test_invocations_and_writes_are_what_the_window_makes_of_them(mode: Mode) ->
     assert (found.duplicates, found.reordered) == (None, None)
     assert found.drain_seconds < 8
     assert (found.records == found.requests) == (mode == "buffered")
+
+
+@pytest.mark.parametrize("producers", [1, 30, 1_000])
+def test_items_hold_and_forget_the_writers_that_the_consumer_s_do(producers: int) -> None:
+    random, shard = Random(1), "arn:aws:kinesis:us-east-1:000000000000:stream/s/shardId-000000000000"
+    items = SimulatedItems(producers)
+    stored: dict[str, Entity] = {}
+    counters: Counter[int] = Counter()
+    units = forgotten = ours = ours_forgotten = 0
+    for batch in range(20):
+        arrivals: list[Arrival] = []
+        written: list[tuple[str, int]] = []
+        for number in range(200):
+            key, writer = f"content/{int(random.paretovariate(0.8)) % 40}", random.randrange(producers)
+            counters[writer] += 1
+            fields: Any = {"cmd": "content.view", "key": key, "client": "c", "writer": f"w{writer}"}
+            made = Request(id=f"r{batch}-{number}", counter=counters[writer], data={}, **fields)
+            position = Position(POSITION.sequence + 1_000 * batch + number, 0)
+            arrivals.append(Arrival(shard, position, 1_764_000_000.123 + batch, key, made, encode(made)))
+            written.append((key, writer))
+        entities = {one.key: stored.get(one.key, Entity(one.key)) for one in arrivals}
+        gone = 0
+        for write in plan(arrivals, entities, RULES, 86_400).writes:
+            assert write.new_entity
+            stored[write.key] = write.new_entity
+            units += -(-item_size(to_item(write.new_entity)) // 1024)
+            gone += len(write.forgotten.digests) // 8 if write.forgotten else 0
+        forgotten += -(-(FORGOTTEN_HEAD + FORGOTTEN_BYTES * gone) // 1024) if gone else 0
+        its = items.write(written)
+        ours, ours_forgotten = ours + its[0], ours_forgotten + its[1]
+    assert ours == units == 20 * len(stored) or ours == pytest.approx(units, rel=0.02)
+    assert ours_forgotten == pytest.approx(forgotten, abs=max(2, 0.1 * forgotten))
+    assert (forgotten > 0) == (producers > 30)
+    assert items.bytes == pytest.approx(sum(item_size(to_item(one)) for one in stored.values()), rel=0.15)
+    assert items.writers == sum(len(found) for found in items._met.values()) <= 40 * producers
+
+
+def test_the_model_s_sizes_of_writers_are_the_consumer_s() -> None:
+    assert (FEW_WRITERS, WRITER_BYTES) == (fitting.FEW_WRITERS, ENTRY_BYTES)
+    gone = Forgotten("wKxZ3N5dUtA/shardId-000000000000", bytes(8 * 100), bytes(6 * 100))
+    put: list[dict[str, Any]] = []
+    table = ForgottenWriters(SimpleNamespace(put_item=lambda **call: put.append(call["Item"])), "t", 3600.0)  # type: ignore[arg-type]
+    entity = Entity("k", forgotten=1_764_000_000.123)
+    table.keep([Write("k", 0, entity, POSITION, (), (), None, forgotten=gone)])
+    assert item_size(put[0]) == pytest.approx(FORGOTTEN_HEAD + 100 * FORGOTTEN_BYTES, abs=20)
 
 
 def test_a_batch_that_is_full_does_not_wait() -> None:

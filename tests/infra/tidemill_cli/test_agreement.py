@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -135,7 +136,18 @@ def test_on_requests_at_a_steady_rate(point: Point, tmp_path: Path) -> None:
 def test_on_requests_of_many_producers(rate: float, producers: int, tmp_path: Path) -> None:
     keys = ("--keys", 100, "--size", 250, "--producers", producers, "--window", 5, "--batch", 10_000)
     found = benched(tmp_path, "--rates", rate, "--seconds", 20_000 / rate, *keys)
-    agree(found, asked(tmp_path, "--rate", rate, *keys, "--clients", producers, "--key-size", 11))
+    answer = asked(tmp_path, "--rate", rate, *keys, "--clients", producers, "--key-size", 11, "--item-size", 290)
+    agree(found, answer)
+    said: Any = answer["modes"]
+    for one in found.measurements[1:]:
+        entities, forgotten = said[one.mode]["write_units_per_request"].values()
+        assert one.write_units is not None
+        assert one.forgotten_units is not None
+        assert one.invocations is not None
+        noted = one.write_units - one.invocations  # each notes that it begins
+        assert noted / one.requests == pytest.approx(entities + forgotten, rel=SAME), one.mode
+        # By little of what there is in all; items that are not full yet forget nothing.
+        assert one.forgotten_units / one.requests == pytest.approx(forgotten, rel=0.25, abs=0.03 * entities), one.mode
 
 
 @pytest.mark.parametrize(("point", "name", "speed", "seconds"), BURSTY)

@@ -37,8 +37,8 @@ from tidemill_local.template import template_path
 BEYOND = 3.0
 """Rates above this multiple of the measured sending rate are refused; it was measured for a moment only."""
 
-SIMULATED_A_SECOND = 20_000
-"""Requests that a simulation does, about, of each mode."""
+SIMULATED_A_SECOND, SIMULATED_OF_MANY = 20_000, 8_000
+"""Requests that a simulation does a second, about, of each mode: of one producer, and of many."""
 
 MOST_SIMULATED = 1_000_000_000
 """Requests of each mode at each rate."""
@@ -198,7 +198,9 @@ def simulated(course: Course, args: argparse.Namespace, tell: Tell, prices: Pric
                 continue
             settings, problems = _settings(mode, rate, args, course.workload)
             notes += [f"{mode} at {rate:g} requests/s: {problem}." for problem in problems]
-            tell.begin(f"{mode} at {rate:g} requests/s, {settings.shards} shards{_about(rate * course.seconds)}")
+            tell.begin(
+                f"{mode} at {rate:g} requests/s, {settings.shards} shards{_about(rate * course.seconds, course)}"
+            )
             its = course.scheduled(rate, 0)
             one = Run(mode, rate, its, settings, args.seed, course.seconds, course.producers)
             stopped = not one.go(tell)
@@ -223,16 +225,20 @@ def _check_simulated(course: Course) -> None:
     """Raise NotPossible for a simulation that would take days."""
     requests = max(course.rates) * course.seconds
     if requests > MOST_SIMULATED:
-        hours = requests / SIMULATED_A_SECOND / 3600
+        hours = requests / _a_second(course) / 3600
         raise NotPossible(
             f"{requests:,.0f} requests take about {hours:,.0f} hours of each mode; {MOST_SIMULATED:,} are the most: "
             "lower --rates or --seconds"
         )
 
 
-def _about(requests: float) -> str:
+def _a_second(course: Course) -> int:
+    return SIMULATED_A_SECOND if course.producers == 1 else SIMULATED_OF_MANY
+
+
+def _about(requests: float, course: Course) -> str:
     """The estimated time of a simulation, if it is a minute or more."""
-    minutes = requests / SIMULATED_A_SECOND / 60
+    minutes = requests / _a_second(course) / 60
     return f"; {requests:,.0f} requests, about {minutes:,.0f} min" if minutes >= 1 else ""
 
 

@@ -15,6 +15,7 @@ from tidemill_cli.next_steps import program
 from tidemill_cli.terminal_text import console, printable
 from tidemill_load.assessment.verdict import Verdict, verdicts
 from tidemill_load.cost_model.advice import dollars
+from tidemill_load.report.table import apart
 from tidemill_load.results.result import Measurement, Result
 
 
@@ -27,6 +28,9 @@ def show(result: Result, log: str = "") -> None:
     """
     out = console()
     out.print(_table(result))
+    for measured in result.measurements:
+        if (result.workload.parameters.get("producers") or 1) != 1 and measured.writers_per_key is not None:
+            out.print(_writers(measured), markup=False)
     for one in verdicts(result):
         out.print(_sentence(one), markup=False)
         # In one line however narrow the terminal is, for it is to be pasted.
@@ -50,6 +54,15 @@ def _sentence(one: Verdict) -> str:
     )
 
 
+def _writers(one: Measurement) -> str:
+    """The writers of a fleet, and what they cost in write units."""
+    entities, forgotten = apart(one)
+    item = "" if one.item_bytes is None else f"; an item of {one.item_bytes:,.0f} bytes remembers {one.remembered:,.0f}"
+    noted = "" if forgotten is None else f", {forgotten:.3g} of them for writers that items forgot"
+    units = "" if entities is None else f"; {entities + (forgotten or 0):.3g} write units a request{noted}"
+    return f"{one.mode}: {one.writers_per_key:,.3g} writers per entity{item}{units}."
+
+
 def _command(one: Verdict, result: Result, log: str) -> str:
     """The command line of `tidemill cost` that gives the same answer."""
     given, told = one.reckoned.given, result.workload.parameters
@@ -60,7 +73,8 @@ def _command(one: Verdict, result: Result, log: str) -> str:
             f"--rate {one.rate:g} --keys {given.keys.count} --skew {given.keys.skew:g} --key-size {given.key_bytes} "
             f"--clients {given.clients} --producers {given.producers}"
         )
-    settings = f"--size {given.size} --window {given.window} --batch {given.batch} --shards {given.shards}"
+    sizes = f"--size {given.size} --item-size {given.item_bytes}"
+    settings = f"{sizes} --window {given.window} --batch {given.batch} --shards {given.shards}"
     direct = f"--duration-ms {1000 * given.direct_seconds:.3g} --memory {given.direct_memory}"
     units = f"--direct-writes {given.direct_writes:.3g} --direct-reads {given.direct_reads:.3g}"
     apply = f"--apply-ms {1000 * given.invocation_seconds:.3g} --apply-memory {given.memory}"

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tidemill_load.cost_model.advice import Option, what_if
+from tidemill_load.cost_model.cost import units_per_request
 
 if TYPE_CHECKING:
     from tidemill_cli.commands.cost.answer import Answer
@@ -49,11 +50,12 @@ def as_json(args: argparse.Namespace, answer: Answer, prices: Prices) -> dict[st
 
 
 def _option(option: Option) -> dict[str, Any]:
-    bill = option.point.bill
+    bill, units = option.point.bill, units_per_request(option.point.flow, option.given)
     return {
         "window": option.given.window,
         "batch": option.given.batch,
         "flow": asdict(option.point.flow),
+        "write_units_per_request": dict(zip(("entities", "forgotten_writers"), units, strict=True)),
         "lines": [asdict(line) | {"per_million": bill.share(line.dollars)} for line in bill.lines],
         "per_million": bill.per_million,
         "month": bill.total,

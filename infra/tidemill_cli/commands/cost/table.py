@@ -17,6 +17,7 @@ from tidemill_cli.terminal_text import console
 from tidemill_load.cost_model.advice import Advice, Option, dollars, what_if, within
 from tidemill_load.cost_model.assumptions import DESIGNS, Assumptions, Design
 from tidemill_load.cost_model.bill import Counts
+from tidemill_load.cost_model.cost import units_per_request
 
 if TYPE_CHECKING:
     from tidemill_cli.commands.cost.answer import Answer
@@ -67,6 +68,8 @@ _ROWS: tuple[tuple[str, Callable[[Option], str]], ...] = (
     ("invocations per million", lambda one: _figure(one.point.flow.invocations_per_million)),
     ("event, KB", lambda one: _figure(one.point.flow.event_bytes / 1024)),
     ("items written per request", lambda one: f"{_written(one):.2g}"),
+    ("write units per request", lambda one: _figure(_units(one)[0])),
+    ("and of forgotten writers", lambda one: _figure(_units(one)[1])),
     ("50 of 100 answered in, s", lambda one: f"{one.point.flow.p50:.2g}"),
     ("99 of 100", lambda one: f"{one.point.flow.p99:.2g}"),
 )
@@ -105,6 +108,10 @@ def _line(option: Option, item: str) -> str:
 def _written(option: Option) -> float:
     happens = option.point.flow
     return happens.distinct / happens.batch if happens.shards else option.given.direct_writes
+
+
+def _units(option: Option) -> tuple[float, float]:
+    return units_per_request(option.point.flow, option.given)
 
 
 def _even(option: Option) -> str:

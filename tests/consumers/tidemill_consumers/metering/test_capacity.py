@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from tidemill.contract.request import Json, Reply
 from tidemill_consumers.adapters.entities import Entities
+from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.codec.items import to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Write
+from tidemill_consumers.core.batch import Emitted, Entity, Forgotten, Mark, Position, Write
 from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.metering.capacity import Meter, Usage, item_size
@@ -35,8 +36,8 @@ def dynamodb(new_client: Clients) -> Any:
 
 
 @pytest.fixture
-def meter(dynamodb: Any) -> Meter:
-    return Meter(dynamodb.meta.events)
+def meter(dynamodb: Any, forgotten_table: str) -> Meter:
+    return Meter(dynamodb.meta.events, forgotten_table)
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_the_note_of_a_delivery_costs_a_unit_and_one_that_was_refused_too(
     assert meter.take() == Usage(write_calls=2, write_units=2)
     Deliveries(dynamodb, "nowhere").begin("s", 1, 2)
     assert meter.take() == Usage(write_calls=1)
+
+
+def test_forgotten_writers_cost_by_their_bytes_and_are_counted_apart(
+    dynamodb: Any, meter: Meter, forgotten_table: str
+) -> None:
+    table = ForgottenWriters(dynamodb, forgotten_table, 3600.0)
+    gone = Forgotten("s", bytes(8 * 200), bytes(6 * 200))
+    made = Write("k", 0, Entity("k", forgotten=1_764_000_000.0), Position(1, 0), (), (), None, forgotten=gone)
+    assert table.keep([made]) == set()
+    assert meter.take() == Usage(write_calls=1, write_units=3, forgotten_units=3)
 
 
 def test_the_larger_of_before_and_after_counts(entities: Entities, meter: Meter) -> None:
@@ -96,7 +107,7 @@ def test_a_query_costs_what_its_items_have_together(meter: Meter, dynamodb: Any,
     for n in range(3):
         item: Any = {"pk": {"S": "s"}, "sk": {"S": f"{n}"}, "digests": {"B": b"d" * 3000}}
         dynamodb.put_item(TableName=forgotten_table, Item=item)
-    assert meter.take() == Usage(write_calls=3, write_units=9)
+    assert meter.take() == Usage(write_calls=3, write_units=9, forgotten_units=9)
     query: Any = {"TableName": forgotten_table, "KeyConditionExpression": "pk = :s"}
     query["ExpressionAttributeValues"] = {":s": {"S": "s"}}
     dynamodb.query(**query, ConsistentRead=True)

@@ -35,7 +35,7 @@ def environment(
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": table,
-        "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
+        "TIDEMILL_FORGOTTEN_WRITERS_TABLE": "forgotten",
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
@@ -76,7 +76,13 @@ def test_a_batch_says_what_it_used(stream: str, capsys: pytest.CaptureFixture[st
     answer = metered.apply_handler({"Records": records}, Context())
     assert answer["batchItemFailures"] == []
     assert answer["applied"]["requests"] == 3
-    assert used(capsys.readouterr().out) == {"read_calls": 1, "write_calls": 2, "read_units": 2.0, "write_units": 3.0}
+    assert used(capsys.readouterr().out) == {
+        "read_calls": 1,
+        "write_calls": 2,
+        "read_units": 2.0,
+        "write_units": 3.0,
+        "forgotten_units": 0.0,
+    }
 
 
 def test_a_direct_request_says_what_it_used_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,5 +90,5 @@ def test_a_direct_request_says_what_it_used_and_no_more(capsys: pytest.CaptureFi
         body = view(number, "content/3").decode()
         answer = metered.direct_handler({"requestContext": {"timeEpoch": 1_764_000_000_000}, "body": body}, Context())
         assert answer["statusCode"] == 200
-        one = {"read_calls": 1, "write_calls": 1, "read_units": 1.0, "write_units": 1.0}
+        one = {"read_calls": 1, "write_calls": 1, "read_units": 1.0, "write_units": 1.0, "forgotten_units": 0.0}
         assert used(capsys.readouterr().out) == one

@@ -43,7 +43,7 @@ def sent(rate: float, given: Assumptions, requests: int) -> RecordShape:
         now = min(arrives if requests else inf, answers[0][0] if answers else inf, max(outbox.due, 0.0))
         if answers and answers[0][0] <= now:
             answered = heapq.heappop(answers)[2]
-            outbox.acknowledged(answered, [Acknowledged("s", "1")] * answered.count, now)
+            outbox.acknowledged(answered, [Acknowledged(f"{one.lane}", "1") for one in answered.records], now)
         if requests and arrives <= now:
             key = f"{bisect(shares, random.random() * shares[-1])}".ljust(given.key_bytes, "k")
             outbox.buffer(key, bytes(given.size), now)
@@ -74,7 +74,7 @@ def sent(rate: float, given: Assumptions, requests: int) -> RecordShape:
 )
 def test_records_are_as_full_as_the_outbox_fills_them(lanes: int, rate: float, skew: float) -> None:
     given = Assumptions(size=184, lanes=lanes, keys=KeyDistribution(10_000, skew))
-    real = sent(rate, given, max(500, min(20_000, int(4 * rate))))
+    real = sent(rate, given, max(500, min(150_000, int(4 * rate))))
     computed = stream("aggregated", rate, given).record
     assert computed.requests == pytest.approx(real.requests, rel=0.15)
     assert computed.data == pytest.approx(real.data, rel=0.15)

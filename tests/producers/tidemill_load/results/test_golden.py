@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from tidemill_load.assessment.aggregate import Part, measurement
+from tidemill_load.assessment.aggregate import Items, Part, measurement
 from tidemill_load.results.faults import Faults
 from tidemill_load.results.result import ORDER, Latency, Measurement, Result, Workload, to_json
 from tidemill_load.results.spent import Spent
@@ -20,8 +20,7 @@ PART = Part(
     latencies=[0.5, 2.0],
     entities=30,
     writers=75,
-    items=28,
-    item_bytes=14_000,
+    items=Items(28, 14_000, 84),
     faults=Faults(lost=1, duplicates=2, reordered=3),
     errors=4,
     retries=5,
@@ -79,14 +78,14 @@ GOLDEN = (
     '"seconds":20.0,"span":60.0,"drain_seconds":10.0,"sent_rate":8.0,"invocations":8,"billed_ms":200.0,',
     '"memory_mb":1769,"gb_seconds":0.5,"cold_starts":2,"http_requests":12,"records":20,"put_calls":6,',
     '"put_units":22,"stream_bytes":18000,"shards":2,"read_calls":14,"write_calls":16,"read_units":120.0,',
-    '"write_units":123.0,"forgotten_units":3.0,"entities":60,"writers_per_key":2.5,"item_bytes":500.0,"receipts":200,"reply_messages":18,"accepted":194,"rejected":2,',
+    '"write_units":123.0,"forgotten_units":3.0,"entities":60,"writers_per_key":2.5,"item_bytes":500.0,"remembered":3.0,"receipts":200,"reply_messages":18,"accepted":194,"rejected":2,',
     '"quarantined":4,"latency":{"count":2,"p50":0.5,"p95":2.0,"p99":2.0,"max":2.0,"bounds":[0.1,1.0],"counts":[0,',
     '1,1]},"lost":2,"duplicates":4,"reordered":6,"errors":8,"retries":10,"bill":{"write_units":0.5}},',
     '{"mode":"direct","rate":10.0,"skipped":"no endpoint","slices":0,"requests":0,"bytes":0,"seconds":0.0,',
     '"span":0.0,"drain_seconds":0.0,"sent_rate":0.0,"invocations":null,"billed_ms":null,"memory_mb":null,',
     '"gb_seconds":null,"cold_starts":null,"http_requests":0,"records":0,"put_calls":0,"put_units":0,',
     '"stream_bytes":0,"shards":0,"read_calls":null,"write_calls":null,"read_units":null,"write_units":null,',
-    '"forgotten_units":null,"entities":0,"writers_per_key":null,"item_bytes":null,"receipts":0,"reply_messages":null,"accepted":0,"rejected":0,"quarantined":0,',
+    '"forgotten_units":null,"entities":0,"writers_per_key":null,"item_bytes":null,"remembered":null,"receipts":0,"reply_messages":null,"accepted":0,"rejected":0,"quarantined":0,',
     '"latency":{"count":0,"p50":0.0,"p95":0.0,"p99":0.0,"max":0.0,"bounds":[],"counts":[]},"lost":null,',
     '"duplicates":null,"reordered":null,"errors":0,"retries":0,"bill":{}}],"notes":["one"],"stopped":false}',
 )

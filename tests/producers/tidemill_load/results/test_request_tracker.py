@@ -84,18 +84,16 @@ def test_a_key_never_becomes_too_long_nor_another_s(key: str) -> None:
     assert own_key("a", key) != own_key("a", key[:-1] + "x")
 
 
-def test_of_several_writers_each_one_s_requests_of_a_key_must_keep_their_order() -> None:
+def test_of_several_writers_each_request_names_its_client_s_previous_one() -> None:
     tracker = RequestTracker("a", several=True)
-    for request_id, writer in (("r1", "v"), ("r2", "w"), ("r3", "v"), ("r4", "w"), ("r5", "v")):
-        item = tracker.item(scheduled(), 0.0)
-        assert item.data["place"] is True
-        tracker.sending(request_id, item, 100, writer)
-    # w's first came before v's, which is no fault; w's second came before its first, which is one.
-    for request_id, place in (("r1", 2), ("r2", 4), ("r3", 3), ("r4", 1), ("r5", None)):
-        tracker.answered(request_id, "accepted", 1.0, {"place": place})
-    assert tracker.by_key() == {"a/content/1": KeyHistory((1, 2, 3, 4, 5), overtaken=1)}
+    for number, client in enumerate(("ann", "ben", "ann", "ann", "ben"), 1):
+        item = tracker.item(ScheduledRequest(0.0, "content.view", "content/1", client, {}), 0.0)
+        tracker.sending(f"r{number}", item, 100, client)
+        assert item.data["after"] == [0, 0, 1, 3, 2][number - 1]
+        tracker.answered(f"r{number}", "rejected" if number == 3 else "accepted", 1.0)
+    assert tracker.by_key() == {"a/content/1": KeyHistory((1, 2, 4, 5), excused=1)}
     assert tracker.writers == 2
 
 
-def test_one_writer_s_requests_ask_for_no_place() -> None:
-    assert "place" not in RequestTracker("a").item(scheduled(), 0.0).data
+def test_one_writer_s_requests_name_none() -> None:
+    assert "after" not in RequestTracker("a").item(scheduled(), 0.0).data
