@@ -9,14 +9,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from botocore.config import Config
-
 from tidemill import GivenUp, Producer, StillPending
 from tidemill_cli.stack import Access
 
 
 def kinesis_of_producer(where: Access) -> Any:
     """A Kinesis client for a Producer, which itself sends again what was refused."""
+    from botocore.config import Config  # here: `--help` needs no AWS
+
     once = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
     return where.client("kinesis", once)
 

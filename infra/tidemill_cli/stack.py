@@ -8,19 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill import Misconfigured
 from tidemill.aws.loopback import NO_PROFILE, has_own_keys, is_loopback, past_proxies
 from tidemill.aws.region import region_of, region_of_environment
 from tidemill.errors import REMEDIES, SETTINGS
 from tidemill_cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from botocore.config import Config
 
 STACK = "tidemill"
 LOCAL_ENDPOINT = "http://127.0.0.1:4566"
@@ -51,6 +49,9 @@ class Access:
 
     def client(self, service: Any, config: Config | None = None) -> Any:
         """A boto3 client."""
+        import boto3  # here, as everywhere in this module: `--help` needs no AWS
+        import botocore.session
+
         # Its keys are given, so no profile need be there.
         session: Any = boto3.Session(botocore_session=botocore.session.Session(NO_PROFILE))
 
@@ -87,6 +88,9 @@ def access(default_endpoint: str | None, resource: str = "") -> Access:
         return Access(endpoint_url, LOCAL_REGION)
     if has_own_keys():
         return _of_environment(endpoint_url, resource)
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
     try:
         session: Any = boto3.Session()
         region = region_of(resource) or region_of_environment() or session.region_name
@@ -123,6 +127,9 @@ def outputs(where: Access, stack: str = STACK) -> Mapping[str, str]:
     Raises:
         NoStack: there is none, or nobody answers.
     """
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
     config = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2})
     cloudformation = where.client("cloudformation", config)
     try:
@@ -158,6 +165,8 @@ def _hint(where: Access, place: str, error: Exception) -> str:
     """The remedy where the local platform is asked for a region or with keys that are not its own."""
     if not is_loopback(place):
         return ""
+    from botocore.exceptions import ClientError
+
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if code in _NOT_ITS_KEYS:
         return f"; the local platform's key and secret are {LOCAL_KEY!r}: paste the lines that `tidemill up` prints"

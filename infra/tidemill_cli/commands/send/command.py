@@ -10,9 +10,6 @@ import argparse
 from pathlib import Path
 
 from tidemill import GivenUp, Misconfigured, UnsendableRequest
-from tidemill_cli.commands.send.destination import destination
-from tidemill_cli.commands.send.lines import send_file
-from tidemill_cli.commands.send.one import send_one
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable
 from tidemill_cli.stack import STACK
@@ -65,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from tidemill_cli.commands.send.destination import destination  # here: `--help` needs neither AWS nor rich
+    from tidemill_cli.commands.send.lines import send_file
+    from tidemill_cli.commands.send.one import send_one
+
     _check(args)
     to = destination(args)
     return send_file(to) if args.file else send_one(to)
