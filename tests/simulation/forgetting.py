@@ -20,8 +20,11 @@ from tests.simulation.services import place_in
 from tidemill.contract.request import REDRIVE
 
 ENTRY_BYTES, HASH_BYTES, COUNTER_BYTES = 16, 8, 6
-COUNTERS = 2**47
-"""Counters below this are remembered; the next bit tells that a request was not applied."""
+COUNTERS = 2**46
+"""Counters below this are remembered."""
+
+NOT_APPLIED = 2**47
+"""The bit of a counter whose request could not be told from a repeat."""
 
 FEWEST = 4
 """Writers that an entity remembers in any case."""
@@ -110,7 +113,7 @@ def _writers(item: Mapping[str, Any]) -> Iterator[tuple[bytes, tuple[int, bool]]
     entries: bytes = item["writers"]["B"] if item else b""
     for at in range(0, len(entries), ENTRY_BYTES):
         number = int.from_bytes(entries[at + HASH_BYTES : at + HASH_BYTES + COUNTER_BYTES])
-        yield entries[at : at + HASH_BYTES], (number % COUNTERS, number < COUNTERS)
+        yield entries[at : at + HASH_BYTES], (number % COUNTERS, not number & NOT_APPLIED)
 
 
 def _hash(writer: str) -> bytes:
