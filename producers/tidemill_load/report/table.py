@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tidemill_load.assessment.comparison import Comparison, invoked, per_million
+from tidemill_load.assessment.comparison import Comparison, apart, invoked, per_million
 from tidemill_load.report.wording import a_second, dollars, duration, number
 from tidemill_load.results.result import Measurement
 
@@ -100,15 +100,6 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
 """Subject, name with the unit, where it stands, how it is said."""
 
 BILL: Final = "Dollars for a million requests, at list price"
-
-
-def apart(one: Measurement) -> tuple[float | None, float | None]:
-    """Write units of a request: of entities and deliveries, and of forgotten writers."""
-    if one.write_units is None or not one.requests:
-        return None, None
-    if one.forgotten_units is None:
-        return one.write_units / one.requests, None
-    return (one.write_units - one.forgotten_units) / one.requests, one.forgotten_units / one.requests
 
 
 def tables(comparisons: tuple[Comparison, ...]) -> tuple[Table, ...]:

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from tidemill_cli.next_steps import program
 from tidemill_cli.terminal_text import console, printable
+from tidemill_load.assessment.comparison import apart
 from tidemill_load.assessment.verdict import Verdict, verdicts
 from tidemill_load.cost_model.advice import dollars
-from tidemill_load.report.table import apart
 from tidemill_load.results.result import Measurement, Result
 
 
