@@ -2,7 +2,7 @@
 
 Room: adapters. The only module that uses this table. An item is what one batch made its entities forget:
 
-    pk        the shard, as in marks
+    pk        the shard, as in marks; with "/awaited" behind it, those alone whose first attempt may yet come
     sk        a time in milliseconds since 1970, as 15 digits: not before the arrival of any of its requests; and a hash
     digests   8 bytes for each writer of a key
     counters  6 bytes for each
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Write
 from tidemill_consumers.core.folding.doubts import Question, Search, doubts, judged
+from tidemill_consumers.core.folding.writers import awaited_of
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -80,7 +81,7 @@ class ForgottenWriters:
             gone = [write.forgotten for write in several if write.forgotten]
             every = Forgotten(shard, b"".join([one.digests for one in gone]), b"".join([one.counters for one in gone]))
             try:
-                for part in _parts(every):
+                for part in (*_parts(every), *_parts(awaited_of(every))):
                     self._put(part, time)
             except Exception as error:  # no answer, or one that cannot be read
                 log.warning("cannot keep the forgotten writers of %d keys: %r", len(several), error)

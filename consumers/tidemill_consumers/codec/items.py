@@ -92,6 +92,8 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         item["redriven"] = {"B": entity.redriven}
     if entity.forgotten:
         item["forgotten"] = {"N": repr(entity.forgotten)}
+    if entity.awaited:
+        item["awaited"] = {"N": repr(entity.awaited)}
     if entity.lost:
         item["lost"] = {"N": repr(entity.lost)}
     return item | _emits(entity) if entity.emitted else item
@@ -120,6 +122,7 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
         emits=tuple(_read_emitted(one["L"]) for one in item["emits"]["L"]) if "emits" in item else (),
         redriven=redriven,
         forgotten=forgotten,
+        awaited=float(item["awaited"]["N"]) if "awaited" in item else 0.0,
         lost=lost,
     )
 

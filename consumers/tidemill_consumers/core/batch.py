@@ -261,6 +261,9 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     """The writers of redriven requests that it remembers, as `writers`."""
     forgotten: float = 0.0
     """Up to this arrival it may have forgotten writers, in seconds since 1970 by the stream's clock; 0: none."""
+    awaited: float = 0.0
+    """Up to this arrival it may have forgotten writers of which a re-send was applied, and whose first attempt may yet
+    come; 0: none."""
     lost: float = 0.0
     """Up to this arrival it may have forgotten writers that the table of forgotten writers does not have; 0: none."""
     unusable: str = ""

@@ -920,6 +920,21 @@ def test_a_re_send_whose_first_attempt_was_not_stored_is_applied_once(fleet: App
     assert document(fleet) == {"n": PHONES + 1}
 
 
+def test_first_attempts_that_come_after_their_re_sends_are_repeats_even_if_the_entity_has_forgotten_these(
+    fleet: Application, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    """As after an outage: calls of which nobody heard arrive at last, behind what was put again meanwhile."""
+    again: KinesisEvent = {"Records": [resent(200 + n, of_phone(n, 2), FIRST * 1000) for n in range(1, PHONES + 1)]}
+    others: KinesisEvent = {"Records": [record(400 + n, encode(of_phone(1000 + n)), "k") for n in range(100)]}
+    first: KinesisEvent = {"Records": [record(600 + n, encode(of_phone(n, 2)), "k") for n in range(1, PHONES + 1)]}
+    for event in (again, others, first):
+        assert retry_from(event, fleet) is None
+    assert (document(fleet), quarantined()) == ({"n": 3 * PHONES}, {})
+    later: KinesisEvent = {"Records": [record(800 + n, encode(of_phone(n, 3)), "k") for n in range(1, PHONES + 1)]}
+    assert retry_from(later, fleet) is None
+    assert document(fleet) == {"n": 4 * PHONES}
+
+
 def test_a_re_send_older_than_the_horizon_is_quarantined_and_answered(
     fleet: Application, quarantined: Callable[[], dict[str, str]], heard: Heard, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,8 @@ The first row of this table that matches is the arrival's kind:
 | repeat | its counter is below the writer's highest | answered again, not applied |
 | repeat | its counter is the writer's highest, and its body that request's | answered again, not applied |
 | counter reused | its counter is the writer's highest, and its body another | quarantined |
-| new | it is no re-send, or its writer was redriven | its rule is asked |
+| new | its writer was redriven | its rule is asked |
+| new | it is no re-send, and no forgotten writer's first attempt may yet come | its rule is asked |
 | repeat | the table of forgotten writers has its counter or a higher one | answered again, not applied |
 | new | its first attempt came after all that the entity has forgotten | its rule is asked |
 | new | the table of forgotten writers was asked and has neither | its rule is asked |
@@ -26,7 +27,9 @@ request with the highest counter, so only there another body is noticed. Forged 
 writer is looked at, so that nobody can use up another's counters.
 
 Only a re-send (`Arrival.tried`) can have come before without its writer being remembered: what is no re-send is a first
-attempt. A re-send that its entity cannot judge `is_doubtful`; for these the table is asked before the plan.
+attempt. A first attempt may come after its re-send, from a call that nobody waited for any more: within `LATE_SECONDS`
+after re-sends were applied whose writers are forgotten since, first attempts are doubtful too. What its entity cannot
+judge `is_doubtful`; for these the table is asked before the plan.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from tidemill.contract.request import REDRIVE
 from tidemill_consumers.core.batch import Arrival
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.writers import COUNTERS, WriterJournal, checksum
+from tidemill_consumers.core.folding.writers import COUNTERS, LATE_SECONDS, WriterJournal, checksum
 
 Kind: TypeAlias = Literal["new", "redelivery", "repeat", "counter reused", "forged", "cannot be told"]
 
@@ -57,23 +60,27 @@ def classify(arrival: Arrival, marks: MarkJournal, writers: WriterJournal, outco
         return "repeat"
     highest = writers.highest(writer)
     if counter > highest:
-        if arrival.tried is None or is_redriven:
+        if is_redriven or (arrival.tried is None and not writers.awaited):
             return "new"
-        return _of_resent(arrival, arrival.tried, writer, writers)
+        return _of_resent(arrival, writer, writers)
     if counter < highest or checksum(arrival) == writers.checksum_of_highest(writer):
         return "repeat"
     return "counter reused"
 
 
-def _of_resent(arrival: Arrival, tried: float, writer: str, writers: WriterJournal) -> Kind:
-    """The kind of a re-send whose counter is higher than any that the entity remembers of its writer."""
+def _of_resent(arrival: Arrival, writer: str, writers: WriterJournal) -> Kind:
+    """The kind of a possible repeat whose counter is higher than any that the entity remembers of its writer."""
     if arrival.found == "applied":
         return "repeat"
-    if arrival.found == "absent" or not is_doubtful(tried, writer, writers):
+    if arrival.found == "absent" or not is_doubtful(arrival, writer, writers):
         return "new"
     return "cannot be told"
 
 
-def is_doubtful(tried: float, writer: str, writers: WriterJournal) -> bool:
-    """Whether an entity has forgotten too much to judge a re-send of a counter that it does not remember."""
-    return 0.0 < writers.forgotten >= tried and not writers.is_judge_of(writer)
+def is_doubtful(arrival: Arrival, writer: str, writers: WriterJournal) -> bool:
+    """Whether an entity has forgotten too much to judge a request of a counter that it does not remember."""
+    if arrival.tried is None:
+        has_forgotten = 0.0 < writers.awaited >= arrival.arrived - LATE_SECONDS
+    else:
+        has_forgotten = 0.0 < writers.forgotten >= arrival.tried
+    return has_forgotten and not writers.is_judge_of(writer)

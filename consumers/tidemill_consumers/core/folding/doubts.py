@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tidemill.contract.request import REDRIVE
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Found
 from tidemill_consumers.core.folding.classify import is_doubtful
-from tidemill_consumers.core.folding.writers import COUNTERS, WriterJournal, digest_of
+from tidemill_consumers.core.folding.writers import COUNTERS, LATE_SECONDS, WriterJournal, digest_of, shard_of_awaited
 
 COUNTER_BYTES = 6
 
@@ -30,7 +30,8 @@ class Question(NamedTuple):
     key: str
     shards: tuple[str, ...]
     """The shards whose batches may have put its writer into the table."""
-    tried: float
+    since: float
+    """The table is asked about what was put there from then on."""
     digest: bytes
     counter: int
 
@@ -57,13 +58,15 @@ def doubts(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], horizon:
     """
     questions: list[Question] = []
     unknown: list[int] = []
-    for place in [place for place, one in enumerate(arrivals) if one.tried is not None]:
+    late = {key for key, entity in entities.items() if entity.awaited}
+    for place in [place for place, one in enumerate(arrivals) if one.tried is not None or one.key in late]:
         arrival = arrivals[place]
         entity = entities.get(arrival.key)
         question = _question(place, arrival, entity) if entity is not None else None
         if entity is None or question is None:
             continue
-        if 0.0 < entity.lost >= question.tried or question.tried < arrival.arrived - horizon:
+        is_beyond = 0.0 < entity.lost >= question.since or question.since < arrival.arrived - horizon
+        if arrival.tried is not None and is_beyond:
             unknown.append(place)
         else:
             questions.append(question)
@@ -72,19 +75,21 @@ def doubts(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], horizon:
 
 def _question(place: int, arrival: Arrival, entity: Entity) -> Question | None:
     """What to ask the table about an arrival; None if the entity can judge it."""
-    tried, writer, counter = arrival.tried, arrival.request.writer, arrival.request.counter
-    if tried is None or writer is None or counter is None or counter >= COUNTERS or writer.startswith(REDRIVE):
+    writer, counter = arrival.request.writer, arrival.request.counter
+    if writer is None or counter is None or counter >= COUNTERS or writer.startswith(REDRIVE):
         return None
     if entity.unusable or (arrival.proof is not None and arrival.proof.problem is not None):
         return None
     mark = entity.marks.get(arrival.shard)
     if mark is not None and arrival.position <= mark.position:
         return None
-    writers = WriterJournal(entity.writers, forgotten=entity.forgotten)
-    if not is_doubtful(tried, writer, writers) or counter <= writers.highest(writer):
+    writers = WriterJournal(entity.writers, forgotten=entity.forgotten, awaited=entity.awaited)
+    if not is_doubtful(arrival, writer, writers) or counter <= writers.highest(writer):
         return None
-    shards = tuple(dict.fromkeys((*entity.marks, arrival.shard)))
-    return Question(place, arrival.key, shards, tried, digest_of(arrival.key, writer), counter)
+    shards, since = tuple(dict.fromkeys((*entity.marks, arrival.shard))), arrival.tried
+    if since is None:  # what looks like a first attempt: if its re-send was applied, few others are among its kind
+        shards, since = tuple(map(shard_of_awaited, shards)), arrival.arrived - LATE_SECONDS
+    return Question(place, arrival.key, shards, since, digest_of(arrival.key, writer), counter)
 
 
 class Search:
@@ -98,7 +103,7 @@ class Search:
         self._open: defaultdict[int, list[Question]] = defaultdict(list)
         for question in questions:
             self._open[_number(question.digest)].append(question)
-        self.since = min([one.tried for of_digest in self._open.values() for one in of_digest])
+        self.since = min([one.since for of_digest in self._open.values() for one in of_digest])
         """Nothing before this time is needed."""
         self.applied: set[int] = set()
         """The places of re-sends that were applied before."""
@@ -119,7 +124,7 @@ class Search:
     def missed(self) -> set[int]:
         """The places of re-sends that were not found, where what is needed was not all looked at."""
         every = [one for of_digest in self._open.values() for one in of_digest]
-        return {one.place for one in every if one.tried <= self._read and one.place not in self.applied}
+        return {one.place for one in every if one.since <= self._read and one.place not in self.applied}
 
 
 _IS_LITTLE = memoryview(b"\x01" + bytes(7)).cast("Q")[0] == 1

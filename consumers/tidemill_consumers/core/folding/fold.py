@@ -37,7 +37,7 @@ from tidemill_consumers.core.folding.emits import EmitJournal
 from tidemill_consumers.core.folding.item_size import bytes_beside_writers
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
-from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, WriterJournal, forgotten
+from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, WriterJournal, forgotten, has_awaited
 from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
 from tidemill_consumers.core.streams import stream_of_shard
 
@@ -128,7 +128,7 @@ class _Folding:
         self._is_flat = False  # as far as is known
         self.budget = Budget(most)
         self.marks = MarkJournal.of(entity.marks, shard)
-        self.writers = WriterJournal(entity.writers, entity.redriven, entity.forgotten)
+        self.writers = WriterJournal(entity.writers, entity.redriven, entity.forgotten, entity.awaited)
         self.outcomes = OutcomeJournal(self.budget, entity.recent, stream)
         self.emits = EmitJournal(self.budget, entity.emitted, entity.emits)
         self.receipts: list[Receipt] = []
@@ -191,6 +191,7 @@ class _Folding:
             emits,
             self.writers.redriven,
             before.forgotten,
+            before.awaited,
             before.lost,
         )
         if self.marks.evicted:
@@ -206,7 +207,8 @@ class _Folding:
             return entity
         self.forgotten = forgotten(self._shard, entity.key, gone)
         until = self.writers.up_to(gone, self._before.marks)
-        return replace(entity, writers=stay, forgotten=max(entity.forgotten, until))
+        awaited = max(entity.awaited, until) if has_awaited(gone) else entity.awaited
+        return replace(entity, writers=stay, forgotten=max(entity.forgotten, until), awaited=awaited)
 
     def _take_redelivery(self, arrival: Arrival) -> None:
         mark = self.marks.current

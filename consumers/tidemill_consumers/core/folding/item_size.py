@@ -13,9 +13,9 @@ from tidemill_consumers.core.folding.marks import mark_text
 from tidemill_consumers.core.item_limits import text_bytes
 from tidemill_consumers.core.outcomes import bytes_of_all
 
-NAMES = len("pk" + "ver" + "doc" + "marks" + "writers" + "recent" + "redriven" + "forgotten" + "lost")
-TIMES = 2 * 10
-"""Bytes of `forgotten` and `lost`."""
+NAMES = len("pk" + "ver" + "doc" + "marks" + "writers" + "recent" + "redriven" + "forgotten" + "awaited" + "lost")
+TIMES = 3 * 10
+"""Bytes of `forgotten`, `awaited` and `lost`."""
 
 HEAD = 3
 """Bytes of a map or list without its elements; each element takes one more."""

@@ -24,6 +24,7 @@ import msgspec
 from tidemill.contract.memo import Memo
 from tidemill.contract.request import REDRIVE
 from tidemill_consumers.core.batch import Arrival, Forgotten, Mark
+from tidemill_consumers.core.emits import EMITTERS
 from tidemill_consumers.core.fitting import FEW_WRITERS, VERIFIED_WRITERS, room_for_writers
 from tidemill_consumers.core.trust import is_of_verified
 
@@ -40,10 +41,17 @@ NOT_APPLIED = 2**47
 
 AWAITED = 2**46
 """The bit of a writer of which a re-send was applied, so that its first attempt may yet come, unmarked. Such writers
-are forgotten last."""
+are forgotten last, and to a part of the table that is asked about first attempts."""
 
 _MARKED = 0x40
 """The first byte of a counter with either bit is at least this."""
+
+_AWAITED_BIT = AWAITED >> 40
+"""`AWAITED` in the first byte of a counter."""
+
+LATE_SECONDS = 900.0
+"""How much later than its re-send a first attempt may come: AWS refuses what was signed five minutes ago or, by clocks
+that are fast, will be signed within five, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html."""
 
 _OF_VERIFIED = 0x80
 
@@ -99,6 +107,25 @@ def counter_of(entries: bytes, writer: str) -> int:
     return number if number < 0 else number % COUNTERS
 
 
+def has_awaited(entries: bytes) -> bool:
+    """Whether any of the entries is of a writer whose first attempt may yet come."""
+    return any(byte & _AWAITED_BIT for byte in entries[8::ENTRY_BYTES])
+
+
+def awaited_of(gone: Forgotten) -> Forgotten:
+    """Those of forgotten writers whose first attempt may yet come, under the shard's name for these alone."""
+    places = [place for place, byte in enumerate(gone.counters[::6]) if byte & _AWAITED_BIT]
+    digests = b"".join([gone.digests[8 * place : 8 * place + 8] for place in places])
+    return Forgotten(
+        shard_of_awaited(gone.shard), digests, b"".join([gone.counters[6 * place : 6 * place + 6] for place in places])
+    )
+
+
+def shard_of_awaited(shard: str) -> str:
+    """The name under which a shard's batches put writers whose first attempt may yet come, besides the shard's own."""
+    return f"{shard}/awaited"
+
+
 def forgotten(shard: str, key: str, entries: bytes) -> Forgotten:
     """Entries of a key as the table of forgotten writers takes them."""
     words = memoryview(entries).cast("Q")
@@ -115,6 +142,7 @@ class WriterJournal(msgspec.Struct, gc=False):
         before: the entity's writers.
         redriven: its writers of redriven requests.
         forgotten: the arrival up to which it may have forgotten writers.
+        awaited: the arrival up to which it may have forgotten writers whose first attempt may yet come.
         newest: each writer's newest arrival, with its counter from before the rule, which may change the request.
         resent: the writers of re-sends. They stay in the item: if the save fails, the re-send is judged again, and must
             not find itself in the table of forgotten writers.
@@ -125,6 +153,7 @@ class WriterJournal(msgspec.Struct, gc=False):
     before: bytes = b""
     redriven: bytes = b""
     forgotten: float = 0.0
+    awaited: float = 0.0
     newest: dict[str, tuple[int, Arrival]] = msgspec.field(default_factory=dict)
     resent: AbstractSet[str] = frozenset()
     untold: dict[str, int] | None = None
@@ -183,7 +212,8 @@ class WriterJournal(msgspec.Struct, gc=False):
                 self.redriven = _with(self.redriven, writer, made)[-MAX_REDRIVEN * ENTRY_BYTES :]
                 continue
             at = place_of(left, writer)
-            if writer in self.resent or (at >= 0 and number_at(left, at) & AWAITED):
+            is_resent = writer in self.resent and not writer.startswith(EMITTERS)  # of which all are marked
+            if is_resent or (at >= 0 and number_at(left, at) & AWAITED):
                 counter |= AWAITED
             made = entry(writer, counter, checksum(arrival))
             if at >= 0:

@@ -7,7 +7,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -110,10 +111,10 @@ def test_what_a_rule_raises_as_it_is_stopped_is_its_requests_fate() -> None:
 
 
 def test_a_rule_in_c_that_has_no_frame_of_its_own_is_stopped() -> None:
-    rules: dict[str, Any] = {"sleep": partial(max, key=time.sleep)}  # with a document that is a number of seconds
+    rules: dict[str, Any] = {"wait": partial(max, key=SimpleQueue[Any]().get)}  # a document is true: get waits
     with TimeLimit(SECONDS).watching() as watch:
-        entity = Entity("k", 1, cast("Any", 3600))
-        (write,) = plan([arrival(1, "sleep")], {"k": entity}, rules, 86_400.0, watch).writes
+        entity = Entity("k", 1, {"n": 1})
+        (write,) = plan([arrival(1, "wait")], {"k": entity}, rules, 86_400.0, watch).writes
     assert [one.reason for one in write.quarantine] == ["the rule took longer than 0.1 s"]
 
 

@@ -13,7 +13,7 @@ from tidemill_consumers.core.batch import Entity, Mark, Position
 from tidemill_consumers.core.folding.item_size import bytes_beside_writers
 from tidemill_consumers.core.streams import shard_of
 
-SPARE = len("redriven" + "forgotten" + "lost") + 20
+SPARE = len("redriven" + "forgotten" + "awaited" + "lost") + 30
 """Bytes that are counted for attributes that an item may not have."""
 
 
