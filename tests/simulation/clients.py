@@ -31,6 +31,9 @@ ENDPOINT = "https://kinesis.us-east-1.amazonaws.com"
 SENDS_ITSELF = 3
 """Attempts of a boto3 client that retries by itself."""
 
+LATEST = 5.0
+"""Seconds after which a call arrives at the latest of which its caller hears no more."""
+
 SLOWEST = 4.0
 """Seconds that a call may be on its way."""
 
@@ -294,6 +297,9 @@ class _Flight:
             self._answer(EndpointConnectionError(endpoint_url=ENDPOINT))
         elif world.strikes("put lost on its way", 0.1):
             self._lose()
+        elif world.strikes("put arrives after its caller gave up", 0.1):
+            world.after(world.random.uniform(0.1, LATEST), self._arrive_unheard)
+            self._lose()
         else:
             slow = world.strikes("slow network", 0.1)
             world.after(world.random.uniform(0.1, SLOWEST) if slow else world.random.uniform(0.001, 0.05), self._arrive)
@@ -309,6 +315,11 @@ class _Flight:
             # The records are stored, or some of them: the producer cannot know, and puts them again.
             return self._lose()
         return self._answer({"Records": entries})
+
+    def _arrive_unheard(self) -> None:
+        if self._stream.is_there:
+            for one in self.entries:
+                self._entry(**one)
 
     def _entry(self, Data: bytes, PartitionKey: str, ExplicitHashKey: str | None = None) -> dict[str, str]:
         if self._world.strikes("entry refused", 0.2):

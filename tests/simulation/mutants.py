@@ -595,6 +595,14 @@ MUTANTS = [
         FLEETS,
     ),
     Mutant(
+        "writers whose first attempt may yet come are put where nobody looks for them",
+        FORGOTTEN,
+        "ForgottenWriters.keep",
+        "(*_parts(every), *_parts(awaited_of(every)))",
+        "_parts(every)",
+        FLEETS,
+    ),
+    Mutant(
         "copies of what cannot be told are applied",
         WRITERS,
         "WriterJournal.note_untold",
