@@ -312,6 +312,8 @@ class ForgottenTable:
         assert size <= ITEM_BYTES
 
         def act() -> None:
+            if world.strikes("forgotten writers refused"):
+                raise error("ProvisionedThroughputExceededException")
             # AWS deletes it within a few days, most often soon.
             vanishes = float(Item["expires"]["N"]) + world.random.choice([0.0, 3_600.0, 172_800.0])
             self.items[Item["pk"]["S"]][Item["sk"]["S"]] = vanishes, Item
