@@ -2,7 +2,8 @@
 
 The rule: a marked re-send is told by its entity, if that remembers its writer; else, if its first attempt came after
 all that the entity has forgotten; else by the table of forgotten writers, if its first attempt is not older than the
-horizon. What is left cannot be told. Items are read here apart from the consumer's code.
+horizon (of a follow-up request, half a day more). What is left cannot be told. Items are read here apart from the
+consumer's code.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ COUNTERS = 2**46
 
 NOT_APPLIED = 2**47
 """The bit of a counter whose request could not be told from a repeat."""
+
+EMIT_LAG = 12 * 3600.0
+"""Seconds beyond the horizon in which follow-up requests can be told."""
 
 FEWEST = 4
 """Writers that an entity remembers in any case."""
@@ -97,7 +101,8 @@ def _take(every: Told, before: Mapping[str, Any], places: list[Place], truth: di
         if counter <= highest:
             continue
         if tried is not None and not is_applied and forgotten and tried <= forgotten:
-            if tried <= lost or tried < place.arrived - horizon:
+            most = horizon + (EMIT_LAG if writer.startswith("emit") else 0.0)
+            if tried <= lost or tried < place.arrived - most:
                 every.untold.add((place.shard, *place.position))
                 known[name] = counter, False
                 continue

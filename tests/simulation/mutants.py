@@ -566,7 +566,7 @@ MUTANTS = [
         "the table is asked about what it may have deleted",
         DOUBTS,
         "doubts",
-        " or question.since < arrival.arrived - horizon",
+        " or question.since < oldest",
         "",
         FLEETS,
     ),

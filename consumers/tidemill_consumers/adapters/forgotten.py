@@ -40,7 +40,8 @@ MAX_PAGES = 256
 """Limit for the pages that one look-up reads, of up to 1 MB each."""
 
 SLACK_SECONDS = 24 * 3600
-"""How long items stay beyond the horizon: a batch may be applied that much later than its requests arrived."""
+"""How long items stay beyond the horizon: a batch may be applied that much later than its requests arrived, less what
+follow-up requests have of it (`core.folding.doubts.EMIT_LAG_SECONDS`)."""
 
 
 class Judged(NamedTuple):

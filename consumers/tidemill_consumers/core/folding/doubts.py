@@ -17,10 +17,15 @@ from msgspec.structs import replace
 
 from tidemill.contract.request import REDRIVE
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Found
+from tidemill_consumers.core.emits import is_emitted
 from tidemill_consumers.core.folding.classify import is_doubtful
 from tidemill_consumers.core.folding.writers import COUNTERS, LATE_SECONDS, WriterJournal, digest_of, shard_of_awaited
 
 COUNTER_BYTES = 6
+
+EMIT_LAG_SECONDS = 12 * 3600.0
+"""How much longer than the horizon follow-up requests are looked for. All of them are marked, with their cause's
+arrival: by so much the consumer may lag behind the stream without their being taken for what nobody can tell."""
 
 
 class Question(NamedTuple):
@@ -65,8 +70,8 @@ def doubts(arrivals: Sequence[Arrival], entities: Mapping[str, Entity], horizon:
         question = _question(place, arrival, entity) if entity is not None else None
         if entity is None or question is None:
             continue
-        is_beyond = 0.0 < entity.lost >= question.since or question.since < arrival.arrived - horizon
-        if arrival.tried is not None and is_beyond:
+        oldest = arrival.arrived - horizon - (EMIT_LAG_SECONDS if is_emitted(arrival.request) else 0.0)
+        if arrival.tried is not None and (0.0 < entity.lost >= question.since or question.since < oldest):
             unknown.append(place)
         else:
             questions.append(question)

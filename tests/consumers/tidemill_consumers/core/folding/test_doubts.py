@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from tidemill.contract.request import REDRIVE, Request, encode
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Mark, Position, Proof
-from tidemill_consumers.core.folding.doubts import Doubts, Question, Search, doubts, judged
-from tidemill_consumers.core.folding.writers import COUNTERS, NOT_APPLIED, digest_of, entry, forgotten
+from tidemill_consumers.core.emits import EMITTER
+from tidemill_consumers.core.folding.doubts import EMIT_LAG_SECONDS, Doubts, Question, Search, doubts, judged
+from tidemill_consumers.core.folding.writers import COUNTERS, LATE_SECONDS, NOT_APPLIED, digest_of, entry, forgotten
 
 HORIZON = 3_600.0
 MARK = Mark(Position(50, 0), 9_000.0, Position(50, 0))
@@ -74,6 +75,20 @@ def test_an_entity_that_cannot_be_used_asks_nothing() -> None:
 def test_beyond_the_horizon_nobody_knows() -> None:
     assert len(asked(resent(tried=6_400.0)).questions) == 1
     assert asked(resent(tried=6_399.999)) == ([], [0])
+
+
+def test_follow_up_requests_are_looked_for_while_the_consumer_lags_behind_the_stream() -> None:
+    """Their marks are as old as the lag."""
+    lagging = 10_000.0 - HORIZON - EMIT_LAG_SECONDS
+    assert len(asked(resent(f"{EMITTER}s/k", tried=lagging)).questions) == 1
+    assert asked(resent(f"{EMITTER}s/k", tried=lagging - 0.001)) == ([], [0])
+
+
+def test_first_attempts_are_doubtful_for_a_while_after_re_sends_of_forgotten_writers_were_applied() -> None:
+    (one,) = asked(resent(tried=None), replace(ENTITY, awaited=10_000.0 - LATE_SECONDS, lost=9_000.0)).questions
+    assert (one.shards, one.since) == (("s/0/awaited", "s/1/awaited"), 10_000.0 - LATE_SECONDS)
+    assert asked(resent(tried=None), replace(ENTITY, awaited=9_999.999 - LATE_SECONDS)) == ([], [])
+    assert asked(resent("known", 6, tried=None), replace(ENTITY, awaited=9_999.0)) == ([], [])
 
 
 def test_of_what_the_table_never_had_nobody_knows() -> None:
