@@ -27,7 +27,7 @@ from tidemill.errors import Left, ProducerClosed
 from tidemill.runtime import bounded, ending
 from tidemill.runtime.herald import Herald
 from tidemill.runtime.log import log
-from tidemill.runtime.threads import start
+from tidemill.runtime.threads import is_launching, start
 from tidemill.runtime.trouble import text_of
 from tidemill.runtime.waiting import News
 from tidemill.sending.records import Call, Refused
@@ -93,6 +93,8 @@ class Keeper:
         self._thread: Thread | None = None
         self._told = 0
         self._stops_by = inf
+        self._is_up_by = inf
+        """When the threads are not waited for any more: many may wait one after another, in one thread's `__del__`s."""
 
     # ---- any thread
 
@@ -104,6 +106,7 @@ class Keeper:
             RuntimeError: no more threads can be started.
         """
         if not self.has_started:
+            self._is_up_by = monotonic() + BEGINNING
             try:
                 start(self._run, "tidemill-producer")
             except RuntimeError:
@@ -112,7 +115,8 @@ class Keeper:
                 raise
             self.has_started = True
         # Both threads must run before the process may end: Python 3.12 starts none from then on.
-        self.news.wait_for(lambda: self._is_up or self.is_gone, BEGINNING)
+        if not self.news.must_not_wait and not is_launching():
+            self.news.wait_for(lambda: self._is_up or self.is_gone, self._is_up_by - monotonic())
 
     def look_after(self, handle: Ticket) -> None:
         """Ensures that a request in the inbox is taken soon.

@@ -6,12 +6,21 @@ Room: SDK.
 from __future__ import annotations
 
 import _thread
-from _thread import start_new_thread
+from _thread import get_ident, start_new_thread
 from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_launching: set[int] = set()
+"""The raw threads that start others."""
+
+
+def is_launching() -> bool:
+    """Whether this thread is about to start another one: what waits for that one in it (a `__del__`) waits in vain."""
+    return get_ident() in _launching
 
 
 def start(run: Callable[[], None], name: str) -> None:
@@ -27,12 +36,15 @@ def start(run: Callable[[], None], name: str) -> None:
 
 
 def _launch(run: Callable[[], None], name: str) -> None:
-    thread = Thread(target=run, name=name, daemon=True)
+    _launching.add(get_ident())
     try:
+        thread = Thread(target=run, name=name, daemon=True)
         thread.start()
     except RuntimeError:  # no more threads can be started: this one does it
+        _launching.discard(get_ident())
         run()
     else:
+        _launching.discard(get_ident())
         if _thread.start_new_thread is not start_new_thread:
             # Patched after this module was imported, such as by gunicorn's gevent worker after a fork: `start` made a
             # greenlet within this thread, which must live as long.

@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import Any, cast
 
@@ -25,7 +26,9 @@ from tidemill import (
 )
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import decode
+from tidemill.delivery import keeper
 from tidemill.lifetime import Lifetime
+from tidemill.runtime import threads
 
 PATIENCE = 30
 """Seconds after which a test gives up; none of them needs it."""
@@ -180,6 +183,22 @@ def test_what_is_collected_may_send_and_close_another(kinesis: Kinesis) -> None:
         gc.collect()
     assert kinesis.keys.count("k") == kinesis.keys.count("collected") == 500
     assert sorted(one.counter or 0 for one in kinesis.requests) == list(range(1, 1001))
+
+
+def test_what_is_collected_in_a_thread_that_starts_another_may_send(
+    kinesis: Kinesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Starts(Thread):
+        def start(self) -> None:
+            producer.send("c", key="collected")
+            super().start()
+
+    monkeypatch.setattr(keeper, "BEGINNING", 3600.0)
+    monkeypatch.setattr(threads, "Thread", Starts)
+    with made(kinesis) as producer:
+        producer.send("c", key="k")
+    assert set(kinesis.keys) == {"k", "collected"}
+    assert kinesis.keys.count("k") == 1
 
 
 def test_a_signer_may_send_and_must_not_wait(kinesis: Kinesis) -> None:
