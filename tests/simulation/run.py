@@ -134,8 +134,9 @@ def report(total: Result) -> None:
     )
     print(
         f"fleets: {total.writers:,} writers; {total.resent:,} re-sends marked, {total.asked:,} looked up, "
-        f"{total.untold:,} cannot be told (by the rule: {total.untold_by_rule:,}), {total.needless} forgotten in vain"
+        f"{total.untold:,} cannot be told (by the rule: {total.untold_by_rule:,})"
     )
+    print(f"{total.needless} writes by which an entity forgot writers that it had room for")
     units = total.write_units / max(1, total.requests)
     print(f"{total.invocations:,} invocations, {total.dynamodb_write_calls:,} write calls, {units:.3f} WCU per request")
     wasted = total.write_units / max(1, total.saved_units) - 1
