@@ -112,7 +112,11 @@ def test_what_was_taken_for_granted_is_varied() -> None:
     advice = advise(1_000, Assumptions(), ANY, PRICES)
     found = {text: (direct.per_million, other.per_million) for text, direct, other in what_if(advice, 1_000, PRICES)}
     direct, other = (advice.options[mode].point.per_million for mode in ("direct", advice.best or "direct"))
-    assert found["1,000 producers share the rate"][1] > 1.5 * other, "records are not filled, and all are answered"
+    many = cost("buffered", 1_000, Assumptions(producers=1_000), PRICES).per_million
+    assert found["1,000 producers share the rate"][1] == pytest.approx(many, rel=0.01), (
+        "and no more clients are answered"
+    )
+    assert many > 1.1 * other, "records are not filled"
     assert found["each request is answered on its own"][1] > other + 0.5
     assert found["no archive"] == pytest.approx((direct, other - 0.07), abs=0.01)
     assert found["direct behind a function URL, no API"] == pytest.approx((direct - 1, other))
