@@ -40,21 +40,22 @@ def number(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number, 1 or more: 1000, 10k, 1M."""
-    found = number(text)
+    negative = text.lstrip().startswith("-")
+    found = 0 if negative else number(text)
     if found < 1 or found != int(found):
         raise ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return int(found)
 
 
 MOST_PRODUCERS = 1_000_000
-"""Writers of one process: each takes about a kilobyte."""
+"""As many as one process can hold: each takes about a kilobyte."""
 
 
 def producers(text: str) -> int:
-    """A number of producers that one process can hold: 1, 10k."""
+    """A number of producers, 1 to `MOST_PRODUCERS`: 1, 10k."""
     found = count(text)
     if found > MOST_PRODUCERS:
-        raise ArgumentTypeError(f"{text!r} are too many producers for one process; {MOST_PRODUCERS:,} are the most")
+        raise ArgumentTypeError(f"{text!r} are too many producers; {MOST_PRODUCERS:,} are the most")
     return found
 
 

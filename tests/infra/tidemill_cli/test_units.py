@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tidemill_cli.units import above_zero, count, number, positive, rate, seconds, size
+from tidemill_cli.units import above_zero, count, number, positive, producers, rate, seconds, size
 
 
 def timeout(text: str) -> float:
@@ -57,6 +57,9 @@ def test_it_is_read(read: Callable[[str], float], text: str, value: float) -> No
         (number, "1e9", "'1e9' is no number"),
         (count, "0", "'0' is no whole number of 1 or more"),
         (count, "1.5", "'1.5' is no whole number"),
+        (count, "-1", "'-1' is no whole number of 1 or more"),
+        (producers, "-1", "'-1' is no whole number of 1 or more"),
+        (producers, "1G", "1,000,000 are the most"),
         (rate, "5M/fortnight", "'5M/fortnight' is no rate; use such as 1000, 1000/s or 5M/day"),
         (positive, "0", "'0' is not a positive number"),
         (positive, "1.5", "'1.5' is not a positive number"),

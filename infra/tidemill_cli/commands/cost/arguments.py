@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from tidemill_cli.trace_arguments import add_trace
-from tidemill_cli.units import count, number, rate, seconds, size
+from tidemill_cli.units import count, number, producers, rate, seconds, size
 from tidemill_load.cost_model.advice import Wanted
 from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, Assumptions, Impossible
 from tidemill_load.workloads.key_distribution import KeyDistribution
@@ -56,7 +56,7 @@ def _add_requests(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--skew", type=number, help="Zipf's exponent of them; 0 is even (1)")
     group.add_argument("--fold", type=number, metavar="SHARE", help="measured: distinct keys per request of a batch")
     group.add_argument("--clients", type=count, metavar="N", help="who are answered (1)")
-    group.add_argument("--producers", type=count, metavar="N", help="that share the rate (as many as clients)")
+    group.add_argument("--producers", type=producers, metavar="N", help="that share the rate (as many as clients)")
     group.add_argument(
         "--replies",
         type=_replies,
