@@ -185,7 +185,7 @@ class _Demo:
         finally:
             sending.close()
         self._result.requests = len(self._sent) + len(self._hostile)
-        self._result.producers = sending.producers
+        self._result.producers, self._result.producers_asked_for = sending.producers, self._args.producers
         self._result.records = sending.records + len(self._hostile)
         self._result.put_calls = sending.put_calls + len(self._hostile)
         _say(f"sent {self._result.requests:,} requests in {self._result.records:,} records")

@@ -24,7 +24,8 @@ class Result:
     quarantined: int = 0
     replies: int = 0
     producers: int = 1
-    """Producers that sent."""
+    """Producers that sent: those that got a request."""
+    producers_asked_for: int = 1
     invocations: int = 0
     records: int = 0
     put_calls: int = 0
@@ -38,8 +39,11 @@ class Result:
     differences: list[str] = field(default_factory=list)
 
 
-def _of(producers: int) -> str:
-    return f" of {producers:,} producers" if producers > 1 else ""
+def _of(result: Result) -> str:
+    if result.producers_asked_for == 1:
+        return ""
+    some = f"{result.producers:,} of " if result.producers < result.producers_asked_for else ""
+    return f" of {some}{result.producers_asked_for:,} producers"
 
 
 def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> None:
@@ -63,7 +67,7 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
     if result.unreadable_lines:
         say(f"{result.unreadable_lines:,} lines of the log were not readable")
     say(
-        f"{result.requests:,} requests{_of(result.producers)} -> {result.invocations} Lambda invocations, "
+        f"{result.requests:,} requests{_of(result)} -> {result.invocations} Lambda invocations, "
         f"{result.dynamodb_write_calls} write calls for {result.distinct_keys_written:,} entities, "
         f"{result.records:,} records in {result.put_calls} puts; {result.seconds} s"
     )
