@@ -90,7 +90,9 @@ def test_many_producers_are_as_many_writers_and_nothing_is_lost(tmp_path: Path) 
     assert "--producers 60" in done.stdout, "the arithmetic is for as many"
     assert done.stdout.count(" writers per entity; an item of ") == 3
     page = (tmp_path / "out.html").read_text()
-    assert all(name in page for name in ("writers per entity", "bytes of an item", "of forgotten writers, a request"))
+    assert all(
+        name in page for name in ("writers per entity", "bytes of an item", "of them for forgotten writers, a request")
+    )
 
 
 @pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")

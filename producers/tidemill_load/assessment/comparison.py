@@ -59,13 +59,12 @@ def per_million(one: Measurement) -> float | None:
     return sum(one.bill.values()) * 1e6 / one.requests if one.bill and one.requests else None
 
 
-def apart(one: Measurement) -> tuple[float | None, float | None]:
-    """Write units of a request: of entities and deliveries, and of forgotten writers."""
+def units_a_request(one: Measurement) -> tuple[float | None, float | None]:
+    """Write units of a request: in all, and of them for forgotten writers."""
     if one.write_units is None or not one.requests:
         return None, None
-    if one.forgotten_units is None:
-        return one.write_units / one.requests, None
-    return (one.write_units - one.forgotten_units) / one.requests, one.forgotten_units / one.requests
+    forgotten = None if one.forgotten_units is None else one.forgotten_units / one.requests
+    return one.write_units / one.requests, forgotten
 
 
 def _fewest(streamed: Sequence[Measurement]) -> Measurement | None:

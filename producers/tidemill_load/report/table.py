@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tidemill_load.assessment.comparison import Comparison, apart, invoked, per_million
+from tidemill_load.assessment.comparison import Comparison, invoked, per_million, units_a_request
 from tidemill_load.report.wording import a_second, dollars, duration, number
 from tidemill_load.results.result import Measurement
 
@@ -81,8 +81,8 @@ FIGURES: Final[tuple[tuple[str, str, Read, Say], ...]] = (
     ("DynamoDB", "writers per entity", lambda one: one.writers_per_key, number),
     ("DynamoDB", "bytes of an item", lambda one: one.item_bytes, whole),
     ("DynamoDB", "writers that an item remembers", lambda one: one.remembered, number),
-    ("DynamoDB", "write units a request", lambda one: apart(one)[0], number),
-    ("DynamoDB", "and of forgotten writers, a request", lambda one: apart(one)[1], number),
+    ("DynamoDB", "write units a request", lambda one: units_a_request(one)[0], number),
+    ("DynamoDB", "of them for forgotten writers, a request", lambda one: units_a_request(one)[1], number),
     ("Answers", "requests answered", lambda one: one.receipts, whole),
     ("Answers", "messages that carried them", lambda one: one.reply_messages, whole),
     ("Answers", "accepted", lambda one: one.accepted, whole),

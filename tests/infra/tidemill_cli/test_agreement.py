@@ -150,6 +150,14 @@ def test_on_requests_of_many_producers(rate: float, producers: int, tmp_path: Pa
         assert one.forgotten_units / one.requests == pytest.approx(forgotten, rel=0.25, abs=0.03 * entities), one.mode
 
 
+def test_the_writers_of_a_key_are_told_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    benched(tmp_path, "--rates", 50, "--seconds", 60, "--keys", 1, "--producers", 2_000)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"aggregated: 1,\d{3} writers per entity; .* a request, [\d.]+ of them for forgotten writers", shown
+    )
+
+
 @pytest.mark.parametrize(("point", "name", "speed", "seconds"), BURSTY)
 def test_on_logs_of_bursts(point: Point, name: str, speed: float, seconds: float, tmp_path: Path) -> None:
     load = ("--trace", log(tmp_path, name), *OWN, "--speed", speed, "--seconds", seconds)
@@ -181,27 +189,29 @@ def test_rates_that_this_machine_does_not_send_are_refused_with_an_estimate() ->
         check_rate("direct", 5_000, most=320, lowers="--speed")
 
 
+@pytest.mark.parametrize("producers", [1, 3])
 def test_the_command_that_gives_the_same_by_arithmetic_can_be_pasted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    producers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "my logs").mkdir()
     path = log(tmp_path / "my logs", "burst")
     monkeypatch.setenv("COLUMNS", "40")
-    result = benched(tmp_path, "--trace", path, *OWN, "--speed", 2, "--seconds", 60)
+    result = benched(tmp_path, "--trace", path, *OWN, "--speed", 2, "--seconds", 60, "--producers", producers)
     shown = capsys.readouterr().out
     [line] = re.findall(r"^the same by arithmetic: \S+ cost (.*)$", shown, re.MULTILINE)
     words = shlex.split(line)
     assert words[:8] == ["--trace", str(path), *map(str, OWN)]
     (verdict,) = verdicts(result)
     found = asked(tmp_path, *words)
-    said = found["modes"]
-    assert isinstance(said, dict)
+    said: Any = found["modes"]
+    given: Any = found["assumptions"]
+    assert given["producers"] == producers
     assert said[verdict.mode]["per_million"] == pytest.approx(verdict.model[1], rel=0.01)
     assert result.notes[-1].startswith(
         "All of this is for 2 times the log's traffic; for its own, without sending any: "
     )
     own = shlex.split(result.notes[-1].rsplit(": ", 1)[1])
-    assert own[1:] == ["cost", "--trace", str(path), *map(str, OWN)]
+    assert own[1:] == ["cost", "--trace", str(path), *map(str, OWN), *(["--producers", "3"] if producers == 3 else [])]
 
 
 def test_a_log_at_its_own_speed_is_not_another_traffic(tmp_path: Path) -> None:

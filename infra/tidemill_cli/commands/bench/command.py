@@ -84,7 +84,7 @@ def _result(args: argparse.Namespace) -> Result:
         prices=prices.other_than(list_prices()),
         versions=_versions(),
         measurements=tuple(summary.measurements),
-        notes=(*summary.notes, *_slow(summary.measurements), *_faster(args)),
+        notes=(*summary.notes, *_slow(summary.measurements), *_faster(args, course.producers)),
         stopped=summary.stopped,
     )
 
@@ -98,12 +98,12 @@ def _slow(measurements: Sequence[Measurement]) -> list[str]:
     ]
 
 
-def _faster(args: argparse.Namespace) -> list[str]:
+def _faster(args: argparse.Namespace, producers: int) -> list[str]:
     """A note that the log was replayed faster than it was recorded, if it was."""
     speed = speed_of(args)
     if not args.trace or speed == 1:
         return []
-    asked = f"{program()} cost {spelled(args)}"
+    asked = f"{program()} cost {spelled(args)}" + (f" --producers {producers}" if producers > 1 else "")
     return [f"All of this is for {speed:g} times the log's traffic; for its own, without sending any: {asked}"]
 
 

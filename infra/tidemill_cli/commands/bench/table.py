@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tidemill_cli.next_steps import program
 from tidemill_cli.terminal_text import console, printable
-from tidemill_load.assessment.comparison import apart
+from tidemill_load.assessment.comparison import units_a_request
 from tidemill_load.assessment.verdict import Verdict, verdicts
 from tidemill_load.cost_model.advice import dollars
 from tidemill_load.results.result import Measurement, Result
@@ -56,11 +56,13 @@ def _sentence(one: Verdict) -> str:
 
 def _writers(one: Measurement) -> str:
     """The writers of a fleet, and what they cost in write units."""
-    entities, forgotten = apart(one)
+    units, forgotten = units_a_request(one)
     item = "" if one.item_bytes is None else f"; an item of {one.item_bytes:,.0f} bytes remembers {one.remembered:,.0f}"
-    noted = "" if forgotten is None else f", {forgotten:.3g} of them for writers that items forgot"
-    units = "" if entities is None else f"; {entities + (forgotten or 0):.3g} write units a request{noted}"
-    return f"{one.mode}: {one.writers_per_key:,.3g} writers per entity{item}{units}."
+    noted = "" if forgotten is None else f", {forgotten:.3g} of them for forgotten writers"
+    spent = "" if units is None else f"; {units:.3g} write units a request{noted}"
+    writers = one.writers_per_key or 0
+    many = f"{writers:,.0f}" if writers >= 100 else f"{writers:.3g}"
+    return f"{one.mode}: {many} writers per entity{item}{spent}."
 
 
 def _command(one: Verdict, result: Result, log: str) -> str:
@@ -71,9 +73,9 @@ def _command(one: Verdict, result: Result, log: str) -> str:
     else:
         load = (
             f"--rate {one.rate:g} --keys {given.keys.count} --skew {given.keys.skew:g} --key-size {given.key_bytes} "
-            f"--clients {given.clients} --producers {given.producers}"
+            f"--clients {given.clients}"
         )
-    sizes = f"--size {given.size} --item-size {given.item_bytes}"
+    sizes = f"--producers {given.producers} --size {given.size} --item-size {given.item_bytes}"
     settings = f"{sizes} --window {given.window} --batch {given.batch} --shards {given.shards}"
     direct = f"--duration-ms {1000 * given.direct_seconds:.3g} --memory {given.direct_memory}"
     units = f"--direct-writes {given.direct_writes:.3g} --direct-reads {given.direct_reads:.3g}"

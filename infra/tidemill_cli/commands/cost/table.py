@@ -68,7 +68,7 @@ _ROWS: tuple[tuple[str, Callable[[Option], str]], ...] = (
     ("invocations per million", lambda one: _figure(one.point.flow.invocations_per_million)),
     ("event, KB", lambda one: _figure(one.point.flow.event_bytes / 1024)),
     ("items written per request", lambda one: f"{_written(one):.2g}"),
-    ("write units per request", lambda one: _figure(_units(one)[0])),
+    ("write units per request, of entities", lambda one: _figure(_units(one)[0])),
     ("and of forgotten writers", lambda one: _figure(_units(one)[1])),
     ("50 of 100 answered in, s", lambda one: f"{one.point.flow.p50:.2g}"),
     ("99 of 100", lambda one: f"{one.point.flow.p99:.2g}"),

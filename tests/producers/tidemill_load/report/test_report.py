@@ -15,9 +15,10 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from tidemill_load.assessment.comparison import comparisons
 from tidemill_load.report import render
 from tidemill_load.report.findings import findings, headline
-from tidemill_load.report.table import UNKNOWN
+from tidemill_load.report.table import UNKNOWN, tables
 from tidemill_load.report.wording import dollars, duration, listed, number, times
 from tidemill_load.results.latency import latency
 from tidemill_load.results.result import MODES, Latency, Measurement, Result, Workload, to_json
@@ -225,6 +226,14 @@ def test_every_figure_of_a_measurement_stands_in_the_table() -> None:
         shown = duration(value) if timed else f"{value:,.0f}"
         assert shown in text, field
     assert "made_up" in text
+
+
+def test_the_write_units_of_a_request_are_all_and_of_them_those_of_forgotten_writers() -> None:
+    measured = msgspec.structs.replace(BUFFERED, requests=1_000, write_units=120.0, forgotten_units=20.0)
+    (table,) = tables(comparisons(result(measured)))
+    cells = {row.name: row.cells for group in table.groups for row in group.rows}
+    assert cells["write units a request"] == ("0.12",)
+    assert cells["of them for forgotten writers, a request"] == ("0.02",)
 
 
 def test_the_table_has_the_percentiles_and_says_what_is_not_known() -> None:
