@@ -65,8 +65,9 @@ from tidemill_consumers.core.batch import (
 from tidemill_consumers.core.emits import CLOCKS_DIFFER
 from tidemill_consumers.core.folding.writers import counter_of
 from tidemill_consumers.core.sieve import Sieve
+from tidemill_consumers.core.streams import DIRECT
 
-SHARD = "direct"
+SHARD = DIRECT
 """The shard of these requests in an entity's marks and in the quarantine."""
 
 STATUSES = {

@@ -305,7 +305,7 @@ class Pipeline:
                 emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
                 streams=Streams(clients[3], OWN),
-                forgotten=ForgottenWriters(forgotten, "forgotten", HORIZON),
+                forgotten=ForgottenWriters(forgotten, "forgotten", HORIZON, lambda: world.now),
                 limit=Limit(world),
                 deliveries=Deliveries(notes, "deliveries"),
                 run=partial(_in_a_child, world),

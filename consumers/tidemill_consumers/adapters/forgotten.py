@@ -12,8 +12,9 @@ Room: adapters. The only module that uses this table. An item is what one batch 
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Write
 from tidemill_consumers.core.folding.doubts import Question, Search, doubts, judged
-from tidemill_consumers.core.folding.writers import awaited_of
+from tidemill_consumers.core.folding.writers import awaited_of, is_of_awaited
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -63,12 +64,16 @@ class ForgottenWriters:
         dynamodb: a boto3 DynamoDB client.
         table: the table's name, with a string partition key `pk` and a string sort key `sk`.
         horizon: seconds after its first attempt that a re-send can be told from a repeat by the table.
+        clock: DynamoDB's, by which it deletes: the function may lag behind the stream by more than items stay.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str, horizon: float) -> None:
+    def __init__(
+        self, dynamodb: DynamoDBClient, table: str, horizon: float, clock: Callable[[], float] = time.time
+    ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._horizon = horizon
+        self._clock = clock
 
     def keep(self, writes: Sequence[Write]) -> set[str]:
         """Put what the writes' entities forget into the table; the keys of which that may have failed."""
@@ -78,12 +83,12 @@ class ForgottenWriters:
                 by_shard[write.forgotten.shard].append(write)
         failed: set[str] = set()
         for shard, several in by_shard.items():
-            time = max([write.new_entity.forgotten for write in several if write.new_entity])
+            latest = max([write.new_entity.forgotten for write in several if write.new_entity])
             gone = [write.forgotten for write in several if write.forgotten]
             every = Forgotten(shard, b"".join([one.digests for one in gone]), b"".join([one.counters for one in gone]))
             try:
                 for part in (*_parts(every), *_parts(awaited_of(every))):
-                    self._put(part, time)
+                    self._put(part, latest)
             except Exception as error:  # no answer, or one that cannot be read
                 log.warning("cannot keep the forgotten writers of %d keys: %r", len(several), error)
                 failed |= {write.key for write in several}
@@ -100,11 +105,12 @@ class ForgottenWriters:
                 by_shard[shard].append(question)
         searches: list[Search] = []
         failed: set[str] = set()
-        room = _Room(MAX_READ_BYTES, MAX_PAGES)
+        # First attempts have room of their own: what re-sends need must not keep them waiting.
+        rooms = {is_late: _Room(MAX_READ_BYTES, MAX_PAGES) for is_late in (False, True)}
         for shard, questions in by_shard.items():
             search = Search(questions)
             try:
-                self._read(shard, search, room)
+                self._read(shard, search, rooms[is_of_awaited(shard)])
             except Exception as error:  # no answer, or one that cannot be read
                 log.warning("cannot look for %d re-sends among the forgotten writers: %r", len(questions), error)
                 failed |= {question.key for question in questions}
@@ -142,15 +148,15 @@ class ForgottenWriters:
                 return
             query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def _put(self, forgotten: Forgotten, time: float) -> None:
+    def _put(self, forgotten: Forgotten, latest: float) -> None:
         # The hash makes a second item of another content, and the same one of the same content.
         name = blake2b(forgotten.digests + forgotten.counters, digest_size=8).hexdigest()
         item: Any = {
             "pk": {"S": forgotten.shard},
-            "sk": {"S": f"{ceil(time * 1000):015}-{name}"},
+            "sk": {"S": f"{ceil(latest * 1000):015}-{name}"},
             "digests": {"B": forgotten.digests},
             "counters": {"B": forgotten.counters},
-            "expires": {"N": str(ceil(time + self._horizon + SLACK_SECONDS))},
+            "expires": {"N": str(ceil(max(latest, self._clock()) + self._horizon + SLACK_SECONDS))},
         }
         self._dynamodb.put_item(TableName=self._table, Item=item)
 

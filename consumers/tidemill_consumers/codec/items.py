@@ -12,11 +12,14 @@ from typing import Any, TypeAlias
 from tidemill.contract.request import REDRIVE, Document, Json, decode, encode
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position
 from tidemill_consumers.core.folding.marks import mark_text
-from tidemill_consumers.core.folding.writers import COUNTERS, MAX_REDRIVEN, entry
+from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, MAX_REDRIVEN, entry
 from tidemill_consumers.core.outcomes import id_of
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
+
+LATEST = 1e11
+"""Seconds since 1970 that are no time of a record any more."""
 
 FEW_OF_OLD = 8
 """Items of older releases with fewer writers than this have surely forgotten none."""
@@ -111,6 +114,11 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
         redriven = binary_of(item["redriven"]) if "redriven" in item else b""
         forgotten = float(item["forgotten"]["N"]) if "forgotten" in item else 0.0
         lost = float(item["lost"]["N"]) if "lost" in item else 0.0
+    if len(remembered) % ENTRY_BYTES or len(redriven) % ENTRY_BYTES:
+        raise ValueError("its writers do not take 16 bytes each")
+    awaited = float(item["awaited"]["N"]) if "awaited" in item else 0.0
+    if not 0.0 <= max(forgotten, awaited, lost) < LATEST:
+        raise ValueError("it states a time that is none")
     return Entity(
         key=item["pk"]["S"],
         version=int(item["ver"]["N"]),
@@ -122,7 +130,7 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
         emits=tuple(_read_emitted(one["L"]) for one in item["emits"]["L"]) if "emits" in item else (),
         redriven=redriven,
         forgotten=forgotten,
-        awaited=float(item["awaited"]["N"]) if "awaited" in item else 0.0,
+        awaited=awaited,
         lost=lost,
     )
 

@@ -20,6 +20,9 @@ from tidemill_consumers.core.batch import Entity
 NAME_CHARACTERS = 11
 """Characters of the hash in base64url (66 bits), short because every mark has it and items are billed by size."""
 
+DIRECT = "direct"
+"""The name that stands in a shard's place for requests by HTTP, which nothing delivers again."""
+
 ALONE = "shardId-"
 """Prefix of shard names in old marks, which have no stream."""
 

@@ -14,7 +14,7 @@ import re
 MAX_TRIED = 2**63 - 1
 """The latest time that a mark can state."""
 
-_KEY = re.compile(r" tried (0|[1-9][0-9]{0,18})\Z")
+_KEY = re.compile(r"\Alane-[0-9]+ tried (0|[1-9][0-9]{0,18})\Z")
 _PAYLOAD = re.compile(rb'\{"tried":(0|[1-9][0-9]{0,18}),(?=")')
 
 

@@ -437,6 +437,21 @@ def test_it_is_not_now_if_the_table_of_forgotten_writers_does_not_answer(app: Ap
     assert len(document(app)["ids"]) == answers.count(200)  # type: ignore[index]
 
 
+def test_what_was_not_saved_is_applied_when_it_is_put_again(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing delivers it again, so it must not be found where it was put before the save that failed."""
+    for n in range(100):  # an entity full of writers that it keeps before others
+        assert said(direct(event(marked(encode(request(1, writer=f"phone-{n}")), NOW - 5_000), NOW + n), app))[0] == 200
+    late = request(1, writer="late")
+    with monkeypatch.context() as patched:
+        patched.setattr(Entities, "save", lambda _, writes: {one.key: None for one in writes})
+        assert said(direct(event(late, NOW + 200), app))[0] == 503
+    for n in range(20):
+        direct(event(request(1, writer=f"another-{n}"), NOW + 300 + n), app)
+    before = len(document(app)["ids"])  # type: ignore[index]
+    assert said(direct(event(marked(encode(late), NOW), NOW + 400), app))[0] == 200
+    assert len(document(app)["ids"]) == before + 1  # type: ignore[index]
+
+
 def test_what_the_key_s_last_request_emitted_is_marked_when_it_is_sent_again(app: Application) -> None:
     sent: list[Any] = []
 

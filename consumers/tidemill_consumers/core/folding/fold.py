@@ -39,7 +39,7 @@ from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
 from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, WriterJournal, forgotten, has_awaited
 from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
-from tidemill_consumers.core.streams import stream_of_shard
+from tidemill_consumers.core.streams import DIRECT, stream_of_shard
 
 MOST_QUARANTINED = 2_000
 """Requests in a plan that go to the quarantine, one object each; then the others wait until these are stored, which
@@ -128,7 +128,8 @@ class _Folding:
         self._is_flat = False  # as far as is known
         self.budget = Budget(most)
         self.marks = MarkJournal.of(entity.marks, shard)
-        self.writers = WriterJournal(entity.writers, entity.redriven, entity.forgotten, entity.awaited)
+        self.writers = WriterJournal(entity.writers, entity.redriven, entity.forgotten, entity.awaited, shard == DIRECT)
+        self._is_usual = self.writers.is_usual
         self.outcomes = OutcomeJournal(self.budget, entity.recent, stream)
         self.emits = EmitJournal(self.budget, entity.emitted, entity.emits)
         self.receipts: list[Receipt] = []
@@ -154,10 +155,10 @@ class _Folding:
         if kind == "new":
             if writer is not None and counter is not None and counter < COUNTERS:
                 is_counted = True
-                if arrival.tried is None:
+                if arrival.tried is None and self._is_usual:
                     self.writers.newest[writer] = counter, arrival
                 else:
-                    self._take_resent(writer, counter, arrival)
+                    self._take_watched(writer, counter, arrival)
             reply = self._apply(arrival)
         elif kind == "forged":
             reply = self._to_quarantine(arrival, _problem(arrival))
@@ -227,9 +228,10 @@ class _Folding:
         if outcome is not None and arrival.request.client is not None:
             self.receipts.append(Receipt(arrival.request.client, outcome, arrival.position))
 
-    def _take_resent(self, writer: str, counter: int, arrival: Arrival) -> None:
+    def _take_watched(self, writer: str, counter: int, arrival: Arrival) -> None:
         self.writers.note(writer, counter, arrival)
-        self.budget.take_resent()
+        if writer in self.writers.stay:
+            self.budget.take_resent()
 
     def _take_untold(self, arrival: Arrival) -> Reply:
         """Quarantine a re-send that cannot be told from a repeat, and remember it, so that its copies are repeats."""

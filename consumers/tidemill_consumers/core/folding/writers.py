@@ -66,7 +66,8 @@ hash_of = Memo(_hash).__getitem__
 
 
 def _of_key(key: str) -> bytes:
-    first, *others = blake2b(key.encode(), digest_size=8).digest()
+    # Another function than the writers': a key may be a writer's name, too.
+    first, *others = blake2b(key.encode(), digest_size=8, person=b"key").digest()
     return bytes((first & ~_OF_VERIFIED, *others))
 
 
@@ -126,6 +127,11 @@ def shard_of_awaited(shard: str) -> str:
     return f"{shard}/awaited"
 
 
+def is_of_awaited(shard: str) -> bool:
+    """Whether it is such a name."""
+    return shard.endswith("/awaited")
+
+
 def forgotten(shard: str, key: str, entries: bytes) -> Forgotten:
     """Entries of a key as the table of forgotten writers takes them."""
     words = memoryview(entries).cast("Q")
@@ -144,8 +150,10 @@ class WriterJournal(msgspec.Struct, gc=False):
         forgotten: the arrival up to which it may have forgotten writers.
         awaited: the arrival up to which it may have forgotten writers whose first attempt may yet come.
         newest: each writer's newest arrival, with its counter from before the rule, which may change the request.
-        resent: the writers of re-sends. They stay in the item: if the save fails, the re-send is judged again, and must
-            not find itself in the table of forgotten writers.
+        keeps_newest: whether all of this delivery's writers stay in the item, as nothing delivers its requests again.
+        resent: the writers of re-sends.
+        stay: the writers that stay in the item, of re-sends and of what the table is asked about as well. If the save
+            fails, their requests are judged again, and must not find themselves in the table.
         untold: of writers whose newest request was quarantined, because it cannot be told from a repeat, its counter.
         left: the entries of `before` that no newer ones replace, once `after` was called.
     """
@@ -154,8 +162,10 @@ class WriterJournal(msgspec.Struct, gc=False):
     redriven: bytes = b""
     forgotten: float = 0.0
     awaited: float = 0.0
+    keeps_newest: bool = False
     newest: dict[str, tuple[int, Arrival]] = msgspec.field(default_factory=dict)
     resent: AbstractSet[str] = frozenset()
+    stay: AbstractSet[str] = frozenset()
     untold: dict[str, int] | None = None
     left: bytes = b""
 
@@ -184,11 +194,20 @@ class WriterJournal(msgspec.Struct, gc=False):
         number = number_at(self.before, place_of(self.before, writer))
         return number >= 0 and not number & NOT_APPLIED
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether first attempts need no `note`: their writers may all leave the item."""
+        before = self.before
+        return not self.keeps_newest and (not before or max(before[8::ENTRY_BYTES]) < _MARKED)
+
     def note(self, writer: str, counter: int, arrival: Arrival) -> None:
         """Record a writer's newest arrival, which is applied."""
         self.newest[writer] = counter, arrival
         if arrival.tried is not None:
             self.resent = {*self.resent, writer}
+            self.stay = {*self.stay, writer}
+        elif self.keeps_newest or self._is_awaited(writer):
+            self.stay = {*self.stay, writer}
 
     def note_untold(self, writer: str, counter: int, arrival: Arrival) -> None:
         """Record a writer's newest arrival, which cannot be told from a repeat."""
@@ -229,21 +248,19 @@ class WriterJournal(msgspec.Struct, gc=False):
             entries: what `after` returned.
             beside: bytes of the item's other parts.
         """
-        resent = {hash_of(writer) for writer in self.resent if not writer.startswith(REDRIVE)}
-        if not resent and max(entries[::ENTRY_BYTES]) < _OF_VERIFIED and max(entries[8::ENTRY_BYTES]) < _MARKED:
+        stay = {hash_of(writer) for writer in self.stay if not writer.startswith(REDRIVE)}
+        if not stay and max(entries[::ENTRY_BYTES]) < _OF_VERIFIED and max(entries[8::ENTRY_BYTES]) < _MARKED:
             room = room_for_writers(beside, FEW_WRITERS * ENTRY_BYTES) // ENTRY_BYTES * ENTRY_BYTES
             return entries[-room:], entries[:-room]
         every = [entries[at : at + ENTRY_BYTES] for at in range(0, len(entries), ENTRY_BYTES)]
-        rank = [
-            (one[:8] in resent, one[0] >= _OF_VERIFIED, one[8] >= _MARKED, place) for place, one in enumerate(every)
-        ]
-        least = sum([is_resent for is_resent, *_ in rank])
-        least += min(sum([not is_resent and is_verified for is_resent, is_verified, *_ in rank]), VERIFIED_WRITERS)
+        rank = [(one[:8] in stay, one[0] >= _OF_VERIFIED, one[8] >= _MARKED, place) for place, one in enumerate(every)]
+        least = sum([stays for stays, *_ in rank])
+        least += min(sum([not stays and is_verified for stays, is_verified, *_ in rank]), VERIFIED_WRITERS)
         room = room_for_writers(beside, max(least, FEW_WRITERS) * ENTRY_BYTES) // ENTRY_BYTES
         rank.sort()
-        stay = sorted([place for *_, place in rank[-room:]])
-        go = sorted([place for *_, place in rank[:-room]])
-        return b"".join([every[place] for place in stay]), b"".join([every[place] for place in go])
+        left = sorted([place for *_, place in rank[-room:]])
+        gone = sorted([place for *_, place in rank[:-room]])
+        return b"".join([every[place] for place in left]), b"".join([every[place] for place in gone])
 
     def up_to(self, gone: bytes, marks: Mapping[str, Mark]) -> float:
         """The arrival up to which the entity has forgotten writers, once it forgets these as well.
@@ -256,6 +273,10 @@ class WriterJournal(msgspec.Struct, gc=False):
         if self.left.startswith(gone):
             return max(self.forgotten, *earlier, 0.0)
         return max(self.forgotten, *earlier, *[arrival.arrived for _, arrival in self.newest.values()])
+
+    def _is_awaited(self, writer: str) -> bool:
+        number = number_at(self.before, place_of(self.before, writer))
+        return number >= 0 and bool(number & AWAITED)
 
     def _of(self, writer: str) -> bytes:
         return self.redriven if self.redriven and writer.startswith(REDRIVE) else self.before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.adapters import forgotten as module
@@ -24,7 +25,7 @@ def dynamodb(emulator: Emulator) -> Any:
 
 @pytest.fixture
 def writers(dynamodb: Any, forgotten_table: str) -> ForgottenWriters:
-    return ForgottenWriters(dynamodb, forgotten_table, HORIZON)
+    return ForgottenWriters(dynamodb, forgotten_table, HORIZON, lambda: 9_500.0)
 
 
 def write(key: str, *names: str, until: float = 9_000.0, shard: str = "s/0", counter: int = 3) -> Write:
@@ -65,7 +66,7 @@ def test_an_item_goes_by_the_latest_arrival_that_its_entities_have_forgotten(
     time, _, name = item["sk"]["S"].partition("-")
     assert (item["pk"]["S"], len(name)) == ("s/0", 16)
     assert int(time) in (8_600_001, 8_600_002), "rounded up"
-    assert int(item["expires"]["N"]) == 8_601 + HORIZON + 86_400
+    assert int(item["expires"]["N"]) == 9_500 + HORIZON + 86_400, "of a function that lags"
     assert said(writers, resent("a", "w", tried=8_600.0)) == ["applied"]
 
 
@@ -123,6 +124,20 @@ def test_more_than_a_delivery_can_read_is_unknown(limit: str, value: int, monkey
     every = [resent("a", "v"), resent("a", "w"), resent("a", "v", tried=8_950.0)]
     assert said(ForgottenWriters(pages, "t", HORIZON), *every) == ["unknown", "applied", "absent"]
     assert len(pages.asked) == 2
+
+
+def test_what_re_sends_need_keeps_no_first_attempt_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PAGES", 1)
+    pages: Any = Pages(9_400.0, 9_300.0)
+    first = replace(resent("b", "v"), tried=None)
+    mark = Mark(Position(1, 0), 9_000.0, Position(1, 0))
+    entities = {
+        "a": Entity("a", 1, {}, {"s/0": mark}, forgotten=9_000.0),
+        "b": Entity("b", 1, {}, {"s/0": mark}, forgotten=9_000.0, awaited=9_000.0),
+    }
+    judged = ForgottenWriters(pages, "t", HORIZON).judge([resent("a", "v"), first], entities)
+    assert [asked["ExpressionAttributeValues"][":shard"]["S"] for asked in pages.asked] == ["s/0", "s/0/awaited"]
+    assert [one.found for one in judged.arrivals] == ["unknown", "unknown"]
 
 
 def test_without_doubts_nothing_is_asked() -> None:

@@ -22,20 +22,22 @@ requests = st.builds(
     Request, id=names, cmd=names, key=names, writer=names, counter=st.integers(1, 10**18), data=st.just({"x": 1.0})
 )
 emits = st.builds(Emitted, storable_texts, positions, st.lists(requests, max_size=3).map(tuple), st.just(0.0))
+remembered = st.lists(st.binary(min_size=16, max_size=16), max_size=4).map(b"".join)
 entities = st.builds(
     Entity,
     key=storable_texts,
     version=st.integers(0, 10**12),
     document=st.none() | st.dictionaries(storable_texts, storable_values, max_size=3),
     marks=st.dictionaries(storable_texts, st.builds(Mark, positions, times), max_size=2),
-    writers=st.binary(max_size=64),
+    writers=remembered,
     recent=st.lists(storable_texts, max_size=3).map(
         lambda ids: {one: kept(one, Reply(one, "rejected", None, one)) for one in ids}
     ),
     emitted=st.integers(1, 10**18),
     emits=st.lists(emits, max_size=3).map(tuple),
-    redriven=st.binary(max_size=64),
+    redriven=remembered,
     forgotten=times,
+    awaited=times,
     lost=times,
 )
 
@@ -134,3 +136,13 @@ def test_numbers_are_read_as_dynamodb_writes_them(stored: str, value: float) -> 
 def test_what_is_not_json_is_refused(attribute: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"type {next(iter(attribute))} ")):
         from_attribute(attribute)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"writers": {"B": b"1" * 17}}, {"redriven": {"B": b"1"}}, {"forgotten": {"N": "1E+120"}}]
+)
+def test_an_item_whose_memory_of_writers_is_none_cannot_be_read(odd: dict[str, Any]) -> None:
+    item = to_item(Entity("k", 1, {"n": 1}))
+    assert from_item(item).document == {"n": 1}
+    with pytest.raises(ValueError, match=r"writers|time"):
+        from_item(item | odd)

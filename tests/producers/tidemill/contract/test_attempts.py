@@ -13,10 +13,14 @@ from tidemill.contract.request import RefusedRequest, Request, decode, encode
 times = st.integers(0, MAX_TRIED)
 
 
-@given(st.text(max_size=256), times)
+@given(st.integers(0, 1023).map(partition_key), times)
 def test_a_key_is_read_back_as_it_was_marked(key: str, tried: int) -> None:
     assert tried_of(marked_key(key, tried)) == tried
     assert marked_key(key, tried).startswith(key)
+
+
+def test_another_producers_key_is_no_mark_however_it_ends() -> None:
+    assert tried_of("my note tried 5") is None
 
 
 def test_a_marked_key_looks_as_the_contract_says() -> None:

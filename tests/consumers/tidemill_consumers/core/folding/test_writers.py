@@ -161,6 +161,12 @@ def test_what_cannot_be_told_is_quarantined_once_and_its_copies_are_repeats() ->
     assert number_at(saved(again).writers, 0) == 8 | AWAITED
 
 
+def test_a_key_and_a_writer_of_the_same_names_have_digests_of_their_own() -> None:
+    digests = {digest_of(key, writer) for key in ("a", "b") for writer in ("a", "b")}
+    assert len(digests) == 4
+    assert bytes(8) not in digests
+
+
 def test_redriven_writers_are_apart_and_never_go_to_the_table() -> None:
     redriven = [arrival(n, f"{REDRIVE}{n}") for n in range(1, MAX_REDRIVEN + 20)]
     write = fold([arrival(0, "w"), *redriven])
