@@ -206,6 +206,10 @@ class Core:
             self.scheduler.failed(call, answer, now)
         else:
             self.scheduler.acknowledged(call, answer, now)
+        if self._spool is not None:
+            waiting = [one for one in call.records if one.outcome is None and not one.maybe_stored]
+            if numbers := [number for one in waiting for number in one.spooled.values()]:
+                self._spool.retract(numbers)
         self._say_trouble(answer, now)
 
     def take_news(self, now: float) -> list[Record]:

@@ -275,6 +275,8 @@ class Scheduler:
             self.tally.retried_entries += 1
             self.tally.throttled_entries += throttled
             record.maybe_stored |= outcome.lost
+            if not record.maybe_stored:
+                record.tried = None  # this attempt was none: the next is the first
             lane.retry(throttled, soon, now, until, self._chance)
             self._giving_up.deadline = min(self._giving_up.deadline, record.deadline)
             return

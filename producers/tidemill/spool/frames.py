@@ -30,6 +30,9 @@ HEAD, REQUEST, SETTLED, ATTEMPTED = 1, 2, 3, 4
 """Kinds of frames: who writes, a request, the numbers of requests that are not to be sent again, and the numbers of
 requests that may have been stored, because a call with them was about to leave."""
 
+NEVER = -1
+"""In a frame ATTEMPTED, the time of requests of which every attempt was refused for certain."""
+
 _MARK = b"\xf5\xa7"  # no text in UTF-8 has such bytes
 _CHECKSUM = struct.Struct("<I")
 _FIELDS = struct.Struct("<BIQQ")
@@ -120,7 +123,7 @@ def to_attempted(tried: Mapping[int, int]) -> bytes:
     """The payload that names requests that may have been stored.
 
     Args:
-        tried: number -> a time not after its first attempt, in milliseconds since 1970 by the stream's clock.
+        tried: number -> a time not after its first attempt, in milliseconds since 1970 by the stream's clock; or NEVER.
     """
     by_time: dict[int, list[int]] = {}
     for number, time in tried.items():

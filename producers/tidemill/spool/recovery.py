@@ -17,6 +17,7 @@ from tidemill.spool.frames import (
     ATTEMPTED,
     FORMAT,
     HEAD,
+    NEVER,
     REQUEST,
     SETTLED,
     Gap,
@@ -94,8 +95,11 @@ class Recovered:
             for number in settled_in(frame.payload):
                 self.pending.forget(number)
         elif frame.kind == ATTEMPTED:
-            known = attempted_in(frame.payload)
-            self.pending.attempted |= {number: time for number, time in known if number in self.pending.places}
+            for number, time in attempted_in(frame.payload):
+                if time == NEVER:
+                    self.pending.attempted.pop(number, None)
+                elif number in self.pending.places:
+                    self.pending.attempted[number] = time
         elif frame.kind == REQUEST:
             if frame.number in self.pending.places:  # a kill amid moving it leaves it in two places
                 self.pending.move(frame.number, segment, frame.start)

@@ -14,6 +14,7 @@ behind the requests that it names, and is written again when they move.
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from itertools import accumulate
 from math import inf
 from secrets import randbits
@@ -24,6 +25,7 @@ from tidemill.spool.errors import broken
 from tidemill.spool.frames import (
     ATTEMPTED,
     FORMAT,
+    NEVER,
     OVERHEAD,
     REQUEST,
     SETTLED,
@@ -151,6 +153,14 @@ class SegmentLog:
                 for number in fresh:
                     del attempted[number]
                 raise
+
+    def retract(self, numbers: Iterable[int]) -> None:
+        """Takes back attempts that were refused for certain. If that cannot be written, a kill has them marked."""
+        attempted = self.pending.attempted
+        taken_back = [number for number in numbers if attempted.pop(number, None) is not None]
+        if taken_back and self._notes_attempts:
+            with suppress(OSError):
+                self._write(ATTEMPTED, self._identity.counter, to_attempted(dict.fromkeys(taken_back, NEVER)))
 
     def settle(self, numbers: Iterable[int]) -> None:
         """Removes requests. Numbers that cannot be written now are written with the next ones."""

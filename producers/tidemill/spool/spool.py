@@ -5,7 +5,7 @@ does the I/O, and `frames.py` encodes the bytes. One idea: `Spool` is the SDK's 
 methods are one-line views of those two.
 
     append ─▶ a frame at the end of the newest segment
-    attempt ─▶ a frame that names the requests of a call, before it leaves
+    attempt ─▶ a frame that names the requests of a call, before it leaves; `retract` takes that back
     settle ─▶ a frame that names the requests; the oldest segments are removed once nothing in them is pending
 """
 
@@ -210,6 +210,12 @@ class Spool(Unique):
     def may_hold(self, size: int) -> bool:
         """Whether it could hold a request of `size` bytes if it were empty."""
         return OVERHEAD + size <= self.max_bytes
+
+    def retract(self, numbers: Iterable[int]) -> None:
+        """Takes back that requests were attempted: they were refused for certain. What is not noted is no error."""
+        if self._is_closed:
+            raise _closed()
+        self._log.retract(numbers)
 
     def room_for(self, size: int) -> bool:
         """Whether a request of `size` bytes can be taken now."""

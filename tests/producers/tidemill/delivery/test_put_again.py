@@ -104,3 +104,32 @@ def test_the_first_attempts_time_is_told() -> None:
     error = core.take_refusal()
     assert isinstance(error, OutcomeUnknown)
     assert error.tried == TRIED
+
+
+def test_what_was_refused_for_certain_is_no_attempt(tmp_path: Path) -> None:
+    """As of a device that is offline: nothing has reached the stream, whatever was tried."""
+    core = core_of(spool=Spool(tmp_path / "spool"))
+    core.put(REQUEST, 0.0)
+    call = core.next_call(0.0)
+    assert isinstance(call, Call)
+    core.settle(call, Refused("EndpointConnectionError", "", again=True), 0.0)
+    core._spool._let_go()  # type: ignore[union-attr] # as a kill does
+    later = core_of(spool=Spool(tmp_path / "spool"))
+    assert entries_of(later) == [(None, [REQUEST])]
+
+
+def test_the_first_attempt_that_may_have_been_stored_is_what_counts() -> None:
+    clock = StreamClock()
+    clock.hear(TRIED / 1000 + 1, 0.0)
+    core = Core(0.0, clock, linger=0.0)
+    core.put(REQUEST, 0.0)
+    call = core.next_call(0.0)
+    assert isinstance(call, Call)
+    core.settle(call, Refused("EndpointConnectionError", "", again=True), 0.0)
+    clock.hear(TRIED / 1000 + 7_201, 7_200.0)
+    call = core.next_call(7_200.0)
+    assert isinstance(call, Call)
+    core.settle(call, Refused("Reset", "", again=True, lost=True), 7_200.0)
+    call = core.next_call(7_300.0)
+    assert isinstance(call, Call)
+    assert tried_of(call.records[0].entry["PartitionKey"]) == TRIED + 7_200_000
