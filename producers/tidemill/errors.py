@@ -58,7 +58,8 @@ class NotAccepted(GivenUp):
 class OutcomeUnknown(GivenUp):
     """The request was sent and no answer came, so it may be on the stream.
 
-    `send` would make a new request of it. To repeat the same request, give it to `put` with its field `tried`.
+    `send` would make a new request of it. A request that was given to `put` can be given to it again, with its field
+    `tried`; for what `send` makes, use a spool.
 
     Attributes:
         tried: for that field: a time not after the request's arrival, in milliseconds since 1970 by the stream's clock;

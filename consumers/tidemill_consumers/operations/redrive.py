@@ -43,7 +43,7 @@ IN_DOUBT = MAX_REDRIVEN // 2
 remember them, even if another redrive runs at the same time."""
 
 MAY_BE_REPEAT = (
-    f"{UNTOLD}: it may have been applied. The archive has its id at an earlier place if so. Else redrive it by --untold"
+    f"{UNTOLD}: it may have been applied. If the archive has its id once, it was not: redrive it by --untold"
 )
 """Why a request is not put back unless that is asked for."""
 

@@ -41,9 +41,9 @@ examples:
   tidemill redrive --reason "unknown command" --apply     put those back on the stream
   tidemill redrive --stack shop --apply --yes             of a stack in your AWS account
 
-Redriven requests are applied once, late, and answered again. The local platform is asked unless AWS_ENDPOINT_URL,
---stack, or --bucket and --stream say otherwise. The application's secret is that of its function, unless
-TIDEMILL_APPLICATION_SECRET gives it.
+Redriven requests are applied once, late, and answered again; those of --untold perhaps once more. The local
+platform is asked unless AWS_ENDPOINT_URL, --stack, or --bucket and --stream say otherwise. The application's
+secret is that of its function, unless TIDEMILL_APPLICATION_SECRET gives it.
 """
 
 
@@ -56,7 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=positive, help=f"the N oldest at most (the table: {ROWS_SHOWN})")
     parser.add_argument("--show", metavar="ID|OBJECT", help="print one whole, by its request's id or its object")
     parser.add_argument("--apply", action="store_true", help="put them back on the stream")
-    parser.add_argument("--untold", action="store_true", help="also those that cannot be told from repeats")
+    parser.add_argument(
+        "--untold",
+        action="store_true",
+        help="also those that cannot be told from repeats, some of which may have been applied",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
     parser.add_argument("--bucket", metavar="NAME", help="the quarantine's bucket (default: the stack's)")
