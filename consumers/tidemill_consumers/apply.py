@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from msgspec.structs import replace
 
-from tidemill_consumers.adapters.metrics import put_metric
+from tidemill_consumers.adapters.metrics import put_memory_metrics
 from tidemill_consumers.codec.events import Intake, KinesisEvent, intake
 from tidemill_consumers.composition import (
     ROUNDS,
@@ -74,10 +74,7 @@ class Counts:
 
     def tell(self) -> None:
         """Add to the function's metrics."""
-        if self.evicted:
-            put_metric("EvictedMarks", self.evicted)
-        if self.untold:
-            put_metric("UntoldRepeats", self.untold)
+        put_memory_metrics(self.evicted, self.untold)
 
 
 def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Response:

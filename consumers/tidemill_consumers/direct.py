@@ -40,7 +40,7 @@ from tidemill.contract.request import Document, RefusedRequest, Reply, Request, 
 from tidemill.sending.writer import uuid7
 from tidemill_consumers import composition
 from tidemill_consumers.adapters.entities import Unloadable
-from tidemill_consumers.adapters.metrics import put_metric
+from tidemill_consumers.adapters.metrics import put_memory_metrics
 from tidemill_consumers.codec.events import earlier
 from tidemill_consumers.composition import (
     ROUNDS,
@@ -199,10 +199,7 @@ def _named(arrival: Arrival, caller: str) -> Arrival:
 
 
 def _settled(write: Write, request: Request, app: Application) -> HttpResponse:
-    if write.evicted:
-        put_metric("EvictedMarks", write.evicted)
-    if write.untold:
-        put_metric("UntoldRepeats", write.untold)
+    put_memory_metrics(write.evicted, write.untold)
     return _not_now() if app.emits.send(write.emits) else _answer(write, request)
 
 

@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Write
 from tidemill_consumers.core.folding.doubts import Question, Search, doubts, judged
-from tidemill_consumers.core.folding.writers import awaited_of, is_of_awaited
+from tidemill_consumers.core.folding.writers import COUNTER_BYTES, DIGEST_BYTES, awaited_of, is_of_awaited
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 log = logging.getLogger(__name__)
-
-DIGEST_BYTES, COUNTER_BYTES = 8, 6
 
 WRITERS_PER_ITEM = 25_000
 """350 KB; an item may have 400."""

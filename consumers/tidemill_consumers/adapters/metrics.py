@@ -22,3 +22,11 @@ def put_metric(name: str, count: int) -> None:
         name: count,
     }
     print(json.dumps(line))  # noqa: T201 # the log is where they are read
+
+
+def put_memory_metrics(evicted: int, untold: int) -> None:
+    """Count what entities could not remember: marks dropped, and re-sends that cannot be told from repeats."""
+    if evicted:
+        put_metric("EvictedMarks", evicted)
+    if untold:
+        put_metric("UntoldRepeats", untold)

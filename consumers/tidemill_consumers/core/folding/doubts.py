@@ -19,9 +19,14 @@ from tidemill.contract.request import REDRIVE
 from tidemill_consumers.core.batch import Arrival, Entity, Forgotten, Found
 from tidemill_consumers.core.emits import is_emitted
 from tidemill_consumers.core.folding.classify import is_doubtful
-from tidemill_consumers.core.folding.writers import COUNTERS, LATE_SECONDS, WriterJournal, digest_of, shard_of_awaited
-
-COUNTER_BYTES = 6
+from tidemill_consumers.core.folding.writers import (
+    COUNTER_BYTES,
+    COUNTERS,
+    LATE_SECONDS,
+    WriterJournal,
+    digest_of,
+    shard_of_awaited,
+)
 
 EMIT_LAG_SECONDS = 12 * 3600.0
 """How much longer than the horizon follow-up requests are looked for. All of them are marked, with their cause's

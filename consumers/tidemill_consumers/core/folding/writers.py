@@ -30,6 +30,9 @@ from tidemill_consumers.core.trust import is_of_verified
 
 ENTRY_BYTES = 16
 
+DIGEST_BYTES, COUNTER_BYTES = 8, 6
+"""Of a forgotten writer in the table."""
+
 MAX_REDRIVEN = 64
 """Writers of redriven requests, one per request, that are remembered per entity in addition."""
 
@@ -115,7 +118,7 @@ def has_awaited(entries: bytes) -> bool:
 
 def awaited_of(gone: Forgotten) -> Forgotten:
     """Those of forgotten writers whose first attempt may yet come, under the shard's name for these alone."""
-    places = [place for place, byte in enumerate(gone.counters[::6]) if byte & _AWAITED_BIT]
+    places = [place for place, byte in enumerate(gone.counters[::COUNTER_BYTES]) if byte & _AWAITED_BIT]
     digests = b"".join([gone.digests[8 * place : 8 * place + 8] for place in places])
     return Forgotten(
         shard_of_awaited(gone.shard), digests, b"".join([gone.counters[6 * place : 6 * place + 6] for place in places])
@@ -219,8 +222,8 @@ class WriterJournal(msgspec.Struct, gc=False):
         if len(self.newest) == 1 and len(self.before) <= ENTRY_BYTES:
             ((writer, (counter, arrival)),) = self.newest.items()
             name = hash_of(writer)
-            is_usual = self.before[:8] in (name, b"") and not self.resent and not writer.startswith(REDRIVE)
-            if is_usual and self.before[8:9] < b"\x40":
+            is_its_own = self.before[:8] in (name, b"") and (not self.before or self.before[8] < _MARKED)
+            if is_its_own and not self.resent and not writer.startswith(REDRIVE):
                 return name + (counter << 16 | checksum(arrival)).to_bytes(8)  # the usual entity's only writer
         left, now = self.before, b""
         for writer, (counter, arrival) in self.newest.items():
