@@ -19,6 +19,7 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 
 from tests.perf import wire
 from tests.perf.decoding import Model
+from tests.perf.dynamodb import Key, Read
 from tests.perf.measure import AT_MOST, Result, faster, result
 from tests.perf.powertools import Context, handler_of, idempotent
 from tests.perf.workload import ARRIVED, CREATED, KEYS, STREAM, aggregated_event, key_of, payloads, plain_event
@@ -110,7 +111,7 @@ def row_a() -> Callable[[Any], Any]:
 
 
 def row_b() -> Callable[[Any], Any]:
-    """The same, but for what was done before."""
+    """Row A, which does nothing for a request that was done before."""
     return handler_of(idempotent(_count_view()))
 
 
@@ -172,22 +173,6 @@ def _prepare() -> None:
     application()
 
 
-class _Key(msgspec.Struct):
-    S: str
-
-
-class _Item(msgspec.Struct):
-    pk: _Key
-
-
-class _Keys(msgspec.Struct):
-    Keys: list[_Item]
-
-
-class _Read(msgspec.Struct):
-    RequestItems: dict[str, _Keys]
-
-
 class _Statement(msgspec.Struct):
     Parameters: list[msgspec.Raw]
 
@@ -196,7 +181,7 @@ class _Write(msgspec.Struct):
     Statements: list[_Statement]
 
 
-_read, _write = msgspec.json.Decoder(_Read), msgspec.json.Decoder(_Write)
+_read, _write = msgspec.json.Decoder(Read), msgspec.json.Decoder(_Write)
 UPDATED = (b"ver", b"doc", b"marks", b"writers", b"recent")
 """What a statement sets, in its order; the key and the version that it expects follow."""
 
@@ -235,7 +220,7 @@ def show_written() -> None:
     for body in _written:
         for statement in _write.decode(body).Statements:
             *values, key, expected = map(bytes, statement.Parameters)
-            name = msgspec.json.decode(key, type=_Key).S
+            name = msgspec.json.decode(key, type=Key).S
             assert b'"ver":%s,' % expected in items[name]
             items[name] = _item(key, values)
     _written.clear()

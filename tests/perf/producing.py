@@ -146,7 +146,7 @@ def orders(number: int) -> list[Order]:
 
 
 def fresh(orders: Sequence[Order]) -> list[Order]:
-    """The same data for other keys, so that none was met before."""
+    """The data of a turn under keys that no turn has had before."""
     return [(key_of(next(_ranks)), data) for _, data in orders]
 
 

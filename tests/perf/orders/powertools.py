@@ -29,7 +29,7 @@ def row_a() -> Callable[[Any], Any]:
 
 
 def row_b() -> Callable[[Any], Any]:
-    """The same, but for what was done before."""
+    """Row A, which does nothing for a request that was done before."""
     return handler_of(idempotent(_change_order()))
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tests.perf import wire
 from tests.perf.consuming import describe
+from tests.perf.dynamodb import Key, Read
 from tests.perf.orders.batches import NEW
 from tests.perf.orders.rules import order
 from tests.perf.workload import ARRIVED, STREAM
@@ -20,22 +21,6 @@ from tidemill_consumers.core.batch import Entity, Mark, Position
 from tidemill_consumers.core.streams import shard_of
 
 TABLE = "perf"
-
-
-class _Key(msgspec.Struct):
-    S: str
-
-
-class _Item(msgspec.Struct):
-    pk: _Key
-
-
-class _Keys(msgspec.Struct):
-    Keys: list[_Item]
-
-
-class _Read(msgspec.Struct):
-    RequestItems: dict[str, _Keys]
 
 
 class _Statement(msgspec.Struct):
@@ -47,8 +32,8 @@ class _Write(msgspec.Struct):
     Statements: list[_Statement]
 
 
-_read, _write = msgspec.json.Decoder(_Read), msgspec.json.Decoder(_Write)
-_key = msgspec.json.Decoder(_Key)
+_read, _write = msgspec.json.Decoder(Read), msgspec.json.Decoder(_Write)
+_key = msgspec.json.Decoder(Key)
 
 
 class Table:
