@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from operator import sub
+from typing import NamedTuple, TypedDict
 
 from msgspec.structs import replace
 
-from tidemill_consumers.adapters.metrics import put_memory_metrics
 from tidemill_consumers.codec.events import Intake, KinesisEvent, intake
+from tidemill_consumers.codec.metrics import Figures, spread
 from tidemill_consumers.composition import (
     ROUNDS,
     Application,
@@ -31,7 +31,7 @@ from tidemill_consumers.composition import (
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Plan, Position, Quarantined, Time, Write, fresh
 from tidemill_consumers.core.pieces import Piece, pieces
 from tidemill_consumers.core.plan import not_begun
-from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
+from tidemill_consumers.core.settle import Counts, is_proven_when_saved, lowest, refusals, settle, waiting
 from tidemill_consumers.core.sieve import Sieve
 
 
@@ -58,23 +58,18 @@ class Applied(TypedDict):
     quarantined: int
 
 
-@dataclass
-class Counts:
-    """What a delivery did: changed entities, marks dropped, and re-sends that cannot be told from repeats."""
+class Served(NamedTuple):
+    """What the services did for all batches so far."""
 
-    keys: int = 0
-    evicted: int = 0
-    untold: int = 0
-
-    def add(self, plan: Plan) -> None:
-        """Add what a plan did."""
-        self.keys += sum([write.new_entity is not None for write in plan.writes])
-        self.evicted += sum([write.evicted for write in plan.writes])
-        self.untold += sum([write.untold for write in plan.writes])
-
-    def tell(self) -> None:
-        """Add to the function's metrics."""
-        put_memory_metrics(self.evicted, self.untold)
+    write_calls: int
+    write_units: float
+    conflicts: int
+    cache_hits: int
+    quarantined: int
+    replies: int
+    reply_failures: int
+    unanswered_requests: int
+    emits: int
 
 
 def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Response:
@@ -100,29 +95,59 @@ def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Resp
 
 def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: Time) -> Response:
     """Apply a batch with plans from `make_plan`."""
-    calls_before, quarantined_before = app.entities.write_calls, app.quarantine.count
+    before = _served(app)
     batch = intake(event, app.streams.of(event["Records"]))
-    counts, again = _in_pieces(batch, app, make_plan, time)
-    counts.tell()
-
+    counts = Counts()
+    latency: list[float] = []
+    again = _in_pieces(batch, app, make_plan, time, counts, latency)
+    served = Served(*map(sub, _served(app), before))
+    app.metrics.put(_figures(batch, counts, served, latency, again is not None))
     applied: Applied = {
         "records": batch.records,
         "requests": len(batch.arrivals) + len(batch.unreadable),
         "keys": counts.keys,
-        "write_calls": app.entities.write_calls - calls_before,
-        "quarantined": app.quarantine.count - quarantined_before,
+        "write_calls": served.write_calls,
+        "quarantined": served.quarantined,
     }
     failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again.sequence)}]
     return {"batchItemFailures": failures, "applied": applied}
 
 
-def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time) -> tuple[Counts, Position | None]:
-    """Apply a batch piece by piece; what was done, and where to deliver again.
+def _served(app: Application) -> Served:
+    entities, replies = app.entities, app.replies
+    of_table = entities.write_calls, entities.write_units, entities.conflicts, entities.cache_hits
+    return Served(*of_table, app.quarantine.count, replies.sent, replies.failed, replies.given_up, app.emits.sent)
+
+
+def _figures(batch: Intake, counts: Counts, served: Served, latency: Sequence[float], is_partial: bool) -> Figures:
+    """The batch's metrics."""
+    requests, hottest = len(batch.arrivals) + len(batch.unreadable), counts.hottest_key
+    return Figures(
+        records=batch.records,
+        requests=requests,
+        applied=counts.applied,
+        rejected=counts.rejected,
+        repeats=counts.repeated,
+        untold_repeats=counts.untold,
+        evicted_marks=counts.evicted,
+        partial_failures=int(is_partial),
+        hottest_key_share=100 * counts.of_key[hottest] / requests if hottest else 0.0,
+        reply_latency=tuple(spread(latency)),
+        redelivered=counts.redelivered,
+        keys=counts.keys,
+        hottest_key=hottest,
+        **served._asdict(),
+    )
+
+
+def _in_pieces(
+    batch: Intake, app: Application, make_plan: MakePlan, time: Time, counts: Counts, latency: list[float]
+) -> Position | None:
+    """Apply a batch piece by piece, and add to the counts; where to deliver again.
 
     A piece begins once the previous one is done, if there is time. Lambda delivers the others again from the beginning
     of their record; the progress note says where within that record to go on.
     """
-    counts = Counts()
     first = batch.first
     begun = app.progress.of(first.shard, first.position.sequence) if first and batch.begins_with_several else None
     again: Position | None = None
@@ -132,11 +157,14 @@ def _in_pieces(batch: Intake, app: Application, make_plan: MakePlan, time: Time)
         failed += [one.position for one in piece.arrivals[len(arrivals) :][:1]]
         failed = _apply(arrivals, failed, app, make_plan, time, counts)
         again = lowest(failed) if failed else piece.rest
+        if not failed:
+            now = app.metrics.clock()
+            latency += [max(0.0, round(1000 * (now - one.arrived))) for one in spread(piece.arrivals)]
         if failed or time.is_over:
             break
     if first and again is not None and again.sub and (begun is None or again > begun):
         app.progress.note(first.shard, again)
-    return counts, again
+    return again
 
 
 def _refuse(piece: Piece, app: Application) -> list[Position]:
@@ -169,7 +197,7 @@ def _apply(
         verdict = settle(saved, failed_keys)
         positions += [*verdict.retry_from, *app.replies.send(verdict.receipts)]
         positions += app.emits.send(verdict.emits)
-        counts.add(saved)
+        counts.add(saved, failed_keys)
         # Rules may have changed the waiting requests, if their key was planned again after a conflict.
         pending = [fresh(one) if one.key in again else one for one in waiting(pending, verdict)]
         if positions or time.is_over:

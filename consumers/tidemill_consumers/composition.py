@@ -26,6 +26,7 @@ from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
+from tidemill_consumers.adapters.metrics import Metrics
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
@@ -65,6 +66,7 @@ class Application:
     deliveries: Deliveries | None = None
     run: Run = in_a_child
     at_work: AtWork = field(default_factory=AtWork)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def progress(self) -> Progress:
@@ -156,6 +158,7 @@ def application(is_direct: bool = False) -> Application:
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
         at_work=AtWork(Path(gettempdir()) if is_direct else None),
+        metrics=Metrics(env.get("AWS_LAMBDA_FUNCTION_NAME", ""), print),  # the log is where they are read
     )
 
 

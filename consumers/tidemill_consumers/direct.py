@@ -40,8 +40,8 @@ from tidemill.contract.request import Document, RefusedRequest, Reply, Request, 
 from tidemill.sending.writer import uuid7
 from tidemill_consumers import composition
 from tidemill_consumers.adapters.entities import Unloadable
-from tidemill_consumers.adapters.metrics import put_memory_metrics
 from tidemill_consumers.codec.events import earlier
+from tidemill_consumers.codec.metrics import ALARMING, Figures
 from tidemill_consumers.composition import (
     ROUNDS,
     Application,
@@ -199,8 +199,15 @@ def _named(arrival: Arrival, caller: str) -> Arrival:
 
 
 def _settled(write: Write, request: Request, app: Application) -> HttpResponse:
-    put_memory_metrics(write.evicted, write.untold)
+    _count(write, app)
     return _not_now() if app.emits.send(write.emits) else _answer(write, request)
+
+
+def _count(write: Write, app: Application) -> None:
+    quarantined = len(write.quarantine)
+    if quarantined or write.evicted or write.untold:
+        figures = Figures(quarantined=quarantined, evicted_marks=write.evicted, untold_repeats=write.untold)
+        app.metrics.put(figures, ALARMING)
 
 
 def _planned(arrival: Arrival, entity: Entity, app: Application) -> Write:

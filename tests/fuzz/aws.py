@@ -160,7 +160,9 @@ class Tables:
             self._sizes[id(item)] = item_bytes(item)
         return self._sizes[id(item)]
 
-    def batch_execute_statement(self, Statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def batch_execute_statement(
+        self, Statements: Sequence[dict[str, Any]], ReturnConsumedCapacity: str
+    ) -> dict[str, Any]:
         self._meter.calls["batch_execute_statement"] += 1
         if not 0 < len(Statements) <= 25:
             raise refusal("ValidationException", f"{len(Statements)} statements", "BatchExecuteStatement")

@@ -202,8 +202,17 @@ def answer(operation: str, body: bytes) -> bytes:
         return b'{"Responses":{"%s":[%s]},"UnprocessedKeys":{}}' % (TABLE.encode(), found)
     if operation == "BatchExecuteStatement":
         _written.append(body)
-        return b'{"Responses":[%s]}' % b",".join([b'{"TableName":"%s"}' % TABLE.encode()] * _call.statements)
+        return saved(_call.statements)
     return b"{}"
+
+
+@cache
+def saved(count: int) -> bytes:
+    """What DynamoDB says of so many statements that succeed."""
+    name = TABLE.encode()
+    responses = b",".join([b'{"TableName":"%s"}' % name] * count)
+    units = b",".join([b'{"TableName":"%s","CapacityUnits":1.0}' % name] * count)
+    return b'{"Responses":[%s],"ConsumedCapacity":[%s]}' % (responses, units)
 
 
 def describe(operation: str, body: bytes) -> bytes:

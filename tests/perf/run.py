@@ -11,8 +11,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -26,6 +28,7 @@ from tests.perf.guarding import guards
 from tests.perf.measure import Result
 from tests.perf.orders.measuring import CASES, measured
 from tests.perf.producing import producer_orders, producer_vs_put_record, producer_vs_put_records
+from tests.perf.watching import metrics
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ BENCHMARKS = (
     Benchmark(("producer_orders_vs_put_record", "producer_orders_vs_put_records"), producer_orders),
     Benchmark(("consumer_vs_powertools", "consumer_vs_powertools_idempotent"), consumer),
     Benchmark(("guards",), guards),
+    Benchmark(("metrics",), metrics),
     Benchmark(
         ("consumer_aggregated_vs_powertools", "consumer_aggregated_vs_powertools_idempotent"), consumer_aggregated
     ),
@@ -80,7 +84,9 @@ def run(wanted: set[str], pairs: int) -> Iterable[Result]:
     print(f"{'':<45} {'median':>9} {'goal':>9} {'lowest':>9} {'highest':>9}")
     for benchmark in BENCHMARKS:
         if not wanted.isdisjoint(benchmark.names):
-            for one in benchmark.run(pairs):
+            with redirect_stdout(StringIO()):  # the functions' metrics are written there
+                results = benchmark.run(pairs)
+            for one in results:
                 print(line(one), flush=True)
                 yield one
 

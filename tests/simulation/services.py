@@ -226,7 +226,9 @@ class Table:
 
         return self._world.call("reading", act)
 
-    def batch_execute_statement(self, Statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def batch_execute_statement(
+        self, Statements: Sequence[dict[str, Any]], ReturnConsumedCapacity: str
+    ) -> dict[str, Any]:
         assert 0 < len(Statements) <= 25
         return self._world.call("writing", lambda: {"Responses": [self._execute(**one) for one in Statements]})
 

@@ -51,6 +51,8 @@ class Emits:
         self._scheduler = scheduler
         self._pause = pause
         self._sealed: Callable[[Request], Request] = seals.seal if seals else lambda request: request
+        self.sent = 0
+        """Number of requests that the stream took."""
 
     def send(self, emitted: Sequence[Emitted]) -> list[Position]:
         """Send the requests, each key's in order; the positions of causes whose requests are not all acknowledged.
@@ -67,7 +69,9 @@ class Emits:
         ]
         scheduler.flush(0.0)
         self._drive(scheduler)
-        return [position for position, record in sent if record.outcome is None]
+        failed = [position for position, record in sent if record.outcome is None]
+        self.sent += len(sent) - len(failed)
+        return failed
 
     def _drive(self, scheduler: Scheduler) -> None:
         now = 0.0  # a clock that only the waits advance

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -17,7 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_consumers.adapters.calls import MapCalls, at_once_fast
 from tidemill_consumers.codec.entity_cache import EntityCache
-from tidemill_consumers.codec.items import from_item, to_item
+from tidemill_consumers.codec.items import from_item
+from tidemill_consumers.codec.statements import statement_of
 from tidemill_consumers.core.batch import Entity, Write
 from tidemill_consumers.core.streams import Stream, adopted, is_alone
 
@@ -138,6 +139,12 @@ class Entities:
         self._own = own
         self.write_calls = 0
         """Number of BatchExecuteStatement calls made."""
+        self.write_units = 0.0
+        """Write units that these took, as DynamoDB states them."""
+        self.conflicts = 0
+        """Number of statements whose entity another invocation had saved meanwhile."""
+        self.cache_hits = 0
+        """Number of entities that were recalled without reading them."""
         self.has_saved = False
         """Whether the table ever accepted a statement: then a refusal is the statement's fault, not the table's."""
 
@@ -171,6 +178,7 @@ class Entities:
             others, unread = self._load([key for key in held if key not in left], room)
             return Recalled(found | others, set(), left | unread)
         recalled = {key: entity for key, entity in held.items() if key not in left}
+        self.cache_hits += len(recalled)
         return Recalled(found | recalled, set(recalled), left)
 
     def save(self, writes: Sequence[Write]) -> dict[str, str | None]:
@@ -225,7 +233,8 @@ class Entities:
     def _save_page(self, writes: list[Write]) -> dict[str, str | None]:
         self.write_calls += 1
         try:
-            answer = self._dynamodb.batch_execute_statement(Statements=[self._statement(write) for write in writes])
+            statements: Any = [statement_of(self._table, write) for write in writes]
+            answer = self._dynamodb.batch_execute_statement(Statements=statements, ReturnConsumedCapacity="TOTAL")
             outcomes = list(answer["Responses"])
             if len(outcomes) != len(writes):
                 raise ValueError(f"{len(outcomes)} results for {len(writes)} statements")
@@ -237,7 +246,9 @@ class Entities:
             if not _is_saved(outcome)
         ]
         self.has_saved |= len(failed) < len(writes)
+        self.write_units += units_of(answer)
         if failed:
+            self.conflicts += sum([error.get("Code") in CONFLICTS for _, error in failed])
             _log(failed)
         return {write.key: _why_never(error) for write, error in failed}
 
@@ -250,17 +261,6 @@ class Entities:
         log.warning("cannot save %d entities, first %s: %r", len(writes), shown(writes[0].key), error)
         # Without a reason, some may have been saved: loading them again tells.
         return {write.key: reason for write in writes}
-
-    def _statement(self, write: Write) -> Any:
-        assert write.new_entity is not None, "only writes that change something are saved"  # noqa: S101
-        item = to_item(write.new_entity)
-        if write.expected_version == 0:
-            return {"Statement": _insert(self._table, tuple(item)), "Parameters": list(item.values())}
-        key = item.pop("pk")
-        return {
-            "Statement": _update(self._table, tuple(item)),
-            "Parameters": [*item.values(), key, {"N": str(write.expected_version)}],
-        }
 
 
 def _why_never(error: Mapping[str, Any]) -> str | None:
@@ -330,16 +330,12 @@ def _error_of(outcome: object) -> Mapping[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-@cache
-def _insert(table: str, names: tuple[str, ...]) -> str:
-    values = ", ".join(f"'{name}': ?" for name in names)
-    return f'INSERT INTO "{table}" VALUE {{{values}}}'
-
-
-@cache
-def _update(table: str, names: tuple[str, ...]) -> str:
-    values = " ".join(f"SET {name} = ?" for name in names)
-    return f'UPDATE "{table}" {values} WHERE pk = ? AND ver = ?'
+def units_of(answer: Any) -> float:
+    """The write units that DynamoDB states, one number a statement; 0 if it states none that can be read."""
+    try:
+        return float(sum([one["CapacityUnits"] for one in answer["ConsumedCapacity"]]))
+    except (KeyError, TypeError):
+        return 0.0
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

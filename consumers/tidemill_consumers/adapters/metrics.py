@@ -1,32 +1,36 @@
-"""Writes metrics as log lines from which CloudWatch extracts them.
+"""Writes metrics to the log, from which CloudWatch extracts them.
 
-Room: adapters. The embedded metric format:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+Room: adapters. codec/metrics.py has the lines' form.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
+from collections.abc import Callable, Sequence
 
-NAMESPACE = "Tidemill"
-
-
-def put_metric(name: str, count: int) -> None:
-    """Add to a metric of the function."""
-    metric = {"Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": [{"Name": name, "Unit": "Count"}]}
-    line = {
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metric]},
-        "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
-        name: count,
-    }
-    print(json.dumps(line))  # noqa: T201 # the log is where they are read
+from tidemill_consumers.codec.metrics import METRICS, Figures, line_of
 
 
-def put_memory_metrics(evicted: int, untold: int) -> None:
-    """Count what entities could not remember: marks dropped, and re-sends that cannot be told from repeats."""
-    if evicted:
-        put_metric("EvictedMarks", evicted)
-    if untold:
-        put_metric("UntoldRepeats", untold)
+class Metrics:
+    """The function's metrics.
+
+    Args:
+        function: the function's name.
+        write: takes each line; by default nobody does.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        function: str = "",
+        write: Callable[[str], object] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._function = function
+        self._write = write
+        self.clock = clock
+
+    def put(self, figures: Figures, names: Sequence[str] = METRICS) -> None:
+        """Add to these metrics."""
+        if self._write is not None:
+            self._write(line_of(figures, self._function, self.clock(), names))

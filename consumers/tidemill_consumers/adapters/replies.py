@@ -22,7 +22,6 @@ from botocore.exceptions import ClientError
 
 from tidemill.contract.request import ReplyMessage, encode
 from tidemill_consumers.adapters.calls import MapCalls, at_once_fast
-from tidemill_consumers.adapters.metrics import put_metric
 from tidemill_consumers.core.batch import Position, Receipt
 
 if TYPE_CHECKING:
@@ -37,9 +36,6 @@ MAX_CALL_BYTES = 250 * 1024
 """PublishBatch takes 256 KiB, message attributes included."""
 
 CALLS_AT_ONCE = 4
-
-UNANSWERED = "UnansweredRequests"
-"""The metric that counts requests whose replies were given up."""
 
 NOT_SAYABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]").search
 """Finds characters that a message attribute may not have: SNS refuses some; messages with others reach no queue.
@@ -84,6 +80,12 @@ class Replies:
         self._sns = sns
         self._topic_arn = topic_arn
         self._map = calls or at_once_fast(CALLS_AT_ONCE, "sns")
+        self.sent = 0
+        """Number of receipts that left."""
+        self.failed = 0
+        """Number of receipts that could not be sent: their records are delivered again."""
+        self.given_up = 0
+        """Number of receipts that can never be sent."""
 
     def send(self, receipts: Sequence[Receipt]) -> list[Position]:
         """Send the receipts; the positions of those that could not be sent and must be delivered again."""
@@ -92,8 +94,11 @@ class Replies:
         given_up = len(receipts) - sum([len(one.positions) for one in sayable]) + sum([one.given_up for one in sent])
         if given_up:
             log.warning("%d replies can never be sent: their clients' names or their texts are none for SNS", given_up)
-            put_metric(UNANSWERED, given_up)
-        return [position for one in sent for position in one.failed]
+        failed = [position for one in sent for position in one.failed]
+        self.given_up += given_up
+        self.failed += len(failed)
+        self.sent += len(receipts) - given_up - len(failed)
+        return failed
 
     def _publish(self, batch: list[SnsMessage]) -> _Sent:
         try:

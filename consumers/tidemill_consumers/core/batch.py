@@ -1,6 +1,6 @@
 """The types that a batch passes through on its way from arrivals to a verdict.
 
-Room: core. Pure: values only.
+Room: core. Pure: values only. One idea: these types, whose order is the flow's.
 """
 
 from __future__ import annotations
@@ -309,6 +309,10 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         evicted: the number of marks dropped for lack of room; redeliveries of their shards' records would be applied.
         forgotten: the writers to put into the table of forgotten writers before it is saved; None if there are none.
         untold: the number of requests quarantined because they cannot be told from a repeat.
+        taken: the number of arrivals that it covers.
+        rejected: of these, those that their rule rejected.
+        repeated: of these, those that their producer had sent before.
+        redelivered: of these, those that the shard's mark had passed.
     """
 
     key: str
@@ -322,6 +326,10 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     evicted: int = 0
     forgotten: Forgotten | None = None
     untold: int = 0
+    taken: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    redelivered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Decides after saving which replies may leave, and from where to deliver again.
+"""Decides after saving which replies may leave, and from where to deliver again; counts what was done.
 
 Room: core. Pure.
 """
@@ -6,9 +6,62 @@ Room: core. Pure.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import Arrival, Plan, Position, Receipt, Unreadable, Verdict, Write
+
+
+@dataclass
+class Counts:
+    """What saved writes did: by their requests' outcomes, changed entities, and what these could not remember.
+
+    Attributes:
+        rejected: requests that their rule rejected.
+        repeated: requests that their producer had sent before.
+        redelivered: requests that Lambda had delivered before.
+        quarantined: requests that can never be applied.
+        keys: entities that changed.
+        evicted: marks dropped for lack of room.
+        untold: of those quarantined, the requests that cannot be told from repeats.
+        of_key: by key, its requests.
+    """
+
+    rejected: int = 0
+    repeated: int = 0
+    redelivered: int = 0
+    quarantined: int = 0
+    keys: int = 0
+    evicted: int = 0
+    untold: int = 0
+    of_key: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def applied(self) -> int:
+        """Requests that were applied."""
+        others = self.rejected + self.repeated + self.redelivered + self.quarantined
+        return sum(self.of_key.values()) - others
+
+    @property
+    def hottest_key(self) -> str:
+        """The key with the most requests; empty if there were none."""
+        return max(self.of_key, key=self.of_key.__getitem__, default="")
+
+    def add(self, plan: Plan, failed_keys: Collection[str]) -> None:
+        """Add what a plan did, without the writes that failed: their requests are delivered again."""
+        of_key = self.of_key
+        for write in plan.writes:
+            key = write.key
+            if key in failed_keys:
+                continue
+            of_key[key] = of_key.get(key, 0) + write.taken
+            self.keys += write.new_entity is not None
+            self.rejected += write.rejected
+            self.repeated += write.repeated
+            self.redelivered += write.redelivered
+            self.quarantined += len(write.quarantine)
+            self.evicted += write.evicted
+            self.untold += write.untold
 
 
 def is_proven_when_saved(write: Write) -> bool:

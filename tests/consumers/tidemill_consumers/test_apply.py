@@ -24,12 +24,14 @@ from tidemill_consumers.adapters import entities as entities_module
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
+from tidemill_consumers.adapters.metrics import Metrics
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import Applied, Response, apply, handler
 from tidemill_consumers.codec.entity_cache import SAMPLES, EntityCache
 from tidemill_consumers.codec.events import EventRecord, KinesisEvent
+from tidemill_consumers.codec.metrics import Figures, lines_in
 from tidemill_consumers.composition import ROUNDS, Application, application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
 from tidemill_consumers.core.emits import emitter
@@ -161,6 +163,67 @@ def test_a_batch_is_applied_in_order_and_answered_with_one_message_a_client(app:
     assert document(app) == {"ids": ["i1", "i3", "i4"]}
     assert document(app, "other") == {"ids": ["i2"]}
     assert sorted((message.client, len(message.replies)) for message in heard()) == [("ann", 2), ("bob", 1)]
+
+
+def test_a_batch_has_a_line_of_metrics(app: Application) -> None:
+    lines: list[str] = []
+    watched = replace(app, metrics=Metrics("apply", lines.append, lambda: 1545084650.0 + 10))
+    event = batch(*(request(n, cmd) for n, cmd in enumerate(["take", "explode", "take", "take"], 1)))
+    event["Records"] += [record(5, encode(request(5, "append", "other", None)), "other"), record(6, b"{", "other")]
+    event["Records"].append(record(7, encode(request(4, "take")), "k"))
+    assert retry_from(event, watched) is None
+    assert (line := figures(lines)) == Figures(
+        records=7,
+        requests=7,
+        applied=3,
+        rejected=1,
+        quarantined=2,
+        repeats=1,
+        write_calls=1,
+        write_units=line.write_units,
+        replies=5,
+        reply_latency=(9_000.0, 8_000.0, 7_000.0, 6_000.0, 5_000.0, 3_000.0),
+        hottest_key_share=500 / 7,
+        keys=2,
+        hottest_key="k",
+    )
+    assert line.write_units == 2
+    lines.clear()
+    assert retry_from(event, watched) is None
+    assert figures(lines) == Figures(
+        records=7,
+        requests=7,
+        quarantined=1,
+        replies=5,
+        reply_latency=line.reply_latency,
+        hottest_key_share=500 / 7,
+        redelivered=6,
+        hottest_key="k",
+    )
+
+
+def test_what_is_delivered_again_is_counted(app: Application, emulator: Emulator) -> None:
+    lines: list[str] = []
+    nobody = Replies(emulator.client("sns"), NOWHERE)
+    watched = replace(app, metrics=Metrics("apply", lines.append), replies=nobody)
+    assert retry_from(batch(request(1), request(2, client=None)), watched) == 1
+    line = figures(lines)
+    assert (line.partial_failures, line.reply_failures, line.replies, line.reply_latency) == (1, 1, 0, ())
+
+
+def test_what_another_invocation_saved_and_what_is_remembered_is_counted(
+    app: Application, emulator: Emulator, table: str
+) -> None:
+    lines: list[str] = []
+    entities = Entities(emulator.client("dynamodb"), table, cache=EntityCache(1_000_000, samples=0))
+    watched = replace(app, metrics=Metrics("apply", lines.append), entities=entities)
+    for n in (1, 3):
+        apply(batch(request(n), request(n, key="other")), watched)
+        if n == 1:
+            apply(batch(request(2)), app)
+    first, second = [line.figures for line in lines_in("\n".join(lines))]
+    assert (first.cache_hits, first.conflicts) == (0, 0)
+    assert (second.cache_hits, second.conflicts, second.applied) == (2, 1, 2)
 
 
 def test_a_redelivery_applies_nothing_and_answers_alike(app: Application, heard: Heard) -> None:
@@ -816,7 +879,7 @@ class Refusing:
         self._message = message
         self.batch_get_item = dynamodb.batch_get_item
 
-    def batch_execute_statement(self, Statements: list[Any]) -> Any:
+    def batch_execute_statement(self, Statements: list[Any], ReturnConsumedCapacity: str) -> Any:
         bad = [self._is_bad(one["Parameters"]) for one in Statements]
         good = [one for one, is_bad in zip(Statements, bad, strict=True) if not is_bad]
         taken = iter(self._dynamodb.batch_execute_statement(Statements=good)["Responses"] if good else [])
@@ -956,15 +1019,22 @@ def test_a_first_attempt_is_no_repeat_of_itself_after_a_save_that_failed(
 
 
 def test_a_re_send_older_than_the_horizon_is_quarantined_and_answered(
-    fleet: Application, quarantined: Callable[[], dict[str, str]], heard: Heard, capsys: pytest.CaptureFixture[str]
+    fleet: Application, quarantined: Callable[[], dict[str, str]], heard: Heard
 ) -> None:
-    late = replace(fleet, forgotten=replace_horizon(fleet, 10.0))
+    lines: list[str] = []
+    late = replace(fleet, forgotten=replace_horizon(fleet, 10.0), metrics=Metrics("apply", lines.append))
     event: KinesisEvent = {"Records": [resent(200, of_phone(1), FIRST * 1000), resent(201, of_phone(1), FIRST * 1000)]}
     assert retry_from(event, late) is None
     assert document(fleet) == {"n": PHONES}
     assert [reason.partition(":")[0] for reason in quarantined().values()] == [UNTOLD]
     assert statuses(heard())["p1-1"] == "quarantined"
-    assert '"UntoldRepeats": 1' in capsys.readouterr().out
+    assert figures(lines).untold_repeats == 1
+
+
+def figures(lines: list[str]) -> Figures:
+    """What the only line of metrics says."""
+    (line,) = lines_in("\n".join(lines))
+    return line.figures
 
 
 def replace_horizon(app: Application, seconds: float) -> ForgottenWriters:

@@ -17,10 +17,12 @@ from tidemill.contract.request import Document, ReplyMessage, Request, decode, e
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities, Unloadable
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
+from tidemill_consumers.adapters.metrics import Metrics
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
+from tidemill_consumers.codec.metrics import lines_in
 from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, Rule, Rules, State, Time, Verified
 from tidemill_consumers.core.folding.fold import WHY_UNTOLD
@@ -171,6 +173,16 @@ def test_a_request_that_can_never_be_applied_is_kept_whole(app: Application, emu
     ]
     assert {one["id"] for one in kept} == {"r1", "r2"}
     assert kept[0]["shard"] == "direct"
+
+
+def test_only_what_an_alarm_looks_at_has_a_line_of_metrics(app: Application) -> None:
+    lines: list[str] = []
+    watched = replace(app, metrics=Metrics("direct", lines.append))
+    direct(event(request(1, "append")), watched)
+    assert lines == []
+    direct(event(request(2, "explode")), watched)
+    (line,) = lines_in(lines[0])
+    assert line.metrics == {"Quarantined": (1.0,), "EvictedMarks": (0.0,), "UntoldRepeats": (0.0,)}
 
 
 @pytest.mark.parametrize(

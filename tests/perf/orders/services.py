@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tests.perf import wire
-from tests.perf.consuming import describe
+from tests.perf.consuming import describe, saved
 from tests.perf.dynamodb import Key, Read
 from tests.perf.orders.batches import NEW
 from tests.perf.orders.rules import order
@@ -58,7 +58,7 @@ class Table:
             return b'{"Responses":{"%s":[%s]},"UnprocessedKeys":{}}' % (TABLE.encode(), found)
         if operation == "BatchExecuteStatement":
             self._written.append(body)
-            return b'{"Responses":[%s]}' % b",".join([b'{"TableName":"%s"}' % TABLE.encode()] * self._call.statements)
+            return saved(self._call.statements)
         return b"{}"
 
     def ready(self, keys: Iterable[str]) -> None:

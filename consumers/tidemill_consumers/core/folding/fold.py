@@ -78,6 +78,7 @@ def fold(
             stopped = arrival.position
             break
         folding.take(arrival)
+    taken = len(arrivals) if stopped is None else sum([one.position < stopped for one in arrivals])
     new_entity = folding.entity(retention) if marks.latest else None
     return Write(
         key=entity.key,
@@ -91,6 +92,10 @@ def fold(
         evicted=marks.evicted,
         forgotten=folding.forgotten,
         untold=folding.untold,
+        taken=taken,
+        rejected=folding.rejected,
+        repeated=folding.repeated,
+        redelivered=folding.redelivered,
     )
 
 
@@ -105,14 +110,15 @@ def _refused(entity: Entity, arrivals: Sequence[Arrival]) -> Write:
     ]
     quarantine = [Quarantined(one, reason) for one in now]
     stopped = later[0].position if later else None
-    return Write(entity.key, 0, None, arrivals[0].position, tuple(receipts), tuple(quarantine), stopped)
+    first = arrivals[0].position
+    return Write(entity.key, 0, None, first, tuple(receipts), tuple(quarantine), stopped, taken=len(now))
 
 
 class _Folding:
     """One key's fold in progress, used only within `fold`."""
 
     forgotten: Forgotten | None = None
-    untold = 0
+    untold = rejected = repeated = redelivered = 0
 
     def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch) -> None:
         stream, most = None, MAX_OUTCOME_BYTES
@@ -139,6 +145,7 @@ class _Folding:
         """Take the next arrival, of whatever kind."""
         kind = classify(arrival, self.marks, self.writers, self.outcomes)
         if kind == "redelivery":
+            self.redelivered += 1
             self._take_redelivery(arrival)
             return
         marks, position = self.marks, arrival.position  # the shard's mark moves on
@@ -146,6 +153,7 @@ class _Folding:
         if marks.since is None:
             marks.since = position
         if kind == "repeat":
+            self.repeated += 1
             self._answer_again(arrival)
             return
         request = arrival.request
@@ -258,6 +266,7 @@ class _Folding:
             self._document, self._is_flat = outcome.state, outcome.is_flat
             return Reply(request_id, "accepted", outcome.answer)
         if isinstance(outcome, Rejected):
+            self.rejected += 1
             return Reply(request_id, "rejected", error=_brief(outcome.reason))
         return self._to_quarantine(fresh(arrival), outcome.reason, outcome.trace)
 

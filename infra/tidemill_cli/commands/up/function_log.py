@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_LINES = 100
 """Lines shown between two looks at the log; further ones are only counted."""
 
-_OF_LAMBDA = re.compile(r'(START|END|REPORT) RequestId: |INIT_|\{"_aws": ')
+_OF_LAMBDA = re.compile(r'(START|END|REPORT) RequestId: |INIT_|\{"_aws":')
 _OF_LOGGER = re.compile(r"\[(\w+)\]\t\S+Z\t\S*\t(.*)", re.DOTALL)
 
 

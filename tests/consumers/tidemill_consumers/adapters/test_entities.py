@@ -222,10 +222,11 @@ def test_each_statement_has_an_error_of_its_own(stub: Stub) -> None:
                 {"Error": {"Code": "ProvisionedThroughputExceeded", "Message": "slow down"}},
             ]
         },
-        {"Statements": ANY},
+        {"Statements": ANY, "ReturnConsumedCapacity": "TOTAL"},
     )
     entities = Entities(dynamodb, "entities")
     assert entities.save([write(entity(key)) for key in "abcd"]) == {"b": None, "d": None}
+    assert (entities.conflicts, entities.write_units) == (1, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +263,9 @@ def test_a_statement_changes_an_item_on_condition_of_its_version(stub: Stub) -> 
     rest = ["ver", "doc", "marks", "writers", "recent"]
     answers.add_response(
         "batch_execute_statement",
-        {"Responses": [{}, {}]},
+        {"Responses": [{}, {}], "ConsumedCapacity": [{"CapacityUnits": 1.0}, {"CapacityUnits": 3.0}]},
         {
+            "ReturnConsumedCapacity": "TOTAL",
             "Statements": [
                 {
                     "Statement": 'UPDATE "entities" SET ver = ? SET doc = ? SET marks = ? SET writers = ? '
@@ -275,10 +277,12 @@ def test_a_statement_changes_an_item_on_condition_of_its_version(stub: Stub) -> 
                     "'writers': ?, 'recent': ?}",
                     "Parameters": [{"S": "new"}, *(new[name] for name in rest)],
                 },
-            ]
+            ],
         },
     )
-    assert Entities(dynamodb, "entities").save([write(entity("old", 8)), write(entity("new"))]) == {}
+    entities = Entities(dynamodb, "entities")
+    assert entities.save([write(entity("old", 8)), write(entity("new"))]) == {}
+    assert entities.write_units == 4.0
 
 
 def asked(*keys: str) -> dict[str, Any]:

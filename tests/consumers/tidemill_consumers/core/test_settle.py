@@ -18,7 +18,7 @@ from tidemill_consumers.core.batch import (
     Verdict,
     Write,
 )
-from tidemill_consumers.core.settle import is_proven_when_saved, lowest, refusals, settle, waiting
+from tidemill_consumers.core.settle import Counts, is_proven_when_saved, lowest, refusals, settle, waiting
 
 
 def write(key: str, first: int, stopped: Position | None = None) -> Write:
@@ -96,3 +96,20 @@ def test_an_empty_batch_is_done() -> None:
 def test_the_lowest_is_so_by_number() -> None:
     assert lowest([*places(10, 9, 10**56), Position(9, 1)]) == Position(9, 0)
     assert lowest([]) is None
+
+
+def test_what_saved_writes_did_is_counted_and_failed_keys_are_not() -> None:
+    poison = (Quarantined(arrival("a", 3, 0), "bad"),)
+    busy = replace(
+        write("a", 1), taken=9, rejected=1, repeated=2, redelivered=3, quarantine=poison, untold=1, evicted=4
+    )
+    still = replace(write("b", 2), taken=1, redelivered=1, new_entity=None)
+    counts = Counts()
+    counts.add(Plan((busy, still, replace(busy, key="c"))), {"c"})
+    counts.add(Plan((replace(write("b", 7), taken=12),)), set())
+    assert counts == Counts(1, 2, 4, 1, 2, 4, 1, {"a": 9, "b": 13})
+    assert (counts.applied, counts.hottest_key) == (22 - 8, "b")
+
+
+def test_nothing_has_no_hottest_key() -> None:
+    assert (Counts().applied, Counts().hottest_key) == (0, "")
