@@ -129,6 +129,7 @@ def _figures(batch: Intake, counts: Counts, served: Served, latency: Sequence[fl
         rejected=counts.rejected,
         repeats=counts.repeated,
         untold_repeats=counts.untold,
+        emit_loops=counts.looped,
         evicted_marks=counts.evicted,
         partial_failures=int(is_partial),
         hottest_key_share=100 * counts.of_key[hottest] / requests if hottest else 0.0,

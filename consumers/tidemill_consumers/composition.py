@@ -33,6 +33,7 @@ from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Rules, Time, Write
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.isolation.apart import Run, in_a_child, plan_apart
@@ -61,6 +62,7 @@ class Application:
     emits: Emits
     streams: Streams
     forgotten: ForgottenWriters
+    emit_depth: int = EMIT_DEPTH
     trust: Trust = field(default_factory=Trust)
     limit: TimeLimit = field(default_factory=TimeLimit)
     deliveries: Deliveries | None = None
@@ -82,14 +84,14 @@ def planned(
 ) -> Plan:
     """The plan, made in this process, with a limit on each rule's time."""
     with app.limit.watching() as watch:
-        return plan(arrivals, entities, app.rules, app.retention, watch, time)
+        return plan(arrivals, entities, app.rules, app.retention, watch, time, app.emit_depth)
 
 
 def planned_apart(
     arrivals: Sequence[Arrival], entities: Mapping[str, Entity], app: Application, time: Time = UNLIMITED
 ) -> Plan:
     """The plan, made in a separate process, which a rule may end without harm."""
-    return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run, time)
+    return plan_apart(arrivals, entities, app.rules, app.retention, app.limit, app.run, time, app.emit_depth)
 
 
 def save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
@@ -154,6 +156,7 @@ def application(is_direct: bool = False) -> Application:
         forgotten=ForgottenWriters(
             dynamodb, env["TIDEMILL_FORGOTTEN_WRITERS_TABLE"], float(env["TIDEMILL_REPEAT_HORIZON_SECONDS"])
         ),
+        emit_depth=int(env["TIDEMILL_EMIT_DEPTH"]),
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),

@@ -63,6 +63,7 @@ from tidemill_consumers.core.batch import (
     with_request,
 )
 from tidemill_consumers.core.emits import CLOCKS_DIFFER
+from tidemill_consumers.core.folding.depth import looped
 from tidemill_consumers.core.folding.writers import counter_of
 from tidemill_consumers.core.sieve import Sieve
 from tidemill_consumers.core.streams import DIRECT
@@ -206,7 +207,12 @@ def _settled(write: Write, request: Request, app: Application) -> HttpResponse:
 def _count(write: Write, app: Application) -> None:
     quarantined = len(write.quarantine)
     if quarantined or write.evicted or write.untold:
-        figures = Figures(quarantined=quarantined, evicted_marks=write.evicted, untold_repeats=write.untold)
+        figures = Figures(
+            quarantined=quarantined,
+            evicted_marks=write.evicted,
+            untold_repeats=write.untold,
+            emit_loops=looped(write.quarantine),
+        )
         app.metrics.put(figures, ALARMING)
 
 

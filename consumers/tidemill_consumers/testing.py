@@ -19,6 +19,7 @@ from tidemill.contract.validation import to_payload
 from tidemill_consumers.adapters.telling import traceback_lines
 from tidemill_consumers.core.batch import Arrival, Entity, Position, Proof, Rules, State, Write
 from tidemill_consumers.core.calling.routing import problem_of
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.item_limits import unstorable
 from tidemill_consumers.core.outcomes import reply_of
 from tidemill_consumers.core.plan import plan
@@ -67,15 +68,20 @@ class Trial:
     Args:
         rules: the application's RULES.
         documents: the initial documents, by key.
+        emit_depth: the most emits that may lead to a request, as the template's `EmitDepth`; what is emitted beyond is
+            quarantined.
 
     Raises:
         ValueError: the rules are not a table of rules, or the table cannot hold a document; says which.
     """
 
-    def __init__(self, rules: Rules, documents: Mapping[str, Document] | None = None) -> None:
+    def __init__(
+        self, rules: Rules, documents: Mapping[str, Document] | None = None, *, emit_depth: int = EMIT_DEPTH
+    ) -> None:
         if problem := problem_of(rules):
             raise ValueError(problem)
         self._rules = rules
+        self._emit_depth = emit_depth
         self._entities: dict[str, Entity] = {}
         self._count = 0
         self.outcomes: list[Outcome] = []
@@ -158,7 +164,7 @@ class Trial:
             waiting.extend(self._apply(examined).emits)
 
     def _apply(self, arrival: Arrival) -> Outcome:
-        (write,) = plan([arrival], self._entities, self._rules, RETENTION).writes
+        (write,) = plan([arrival], self._entities, self._rules, RETENTION, emit_depth=self._emit_depth).writes
         if write.new_entity:
             self._entities[write.key] = write.new_entity
         reply = _reply(write, arrival.request)

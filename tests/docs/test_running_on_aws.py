@@ -49,7 +49,7 @@ def test_the_template_is_as_the_page_says() -> None:
     assert re.search(r": \*\w+$", TEMPLATE.read_text(), re.MULTILINE), "aliases, for which `package` is needed"
     alarms = {name: one for name, one in DOCUMENT["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert all(f"`{name}`" in PAGE for name in alarms)
-    assert len(alarms) == 3
+    assert len(alarms) == 4
     assert not any("AlarmActions" in one["Properties"] for one in alarms.values())
 
 

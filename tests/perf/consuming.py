@@ -165,6 +165,7 @@ def _prepare() -> None:
         TIDEMILL_DELIVERIES_TABLE="deliveries",
         TIDEMILL_FORGOTTEN_WRITERS_TABLE="forgotten",
         TIDEMILL_REPEAT_HORIZON_SECONDS="3600",
+        TIDEMILL_EMIT_DEPTH="16",
         TIDEMILL_QUARANTINE_BUCKET="quarantine",
         TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",
         TIDEMILL_STREAM="perf",

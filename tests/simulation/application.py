@@ -26,6 +26,9 @@ def step(state: State, request: Request) -> Accepted | Rejected:
     chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before[name])
     answer = {"chain": chain} if data["ask"] else None
     emits = [_emit(request, *asked) for asked in data.get("then", ())]
+    left, *ring = data.get("round", [0])
+    if left:
+        emits.append(Emit("step", ring[left % len(ring)], data_of(round_of=[left - 1, *ring])))
     return Accepted({**before, "n": before["n"] + 1, name: chain}, answer, tuple(emits))
 
 
@@ -35,10 +38,17 @@ def _emit(cause: Request, key: str, then: list[Any], as_what: str = "") -> Emit:
     return Emit("verified" if as_what else "step", key, data_of(then=then), client)
 
 
-def data_of(refuse: bool = False, ask: bool = False, then: list[Any] | None = None) -> dict[str, Any]:
-    """A request's: whether it is to be rejected, whether it wants an answer, what it is to emit."""
-    flags = {"refuse": refuse, "ask": ask}
-    return flags | {"then": then} if then else flags
+def data_of(
+    refuse: bool = False, ask: bool = False, then: list[Any] | None = None, round_of: list[Any] | None = None
+) -> dict[str, Any]:
+    """A request's: whether it is to be rejected, whether it wants an answer, what it is to emit.
+
+    `round_of` makes a loop: how often it is still to go on, and the keys that it goes round by. It ends of itself, so
+    that a run with a mutant that does not stop it ends too.
+    """
+    flags: dict[str, Any] = {"refuse": refuse, "ask": ask}
+    flags |= {"then": then} if then else {}
+    return flags | {"round": round_of} if round_of else flags
 
 
 def poison(state: State, request: Request) -> Accepted | Rejected:

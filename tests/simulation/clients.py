@@ -174,10 +174,12 @@ class Client:
 
     # ── Requests in, calls out ───────────────────────────────────────────────────────────────────────────────
 
-    def send(self, cmd: str, key: str, data: dict[str, Any]) -> str:
-        """Send a request; its id."""
+    def send(self, cmd: str, key: str, data: dict[str, Any], depth: int = 0) -> str:
+        """Send a request, which may state a depth that no client's has; its id."""
         now = self.clocks.monotonic
         sent, before, behind = self.writer.draft(cmd, key, data, self.id, None, self.clocks.wall)
+        if depth:
+            behind = behind.replace(',"data":', f',"depth":{depth},"data":', 1)
         self.core.keep(key, before, behind, now, math.inf)
         self.sent[sent] = key, self.writer.counter
         if self.scheduler.due < self._due:  # as the producer's thread is woken

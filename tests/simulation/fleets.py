@@ -208,7 +208,7 @@ def _send_many(
 
     def send() -> None:
         phone = fleet.choose()
-        if phone is None or not send_one(world, [phone], keys, sent, pipeline.seals is not None):
+        if phone is None or not send_one(world, pipeline, [phone], keys, sent):
             world.after(AWHILE, send)
 
     for _ in range(most):

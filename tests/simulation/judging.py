@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from hashlib import sha256
 from uuid import uuid5
 
 import msgspec
@@ -28,6 +29,8 @@ class Result:
     requests: int = 0
     emitted: int = 0
     redriven: int = 0
+    looped: int = 0
+    """Follow-up requests that too many emits led to, and so were to be quarantined."""
     faults: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     double: int = 0
@@ -85,7 +88,8 @@ def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
     result = Result(requests=len(sent.ids) + len(sent.junk))
     places = pipeline.log.places
     resent = told(places, pipeline.table.saves, HORIZON)
-    expected = _expected(places, resent.untold)
+    expected = _expected(places, resent.untold, pipeline.emit_depth)
+    result.looped = expected.looped
     statuses = expected.statuses
     result.emitted, result.reordered, result.wrong = len(expected.emits), expected.reordered, expected.foreign
     result.lost = sum(one not in statuses for one in expected.emits)
@@ -174,6 +178,8 @@ class _Expected:
     """Where those stand that cannot be told from a repeat, by id."""
     waiting: set[str] = field(default_factory=set)
     """Ids of those of which no copy could be told, and none was redriven yet."""
+    looped: int = 0
+    """Follow-up requests that too many emits led to."""
     quarantined: int = 0
     """Outcomes so, of which a request that is redriven may have several."""
     emits: dict[str, _Emitted] = field(default_factory=dict)
@@ -184,7 +190,7 @@ class _Expected:
     """Follow-up requests on the stream that no rule asked for so."""
 
 
-def _expected(places: Collection[Place], untold: Collection[tuple[str, int, int]]) -> _Expected:
+def _expected(places: Collection[Place], untold: Collection[tuple[str, int, int]], most_deep: int) -> _Expected:
     expected = _Expected()
     last: dict[tuple[str, str], int] = {}
     counters: dict[str, dict[int, int]] = defaultdict(dict)  # of emits, by writer and place
@@ -215,7 +221,9 @@ def _expected(places: Collection[Place], untold: Collection[tuple[str, int, int]
             expected.waiting.discard(request.id)
         expected.reordered += counter <= last.get((key, writer), 0)
         last[key, writer] = counter
-        status = _apply(expected, key, request)
+        depth = _depth(request, most_deep)
+        expected.looped += depth is None
+        status = _apply(expected, key, _as_rules_see(request), depth)
         expected.statuses[request.id] = status
         if request.cmd == "poison":
             expected.poisoned.add(request.id)
@@ -233,10 +241,28 @@ def _is_as_asked(request: Request, emitted: _Emitted) -> bool:
     return bare == emitted.request and writer.endswith(f"/{emitted.key}")
 
 
-def _apply(expected: _Expected, key: str, request: Request) -> str:
+def _as_rules_see(request: Request) -> Request:
+    """A request, whose writer is another to rules if it was sealed and redriven: named by what it was."""
+    if request.was is None:
+        return request
+    known_by = msgspec.json.encode([request.client, request.was.writer, request.was.counter])
+    return msgspec.structs.replace(request, writer=REDRIVE + sha256(known_by).hexdigest())
+
+
+def _depth(request: Request, most: int) -> int | None:
+    """How many emits led to a request, since it was redriven if that let it go on; None if too many did."""
+    writer = request.writer or ""
+    if writer.startswith(REDRIVE):
+        return request.depth if request.depth <= most else 0
+    if not writer.startswith(EMITTER):
+        return 0
+    return request.depth if request.depth <= most else None
+
+
+def _apply(expected: _Expected, key: str, request: Request, depth: int | None) -> str:
     is_mended = request.cmd == "poison" and (request.writer or "").startswith(REDRIVE)
     is_word = request.cmd == "verified" and request.client is None
-    if request.cmd != "step" and not is_mended and not is_word:
+    if depth is None or (request.cmd != "step" and not is_mended and not is_word):
         return "quarantined"
     outcome = step(expected.documents.get(key), request)
     if isinstance(outcome, Rejected):
@@ -244,6 +270,14 @@ def _apply(expected: _Expected, key: str, request: Request) -> str:
     expected.documents[key] = outcome.state
     for place, emit in enumerate(outcome.emits):
         request_id = str(uuid5(IDS, f"{request.id}/{place}"))
-        emitted = Request(id=request_id, cmd=emit.cmd, key=emit.key, client=emit.client, at=request.at, data=emit.data)
+        emitted = Request(
+            id=request_id,
+            cmd=emit.cmd,
+            key=emit.key,
+            client=emit.client,
+            at=request.at,
+            depth=depth + 1,
+            data=emit.data,
+        )
         expected.emits[request_id] = _Emitted(emitted, key, len(expected.emits))
     return "accepted"

@@ -38,6 +38,7 @@ FOLD_EMITS = "tidemill_consumers.core.folding.emits"
 ASKING = "tidemill_consumers.core.calling.asking"
 DELIVERIES = "tidemill_consumers.core.calling.deliveries"
 ELIMINATING = "tidemill_consumers.core.calling.eliminating"
+STATEMENTS = "tidemill_consumers.codec.statements"
 ENTITIES = "tidemill_consumers.adapters.entities"
 REMEMBERED = "tidemill_consumers.codec.entity_cache"
 EMITS = "tidemill_consumers.adapters.emits"
@@ -52,6 +53,7 @@ TRUST = "tidemill_consumers.core.trust"
 LOOKING = "tidemill_consumers.adapters.streams"
 SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
+DEPTH = "tidemill_consumers.core.folding.depth"
 FORGOTTEN = "tidemill_consumers.adapters.forgotten"
 DOUBTS = "tidemill_consumers.core.folding.doubts"
 CORE = "tidemill.delivery.core"
@@ -133,7 +135,7 @@ MUTANTS = [
         "            if any(one.sequence == place.sequence for one in condemned):\n",
     ),
     Mutant("what waits for the killer is dropped", ELIMINATING, "_untouched", "stopped=first)", "stopped=None)"),
-    Mutant("the condition is dropped", ENTITIES, "_update", " WHERE pk = ? AND ver = ?'", " WHERE pk = ?'"),
+    Mutant("the condition is dropped", STATEMENTS, "_update", " WHERE pk = ? AND ver = ?'", " WHERE pk = ?'"),
     Mutant(
         "a failed key is taken for saved",
         ENTITIES,
@@ -392,6 +394,26 @@ MUTANTS = [
         "one._replace(again=True)",
         "one._replace(again=False)",
     ),
+    Mutant("a depth is not passed on", EMITTING, "follow_ups", "depth=cause.depth + 1,", "depth=1,"),
+    Mutant("emits go round without an end", DEPTH, "counted", "request.depth <= most else None", "True else None"),
+    Mutant(
+        "emits end one too early", DEPTH, "counted", "arrival if request.depth <=", "arrival if request.depth + 1 <="
+    ),
+    Mutant(
+        "a client's word of its depth counts",
+        DEPTH,
+        "counted",
+        '(request.writer or "").startswith(REDRIVE)',
+        "True",
+    ),
+    Mutant("what looped and is redriven is too deep again", DEPTH, "counted", "if is_emitted(request):", "if True:"),
+    Mutant(
+        "a redriven request's depth is as it was, however deep",
+        DEPTH,
+        "counted",
+        "is_kept = request.depth <= most and",
+        "is_kept =",
+    ),
     Mutant(
         "a request is redriven under the writer that it had",
         QUARANTINE,
@@ -623,6 +645,13 @@ MUTANTS = [
         "readable",
         "if shard not in drained and all(parent in drained or parent not in shards for parent in parents)",
         "if shard not in drained",
+    ),
+    Mutant(
+        "a merged shard is read when one of its parents is drained",
+        SHARD,
+        "readable",
+        "and all(parent in drained or parent not in shards for parent in parents)",
+        "and (not parents or any(parent in drained or parent not in shards for parent in parents))",
     ),
 ]
 

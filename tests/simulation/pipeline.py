@@ -267,7 +267,9 @@ class Pipeline:
         *,
         has_other: bool,
         has_secret: bool,
+        emit_depth: int,
     ) -> None:
+        self.emit_depth = emit_depth
         self.stream = Stream(world, shards, OWN)
         streams = [self.stream]
         if has_other:
@@ -299,6 +301,7 @@ class Pipeline:
             return Application(
                 rules=rules,
                 retention=RETENTION,
+                emit_depth=emit_depth,
                 entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
                 replies=Replies(clients[2], "replies", map),

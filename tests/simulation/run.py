@@ -125,7 +125,7 @@ def as_json(total: Result) -> dict[str, Any]:
 def report(total: Result) -> None:
     """The result, for a reader."""
     print(f"{total.requests:,} requests, {total.seeds:,} seeds, {total.faults.total():,} faults, {total.seconds} s")
-    print(f"{total.emitted:,} follow-up requests besides, {total.redriven:,} redriven")
+    print(f"{total.emitted:,} follow-up requests besides, {total.looped:,} too deep; {total.redriven:,} redriven")
     for name, count in total.faults.most_common():
         print(f"  {count:>9,}  {name}")
     print(

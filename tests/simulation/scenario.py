@@ -17,6 +17,7 @@ from tidemill.contract import aggregation
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.adapters.streams import GAP_SECONDS
 from tidemill_consumers.core import pieces
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH, LOOP
 from tidemill_consumers.operations.redrive import Wanted
 
 FAULT_RATE = 0.2
@@ -30,6 +31,12 @@ SIZES = (400, 2_000, 25_600)
 
 MENDED = Wanted(reason="poison")
 """What the rules can take by now. The unknown command stays unknown, and redriving it quarantines it again."""
+
+LOOPED = Wanted(reason=LOOP, loops=True)
+"""What an operator lets go on; after so many emits again it is back."""
+
+UNASKED = 0.3
+"""Share of seeds whose streams split and merge by themselves, as on-demand ones do."""
 
 
 def simulate_producers(seed: int, requests: int) -> Result:
@@ -53,7 +60,7 @@ def simulate_producers(seed: int, requests: int) -> Result:
     moments = sorted([chance.uniform(START, START + 30.0) for _ in range(requests)], reverse=True)
 
     def send() -> None:
-        if not send_one(world, clients, keys, sent, pipeline.seals is not None):
+        if not send_one(world, pipeline, clients, keys, sent):
             world.after(AWHILE, send)
         elif moments:
             world.at(moments.pop(), send)
@@ -84,6 +91,8 @@ def redrive_all(pipeline: Pipeline, operator: Operator, most: int, is_quiet: Cal
         settled &= world.run(is_quiet, CALM_SECONDS)
         settled &= not operator.is_left(MENDED)
         operator.undo("poison")
+    operator.begin(LOOPED, most)
+    settled &= world.run(is_quiet, CALM_SECONDS)
     operator.begin_untold(pipeline.log.first)
     return settled & world.run(is_quiet, CALM_SECONDS)
 
@@ -115,6 +124,7 @@ def pipeline_in(world: World, lanes: int, shards: Sequence[int] = (1, 2, 3, 4)) 
         lanes,
         has_other=chance.random() < 0.3,
         has_secret=chance.random() < 0.3,
+        emit_depth=chance.choice([1, 3, EMIT_DEPTH]),
     )
 
 
@@ -123,6 +133,13 @@ def schedule(world: World, pipeline: Pipeline, sent: Sent, seconds: float = 30.0
     chance = world.random
     for _ in range(chance.randrange(5)):
         world.after(chance.uniform(0.0, seconds), chance.choice(pipeline.sources).stream.reshard)
+    if chance.random() < UNASKED:
+        # Several in a row: shards close again before anybody has read them, or their parents.
+        for _ in range(chance.randint(1, 4)):
+            stream, moment = chance.choice(pipeline.sources).stream, chance.uniform(0.0, seconds)
+            for _ in range(chance.randint(3, 12)):
+                moment += chance.choice([0.0, 0.01, 0.5])
+                world.after(moment, stream.reshard)
     for _ in range(10):
         world.after(chance.uniform(0.0, seconds), lambda: _put_junk(world, pipeline, sent))
 
@@ -133,7 +150,7 @@ def operator_in(world: World, pipeline: Pipeline, lanes: int) -> Operator:
     operator = Operator(world, pipeline.stream, pipeline.bucket, lanes, pipeline.seals)
     for moment in [chance.uniform(1.0, 34.0) for _ in range(4)]:
         for _ in range(chance.randint(1, 2)):  # perhaps two at once
-            wanted = Wanted() if chance.random() < 0.1 else MENDED
+            wanted = Wanted() if chance.random() < 0.1 else LOOPED if chance.random() < 0.2 else MENDED
             world.after(moment, partial(operator.begin, wanted, most=4))
     return operator
 
@@ -159,7 +176,7 @@ def _make_again(world: World, source: Pollers, clients: list[Client], operator: 
     look()
 
 
-def send_one(world: World, clients: Sequence[Client], keys: list[str], sent: Sent, has_secret: bool) -> bool:
+def send_one(world: World, pipeline: Pipeline, clients: Sequence[Client], keys: list[str], sent: Sent) -> bool:
     """Have one of the clients send; whether there was a stream to send to."""
     chance = world.random
     open_clients = [client for client in clients if not client.stream.is_closing]
@@ -171,8 +188,16 @@ def send_one(world: World, clients: Sequence[Client], keys: list[str], sent: Sen
     cmd = "poison" if fate < 0.01 else "nobody.knows" if fate < 0.02 else "step"
     if chance.random() < 0.003:
         cmd = chance.choice(BAD)
-    then = _follow_ups(world, keys, has_secret) if 0.02 < fate < 0.06 else []
-    sent.ids.append(client.send(cmd, key, data_of(fate > 0.95, fate > 0.8 or fate < 0.005, then)))
+    then = _follow_ups(world, keys, pipeline.seals is not None) if 0.02 < fate < 0.06 else []
+    round_of = None
+    if 0.06 < fate < 0.062:
+        round_of = [
+            chance.randint(1, 2 * pipeline.emit_depth),
+            *[chance.choice(keys) for _ in range(chance.randint(1, 3))],
+        ]
+    depth = chance.choice([1, 99]) if chance.random() < 0.05 else 0  # which a client may state, to no effect
+    data = data_of(fate > 0.95, fate > 0.8 or fate < 0.005, then, round_of)
+    sent.ids.append(client.send(cmd, key, data, depth))
     return True
 
 

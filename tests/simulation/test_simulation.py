@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.simulation.judging import Result
 from tests.simulation.run import simulate
 
 
@@ -10,6 +11,14 @@ def test_nothing_is_lost_doubled_reordered_or_unanswered(seed: int) -> None:
     result = simulate(seed, requests=600)
     assert result.holds, f"replay it: make simulate ARGS='--seed {seed}'"
     assert result.faults.total() > 10
+
+
+def test_the_seeds_have_loops_that_end_and_streams_that_split_and_merge_by_themselves() -> None:
+    total = Result()
+    for seed in (4, 5, 10):
+        total.add(simulate(seed, requests=600))
+    assert total.looped > 3
+    assert total.faults["split"] + total.faults["merge"] > 20
 
 
 @pytest.mark.parametrize("seed", [10, 20, 30])

@@ -40,6 +40,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     unanswered_requests: int = 0
     emits: int = 0
     untold_repeats: int = 0
+    emit_loops: int = 0
     evicted_marks: int = 0
     partial_failures: int = 0
     hottest_key_share: float = 0.0
@@ -61,7 +62,7 @@ PROPERTIES = ("Redelivered", "Keys", "HottestKey")
 
 METRICS = tuple(name for name in UNITS if name not in PROPERTIES)
 
-ALARMING = ("Quarantined", "EvictedMarks", "UntoldRepeats")
+ALARMING = ("Quarantined", "EvictedMarks", "UntoldRepeats", "EmitLoops")
 """The metrics of the direct function. It has a line only where one of these is not zero: an invocation has one request,
 and a line each would cost more than the invocation."""
 

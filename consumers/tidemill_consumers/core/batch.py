@@ -154,6 +154,7 @@ class _Encoded(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n
     writer: str | None = None
     counter: int | None = None
     at: int | None = None
+    depth: int = 0
     was: OriginalSignature | None = None
     sig: str | None = None
 
@@ -336,9 +337,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
 class Plan:
     """The decision about a batch: one write per distinct key.
 
-    Attributes:
-        writes: one of each planned key.
-        not_begun: the keys not planned, as time was over or the others are enough; with each one's first position.
+    `not_begun`: the keys not planned, as time was over or the others are enough; with each one's first position.
     """
 
     writes: tuple[Write, ...]

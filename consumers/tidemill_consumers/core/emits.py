@@ -68,7 +68,7 @@ def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple
     """The follow-up requests of a request, or why they cannot be sent.
 
     Args:
-        arrival: the request, of the emitting entity's key.
+        arrival: the request, of the emitting entity's key, with the depth that counts (`core.folding.depth`).
         emits: what its rule emits, each an Emit unless the rule is wrong.
         emitted: how many its entity has emitted before; the new counters follow.
     """
@@ -88,6 +88,7 @@ def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple
             writer=emitter(arrival.key, arrival.shard, is_proven),
             counter=emitted + place + 1,
             at=cause.at,
+            depth=cause.depth + 1,
             data=emit.data,
         )
         try:

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Position, Rules, Time, Write
 from tidemill_consumers.core.calling.asking import Watch
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.folding.fold import MOST_QUARANTINED, fold
 
 MOST_EMITTING = 2_000
@@ -23,6 +24,7 @@ def plan(
     retention: float,
     watch: Watch | None = None,
     time: Time = UNLIMITED,
+    emit_depth: int = EMIT_DEPTH,
 ) -> Plan:
     """The plan of a batch.
 
@@ -33,11 +35,12 @@ def plan(
         retention: seconds that the stream keeps a record; marks of shards not seen for longer are dropped.
         watch: is told which arrival a rule is at work on.
         time: once it is over, no further arrival begins; the first always does.
+        emit_depth: the most emits that may lead to a request.
     """
     made: list[Write] = []
     quarantined = emitting = 0
     clock, until = time
-    for write in writes(arrivals, entities, rules, retention, watch or Watch(), time):
+    for write in writes(arrivals, entities, rules, retention, watch or Watch(), time, emit_depth):
         made.append(write)
         quarantined += len(write.quarantine)
         emitting += len(write.emits)
@@ -62,6 +65,7 @@ def writes(
     retention: float,
     watch: Watch,
     time: Time = UNLIMITED,
+    emit_depth: int = EMIT_DEPTH,
 ) -> Iterator[Write]:
     """The plan's writes, lazily: a key's rules run only when its write is asked for.
 
@@ -71,4 +75,4 @@ def writes(
     for arrival in arrivals:
         by_key[arrival.key].append(arrival)
     for key, of_key in by_key.items():
-        yield fold(entities.get(key) or Entity(key), of_key, rules, retention, watch, time)
+        yield fold(entities.get(key) or Entity(key), of_key, rules, retention, watch, time, emit_depth)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import Arrival, Plan, Position, Receipt, Unreadable, Verdict, Write
+from tidemill_consumers.core.folding.depth import looped
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Counts:
         keys: entities that changed.
         evicted: marks dropped for lack of room.
         untold: of those quarantined, the requests that cannot be told from repeats.
+        looped: of those quarantined, the follow-up requests that too many emits led to.
         of_key: by key, its requests.
     """
 
@@ -34,6 +36,7 @@ class Counts:
     keys: int = 0
     evicted: int = 0
     untold: int = 0
+    looped: int = 0
     of_key: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -62,6 +65,7 @@ class Counts:
             self.quarantined += len(write.quarantine)
             self.evicted += write.evicted
             self.untold += write.untold
+            self.looped += looped(write.quarantine)
 
 
 def is_proven_when_saved(write: Write) -> bool:

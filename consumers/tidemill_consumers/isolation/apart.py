@@ -21,6 +21,7 @@ from typing import TypeAlias
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Position, Rules, Time, Write, fresh
 from tidemill_consumers.core.calling.asking import TICKS
 from tidemill_consumers.core.calling.eliminating import Elimination, End, noting
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.plan import writes
 from tidemill_consumers.isolation.time_limit import TimeLimit
 
@@ -54,6 +55,7 @@ def plan_apart(
     limit: TimeLimit,
     run: Run,
     time: Time = UNLIMITED,
+    emit_depth: int = EMIT_DEPTH,
 ) -> Plan:
     """The plan, made apart. Once a request is condemned, only some keys or parts of keys are planned; others wait."""
     elimination = Elimination(arrivals)
@@ -63,7 +65,8 @@ def plan_apart(
             with limit.watching() as watch:
                 noted = noting(rules, watch, elimination.condemned, note)
                 # Fresh, because `run` may do the work in this process: rules must not change the batch's requests.
-                for write in writes([fresh(one) for one in wanted], entities, noted, retention, watch, time):
+                again = [fresh(one) for one in wanted]
+                for write in writes(again, entities, noted, retention, watch, time, emit_depth):
                     note(None)
                     tell(write)
                     if time.is_over:

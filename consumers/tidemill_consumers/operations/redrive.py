@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill.contract.request import RefusedRequest, Request
 from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.adapters.quarantine import PREFIX, Kept, day_of, read, redriven
+from tidemill_consumers.core.folding.depth import LOOP
 from tidemill_consumers.core.folding.fold import UNTOLD
 from tidemill_consumers.core.folding.writers import MAX_REDRIVEN
 from tidemill_consumers.core.trust import Seals
@@ -47,6 +48,9 @@ MAY_BE_REPEAT = (
 )
 """Why a request is not put back unless that is asked for."""
 
+MAY_LOOP = f"{LOOP}: it would go round again, as often as before. If the rules are mended, redrive it by --loops"
+"""Why a follow-up request that too many emits led to is not put back unless that is asked for."""
+
 HELD_BACK = "not put back, for one of its key before it could not be put back, or not be moved"
 """Why an object waits for the next run."""
 
@@ -68,11 +72,13 @@ class Wanted:
     until: float | None = None
     untold: bool = False
     """Whether requests may be put back that cannot be told from repeats."""
+    loops: bool = False
+    """Whether follow-up requests may be put back that too many emits led to; their depth is counted from 0 again."""
 
     def takes(self, kept: Kept | None) -> bool:
         """Whether the object passes; an unreadable one (None) does only if there is no filter."""
         if kept is None:
-            return self == Wanted(untold=self.untold)
+            return self == Wanted(untold=self.untold, loops=self.loops)
         return (
             any(self.reason in one.reason and self.key in (None, one.key) for one in kept.all_parts)
             and (self.since is None or kept.arrived >= self.since)
@@ -135,7 +141,7 @@ class Objects:
         keys = self._keys(wanted)
         while some := list(islice(keys, READ_AT_ONCE)):
             for key, stored in zip(some, self.map(self.read, some), strict=True):
-                found = _found(key, stored, self.seals, wanted.untold) if stored is not None else None
+                found = _found(key, stored, self.seals, wanted) if stored is not None else None
                 yield _lean(found) if found and wanted.takes(found.kept) else None
 
     def read(self, object_key: str) -> bytes | None:
@@ -238,14 +244,16 @@ def _is_missing(error: ClientError) -> bool:
     return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
 
 
-def _found(object_key: str, stored: bytes, seals: Seals | None, untold: bool) -> Found:
+def _found(object_key: str, stored: bytes, seals: Seals | None, wanted: Wanted) -> Found:
     kept = None
     problem = None
     try:
         kept = read(stored)
         redriven(kept, seals)
-        if not untold and kept.reason.startswith(UNTOLD):
+        if not wanted.untold and kept.reason.startswith(UNTOLD):
             problem = MAY_BE_REPEAT
+        if not wanted.loops and kept.reason.startswith(LOOP):
+            problem = MAY_LOOP
     except RefusedRequest as error:
         problem = str(error)
     return Found(object_key, kept, problem, len(kept.all_parts) if kept else 1)

@@ -182,7 +182,7 @@ def test_only_what_an_alarm_looks_at_has_a_line_of_metrics(app: Application) -> 
     assert lines == []
     direct(event(request(2, "explode")), watched)
     (line,) = lines_in(lines[0])
-    assert line.metrics == {"Quarantined": (1.0,), "EvictedMarks": (0.0,), "UntoldRepeats": (0.0,)}
+    assert line.metrics == {"Quarantined": (1.0,), "EvictedMarks": (0.0,), "UntoldRepeats": (0.0,), "EmitLoops": (0.0,)}
 
 
 @pytest.mark.parametrize(

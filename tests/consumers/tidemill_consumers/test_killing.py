@@ -56,6 +56,7 @@ def start(
         "TIDEMILL_DELIVERIES_TABLE": deliveries,
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
+        "TIDEMILL_EMIT_DEPTH": "16",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     live: list[Environment] = []

@@ -28,6 +28,10 @@ def again(state: State, request: Request) -> Accepted:
     return Accepted(state, emits=(Emit("again", request.key or ""),))
 
 
+def double(state: State, request: Request) -> Accepted:
+    return Accepted(state, emits=2 * (Emit("double", request.key or ""),))
+
+
 def tell(state: State, request: Request) -> Accepted:
     return Accepted(state, emits=(Emit("pay", "account/1", client=request.client),))
 
@@ -40,6 +44,7 @@ RULES: Rules = {
     "item.reserve": reserve,
     "user.notify": notify,
     "again": again,
+    "double": double,
     "tell": tell,
     "pay": Verified(pay),
     "number": lambda state, request: Accepted({"n": 1.0, "big": 2**70, "none": None, "list": [0.1]}),
@@ -114,8 +119,18 @@ def test_a_verified_rule_wants_a_proven_client(shop: Trial, verified: bool, stat
 
 
 def test_rules_that_emit_without_end_are_told_so(shop: Trial) -> None:
-    with pytest.raises(EndlessEmits, match="again sets off more than 1000 requests"):
-        shop.send("again", key="k")
+    with pytest.raises(EndlessEmits, match="double sets off more than 1000 requests"):
+        shop.send("double", key="k")
+
+
+def test_emits_that_loop_end_in_the_quarantine_at_the_limit() -> None:
+    shop = Trial(RULES, emit_depth=3)
+    shop.send("again", key="k")
+    assert [one.status for one in shop.outcomes] == [*4 * ["accepted"], "quarantined"]
+    assert (shop.outcomes[-1].request.depth, shop.outcomes[-1].error) == (
+        4,
+        "emits loop: depth 4, and 3 is the most: 4 emits led to it, one by one",
+    )
 
 
 def test_what_the_producer_refuses_is_refused(shop: Trial) -> None:

@@ -195,6 +195,7 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_DELIVERIES_TABLE": deployment.outputs["DeliveriesTableName"],
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": deployment.outputs["ForgottenWritersTableName"],
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
+        "TIDEMILL_EMIT_DEPTH": "16",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
 

@@ -33,6 +33,7 @@ from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.fitting import FEW_WRITERS, MAX_RECENT_BYTES
 from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, Budget
 from tidemill_consumers.core.folding.classify import classify
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH, counted, why_looped
 from tidemill_consumers.core.folding.emits import EmitJournal
 from tidemill_consumers.core.folding.item_size import bytes_beside_writers
 from tidemill_consumers.core.folding.marks import MarkJournal
@@ -55,7 +56,13 @@ MAX_REASON = 1000
 
 
 def fold(
-    entity: Entity, arrivals: Sequence[Arrival], rules: Rules, retention: float, watch: Watch, time: Time
+    entity: Entity,
+    arrivals: Sequence[Arrival],
+    rules: Rules,
+    retention: float,
+    watch: Watch,
+    time: Time,
+    emit_depth: int = EMIT_DEPTH,
 ) -> Write:
     """The write that results from the arrivals.
 
@@ -66,10 +73,11 @@ def fold(
         retention: seconds that the stream keeps a record.
         watch: is told which arrival a rule is at work on.
         time: once it is over, no arrival but the first begins.
+        emit_depth: the most emits that may lead to a request.
     """
     if entity.unusable:
         return _refused(entity, arrivals)
-    folding = _Folding(entity, arrivals[0].shard, rules, watch)
+    folding = _Folding(entity, arrivals[0].shard, rules, watch, emit_depth)
     marks, budget = folding.marks, folding.budget
     stopped = None
     clock, until = time
@@ -120,7 +128,7 @@ class _Folding:
     forgotten: Forgotten | None = None
     untold = rejected = repeated = redelivered = 0
 
-    def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch) -> None:
+    def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch, emit_depth: int) -> None:
         stream, most = None, MAX_OUTCOME_BYTES
         if entity.marks and has_other_streams(entity, shard):
             entity = with_streams(entity, shard)
@@ -130,6 +138,7 @@ class _Folding:
         self._shard = shard
         self._rules = rules
         self._watch = watch
+        self._emit_depth = emit_depth
         self._document: State = entity.document
         self._is_flat = False  # as far as is known
         self.budget = Budget(most)
@@ -252,6 +261,10 @@ class _Folding:
 
     def _apply(self, arrival: Arrival) -> Reply:
         """Ask the arrival's rule and take over its document; the reply."""
+        if arrival.request.depth:
+            if (found := counted(arrival, self._emit_depth)) is None:
+                return self._to_quarantine(arrival, why_looped(arrival.request.depth, self._emit_depth))
+            arrival = found
         request = arrival.request
         request_id = request.id
         rule = self._rules.get(request.cmd)

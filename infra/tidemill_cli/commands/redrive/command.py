@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also those that cannot be told from repeats, some of which may have been applied",
     )
+    parser.add_argument(
+        "--loops",
+        action="store_true",
+        help="also follow-up requests of rules that emitted without end, which go round again unless that is mended",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
     parser.add_argument("--bucket", metavar="NAME", help="the quarantine's bucket (default: the stack's)")
@@ -103,7 +108,7 @@ def _list_and_put_back(args: argparse.Namespace, place: Place, out: Console) -> 
 
 def _find(args: argparse.Namespace, objects: Objects) -> list[Found]:
     found: list[Found] = []
-    wanted = Wanted(args.reason, args.key, args.since, args.until, args.untold)
+    wanted = Wanted(args.reason, args.key, args.since, args.until, args.untold, args.loops)
     with progress("…", otherwise=lambda _: None) as tell:
         for number, one in enumerate(objects.find(wanted), 1):
             tell(f"{number:,} objects read, {len(found):,} match")

@@ -36,7 +36,7 @@ def balk(state: State, request: Request) -> Rejected:
 
 def speak(state: State, request: Request) -> Accepted:
     """All that one request may leave: the longest answer, and the longest follow-up request."""
-    bare = replace(request, id=36 * "0", key="k", client=None, writer=emitter("k", "s"), data={"x": ""})
+    bare = replace(request, id=36 * "0", key="k", client=None, writer=emitter("k", "s"), depth=1, data={"x": ""})
     emit = Emit("speak", "k", {"x": "x" * (MAX_EMIT_BYTES - len(encode(bare)))})
     return Accepted(state, "x" * (MAX_ANSWER_BYTES - 2), (emit,))
 

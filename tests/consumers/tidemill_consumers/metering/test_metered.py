@@ -37,6 +37,7 @@ def environment(
         "TIDEMILL_DELIVERIES_TABLE": table,
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": "forgotten",
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
+        "TIDEMILL_EMIT_DEPTH": "16",
         "TIDEMILL_APPLICATION_SECRET": "",
     }
     for name, value in settings.items():

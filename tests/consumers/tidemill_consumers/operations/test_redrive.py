@@ -11,12 +11,14 @@ from botocore.exceptions import ClientError
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.adapters.quarantine import Kept, Quarantine, body, object_key
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
+from tidemill_consumers.core.folding.depth import why_looped
 from tidemill_consumers.core.folding.fold import WHY_UNTOLD
 from tidemill_consumers.operations.redrive import (
     DONE_PREFIX,
     HELD_BACK,
     IN_DOUBT,
     MAY_BE_REPEAT,
+    MAY_LOOP,
     Found,
     Objects,
     Redriven,
@@ -281,3 +283,14 @@ def test_what_cannot_be_told_from_a_repeat_stays_unless_it_is_asked_for(store: C
     assert [one.problem for one in asked_for] == [None]
     assert [one.outcome for one in redrive(objects, asked_for, stream.put)] == ["redriven"]
     assert stream.put_ids == ["i1", "i2"]
+
+
+def test_what_looped_stays_unless_it_is_asked_for(store: Callable[..., Objects]) -> None:
+    objects = store(poison(1, reason=why_looped(17, 16)), untold(2))
+    found = oldest_first(one for one in objects.find(Wanted()) if one)
+    assert [one.problem for one in found] == [MAY_LOOP, MAY_BE_REPEAT]
+    found = oldest_first(one for one in objects.find(Wanted(loops=True)) if one)
+    assert [one.problem for one in found] == [None, MAY_BE_REPEAT]
+    stream = Stream()
+    assert [one.outcome for one in redrive(objects, found[:1], stream.put)] == ["redriven"]
+    assert stream.put_ids == ["i1"]
