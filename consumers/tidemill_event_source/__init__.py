@@ -5,7 +5,7 @@ starts a shard_worker for each, which reads with streams, calls the function wit
 checkpoints.
 """
 
-from tidemill_event_source.counts import Counts
+from tidemill_event_source.counts import Counts, ShardCounts
 from tidemill_event_source.decisions.batches import InvocationResponse
 from tidemill_event_source.decisions.config import InvalidMapping, MappingConfig, parse
 from tidemill_event_source.destinations import destination
@@ -19,6 +19,7 @@ __all__ = [
     "InvocationResponse",
     "Invoke",
     "MappingConfig",
+    "ShardCounts",
     "destination",
     "in_process",
     "parse",

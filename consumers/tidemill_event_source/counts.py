@@ -35,6 +35,23 @@ class Counts:
     last_result: str = "No records processed"
 
 
+@dataclass(frozen=True, slots=True)
+class ShardCounts:
+    """A shard's numbers.
+
+    Attributes:
+        shard: its id.
+        waiting: records read and not done.
+        done: records done since a worker follows it: applied, discarded or filtered out.
+        oldest: seconds since 1970; when the first of those that wait arrived; None if none waits.
+    """
+
+    shard: str
+    waiting: int
+    done: int
+    oldest: float | None
+
+
 class Tally:
     """Counts that several threads add to.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -16,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_event_source.checkpoints import Checkpoints
-from tidemill_event_source.counts import Counts, Tally
+from tidemill_event_source.counts import Counts, ShardCounts, Tally
 from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
 from tidemill_event_source.decisions.config import InvalidMapping, MappingConfig
 from tidemill_event_source.decisions.shard import Shard, readable
@@ -90,6 +91,12 @@ class EventSource:
     def waiting(self) -> int:
         """Records read and not yet done."""
         return sum(worker.shard.waiting for worker in list(self._workers.values()))
+
+    @property
+    def shards(self) -> list[ShardCounts]:
+        """The numbers of each shard that is followed, by its id."""
+        followed = sorted(self._workers.items())
+        return [_counts(worker.shard) for _, worker in followed if worker.thread.is_alive()]
 
     def __enter__(self) -> EventSource:
         self.start()
@@ -188,6 +195,14 @@ class EventSource:
                 fresh[name], start = start, Start("AT_TIMESTAMP", self._clock() - abs(self._stream.skew and SKEW_ERROR))
             self._checkpoints.save(name, Checkpoint(start))
         return fresh
+
+
+def _counts(shard: Shard) -> ShardCounts:
+    """The shard's numbers, though its own thread changes them meanwhile."""
+    oldest = None
+    with suppress(IndexError):  # what waited was done between two looks
+        oldest = shard.oldest
+    return ShardCounts(shard.shard_id, shard.waiting, shard.handled + shard.filtered, oldest)
 
 
 def _steady_clock(skew: float = 0.0) -> Callable[[], float]:

@@ -43,6 +43,8 @@ class Deliver:
 class Shard:
     """Reads, filters, deals out to sequencers, and knows from where to begin again.
 
+    One idea: where each record of the shard is, from being read to being done.
+
     Args:
         config: the mapping.
         shard_id: the shard's id.
@@ -51,11 +53,13 @@ class Shard:
 
     Attributes:
         filtered: how many records no filter let through.
+        handled: how many were applied or given up.
     """
 
     def __init__(self, config: MappingConfig, shard_id: str, checkpoint: Checkpoint, render: Render) -> None:
         self.shard_id = shard_id
         self.filtered = 0
+        self.handled = 0
         self._config = config
         self._render = render
         self._progress = Progress(checkpoint, config.parallelization_factor)
@@ -72,6 +76,11 @@ class Shard:
     def waiting(self) -> int:
         """Records read and not done."""
         return sum(sequencer.records for sequencer in self._sequencers)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first record that waits arrived, in seconds since 1970; None if none waits."""
+        return min((one.arrived for s in self._sequencers if (one := s.first)), default=None)
 
     @property
     def settled(self) -> bool:
@@ -143,12 +152,14 @@ class Shard:
         """An Invoke ended; returns how much of its batch is done, None for a complete failure."""
         result = self._sequencers[number].answered(response, now)
         if result and result.done:
+            self.handled += result.done
             self._progress.did(number, batch[result.done - 1].sequence)
         return result
 
     def discarded(self, number: int, batch: Sequence[Waiting]) -> None:
         """The destination was told of a Discard."""
         self._sequencers[number].discarded()
+        self.handled += len(batch)
         self._progress.did(number, batch[-1].sequence)
 
     def _wants_more(self) -> bool:

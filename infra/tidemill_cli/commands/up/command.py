@@ -21,7 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tidemill_cli.commands.up.function_log import FunctionLog
-from tidemill_cli.commands.up.rules import Quarantined, RulesWatch
+from tidemill_cli.commands.up.page import LocalFigures, served
+from tidemill_cli.commands.up.rules import RulesWatch
 from tidemill_cli.errors import run_or_tell
 from tidemill_cli.result_file import check_writable, json_text
 from tidemill_event_source.files import UnreadableFile, write_whole
@@ -32,6 +33,7 @@ from tidemill_local.function_code import BUILT_IN, RulesNotFound
 from tidemill_local.patches.durability import state_files
 from tidemill_local.platform import Platform
 from tidemill_local.template import TemplateError
+from tidemill_page import Answers, Figures, PageServer, as_json
 
 MAX_PORT = 65_535
 
@@ -53,7 +55,7 @@ QUIET_SECONDS = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="on 127.0.0.1; 0 chooses a free one")
+    parser.add_argument("--port", type=port, default=DEFAULT_PORT, help="on 127.0.0.1; 0 chooses a free one")
     parser.add_argument(
         "--rules",
         metavar="MODULE",
@@ -66,7 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep everything in FOLDER and go on from there, even after a kill, with its rules and parameters",
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="keep endpoint, outputs and mappings' state in PATH")
+    add_page(parser)
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="keep endpoint, outputs, mappings' state and the page's figures in PATH",
+    )
     parser.add_argument(
         "--parameter",
         type=_parameter,
@@ -77,6 +85,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"a file holds; may be repeated. {SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
     )
     parser.epilog = "example: tidemill up --rules shop.rules --reload --parameter BatchingWindowSeconds=1"
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the page that shows a platform's figures."""
+    parser.add_argument(
+        "--page",
+        type=port,
+        default=0,
+        metavar="PORT",
+        help="serve the page of figures there, on 127.0.0.1; 0 chooses a free one, which is the default",
+    )
+    parser.add_argument("--no-page", dest="page", action="store_const", const=None, help="serve no page")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,33 +121,41 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
         state_files.check(args.state)
     parameters = _parameters(args)
     watch = RulesWatch(parameters["Rules"])
-    quarantined, since = Quarantined(), int(time.time() * 1000)
-    with Platform(args.port, parameters, say=_say, heard=quarantined.heard, state=args.state) as platform:
+    answers, since = Answers(), int(time.time() * 1000)
+    with Platform(args.port, parameters, say=_say, heard=answers.heard, state=args.state) as platform:
         if args.state:
             kept_parameters.write(args.state, parameters)
-        _tell(platform)
+        figures = LocalFigures(platform, answers, parameters.get(SECRET, ""))
         log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since)
-        with _shown() as show:
-            while True:
-                platform.emulator.check()
-                mappings = list(_mappings(platform))
-                for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
-                    show.say(line)
-                show.update(mappings, quarantined.count)
-                if args.json:
-                    _write(args.json, platform, mappings, quarantined.count)
-                time.sleep(POLL_SECONDS)
+        with served(figures, args.page) as page:
+            _tell(platform, page)
+            with _shown() as show:
+                while True:
+                    platform.emulator.check()
+                    mappings = list(_mappings(platform))
+                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
+                        show.say(line)
+                    now = figures.take()
+                    show.update(mappings, now.quarantined or 0)
+                    if page:
+                        page.publish(now)
+                    if args.json:
+                        _write(args.json, platform, page, mappings, now)
+                    time.sleep(POLL_SECONDS)
 
 
-def _tell(platform: Platform) -> None:
+def _tell(platform: Platform, page: PageServer | None) -> None:
     for name, value in platform.emulator.environment.items():
         _say(f"export {name}={value}")
     for name, value in sorted(platform.outputs.items()):
         _say(f"  {name:<26} {value}")
+    if page:
+        _say(f"the figures, live: {page.address}")
     _say("running; Ctrl-C stops it")
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """A port, or 0."""
     if not text.isdigit() or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {MAX_PORT}")
     return int(text)
@@ -275,12 +303,16 @@ def _quarantined(count: int) -> str:
     return f"{count:,} quarantined; tidemill redrive lists them"
 
 
-def _write(path: Path, platform: Platform, mappings: list[dict[str, Any]], quarantined: int) -> None:
+def _write(
+    path: Path, platform: Platform, page: PageServer | None, mappings: list[dict[str, Any]], figures: Figures
+) -> None:
     state = {
         "endpoint": platform.emulator.endpoint_url,
         "outputs": dict(platform.outputs),
         "mappings": mappings,
-        "quarantined": quarantined,
+        "quarantined": figures.quarantined,
+        "page": page.address if page else None,
+        "figures": as_json(figures),
     }
     write_whole(path, json_text(state).encode())
 

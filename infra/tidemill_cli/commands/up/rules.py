@@ -1,4 +1,4 @@
-"""The rules of a platform that runs: whether their files change, and how many requests they could not take.
+"""The rules of a platform that runs: whether their files change.
 
 Room: command line.
 Tests: tests/infra/tidemill_cli/commands/up/test_function_log.py.
@@ -6,8 +6,6 @@ Tests: tests/infra/tidemill_cli/commands/up/test_function_log.py.
 
 from __future__ import annotations
 
-import json
-import threading
 from contextlib import suppress
 
 from tidemill_local.function_code import BUILT_IN, RulesNotFound, files_of
@@ -35,18 +33,3 @@ class RulesWatch:
         with suppress(RulesNotFound, OSError):
             return files_of(self.rules)
         return {}
-
-
-class Quarantined:
-    """Counts quarantined requests by the functions' answers. Safe for threads."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
-
-    def heard(self, answer: bytes) -> None:
-        """A function's answer, which need not be one of this project's."""
-        with suppress(ValueError, KeyError, TypeError):
-            more = int(json.loads(answer)["applied"]["quarantined"])
-            with self._lock:
-                self.count += more

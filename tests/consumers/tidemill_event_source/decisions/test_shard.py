@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +75,26 @@ def gives_up(one: Shard, number: int, action: Invoke) -> None:
     assert isinstance(todo.action, Discard)
     assert todo.sequencer == number
     one.discarded(number, todo.action.failure.records)
+
+
+# ── Numbers
+
+
+def numbers(one: Shard) -> tuple[int, int, float | None]:
+    return one.waiting, one.handled, one.oldest
+
+
+def test_a_shard_counts_what_is_done_and_since_when_the_first_of_the_others_waits() -> None:
+    one = shard(parallelization_factor=2, maximum_retry_attempts=0)
+    assert numbers(one) == (0, 0, None)
+    late = StreamRecord(SHARD, "4", FIRST, b"{}", NOON + timedelta(seconds=0.5))
+    read(one, record(1, SECOND), record(2, SECOND), record(3, FIRST), late)
+    assert numbers(one) == (4, 0, NOON.timestamp())
+    batches = invokes(one)
+    gives_up(one, 1, batches[1])
+    assert numbers(one) == (2, 2, NOON.timestamp())
+    answer(one, 0, batches[0])
+    assert numbers(one) == (0, 4, None)
 
 
 # ── Restarts

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tidemill_cli.commands.up.function_log import MOST_LINES, FunctionLog, shown
-from tidemill_cli.commands.up.rules import Quarantined, RulesWatch
+from tidemill_cli.commands.up.rules import RulesWatch
 from tidemill_local.emulator import Emulator
 
 NO_BREAK = "\N{NO-BREAK SPACE}" * 2
@@ -62,17 +62,3 @@ def test_rules_are_looked_at_by_their_files(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "watched_rules.py").unlink()
     assert watch.have_changed()
     assert not RulesWatch("tidemill_consumers.media").have_changed()
-
-
-def test_what_functions_answer_is_counted_where_it_says_so() -> None:
-    quarantined = Quarantined()
-    for answer in (
-        b'{"applied": {"quarantined": 2}}',
-        b"null",
-        b"not JSON",
-        b"[]",
-        b'{"applied": {}}',
-        b'{"applied": {"quarantined": 1}}',
-    ):
-        quarantined.heard(answer)
-    assert quarantined.count == 3

@@ -1,0 +1,79 @@
+"""The page of a local platform: its figures, taken at most once a second, and where they are shown.
+
+Room: command line. `tidemill up` and `tidemill demo` have it.
+Tests: tests/e2e/test_page.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tidemill.contract.signature import stream_name
+from tidemill_cli.commands.up.quarantine import WatchedQuarantine
+from tidemill_cli.errors import CommandError
+from tidemill_cli.producers import once
+from tidemill_consumers.core.trust import Seals
+from tidemill_consumers.operations.redrive import Objects
+from tidemill_local.clients import ROOT_KEY
+from tidemill_local.platform import Platform
+from tidemill_page import Answers, Figures, PageServer, Readings, Reckoning
+
+TITLE = "the local platform"
+
+
+class LocalFigures:
+    """The figures of a platform that runs in this process.
+
+    Args:
+        platform: it runs.
+        answers: what its functions answer.
+        secret: the application's; empty without one.
+    """
+
+    def __init__(self, platform: Platform, answers: Answers, secret: str = "") -> None:
+        outputs, client = platform.outputs, platform.emulator.client
+        self._platform = platform
+        self._answers = answers
+        self._readings = Readings(outputs["ApplyFunctionName"])
+        self._reckoning = Reckoning(time.time())
+        stream, bucket = outputs["StreamName"], outputs["QuarantineBucketName"]
+        seals = Seals.read(stream_name(stream), secret) if secret else None
+        root = platform.emulator.session(ROOT_KEY, ROOT_KEY)
+        self.quarantine = WatchedQuarantine(
+            client("s3"),
+            bucket,
+            Objects(client("s3"), bucket, seals=seals),
+            stream,
+            lambda: root.client("kinesis", once()),
+        )
+
+    def take(self) -> Figures:
+        """The figures now."""
+        answered = self._answers.totals
+        reading = self._readings.read(self._platform.event_sources, answered, time.time())
+        return self._reckoning.figures(reading, self.quarantine.newest(answered.quarantined))
+
+
+@contextmanager
+def served(figures: LocalFigures, port: int | None, *, redrives: bool = True) -> Iterator[PageServer | None]:
+    """Serve the page of these figures within the block; nothing without a port.
+
+    Raises:
+        CommandError: the port is taken, or not allowed.
+    """
+    if port is None:
+        yield None
+        return
+    server = PageServer(TITLE, port, figures.quarantine.redrive if redrives else None)
+    try:
+        server.start()
+    except OSError as error:
+        raise CommandError(
+            f"the page cannot be served at port {port}: {error.strerror}; --page names another"
+        ) from None
+    try:
+        yield server
+    finally:
+        server.stop()
