@@ -1,10 +1,11 @@
 """A stack's figures on one page, served on 127.0.0.1, and as JSON.
 
-Room: page. figures.py is the value that both show; readings.py and answers.py read what runs in this process,
-reckoning.py makes figures of it, wording.py says them in words.
+Room: page. figures.py is the value that both show; readings.py, answers.py and batches.py read what runs in this
+process, reckoning.py makes figures of it, wording.py says them in words.
 """
 
 from tidemill_page.answers import Answered, Answers
+from tidemill_page.batches import Batches
 from tidemill_page.figures import Figures, QuarantinedObject, as_json
 from tidemill_page.readings import Readings
 from tidemill_page.reckoning import Reading, Reckoning, ShardReading
@@ -14,6 +15,7 @@ from tidemill_page.server.page_server import PageServer
 __all__ = [
     "Answered",
     "Answers",
+    "Batches",
     "Figures",
     "PageServer",
     "QuarantinedObject",

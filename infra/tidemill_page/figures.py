@@ -76,7 +76,7 @@ class Figures:
         source: where they are from.
         at: when, in seconds since 1970.
         since: from when on the totals count, in seconds since 1970.
-        requests: that functions were given; those of a failed batch count again when they come again.
+        requests: that functions were given; those that Lambda delivered again count once.
         invocations: of the functions that were given them.
         requests_per_second: in the last seconds.
         lag_ms: how old the last record of the last batch was when the batch ended, or the first record that waits now,

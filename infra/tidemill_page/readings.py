@@ -10,6 +10,7 @@ from typing import Final
 
 from tidemill_event_source import EventSource
 from tidemill_page.answers import Answered
+from tidemill_page.batches import Batches
 from tidemill_page.reckoning import Reading, ShardReading
 
 LAG_SECONDS: Final = 60.0
@@ -29,12 +30,13 @@ class Readings:
         self._ended = 0.0
         """When the last batch ended, in seconds since 1970."""
 
-    def read(self, sources: Sequence[EventSource], answered: Answered, now: float) -> Reading:
+    def read(self, sources: Sequence[EventSource], answered: Answered, batches: Batches, now: float) -> Reading:
         """What holds now.
 
         Args:
             sources: all that run.
             answered: what functions have answered.
+            batches: what the function's lines of metrics have said.
             now: in seconds since 1970.
         """
         own = [one for one in sources if self._function in one.config.function_arn.split(":")]
@@ -47,15 +49,22 @@ class Readings:
         if now - self._ended < LAG_SECONDS:
             ages += [one.iterator_age for one in counts]
         problems = [one.last_result for one in counts if one.last_result.startswith("PROBLEM")]
+        batched, latency = batches.totals, batches.latency(now)
         return Reading(
             at=now,
-            requests=answered.requests,
+            requests=answered.requests - (batched.redelivered if batched else 0),
             invocations=invocations,
             errors=sum(one.errors for one in counts),
             throttles=sum(one.throttles for one in counts),
             discarded=sum(one.discarded for one in counts),
             quarantined=answered.quarantined,
             write_calls=answered.write_calls,
+            write_units=batched.write_units if batched else None,
+            applied=batched.applied if batched else None,
+            rejected=batched.rejected if batched else None,
+            repeats=batched.repeats if batched else None,
+            p50_ms=latency[0] if latency else None,
+            p99_ms=latency[1] if latency else None,
             lag=max(0.0, *ages) if ages else None,
             shards=tuple(ShardReading(one.shard, one.waiting, one.done) for one in shards),
             problem=problems[0] if problems else None,

@@ -84,12 +84,16 @@ def test_the_page_shows_what_was_sent_as_the_json_does_and_redrives_at_a_click(t
         found = state(tmp_path, lambda one: bool(one["mappings"]))
         assert said.endswith(f"the figures, live: {found['page']}\n")
         page = Page(found["page"])
-        send(found, *[(f"seat/{number}", 7) for number in range(50)], ("seat/poison", None))
+        send(found, *[(f"seat/{number}", number) for number in range(50)], ("seat/poison", None))
         event = page.when(lambda one: one["requests"] == 51 and bool(one["newest_quarantined"]))
         figures, told = event["figures"], event["shown"]
         assert (figures["quarantined"], figures["waiting"]) == (1, 0)
         assert figures["saved"] == 51 - figures["invocations"] > 0
         assert figures["lag_ms"] > 0
+        later = page.when(lambda one: one["applied"] is not None)["figures"]
+        assert (later["applied"], later["rejected"], later["repeats"]) == (49, 1, 0)
+        assert later["write_units"] >= 49
+        assert 0 < later["p50_ms"] <= later["p99_ms"] < 60_000
         assert sum(one["records_per_second"] for one in figures["shards"]) > 0
         assert told["texts"]["headline"].startswith("51 requests took ")
 

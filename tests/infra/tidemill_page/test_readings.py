@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tidemill_consumers.codec import metrics
 from tidemill_event_source import Counts, MappingConfig, ShardCounts
-from tidemill_page import Answered, Reading, Readings
+from tidemill_page import Answered, Batches, Reading, Readings
 from tidemill_page.readings import LAG_SECONDS
 from tidemill_page.reckoning import ShardReading
 
@@ -28,9 +29,15 @@ class Source:
         return MappingConfig(ARN, function_arn=f"arn:aws:lambda:us-east-1:111122223333:function:{self.function}")
 
 
-def read(readings: Readings, *sources: Source, second: float = 0.0, answered: Answered = NOTHING) -> Reading:
+def read(
+    readings: Readings,
+    *sources: Source,
+    second: float = 0.0,
+    answered: Answered = NOTHING,
+    batches: Batches | None = None,
+) -> Reading:
     every: Any = sources
-    return readings.read(every, answered, NOON + second)
+    return readings.read(every, answered, batches or Batches("apply"), NOON + second)
 
 
 def test_numbers_of_the_function_are_added_up_and_others_left_out() -> None:
@@ -64,3 +71,14 @@ def test_what_waits_longer_than_the_last_batch_did_is_the_lag() -> None:
     assert read(readings, source, second=1).lag == 2.5
     assert read(readings, source, second=100).lag == 100
     assert read(readings, source, second=-1).lag == 2.5, "a clock that is behind the stream's makes no negative lag"
+
+
+def test_requests_that_were_delivered_again_count_once() -> None:
+    batches = Batches("apply")
+    figures = metrics.Figures(requests=10, redelivered=4, applied=5, rejected=1, write_units=7.0, reply_latency=(20.0,))
+    batches.heard(metrics.line_of(figures, "apply", NOON))
+    reading = read(Readings("apply"), answered=Answered(requests=14), batches=batches)
+    assert (reading.requests, reading.applied, reading.rejected, reading.repeats) == (10, 5, 1, 0)
+    assert (reading.write_units, reading.p50_ms, reading.p99_ms) == (7.0, 20.0, 20.0)
+    reading = read(Readings("apply"), answered=Answered(requests=14))
+    assert (reading.requests, reading.applied, reading.write_units, reading.p50_ms) == (14, None, None, None)

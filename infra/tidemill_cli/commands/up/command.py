@@ -126,7 +126,7 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
         if args.state:
             kept_parameters.write(args.state, parameters)
         figures = LocalFigures(platform, answers, parameters.get(SECRET, ""))
-        log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since)
+        log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since, figures.batches.heard)
         with served(figures, args.page) as page:
             _tell(platform, page)
             with _shown() as show:

@@ -7,7 +7,7 @@ left out, and so are metrics: a thousand requests a second would fill the screen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,13 +31,21 @@ class FunctionLog:
         logs: a boto3 client.
         functions: how a function is called in the lines -> its name.
         since: milliseconds since 1970.
+        heard: called with each event's message, also with what is not shown.
     """
 
-    def __init__(self, logs: CloudWatchLogsClient, functions: Mapping[str, str], since: int) -> None:
+    def __init__(
+        self,
+        logs: CloudWatchLogsClient,
+        functions: Mapping[str, str],
+        since: int,
+        heard: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._logs = logs
         self._groups = {label: f"/aws/lambda/{name}" for label, name in functions.items()}
         self._since = dict.fromkeys(functions, since)
         self._seen: dict[str, set[str]] = {label: set() for label in functions}
+        self._heard = heard
         self._is_told = False
         """Whether it was said that the log cannot be read."""
 
@@ -72,7 +80,10 @@ class FunctionLog:
             return
         latest = self._since[label] = max(event["timestamp"] for event in events)
         self._seen[label] = {event["eventId"] for event in events if event["timestamp"] == latest}
-        yield from (event["message"] for event in events if event["eventId"] not in seen)
+        for event in events:
+            if event["eventId"] not in seen:
+                self._heard(event["message"])
+                yield event["message"]
 
 
 def shown(message: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.operations.redrive import Objects
 from tidemill_local.clients import ROOT_KEY
 from tidemill_local.platform import Platform
-from tidemill_page import Answers, Figures, PageServer, Readings, Reckoning
+from tidemill_page import Answers, Batches, Figures, PageServer, Readings, Reckoning
 
 TITLE = "the local platform"
 
@@ -30,6 +30,10 @@ class LocalFigures:
         platform: it runs.
         answers: what its functions answer.
         secret: the application's; empty without one.
+
+    Attributes:
+        batches: to be told what the functions' log has.
+        quarantine: the platform's.
     """
 
     def __init__(self, platform: Platform, answers: Answers, secret: str = "") -> None:
@@ -37,6 +41,7 @@ class LocalFigures:
         self._platform = platform
         self._answers = answers
         self._readings = Readings(outputs["ApplyFunctionName"])
+        self.batches = Batches(outputs["ApplyFunctionName"])
         self._reckoning = Reckoning(time.time())
         stream, bucket = outputs["StreamName"], outputs["QuarantineBucketName"]
         seals = Seals.read(stream_name(stream), secret) if secret else None
@@ -52,7 +57,7 @@ class LocalFigures:
     def take(self) -> Figures:
         """The figures now."""
         answered = self._answers.totals
-        reading = self._readings.read(self._platform.event_sources, answered, time.time())
+        reading = self._readings.read(self._platform.event_sources, answered, self.batches, time.time())
         return self._reckoning.figures(reading, self.quarantine.newest(answered.quarantined))
 
 
