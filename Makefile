@@ -61,8 +61,8 @@ fuzz: $(READY) ## a million damaged aggregates, and 100,000 hostile records in w
 mutation: $(READY) ## small changes of what decides, at random: a test notices 95 of 100 (ARGS="--seed 7 --only wire")
 	@.venv/bin/python tests/mutation/run.py $(ARGS)
 
-test-browser: $(READY) ## the load test's report in Chromium, on a phone and a desk, light and dark (CHROMIUM=path)
-	@.venv/bin/pytest tests/browser/report.py $(ARGS)
+test-browser: $(READY) ## the page and the load test's report in Chromium, on a phone and a desk, light and dark (CHROMIUM=path)
+	@.venv/bin/pytest tests/browser/page.py tests/browser/report.py $(ARGS)
 
 test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path TIDEMILL_DYNAMODB=url)
 	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py phone.py servers.py tables.py) $(ARGS)

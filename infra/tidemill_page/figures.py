@@ -51,7 +51,7 @@ class QuarantinedObject:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The last minutes, in steps of equal length, the oldest first; None where nothing is known of a step.
+    """The last minutes, in steps of equal length, the oldest first; None where nothing is known, as before the start.
 
     Attributes:
         step_seconds: the length of a step.

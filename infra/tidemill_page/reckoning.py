@@ -140,7 +140,7 @@ class Reckoning:
             )
 
     def _history(self) -> History:
-        steps = list(self._steps)
+        steps = [_Step(None, None, None, None)] * (STEPS - len(self._steps)) + list(self._steps)
         return History(
             STEP_SECONDS,
             tuple(one.requests_per_second for one in steps),

@@ -14,8 +14,8 @@ from tidemill_page.figures import Figures, QuarantinedObject, ShardFigures
 
 UNKNOWN: Final = "\N{EN DASH}"
 
-LONGEST: Final = 160
-"""Characters of a text from a client that are shown."""
+LONGEST, LONGEST_NAME = 160, 64
+"""Characters of a text from a client that are shown, and of a command, a key or an id."""
 
 MOST_SHARDS: Final = 50
 
@@ -54,7 +54,7 @@ def texts(figures: Figures) -> dict[str, str]:
         "saved_share": percent(figures.saved_share),
         "invocations": whole(figures.invocations),
         "writes": whole(figures.write_units if units else figures.write_calls),
-        "writes_name": "write units" if units else "write calls",
+        "writes_name": "Write units" if units else "Write calls",
         "write_calls": whole(figures.write_calls),
         "p50": duration(figures.p50_ms),
         "p99": duration(figures.p99_ms),
@@ -71,7 +71,7 @@ def texts(figures: Figures) -> dict[str, str]:
 
 
 def lines(figures: Figures) -> dict[str, dict[str, str]]:
-    """The last minutes of some figures: an SVG path, and what it shows in words."""
+    """The last minutes of some figures: SVG paths of a line and what is below it, and what it shows in words."""
     history = figures.history
     every: dict[str, tuple[str, Sequence[float | None]]] = {
         "requests_line": ("requests a second", history.requests_per_second),
@@ -83,27 +83,36 @@ def lines(figures: Figures) -> dict[str, dict[str, str]]:
         ),
     }
     return {
-        name: {"path": path(values), "label": _label(what, values, history.step_seconds)}
+        name: {"path": path(values), "area": area(values), "label": _label(what, values, history.step_seconds)}
         for name, (what, values) in every.items()
     }
 
 
 def path(values: Sequence[float | None]) -> str:
     """An SVG path through the values, the highest at the top, broken where one is unknown; it ends at the right."""
-    known = [one for one in values if one is not None]
-    if not known:
-        return ""
-    top = max(known) or 1.0
+    return "".join(f"M{_joined(run)}" if len(run) > 1 else f"M{_joined(run)}h0" for run in _runs(values))
+
+
+def area(values: Sequence[float | None]) -> str:
+    """An SVG path around what is below the values."""
+    return "".join(f"M{run[0][0]:.1f} {HEIGHT:.0f}L{_joined(run)}V{HEIGHT:.0f}Z" for run in _runs(values))
+
+
+def _joined(run: Sequence[tuple[float, float]]) -> str:
+    return "L".join(f"{x:.1f} {y:.1f}" for x, y in run)
+
+
+def _runs(values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
+    """The places of the values on the drawing, in runs without a gap."""
+    top = max((one for one in values if one is not None), default=0) or 1.0
     step = WIDTH / max(1, len(values) - 1)
-    drawn, is_on = [], False
+    runs: list[list[tuple[float, float]]] = [[]]
     for number, value in enumerate(values):
         if value is None:
-            is_on = False
-            continue
-        x, y = number * step, HEIGHT - 1 - value / top * (HEIGHT - 2)
-        drawn.append(f"{'L' if is_on else 'M'}{x:.1f} {y:.1f}" + ("" if is_on else "h0"))
-        is_on = True
-    return "".join(drawn)
+            runs.append([])
+        else:
+            runs[-1].append((number * step, HEIGHT - 1 - value / top * (HEIGHT - 2)))
+    return [run for run in runs if run]
 
 
 def _label(what: str, values: Sequence[float | None], step: float) -> str:
@@ -118,14 +127,18 @@ def _label(what: str, values: Sequence[float | None], step: float) -> str:
 def _headline(figures: Figures) -> str:
     if figures.saved is None or not figures.requests:
         return "No requests yet" if figures.requests == 0 else f"{figures.invocations:,} invocations"
-    return (
-        f"{figures.requests:,} requests took {figures.invocations:,} invocations: "
-        f"{percent(figures.saved_share)} of one a request saved"
-    )
+    share = f"{percent(figures.saved_share)} of the invocations saved"
+    return f"{figures.requests:,} requests in {figures.invocations:,} invocations: {share}"
 
 
 def _state(figures: Figures) -> str:
-    return f"{figures.quarantined:,} quarantined" if figures.quarantined else "Nothing is known to be wrong."
+    if not figures.quarantined:
+        return "Nothing is known to be wrong."
+    return (
+        "1 request was quarantined."
+        if figures.quarantined == 1
+        else f"{figures.quarantined:,} requests were quarantined."
+    )
 
 
 def _shard(one: ShardFigures) -> list[str]:
@@ -136,11 +149,11 @@ def _quarantined(one: QuarantinedObject) -> dict[str, Any]:
     return {
         "object": one.object,
         "cells": [
-            safe(one.arrived),
+            safe(one.arrived[:19].replace("T", " ")) or UNKNOWN,
             safe(one.reason),
-            safe(one.cmd or UNKNOWN),
-            safe(one.key),
-            safe(one.id or UNKNOWN),
+            safe(one.cmd or UNKNOWN, LONGEST_NAME),
+            safe(one.key, LONGEST_NAME),
+            safe(one.id or UNKNOWN, LONGEST_NAME),
         ],
         "problem": None if one.problem is None else safe(one.problem),
         "name": safe(one.id or one.key, 40),

@@ -6,9 +6,7 @@ It needs Chromium, which CHROMIUM names, or its usual names find; without it the
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from html import escape, unescape
 from pathlib import Path
@@ -16,17 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests.browser.devtools import CHROMIUM, QUIET
 from tidemill_load.report import render
 from tidemill_load.results.result import from_json
 
 RESULT = Path(__file__).with_name("result.json")
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 SCHEMES = {"dark": 0, "light": 1}
 LEAST_PIXELS = 10.5
 """Of a chart's text."""

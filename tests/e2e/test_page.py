@@ -95,7 +95,7 @@ def test_the_page_shows_what_was_sent_as_the_json_does_and_redrives_at_a_click(t
         assert later["write_units"] >= 49
         assert 0 < later["p50_ms"] <= later["p99_ms"] < 60_000
         assert sum(one["records_per_second"] for one in figures["shards"]) > 0
-        assert told["texts"]["headline"].startswith("51 requests took ")
+        assert told["texts"]["headline"].startswith("51 requests in ")
 
         def same(one: dict[str, Any]) -> bool:
             return bool(one["figures"]["at"] == page_event["figures"]["at"])

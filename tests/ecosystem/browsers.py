@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.report import CHROMIUM, QUIET
+from tests.browser.devtools import CHROMIUM, QUIET
 from tests.ecosystem.secured import Secured, secured
 from tests.signing_in import PASSWORD
 from tidemill import reply_queue

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tidemill_page.figures import Figures, History, QuarantinedObject, ShardFigures
-from tidemill_page.wording import LONGEST, MOST_SHARDS, UNKNOWN, duration, path, percent, safe, shown, texts
+from tidemill_page.wording import LONGEST, MOST_SHARDS, UNKNOWN, area, duration, path, percent, safe, shown, texts
 
 FIGURES = Figures("local", 1_764_072_060.0, 1_764_072_000.0, 12_345, 67, History(5))
 
 
 def test_the_headline_says_what_was_saved() -> None:
-    assert texts(FIGURES)["headline"] == "12,345 requests took 67 invocations: 99.46% of one a request saved"
+    assert texts(FIGURES)["headline"] == "12,345 requests in 67 invocations: 99.46% of the invocations saved"
     assert texts(replace(FIGURES, requests=0, invocations=0))["headline"] == "No requests yet"
     assert texts(replace(FIGURES, requests=None))["headline"] == "67 invocations"
 
@@ -26,14 +26,14 @@ def test_what_is_not_known_is_a_dash_and_no_zero() -> None:
 
 def test_writes_are_units_where_those_are_known_and_calls_else() -> None:
     told = texts(replace(FIGURES, write_calls=12))
-    assert (told["writes_name"], told["writes"]) == ("write calls", "12")
+    assert (told["writes_name"], told["writes"]) == ("Write calls", "12")
     told = texts(replace(FIGURES, write_calls=12, write_units=3_400.0))
-    assert (told["writes_name"], told["writes"], told["write_calls"]) == ("write units", "3,400", "12")
+    assert (told["writes_name"], told["writes"], told["write_calls"]) == ("Write units", "3,400", "12")
 
 
 def test_the_state_is_the_problem_or_what_is_quarantined() -> None:
     assert texts(FIGURES)["state"] == "Nothing is known to be wrong."
-    assert texts(replace(FIGURES, quarantined=3))["state"] == "3 quarantined"
+    assert texts(replace(FIGURES, quarantined=3))["state"] == "3 requests were quarantined."
     assert texts(replace(FIGURES, quarantined=3, problem="PROBLEM: \x1b no"))["state"] == "PROBLEM: \\x1b no"
 
 
@@ -62,16 +62,18 @@ def test_a_time_has_the_unit_that_fits(milliseconds: int | None, said: str) -> N
 
 def test_a_line_goes_from_left_to_right_and_is_broken_where_nothing_is_known() -> None:
     assert path([]) == path([None, None]) == ""
-    assert path([0.0, 5.0, 10.0]) == "M0.0 23.0h0L50.0 12.0L100.0 1.0"
+    assert path([0.0, 5.0, 10.0]) == "M0.0 23.0L50.0 12.0L100.0 1.0"
     assert path([10.0, None, 10.0]) == "M0.0 1.0h0M100.0 1.0h0"
-    assert path([0.0, 0.0]) == "M0.0 23.0h0L100.0 23.0"
+    assert path([0.0, 0.0]) == "M0.0 23.0L100.0 23.0"
+    assert area([None, 5.0, 10.0]) == "M50.0 24L50.0 12.0L100.0 1.0V24Z"
+    assert area([None]) == ""
 
 
 def test_a_line_says_in_words_what_it_shows() -> None:
     history = History(5.0, requests_per_second=(None, 12.5, 100.0, *[50.0] * 57))
     lines = shown(replace(FIGURES, history=history))["lines"]
     assert lines["requests_line"]["label"] == "requests a second in the last 5 minutes: 12.5 to 100, at last 50"
-    assert lines["p99_line"] == {"path": "", "label": "slowest hundredth in milliseconds: nothing yet"}
+    assert lines["p99_line"] == {"path": "", "area": "", "label": "slowest hundredth in milliseconds: nothing yet"}
 
 
 HOSTILE = [
