@@ -118,6 +118,8 @@ class Platform:
                     kept = checkpoints / f"{resource.physical_id}.json"
                     self._add_delivery_stream(config.parse(named), kept)
                     self._declare_delivery_stream(named)
+                case "AWS::CloudWatch::Alarm":
+                    pass
                 case other:
                     raise NotImplementedError(f"{other} has no local counterpart")
 

@@ -25,11 +25,12 @@ NOT_HOSTED = {
     "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
     "AWS::IoT::TopicRule": ("iot", "rule/"),
     "AWS::KinesisAnalyticsV2::Application": ("kinesisanalytics", "application/"),
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "alarm:"),
 }
 """Types that the emulator ignores or gets wrong -> the service and the resource's prefix in an ARN."""
 
 _FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-_NAME_PROPERTIES = ("DeliveryStreamName", "RuleName", "ApplicationName")
+_NAME_PROPERTIES = ("DeliveryStreamName", "RuleName", "ApplicationName", "AlarmName")
 _SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)}")
 _ANSWER = "TidemillLocal{}"
 _FUNCTION, _CONCURRENCY = "TidemillFunction{}", "TidemillConcurrency{}"
@@ -319,7 +320,7 @@ def _asker(questions: dict[str, Node], values: Mapping[str, str | int]) -> Calla
         for function, argument in _intrinsic(node):
             if function == "Ref" and argument in values:
                 return values[argument]
-            key = _ANSWER.format(len(questions))
+            key = next((key for key, asked in questions.items() if asked == node), _ANSWER.format(len(questions)))
             questions[key] = node
             return Pending(key)
         return node

@@ -215,12 +215,21 @@ def test_what_a_function_prints_is_not_its_answer(invoke: Invoke, text: str) -> 
 
 
 def test_what_is_run_here_is_resolved_to_plain_values(deployment: Deployment) -> None:
-    (archive,) = deployment.local_resources
+    (archive,) = [one for one in deployment.local_resources if one.logical_id == "Archive"]
     assert archive.physical_id == deployment.outputs["ArchiveDeliveryStreamName"]
     destination = archive.properties["ExtendedS3DestinationConfiguration"]
     assert destination["BucketARN"] == f"arn:aws:s3:::{deployment.outputs['ArchiveBucketName']}"
     assert destination["BufferingHints"] == {"IntervalInSeconds": 60, "SizeInMBs": 64}
     assert destination["Prefix"] == "landing/dt=!{timestamp:yyyy-MM-dd}/hour=!{timestamp:HH}/"
+
+
+def test_an_alarm_is_resolved_with_its_expression(deployment: Deployment) -> None:
+    (alarm,) = [one for one in deployment.local_resources if one.logical_id == "ApplyLags"]
+    lag, result = alarm.properties["Metrics"]
+    function = {"Name": "FunctionName", "Value": deployment.outputs["ApplyFunctionName"]}
+    assert lag["MetricStat"]["Metric"]["Dimensions"] == [function]
+    assert result["Expression"] == "MIN([lag - 60000, lag - 5000 * 5])"
+    assert alarm.properties["AlarmActions"] == [deployment.outputs["OperationsTopicArn"]]
 
 
 def test_the_event_source_mapping_is_there_for_whoever_runs_it(emulator: Emulator, deployment: Deployment) -> None:
@@ -243,7 +252,7 @@ def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deplo
     [
         (
             "fails",
-            "{Type: 'AWS::CloudWatch::Alarm', Properties: {Metrics: [{}]}}",
+            "{Type: 'AWS::SSM::Parameter', Properties: {Type: SecureString, Value: x}}",
             r"\n  Wrong: .* not supported",
         ),
         ("is-refused", "{Type: 'AWS::Nothing::AtAll'}", "AWS::Nothing::AtAll"),

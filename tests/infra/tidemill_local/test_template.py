@@ -67,6 +67,14 @@ def test_references_to_it_become_its_names(reference: Any, value: Any) -> None:
     assert emulators["Outputs"]["Name"]["Value"] == value
 
 
+def test_what_several_properties_ask_is_asked_once() -> None:
+    reference = {"Ref": "Requests"}
+    parts = split(template(Archive=archive(One=reference, Other=reference)), {}, PLACE)
+    assert list(parts.template["Outputs"].values()) == [{"Value": reference}]
+    (resource,) = resolve(parts.resources, dict.fromkeys(parts.template["Outputs"], "s"))
+    assert resource.properties == {"One": "s", "Other": "s"}
+
+
 def test_nothing_waits_for_what_is_not_there() -> None:
     other = {"Type": "AWS::SNS::Topic", "DependsOn": ["Archive", "Requests"]}
     one = {"Type": "AWS::SNS::Topic", "DependsOn": "Archive"}

@@ -1,0 +1,86 @@
+"""Each alarm of the template has an action and a place in the runbook; what it and the dashboard watch exists."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.tree import ROOT
+from tidemill_consumers.codec.metrics import METRICS, NAMESPACE
+from tidemill_local.template import load, template_path
+
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+RESOURCES: dict[str, Any] = load(template_path())["Resources"]
+ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+
+# The metrics' names, as the services' pages list them:
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+# https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+# https://docs.aws.amazon.com/firehose/latest/dev/monitoring-with-cloudwatch-metrics.html
+KNOWN = {
+    NAMESPACE: ({"FunctionName"}, set(METRICS)),
+    "AWS/Lambda": ({"FunctionName"}, {"IteratorAge", "Invocations", "Errors", "Throttles", "Duration"}),
+    "AWS/Kinesis": ({"StreamName"}, {"IncomingRecords", "WriteProvisionedThroughputExceeded"}),
+    "AWS/DynamoDB": ({"TableName"}, {"WriteThrottleEvents", "ReadThrottleEvents"}),
+    "AWS/Firehose": ({"DeliveryStreamName"}, {"DeliveryToS3.DataFreshness", "DeliveryToS3.Success"}),
+}
+
+
+def watched(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The metrics of an alarm."""
+    if "Metrics" not in alarm:
+        yield alarm
+    for one in alarm.get("Metrics", []):
+        if "MetricStat" in one:
+            yield one["MetricStat"]["Metric"]
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_has_an_action_and_a_place_in_the_runbook_with_a_command(name: str) -> None:
+    alarm = ALARMS[name]
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Operations"}]
+    assert alarm["AlarmDescription"].endswith(f" docs/runbook.md#{name.lower()}")
+    section = RUNBOOK.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    assert re.search(r"^    (aws|tidemill) ", section, re.MULTILINE)
+
+
+def test_the_runbook_has_no_other_alarm() -> None:
+    assert re.findall(r"^## (.*)$", RUNBOOK, re.MULTILINE) == list(ALARMS)
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_watches_metrics_that_exist_of_resources_that_exist(name: str) -> None:
+    metrics = list(watched(ALARMS[name]))
+    assert metrics
+    for metric in metrics:
+        dimensions, names = KNOWN[metric["Namespace"]]
+        assert metric["MetricName"] in names
+        assert {one["Name"] for one in metric["Dimensions"]} == dimensions
+        assert all(one["Value"]["Ref"] in RESOURCES for one in metric["Dimensions"])
+
+
+@pytest.mark.parametrize("name", [name for name, alarm in ALARMS.items() if "Metrics" in alarm])
+def test_an_alarm_of_several_metrics_has_one_period_and_one_result(name: str) -> None:
+    metrics = ALARMS[name]["Metrics"]
+    assert [one["Id"] for one in metrics if one.get("ReturnData", True)] == ["result"]
+    assert len({one["MetricStat"]["Period"] for one in metrics if "MetricStat" in one}) == 1
+
+
+def test_a_batch_is_slow_at_four_fifths_of_the_functions_time_out() -> None:
+    assert int(ALARMS["ApplyIsSlow"]["Threshold"]) == 800 * int(RESOURCES["Apply"]["Properties"]["Timeout"])
+
+
+def test_the_dashboard_shows_metrics_that_exist_and_all_alarms() -> None:
+    body: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(body)["widgets"]
+    assert widgets[0]["properties"]["alarms"] == [f"${{{name}.Arn}}" for name in ALARMS]
+    for row in [row for one in widgets[1:] for row in one["properties"]["metrics"]]:
+        if isinstance(row[0], str):
+            namespace, metric, dimension, value = row[:4]
+            dimensions, names = KNOWN[namespace]
+            assert metric in names
+            assert {dimension} == dimensions
+            assert value[2:-1] in RESOURCES
