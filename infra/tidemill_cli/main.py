@@ -24,6 +24,8 @@ COMMANDS = {
     "query": "ask the archive, by name or in SQL",
     "cost": "whether buffering pays at a rate, with which settings, item by item",
     "bench": "measure the same workload with and without buffering",
+    "hot-keys": "the keys and lanes that fill a shard, and whether more shards help",
+    "scale": "change how many shards the stream has, in the steps that AWS allows",
     "redrive": "list what is in quarantine, and put it back on the stream",
 }
 
@@ -100,7 +102,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
         # Only the command that runs is imported: the others may need an extra that is not installed.
         if name in argv[:1]:
-            module = import_module(f"tidemill_cli.commands.{name}")
+            module = import_module(f"tidemill_cli.commands.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
