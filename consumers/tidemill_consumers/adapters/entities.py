@@ -190,7 +190,8 @@ class Entities:
         pages = self._map(self._save_page, chunks(writes, STATEMENTS_PER_CALL))
         failed = {key: reason for page in pages for key, reason in page.items()}
         if self._cache is not None:
-            self._cache.keep([write.new_entity for write in writes if write.new_entity and write.key not in failed])
+            saved = [(write.new_entity, write.document_bytes) for write in writes if write.key not in failed]
+            self._cache.keep([entity for entity, _ in saved if entity], [size for entity, size in saved if entity])
         return failed
 
     def _load(self, keys: Iterable[str], room: Room) -> tuple[dict[str, Entity], set[str]]:

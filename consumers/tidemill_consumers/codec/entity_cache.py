@@ -7,6 +7,7 @@ detects it. A plan that leads to no such write is made from a fresh read.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, repeat
 
 from msgspec.json import encode as to_json
 
@@ -29,7 +30,7 @@ class EntityCache:
     """The most recently saved entities that fit.
 
     Args:
-        max_bytes: of all of them together, as JSON, roughly; in memory they take some five times that.
+        max_bytes: of all of them together, as JSON or MessagePack, roughly; in memory they take some five times that.
         samples: how many of the wanted entities are read anyway.
     """
 
@@ -45,13 +46,20 @@ class EntityCache:
         self._room += sum([size for _, size in taken.values()])
         return {key: entity for key, (entity, _) in taken.items()}
 
-    def keep(self, entities: Iterable[Entity]) -> None:
-        """Cache these entities, and drop the oldest if there is no room."""
+    def keep(self, entities: Iterable[Entity], document_bytes: Iterable[int] = ()) -> None:
+        """Cache these entities, and drop the oldest if there is no room.
+
+        Args:
+            entities: the entities.
+            document_bytes: the sizes of their documents as MessagePack, as far as known; 0: not known.
+        """
         held = self._entities
-        for entity in entities:
-            _, before = held.pop(entity.key, (None, 0))
-            size = _bytes_of(entity)
-            self._room += before - size
+        for entity, known in zip(entities, chain(document_bytes, repeat(0)), strict=False):
+            before = held.pop(entity.key, None)
+            if before is not None:
+                self._room += before[1]
+            size = (known or len(to_json(entity.document))) + _bytes_beside_document(entity)
+            self._room -= size
             held[entity.key] = entity, size
         dropped: list[str] = []
         for key, (_, size) in held.items():
@@ -67,9 +75,8 @@ class EntityCache:
         self.take(list(self._entities))
 
 
-def _bytes_of(entity: Entity) -> int:
-    size = BYTES_OF_ANY + BYTES_OF_PLACE * len(entity.marks) + len(to_json(entity.document))
-    size += len(entity.writers) + len(entity.redriven)
+def _bytes_beside_document(entity: Entity) -> int:
+    size = BYTES_OF_ANY + BYTES_OF_PLACE * len(entity.marks) + len(entity.writers) + len(entity.redriven)
     if entity.recent:
         size += bytes_of_all(entity.recent.values())
     if entity.emits:

@@ -314,6 +314,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         rejected: of these, those that their rule rejected.
         repeated: of these, those that their producer had sent before.
         redelivered: of these, those that the shard's mark had passed.
+        document_bytes: the size of the new document as MessagePack; 0: not known.
     """
 
     key: str
@@ -331,6 +332,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     rejected: int = 0
     repeated: int = 0
     redelivered: int = 0
+    document_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

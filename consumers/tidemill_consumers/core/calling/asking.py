@@ -16,7 +16,7 @@ from tidemill.contract.request import Json, Request
 from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Rejected, Rule, State
 from tidemill_consumers.core.calling.blame import frames_of, place_of, place_of_rule
 from tidemill_consumers.core.emits import follow_ups
-from tidemill_consumers.core.item_limits import differs_in_numbers, unstorable
+from tidemill_consumers.core.item_limits import differs_in_numbers, packed_fast, why_not
 
 MAX_ANSWER_BYTES = 16 * 1024
 """Limit for a reply's data as JSON, because it is kept as an outcome."""
@@ -29,6 +29,8 @@ TICKS = 5
 
 
 _CONTAINERS = frozenset({dict, list})
+
+_unpack = msgspec.msgpack.Decoder().decode
 
 
 class Stopped(BaseException):
@@ -66,12 +68,14 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
         is_flat: whether it is known to hold no mutable values.
         answer: the reply's data.
         requests: the follow-up requests.
+        packed: the document as MessagePack; empty if it is flat, or unusual.
     """
 
     state: State
     is_flat: bool
     answer: Json = None
     requests: tuple[Request, ...] = ()
+    packed: bytes = b""
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +93,16 @@ class _Unusable(Exception):
     """The rule's return value cannot be kept."""
 
 
-def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: int, watch: Watch) -> RuleOutcome:
+def ask(
+    rule: Rule,
+    document: State,
+    is_flat: bool,
+    arrival: Arrival,
+    emitted: int,
+    watch: Watch,
+    *,
+    may_lend: bool = False,
+) -> RuleOutcome:
     """A rule's outcome.
 
     A signal handler may raise `Stopped` in the functions called here, but never in the frame of `ask` itself, so this
@@ -97,11 +110,12 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
 
     Args:
         rule: the rule.
-        document: the entity's document, which stays as it is.
+        document: the entity's document, which stays as it is unless it is lent.
         is_flat: whether the document is known to hold no objects or lists.
         arrival: the request; a rule may change it, even its frozen fields: see `core.batch.fresh`.
         emitted: how many follow-up requests its entity has emitted before.
         watch: is told while the rule, or anything of it, is at work.
+        may_lend: whether the rule may be given the document itself, which must not be used after that.
     """
     outcome: RuleOutcome
     try:
@@ -112,7 +126,8 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
             elif is_flat or _CONTAINERS.isdisjoint(map(type, document.values())):
                 outcome = _taken(rule(document.copy(), arrival.request), document, arrival, emitted)
             else:
-                outcome = _taken(rule(msgspec.to_builtins(document), arrival.request), None, arrival, emitted)
+                given = document if may_lend else msgspec.to_builtins(document)
+                outcome = _taken(rule(given, arrival.request), None, arrival, emitted)
         except BaseException as error:  # no exception of a rule may stop the shard
             outcome = _refused(error, rule)
         watch.at_work = None
@@ -125,7 +140,7 @@ def ask(rule: Rule, document: State, is_flat: bool, arrival: Arrival, emitted: i
 def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitted: int) -> Taken | Rejected:
     """The rule's outcome, copied; `before` is the document if that is flat, which a counting rule leaves so."""
     if isinstance(outcome, Accepted):
-        state = outcome.state
+        state, packed = outcome.state, b""
         is_flat = state is None
         if before is not None and type(state) is dict:
             state = state.copy()
@@ -133,26 +148,35 @@ def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitte
         if not is_flat:
             if not isinstance(state, dict):
                 raise _Unusable(f"the document cannot be stored: it is {_name(state)}, and must be a dict or None")
-            state = _own(state, "the document cannot be stored")
+            packed = packed_fast(state) or _unusual(state, "the document cannot be stored")
+            state = msgspec.to_builtins(state)
         if outcome.answer is None and not outcome.emits:
-            return Taken(state, is_flat)
-        return Taken(state, is_flat, _answer(outcome.answer), _requests(arrival, outcome, emitted))
+            return Taken(state, is_flat, None, (), packed)
+        return Taken(state, is_flat, _answer(outcome.answer), _requests(arrival, outcome, emitted), packed)
     if isinstance(outcome, Rejected):
         return Rejected(_text(outcome.reason))
     raise _Unusable(f"the rule returned {_kind(outcome)}, which is neither Accepted(…) nor Rejected(…)")
 
 
-def _own(value: Json, trouble: str) -> Json:
-    """A copy of the value as plain JSON."""
-    if problem := unstorable(value):
+def unpacked(packed: bytes) -> State:
+    """The document that `Taken.packed` has."""
+    document: State = _unpack(packed)
+    return document
+
+
+def _unusual(value: Json, trouble: str) -> bytes:
+    """Look at an unusual value exactly; nothing, if it can be stored."""
+    if problem := why_not(value):
         raise _Unusable(f"{trouble}: {problem}")
-    return msgspec.to_builtins(value)
+    return b""
 
 
 def _answer(answer: Json) -> Json:
     if answer is None:
         return None
-    own = _own(answer, "the answer cannot be kept")
+    if packed_fast(answer) is None:
+        _unusual(answer, "the answer cannot be kept")
+    own = msgspec.to_builtins(answer)
     if (size := len(to_json(own))) > MAX_ANSWER_BYTES:
         raise _Unusable(f"the answer cannot be kept: {size} bytes; {MAX_ANSWER_BYTES} are the most")
     return own

@@ -28,7 +28,7 @@ from tidemill_consumers.core.batch import (
     Write,
     fresh,
 )
-from tidemill_consumers.core.calling.asking import Taken, Watch, ask
+from tidemill_consumers.core.calling.asking import Taken, Watch, ask, unpacked
 from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.fitting import FEW_WRITERS, MAX_RECENT_BYTES
 from tidemill_consumers.core.folding.budget import MAX_OUTCOME_BYTES, Budget
@@ -104,6 +104,7 @@ def fold(
         rejected=folding.rejected,
         repeated=folding.repeated,
         redelivered=folding.redelivered,
+        document_bytes=len(folding.packed),
     )
 
 
@@ -141,6 +142,7 @@ class _Folding:
         self._emit_depth = emit_depth
         self._document: State = entity.document
         self._is_flat = False  # as far as is known
+        self.packed = b""
         self.budget = Budget(most)
         self.marks = MarkJournal.of(entity.marks, shard)
         self.writers = WriterJournal(entity.writers, entity.redriven, entity.forgotten, entity.awaited, shard == DIRECT)
@@ -272,12 +274,17 @@ class _Folding:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
         if isinstance(rule, Verified) and (problem := _unverified(arrival)):
             return self._to_quarantine(arrival, problem)
-        outcome = ask(rule, self._document, self._is_flat, arrival, self.emits.emitted, self._watch)
+        packed = self.packed
+        outcome = ask(
+            rule, self._document, self._is_flat, arrival, self.emits.emitted, self._watch, may_lend=packed != b""
+        )
         if isinstance(outcome, Taken):
             if outcome.requests:
                 self.emits.add(arrival, outcome.requests)
-            self._document, self._is_flat = outcome.state, outcome.is_flat
+            self._document, self._is_flat, self.packed = outcome.state, outcome.is_flat, outcome.packed
             return Reply(request_id, "accepted", outcome.answer)
+        if packed:
+            self._document = unpacked(packed)  # the rule was lent the other, and may have changed it
         if isinstance(outcome, Rejected):
             self.rejected += 1
             return Reply(request_id, "rejected", error=_brief(outcome.reason))

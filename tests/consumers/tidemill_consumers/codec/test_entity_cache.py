@@ -69,6 +69,14 @@ def test_whatever_makes_an_entity_large_counts(large: Entity) -> None:
     assert list(remembered.take("cd")) == ["c", "d"]
 
 
+def test_the_sizes_of_documents_are_taken_as_they_are_given() -> None:
+    remembered = EntityCache(ROOM_OF_THREE)
+    remembered.keep([small("a"), small("b"), small("c")], [10, 0, 20_000])
+    assert remembered.take("abc") == {}
+    remembered.keep([small("a"), small("b"), small("c"), small("d")], [10, 10])
+    assert list(remembered.take("abcd")) == ["a", "b", "c", "d"]
+
+
 # ── Recalling ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

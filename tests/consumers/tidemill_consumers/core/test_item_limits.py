@@ -20,7 +20,7 @@ from tidemill_consumers.core.item_limits import (
     NUMBER,
     SMALL,
     differs_in_numbers,
-    is_storable_fast,
+    packed_fast,
     unstorable,
     why_not,
 )
@@ -220,7 +220,7 @@ anything = some.recursive(
 @given(documents | some.dictionaries(texts, anything, max_size=5))
 def test_the_fast_check_passes_nothing_that_the_exact_one_does_not(document: Json) -> None:
     exact = why_not(document)
-    assert not (is_storable_fast(document) and exact)
+    assert not (packed_fast(document) and exact)
     assert unstorable(document) == exact
 
 
@@ -239,7 +239,7 @@ USUAL: dict[str, Any] = {"name": "Åsa", "price": 79.95, "open": True, "n": -7, 
     ],
 )
 def test_usual_documents_need_no_exact_check(document: Json) -> None:
-    assert is_storable_fast(document)
+    assert packed_fast(document)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_usual_documents_need_no_exact_check(document: Json) -> None:
     ],
 )
 def test_unusual_documents_are_left_to_the_exact_check(document: Json) -> None:
-    assert not is_storable_fast(document)
+    assert not packed_fast(document)
 
 
 @pytest.mark.parametrize("item", [0, None, "", [], {}, 0.5, "é"])
@@ -273,4 +273,4 @@ def test_what_the_fast_check_finds_small_enough_is(item: Json) -> None:
     """Of the least MessagePack for its bytes in the table."""
     assert MAX_CLEAR_BYTES == 11_397
     document = {"v": [[item] * 600] * 3}
-    assert not is_storable_fast(document) or why_not(document) is None
+    assert not packed_fast(document) or why_not(document) is None

@@ -26,8 +26,11 @@ from tidemill_consumers.core.calling.asking import (
     Taken,
     Watch,
     ask,
+    unpacked,
 )
 from tidemill_consumers.core.item_limits import MAX_DEPTH, unstorable
+
+encode_document = msgspec.msgpack.Encoder().encode
 
 REQUEST = Request(id="1", cmd="c", key="k", client="ann", writer="w", counter=1, data={"n": 1})
 ARRIVAL = Arrival("s", Position(1, 0), 1000.0, "k", REQUEST, encode(REQUEST))
@@ -35,6 +38,11 @@ ARRIVAL = Arrival("s", Position(1, 0), 1000.0, "k", REQUEST, encode(REQUEST))
 
 def asked(rule: Any, document: State = None, watch: Watch | None = None) -> RuleOutcome:
     return ask(cast("Rule", rule), document, False, ARRIVAL, 0, watch or Watch())
+
+
+def taken(document: State) -> Taken:
+    """What is taken of a usual document."""
+    return Taken(document, is_flat=False, packed=encode_document(document))
 
 
 def refused(rule: Any, document: State = None, watch: Watch | None = None) -> str:
@@ -225,6 +233,27 @@ def test_what_a_rule_gets_and_leaves_is_equal_and_shares_nothing(document: dict[
     assert not containers(found.state) & containers(given_to[0])
     assert not containers(document) & (containers(found.state) | containers(given_to[0]))
     assert not found.is_flat or len(containers(document)) == 1
+    assert not found.packed or encode_document(unpacked(found.packed)) == encode_document(document)
+
+
+def test_a_document_that_is_lent_is_the_rules_own() -> None:
+    document = {"n": 1, "in": {"x": [1]}}
+    given_to: list[State] = []
+
+    def rule(state: State, request: Request) -> Accepted:
+        given_to.append(state)
+        return Accepted(state)
+
+    found = ask(rule, document, False, ARRIVAL, 0, Watch(), may_lend=True)
+    assert given_to[0] is document
+    assert isinstance(found, Taken)
+    assert found.state == document
+    assert not containers(found.state) & containers(document)
+
+
+@pytest.mark.parametrize("value", [2**64, 1e-120, "x" * 20_000])
+def test_what_is_unusual_is_not_packed(value: Json) -> None:
+    assert asked(lambda state, request: Accepted({"v": [value]})) == Taken({"v": [value]}, is_flat=False)
 
 
 def containers(value: Json) -> set[int]:
@@ -299,8 +328,8 @@ def test_counting_in_a_document_of_numbers_and_texts_leaves_one_that_nothing_can
         return Accepted(state | {"n": state["n"] + 1})
 
     assert asked(count, {"n": 1, "name": "x"}) == Taken({"n": 2, "name": "x"}, is_flat=True)
-    assert asked(count, {"n": 1, "in": {}}) == Taken({"n": 2, "in": {}}, is_flat=False)
-    assert asked(lambda state, request: Accepted({"n": 1})) == Taken({"n": 1}, is_flat=False)
+    assert asked(count, {"n": 1, "in": {}}) == taken({"n": 2, "in": {}})
+    assert asked(lambda state, request: Accepted({"n": 1})) == taken({"n": 1})
 
 
 @pytest.mark.parametrize("document", [{"n": 1}, {"n": 1, "in": {}}])
