@@ -147,7 +147,7 @@ class Objects:
     def named(self, object_keys: Sequence[str]) -> list[Found]:
         """Those of the objects that are there, in this order."""
         stored = zip(object_keys, self.map(self.read, object_keys), strict=True)
-        return [_lean(_found(key, body, self.seals, untold=False)) for key, body in stored if body is not None]
+        return [_lean(_found(key, body, self.seals, Wanted())) for key, body in stored if body is not None]
 
     def read(self, object_key: str) -> bytes | None:
         """An object's bytes; None if there is no such object."""
