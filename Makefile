@@ -4,6 +4,9 @@ PYTHON ?= python3
 UV := .venv/bin/uv
 REQUESTS ?= 1000000
 READY := .venv/.ready
+# Tools whose dependencies do not go with the project's have an environment and a lock of their own.
+CHECKOV := .venv/checkov/.ready
+SAM := .venv/sam/.ready
 # Only packages of this tree, whatever the user's own environment says.
 unexport PYTHONPATH
 unexport VIRTUAL_ENV
@@ -11,7 +14,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shuffled check lint types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem perf lock clean
+.PHONY: help demo test test-shuffled check lint scan sam-validate types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +30,17 @@ test-shuffled: $(READY) ## run the tests in another order each time, which it te
 
 check: lint types wheel test ## everything that must hold before a change lands
 
-lint: $(READY) ## ruff, import-linter, cfn-lint
+lint: $(READY) scan ## ruff, import-linter, cfn-lint, checkov
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
 	.venv/bin/cfn-lint infra/template.yaml
+
+scan: $(READY) $(CHECKOV) ## checkov's policies for the template, offline; exceptions are in .ci/scan.py
+	.venv/bin/python .ci/scan.py .venv/checkov/bin/checkov
+
+sam-validate: $(SAM) ## the template by AWS's own SAM CLI, offline
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv/sam/bin/sam validate --lint --template infra/template.yaml
 
 types: $(READY) ## mypy, strict
 	.venv/bin/mypy
@@ -70,11 +79,14 @@ test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Centr
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--help")
 	@.venv/bin/python tests/perf/run.py $(ARGS)
 
-lock: ## resolve requirements.lock again from pyproject.toml
+RESOLVE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command "make lock" --quiet
+
+lock: ## resolve requirements.lock again from pyproject.toml, and the tools' locks in .ci
 	@test -x $(UV) || $(MAKE) --no-print-directory $(UV)
-	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --quiet --output-file requirements.lock
+	$(RESOLVE) pyproject.toml --all-extras --group dev --output-file requirements.lock
+	$(RESOLVE) .ci/checkov.in --output-file .ci/checkov.lock
+	$(RESOLVE) .ci/sam.in --output-file .ci/sam.lock
 
 clean: ## remove what the tasks above made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -90,4 +102,9 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(UV) || $(MAKE) --no-print-directory $(UV)
 	@$(UV) pip sync --quiet --python .venv/bin/python requirements.lock
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/%/.ready: .ci/%.lock | $(READY)
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv/$*
+	@$(UV) pip sync --quiet --require-hashes --python .venv/$*/bin/python .ci/$*.lock
 	@touch $@

@@ -21,7 +21,8 @@ class SignedIn:
 
 
 def sign_in(emulator: Emulator, outputs: Mapping[str, str], name: str) -> SignedIn:
-    """Signs a new user up, in with the password, and gets credentials of the identity pool."""
+    """Signs a new user up by an address, in with the password, and gets credentials of the identity pool."""
+    name = f"{name}@example.com"
     pool, app = outputs["UserPoolId"], outputs["UserPoolClientId"]
     users, identities = emulator.client("cognito-idp"), emulator.client("cognito-identity")
     users.admin_create_user(UserPoolId=pool, Username=name, MessageAction="SUPPRESS")

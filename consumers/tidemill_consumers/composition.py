@@ -30,7 +30,7 @@ from tidemill_consumers.adapters.metrics import Metrics
 from tidemill_consumers.adapters.quarantine import Quarantine
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
-from tidemill_consumers.adapters.trust import Trust
+from tidemill_consumers.adapters.trust import StoredSeals, Trust
 from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Rules, Time, Write
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
@@ -134,7 +134,7 @@ def application(is_direct: bool = False) -> Application:
     rules = import_module(env["TIDEMILL_RULES"]).RULES
     stream, dynamodb = env["TIDEMILL_STREAM"], use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
-    seals = Seals.read(stream, env["TIDEMILL_APPLICATION_SECRET"])
+    seals = _seals(stream, env["TIDEMILL_APPLICATION_SECRET_ARN"], config)
     # Each batch of the apply function needs its stream's life and answers clients; few store or emit anything.
     always = at_need if is_direct else made
     sns = always(lambda: use_fast_sns(boto3.client("sns", config=config)))
@@ -163,6 +163,14 @@ def application(is_direct: bool = False) -> Application:
         at_work=AtWork(Path(gettempdir()) if is_direct else None),
         metrics=Metrics(env.get("AWS_LAMBDA_FUNCTION_NAME", ""), print),  # the log is where they are read
     )
+
+
+def _seals(stream: str, secret: str, config: Config) -> Seals | None:
+    """The application's seals, by the secret of that ARN in Secrets Manager; None, and no call, if it is empty."""
+    if not secret:
+        return None
+    client = boto3.client("secretsmanager", config=config)
+    return StoredSeals(stream, lambda: str(client.get_secret_value(SecretId=secret)["SecretString"]))
 
 
 def is_entry_point(handler: str) -> bool:

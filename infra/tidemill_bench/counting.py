@@ -70,12 +70,12 @@ def spent(lines: Iterable[str]) -> Spent:
     )
 
 
-def read_log(logs: CloudWatchLogsClient, function: str, since: int) -> list[str]:
-    """The REPORT and METER lines of a function since a moment, in milliseconds since 1970."""
+def read_log(logs: CloudWatchLogsClient, group: str, since: int) -> list[str]:
+    """The REPORT and METER lines of a function's log group since a moment, in milliseconds since 1970."""
     found: list[str] = []
     for pattern in ("REPORT", LINE):
         pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{function}", startTime=since, filterPattern=pattern
+            logGroupName=group, startTime=since, filterPattern=pattern
         )
         try:
             found += [event["message"] for page in pages for event in page["events"]]

@@ -33,6 +33,8 @@ HANDLERS: Final = {
     "DirectFunctionName": "tidemill_consumers.metering.metered.direct_handler",
 }
 
+LOGS: Final = ("ApplyLogGroupName", "DirectLogGroupName")
+
 ENVIRONMENTS: Final = 4
 """Environments of the direct function for each processor."""
 
@@ -93,7 +95,7 @@ class LogCounting:
 
     def _read(self) -> dict[str, list[str]]:
         outputs = self._platform.outputs
-        return {output: read_log(self._logs, outputs[output], self._since) for output in HANDLERS}
+        return {output: read_log(self._logs, outputs[output], self._since) for output in LOGS}
 
     def _mapped(self) -> int:
         """Invocations by mappings so far."""
@@ -103,4 +105,4 @@ class LogCounting:
         """Whether each invocation has both its lines, and those by mappings are all there."""
         reports = {output: sum(line.startswith("REPORT ") for line in its) for output, its in lines.items()}
         meters = {output: sum(line.startswith(LINE) for line in its) for output, its in lines.items()}
-        return reports == meters and reports["ApplyFunctionName"] == self._mapped() - self._before
+        return reports == meters and reports["ApplyLogGroupName"] == self._mapped() - self._before

@@ -34,6 +34,7 @@ _NAME_PROPERTIES = ("DeliveryStreamName", "RuleName", "ApplicationName", "AlarmN
 _SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)}")
 _ANSWER = "TidemillLocal{}"
 _FUNCTION, _CONCURRENCY = "TidemillFunction{}", "TidemillConcurrency{}"
+_NO_VALUE = "none"
 
 
 class TemplateError(Exception):
@@ -179,23 +180,29 @@ def allow_statement_calls(template: Mapping[str, Node]) -> dict[str, Node]:
 def ask_concurrency(template: Mapping[str, Node]) -> dict[str, Node]:
     """The template with outputs for the functions' reserved concurrency, which the emulator leaves out."""
     reserved = {
-        name: body["Properties"]["ReservedConcurrentExecutions"]
+        name: body
         for name, body in template["Resources"].items()
         if body["Type"] in _FUNCTION_TYPES and "ReservedConcurrentExecutions" in body.get("Properties", {})
     }
     outputs = dict(template.get("Outputs", {}))
-    for place, (name, value) in enumerate(reserved.items()):
-        outputs[_FUNCTION.format(place)] = {"Value": {"Ref": name}}
-        outputs[_CONCURRENCY.format(place)] = {"Value": value}
+    for place, (name, body) in enumerate(reserved.items()):
+        only = {"Condition": body["Condition"]} if "Condition" in body else {}
+        value = _map(body["Properties"]["ReservedConcurrentExecutions"], _no_value_as_text)
+        outputs[_FUNCTION.format(place)] = {"Value": {"Ref": name}, **only}
+        outputs[_CONCURRENCY.format(place)] = {"Value": value, **only}
     return {**template, "Outputs": outputs}
 
 
 def reserved_concurrency(outputs: Mapping[str, str]) -> dict[str, int]:
     """Function name -> reserved concurrency, from the outputs that `ask_concurrency` added."""
-    found: dict[str, int] = {}
-    while (function := outputs.get(_FUNCTION.format(len(found)))) is not None:
-        found[function] = int(outputs[_CONCURRENCY.format(len(found))])
-    return found
+    most = {output: value for output, value in outputs.items() if output.startswith(_CONCURRENCY.format(""))}
+    name = {output: output.replace(_CONCURRENCY.format(""), _FUNCTION.format("")) for output in most}
+    return {outputs[name[output]]: int(value) for output, value in most.items() if value != _NO_VALUE}
+
+
+def _no_value_as_text(node: Node) -> Node:
+    """An output cannot be without a value."""
+    return _NO_VALUE if node == {"Ref": "AWS::NoValue"} else node
 
 
 def _is_partiql(statement: Mapping[str, Node]) -> bool:

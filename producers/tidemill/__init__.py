@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         OutcomeUnknown,
         ProducerClosed,
         StillPending,
+        TooManyQueues,
     )
     from tidemill.handle import AsyncHandle, Handle
     from tidemill.metrics import LogMetrics, OpenTelemetryMetrics
@@ -63,6 +64,7 @@ __all__ = [
     "SpoolInUse",
     "Stats",
     "StillPending",
+    "TooManyQueues",
     "UnsendableRequest",
     "deregistration",
     "new_key",
@@ -77,7 +79,9 @@ _MODULES = {
     "tidemill.contract.signature": "Signer SigningUnavailable deregistration new_key registration",
     "tidemill.contract.validation": "UnsendableRequest",
     "tidemill.delivery.observer": "CallMade",
-    "tidemill.errors": "BufferFull GivenUp Misconfigured NotAccepted OutcomeUnknown ProducerClosed StillPending",
+    "tidemill.errors": (
+        "BufferFull GivenUp Misconfigured NotAccepted OutcomeUnknown ProducerClosed StillPending TooManyQueues"
+    ),
     "tidemill.handle": "AsyncHandle Handle",
     "tidemill.metrics": "LogMetrics OpenTelemetryMetrics",
     "tidemill.producer": "Producer",

@@ -142,6 +142,20 @@ class BufferFull(Exception):
     """Too much is pending to take the request, and `send` may not wait (`when_full="raise"`)."""
 
 
+class TooManyQueues(Exception):
+    """No further queue can hear the topic by a filter of its own: SNS allows 200 filters a topic, 10,000 an account.
+
+    https://docs.aws.amazon.com/general/latest/gr/sns.html#limits_sns
+    """
+
+    def __init__(self, topic_arn: str) -> None:
+        super().__init__(
+            f"{topic_arn} has as many subscriptions with a filter as SNS allows, 200 unless your account has more; let "
+            "a queue hear many clients, as hears={'prefix': 'phone-'} does, or all, and hand their replies on"
+        )
+        self.topic_arn = topic_arn
+
+
 class Misconfigured(Exception):
     """The producer's configuration cannot work; nothing has been sent.
 

@@ -135,14 +135,18 @@ def test_a_secret_is_nobody_elses_to_read(way: str, tmp_path: Path) -> None:
         ) as one:
             found = state(tmp_path, lambda one: bool(one["mappings"]))
             send(found)
-            functions = EmulatorSession(found["endpoint"], "test", "test").client("lambda")
-            settings = functions.get_function_configuration(FunctionName=found["outputs"]["ApplyFunctionName"])
+            session = EmulatorSession(found["endpoint"], "test", "test")
+            settings = session.client("lambda").get_function(FunctionName=found["outputs"]["ApplyFunctionName"])
+            stored = session.client("secretsmanager").get_secret_value(
+                SecretId=found["outputs"]["ApplicationSecretArn"]
+            )
             assert SECRET not in Path(f"/proc/{one.pid}/cmdline").read_text()
             one.send_signal(signal.SIGINT)
             said, _ = one.communicate(timeout=30)
     finally:
         os.umask(before)
-    assert settings["Environment"]["Variables"]["TIDEMILL_APPLICATION_SECRET"] == SECRET
+    assert stored["SecretString"] == SECRET
+    assert SECRET not in str(settings)
     assert SECRET not in said + (tmp_path / "up.json").read_text()
     assert (tmp_path / "up.json").stat().st_mode & 0o777 == 0o600
     every = [tmp_path / "kept", *(tmp_path / "kept").rglob("*")]

@@ -93,7 +93,7 @@ def outcome(platform: Platform, browser: Path, tmp_path: Path) -> Iterator[dict[
     """What the app in the browser tells of its run."""
     emulator, outputs = platform.emulator, platform.outputs
     users = emulator.client("cognito-idp")
-    pool = {"UserPoolId": outputs["UserPoolId"], "Username": "ada"}
+    pool = {"UserPoolId": outputs["UserPoolId"], "Username": "ada@example.com"}
     users.admin_create_user(**pool, MessageAction="SUPPRESS")
     users.admin_set_user_password(**pool, Password=PASSWORD, Permanent=True)
     settings = {
@@ -102,7 +102,7 @@ def outcome(platform: Platform, browser: Path, tmp_path: Path) -> Iterator[dict[
         "userPoolId": outputs["UserPoolId"],
         "userPoolClientId": outputs["UserPoolClientId"],
         "identityPoolId": outputs["IdentityPoolId"],
-        "username": "ada",
+        "username": "ada@example.com",
         "password": PASSWORD,
         "count": COUNT,
     }

@@ -52,7 +52,8 @@ def probe_code() -> bytes:
 @pytest.fixture(scope="session")
 def deployment(emulator: Emulator, probe_code: bytes) -> Deployment:
     """The project's stack with the probe as its function."""
-    return deploy(emulator, template_path(), {"ShardCount": "1"}, code=probe_code, stack="probe")
+    given = {"ShardCount": "1", "ApplicationSecret": "s" * 43}
+    return deploy(emulator, template_path(), given, code=probe_code, stack="probe")
 
 
 @pytest.fixture(scope="session")

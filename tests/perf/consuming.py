@@ -169,7 +169,7 @@ def _prepare() -> None:
         TIDEMILL_QUARANTINE_BUCKET="quarantine",
         TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",
         TIDEMILL_STREAM="perf",
-        TIDEMILL_APPLICATION_SECRET="",
+        TIDEMILL_APPLICATION_SECRET_ARN="",
     )
     application()
 

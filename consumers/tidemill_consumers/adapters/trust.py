@@ -1,13 +1,17 @@
 """Verifies the signatures and seals of a batch.
 
-Room: adapters. core/trust.py decides what is proven; this module reads the keys, once for the whole batch.
+Room: adapters. core/trust.py decides what is proven; this module reads the keys, once for the whole batch, and the
+secret, once for an environment and again when it may have changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
+from tidemill.contract.request import Request
 from tidemill.contract.signature import SigningUnavailable
 from tidemill_consumers.adapters.devices import Devices, Keys
 from tidemill_consumers.core.batch import Arrival
@@ -16,7 +20,61 @@ from tidemill_consumers.core.trust import Claim, Seals, disproven, examine, is_m
 MAX_TRIED = 20_000
 """Keys tried for a batch's signatures, before no further record is begun: some two seconds' work."""
 
+RENEWAL_SECONDS = 60.0
+"""Seconds from one reading of the secret until a seal that does not hold has it read again."""
+
+MOST_AGE_SECONDS = 3600.0
+"""Seconds after which the secret is read again before anything is sealed with it."""
+
+log = logging.getLogger(__name__)
+
 NO_REGISTRY = "signed, but this application has no registry of devices"
+
+
+class StoredSeals(Seals):
+    """Seals of a secret that is stored elsewhere and may be changed there while the function's environment lives.
+
+    A changed secret, `new,old`, reaches each environment by itself: the first seal of `new` that an environment meets
+    does not hold, so the secret is read again. What cannot be read leaves the secret as it was.
+
+    Args:
+        stream: the stream's name.
+        read: reads the setting: secrets with commas between.
+        clock: seconds.
+
+    Raises:
+        ValueError: the setting is empty, or one of its secrets is too short.
+        Exception: whatever `read` raised.
+    """
+
+    def __init__(self, stream: str, read: Callable[[], str], clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(stream, read().split(","))
+        self._read = read
+        self._clock = clock
+        self._read_at = clock()
+
+    def seal(self, request: Request) -> Request:
+        """The request with the application's seal, by a secret that is not older than an hour."""
+        self._renew(MOST_AGE_SECONDS)
+        return super().seal(request)
+
+    def hold(self, request: Request, stream: str = "") -> bool:
+        """Whether the request's `sig` is the application's seal for that stream, by the secret as it is now."""
+        if super().hold(request, stream):
+            return True
+        return request.sig is not None and self._renew(RENEWAL_SECONDS) and super().hold(request, stream)
+
+    def _renew(self, age: float) -> bool:
+        """Read the secret again if it was read so long ago; returns whether it was read."""
+        if self._clock() - self._read_at < age:
+            return False
+        self._read_at = self._clock()
+        try:
+            self._secrets = Seals(self._stream, self._read().split(","))._secrets
+        except Exception as error:  # not the secret's text: an error of a service has none of it
+            log.warning("cannot read the application's secret again: %s", error)
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Policy conditions and variables about the signed-in identity, and conditions on an item's partition key.
+"""Policy conditions and variables about the signed-in identity, an item's partition key, and the transport.
 
 Room: local platform; fitted into the emulator by `install`. The emulator knows no policy variables, and its condition
 keys lack the identity and the partition key: it would deny everybody what is granted to each identity.
@@ -30,9 +30,12 @@ IDENTITY = "cognito-identity.amazonaws.com:sub"
 def install() -> None:
     """Have policies decide by the identity that signed in through Cognito, and by the partition key of an item.
 
+    They decide as if each call came by TLS: what is on 127.0.0.1 has no way on which it could be read.
+
     Needs of the emulator:
         iam_evaluator._principal_keys: a caller's condition keys; the identity is added.
         iam_evaluator._conditions_met: holds conditions against a call; their variables are filled in first.
+        iam_evaluator._resolve_condition_key: the value of a condition key; that of `aws:SecureTransport` is changed.
         iam_actions.dynamodb_service_context: a DynamoDB request's condition keys; `dynamodb:LeadingKeys` is added.
         dynamodb._tables: tells which attribute is a table's partition key.
         sts._sessions: tells whose identity temporary credentials are.
@@ -40,12 +43,13 @@ def install() -> None:
     from ministack.core import iam_actions, iam_evaluator
     from ministack.services import dynamodb, sts
 
-    require(iam_evaluator, "_principal_keys", "_conditions_met")
+    require(iam_evaluator, "_principal_keys", "_conditions_met", "_resolve_condition_key")
     require(iam_actions, "dynamodb_service_context")
     require(dynamodb, "_tables")
     require(sts, "_sessions")
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
+    iam_evaluator._resolve_condition_key = as_by_tls(iam_evaluator._resolve_condition_key)
     iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
 
 
@@ -76,6 +80,15 @@ def with_variable(conditions_met: ConditionsMet) -> ConditionsMet:
         return conditions_met(conditions, context)
 
     return met
+
+
+def as_by_tls(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """The value of a condition key for a call, with TLS as its transport: policies of buckets refuse plain HTTP."""
+
+    def value(key: str, context: Any) -> Any:
+        return "true" if key.lower() == "aws:securetransport" else resolve(key, context)
+
+    return value
 
 
 def with_leading_key(service_context: ServiceContext, tables: Mapping[str, Any]) -> ServiceContext:

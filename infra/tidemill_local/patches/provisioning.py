@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
+from xml.sax.saxutils import escape
 
 from tidemill_local.patches.release import require
 
@@ -21,6 +22,13 @@ Properties: TypeAlias = dict[str, Any]
 Apply: TypeAlias = "Callable[[str, Properties], None]"
 """Applies properties to a resource, by its physical id."""
 
+_ENCRYPTION = (
+    '<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule>'
+    "<ApplyServerSideEncryptionByDefault>{}</ApplyServerSideEncryptionByDefault>"
+    "<BucketKeyEnabled>{}</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>"
+)
+"""A bucket's encryption in S3's API."""
+
 _EXPIRATIONS = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
 
 
@@ -33,25 +41,32 @@ def install() -> None:
         provisioners._RESOURCE_HANDLERS: what makes, changes and deletes a resource, by its type.
         kinesis._streams: a stream's encryption is written there.
         kinesis._register_consumer, kinesis._deregister_consumer: make and delete a stream's consumer.
+        dynamodb._tables, dynamodb._sse_description_from_spec: a table's encryption is written there, and put so.
         dynamodb._pitr_settings: a table's point-in-time recovery is written there.
+        sns._topics: a topic's key is written there.
+        s3._put_bucket_encryption: sets a bucket's encryption.
         s3._bucket_lifecycle: a bucket's lifecycle is written there.
         firehose._streams: tells which delivery streams are run beside the emulator.
         firehose.ingest_from_kinesis_source, firehose._deliver_records_to_s3: its own delivery, which leaves those out.
     """
-    from ministack.services import dynamodb, firehose, kinesis, s3
+    from ministack.services import dynamodb, firehose, kinesis, s3, sns
     from ministack.services.cloudformation import provisioners
 
     require(firehose, "ingest_from_kinesis_source", "_deliver_records_to_s3", "_streams")
     require(provisioners, "_RESOURCE_HANDLERS")
     require(kinesis, "_streams", "_register_consumer", "_deregister_consumer")
-    require(dynamodb, "_pitr_settings")
-    require(s3, "_bucket_lifecycle")
+    require(dynamodb, "_pitr_settings", "_tables", "_sse_description_from_spec")
+    require(s3, "_bucket_lifecycle", "_put_bucket_encryption")
+    require(sns, "_topics")
     firehose.ingest_from_kinesis_source = leaving(firehose.ingest_from_kinesis_source, firehose._streams)
     firehose._deliver_records_to_s3 = leaving_out(firehose._deliver_records_to_s3)
     kinds = provisioners._RESOURCE_HANDLERS
     also(kinds["AWS::Kinesis::Stream"], encryption(kinesis._streams))
     also(kinds["AWS::DynamoDB::Table"], recovery(dynamodb._pitr_settings))
+    also(kinds["AWS::DynamoDB::Table"], table_key(dynamodb._tables, dynamodb._sse_description_from_spec))
     also(kinds["AWS::S3::Bucket"], lifecycle(s3._bucket_lifecycle))
+    also(kinds["AWS::S3::Bucket"], bucket_key(s3._put_bucket_encryption))
+    also(kinds["AWS::SNS::Topic"], topic_key(sns._topics))
     kinds["AWS::Kinesis::StreamConsumer"] = stream_consumer(kinesis._register_consumer, kinesis._deregister_consumer)
 
 
@@ -118,6 +133,43 @@ def recovery(settings: MutableMapping[str, Any]) -> Apply:
     def apply(name: str, properties: Properties) -> None:
         wanted = properties.get("PointInTimeRecoverySpecification") or {}
         settings[name] = str(wanted.get("PointInTimeRecoveryEnabled", False)).lower() == "true"
+
+    return apply
+
+
+def table_key(tables: Mapping[str, Any], described: Callable[[Properties], Any]) -> Apply:
+    """Gives the function that applies a table's SSESpecification."""
+
+    def apply(name: str, properties: Properties) -> None:
+        wanted = dict(properties.get("SSESpecification") or {})
+        wanted["Enabled"] = str(wanted.pop("SSEEnabled", False)).lower() == "true"
+        tables[name]["SSEDescription"] = described(wanted) if wanted["Enabled"] else None
+
+    return apply
+
+
+def topic_key(topics: Mapping[str, Any]) -> Apply:
+    """Gives the function that applies a topic's KmsMasterKeyId."""
+
+    def apply(arn: str, properties: Properties) -> None:
+        attributes = topics[arn]["attributes"]
+        attributes.pop("KmsMasterKeyId", None)
+        if key := properties.get("KmsMasterKeyId"):
+            attributes["KmsMasterKeyId"] = key
+
+    return apply
+
+
+def bucket_key(put: Callable[[str, bytes], Any]) -> Apply:
+    """Gives the function that applies a bucket's BucketEncryption."""
+
+    def apply(name: str, properties: Properties) -> None:
+        for rule in (properties.get("BucketEncryption") or {}).get("ServerSideEncryptionConfiguration", ()):
+            default = rule["ServerSideEncryptionByDefault"]
+            parts = {"SSEAlgorithm": default["SSEAlgorithm"], "KMSMasterKeyID": default.get("KMSMasterKeyID")}
+            wanted = "".join(f"<{part}>{escape(value)}</{part}>" for part, value in parts.items() if value)
+            is_kept = str(rule.get("BucketKeyEnabled", False)).lower()
+            put(name, _ENCRYPTION.format(wanted, is_kept).encode())
 
     return apply
 

@@ -1,7 +1,8 @@
 """A temporary queue that receives replies, for as long as a `with` block lasts.
 
-Room: SDK, I/O. It needs permissions that clients usually lack: the stack's operator makes their queues.
-Tests: tests/infra/tidemill_cli/commands/test_send.py.
+Room: SDK, I/O. It needs permissions that clients usually lack: the stack's operator makes their queues. A queue with a
+filter takes one of the 200 filters that a topic may have.
+Tests: tests/producers/tidemill/replies/test_queue.py, tests/infra/tidemill_cli/commands/test_send.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from botocore.exceptions import ClientError
+
 from tidemill.aws.region import make_client
+from tidemill.errors import TooManyQueues
 
 RETENTION_SECONDS = 3600
 """Retention of unread messages in seconds, in case the queue is not deleted at the end."""
@@ -49,6 +53,7 @@ def reply_queue(
 
     Raises:
         Misconfigured: there is no such profile, or the AWS settings cannot be used.
+        TooManyQueues: 200 queues with `hears` are subscribed to the topic.
         botocore.exceptions.ClientError: SQS or SNS answered with an error.
     """
     with ExitStack() as open_clients:
@@ -67,14 +72,25 @@ def reply_queue(
             attributes = {"RawMessageDelivery": "true"}
             if hears is not None:
                 attributes["FilterPolicy"] = json.dumps({"client": [hears]})
-            subscription = sns.subscribe(
-                TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes, ReturnSubscriptionArn=True
-            )["SubscriptionArn"]
+            subscription = _subscribed(sns, topic_arn, arn, attributes)
             yield queue
         finally:
             if subscription:
                 sns.unsubscribe(SubscriptionArn=subscription)
             sqs.delete_queue(QueueUrl=queue)
+
+
+def _subscribed(sns: Any, topic_arn: str, queue_arn: str, attributes: Mapping[str, str]) -> str:
+    """The ARN of the queue's new subscription."""
+    try:
+        answer = sns.subscribe(
+            TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes=attributes, ReturnSubscriptionArn=True
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"].startswith("FilterPolicyLimitExceeded"):
+            raise TooManyQueues(topic_arn) from error
+        raise
+    return str(answer["SubscriptionArn"])
 
 
 def _client(topic_arn: str, open_clients: ExitStack, service: str) -> Any:

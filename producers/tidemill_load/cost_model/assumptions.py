@@ -24,6 +24,9 @@ DESIGNS: tuple[Design, ...] = ("direct", "buffered", "aggregated", "http-in-fron
 Api: TypeAlias = Literal["http", "rest", "none"]
 """The API before the direct function or the stream: an HTTP API, a REST API, or nothing that costs."""
 
+Plan: TypeAlias = Literal["LITE", "ESSENTIALS", "PLUS"]
+"""The plan of a Cognito user pool, the template's UserPoolTier."""
+
 MEMORY, MAX_SECONDS = (128, 10_240), 900
 """A Lambda function's limits in MB and seconds:
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -75,6 +78,8 @@ class Assumptions:
         request_seconds: additional billed seconds for each request in a batch.
         item_bytes: bytes of an entity's item, with four of the writers that it remembers.
         archive: whether all requests are archived in S3 too.
+        users: users of the stack's pool who sign in within a month, the same in each design.
+        plan: the pool's, by which they are billed.
     """
 
     size: int = 200
@@ -103,6 +108,8 @@ class Assumptions:
     request_seconds: float = 40e-6
     item_bytes: int = 1024
     archive: bool = True
+    users: int = 0
+    plan: Plan = "LITE"
 
     @property
     def remembered(self) -> int:
@@ -125,6 +132,7 @@ class Assumptions:
             ("share of keys", self.fold or 0.0, 0, 1),
             ("number of clients", self.clients, 1, 10**9),
             ("number of producers", self.producers or 1, 1, 10**9),
+            ("number of users", self.users, 0, 10**9),
             ("number of shards", self.shards, 1, 20_000),
             ("share of single replies", self.single_replies or 0.0, 0, 1),
             ("window, in seconds,", self.window, 0, MAX_WINDOW),

@@ -11,10 +11,11 @@ from typing import Literal, TypeAlias
 
 from tidemill_load.cost_model.prices import Prices
 
-Part: TypeAlias = Literal["delivery", "database", "replies", "archive"]
-"""The purpose of a bill's line: bringing requests to the rules, keeping state, answering, archiving requests."""
+Part: TypeAlias = Literal["delivery", "database", "replies", "archive", "users"]
+"""The purpose of a bill's line: bringing requests to the rules, keeping state, answering, archiving requests, signing
+users in."""
 
-PARTS: tuple[Part, ...] = ("delivery", "database", "replies", "archive")
+PARTS: tuple[Part, ...] = ("delivery", "database", "replies", "archive", "users")
 
 _PARTS: Mapping[str, Part] = {
     "write_units": "database",
@@ -24,6 +25,9 @@ _PARTS: Mapping[str, Part] = {
     "firehose_bytes": "archive",
     "s3_puts": "archive",
     "s3_byte_months": "archive",
+    "lite_users": "users",
+    "essentials_users": "users",
+    "plus_users": "users",
 }
 
 
@@ -54,6 +58,9 @@ class Counts:
         firehose_bytes: bytes through Firehose: each record rounded up to 5,120 bytes.
         s3_puts: objects written.
         s3_byte_months: bytes times months that they are kept.
+        lite_users: users of a pool of the plan LITE who sign in, or refresh a token, within a calendar month.
+        essentials_users: those of ESSENTIALS.
+        plus_users: those of PLUS.
     """
 
     requests: float
@@ -78,6 +85,9 @@ class Counts:
     firehose_bytes: float = 0
     s3_puts: float = 0
     s3_byte_months: float = 0
+    lite_users: float = 0
+    essentials_users: float = 0
+    plus_users: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Room: load, pure. The entry point of the cost model: bill.py has counts and bill
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, sqrt
 
@@ -136,7 +136,8 @@ def _crossing(saves: Callable[[float], bool], below: float, above: float) -> flo
 def counts(happens: Flow, given: Assumptions, hours: float = MONTH_HOURS) -> Counts:
     """The counts that AWS bills for a flow over some hours."""
     requests = happens.rate * 3600 * hours
-    return _direct(requests, given) if happens.mode == "direct" else _streamed(happens, requests, given, hours)
+    found = _direct(requests, given) if happens.mode == "direct" else _streamed(happens, requests, given, hours)
+    return replace(found, **{f"{given.plan.lower()}_users": given.users * hours / MONTH_HOURS})
 
 
 def _direct(requests: float, given: Assumptions) -> Counts:

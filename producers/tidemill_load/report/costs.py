@@ -72,9 +72,9 @@ def cost(result: Result) -> Chart:
 def _parts(result: Result, curves: Curves) -> Sequence[Part]:
     """Of the bills: those that the measured ones have too."""
     items = {item for one in result.measurements for item in one.bill}
-    lines = (line for points in curves.values() for one in points for line in one.bill.lines)
-    measured = {line.part for line in lines if line.item in items}
-    return [part for part in PARTS if part in measured or not measured]
+    lines = [line for points in curves.values() for one in points for line in one.bill.lines]
+    parts = {line.part for line in lines if line.item in items} or {line.part for line in lines}
+    return [part for part in PARTS if part in parts]
 
 
 def _of_what(result: Result, parts: Sequence[Part]) -> str:

@@ -752,7 +752,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
-        "TIDEMILL_APPLICATION_SECRET": "",
+        "TIDEMILL_APPLICATION_SECRET_ARN": "",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -69,7 +69,7 @@ def test_an_environment_begins_with_what_every_invocation_needs_and_no_more(hand
             "_HANDLER": handler,
             "AWS_DEFAULT_REGION": "us-east-1",
             "TIDEMILL_RULES": "tidemill_consumers.media",
-            "TIDEMILL_APPLICATION_SECRET": "",
+            "TIDEMILL_APPLICATION_SECRET_ARN": "",
         },
         capture_output=True,
         text=True,

@@ -57,7 +57,7 @@ def start(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
-        "TIDEMILL_APPLICATION_SECRET": "",
+        "TIDEMILL_APPLICATION_SECRET_ARN": "",
     }
     live: list[Environment] = []
 

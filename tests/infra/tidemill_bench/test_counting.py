@@ -38,13 +38,13 @@ def test_an_invocation_is_a_report_and_its_usage_a_meter_line() -> None:
 
 def test_a_log_that_is_not_there_is_empty_and_one_that_is_begins_where_it_was_asked(emulator: Emulator) -> None:
     logs = emulator.client("logs")
-    assert read_log(logs, "never-ran", 0) == []
+    assert read_log(logs, "/aws/lambda/never-ran", 0) == []
     logs.create_log_group(logGroupName="/aws/lambda/ran")
     logs.create_log_stream(logGroupName="/aws/lambda/ran", logStreamName="s")
     messages = [(1_000, REPORT.format("old", 1, 128)), (2_000, "other"), (3_000, meter_line()), (3_000, "REPORT x")]
     events = [{"timestamp": at, "message": message} for at, message in messages]
     logs.put_log_events(logGroupName="/aws/lambda/ran", logStreamName="s", logEvents=events)
-    assert sorted(read_log(logs, "ran", 2_000)) == [meter_line(), "REPORT x"]
+    assert sorted(read_log(logs, "/aws/lambda/ran", 2_000)) == [meter_line(), "REPORT x"]
 
 
 @pytest.mark.parametrize(("size", "units"), [(0, 1), (1, 1), (PUT_UNIT, 1), (PUT_UNIT + 1, 2), (10 * PUT_UNIT, 10)])

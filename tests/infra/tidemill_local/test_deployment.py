@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.signing_in import sign_in
+from tests.signing_in import PASSWORD, sign_in
 from tidemill.contract.signature import deregistration, registration
 from tidemill_local.clients import EmulatorSession
 from tidemill_local.deployment import Deployment, DeploymentFailed, deploy
@@ -96,6 +96,7 @@ def test_a_client_may_send(
         ("s3", "list_objects_v2", {"Bucket": "{QuarantineBucketName}"}),
         ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
         ("lambda", "invoke", {"FunctionName": "{ApplyFunctionName}"}),
+        ("secretsmanager", "get_secret_value", {"SecretId": "{ApplicationSecretArn}"}),
         ("sqs", "create_queue", {"QueueName": "tidemill-client-new"}),
         ("iam", "list_roles", {}),
         ("sts", "assume_role", {"RoleArn": "{ClientRoleArn}", "RoleSessionName": "client"}),
@@ -139,6 +140,7 @@ def test_a_client_registers_devices_of_its_own_and_of_nobody_else(client: Client
         ("dynamodb", "batch_execute_statement", {"Statements": [{"Statement": INSERT % 1}]}),
         ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
         ("s3", "put_object", {"Bucket": "{QuarantineBucketName}", "Key": "k", "Body": "x"}),
+        ("secretsmanager", "get_secret_value", {"SecretId": "{ApplicationSecretArn}"}),
     ],
 )
 def test_the_function_may_do_its_work(
@@ -169,6 +171,9 @@ def test_the_function_may_do_its_work(
             {"TopicArn": "{RepliesTopicArn}", "Protocol": "email", "Endpoint": "a@example.com"},
         ),
         ("sns", "publish", {"TopicArn": "{RepliesTopicArn}x", "Message": "x"}),
+        ("secretsmanager", "get_secret_value", {"SecretId": "{ApplicationSecretArn}x"}),
+        ("secretsmanager", "put_secret_value", {"SecretId": "{ApplicationSecretArn}", "SecretString": "x"}),
+        ("logs", "create_log_group", {"logGroupName": "/aws/lambda/other"}),
         ("lambda", "invoke", {"FunctionName": "{ApplyFunctionName}"}),
         ("iam", "list_roles", {}),
     ],
@@ -178,6 +183,154 @@ def test_the_function_may_do_nothing_else(
 ) -> None:
     arguments = filled(arguments, dict(deployment.outputs))
     assert invoke({"call": [service, operation, arguments]}) in DENIED
+
+
+@pytest.fixture(scope="module")
+def operator(emulator: Emulator, deployment: Deployment) -> EmulatorSession:
+    """Whoever has the stack's policy for operators, and no other."""
+    iam = emulator.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName="operator", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam.attach_role_policy(RoleName="operator", PolicyArn=deployment.outputs["OperatorPolicyArn"])
+    keys = emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
+    for output in ("ArchiveBucketName", "QuarantineBucketName"):
+        emulator.client("s3").put_object(Bucket=deployment.outputs[output], Key="k", Body=b"x")
+    return emulator.session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+
+
+COPY = {"Bucket": "{QuarantineBucketName}", "Key": "copy", "CopySource": "{QuarantineBucketName}/k"}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("cloudformation", "describe_stacks", {"StackName": "probe"}),
+        ("kinesis", "describe_stream_summary", STREAM),
+        ("kinesis", "put_records", STREAM | {"Records": [RECORD]}),
+        ("s3", "list_objects_v2", {"Bucket": "{ArchiveBucketName}"}),
+        ("s3", "get_object", {"Bucket": "{ArchiveBucketName}", "Key": "k"}),
+        ("s3", "list_objects_v2", {"Bucket": "{QuarantineBucketName}"}),
+        ("s3", "get_object", {"Bucket": "{QuarantineBucketName}", "Key": "k"}),
+        ("s3", "copy_object", COPY),
+        ("s3", "delete_object", {"Bucket": "{QuarantineBucketName}", "Key": "copy"}),
+        ("secretsmanager", "get_secret_value", {"SecretId": "{ApplicationSecretArn}"}),
+    ],
+)
+def test_an_operator_may_redrive_query_and_replay(
+    operator: EmulatorSession, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    assert outcome(operator, service, operation, filled(arguments, dict(deployment.outputs))) == "allowed"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("cloudformation", "delete_stack", {"StackName": "probe"}),
+        ("kinesis", "put_records", {"StreamName": "other", "Records": [RECORD]}),
+        ("kinesis", "delete_stream", STREAM),
+        ("s3", "delete_object", {"Bucket": "{ArchiveBucketName}", "Key": "k"}),
+        ("s3", "put_object", {"Bucket": "{ArchiveBucketName}", "Key": "k", "Body": "x"}),
+        ("s3", "delete_bucket", {"Bucket": "{QuarantineBucketName}"}),
+        ("dynamodb", "get_item", {"TableName": "{TableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
+        ("dynamodb", "update_item", {"TableName": "{DevicesTableName}", "Key": ITEM}),
+        ("secretsmanager", "put_secret_value", {"SecretId": "{ApplicationSecretArn}", "SecretString": "x"}),
+        ("lambda", "invoke", {"FunctionName": "{ApplyFunctionName}"}),
+        ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
+        ("iam", "list_roles", {}),
+    ],
+)
+def test_an_operator_may_do_nothing_else(
+    operator: EmulatorSession, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    assert outcome(operator, service, operation, filled(arguments, dict(deployment.outputs))) in DENIED
+
+
+def test_whoever_signs_up_ends_with_a_proved_address_and_without_its_code_cannot_sign_in(
+    emulator: Emulator, deployment: Deployment
+) -> None:
+    users, app = emulator.client("cognito-idp"), deployment.outputs["UserPoolClientId"]
+    with pytest.raises(ClientError, match="email"):
+        users.sign_up(ClientId=app, Username="not an address", Password=PASSWORD)
+    asked = users.sign_up(ClientId=app, Username="eve@example.com", Password=PASSWORD)
+    assert not asked["UserConfirmed"]
+    assert asked["CodeDeliveryDetails"]["AttributeName"] == "email", "Cognito sends the code that ends it"
+    way = {"ClientId": app, "AuthFlow": "USER_PASSWORD_AUTH"}
+    entry = {"USERNAME": "eve@example.com", "PASSWORD": PASSWORD}
+    with pytest.raises(ClientError, match="UserNotConfirmed"):
+        users.initiate_auth(**way, AuthParameters=entry)
+
+
+def test_tables_refuse_to_be_deleted_and_so_is_the_pool_told_to(emulator: Emulator, deployment: Deployment) -> None:
+    outputs = deployment.outputs
+    for name in ("TableName", "DevicesTableName", "ForgottenWritersTableName"):
+        with pytest.raises(ClientError, match="protect"):
+            emulator.client("dynamodb").delete_table(TableName=outputs[name])
+    # The emulator keeps this, and deletes the pool all the same.
+    pool = emulator.client("cognito-idp").describe_user_pool(UserPoolId=outputs["UserPoolId"])["UserPool"]
+    assert pool["DeletionProtection"] == "ACTIVE"
+
+
+KEY = "arn:aws:kms:us-east-1:000000000000:key/own"
+
+
+@pytest.fixture(scope="module")
+def full(emulator: Emulator, probe_code: bytes) -> Deployment:
+    """The stack with everything that it can have."""
+    given = {"DirectEndpoint": "on", "KeyArn": KEY, "StreamMode": "ON_DEMAND", "ReservedConcurrency": "4"}
+    return deploy(emulator, template_path(), given, code=probe_code, stack="full")
+
+
+def test_a_key_of_ones_own_encrypts_what_is_stored(emulator: Emulator, full: Deployment) -> None:
+    outputs = full.outputs
+    stream = emulator.client("kinesis").describe_stream_summary(StreamName=outputs["StreamName"])
+    assert stream["StreamDescriptionSummary"]["KeyId"] == KEY
+    topic = emulator.client("sns").get_topic_attributes(TopicArn=outputs["RepliesTopicArn"])
+    assert topic["Attributes"]["KmsMasterKeyId"] == KEY
+    for name in ("TableName", "DevicesTableName", "DeliveriesTableName", "ForgottenWritersTableName"):
+        table = emulator.client("dynamodb").describe_table(TableName=outputs[name])["Table"]
+        assert table["SSEDescription"]["KMSMasterKeyArn"] == KEY
+    for name in ("ArchiveBucketName", "QuarantineBucketName"):
+        found = emulator.client("s3").get_bucket_encryption(Bucket=outputs[name])["ServerSideEncryptionConfiguration"]
+        assert found["Rules"][0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == KEY
+
+
+def test_what_was_overwritten_in_a_bucket_is_kept_for_a_while(emulator: Emulator, full: Deployment) -> None:
+    s3, bucket = emulator.client("s3"), full.outputs["ArchiveBucketName"]
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=bucket, Key="k", Body=body)
+    s3.delete_object(Bucket=bucket, Key="k")
+    assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
+    rules = {one["ID"]: one for one in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]}
+    assert rules["noncurrent-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+
+
+def test_a_stream_on_demand_has_its_own_number_of_shards(emulator: Emulator, full: Deployment) -> None:
+    stream = emulator.client("kinesis").describe_stream_summary(StreamName=full.outputs["StreamName"])
+    assert stream["StreamDescriptionSummary"]["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+    assert stream["StreamDescriptionSummary"]["OpenShardCount"] == 4
+
+
+def test_functions_have_the_concurrency_that_was_asked_for_and_no_more(emulator: Emulator, full: Deployment) -> None:
+    functions = emulator.client("lambda")
+    found = {
+        name: functions.get_function_concurrency(FunctionName=full.outputs[name]).get("ReservedConcurrentExecutions")
+        for name in ("ApplyFunctionName", "DirectFunctionName")
+    }
+    assert found == {"ApplyFunctionName": 4, "DirectFunctionName": 50}
+
+
+def test_a_function_logs_into_the_group_that_the_outputs_name(
+    emulator: Emulator, deployment: Deployment, invoke: Invoke
+) -> None:
+    invoke({"print": "said"})
+    events = emulator.client("logs").filter_log_events(logGroupName=deployment.outputs["ApplyLogGroupName"])["events"]
+    assert "said" in {one["message"].strip() for one in events}
+    (group,) = emulator.client("logs").describe_log_groups(logGroupNamePrefix=deployment.outputs["ApplyLogGroupName"])[
+        "logGroups"
+    ]
+    assert group["retentionInDays"] == 30
 
 
 def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: Deployment) -> None:
@@ -196,7 +349,7 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": deployment.outputs["ForgottenWritersTableName"],
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
-        "TIDEMILL_APPLICATION_SECRET": "",
+        "TIDEMILL_APPLICATION_SECRET_ARN": deployment.outputs["ApplicationSecretArn"],
     }
 
 
@@ -240,6 +393,7 @@ def test_the_event_source_mapping_is_there_for_whoever_runs_it(emulator: Emulato
     assert mapping["MaximumRetryAttempts"] == -1
     assert mapping["BisectBatchOnFunctionError"] is True
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["MetricsConfig"] == {"Metrics": ["EventCount"]}
 
 
 def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deployment: Deployment) -> None:

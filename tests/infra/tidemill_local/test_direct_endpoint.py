@@ -64,12 +64,13 @@ def signed_in(emulator: Emulator, stack: Deployment) -> Credentials:
     """What the identity pool gives a user of the app."""
     pool, password = stack.outputs["UserPoolId"], "correct horse battery Staple 9!"
     users, identities = emulator.client("cognito-idp"), emulator.client("cognito-identity")
-    users.admin_create_user(UserPoolId=pool, Username="ada", MessageAction="SUPPRESS")
-    users.admin_set_user_password(UserPoolId=pool, Username="ada", Password=password, Permanent=True)
+    name = "ada@example.com"
+    users.admin_create_user(UserPoolId=pool, Username=name, MessageAction="SUPPRESS")
+    users.admin_set_user_password(UserPoolId=pool, Username=name, Password=password, Permanent=True)
     token = users.initiate_auth(
         ClientId=stack.outputs["UserPoolClientId"],
         AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": "ada", "PASSWORD": password},
+        AuthParameters={"USERNAME": name, "PASSWORD": password},
     )["AuthenticationResult"]["IdToken"]
     logins = {f"cognito-idp.{REGION}.amazonaws.com/{pool}": token}
     identity = identities.get_id(IdentityPoolId=stack.outputs["IdentityPoolId"], Logins=logins)["IdentityId"]

@@ -39,6 +39,7 @@ def test_the_exported_names() -> None:
         "SpoolInUse",
         "Stats",
         "StillPending",
+        "TooManyQueues",
         "UnsendableRequest",
         "deregistration",
         "new_key",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from tidemill_cli.trace_arguments import add_trace
 from tidemill_cli.units import count, number, producers, rate, seconds, size
 from tidemill_load.cost_model.advice import Wanted
-from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, Assumptions, Impossible
+from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, Assumptions, Impossible, Plan
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
 DEFAULT = Assumptions()
@@ -57,6 +58,10 @@ def _add_requests(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--fold", type=number, metavar="SHARE", help="measured: distinct keys per request of a batch")
     group.add_argument("--clients", type=count, metavar="N", help="who are answered (1)")
     group.add_argument("--producers", type=producers, metavar="N", help="that share the rate (as many as clients)")
+    group.add_argument(
+        "--users", type=count, default=0, metavar="N", help="of the user pool who sign in in a month (0)"
+    )
+    group.add_argument("--plan", choices=get_args(Plan), default=DEFAULT.plan, help="of the user pool (LITE)")
     group.add_argument(
         "--replies",
         type=_replies,
@@ -127,6 +132,8 @@ def assumptions(args: argparse.Namespace) -> Assumptions:
         request_seconds=args.apply_us / 1e6,
         item_bytes=args.item_size,
         archive=not args.no_archive,
+        users=args.users,
+        plan=args.plan,
     )
 
 

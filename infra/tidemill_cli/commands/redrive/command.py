@@ -43,7 +43,7 @@ examples:
 
 Redriven requests are applied once, late, and answered again; those of --untold perhaps once more. The local
 platform is asked unless AWS_ENDPOINT_URL, --stack, or --bucket and --stream say otherwise. The application's
-secret is that of its function, unless TIDEMILL_APPLICATION_SECRET gives it.
+secret is that of its stack, unless TIDEMILL_APPLICATION_SECRET gives it.
 """
 
 

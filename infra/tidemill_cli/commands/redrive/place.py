@@ -74,9 +74,8 @@ def _seals(args: argparse.Namespace, where: Access, stream: str) -> Seals | None
     secret = os.environ.get("TIDEMILL_APPLICATION_SECRET")
     if secret is None and not (args.bucket and args.stream):
         with suppress(NoStack, KeyError):
-            function = outputs(where, args.stack or STACK)["ApplyFunctionName"]
-            settings = where.client("lambda").get_function_configuration(FunctionName=function)
-            secret = settings["Environment"]["Variables"]["TIDEMILL_APPLICATION_SECRET"]
+            stored = outputs(where, args.stack or STACK)["ApplicationSecretArn"]
+            secret = where.client("secretsmanager").get_secret_value(SecretId=stored)["SecretString"]
     try:
         return Seals.read(stream_name(stream), secret) if secret and stream else None
     except ValueError as error:

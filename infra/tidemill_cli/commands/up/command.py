@@ -126,7 +126,7 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
         if args.state:
             kept_parameters.write(args.state, parameters)
         figures = LocalFigures(platform, answers, parameters.get(SECRET, ""))
-        log = FunctionLog(platform.emulator.client("logs"), _functions(platform.outputs), since, figures.batches.heard)
+        log = FunctionLog(platform.emulator.client("logs"), _log_groups(platform.outputs), since, figures.batches.heard)
         with served(figures, args.page) as page:
             _tell(platform, page)
             with _shown() as show:
@@ -203,9 +203,9 @@ def _parameters(args: argparse.Namespace) -> dict[str, str]:
     return {"Rules": BUILT_IN, **kept, **given}
 
 
-def _functions(outputs: Mapping[str, str]) -> dict[str, str]:
-    """The stack's functions, by what their lines in the log begin with."""
-    wanted = {"apply": "ApplyFunctionName", "direct": "DirectFunctionName"}
+def _log_groups(outputs: Mapping[str, str]) -> dict[str, str]:
+    """The log groups of the stack's functions, by what their lines begin with."""
+    wanted = {"apply": "ApplyLogGroupName", "direct": "DirectLogGroupName"}
     return {label: outputs[output] for label, output in wanted.items() if output in outputs}
 
 

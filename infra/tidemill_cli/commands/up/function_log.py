@@ -29,7 +29,7 @@ class FunctionLog:
 
     Args:
         logs: a boto3 client.
-        functions: how a function is called in the lines -> its name.
+        groups: how a function is called in the lines -> its log group.
         since: milliseconds since 1970.
         heard: called with each event's message, also with what is not shown.
     """
@@ -37,14 +37,14 @@ class FunctionLog:
     def __init__(
         self,
         logs: CloudWatchLogsClient,
-        functions: Mapping[str, str],
+        groups: Mapping[str, str],
         since: int,
         heard: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._logs = logs
-        self._groups = {label: f"/aws/lambda/{name}" for label, name in functions.items()}
-        self._since = dict.fromkeys(functions, since)
-        self._seen: dict[str, set[str]] = {label: set() for label in functions}
+        self._groups = groups
+        self._since = dict.fromkeys(groups, since)
+        self._seen: dict[str, set[str]] = {label: set() for label in groups}
         self._heard = heard
         self._is_told = False
         """Whether it was said that the log cannot be read."""

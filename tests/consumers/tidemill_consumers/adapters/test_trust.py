@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from tidemill.contract.request import Request, encode
 from tidemill.contract.signature import Signer, SigningUnavailable
 from tidemill_consumers.adapters.devices import Devices, Keys
-from tidemill_consumers.adapters.trust import NO_REGISTRY, Trust
+from tidemill_consumers.adapters.trust import MOST_AGE_SECONDS, NO_REGISTRY, RENEWAL_SECONDS, StoredSeals, Trust
 from tidemill_consumers.core.batch import Arrival, Position, Proof, with_request
 from tidemill_consumers.core.emits import EMITTER
 from tidemill_consumers.core.trust import NOT_SEALED, Claim, Seals, is_proven
@@ -191,3 +191,79 @@ def test_a_sealed_request_needs_no_keys() -> None:
     (found,) = Trust(STREAM, registry, SEALS).verified([emitted])
     assert found == with_request(Arrival("s", Position(1, 0), 1000.0, "k", request, encode(sealed), Proof()), request)
     assert registry.reads == []
+
+
+class Store:
+    """Where the secret is kept, with a clock."""
+
+    def __init__(self, setting: str) -> None:
+        self.setting: str | Exception = setting
+        self.now = 0.0
+        self.reads = 0
+
+    def read(self) -> str:
+        self.reads += 1
+        if isinstance(self.setting, Exception):
+            raise self.setting
+        return self.setting
+
+
+OLD, NEW = "o" * 43, "n" * 43
+EMITTED = Request(id="e", cmd="pay", key="k", data={}, writer=f"{EMITTER}1", counter=1)
+
+
+def stored(store: Store) -> StoredSeals:
+    return StoredSeals(STREAM, store.read, lambda: store.now)
+
+
+def test_a_changed_secret_reaches_an_environment_by_the_first_seal_that_it_does_not_know() -> None:
+    store = Store(OLD)
+    seals = stored(store)
+    store.setting = f"{NEW},{OLD}"
+    store.now = RENEWAL_SECONDS
+    assert seals.hold(Seals(STREAM, [OLD]).seal(EMITTED))
+    assert store.reads == 1, "a seal that holds asks for nothing"
+    assert seals.hold(Seals(STREAM, [NEW]).seal(EMITTED))
+    assert seals.seal(EMITTED) == Seals(STREAM, [NEW]).seal(EMITTED)
+    assert store.reads == 2
+
+
+def test_forged_seals_have_the_secret_read_once_a_minute_and_no_seal_not_at_all() -> None:
+    store = Store(OLD)
+    seals = stored(store)
+    forged = Seals(STREAM, [NEW]).seal(EMITTED)
+    for now, reads in ((0.0, 1), (RENEWAL_SECONDS - 1, 1), (RENEWAL_SECONDS, 2), (RENEWAL_SECONDS + 1, 2)):
+        store.now = now
+        assert not seals.hold(forged)
+        assert store.reads == reads
+    store.now = 3 * RENEWAL_SECONDS
+    assert not seals.hold(EMITTED)
+    assert store.reads == 2
+
+
+def test_nothing_is_sealed_with_a_secret_that_was_read_more_than_an_hour_ago() -> None:
+    store = Store(OLD)
+    seals = stored(store)
+    store.setting = NEW
+    store.now = MOST_AGE_SECONDS - 1
+    assert seals.seal(EMITTED) == Seals(STREAM, [OLD]).seal(EMITTED)
+    store.now = MOST_AGE_SECONDS
+    assert seals.seal(EMITTED) == Seals(STREAM, [NEW]).seal(EMITTED)
+
+
+@pytest.mark.parametrize("setting", ["", "short", OSError("no network")])
+def test_a_secret_that_cannot_be_read_again_stays_and_the_log_does_not_tell_it(
+    setting: str | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(OLD)
+    seals = stored(store)
+    store.setting, store.now = setting, MOST_AGE_SECONDS
+    assert seals.seal(EMITTED) == Seals(STREAM, [OLD]).seal(EMITTED)
+    assert "cannot read the application's secret again" in caplog.text
+    assert OLD not in caplog.text
+
+
+@pytest.mark.parametrize("setting", ["", "short"])
+def test_an_environment_does_not_begin_with_a_secret_that_is_none(setting: str) -> None:
+    with pytest.raises(ValueError, match="43 characters"):
+        stored(Store(setting))

@@ -38,7 +38,7 @@ def environment(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": "forgotten",
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
-        "TIDEMILL_APPLICATION_SECRET": "",
+        "TIDEMILL_APPLICATION_SECRET_ARN": "",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidemill_local.patches.policy_conditions import with_leading_key
+from tidemill_local.patches.policy_conditions import as_by_tls, with_leading_key
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ def test_a_request_about_one_item_tells_its_partition_key(body: bytes, leading: 
     schema = [{"AttributeName": "sk", "KeyType": "RANGE"}, {"AttributeName": "pk", "KeyType": "HASH"}]
     context = with_leading_key(lambda _: {"dynamodb:Select": "ALL"}, {"t": {"KeySchema": schema}})
     assert context(body) == {"dynamodb:Select": "ALL"} | ({"dynamodb:LeadingKeys": leading} if leading else {})
+
+
+def test_a_call_on_this_machine_counts_as_encrypted_on_the_way_and_nothing_else_changes() -> None:
+    value = as_by_tls(lambda key, context: (key, context))
+    assert value("aws:SecureTransport", "call") == "true"
+    assert value("aws:PrincipalArn", "call") == ("aws:PrincipalArn", "call")

@@ -41,4 +41,5 @@ def test_everything_counted_is_on_the_bill_once_and_belongs_to_a_part() -> None:
         "database": {"DynamoDB"},
         "replies": {"SNS", "SQS"},
         "archive": {"Firehose", "S3"},
+        "users": {"Cognito"},
     }

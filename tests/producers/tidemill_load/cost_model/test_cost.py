@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_load.cost_model.assumptions import DESIGNS, Api, Assumptions, Design
+from tidemill_load.cost_model.assumptions import DESIGNS, Api, Assumptions, Design, Plan
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import ARCHIVE_BYTES, ARCHIVE_SECONDS, break_even, cost, counts, curve
 from tidemill_load.cost_model.model import flow
@@ -150,10 +150,21 @@ def test_what_stands_in_front() -> None:
 
 def test_parts_left_out_are_not_billed() -> None:
     plain = cost("aggregated", 100, Assumptions()).bill
-    assert all(plain.part(part) > 0 for part in PARTS)
+    assert {part for part in PARTS if not plain.part(part)} == {"users"}
     bare = cost("aggregated", 100, Assumptions(archive=False, single_replies=None)).bill
     assert (bare.part("archive"), bare.part("replies")) == (0, 0)
     assert bare.part("database") == pytest.approx(plain.part("database"))
+
+
+@pytest.mark.parametrize(("plan", "dollars"), [("LITE", 55.0), ("ESSENTIALS", 150.0), ("PLUS", 200.0)])
+def test_who_signs_in_is_billed_by_the_month_alike_in_each_design(plan: Plan, dollars: float) -> None:
+    plain, given = Assumptions(), Assumptions(users=10_000, plan=plan)
+    for design in DESIGNS:
+        more = cost(design, 100, given).bill.total - cost(design, 100, plain).bill.total
+        assert more == pytest.approx(dollars)
+    assert break_even("aggregated", given) == pytest.approx(break_even("aggregated", plain) or 0)
+    half = counts(flow("direct", 100, given), given, hours=365)
+    assert half.lite_users + half.essentials_users + half.plus_users == 5_000
 
 
 def test_single_replies_cost_more_than_shared_ones() -> None:

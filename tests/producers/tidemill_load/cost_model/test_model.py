@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible
+from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible, Plan
 from tidemill_load.cost_model.model import TIMEOUT, flow
 from tidemill_load.workloads.key_distribution import KeyDistribution
 from tidemill_local.template import load, template_path
@@ -148,4 +148,8 @@ def test_the_defaults_are_the_templates() -> None:
     template: Any = load(template_path())
     apply = template["Resources"]["Apply"]["Properties"]
     assert Assumptions().window == template["Parameters"]["BatchingWindowSeconds"]["Default"]
-    assert (Assumptions().memory, TIMEOUT) == (apply["MemorySize"], apply["Timeout"])
+    assert apply["MemorySize"] == {"Ref": "MemoryMiB"}
+    memory = template["Parameters"]["MemoryMiB"]["Default"]
+    assert (Assumptions().memory, TIMEOUT) == (memory, apply["Timeout"])
+    assert Assumptions().plan == template["Parameters"]["UserPoolTier"]["Default"]
+    assert get_args(Plan) == tuple(template["Parameters"]["UserPoolTier"]["AllowedValues"])

@@ -34,7 +34,7 @@ def test_the_log_is_followed_from_a_time_on(emulator: Emulator) -> None:
     logs, name = emulator.client("logs"), f"tidemill-{uuid4()}"
     log = FunctionLog(logs, {"apply": name}, 1000)
     assert list(log.new()) == []
-    group, stream = f"/aws/lambda/{name}", "one"
+    group, stream = name, "one"
     logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
 

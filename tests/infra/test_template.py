@@ -1,0 +1,161 @@
+"""infra/template.yaml: what users rely on that no emulator shows, each rule stated for all resources of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tree import ROOT
+from tidemill_local.template import load
+
+PATH = ROOT / "infra/template.yaml"
+TEMPLATE = load(PATH)
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+
+STATEFUL = {"AWS::Cognito::IdentityPool", "AWS::Cognito::UserPool", "AWS::Kinesis::Stream", "AWS::S3::Bucket"}
+"""Types of which each resource holds what nobody can make again, as do tables, but for one."""
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+def test_cloudformation_takes_it_as_it_is() -> None:
+    """Its parser refuses anchors and aliases, and a template of more than 1 MB."""
+    events = list(yaml.parse(PATH.read_text()))
+    assert not [one for one in events if isinstance(one, yaml.AliasEvent)]
+    assert not [one for one in events if getattr(one, "anchor", None)]
+    assert PATH.stat().st_size < 1_000_000
+
+
+def test_what_cannot_be_made_again_outlives_the_stack_and_a_replacement() -> None:
+    kept = {name for name, one in RESOURCES.items() if one["Type"] in STATEFUL}
+    kept |= of_type("AWS::DynamoDB::Table").keys() - {"Deliveries"}
+    policies = {name: (one.get("DeletionPolicy"), one.get("UpdateReplacePolicy")) for name, one in RESOURCES.items()}
+    assert {name for name, (deletion, _) in policies.items() if deletion} == kept
+    assert {policies[name] for name in kept} == {("RetainExceptOnCreate", "Retain")}
+
+
+def test_what_is_kept_refuses_to_be_deleted_unless_the_parameter_says_otherwise() -> None:
+    protected = {name for name, one in of_type("AWS::DynamoDB::Table").items() if "DeletionProtectionEnabled" in one}
+    assert protected == {"Entities", "Devices", "ForgottenWriters"}
+    assert {one["DeletionProtection"]["Fn::If"][0] for one in of_type("AWS::Cognito::UserPool").values()} == {
+        "IsProtected"
+    }
+    assert TEMPLATE["Parameters"]["DeletionProtection"]["Default"] == "on"
+
+
+def test_everything_that_is_stored_is_encrypted_by_the_users_key_if_there_is_one() -> None:
+    key = {"Ref": "KeyArn"}
+
+    def chosen(value: Any, otherwise: Any) -> bool:
+        return bool(value == {"Fn::If": ["HasKey", key, otherwise]})
+
+    none = {"Ref": "AWS::NoValue"}
+    (stream,) = of_type("AWS::Kinesis::Stream").values()
+    assert chosen(stream["StreamEncryption"]["KeyId"], "alias/aws/kinesis")
+    topic = of_type("AWS::SNS::Topic")["Replies"]
+    assert chosen(topic["KmsMasterKeyId"], "alias/aws/sns")
+    (secret,) = of_type("AWS::SecretsManager::Secret").values()
+    assert chosen(secret["KmsKeyId"], none)
+    for table in of_type("AWS::DynamoDB::Table").values():
+        assert table["SSESpecification"]["Fn::If"][1]["KMSMasterKeyId"] == key
+    for bucket in of_type("AWS::S3::Bucket").values():
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert chosen(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"], none)
+
+
+def test_each_role_that_touches_what_is_stored_may_use_that_key() -> None:
+    for name in ("ApplyRole", "DirectRole", "ArchiveRole", "ClientRole"):
+        statements = [one for one in statements_of(name) if one.get("Sid") == "UseKey"]
+        assert [one["Resource"] for one in statements] == [{"Ref": "KeyArn"}], name
+
+
+def statements_of(role: str) -> Iterator[dict[str, Any]]:
+    """A role's statements; of those that depend on a condition, the one if it holds."""
+    for policy in RESOURCES[role]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def test_buckets_are_closed_to_the_public_and_to_plain_http_and_keep_what_is_overwritten() -> None:
+    policies = {one["Bucket"]["Ref"]: one["PolicyDocument"] for one in of_type("AWS::S3::BucketPolicy").values()}
+    buckets = of_type("AWS::S3::Bucket")
+    assert policies.keys() == buckets.keys()
+    for name, bucket in buckets.items():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {"true"} or all(
+            bucket["PublicAccessBlockConfiguration"].values()
+        )
+        (deny,) = policies[name]["Statement"]
+        assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "s3:*")
+        assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert len(deny["Resource"]) == 2
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        rules = {one["Id"]: one for one in bucket["LifecycleConfiguration"]["Rules"]}
+        noncurrent = rules["noncurrent-versions"]["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        assert noncurrent == {"Ref": "NoncurrentDays"}
+
+
+def test_every_log_group_has_a_retention_and_every_function_one_of_its_own() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    assert all(one["RetentionInDays"] == {"Ref": "LogRetentionDays"} for one in groups.values())
+    used = []
+    for function in of_type("AWS::Serverless::Function").values():
+        logging = function["LoggingConfig"]
+        # Metrics are lines without a level, which Lambda takes for INFO: a higher level would lose them.
+        assert (logging["LogFormat"], logging["ApplicationLogLevel"]) == ("JSON", "INFO")
+        used.append(logging["LogGroup"]["Ref"])
+    (archive,) = of_type("AWS::KinesisFirehose::DeliveryStream").values()
+    errors = archive["ExtendedS3DestinationConfiguration"]["CloudWatchLoggingOptions"]
+    used.append(errors["LogGroupName"]["Ref"])
+    assert sorted(used) == sorted(groups)
+
+
+def test_nothing_is_applied_and_no_client_may_send_before_the_archive_reads() -> None:
+    """Firehose begins at the end that the stream has then."""
+    assert RESOURCES["ApplyFromRequests"]["DependsOn"] == "Archive"
+    assert RESOURCES["ClientRole"]["DependsOn"] == "Archive"
+    senders = [
+        name
+        for name, one in RESOURCES.items()
+        if one["Type"] == "AWS::IAM::Role"
+        and any(is_put(statement) for statement in statements_of(name))
+        and name not in ("ApplyRole", "DirectRole")  # what emits, after something was applied
+    ]
+    assert senders == ["ClientRole"]
+
+
+def is_put(statement: dict[str, Any]) -> bool:
+    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+    return any(one.startswith("kinesis:Put") for one in actions)
+
+
+def test_no_secret_is_a_variable_of_a_function() -> None:
+    hidden = {name for name, one in TEMPLATE["Parameters"].items() if "NoEcho" in one}
+    assert hidden == {"ApplicationSecret"}
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    assert not [name for name, value in variables.items() if any(one in str(value) for one in hidden)]
+
+
+def test_a_rush_on_the_direct_function_leaves_the_apply_function_its_concurrency() -> None:
+    limit = RESOURCES["Direct"]["Properties"]["ReservedConcurrentExecutions"]
+    assert limit == {"Fn::If": ["IsDirectLimited", {"Ref": "DirectConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    assert 0 < int(TEMPLATE["Parameters"]["DirectConcurrency"]["Default"]) <= 100
+
+
+@pytest.mark.parametrize("role", [name for name, one in RESOURCES.items() if one["Type"] == "AWS::IAM::Role"])
+def test_no_role_may_do_anything_to_everything(role: str) -> None:
+    for statement in statements_of(role):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not [one for one in actions if one.endswith("*")], statement
+        assert statement["Resource"] != "*", statement
+
+
+def test_sign_up_ends_with_an_address_that_was_proved() -> None:
+    (pool,) = of_type("AWS::Cognito::UserPool").values()
+    assert pool["UsernameAttributes"] == pool["AutoVerifiedAttributes"] == ["email"]
+    assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
+    assert pool["UsernameConfiguration"]["CaseSensitive"] in (False, "false")
