@@ -20,7 +20,7 @@ STATEFUL = {"AWS::Cognito::IdentityPool", "AWS::Cognito::UserPool", "AWS::Kinesi
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
-    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+    return {name: one.get("Properties", {}) for name, one in RESOURCES.items() if one["Type"] == kind}
 
 
 def test_cloudformation_takes_it_as_it_is() -> None:
