@@ -140,6 +140,13 @@ def test_no_secret_is_a_variable_of_a_function() -> None:
     assert not [name for name, value in variables.items() if any(one in str(value) for one in hidden)]
 
 
+def test_a_stream_on_demand_is_told_to_place_records_by_their_key() -> None:
+    (stream,) = of_type("AWS::Kinesis::Stream").values()
+    # CloudFormation's schema: "This property can ONLY be set when StreamMode is ON_DEMAND".
+    strategy = {"Fn::If": ["IsProvisioned", {"Ref": "AWS::NoValue"}, "USER_PARTITION_KEY"]}
+    assert stream["RecordDistributionStrategy"] == strategy
+
+
 def test_a_rush_on_the_direct_function_leaves_the_apply_function_its_concurrency() -> None:
     limit = RESOURCES["Direct"]["Properties"]["ReservedConcurrentExecutions"]
     assert limit == {"Fn::If": ["IsDirectLimited", {"Ref": "DirectConcurrency"}, {"Ref": "AWS::NoValue"}]}

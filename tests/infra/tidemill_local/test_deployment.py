@@ -1,6 +1,9 @@
 """The stack on the emulator: what it gives, and what each role may and may not do."""
 
+import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,6 +199,8 @@ def operator(emulator: Emulator, deployment: Deployment) -> EmulatorSession:
     keys = emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
     for output in ("ArchiveBucketName", "QuarantineBucketName"):
         emulator.client("s3").put_object(Bucket=deployment.outputs[output], Key="k", Body=b"x")
+    landed = {"Bucket": deployment.outputs["ArchiveBucketName"], "Key": "landing/dt=2026-11-24/hour=07/one.ndjson.gz"}
+    emulator.client("s3").put_object(**landed, Body=gzip.compress(b"no request"))
     return emulator.session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
 
@@ -245,6 +250,33 @@ def test_an_operator_may_do_nothing_else(
     operator: EmulatorSession, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
 ) -> None:
     assert outcome(operator, service, operation, filled(arguments, dict(deployment.outputs))) in DENIED
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["redrive", "--stack", "probe"], "the quarantine holds nothing that matches"),
+        (["query", "--sql", "SELECT count(*) AS n FROM requests", "--archive", "s3://{ArchiveBucketName}"], "n"),
+        (["send", "--stack", "probe", "--no-reply", "content.like", "content/1"], "is on the stream"),
+    ],
+)
+def test_an_operators_commands_need_no_more(
+    emulator: Emulator, deployment: Deployment, operator: EmulatorSession, command: list[str], said: str
+) -> None:
+    keys = operator.client("s3")._request_signer._credentials
+    environment = {
+        "AWS_ENDPOINT_URL": emulator.endpoint_url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": keys.token,
+    }
+    words = [word.format(**deployment.outputs) for word in command]
+    tidemill = Path(sys.executable).parent / "tidemill"
+    done = subprocess.run([tidemill, *words], env=environment, capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    assert done.returncode == 0
+    assert said in done.stdout
 
 
 def test_whoever_signs_up_ends_with_a_proved_address_and_without_its_code_cannot_sign_in(
