@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias
 import boto3
 from botocore.config import Config
 
+from tidemill.aws.fast_calls import use_fast_calls
 from tidemill.aws.fast_json import BATCHES, use_msgspec_json
 from tidemill.aws.fast_sns import use_fast_sns
 from tidemill_consumers.adapters.clients import at_need, made
@@ -132,12 +133,15 @@ def application(is_direct: bool = False) -> Application:
     once = quick.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     env = os.environ
     rules = import_module(env["TIDEMILL_RULES"]).RULES
-    stream, dynamodb = env["TIDEMILL_STREAM"], use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)
+    stream, dynamodb = (
+        env["TIDEMILL_STREAM"],
+        use_fast_calls(use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)),
+    )
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
     seals = _seals(stream, env["TIDEMILL_APPLICATION_SECRET_ARN"], config)
     # Each batch of the apply function needs its stream's life and answers clients; few store or emit anything.
     always = at_need if is_direct else made
-    sns = always(lambda: use_fast_sns(boto3.client("sns", config=config)))
+    sns = always(lambda: use_fast_calls(use_fast_sns(boto3.client("sns", config=config))))
     streams = Streams(always(partial(boto3.client, "kinesis", config=config)), stream)
     entities = Entities(
         dynamodb,

@@ -37,7 +37,8 @@ PUTS = {"PutRecords": RECORDS}
 BATCHES = {"BatchGetItem": "RequestItems", "BatchExecuteStatement": "Statements"}
 """The operations of DynamoDB -> the parameter with the large contents."""
 
-_CALL = "tidemill.call"
+CALL = "tidemill.call"
+"""Where a call's context has the contents that are set aside."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -62,13 +63,13 @@ def use_msgspec_json(client: Client, calls: Mapping[str, str]) -> Client:
     for operation, name in calls.items():
         events.register_last(f"before-parameter-build.{service}.{operation}", partial(_put_aside, name))
         events.register_first(f"before-call.{service}.{operation}", partial(_put_back, name))
-        events.register(f"before-parse.{service}.{operation}", _read)
+        events.register(f"before-parse.{service}.{operation}", on_before_parse)
     return client
 
 
 def _put_aside(name: str, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
     contents: Any = params.get(name)
-    context[_CALL] = _Call(_encode(_with_texts(params) if name == RECORDS else params), params, contents)
+    context[CALL] = _Call(_encode(_with_texts(params) if name == RECORDS else params), params, contents)
     if isinstance(contents, list):
         params[name] = []
     elif isinstance(contents, dict):
@@ -82,19 +83,25 @@ def _with_texts(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put_back(name: str, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    call: _Call = context.pop(_CALL)
+    call: _Call = context.pop(CALL)
     call.params[name] = call.contents  # the caller's parameters are unchanged
     params["body"] = call.body
 
 
-def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    body = response_dict["body"]
-    if response_dict["status_code"] != 200 or any(one in body for one in UNUSUAL):
-        return
+def on_before_parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Reads a good answer in botocore's place. A handler of `before-parse`."""
+    answer = read(response_dict["body"]) if response_dict["status_code"] == 200 else None
+    if answer is not None:
+        customized_response_dict.update(answer)
+        response_dict["body"] = b"{}"
+
+
+def read(body: bytes) -> dict[str, Any] | None:
+    """What a good answer says; None if botocore must read it."""
+    if any(one in body for one in UNUSUAL):
+        return None
     try:
         answer = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # damaged: botocore detects it by the checksum, if there is one, and retries
-    if isinstance(answer, dict):
-        customized_response_dict.update(answer)
-        response_dict["body"] = b"{}"
+        return None  # damaged: botocore detects it by the checksum, if there is one, and retries
+    return answer if isinstance(answer, dict) else None

@@ -18,6 +18,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
+from tidemill.aws.fast_json import CALL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 ENTRIES = "PublishBatchRequestEntries"
 VERSION = "2010-03-31"
 
-_CALL = "tidemill.call"
 _FIRST = f"Action=PublishBatch&Version={VERSION}&TopicArn="
 _OF_ENTRY = ("Id", "Message", "MessageAttributes")
 _OF_ATTRIBUTE = ("DataType", "StringValue")
@@ -54,19 +55,19 @@ def use_fast_sns(client: SNSClient) -> SNSClient:
     events = client.meta.events
     events.register_last("before-parameter-build.sns.PublishBatch", _put_aside)
     events.register_first("before-call.sns.PublishBatch", _put_back)
-    events.register("before-parse.sns.PublishBatch", _read)
+    events.register("before-parse.sns.PublishBatch", on_before_parse)
     return client
 
 
 def _put_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
     body = form(params)
     if body is not None:
-        context[_CALL] = _Call(body, params, params[ENTRIES])
+        context[CALL] = _Call(body, params, params[ENTRIES])
         params[ENTRIES] = []
 
 
 def _put_back(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    call: _Call | None = context.pop(_CALL, None)
+    call: _Call | None = context.pop(CALL, None)
     if call is not None:
         call.params[ENTRIES] = call.entries  # the caller's parameters are unchanged
         params["body"] = call.body
@@ -138,15 +139,24 @@ _REST = (
 )
 
 
-def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    found = _ANSWER(response_dict["body"]) if response_dict["status_code"] == 200 else None
+def on_before_parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Reads a good answer in botocore's place. A handler of `before-parse`."""
+    found = read(response_dict["body"]) if response_dict["status_code"] == 200 else None
+    if found is not None:
+        answer, request_id = found
+        customized_response_dict.update(answer)
+        response_dict["body"] = _REST % request_id.encode()
+
+
+def read(body: bytes) -> tuple[dict[str, Any], str] | None:
+    """What a good answer says, and the request's id; None if botocore must read it."""
+    found = _ANSWER(body)
     if found is None:
-        return
+        return None
     before, members, after, request_id = found.groups()
-    if before is not None or after is not None:
-        customized_response_dict["Failed"] = []
-    customized_response_dict["Successful"] = [
+    answer: dict[str, Any] = {} if before is None and after is None else {"Failed": []}
+    answer["Successful"] = [
         {"MessageId": (one or other_one).decode(), "Id": (name or other_name).decode()}
         for one, name, other_name, other_one in _MEMBERS(members)
     ]
-    response_dict["body"] = _REST % request_id
+    return answer, request_id.decode()

@@ -251,7 +251,7 @@ def test_other_bytes_are_botocores_to_judge(wire: Wire, session: EmulatorSession
     client, _ = wire((200, body, {}))
     usual, _ = wire((200, body, {}))
     for operation in BATCHES:
-        usual.meta.events.unregister(f"before-parse.dynamodb.{operation}", fast_json._read)
+        usual.meta.events.unregister(f"before-parse.dynamodb.{operation}", fast_json.on_before_parse)
 
     def outcome(of: Any) -> str:
         try:
@@ -265,7 +265,7 @@ def test_other_bytes_are_botocores_to_judge(wire: Wire, session: EmulatorSession
 def test_botocore_parses_where_it_does_not_ask(quick: Any, table: str) -> None:
     """As it would in a version without `before-parse`."""
     for operation in BATCHES:
-        quick.meta.events.unregister(f"before-parse.dynamodb.{operation}", fast_json._read)
+        quick.meta.events.unregister(f"before-parse.dynamodb.{operation}", fast_json.on_before_parse)
     entities = Entities(quick, table)
     new = Entity("k", 1, {"a": [None, 1.5, "x"]})
     assert entities.save([Write("k", 0, new, Position(1, 0), (), (), None)]) == {}
@@ -278,9 +278,9 @@ def test_a_null_within_a_text_is_no_reason_to_take_the_slow_way() -> None:
     text = json.dumps(["r1", "rejected", None, "no"], separators=(",", ":"))
     answer = {"Responses": {"t": [{"recent": {"L": [{"S": text}]}}]}}
     read: dict[str, Any] = {}
-    fast_json._read({"status_code": 200, "body": json.dumps(answer).encode()}, read)
+    fast_json.on_before_parse({"status_code": 200, "body": json.dumps(answer).encode()}, read)
     assert read == answer
     for member in (b'{"Responses":null}', b'{"Responses": null}'):
         left: dict[str, Any] = {}
-        fast_json._read({"status_code": 200, "body": member}, left)
+        fast_json.on_before_parse({"status_code": 200, "body": member}, left)
         assert left == {}, "botocore leaves such members out"
