@@ -87,7 +87,7 @@ class _Calls:
         read = self._read_of(operation)
         if read is None or "checksum" in context or _log_of_botocore.isEnabledFor(logging.DEBUG):
             return self._plain(request_dict, operation_model)
-        context["retries"] = {"attempt": 1, "invocation-id": str(uuid4())}
+        context.setdefault("retries", {}).update({"attempt": 1, "invocation-id": str(uuid4())})
         request = endpoint.create_request(request_dict, operation_model)
         emit = endpoint._event_emitter.emit
         try:
@@ -142,6 +142,9 @@ class _Replay:
         if isinstance(outcome, Exception):
             raise outcome
         return [(None, outcome)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._events, name)
 
 
 def _parsed(http: Any, read: Callable[[bytes], Answer | None]) -> dict[str, Any] | None:

@@ -240,7 +240,7 @@ class _Requests:
             choosing = self._handlers.of(f"choose-signer.{service}.{model.name}")
             before_signing = self._handlers.of(f"before-sign.{service}.{model.name}")
             version = signer._choose_signer(model.name, "standard", dict(params["context"]))
-        except (AttributeError, ValueError):  # such as no handler at all
+        except (AttributeError, ValueError):  # the signer chooses in another way, or nobody signs
             return None
         is_usual = first == signer.handler and not before_signing
         is_usual = is_usual and all(getattr(one, "__module__", "") == _BOTOCORES for one in choosing)

@@ -21,12 +21,15 @@ class Handlers:
     def __init__(self, events: Any) -> None:
         self._events = events
         self._emitter = getattr(events, "_emitter", events)
+        self._are_listed = hasattr(self._emitter, "_handlers") and (
+            events is self._emitter or hasattr(events, "_alias_event_name")
+        )
         self._found: tuple[object, dict[Hashable, Any]] = (None, {})
 
     def found(self) -> dict[Hashable, Any] | None:
         """What is known as long as no handler comes or goes: a new dict after each change. None if that is not seen."""
         lookups = getattr(self._emitter, "_lookup_cache", None)  # botocore takes a new one after each change
-        if lookups is None:
+        if lookups is None or not self._are_listed:
             return None
         of, found = self._found
         if of is not lookups:
@@ -35,10 +38,6 @@ class Handlers:
         return found
 
     def of(self, event: str) -> list[Any]:
-        """The event's handlers, as they are called.
-
-        Raises:
-            AttributeError: botocore's parts have other names.
-        """
+        """The event's handlers, as they are called. To be asked only where `found` has a dict."""
         name = self._events._alias_event_name(event) if self._events is not self._emitter else event
         return list(self._emitter._handlers.prefix_search(name))
