@@ -5,8 +5,8 @@ Room: SDK, no I/O. The plain way, and the contract, are botocore's `_resolve_end
 and `orders_zipf_500` show the gain.
 
 An endpoint may depend on the operation, on the names of tables, and on the credentials' account, and is kept by these.
-It is botocore's to find: for other calls; where a handler of `before-endpoint-resolution` has a say; where it brings
-headers or properties of its own; where the user agent is botocore's, which says how it was found; and in a botocore
+It is botocore's to find: for other calls; where a handler of `before-endpoint-resolution` has a say; where it says
+how to sign; where the user agent is botocore's, which says how it was found; and in a botocore
 whose parts have other names. https://docs.aws.amazon.com/sdkref/latest/guide/feature-account-endpoints.html
 """
 
@@ -56,13 +56,15 @@ class _Endpoints:
             return self._plain(operation_model, params, request_context, **more)
         tables = params.get("RequestItems", ())
         key: Hashable = (operation_model.name, *tables, *[value() for value in self._changing])
-        url = found.get(key)
-        if url is None:
-            url, headers, properties = self._plain(operation_model, params, request_context)
-            if headers or properties or self._handlers.of(self._event) or not _is_decided_by_tables(operation_model):
-                return url, headers, properties
-            found[key] = url
-        return url, {}, {}
+        endpoint = found.get(key)
+        if endpoint is None:
+            endpoint = self._plain(operation_model, params, request_context)
+            says_how_to_sign = "authSchemes" in endpoint[2]  # then the context has been changed too
+            if says_how_to_sign or self._handlers.of(self._event) or not _is_decided_by_tables(operation_model):
+                return endpoint
+            found[key] = endpoint
+        url, headers, properties = endpoint
+        return url, dict(headers), dict(properties)
 
 
 def _is_decided_by_tables(operation_model: Any) -> bool:

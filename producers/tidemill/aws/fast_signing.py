@@ -67,7 +67,8 @@ def use_fast_signing(client: Client, clock: Callable[[], datetime] = now) -> Cli
 class Headers(HeadersDict):
     """A request's headers, whose names are told apart regardless of case, in a third of the time of botocore's.
 
-    Has the methods of `HTTPMessage` that handlers of `request-created` use.
+    Has the methods of `HTTPMessage` that handlers of `request-created` use. A header that is set again has the later
+    value at once; `HTTPMessage` keeps both until the later one is sent.
     """
 
     def __init__(self, headers: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
