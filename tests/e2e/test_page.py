@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,13 +62,20 @@ class Page:
         raise AssertionError("it ended")
 
     def redrive(self, object_key: str) -> dict[str, Any]:
-        with self._asked("GET", "/") as answer:
-            token = re.findall(r'name="token" content="([^"]+)"', answer.read().decode())
-        headers = {"Content-Type": "application/json", "X-Tidemill-Token": token[0], "Origin": f"http://{self._place}"}
-        with self._asked("POST", "/redrive", json.dumps({"object": object_key}), **headers) as answer:
+        with self._posted(object_key) as answer:
             assert answer.status == 200
             told: dict[str, Any] = json.loads(answer.read())
             return told
+
+    def status_of_redrive(self, object_key: str) -> int:
+        with self._posted(object_key) as answer:
+            return answer.status
+
+    def _posted(self, object_key: str) -> http.client.HTTPResponse:
+        with self._asked("GET", "/") as answer:
+            token = re.findall(r'name="token" content="([^"]+)"', answer.read().decode())
+        headers = {"Content-Type": "application/json", "X-Tidemill-Token": token[0], "Origin": f"http://{self._place}"}
+        return self._asked("POST", "/redrive", json.dumps({"object": object_key}), **headers)
 
 
 def send(found: dict[str, Any], *requests: tuple[str, int | None]) -> None:
@@ -151,3 +160,16 @@ def test_no_page_is_served_unless_it_is_wanted_and_a_port_that_is_taken_is_told(
         port = str(urlsplit(found["endpoint"]).port)
         with up(tmp_path / "one", "--page", port) as other:
             assert other.wait(60) == 1
+
+
+def test_the_page_of_the_demo_shows_how_far_it_is_and_redrives_nothing(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("tidemill")), "demo", "--requests", "300", "--speed", "max"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        said = until_said(process, "the figures, live, as long as this runs: ")
+        page = Page(said.split()[-1])
+        assert page.when(lambda one: one["waiting"] > 10)["figures"]["source"] == "local"
+        figures = page.when(lambda one: bool(one["newest_quarantined"]))["figures"]
+        assert page.status_of_redrive(figures["newest_quarantined"][0]["object"]) == 400
+        rest, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert "\nreconciled: " in rest

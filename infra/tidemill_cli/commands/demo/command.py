@@ -26,6 +26,7 @@ from tidemill_cli.commands.demo.report import Result, report
 from tidemill_cli.commands.demo.stored import copy_archive, quarantined
 from tidemill_cli.commands.demo.stored import documents as stored_documents
 from tidemill_cli.errors import FAILED, run_or_tell
+from tidemill_cli.page_arguments import add_page
 from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.trace_arguments import add_trace, fields_of
 from tidemill_cli.units import above_zero, positive, producers
@@ -68,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep", type=Path, metavar="FOLDER", help="leave the platform's state and the archive in FOLDER, a new one"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
+    add_page(parser)
     parser.epilog = "example: tidemill demo --trace access.log --speed max --json out.json"
 
 
@@ -124,22 +126,31 @@ class _Demo:
 
     def run(self) -> Result:
         from tidemill.replies.queue import reply_queue
+        from tidemill_cli.commands.up.page import shown_meanwhile
         from tidemill_local import kept_parameters
         from tidemill_local.platform import Platform
+        from tidemill_page import Answers
 
         begun = time.monotonic()
         scheduled = self._workload()
         settings = {"BatchingWindowSeconds": WINDOW_SECONDS, "ArchiveIntervalSeconds": ARCHIVE_SECONDS}
         state = self._keep / "state" if self._keep else None
-        with Platform(0, settings, say=_say, heard=self._heard, state=state) as platform:
-            with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
-                self._replay(platform, scheduled)
-                expected = self._expect()
-                self._wait(platform, queue)
-            self._reconcile(platform, expected)
-            if self._keep and state:
-                kept_parameters.write(state, settings)
-                copy_archive(platform, self._keep / "archive")
+        answers = Answers()
+
+        def heard(answer: bytes) -> None:
+            answers.heard(answer)
+            self._heard(answer)
+
+        with Platform(0, settings, say=_say, heard=heard, state=state) as platform:
+            with shown_meanwhile(platform, answers, self._args.page, _say):
+                with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
+                    self._replay(platform, scheduled)
+                    expected = self._expect()
+                    self._wait(platform, queue)
+                self._reconcile(platform, expected)
+                if self._keep and state:
+                    kept_parameters.write(state, settings)
+                    copy_archive(platform, self._keep / "archive")
         self._result.seconds = round(time.monotonic() - begun, 2)
         report(self._result, self._keep, _say)
         return self._result

@@ -24,6 +24,7 @@ from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
 from tidemill_cli.errors import run_or_tell
+from tidemill_cli.page_arguments import add_page, port
 from tidemill_cli.result_file import check_writable, json_text
 from tidemill_event_source.files import UnreadableFile, write_whole
 from tidemill_local import kept_parameters
@@ -34,8 +35,6 @@ from tidemill_local.patches.durability import state_files
 from tidemill_local.platform import Platform
 from tidemill_local.template import TemplateError
 from tidemill_page import Answers, Figures, PageServer, as_json
-
-MAX_PORT = 65_535
 
 FILLED_IN = {
     "Rules": "use --rules",
@@ -85,18 +84,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"a file holds; may be repeated. {SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
     )
     parser.epilog = "example: tidemill up --rules shop.rules --reload --parameter BatchingWindowSeconds=1"
-
-
-def add_page(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the page that shows a platform's figures."""
-    parser.add_argument(
-        "--page",
-        type=port,
-        default=0,
-        metavar="PORT",
-        help="serve the page of figures there, on 127.0.0.1; 0 chooses a free one, which is the default",
-    )
-    parser.add_argument("--no-page", dest="page", action="store_const", const=None, help="serve no page")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -152,13 +139,6 @@ def _tell(platform: Platform, page: PageServer | None) -> None:
     if page:
         _say(f"the figures, live: {page.address}")
     _say("running; Ctrl-C stops it")
-
-
-def port(text: str) -> int:
-    """A port, or 0."""
-    if not text.isdigit() or int(text) > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {MAX_PORT}")
-    return int(text)
 
 
 def _parameter(text: str) -> tuple[str, str]:

@@ -7,10 +7,13 @@ Tests: tests/e2e/test_page.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from tidemill.contract.signature import stream_name
+from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.quarantine import WatchedQuarantine
 from tidemill_cli.errors import CommandError
 from tidemill_cli.producers import once
@@ -21,6 +24,9 @@ from tidemill_local.platform import Platform
 from tidemill_page import Answers, Batches, Figures, PageServer, Readings, Reckoning
 
 TITLE = "the local platform"
+
+SECONDS = 1.0
+"""Between two takes of the figures."""
 
 
 class LocalFigures:
@@ -82,3 +88,43 @@ def served(figures: LocalFigures, port: int | None, *, redrives: bool = True) ->
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def shown_meanwhile(
+    platform: Platform, answers: Answers, port: int | None, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Serve the page of a platform within the block, kept up to date by a thread; nothing is redriven there.
+
+    Args:
+        platform: it runs.
+        answers: what its functions answer.
+        port: None serves nothing.
+        say: told the page's address.
+
+    Raises:
+        CommandError: the port is taken, or not allowed.
+    """
+    figures = LocalFigures(platform, answers)
+    functions = {"apply": platform.outputs["ApplyFunctionName"]}
+    log = FunctionLog(platform.emulator.client("logs"), functions, int(time.time() * 1000), figures.batches.heard)
+    with served(figures, port, redrives=False) as page:
+        if page is None:
+            yield
+            return
+        say(f"the figures, live, as long as this runs: {page.address}")
+        ended = Event()
+
+        def follow() -> None:
+            while not ended.is_set():
+                deque(log.new(), maxlen=0)  # its lines are heard, and not shown
+                page.publish(figures.take())
+                ended.wait(SECONDS)
+
+        thread = Thread(target=follow, name="figures", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
