@@ -20,6 +20,7 @@ from tidemill_cli.errors import FAILED, INTERRUPTED, MISUSED, complain, of_aws
 COMMANDS = {
     "demo": "run the whole pipe on this machine and see what buffering saves",
     "up": "run the local platform until stopped",
+    "watch": "show the figures of a stack on AWS on a page, by CloudWatch",
     "send": "put a request on the stream and wait for its reply, or a file of them",
     "query": "ask the archive, by name or in SQL",
     "cost": "whether buffering pays at a rate, with which settings, item by item",

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from tidemill_cli.trace_arguments import Misused, add_trace, fields_of
+from tidemill_cli.arguments.trace import Misused, add_trace, fields_of
 from tidemill_cli.units import count, number, producers, rate, seconds, size
 from tidemill_load.cost_model.assumptions import MAX_WINDOW
 from tidemill_load.results.fail_if import InvalidLimit, Limit, parse

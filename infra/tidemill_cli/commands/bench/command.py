@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from tidemill_cli.arguments.trace import spelled
 from tidemill_cli.commands.bench.arguments import check_together
 from tidemill_cli.commands.bench.course import of_trace, speed_of, synthetic
 from tidemill_cli.commands.bench.table import show
 from tidemill_cli.errors import FAILED, INTERRUPTED, run_or_tell
 from tidemill_cli.next_steps import program
 from tidemill_cli.result_file import check_writable, write_result
-from tidemill_cli.trace_arguments import spelled
 from tidemill_load.results.fail_if import parse, violations
 from tidemill_load.results.result import Measurement, Result, Target, to_json
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from tidemill_cli.trace_arguments import fields_of, named
+from tidemill_cli.arguments.trace import fields_of, named
 from tidemill_load.results.result import Arrivals, Parameter, Workload
 from tidemill_load.workloads.synthetic import Shape, generate
 

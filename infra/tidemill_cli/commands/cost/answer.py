@@ -10,9 +10,9 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidemill_cli.arguments.trace import Misused, fields_of
 from tidemill_cli.commands.cost.arguments import assumptions, wanted
 from tidemill_cli.terminal_text import printable
-from tidemill_cli.trace_arguments import Misused, fields_of
 from tidemill_load.cost_model.advice import Advice, advise
 
 if TYPE_CHECKING:

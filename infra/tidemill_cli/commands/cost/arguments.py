@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from tidemill_cli.trace_arguments import add_trace
+from tidemill_cli.arguments.trace import add_trace
 from tidemill_cli.units import count, number, producers, rate, seconds, size
 from tidemill_load.cost_model.advice import Wanted
 from tidemill_load.cost_model.assumptions import MAX_BATCH, MAX_WINDOW, Assumptions, Impossible, Plan

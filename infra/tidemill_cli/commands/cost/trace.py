@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from tidemill_cli.trace_arguments import Misused, fields_of
+from tidemill_cli.arguments.trace import Misused, fields_of
 from tidemill_cli.trace_summary import as_json, hour_of
 from tidemill_load.assessment.hourly import Hour, Window, hourly, windows
 from tidemill_load.assessment.survey import Surveyed, survey

@@ -20,15 +20,15 @@ from operator import ge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill_cli.arguments.page import add_page
+from tidemill_cli.arguments.trace import add_trace, fields_of
 from tidemill_cli.commands.demo.crowd import of_many
 from tidemill_cli.commands.demo.replay import PATIENCE, Progress, flush, paced
 from tidemill_cli.commands.demo.report import Result, report
 from tidemill_cli.commands.demo.stored import copy_archive, quarantined
 from tidemill_cli.commands.demo.stored import documents as stored_documents
 from tidemill_cli.errors import FAILED, run_or_tell
-from tidemill_cli.page_arguments import add_page
 from tidemill_cli.result_file import check_writable, json_text, write_result
-from tidemill_cli.trace_arguments import add_trace, fields_of
 from tidemill_cli.units import above_zero, positive, producers
 
 if TYPE_CHECKING:
@@ -141,16 +141,18 @@ class _Demo:
             answers.heard(answer)
             self._heard(answer)
 
-        with Platform(0, settings, say=_say, heard=heard, state=state) as platform:
-            with shown_meanwhile(platform, answers, self._args.page, _say):
-                with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
-                    self._replay(platform, scheduled)
-                    expected = self._expect()
-                    self._wait(platform, queue)
-                self._reconcile(platform, expected)
-                if self._keep and state:
-                    kept_parameters.write(state, settings)
-                    copy_archive(platform, self._keep / "archive")
+        with (
+            Platform(0, settings, say=_say, heard=heard, state=state) as platform,
+            shown_meanwhile(platform, answers, self._args.page, _say),
+        ):
+            with reply_queue(platform.outputs["RepliesTopicArn"], client_of=platform.emulator.client) as queue:
+                self._replay(platform, scheduled)
+                expected = self._expect()
+                self._wait(platform, queue)
+            self._reconcile(platform, expected)
+            if self._keep and state:
+                kept_parameters.write(state, settings)
+                copy_archive(platform, self._keep / "archive")
         self._result.seconds = round(time.monotonic() - begun, 2)
         report(self._result, self._keep, _say)
         return self._result

@@ -20,11 +20,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tidemill_cli.arguments.page import add_page, port
 from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
 from tidemill_cli.errors import run_or_tell
-from tidemill_cli.page_arguments import add_page, port
 from tidemill_cli.result_file import check_writable, json_text
 from tidemill_event_source.files import UnreadableFile, write_whole
 from tidemill_local import kept_parameters

@@ -37,6 +37,9 @@ class WatchedQuarantine:
         kinesis: makes a boto3 client as a Producer needs it.
         seconds: between two looks.
         clock: a monotonic one.
+
+    Attributes:
+        has_changed: whether something was redriven since the last look.
     """
 
     def __init__(
@@ -56,19 +59,19 @@ class WatchedQuarantine:
         self._seconds = seconds
         self._clock = clock
         self._looked_at = -seconds
-        self._count: object = None
+        self._count: int | None = None
         self._shown: list[QuarantinedObject] = []
-        self._has_changed = False
+        self.has_changed = False
 
-    def newest(self, count: object) -> list[QuarantinedObject]:
+    def newest(self, count: int = 0) -> list[QuarantinedObject]:
         """The objects that were stored last, the newest first; as they were, while S3 does not answer.
 
         Args:
             count: a number of quarantined requests: if it is another one than the last time, the bucket is looked at.
         """
         now = self._clock()
-        if self._has_changed or count != self._count or now - self._looked_at >= self._seconds:
-            self._has_changed, self._count, self._looked_at = False, count, now
+        if self.has_changed or count != self._count or now - self._looked_at >= self._seconds:
+            self.has_changed, self._count, self._looked_at = False, count, now
             try:
                 self._shown = [_shown(one) for one in self._newest.look()]
             except (ClientError, BotoCoreError):
@@ -84,7 +87,7 @@ class WatchedQuarantine:
         except (ClientError, BotoCoreError) as error:
             return Redrove(done=False, text=f"{error}")
         finally:
-            self._has_changed = True
+            self.has_changed = True
 
     def _put_back(self, object_key: str) -> Redrove:
         found = self._objects.named([object_key])
