@@ -68,6 +68,16 @@ def test_everything_that_is_stored_is_encrypted_by_the_users_key_if_there_is_one
         assert chosen(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"], none)
 
 
+def test_policies_of_resources_name_the_account_and_the_role_in_a_condition() -> None:
+    """SNS refuses a policy whose principal is a role that IAM has just made; conditions are looked at with each call."""
+    policy = RESOURCES["RepliesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allow, deny = policy
+    assert allow["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+    assert allow["Condition"] == {"ArnEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ApplyRole", "Arn"]}}}
+    assert (allow["Action"], deny["Effect"]) == ("sns:Publish", "Deny")
+    assert "Role" not in str([one["PolicyDocument"] for one in of_type("AWS::S3::BucketPolicy").values()])
+
+
 def test_each_role_that_touches_what_is_stored_may_use_that_key() -> None:
     for name in ("ApplyRole", "DirectRole", "ArchiveRole", "ClientRole"):
         statements = [one for one in statements_of(name) if one.get("Sid") == "UseKey"]
