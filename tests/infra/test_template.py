@@ -69,7 +69,7 @@ def test_everything_that_is_stored_is_encrypted_by_the_users_key_if_there_is_one
 
 
 def test_policies_of_resources_name_the_account_and_the_role_in_a_condition() -> None:
-    """SNS refuses a policy whose principal is a role that IAM has just made; conditions are looked at with each call."""
+    """SNS refuses a policy whose principal is a role that IAM has just made; conditions are compared with each call."""
     policy = RESOURCES["RepliesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     allow, deny = policy
     assert allow["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
