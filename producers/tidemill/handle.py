@@ -13,6 +13,7 @@ import msgspec
 from tidemill.delivery.ticket import Ticket
 from tidemill.errors import StillPending, unanswered
 from tidemill.runtime.processes import Unique
+from tidemill.sending.records import Acknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tidemill.delivery.keeper import Keeper
     from tidemill.replies.listener import Listener
     from tidemill.runtime.loops import Loops
-    from tidemill.sending.records import Acknowledged
 
 
 class Handle(Unique, Ticket, eq=False, gc=False):
@@ -45,7 +45,10 @@ class Handle(Unique, Ticket, eq=False, gc=False):
             OutcomeUnknown: the request was given up but may be stored.
             ProducerClosed: the parent process sent it before the fork, and only the parent knows the outcome.
         """
-        if self._outcome is None:
+        outcome = self._outcome
+        if type(outcome) is Acknowledged:
+            return outcome  # most often so, where many are waited for one after the other
+        if outcome is None:
             self._wait_for(self.done, timeout)
         return self._acknowledged()
 

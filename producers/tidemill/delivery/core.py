@@ -102,7 +102,7 @@ class Core:
 
     # ---- requests in
 
-    def take(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int]:
+    def take(self, key: str, before: str, behind: bytes, now: float, deadline: float) -> tuple[Record, int]:
         """Takes a draft that is neither signed nor spooled. Returns its record, and its place there.
 
         The caller has waited for room. With "drop_oldest", this makes room if there is none.
@@ -111,10 +111,10 @@ class Core:
             self._make_room(0)
         writer = self.writer
         writer.counter = counter = writer.counter + 1  # its `finish`, in less time
-        record = self.scheduler.buffer(key, f"{before}{counter}{behind}".encode(), now, deadline)
+        record = self.scheduler.buffer(key, f"{before}{counter}".encode() + behind, now, deadline)
         return record, record.count + record.gone - 1  # its `last`, in less time
 
-    def keep(self, key: str, before: str, behind: str, now: float, deadline: float) -> tuple[Record, int] | None:
+    def keep(self, key: str, before: str, behind: bytes, now: float, deadline: float) -> tuple[Record, int] | None:
         """Signs and spools a draft and takes it. Returns its record and place; None if there is no room."""
         payload = self.writer.finish(before, behind)
         if self._signer is not None:

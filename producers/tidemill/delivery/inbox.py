@@ -33,16 +33,16 @@ NAP = 0.1
 """Length of the keeper's naps in seconds: afterwards it looks for requests, which do not wake it one by one."""
 
 WAKING_SIZE = 256 * 1024
-"""Characters of waiting requests above which a sender ends the nap."""
+"""Bytes of waiting requests above which a sender ends the nap."""
 
 HEAD = 200
-"""Approximate number of characters in the text before a counter."""
+"""Approximate number of bytes before a counter."""
 
 CHUNK = 1_000
 """Most requests that the keeper takes before it checks whether a call is due."""
 
-Draft: TypeAlias = "tuple[Ticket, str, str, str, float, float]"
-"""A request for the core: its handle, its key, the texts before and after its counter, the time and its deadline."""
+Draft: TypeAlias = "tuple[Ticket, str, str, bytes, float, float]"
+"""A request for the core: its handle, its key, what stands before and after its counter, the time and its deadline."""
 
 Item: TypeAlias = "Draft | Question[object] | partial[None]"
 """An item of the inbox: a request, a question, or a function that nobody waits for."""
@@ -56,7 +56,7 @@ class Inbox:
 
     Attributes:
         put: puts an item in, in one atomic step.
-        size: approximate characters of the requests in it: `HEAD` and the text after the counter, for each.
+        size: approximate bytes of the requests in it: `HEAD` and what stands after the counter, for each.
         naps: whether the keeper naps, and will look into the inbox soon without being woken.
     """
 

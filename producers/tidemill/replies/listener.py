@@ -2,18 +2,19 @@
 
 Room: SDK. A `ReplyReader` polls while any handle awaits its reply.
 
-    expect ─▶ inbox ─▶ the reader's thread: awaited handles ─ poll ─▶ replies, by handle ─▶ heard
+    expect ─▶ awaited handles, by request ─▶ the reader's thread: poll ─▶ replies, by handle ─▶ heard
+       └─▶ inbox, if the reader's thread is idle, or another handle awaits the same reply
 
-Only the reader's thread touches the awaited handles. Other threads put theirs into a queue, in one atomic step: there
-is no lock that a signal handler could find held. Handles are held weakly: a handle that is gone, or whose request was
-given up, is awaited no more.
+Any thread adds its handle in one atomic step, and only the reader's thread takes handles out: there is no lock that a
+signal handler could find held. Handles are held weakly: a handle that is gone, or whose request was given up, is
+awaited no more.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakSet, ref
 
 from tidemill.replies.reader import ReplyReader
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from tidemill.contract.request import Reply
     from tidemill.replies.reader import ReplySource
+
+T = TypeVar("T")
 
 MANY = 1_000
 """Below this number of awaited replies, they are not all searched for handles that are gone."""
@@ -55,9 +58,13 @@ class Listener:
     def __init__(self, source: str | ReplySource, heard: Callable[[], None]) -> None:
         self._reader = ReplyReader(source, self._take, is_wanted=self._is_awaited, failed=heard)
         self._heard = heard
+        self._expected: dict[str, ref[Awaits]] = {}
+        """Request id -> the handle that awaits its reply. Any thread adds; only the reader's thread takes out."""
+        self._others: dict[str, list[ref[Awaits]]] = {}
+        """Request id -> further handles that await its reply. Touched by the reader's thread only."""
         self._inbox: SimpleQueue[ref[Awaits] | None] = SimpleQueue()
-        self._expected: dict[str, list[ref[Awaits]]] = {}
-        """Request id -> the handles that await its reply. Touched by the reader's thread only."""
+        self._is_idle = True
+        """Whether the reader's thread may wait for an item of the inbox."""
         self._given_up: WeakSet[object] = WeakSet()
         self.has_heard = False
         """Whether a reply to any request has come."""
@@ -65,8 +72,9 @@ class Listener:
 
     def expect(self, ticket: Awaits) -> None:
         """Awaits the reply to the handle's request. To be called before the request is sent."""
-        self._inbox.put(ref(ticket))
-        if self._reader.thread is None:
+        awaits = ref(ticket)
+        if self._expected.setdefault(ticket.id, awaits) is not awaits or self._is_idle:
+            self._inbox.put(awaits)
             self._reader.start()
 
     def give_up(self, ticket: object) -> None:
@@ -99,48 +107,74 @@ class Listener:
 
     def _is_awaited(self) -> bool:
         """Waits until a handle awaits a reply, so that the source is not polled for nothing. False ends the thread."""
-        self._note_all()
         while not self._reader.is_closing:
+            self._note_all()
             self._forget()
             if self._expected:
                 return True
-            self._note(self._inbox.get())
-            self._note_all()
+            self._is_idle = True
+            if not self._expected:  # those that came before it was set did not put anything into the inbox
+                self._note_all(wait=True)
+            self._is_idle = False
         return False
 
     def _forget(self) -> None:
         """Drops handles that await nothing any more: at the front always, elsewhere when there are many."""
         if len(self._expected) > self._many:
-            self._expected = {
-                name: left for name, of in self._expected.items() if (left := list(filter(self._waits, of)))
-            }
+            for one in _read(lambda: list(self._expected)):
+                self._forget_one(one)
             self._many = 2 * len(self._expected) + MANY
-        while self._expected and not any(map(self._waits, self._expected[next(iter(self._expected))])):
-            del self._expected[next(iter(self._expected))]
+        while self._expected and self._forget_one(_read(lambda: next(iter(self._expected)))):
+            pass
 
-    def _note_all(self) -> None:
+    def _forget_one(self, name: str) -> bool:
+        """Drops a request whose reply no handle awaits any more. Returns whether it did."""
+        if any(map(self._waits, (self._expected[name], *self._others.get(name, ())))):
+            return False
+        del self._expected[name]
+        self._others.pop(name, None)
+        return True
+
+    def _note_all(self, *, wait: bool = False) -> None:
+        """Takes the handles out of the inbox. `wait`: waits for the first."""
         with suppress(Empty):
             while True:
-                self._note(self._inbox.get_nowait())
+                awaits = self._inbox.get(wait)
+                wait = False
+                ticket = None if awaits is None else awaits()
+                if awaits is None or ticket is None or ticket._heard is not None:
+                    continue
+                if self._expected.setdefault(ticket.id, awaits) is not awaits:
+                    self._others.setdefault(ticket.id, []).append(awaits)
 
-    def _note(self, expected: ref[Awaits] | None) -> None:
-        ticket = None if expected is None else expected()
-        if expected is not None and ticket is not None:
-            self._expected.setdefault(ticket.id, []).append(expected)
-
-    def _waits(self, expected: ref[Awaits]) -> bool:
+    def _waits(self, awaits: ref[Awaits]) -> bool:
         """Whether the handle still exists, and its reply may come and is wanted."""
-        ticket = expected()
+        ticket = awaits()
         return ticket is not None and not ticket._is_lost and ticket not in self._given_up
 
     def _take(self, replies: list[Reply]) -> None:
         """Stores the replies for the handles that await them."""
         self._note_all()
+        expected, others = self._expected, self._others
         for reply in replies:
-            for waits in self._expected.pop(reply.id, ()):
-                ticket = waits()
-                if ticket is not None:
-                    ticket._heard = reply
+            awaits = expected.pop(reply.id, None)
+            if awaits is None:
+                continue
+            ticket = awaits()
+            if ticket is not None:
+                ticket._heard = reply
+            if others:
+                for also in others.pop(reply.id, ()):
+                    ticket = also()
+                    if ticket is not None:
+                        ticket._heard = reply
         if replies:
             self.has_heard = True
             self._heard()
+
+
+def _read(some: Callable[[], T]) -> T:
+    """What is read of a dict that other threads add to."""
+    while True:
+        with suppress(RuntimeError):  # one has, meanwhile
+            return some()

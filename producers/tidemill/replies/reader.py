@@ -82,14 +82,16 @@ class ReplyReader:
         self._failures = 0
         self._trouble = Trouble()
         self._herald = Herald()
+        self._has_started = False
         self.thread: Thread | None = None
         self._claim: dict[str, Thread] = {}
         """Holds the one thread. `setdefault` is atomic, so there is never a second one."""
 
     def start(self) -> None:
-        """Starts the thread, unless it runs already."""
-        if self.thread is None:
+        """Starts the thread, unless it has been started already."""
+        if not self._has_started:  # and not: unless it runs, for thousands of handles may come before it does
             start(self._run, "tidemill-replies")
+            self._has_started = True
 
     def close(self, timeout: float | None = None) -> None:
         """Ends the thread and closes the source. If the thread does not end within `timeout` seconds, both are left."""

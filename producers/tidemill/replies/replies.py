@@ -131,17 +131,16 @@ class Replies:
             self.malformed += 1
             _log.warning("a message on the replies queue is dropped: %s", error)
             return []
-        return [reply for reply in replies if self._is_new(reply)]
-
-    def _is_new(self, reply: Reply) -> bool:
-        before = self._seen.get(reply.id)
-        if before is not None and (before != "quarantined" or reply.status == "quarantined"):
-            self.repeats += 1
-            return False
-        self._seen[reply.id] = reply.status
-        if len(self._seen) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        return True
+        seen, fresh = self._seen, list[Reply]()
+        for reply in replies:
+            before = seen.get(reply.id)
+            if before is None or (before == "quarantined" and reply.status != "quarantined"):
+                seen[reply.id] = reply.status
+                fresh.append(reply)
+        self.repeats += len(replies) - len(fresh)
+        while len(seen) > REMEMBERED:
+            del seen[next(iter(seen))]
+        return fresh
 
 
 def may_pass(error: BaseException) -> bool:

@@ -12,13 +12,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from tidemill.contract.memo import Memo
 from tidemill.contract.request import (
     MAX_DEPTH,
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
     Document,
-    Key,
     Request,
     may_be_deep,
 )
@@ -35,8 +33,8 @@ class Chance(Protocol):
         """A number of `k` bits."""
 
 
-Draft: TypeAlias = tuple[str, str, str]
-"""A request without its counter: its id, the text before the counter, and the text after it."""
+Draft: TypeAlias = tuple[str, str, bytes]
+"""A request without its counter: its id, the text before the counter, and the bytes after it."""
 
 
 class _Millisecond(NamedTuple):
@@ -45,8 +43,8 @@ class _Millisecond(NamedTuple):
     at: int | None
     stem: str
     first: int
-    behind_counter: str
-    without_data: str
+    behind_counter: bytes
+    without_data: bytes
 
 
 class Writer:
@@ -138,14 +136,18 @@ class Writer:
                     around = _around(self.id, cmd, self._own_client if client is None else client)
                     self._usual = cmd, client, around
                 start, behind_id, behind_key = around
-                before = f"{start}{id}{behind_id}{_key_texts[key]}{behind_key}"
-                if data is None:
-                    return id, before, without_data
-                body = _body(data)
-                behind = f"{behind_counter}{body.decode()}}}"
-                is_flat = body.count(b"{") + body.count(b"[") < MAX_DEPTH
-                if len(before) + len(behind) < _SURELY_SHORT and (is_flat or not may_be_deep(data, b"{" + body)):
-                    return id, before, behind
+                if type(key) is str and 0 < len(key) <= MAX_KEY_CHARACTERS:
+                    before = f"{start}{id}{behind_id}{_encode(key).decode()}{behind_key}"
+                    if data is None:
+                        return id, before, without_data
+                    body = _encode(data)
+                    if (
+                        type(data) is dict
+                        and len(body) < _SURELY_SHORT
+                        and _decode(body) == data
+                        and (body.count(b"{") + body.count(b"[") < MAX_DEPTH or not may_be_deep(data, b"{" + body))
+                    ):
+                        return id, before, behind_counter + body + b"}"
             except (ValueError, TypeError, RecursionError):
                 pass  # `_draft` says what is wrong
         return self._draft(cmd, key, data, client, id, at)
@@ -174,12 +176,12 @@ class Writer:
             )
         ).decode()
         before, name, behind = text.partition(_COUNTER)
-        return id, before + name, behind.removeprefix(str(counter))
+        return id, before + name, behind.removeprefix(str(counter)).encode()
 
-    def finish(self, before: str, behind: str) -> bytes:
+    def finish(self, before: str, behind: bytes) -> bytes:
         """Gives a draft the writer's next counter. Returns the request's bytes."""
         self.counter = counter = self.counter + 1
-        return f"{before}{counter}{behind}".encode()
+        return f"{before}{counter}".encode() + behind
 
     def skip_to(self, counter: int) -> None:
         """Notes that a request with this counter was made elsewhere: the next counter is higher.
@@ -202,7 +204,7 @@ class Writer:
         # that counting never overflows them.
         first = (int(text[24:], 16) & ~(1 << 46) | 1 << 47) - next(self._ids)
         self._millisecond = begun = _Millisecond(
-            at, text[:24], first, f',"at":{at},"data":', f',"at":{at},"data":{{}}}}'
+            at, text[:24], first, b',"at":%d,"data":' % at, b',"at":%d,"data":{}}' % at
         )
         return begun
 
@@ -226,11 +228,11 @@ _NOBODY: Any = object()
 _COUNTER = ',"n":'
 """The text before the counter. It occurs nowhere earlier, because quotes within strings are escaped."""
 
-_SURELY_SHORT = MAX_REQUEST_BYTES // 4 - 20
-"""A draft of fewer characters is surely short enough: a character takes four bytes at most, a counter twenty."""
+_SURELY_SHORT = MAX_REQUEST_BYTES - 8 * 1024
+"""A request with less data is surely short enough: names and keys have 900 characters at most, of six bytes each."""
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 @lru_cache(maxsize=1024)
@@ -242,27 +244,3 @@ def _around(writer: str, cmd: str, client: str | None) -> tuple[str, str, str]:
     behind_id, key, rest = rest.partition(',"key":')
     behind_key, counter, _ = rest.removeprefix('"?"').partition(_COUNTER)
     return before, '"' + behind_id + key, behind_key + counter
-
-
-def _body(data: Document) -> bytes:
-    """The data's JSON.
-
-    Raises:
-        ValueError, TypeError, RecursionError: it is no JSON object, or does not read back as itself.
-    """
-    if type(data) is not dict:
-        raise TypeError("no dict")
-    body = _encoder.encode(data)
-    if _decoder.decode(body) != data:
-        raise ValueError("it does not read back as itself")
-    return body
-
-
-def _key_text(key: str) -> str:
-    if type(key) is not str or not 0 < len(key) <= MAX_KEY_CHARACTERS:
-        key = msgspec.convert(key, Key)  # says what is wrong
-    return _encoder.encode(key).decode()
-
-
-_key_texts = Memo(_key_text)
-"""Ordering key -> its JSON."""

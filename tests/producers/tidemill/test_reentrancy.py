@@ -4,8 +4,9 @@ import gc
 import logging
 import signal
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread
 from types import FrameType
 from typing import Any, cast
 
@@ -228,26 +229,41 @@ def test_a_signer_may_send_and_must_not_wait(kinesis: Kinesis) -> None:
 
 
 def test_values_whose_comparison_sends_do_so_in_their_senders_thread(kinesis: Kinesis) -> None:
-    class Key(str):
+    opened: list[Producer] = []
+    comparing: list[Thread] = []
+
+    def send(key: str) -> None:
+        for one in opened:
+            comparing.append(current_thread())
+            one.send("c", key=key)
+
+    class Compares(str):
         __slots__ = ()
 
         def __eq__(self, other: object) -> bool:
-            producer.send("c", key="compared")
+            send("compared")
             return str.__eq__(self, other)
 
         def __hash__(self) -> int:
-            producer.send("c", key="hashed")
+            send("hashed")
             return str.__hash__(self)
 
+    class Key(Compares):
+        __slots__ = ()
+
+    class Named(Compares, Enum):
+        KEY = "hostile-key"
+
     with made(kinesis) as producer:
+        opened.append(producer)
         for _ in range(3):
             with pytest.raises(UnsendableRequest):
                 producer.send("c", key=Key("hostile-key"))
-        producer.send("c", key="hostile-key")
-        for _ in range(3):  # it is known now, so that the other is equal to it
-            producer.send("c", key=Key("hostile-key"))
-    assert kinesis.keys.count("hostile-key") == 4
-    assert kinesis.keys.count("hashed") >= 6
+            producer.send("c", key=Named.KEY)
+            producer.send("c", key="hostile-key")  # it is known now, and the others are equal to it
+    assert kinesis.keys.count("hostile-key") == 6
+    assert set(comparing) == {current_thread()}
+    assert len(kinesis.keys) == 6 + len(comparing)
 
 
 def test_a_client_that_raises_anything_ends_no_thread(kinesis: Kinesis) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Event, Semaphore
+from threading import Event, Semaphore, Thread
 from time import monotonic, sleep
 from typing import Any, cast
 from weakref import WeakSet
@@ -91,6 +91,96 @@ def test_a_reply_is_heard_by_all_who_wait_for_it_and_stays() -> None:
         assert [listener.has_news_of(ticket) for ticket in (one, again, other)] == [True, True, False]
         assert listener.reply_to(one) == listener.reply_to(again) == Reply("1", "accepted")
         assert listener.reply_to(other) is None
+
+
+def test_a_handle_that_comes_amid_the_others_of_its_request_hears_the_next_reply() -> None:
+    first, second, third = handle("1"), handle("1"), handle("1")
+    source = Source()
+    with listening(source) as listener:
+        listener.expect(first)
+        listener.expect(second)
+        source.answers.append(accepted("1"))
+        until(lambda: first._heard and second._heard)
+        listener.expect(third)
+        source.answers.append(accepted("1"))
+        until(lambda: third._heard)
+
+
+def test_a_handle_that_is_gone_leaves_the_others_of_its_request() -> None:
+    source = Source()
+    gone, kept = handle("1"), handle("1")
+    with listening(source) as listener:
+        listener.expect(gone)
+        listener.expect(kept)
+        until(listener._inbox.empty)
+        del gone
+        polls = source.polls
+        until(lambda: source.polls > polls + 1)
+        source.answers.append(accepted("1"))
+        until(lambda: kept._heard)
+
+
+def test_handles_of_one_request_that_are_all_gone_take_no_room() -> None:
+    with listening(Source()) as listener:
+        handles = [handle("1"), handle("1")]
+        for one in handles:
+            listener.expect(one)
+        until(lambda: listener._others)
+        del handles, one
+        until(lambda: not listener._expected and not listener._others)
+
+
+def test_a_handle_that_comes_just_before_the_thread_is_idle_hears_its_reply() -> None:
+    late = [handle("2")]
+    ticket = late[0]
+
+    class Listens(Listener):
+        _idle = has_heard = False
+
+        @property
+        def _is_idle(self) -> bool:
+            return self._idle
+
+        @_is_idle.setter
+        def _is_idle(self, idle: bool) -> None:
+            if idle and self.has_heard and late:
+                self.expect(late.pop())
+                source.answers.append(accepted("2"))
+            self._idle = idle
+
+    source = Source(accepted("1"))
+    listener = Listens(source, lambda: None)
+    first = handle("1")
+    listener.expect(first)
+    until(lambda: ticket._heard)
+    listener.close()
+
+
+def test_each_of_many_that_come_at_once_and_one_by_one_hears_its_reply() -> None:
+    class Echo(Source):
+        def poll(self, wait_seconds: int) -> list[Reply]:
+            return accepted(*[asked.get() for _ in range(asked.qsize())])
+
+    def ask(name: str, number: int, wait: bool) -> None:
+        for turn in range(number):
+            one = handle(f"{name}/{turn}")
+            listener.expect(one)
+            handles.append(one)
+            asked.put(one.id)
+            if wait:  # the reader's thread is idle when the next one comes
+                until(lambda one=one: one._heard)  # type: ignore[misc]
+
+    asked: SimpleQueue[str] = SimpleQueue()
+    handles: list[Awaits] = []
+    with listening(Echo()) as listener:
+        ask("one by one", 300, wait=True)
+        threads = [Thread(target=ask, args=(f"at once {name}", 3_000, False)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        until(lambda: all(one._heard for one in handles))
+        assert len(handles) == 12_300
 
 
 def test_ten_thousand_replies_and_more_are_kept_as_long_as_their_handles() -> None:

@@ -1,6 +1,9 @@
 """The thread that reads replies, where they are wanted as long as it runs."""
 
+from collections.abc import Callable
 from queue import SimpleQueue
+
+import pytest
 
 from tests.producers.tidemill.replies.test_listener import PATIENCE, Source, accepted
 from tidemill import Reply
@@ -39,3 +42,13 @@ def test_an_error_of_whoever_takes_replies_does_not_end_it() -> None:
     assert [heard.get(timeout=PATIENCE) for _ in range(2)] == ["bad", "good"]
     reader.close()
     assert source.closed
+
+
+def test_a_thread_that_takes_its_time_to_run_is_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Callable[[], None]] = []
+    monkeypatch.setattr("tidemill.replies.reader.start", lambda run, name: started.append(run))
+    reader = ReplyReader(Source(), lambda replies: None)
+    for _ in range(3):
+        reader.start()
+    assert len(started) == 1
+    reader.close()
