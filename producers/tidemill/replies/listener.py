@@ -108,6 +108,7 @@ class Listener:
     def _is_awaited(self) -> bool:
         """Waits until a handle awaits a reply, so that the source is not polled for nothing. False ends the thread."""
         while not self._reader.is_closing:
+            self._is_idle = False
             self._note_all()
             self._forget()
             if self._expected:
@@ -115,7 +116,6 @@ class Listener:
             self._is_idle = True
             if not self._expected:  # those that came before it was set did not put anything into the inbox
                 self._note_all(wait=True)
-            self._is_idle = False
         return False
 
     def _forget(self) -> None:
