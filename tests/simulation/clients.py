@@ -179,7 +179,7 @@ class Client:
         now = self.clocks.monotonic
         sent, before, behind = self.writer.draft(cmd, key, data, self.id, None, self.clocks.wall)
         if depth:
-            behind = behind.replace(',"data":', f',"depth":{depth},"data":', 1)
+            behind = behind.replace(b',"data":', b',"depth":%d,"data":' % depth, 1)
         self.core.keep(key, before, behind, now, math.inf)
         self.sent[sent] = key, self.writer.counter
         if self.scheduler.due < self._due:  # as the producer's thread is woken
