@@ -1032,6 +1032,21 @@ def test_a_re_send_older_than_the_horizon_is_quarantined_and_answered(
     assert figures(lines).untold_repeats == 1
 
 
+def test_emits_that_loop_are_quarantined_answered_and_counted(
+    app: Application, quarantined: Callable[[], dict[str, str]], heard: Heard
+) -> None:
+    lines: list[str] = []
+    looping = replace(app, emit_depth=2, metrics=Metrics("apply", lines.append))
+    emitted = Request(id="e", cmd="append", key="k", client="ann", writer="emit/s/k", counter=1, depth=3, data={})
+    forged = Request(id="f", cmd="append", key="k", client="ann", writer="phone", counter=1, depth=3, data={})
+    event: KinesisEvent = {"Records": [record(1, encode(emitted), "k"), record(2, encode(forged), "k")]}
+    assert retry_from(event, looping) is None
+    assert document(app) == {"ids": ["f"]}
+    assert list(quarantined().values()) == ["emits loop: depth 3, and 2 is the most: 3 emits led to it, one by one"]
+    assert statuses(heard()) == {"e": "quarantined", "f": "accepted"}
+    assert (figures(lines).emit_loops, figures(lines).quarantined) == (1, 1)
+
+
 def figures(lines: list[str]) -> Figures:
     """What the only line of metrics says."""
     (line,) = lines_in("\n".join(lines))
