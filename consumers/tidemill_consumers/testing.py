@@ -181,7 +181,10 @@ class Trial:
 
 
 class EndlessEmits(Exception):
-    """Rules emit to each other endlessly; on the stream they would too."""
+    """A request sets off more requests than a trial follows.
+
+    On the stream `EmitDepth` ends each chain of emits, however many chains there are by then.
+    """
 
 
 def _reply(write: Write, request: Request) -> Reply:

@@ -137,6 +137,8 @@ class Hostile:
         } | given
         if self.chance.random() < 0.1 and "writer" not in given:
             fields["writer"] = fields["counter"] = None
+        if self.chance.random() < 0.1 and "writer" not in given:
+            fields["depth"] = self.chance.choice([1, 17, 2**63 - 1])  # which counts for nothing
         made = Request(cmd=cmd, data={"s": self.source[-1]} | (data or {}), **fields)
         answered = can_be_answered if "client" not in given else made.client is not None
         sent = Sent(fields["key"], encode(made), fate, made.id, answered, effect, emits)

@@ -79,7 +79,7 @@ def _unsendable(request: Request, problem: Exception | str) -> UnsendableRequest
             continue
         if not _is_text(value) or not 0 < len(value) <= longest:
             return UnsendableRequest(name, f"use text of 1 to {longest} characters")
-    for name in ("counter", "at", "tried"):
+    for name in ("counter", "at", "tried", "depth"):
         value = getattr(request, name)
         if not (value is None or isinstance(value, int)):
             return UnsendableRequest(name, f"use a whole number, not {type(value).__name__}")

@@ -71,6 +71,8 @@ def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
         ({"counter": -1}, "request", "0"),
         ({"tried": "1"}, "tried", "whole number"),
         ({"tried": -1}, "request", "0"),
+        ({"depth": "1"}, "depth", "whole number"),
+        ({"depth": -1}, "request", "0"),
         ({"data": [1]}, "data", "dict"),
         ({"data": "text"}, "data", "dict"),
         ({"data": {"a": nan}}, "data.a", "null"),
@@ -93,7 +95,7 @@ def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
 def test_what_is_refused_names_field_and_remedy(changes: dict[str, Any], field: str, remedy: str) -> None:
     with pytest.raises(UnsendableRequest) as refused:
         to_payload(made(**changes))
-    if changes.keys().isdisjoint(("id", "counter", "tried")):  # those that the SDK makes itself
+    if changes.keys().isdisjoint(("id", "counter", "tried", "depth")):  # those that the SDK makes itself
         with pytest.raises(UnsendableRequest, match=f"^{re.escape(field)}: .*{re.escape(remedy)}"):
             written(**changes)
     assert refused.value.field == field
