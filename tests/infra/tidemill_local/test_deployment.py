@@ -204,6 +204,7 @@ def operator(emulator: Emulator, deployment: Deployment) -> EmulatorSession:
     return emulator.session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
 
+FIRST_SHARD = "shardId-000000000000"
 COPY = {"Bucket": "{QuarantineBucketName}", "Key": "copy", "CopySource": "{QuarantineBucketName}/k"}
 
 
@@ -213,6 +214,9 @@ COPY = {"Bucket": "{QuarantineBucketName}", "Key": "copy", "CopySource": "{Quara
         ("cloudformation", "describe_stacks", {"StackName": "probe"}),
         ("kinesis", "describe_stream_summary", STREAM),
         ("kinesis", "put_records", STREAM | {"Records": [RECORD]}),
+        ("kinesis", "list_shards", STREAM),
+        ("kinesis", "get_shard_iterator", STREAM | {"ShardId": FIRST_SHARD, "ShardIteratorType": "LATEST"}),
+        ("kinesis", "update_shard_count", STREAM | {"TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}),
         ("s3", "list_objects_v2", {"Bucket": "{ArchiveBucketName}"}),
         ("s3", "get_object", {"Bucket": "{ArchiveBucketName}", "Key": "k"}),
         ("s3", "list_objects_v2", {"Bucket": "{QuarantineBucketName}"}),
@@ -234,6 +238,7 @@ def test_an_operator_may_redrive_query_and_replay(
         ("cloudformation", "delete_stack", {"StackName": "probe"}),
         ("kinesis", "put_records", {"StreamName": "other", "Records": [RECORD]}),
         ("kinesis", "delete_stream", STREAM),
+        ("kinesis", "split_shard", STREAM | {"ShardToSplit": FIRST_SHARD, "NewStartingHashKey": "7"}),
         ("s3", "delete_object", {"Bucket": "{ArchiveBucketName}", "Key": "k"}),
         ("s3", "put_object", {"Bucket": "{ArchiveBucketName}", "Key": "k", "Body": "x"}),
         ("s3", "delete_bucket", {"Bucket": "{QuarantineBucketName}"}),
