@@ -3,6 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 UV := .venv/bin/uv
 REQUESTS ?= 1000000
+# The extras that the functions' packages need, as infra/tidemill_deploy/packaging/functions.py has them.
+FUNCTIONS_EXTRAS := signing
 READY := .venv/.ready
 # Tools whose dependencies do not go with the project's have an environment and a lock of their own.
 CHECKOV := .venv/checkov/.ready
@@ -87,6 +89,8 @@ lock: ## resolve requirements.lock again from pyproject.toml, and the tools' loc
 	$(RESOLVE) pyproject.toml --all-extras --group dev --output-file requirements.lock
 	$(RESOLVE) .ci/checkov.in --output-file .ci/checkov.lock
 	$(RESOLVE) .ci/sam.in --output-file .ci/sam.lock
+	for extra in $(FUNCTIONS_EXTRAS); do $(RESOLVE) pyproject.toml --extra $$extra --constraint requirements.lock \
+	  --no-annotate --output-file infra/tidemill_deploy/packaging/locks/$$extra.lock; done
 
 clean: ## remove what the tasks above made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -24,7 +24,8 @@ else:
 from importlib.metadata import files
 names = {str(file) for file in files("tidemill")}
 assert {
-    "tidemill_local/template.yaml",
+    "tidemill_deploy/template.yaml",
+    "tidemill_deploy/packaging/locks/signing.lock",
     "tidemill_analytics/archive/top-content.sql",
     "tidemill_load/cost_model/prices.toml",
     "tidemill_load/report/page.html",

@@ -27,6 +27,7 @@ COMMANDS = {
     "bench": "measure the same workload with and without buffering",
     "hot-keys": "the keys and lanes that fill a shard, and whether more shards help",
     "scale": "change how many shards the stream has, in the steps that AWS allows",
+    "package": "make the functions' code for Lambda, a zip each",
     "redrive": "list what is in quarantine, and put it back on the stream",
 }
 

@@ -1,1 +1,1 @@
-"""Running the stack on AWS: what its stream takes, and how many shards it has."""
+"""The stack on AWS: its template, its functions' packages, what its stream takes, and how many shards it has."""

@@ -10,32 +10,38 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from platform import machine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from tidemill_local import function_code
+from tidemill_deploy.packaging.packages import code_here
+from tidemill_deploy.template import load, parameters
 from tidemill_local.template import (
     LocalResource,
     Place,
     allow_statement_calls,
     ask_concurrency,
     declared_outputs,
-    load,
-    parameters,
     reserved_concurrency,
     resolve,
     split,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_cloudformation.type_defs import StackTypeDef
 
 STACK = "tidemill"
+
+CODE_KEY = "CodeKey"
+"""How the names of the parameters end that say where a function's code lies in the bucket."""
+
+ARCHITECTURE = "arm64" if machine() in ("arm64", "aarch64") else "x86_64"
+"""This machine's, as Lambda names it."""
 
 CREATE_SECONDS = 60
 """Seconds that CloudFormation may take for the stack: a quarter of a second is usual."""
@@ -71,32 +77,33 @@ def deploy(
     template: Path,
     given: Mapping[str, str],
     *,
-    code: bytes | None = None,
+    code: Mapping[str, bytes] | bytes | None = None,
     stack: str = STACK,
 ) -> Deployment:
     """Create or update the stack, and wait until that is done.
 
     Args:
         clients: the target.
-        template: the template's file. Its parameters CodeBucket and CodeKey are filled in here, and its
-            parameter Rules names the module of rules that goes into the functions' code.
+        template: the template's file. Its parameters CodeBucket, Architecture and those of the code's keys are filled
+            in here, and its parameter Rules names the module of rules that goes into the functions' code.
         given: parameter values other than the defaults.
-        code: the functions' code as a zip, instead of this project's.
+        code: each function's code as a zip, by the function's logical id, or one for all; instead of this project's.
         stack: the stack's name.
 
     Raises:
         TemplateError: the parameters do not fit the template.
-        RulesNotFound: the module of rules does not exist, or does not load.
+        PackagingError: the functions' code cannot be made of the module of rules, and of what is installed.
         DeploymentFailed: CloudFormation failed.
     """
     document = load(template)
     sts = clients.client("sts")
     place = Place(stack, sts.meta.region_name, sts.get_caller_identity()["Account"])
     # The code's key is its hash, so changed code changes the template's parameters, and CloudFormation updates.
-    values = parameters(document, {"CodeBucket": "", "CodeKey": "", **given})
-    if not code:
-        code = function_code.tried(str(values["Rules"]))
-    values |= _upload(clients, place, code)
+    filled_in = dict.fromkeys((name for name in document["Parameters"] if is_filled_in(name)), "")
+    values = parameters(document, {**filled_in, **given})
+    if code is None:
+        code = code_here(str(values["Rules"]))
+    values |= {name: value for name, value in _upload(clients, place, code, filled_in).items() if name in values}
     parts = split(ask_concurrency(allow_statement_calls(document)), values, place)
     outputs = _create(clients.client("cloudformation"), stack, parts.template, values)
     for function, reserved in reserved_concurrency(outputs).items():
@@ -104,14 +111,26 @@ def deploy(
     return Deployment(declared_outputs(document, outputs), resolve(parts.resources, outputs))
 
 
-def _upload(clients: Clients, place: Place, code: bytes) -> dict[str, str]:
+def is_filled_in(parameter: str) -> bool:
+    """Whether the local platform gives a parameter of the template its value."""
+    return parameter in ("CodeBucket", "Architecture") or parameter.endswith(CODE_KEY)
+
+
+def _upload(
+    clients: Clients, place: Place, code: Mapping[str, bytes] | bytes, parameters: Iterable[str]
+) -> dict[str, str]:
     s3 = clients.client("s3")
     bucket = f"{place.stack}-code-{place.account}-{place.region}"
-    key = f"{hashlib.sha256(code).hexdigest()}.zip"
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # by an earlier deployment
         s3.create_bucket(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key=key, Body=code)
-    return {"CodeBucket": bucket, "CodeKey": key}
+    values, bodies = {"CodeBucket": bucket, "Architecture": ARCHITECTURE}, {}
+    for parameter in (one for one in parameters if one.endswith(CODE_KEY)):
+        own = code if isinstance(code, bytes) else code[parameter.removesuffix(CODE_KEY)]
+        values[parameter] = f"{hashlib.sha256(own).hexdigest()}.zip"
+        bodies[values[parameter]] = own
+    for key, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return values
 
 
 def _create(

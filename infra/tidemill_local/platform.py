@@ -12,14 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tidemill_deploy.packaging.application import BUILT_IN
+from tidemill_deploy.packaging.packages import code_here
+from tidemill_deploy.template import template_path
 from tidemill_event_source import EventSource
-from tidemill_local import function_code
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import DEFAULT_PORT, Emulator
 from tidemill_local.event_sources import EventSources
 from tidemill_local.firehose import config
 from tidemill_local.firehose.delivery_stream import DeliveryStream
-from tidemill_local.template import template_path
 
 
 class Platform:
@@ -33,7 +34,8 @@ class Platform:
         state: a folder that keeps everything for the next platform on it; without one all is gone with the platform.
 
     Raises:
-        RulesNotFound: on entering, before anything starts: the module of rules does not exist, or does not load.
+        PackagingError: on entering, before anything starts: the functions' code cannot be made; as RulesNotFound, the
+            module of rules does not exist, or does not load.
     """
 
     def __init__(
@@ -97,15 +99,15 @@ class Platform:
         """Deploy the present rules; invocations in flight finish with the former ones.
 
         Raises:
-            RulesNotFound: the rules cannot be loaded; the former ones stay.
+            PackagingError: the functions' code cannot be made, or the rules cannot be loaded; the former ones stay.
             DeploymentFailed: CloudFormation failed.
         """
         self._deployment = deploy(self.emulator, template_path(), self._parameters, code=self._code())
 
-    def _code(self) -> bytes:
-        return function_code.tried(self._parameters.get("Rules", function_code.BUILT_IN))
+    def _code(self) -> Mapping[str, bytes]:
+        return code_here(self._parameters.get("Rules", BUILT_IN))
 
-    def _start(self, code: bytes) -> None:
+    def _start(self, code: Mapping[str, bytes]) -> None:
         self._say("creating the stack")
         self._deployment = deploy(self.emulator, template_path(), self._parameters, code=code)
         checkpoints = self.emulator.kept / "checkpoints"

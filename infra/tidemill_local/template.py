@@ -1,6 +1,6 @@
 """Splits the template: the emulator gets one part, the resources that it cannot host are run beside it.
 
-Room: local platform, pure: documents in, documents out; only `load` and `template_path` touch a file.
+Room: local platform, pure: documents in, documents out.
 
 References to a split-out resource are replaced by its name or ARN, which are chosen here. References from it to the
 other resources become additional outputs of the emulator's stack, and are filled in afterwards.
@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
-import yaml
+from tidemill_deploy.template import FUNCTION_TYPES, Node, TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-Node: TypeAlias = Any
-"""A value of a template: JSON in the shape that CloudFormation defines."""
 
 NOT_HOSTED = {
     "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
@@ -29,16 +25,11 @@ NOT_HOSTED = {
 }
 """Types that the emulator ignores or gets wrong -> the service and the resource's prefix in an ARN."""
 
-_FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 _NAME_PROPERTIES = ("DeliveryStreamName", "RuleName", "ApplicationName", "AlarmName")
 _SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)}")
 _ANSWER = "TidemillLocal{}"
 _FUNCTION, _CONCURRENCY = "TidemillFunction{}", "TidemillConcurrency{}"
 _NO_VALUE = "none"
-
-
-class TemplateError(Exception):
-    """The template or a parameter is wrong, or cannot be run locally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +73,6 @@ class Split:
 
     template: Mapping[str, Node]
     resources: tuple[LocalResource, ...]
-
-
-def template_path() -> Path:
-    """The project's template: beside the package in the source tree, inside it when installed."""
-    here = Path(__file__).resolve().parent
-    installed = here / "template.yaml"
-    return installed if installed.exists() else here.parent / "template.yaml"
-
-
-def load(path: Path) -> dict[str, Node]:
-    """The template at `path`, its short forms such as `!Ref` written out.
-
-    Raises:
-        TemplateError: the file is not a template.
-    """
-    with path.open(encoding="utf-8") as file:
-        document = yaml.load(file, _Loader)  # noqa: S506 # a SafeLoader
-    if not isinstance(document, dict) or "Resources" not in document:
-        raise TemplateError(f"{path} is not a CloudFormation template: it has no Resources")
-    return document
-
-
-def parameters(template: Mapping[str, Node], given: Mapping[str, str]) -> dict[str, str | int]:
-    """Every parameter's value: the given one, else its default; numbers as numbers.
-
-    Raises:
-        TemplateError: a given parameter is unknown, one has neither value nor default, or a number is not a number.
-    """
-    declared = template.get("Parameters", {})
-    if unknown := sorted(given.keys() - declared.keys()):
-        raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
-    return {name: _parameter(name, declaration, given.get(name)) for name, declaration in declared.items()}
 
 
 def split(template: Mapping[str, Node], values: Mapping[str, str | int], place: Place) -> Split:
@@ -182,7 +141,7 @@ def ask_concurrency(template: Mapping[str, Node]) -> dict[str, Node]:
     reserved = {
         name: body
         for name, body in template["Resources"].items()
-        if body["Type"] in _FUNCTION_TYPES and "ReservedConcurrentExecutions" in body.get("Properties", {})
+        if body["Type"] in FUNCTION_TYPES and "ReservedConcurrentExecutions" in body.get("Properties", {})
     }
     outputs = dict(template.get("Outputs", {}))
     for place, (name, body) in enumerate(reserved.items()):
@@ -209,45 +168,6 @@ def _is_partiql(statement: Mapping[str, Node]) -> bool:
     actions = statement.get("Action", [])
     names = actions if isinstance(actions, list) else [actions]
     return any(str(name).startswith("dynamodb:PartiQL") for name in names)
-
-
-class _Loader(yaml.SafeLoader):
-    """Loads YAML with CloudFormation's tags; dates stay as written, because policies' versions are strings."""
-
-
-def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> Node:
-    value = _plain(loader, node)
-    if suffix in ("Ref", "Condition"):
-        return {suffix: value}
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {f"Fn::{suffix}": value}
-
-
-def _plain(loader: _Loader, node: yaml.Node) -> Node:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    raise TemplateError(f"a value that is neither text, list nor mapping: {node.start_mark}")
-
-
-_Loader.add_multi_constructor("!", _tagged)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _plain)
-
-
-def _parameter(name: str, declaration: Mapping[str, Node], given: str | None) -> str | int:
-    value = declaration.get("Default") if given is None else given
-    if value is None:
-        raise TemplateError(f"the parameter {name} has no default and is not given")
-    if declaration["Type"] != "Number":
-        return str(value)
-    try:
-        return int(value)
-    except ValueError:
-        raise TemplateError(f"the parameter {name} is a number, and {value!r} is none") from None
 
 
 def _named(logical_id: str, body: Mapping[str, Node], place: Place) -> LocalResource:

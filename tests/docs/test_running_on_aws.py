@@ -14,8 +14,10 @@ import pytest
 
 from tests.tree import ROOT
 from tests.walkthrough import blocks_in, walkthrough
+from tidemill_deploy.template import load
 from tidemill_local.emulator import Emulator
-from tidemill_local.template import Place, load, parameters, split
+from tidemill_deploy.template import parameters
+from tidemill_local.template import Place, split
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -108,7 +108,8 @@ def test_one_that_is_killed_as_soon_as_it_stands_starts_again(tmp_path: Path) ->
     [
         ("DirectEndpoint", 2, "'DirectEndpoint' is not NAME=VALUE"),
         ("Rules=shop", 2, "Rules is filled in: use --rules"),
-        ("CodeKey=a.zip", 2, "CodeKey is filled in"),
+        ("ApplyCodeKey=a.zip", 2, "ApplyCodeKey is filled in"),
+        ("Architecture=arm64", 2, "Architecture is filled in"),
         ("DirectEndpoint=yes", 1, "'DirectEndpoint' value 'yes' is not in AllowedValues: ['on', 'off']"),
         ("BatchSize=0", 1, "'BatchSize' must be a number not less than 1"),
         ("Window=1", 1, "tidemill up: the template has no parameter Window; it has "),

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.signing_in import sign_in
+from tidemill_deploy.template import template_path
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import Emulator
-from tidemill_local.template import template_path
 
 pytestmark = pytest.mark.timeout(900)
 SHARD = "shardId-000000000000"

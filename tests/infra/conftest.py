@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tidemill_deploy.template import template_path
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import Emulator
-from tidemill_local.template import template_path
 
 PROBE = """
 import json, os, sys, threading

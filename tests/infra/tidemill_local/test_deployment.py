@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 
 from tests.signing_in import PASSWORD, sign_in
 from tidemill.contract.signature import deregistration, registration
+from tidemill_deploy.template import template_path
 from tidemill_local.clients import EmulatorSession
 from tidemill_local.deployment import Deployment, DeploymentFailed, deploy
 from tidemill_local.emulator import Emulator
-from tidemill_local.template import template_path
 
 Invoke = Callable[[dict[str, Any]], Any]
 

@@ -13,11 +13,11 @@ import pytest
 from botocore.credentials import Credentials
 
 from tidemill_bench.sending import SignedPost
+from tidemill_deploy.template import template_path
 from tidemill_load.direct_endpoint import DirectEndpoint
 from tidemill_local.clients import REGION
 from tidemill_local.deployment import Deployment, deploy
 from tidemill_local.emulator import Emulator
-from tidemill_local.template import template_path
 
 PROBE = """
 import boto3

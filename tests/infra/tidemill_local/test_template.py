@@ -1,22 +1,18 @@
 """The split of the template: what the emulator gets, and what is left to run here."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tidemill_deploy.template import TemplateError, load, parameters, template_path
 from tidemill_local.template import (
     Place,
-    TemplateError,
     allow_statement_calls,
     ask_concurrency,
     declared_outputs,
-    load,
-    parameters,
     reserved_concurrency,
     resolve,
     split,
-    template_path,
 )
 
 PLACE = Place("shop", "eu-west-1", "123456789012")
@@ -115,15 +111,6 @@ def test_parameters_arrive_as_what_they_are() -> None:
     assert split(document, values, PLACE).resources[0].properties == {"Size": 9, "Name": "7"}
 
 
-@pytest.mark.parametrize(
-    ("given", "complaint"),
-    [({"Sise": "1"}, "no parameter Sise"), ({}, "Size has no default"), ({"Size": "big"}, "'big' is none")],
-)
-def test_parameters_that_do_not_fit_are_named(given: dict[str, str], complaint: str) -> None:
-    with pytest.raises(TemplateError, match=complaint):
-        parameters({"Parameters": {"Size": {"Type": "Number"}}, "Resources": {}}, given)
-
-
 def test_a_resource_s_name_follows_from_the_stack_s() -> None:
     resources = split(template(Archive=archive(), Rule={"Type": RULE}), {}, PLACE).resources
     assert [resource.physical_id for resource in resources] == ["shop-Archive", "shop_Rule"]
@@ -173,31 +160,6 @@ def test_statement_calls_are_allowed_to_roles_with_partiql_and_to_no_other() -> 
         }
     ]
     assert len(statements("Reader")) == 1
-
-
-def test_short_forms_are_written_out_and_dates_stay_text(tmp_path: Path) -> None:
-    path = tmp_path / "template.yaml"
-    path.write_text(
-        "Resources:\n  A: [!Ref B, !GetAtt B.C.D, !Sub '${B}', !If [X, 1, !Ref B], !Join ['', [!Ref B]]]\n"
-        "  V: 2012-10-17\n"
-    )
-    assert load(path)["Resources"] == {
-        "A": [
-            {"Ref": "B"},
-            {"Fn::GetAtt": ["B", "C.D"]},
-            {"Fn::Sub": "${B}"},
-            {"Fn::If": ["X", 1, {"Ref": "B"}]},
-            {"Fn::Join": ["", [{"Ref": "B"}]]},
-        ],
-        "V": "2012-10-17",
-    }
-
-
-def test_a_file_that_is_no_template_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "other.yaml"
-    path.write_text("- 1\n")
-    with pytest.raises(TemplateError, match=r"other\.yaml is not a CloudFormation template"):
-        load(path)
 
 
 def test_the_projects_template_never_gives_up_on_a_request() -> None:

@@ -25,6 +25,7 @@ from tidemill_bench.session import Course, Session, priced
 from tidemill_bench.simulated import Run, Settings, direct
 from tidemill_cli.errors import CommandError
 from tidemill_cli.stack import access, outputs
+from tidemill_deploy.template import template_path
 from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.cost_model.flows import flow_of
 from tidemill_load.cost_model.prices import Prices
@@ -32,7 +33,6 @@ from tidemill_load.cost_model.traffic import of_arrivals
 from tidemill_load.results.result import Measurement, Mode, Workload
 from tidemill_load.workloads.key_distribution import KeyDistribution
 from tidemill_local.platform import Platform
-from tidemill_local.template import template_path
 
 BEYOND = 3.0
 """Rates above this multiple of the measured sending rate are refused; it was measured for a moment only."""

@@ -26,22 +26,16 @@ from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
 from tidemill_cli.errors import run_or_tell
 from tidemill_cli.result_file import check_writable, json_text
+from tidemill_deploy.packaging.application import BUILT_IN
+from tidemill_deploy.packaging.errors import PackagingError
+from tidemill_deploy.template import TemplateError
 from tidemill_event_source.files import UnreadableFile, write_whole
 from tidemill_local import kept_parameters
-from tidemill_local.deployment import DeploymentFailed
+from tidemill_local.deployment import DeploymentFailed, is_filled_in
 from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
-from tidemill_local.function_code import BUILT_IN, RulesNotFound
 from tidemill_local.patches.durability import state_files
 from tidemill_local.platform import Platform
-from tidemill_local.template import TemplateError
 from tidemill_page import Answers, Figures, PageServer, as_json
-
-FILLED_IN = {
-    "Rules": "use --rules",
-    "CodeBucket": "the functions' code is put there",
-    "CodeKey": "the functions' code is put there",
-}
-"""Parameters of the template that are not given by name -> why."""
 
 SECRET, SECRET_VARIABLE = "ApplicationSecret", "TIDEMILL_APPLICATION_SECRET"
 """The parameter that everybody who lists processes could read on the command line, and where else it may come from."""
@@ -89,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until stopped by Ctrl-C or SIGTERM, which is how it is meant to end."""
     os.umask(0o077)  # what is kept has secrets in it
-    expected = (EmulatorError, DeploymentFailed, RulesNotFound, TemplateError, UnreadableFile)
+    expected = (EmulatorError, DeploymentFailed, PackagingError, TemplateError, UnreadableFile)
     return run_or_tell("up", lambda: _run(args), *expected)
 
 
@@ -145,8 +139,10 @@ def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    if name in FILLED_IN:
-        raise argparse.ArgumentTypeError(f"{name} is filled in: {FILLED_IN[name]}")
+    if name == "Rules":
+        raise argparse.ArgumentTypeError("Rules is filled in: use --rules")
+    if is_filled_in(name):
+        raise argparse.ArgumentTypeError(f"{name} is filled in: the functions' code is made for this machine")
     if value.startswith("@"):
         return name, _contents(Path(value[1:]))
     if name == SECRET and value:
@@ -198,7 +194,7 @@ def _followed(watch: RulesWatch, platform: Platform, *, reload: bool) -> Iterato
         return
     try:
         platform.reload()
-    except (RulesNotFound, DeploymentFailed, ClientError, BotoCoreError) as error:
+    except (PackagingError, DeploymentFailed, ClientError, BotoCoreError) as error:
         yield f"{watch.rules} is not loaded again, and runs on as it was: {error}"
     else:
         yield f"{watch.rules} is loaded again"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from tidemill_local.function_code import BUILT_IN, RulesNotFound, files_of
+from tidemill_deploy.packaging.application import BUILT_IN, files_of
+from tidemill_deploy.packaging.errors import RulesNotFound
 
 
 class RulesWatch:

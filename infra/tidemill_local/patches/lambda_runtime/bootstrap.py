@@ -12,6 +12,7 @@ from __future__ import annotations
 import decimal
 import http.client
 import importlib
+import importlib.machinery
 import logging
 import math
 import os
@@ -21,12 +22,37 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import simplejson
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from email.message import Message
     from types import TracebackType
+
+OF_THE_RUNTIME = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "simplejson", "six", "urllib3"}
+"""The packages that AWS's runtime has. https://docs.aws.amazon.com/lambda/latest/dg/python-package.html"""
+
+
+class RuntimePackages:
+    """Finds the runtime's own packages, after all that the function's code has, and no other installed package.
+
+    Args:
+        folders: where they are installed.
+    """
+
+    def __init__(self, folders: list[str]) -> None:
+        self._folders = folders
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The top-level package, if the runtime has it; Python finds the modules in it by itself."""
+        wanted = path is None and fullname in OF_THE_RUNTIME
+        return importlib.machinery.PathFinder.find_spec(fullname, self._folders) if wanted else None
+
+
+if __name__ == "__main__":
+    sys.meta_path.append(RuntimePackages(sys.argv.pop(1).split(os.pathsep)))
+
+import simplejson  # noqa: E402 # a function's process finds it by the line above
 
 Handler: TypeAlias = "Callable[[Any, LambdaContext], Any]"
 

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import selectors
@@ -18,6 +19,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -188,8 +190,9 @@ class Environment:
 
     def _launch(self, variables: Mapping[str, str], path: Sequence[Path]) -> subprocess.Popen[bytes]:
         address, port = self._socket.getsockname()
-        # -P: modules must not be imported from the bootstrap's own folder. -u: output must not wait in a buffer.
-        command = [sys.executable, "-P", "-u", str(BOOTSTRAP), *map(str, path)]
+        # -P: modules must not be imported from the bootstrap's own folder. -S: nor what is installed on this machine.
+        # -u: output must not wait in a buffer.
+        command = [sys.executable, "-P", "-S", "-u", str(BOOTSTRAP), runtime_folders(), *map(str, path)]
         process = subprocess.Popen(  # noqa: S603 # our own program
             command,
             env={**variables, "AWS_LAMBDA_RUNTIME_API": f"{address}:{port}"},
@@ -281,6 +284,13 @@ class Environment:
                 for part in self._http.send_with_data_passthrough(event) or ():
                     self._socket.sendall(part)
             self._http.start_next_cycle()
+
+
+@cache
+def runtime_folders() -> str:
+    """The folders where the packages of AWS's runtime are installed here, as a path variable has them."""
+    specs = [importlib.util.find_spec(name) for name in ("boto3", "simplejson")]
+    return os.pathsep.join(dict.fromkeys(str(Path(str(spec.origin)).parents[1]) for spec in specs if spec))
 
 
 def _told(body: bytes) -> Failure | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tidemill_deploy.template import load, template_path
 from tidemill_load.cost_model.assumptions import DESIGNS, Api, Assumptions, Design, Plan
 from tidemill_load.cost_model.bill import PARTS, Part
 from tidemill_load.cost_model.cost import ARCHIVE_BYTES, ARCHIVE_SECONDS, break_even, cost, counts, curve
 from tidemill_load.cost_model.model import flow
 from tidemill_load.workloads.key_distribution import KeyDistribution
-from tidemill_local.template import load, template_path
 
 DELIVERY: tuple[Part, ...] = ("delivery",)
 EVENLY = Assumptions(

@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
+from tidemill_deploy.template import load, template_path
 from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible, Plan
 from tidemill_load.cost_model.model import TIMEOUT, flow
 from tidemill_load.workloads.key_distribution import KeyDistribution
-from tidemill_local.template import load, template_path
 
 EVENLY = Assumptions(
     size=184,

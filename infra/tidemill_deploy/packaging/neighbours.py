@@ -1,7 +1,7 @@
 """Finds the modules that a user's module imports from its own folder, by import statements: no code is run.
 
-Room: local platform; reads files.
-Tests: tests/infra/tidemill_local/test_function_code.py.
+Room: packaging, I/O: reads files.
+Tests: tests/infra/tidemill_deploy/packaging/test_application.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def with_neighbours(spec: ModuleSpec, files: Callable[[ModuleSpec], Iterable[Pat
         spec: the user's module.
         files: gives the files of a module.
     """
-    folder = _folder(spec)
+    folder = folder_of(spec)
     found = {spec.name: spec}
     waiting = [spec]
     while waiting and folder is not None:
@@ -39,7 +39,7 @@ def with_neighbours(spec: ModuleSpec, files: Callable[[ModuleSpec], Iterable[Pat
     return list(found.values())
 
 
-def _folder(spec: ModuleSpec) -> Path | None:
+def folder_of(spec: ModuleSpec) -> Path | None:
     """The folder that holds the module; None if the module is an installed one."""
     place = next(iter(spec.submodule_search_locations or ()), spec.origin)
     folder = Path(place).resolve().parent if place else None
@@ -51,7 +51,7 @@ def _beside(name: str, folder: Path) -> ModuleSpec | None:
     if name in sys.stdlib_module_names:
         return None
     spec = PathFinder.find_spec(name, [str(folder), *sys.path])
-    return spec if spec is not None and _folder(spec) == folder else None
+    return spec if spec is not None and folder_of(spec) == folder else None
 
 
 def _imports(path: Path) -> frozenset[str]:

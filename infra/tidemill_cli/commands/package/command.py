@@ -1,0 +1,53 @@
+"""`tidemill package`: the functions' code for Lambda, a zip a function.
+
+Room: command line. Tests: tests/infra/tidemill_cli/commands/test_package.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tidemill_cli.errors import run_or_tell
+from tidemill_deploy import package
+from tidemill_deploy.packaging.application import BUILT_IN, find
+from tidemill_deploy.packaging.archive import megabytes
+from tidemill_deploy.packaging.errors import PackagingError
+from tidemill_deploy.packaging.functions import ARCHITECTURES
+from tidemill_deploy.packaging.wheels import Target
+from tidemill_deploy.template import load, python_version, template_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "--rules",
+        metavar="MODULE|FOLDER",
+        default=BUILT_IN,
+        help="the module that holds RULES, or the folder of it; what they require is in a requirements.txt beside "
+        f"them (default: {BUILT_IN})",
+    )
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default=ARCHITECTURES[0],
+        help=f"the template's parameter Architecture (default: {ARCHITECTURES[0]})",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", default=Path("build"), help="where to put the zips (default: build)"
+    )
+    parser.epilog = "example: tidemill package --rules shop --out build"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the packages, and say what they are."""
+    return run_or_tell("package", lambda: _run(args), PackagingError)
+
+
+def _run(args: argparse.Namespace) -> int:
+    target = Target(args.architecture, python_version(load(template_path())))
+    for made in package(args.rules, target, args.out):
+        sizes = f"{megabytes(made.zipped)}, {megabytes(made.unpacked)} unpacked"
+        print(f"{made.function:<8} {made.path}  {sizes}  sha256 {made.sha256}")
+    print(f"for {target}; parameters of the template: Rules={find(args.rules).rules} Architecture={args.architecture}")
+    return 0

@@ -1,0 +1,49 @@
+"""The template's functions: what each of them needs in its package, and how large that may be.
+
+Room: packaging, pure. This table is the one place that says so: a further function is a further row, and what its extra
+needs is pinned in locks/, by `make lock`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MB = 1_000_000
+
+UNPACKED_LIMIT = 250 * MB
+"""Most bytes of a package, unpacked: "250 MB (The maximum size of the contents of a deployment package, including
+layers and custom runtimes, unzipped)". https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+PACKAGES = ("tidemill", "tidemill_consumers")
+"""This project's own packages, in each function's package."""
+
+ARCHITECTURES = ("arm64", "x86_64")
+"""Lambda's names; the first is the template's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the template.
+
+    Attributes:
+        name: its logical id.
+        extra: the extra of this project that it needs, beside what `pip install tidemill` brings.
+        limit: most bytes of its package. Lambda itself takes larger ones; each new environment would load them.
+    """
+
+    name: str
+    extra: str = "signing"
+    limit: int = 50 * MB
+
+    @property
+    def file(self) -> str:
+        """Its package's file name."""
+        return f"{self.name.lower()}.zip"
+
+    @property
+    def parameter(self) -> str:
+        """The template's parameter that says under which key its package lies in the bucket."""
+        return f"{self.name}CodeKey"
+
+
+FUNCTIONS = (Function("Apply"), Function("Direct"))

@@ -1,0 +1,92 @@
+"""Imports the rules once as the functions will, in a process of its own: most mistakes show there.
+
+Room: packaging, I/O. The process sees what the package holds, and nothing that is installed beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill_deploy.packaging.errors import RulesNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TRIAL_SECONDS = 30
+"""Seconds that the rules may take to load: a tenth of a second is usual."""
+
+# `os._exit` ends the process at once: it does not wait for threads that the module has started. Its output is dropped.
+_TRIAL = """
+import importlib, os, sys, traceback
+folder, name = sys.argv[1:]
+sys.path.insert(0, folder)
+from tidemill_consumers.core.calling.routing import problem_of
+try:
+    module = importlib.import_module(name)
+    why = problem_of(module.RULES) if hasattr(module, "RULES") else "it has no RULES, a mapping of commands to rules"
+    if why is None:
+        os._exit(0)
+except BaseException as error:
+    own = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
+    where = f" ({os.path.relpath(own[-1].filename, folder)}:{own[-1].lineno})" if own else ""
+    why = f"{type(error).__name__}: {error}{where}"
+    if isinstance(error, ModuleNotFoundError):
+        why += "; packages that the rules need are named in a requirements.txt beside them"
+sys.stderr.write(" ".join(why.split()))
+sys.stderr.flush()
+os._exit(1)
+"""
+
+
+def try_rules(rules: str, files: Mapping[str, bytes]) -> None:
+    """Import the module of rules.
+
+    Args:
+        rules: its dotted name.
+        files: a package's files, for this machine and this Python.
+
+    Raises:
+        RulesNotFound: it cannot be imported, or has no mapping RULES.
+    """
+    with tempfile.TemporaryDirectory(prefix="tidemill-rules-") as folder:
+        _write(Path(folder), files)
+        try:
+            tried = subprocess.run(  # noqa: S603 # our own words
+                # -S: without what is installed here. -P: without the current directory.
+                [sys.executable, "-S", "-P", "-B", "-c", _TRIAL, folder, rules],
+                cwd=folder,
+                env=_environment(rules),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=TRIAL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise RulesNotFound(f"the module {rules} is not loaded after {TRIAL_SECONDS} seconds") from None
+    if tried.returncode:
+        words = tried.stderr.decode(errors="replace").splitlines() or [f"Python ended with {tried.returncode}"]
+        raise RulesNotFound(f"the module {rules} has no rules to run: {words[-1]}")
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for parent in {Path(name).parent for name in files}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+    for name, contents in files.items():
+        (folder / name).write_bytes(contents)
+
+
+def _environment(rules: str) -> dict[str, str]:
+    """The variables of a function's environment that a module may need to be imported."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "TIDEMILL_RULES": rules,
+    }

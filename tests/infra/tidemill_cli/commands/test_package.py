@@ -1,0 +1,53 @@
+"""`tidemill package` as a user runs it: what it prints and writes. What is in the zips is told elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.wheels import lock, wheel
+from tidemill_cli.main import main
+
+
+@pytest.fixture
+def one_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the functions need is one small package."""
+    (tmp_path / "simple").mkdir()
+    lock(tmp_path / "signing.lock", [wheel(tmp_path, "base", "1.0", {"base.py": b"BASE = 1\n" * 200_000})])
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "simple").as_uri())
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr("tidemill_deploy.packaging.packages.LOCKS", tmp_path)
+
+
+@pytest.mark.usefixtures("one_wheel")
+@pytest.mark.parametrize(("given", "architecture"), [([], "arm64"), (["--architecture", "x86_64"], "x86_64")])
+def test_it_says_for_each_function_where_its_zip_is_and_how_large(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], architecture: str
+) -> None:
+    assert main(["package", "--out", str(tmp_path / "out"), *given]) == 0
+    said = capsys.readouterr().out.splitlines()
+    for line, name in zip(said, ("apply", "direct"), strict=False):
+        assert f"{tmp_path}/out/{name}.zip" in line
+        assert " MB, " in line
+        assert " MB unpacked" in line
+    assert said[-1].startswith(f"for Python 3.14 on {architecture}; ")
+    assert said[-1].endswith(f"Rules=tidemill_consumers.media Architecture={architecture}")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"apply.zip", "direct.zip"}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "told"),
+    [
+        (["--rules", "nothing_of_that_name"], 1, "tidemill package: no module nothing_of_that_name"),
+        (["--rules", "seats.py"], 1, "--rules seats"),
+        (["--architecture", "mips"], 2, "invalid choice: 'mips'"),
+    ],
+)
+def test_what_cannot_be_packaged_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], given: list[str], status: int, told: str
+) -> None:
+    try:
+        code = main(["package", *given])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == status
+    assert told in capsys.readouterr().err

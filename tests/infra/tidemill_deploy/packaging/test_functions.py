@@ -1,0 +1,51 @@
+"""The table of functions agrees with the template, with the locks, and with what makes these."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from tests.tree import ROOT
+from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS
+from tidemill_deploy.packaging.wheels import LOCKS
+from tidemill_deploy.template import FUNCTION_TYPES, load, template_path
+
+TEMPLATE = load(template_path())
+
+
+def pins(lock: Path) -> dict[str, set[str]]:
+    """Pinned package -> hashes."""
+    found, name = defaultdict(set), ""
+    for line in lock.read_text().splitlines():
+        if pin := re.match(r"([\w.-]+==[\w.]+)", line):
+            name = pin[1]
+        elif line.strip().startswith("--hash="):
+            found[name].add(line.strip(" \\"))
+    return dict(found)
+
+
+def test_each_function_of_the_template_is_in_the_table() -> None:
+    functions = {
+        name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] in FUNCTION_TYPES
+    }
+    assert {one.name for one in FUNCTIONS} == set(functions)
+    for one in FUNCTIONS:
+        assert functions[one.name]["CodeUri"]["Key"] == {"Ref": one.parameter}
+        assert functions[one.name]["Architectures"] == [{"Ref": "Architecture"}]
+
+
+def test_the_architectures_are_the_templates() -> None:
+    parameter = TEMPLATE["Parameters"]["Architecture"]
+    assert (tuple(parameter["AllowedValues"]), parameter["Default"]) == (ARCHITECTURES, ARCHITECTURES[0])
+
+
+def test_each_extra_is_locked_as_the_whole_project_is() -> None:
+    extras = {one.extra for one in FUNCTIONS}
+    assert {path.stem for path in LOCKS.iterdir()} == extras
+    made = re.search(r"FUNCTIONS_EXTRAS := (.*)", (ROOT / "Makefile").read_text())
+    assert made
+    assert set(made[1].split()) == extras
+    whole = pins(ROOT / "requirements.lock")
+    for extra in extras:
+        part = pins(LOCKS / f"{extra}.lock")
+        assert {"boto3", "msgspec", "pybase64"} <= {pin.partition("==")[0] for pin in part}
+        assert {pin: whole.get(pin) for pin in part} == part
