@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tidemill_deploy.packaging.errors import PackagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 _File = TypeVar("_File")
 
@@ -36,6 +36,17 @@ def is_needed(name: str) -> bool:
     if "__pycache__" in path.parts or path.suffix in {".pyc", ".pth"} or top.startswith("."):
         return False
     return not (top.endswith(".dist-info") and path.name in _OF_AN_INSTALLER)
+
+
+def without_models(files: Mapping[str, _File], services: Collection[str]) -> dict[str, _File]:
+    """The files without botocore's descriptions of services other than those given."""
+    return {name: file for name, file in files.items() if _service(name) in (None, *services)}
+
+
+def _service(name: str) -> str | None:
+    """The service that a file of botocore's describes, in a folder for each version; None of other files."""
+    parts = PurePosixPath(name).parts
+    return parts[2] if parts[:2] == ("botocore", "data") and len(parts) > 3 else None
 
 
 def together(

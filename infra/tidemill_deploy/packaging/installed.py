@@ -9,16 +9,15 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tidemill_deploy.packaging.contents import is_needed
 from tidemill_deploy.packaging.errors import PackagingError
+from tidemill_deploy.packaging.requirements import PROJECT, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-PROJECT = "tidemill"
 
 
 def installed(extra: str, requirements: Path | None) -> dict[str, Path]:
@@ -36,7 +35,7 @@ def installed(extra: str, requirements: Path | None) -> dict[str, Path]:
     """
     wanted = list(_required(distribution(PROJECT), {extra}))
     if requirements:
-        wanted += [one for one in _read(requirements) if canonicalize_name(one.name) != PROJECT]
+        wanted += read(requirements)
     return {name: path for found in _closure(wanted, requirements) for name, path in _files(found)}
 
 
@@ -81,25 +80,3 @@ def _files(found: Distribution) -> Iterator[tuple[str, Path]]:
     for file in found.files:
         if is_needed(file.as_posix()):
             yield file.as_posix(), Path(str(found.locate_file(file)))
-
-
-def _read(file: Path) -> Iterator[Requirement]:
-    """The requirements of a requirements.txt that hold for this machine; `-r` names a further one.
-
-    https://pip.pypa.io/en/stable/reference/requirements-file-format/
-    """
-    for line in file.read_text().replace("\\\n", " ").splitlines():
-        text = line.partition(" #")[0].strip()
-        if text.startswith(("-r", "--requirement")):
-            yield from _read(file.parent / text.split(maxsplit=1)[-1].removeprefix("-r").strip())
-        if text and not text.startswith(("#", "-")):
-            yield from _parsed(text.partition(" --")[0], file)
-
-
-def _parsed(text: str, file: Path) -> Iterator[Requirement]:
-    try:
-        one = Requirement(text)
-    except InvalidRequirement as error:
-        raise PackagingError(f"{file} has {text!r}: {error.args[0].splitlines()[0]}") from None
-    if one.marker is None or one.marker.evaluate():
-        yield one

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from tidemill_deploy.packaging import installed, wheels
 from tidemill_deploy.packaging.application import BUILT_IN, Application, find, own_files
 from tidemill_deploy.packaging.archive import Package, described, zipped
-from tidemill_deploy.packaging.contents import together
-from tidemill_deploy.packaging.functions import FUNCTIONS
+from tidemill_deploy.packaging.contents import together, without_models
+from tidemill_deploy.packaging.functions import FUNCTIONS, Function
+from tidemill_deploy.packaging.requirements import want_all_of_aws
 from tidemill_deploy.packaging.trial import try_rules
 from tidemill_deploy.packaging.wheels import LOCKS, Target
 
@@ -36,14 +37,13 @@ def package(rules: str, target: Target, out: Path) -> list[Package]:
     application = find(rules)
     with tempfile.TemporaryDirectory(prefix="tidemill-package-") as folder:
         if not _is_built_in(application):
-            extra = FUNCTIONS[0].extra
-            try_rules(application.rules, _by_uv(application, extra, None, Path(folder, "trial")))
-        made = {extra: _by_uv(application, extra, target, Path(folder, extra)) for extra in _extras()}
-    code = {extra: zipped(files) for extra, files in made.items()}
-    found = [described(one, out / one.file, code[one.extra], made[one.extra]) for one in FUNCTIONS]
+            try_rules(application.rules, _by_uv(application, FUNCTIONS[0], None, Path(folder)))
+        made = {one.needs: _by_uv(application, one, target, Path(folder)) for one in _unlike()}
+    code = {needs: zipped(files) for needs, files in made.items()}
+    found = [described(one, out / one.file, code[one.needs], made[one.needs]) for one in FUNCTIONS]
     out.mkdir(parents=True, exist_ok=True)
     for function in FUNCTIONS:
-        (out / function.file).write_bytes(code[function.extra])
+        (out / function.file).write_bytes(code[function.needs])
     return found
 
 
@@ -55,31 +55,34 @@ def code_here(rules: str) -> dict[str, bytes]:
         PackagingError: a package is not installed here, or the rules hold what takes the place of something else.
     """
     application = find(rules)
-    made = {extra: _from_here(application, extra) for extra in _extras()}
+    made = {one.needs: _from_here(application, one) for one in _unlike()}
     if not _is_built_in(application):
-        try_rules(application.rules, made[FUNCTIONS[0].extra])
-    code = {extra: zipped(files, compressed=False) for extra, files in made.items()}
-    return {function.name: code[function.extra] for function in FUNCTIONS}
+        try_rules(application.rules, made[FUNCTIONS[0].needs])
+    code = {needs: zipped(files, compressed=False) for needs, files in made.items()}
+    return {function.name: code[function.needs] for function in FUNCTIONS}
 
 
 def _is_built_in(application: Application) -> bool:
     return application.rules == BUILT_IN
 
 
-def _extras() -> set[str]:
-    return {function.extra for function in FUNCTIONS}
+def _unlike() -> list[Function]:
+    """A function for each package: most functions need what others do."""
+    return list({one.needs: one for one in FUNCTIONS}.values())
 
 
-def _by_uv(application: Application, extra: str, target: Target | None, folder: Path) -> dict[str, bytes]:
-    folder.mkdir()
-    found = wheels.installed(LOCKS / f"{extra}.lock", application.requirements, target, folder)
-    return _read(together(found, own_files(), application.files))
+def _by_uv(application: Application, function: Function, target: Target | None, folder: Path) -> dict[str, bytes]:
+    into = Path(tempfile.mkdtemp(dir=folder))
+    found = wheels.installed(LOCKS / f"{function.extra}.lock", application.requirements, target, into)
+    return _assembled(found, application, function)
 
 
-def _from_here(application: Application, extra: str) -> dict[str, bytes]:
-    found = installed.installed(extra, application.requirements)
-    return _read(together(found, own_files(), application.files))
+def _from_here(application: Application, function: Function) -> dict[str, bytes]:
+    return _assembled(installed.installed(function.extra, application.requirements), application, function)
 
 
-def _read(files: Mapping[str, Path]) -> dict[str, bytes]:
+def _assembled(third_party: Mapping[str, Path], application: Application, function: Function) -> dict[str, bytes]:
+    if not want_all_of_aws(application.requirements):
+        third_party = without_models(third_party, function.services)
+    files = together(third_party, own_files(), application.files)
     return {name: path.read_bytes() for name, path in files.items()}

@@ -37,6 +37,8 @@ except BaseException as error:
     why = f"{type(error).__name__}: {error}{where}"
     if isinstance(error, ModuleNotFoundError):
         why += "; packages that the rules need are named in a requirements.txt beside them"
+    if type(error).__name__ == "UnknownServiceError":
+        why += "; a boto3 in a requirements.txt beside the rules brings all services"
 sys.stderr.write(" ".join(why.split()))
 sys.stderr.flush()
 os._exit(1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidemill_deploy.packaging.contents import is_needed, together
+from tidemill_deploy.packaging.contents import is_needed, together, without_models
 from tidemill_deploy.packaging.errors import PackagingError
 
 NEEDED = ["six.py", "boto3/session.py", "botocore/data/sqs/2012-11-05/service-2.json.gz", "msgspec/_core.so"]
@@ -20,6 +20,13 @@ def test_code_data_and_metadata_are_needed(name: str) -> None:
 @pytest.mark.parametrize("name", NOT_NEEDED)
 def test_commands_compiled_files_and_an_installers_notes_are_not(name: str) -> None:
     assert not is_needed(name)
+
+
+def test_botocore_describes_the_services_that_are_called_and_no_others() -> None:
+    kept = ["botocore/data/endpoints.json", "botocore/data/sns/2010-03-31/service-2.json.gz", "botocore/session.py"]
+    kept += ["mine/data/sqs/2012-11-05/service-2.json.gz"]
+    files = dict.fromkeys([*kept, "botocore/data/sqs/2012-11-05/service-2.json.gz"], 1)
+    assert list(without_models(files, ("sns",))) == kept
 
 
 THIRD_PARTY = {"boto3/session.py": 1, "six.py": 1, "six-1.0.dist-info/METADATA": 1, "msgspec/__init__.py": 1}

@@ -49,3 +49,10 @@ def test_each_extra_is_locked_as_the_whole_project_is() -> None:
         part = pins(LOCKS / f"{extra}.lock")
         assert {"boto3", "msgspec", "pybase64"} <= {pin.partition("==")[0] for pin in part}
         assert {pin: whole.get(pin) for pin in part} == part
+
+
+def test_the_services_are_those_that_the_functions_code_calls() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "consumers/tidemill_consumers").rglob("*.py"))
+    called = set(re.findall(r"""boto3\.(?:client|resource)[(,]\s*["']([\w-]+)""", code))
+    assert called
+    assert set().union(*(one.services for one in FUNCTIONS)) == called

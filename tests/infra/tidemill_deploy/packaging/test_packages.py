@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -95,6 +96,16 @@ def test_the_code_for_this_machine_is_made_the_same_way_of_what_is_installed(
         modules = {name for name in by_uv.namelist() if ".dist-info/" not in name}
         assert {name for name in of_here.namelist() if ".dist-info/" not in name} == modules
         assert [name for name in modules if by_uv.read(name) != of_here.read(name)] == []
+
+
+def services(code: bytes) -> set[str]:
+    return {name.split("/")[2] for name in names(code) if re.fullmatch(r"botocore/data/\S+/service-2.*", name)}
+
+
+def test_rules_that_require_boto3_have_all_of_its_services(shop: Path) -> None:
+    assert services(code_here("seats")["Apply"]) == set(FUNCTIONS[0].services)
+    (shop / "requirements.txt").write_text("boto3\n")
+    assert {"sqs", "ec2", *FUNCTIONS[0].services} <= services(code_here("seats")["Apply"])
 
 
 def test_the_code_for_this_machine_is_tried(shop: Path) -> None:

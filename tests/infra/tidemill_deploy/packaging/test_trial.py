@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tidemill_deploy.packaging.application import find, own_files
-from tidemill_deploy.packaging.contents import together
+from tidemill_deploy.packaging.contents import together, without_models
 from tidemill_deploy.packaging.errors import RulesNotFound
+from tidemill_deploy.packaging.functions import FUNCTIONS
 from tidemill_deploy.packaging.installed import installed
 from tidemill_deploy.packaging.trial import try_rules
 
@@ -14,14 +15,14 @@ THIRD_PARTY = installed("signing", None)
 
 
 def code_of(rules: str) -> dict[str, bytes]:
-    files = together(THIRD_PARTY, own_files(), find(rules).files)
+    files = together(without_models(THIRD_PARTY, FUNCTIONS[0].services), own_files(), find(rules).files)
     return {name: path.read_bytes() for name, path in files.items()}
 
 
 USABLE = {
     "plain": "RULES = {}",
     "of its own kind": "import collections\nRULES = collections.ChainMap()",
-    "with what functions have": "import boto3\nboto3.client('sqs')\nfrom tidemill_consumers.media import RULES",
+    "with what functions have": "import boto3\nboto3.client('sns')\nfrom tidemill_consumers.media import RULES",
     "with a module beside it": "import beside\nRULES = {}",
     "with a thread": "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()\nRULES = {}",
 }
@@ -33,6 +34,7 @@ UNUSABLE = {
     "import importlib\nimportlib.import_module('beside')": "ModuleNotFoundError: No module named 'beside'",
     # It is installed here, and nothing says that the rules need it.
     "import pytest": "ModuleNotFoundError: No module named 'pytest'.*requirements.txt",
+    "import boto3\nboto3.client('sqs')": "UnknownServiceError: .* a boto3 in a requirements.txt",
     "raise ValueError('two\\nlines')": r"ValueError: two lines \(tried_rules\.py:1\)",
     "import json\njson.loads('{')": r"JSONDecodeError: .* \(tried_rules\.py:2\)",
     "import sys\nsys.exit()": "SystemExit:",
