@@ -3,6 +3,7 @@ hears of it."""
 
 import json
 import os
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +20,9 @@ from tidemill_local.patches.lambda_runtime.invocations import Answer, Failure, I
 from tidemill_local.sweeper import Groups
 
 HERE = Path(__file__).parent
+
+INSTALLED = [Path(folder) for folder in sys.path if folder]
+"""A function finds none of these by itself; the tests here run the project where it is."""
 SHARD = "shardId-000000000000"
 SLEEPING = " (killing_rules.py:26, in sleep)"
 TIMEOUT = 6.0
@@ -63,7 +67,7 @@ def start(
 
     def run(handler: str, event: Any) -> dict[str, Any] | None:
         if not live:
-            live.append(Environment(variables | {"_HANDLER": handler}, HERE, [], Groups(tmp_path)))
+            live.append(Environment(variables | {"_HANDLER": handler}, HERE, INSTALLED, Groups(tmp_path)))
             assert live[0].initialise("id", 30) is None
         assert live[0].is_ready()
         invocation = Invocation("id", json.dumps(event).encode(), "arn", "trace")
