@@ -13,9 +13,8 @@ from tests.tree import ROOT
 from tests.walkthrough import blocks_in, walkthrough
 from tidemill_deploy.packaging.archive import zipped
 from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS
-from tidemill_deploy.template import load
+from tidemill_deploy.template import load, parameters
 from tidemill_local.emulator import Emulator
-from tidemill_deploy.template import parameters
 from tidemill_local.template import Place, split
 
 pytestmark = pytest.mark.timeout(300)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tree import ROOT
 from tidemill_consumers.codec.metrics import METRICS, NAMESPACE
-from tidemill_local.template import load, template_path
+from tidemill_deploy.template import load, template_path
 
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 RESOURCES: dict[str, Any] = load(template_path())["Resources"]

@@ -9,12 +9,11 @@ import argparse
 from pathlib import Path
 
 from tidemill_cli.errors import run_or_tell
-from tidemill_deploy import package
+from tidemill_deploy.packaging import Target, package
 from tidemill_deploy.packaging.application import BUILT_IN, find
 from tidemill_deploy.packaging.archive import megabytes
 from tidemill_deploy.packaging.errors import PackagingError
 from tidemill_deploy.packaging.functions import ARCHITECTURES
-from tidemill_deploy.packaging.wheels import Target
 from tidemill_deploy.template import load, python_version, template_path
 
 
