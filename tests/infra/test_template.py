@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.tree import ROOT
-from tidemill_local.template import load
+from tidemill_deploy.template import load
 
 PATH = ROOT / "infra/template.yaml"
 TEMPLATE = load(PATH)

@@ -35,7 +35,7 @@ class Function:
 
     name: str
     extra: str = "signing"
-    services: tuple[str, ...] = ("dynamodb", "kinesis", "s3", "sns")
+    services: tuple[str, ...] = ("dynamodb", "kinesis", "s3", "secretsmanager", "sns")
     limit: int = 50 * MB
 
     @property
