@@ -29,6 +29,7 @@ assert {
     "tidemill_analytics/archive/top-content.sql",
     "tidemill_load/cost_model/prices.toml",
     "tidemill_load/report/page.html",
+    "tidemill_page/page.html",
     "tidemill/py.typed",
 } <= names
 print("wheel: the SDK imports with its own dependencies only")

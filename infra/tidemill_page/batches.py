@@ -5,8 +5,8 @@ Room: page, pure: the time is an argument.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -35,10 +35,13 @@ class Batched:
     write_units: float = 0.0
 
 
-class _Latency(NamedTuple):
-    milliseconds: float
-    requests: float
-    """How many requests it stands for: a line has some of its batch's values."""
+class _Latencies(NamedTuple):
+    """Those of one batch: when it ended, in seconds since 1970, its values in milliseconds, and a value's weight."""
+
+    at: float
+    values: Sequence[float]
+    weight: int
+    """Thousandths of a request that each value stands for: a line has some of its batch's values."""
 
 
 class Batches:
@@ -53,8 +56,9 @@ class Batches:
 
     def __init__(self, function: str) -> None:
         self._function = function
-        self._latencies: deque[tuple[float, list[_Latency]]] = deque()
-        """For each batch, when it ended, in seconds since 1970."""
+        self._latencies: deque[_Latencies] = deque()
+        self._weights: Counter[float] = Counter()
+        """The weight of each value among them: there are fewer different values than values."""
         self.totals: Batched | None = None
 
     def heard(self, message: str) -> None:
@@ -72,24 +76,28 @@ class Batches:
             redelivered=now.redelivered + figures.redelivered,
             write_units=now.write_units + figures.write_units,
         )
-        if figures.reply_latency:
-            share = figures.requests / len(figures.reply_latency)
-            self._latencies.append((at, [_Latency(one, share) for one in figures.reply_latency]))
+        if values := figures.reply_latency:
+            weight = round(1000 * figures.requests / len(values))
+            self._latencies.append(_Latencies(at, values, weight))
+            for one in values:
+                self._weights[one] += weight
 
     def latency(self, now: float) -> tuple[float, float] | None:
         """In milliseconds, within which half of the last minute's requests were answered, and 99 of 100."""
-        while self._latencies and self._latencies[0][0] < now - LATENCY_SECONDS:
-            self._latencies.popleft()
-        every = sorted(one for _, batch in self._latencies for one in batch)
+        while self._latencies and self._latencies[0].at < now - LATENCY_SECONDS:
+            old = self._latencies.popleft()
+            for one in old.values:
+                self._weights[one] -= old.weight
+        every = sorted((one, weight) for one, weight in self._weights.items() if weight)
+        self._weights = Counter(dict(every))
         return (_percentile(every, 0.5), _percentile(every, 0.99)) if every else None
 
 
-def _percentile(every: Iterable[_Latency], share: float) -> float:
-    """The value within which that share of the requests is; `every` is sorted."""
-    every = list(every)
-    rest = share * sum(one.requests for one in every)
-    for one in every:
-        rest -= one.requests
+def _percentile(every: Sequence[tuple[float, int]], share: float) -> float:
+    """The value within which that share of the requests is; `every` has values and weights, sorted."""
+    rest = share * sum(weight for _, weight in every)
+    for value, weight in every:
+        rest -= weight
         if rest <= 0:
-            return one.milliseconds
-    return every[-1].milliseconds
+            return value
+    return every[-1][0]
