@@ -35,6 +35,7 @@ def test_a_stack_is_watched_and_a_click_redrives(tmp_path: Path) -> None:
             assert event["shown"]["texts"]["source"].startswith("AWS, by CloudWatch: some minutes late; ")
             assert event["figures"] == json.loads((tmp_path / "w.json").read_text())["figures"]
             assert len(event["figures"]["shards"]) > 0
+            assert (tmp_path / "w.json").stat().st_mode & 0o777 == 0o600
             (one,) = event["figures"]["newest_quarantined"]
             assert page.redrive(one["object"])["done"] is True
             later = page.when(lambda later: [each["object"] for each in later["newest_quarantined"]] != [one["object"]])

@@ -7,6 +7,7 @@ Tests: tests/e2e/test_watch.py.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until stopped by Ctrl-C or SIGTERM, which is how it is meant to end."""
+    os.umask(0o077)  # what --json keeps has clients' keys in it
     return run_or_tell("watch", lambda: _run(args), Misconfigured)
 
 

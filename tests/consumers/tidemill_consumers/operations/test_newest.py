@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +73,23 @@ def test_the_last_of_each_shard_of_the_last_days_are_found(s3: Any) -> None:
     assert len(ids(look)) == 3
     stored(s3, poison(9))
     assert set(ids(look)) == {"i7", "i8", "i9"}, "a day that has enough of them is the last that is looked at"
+
+
+class Timed(Listed):
+    """A client of a bucket in which each object was stored later by its number, in seconds."""
+
+    def list_objects_v2(self, **asked: Any) -> Any:
+        page = super().list_objects_v2(**asked)
+        for one in page.get("Contents", ()):
+            number = int(one["Key"].rpartition("/")[2].partition("-")[0]) - 10**55
+            one["LastModified"] = datetime.fromtimestamp(NOON + number, UTC)
+        return page
+
+
+def test_of_several_shards_those_that_were_stored_last_are_found_the_newest_first(s3: Any) -> None:
+    stored(s3, *[poison(number, "a1/shardId-1" if number % 3 else "a1/shardId-2") for number in range(9)])
+    look = Newest(Timed(s3), BUCKET, Objects(s3, BUCKET), count=4)  # type: ignore[arg-type]
+    assert [one.kept.id if one.kept else None for one in look.look()] == ["i8", "i7", "i6", "i5"]
 
 
 def test_what_was_listed_is_not_listed_again(s3: Any) -> None:
