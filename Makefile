@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shuffled check lint scan sam-validate types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem perf lock clean
+.PHONY: help demo test test-shuffled check lint scan sam-validate types wheel simulate mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem package-check perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ test-browser: $(READY) ## the page and the load test's report in Chromium, on a 
 
 test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path TIDEMILL_DYNAMODB=url)
 	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py phone.py servers.py tables.py) $(ARGS)
+
+package-check: $(READY) ## the functions' packages made for Lambda, and started by AWS's runtime client; skipped without PyPI
+	@.venv/bin/pytest tests/ecosystem/packages.py $(ARGS)
 
 perf: $(READY) ## benchmarks, as ratios in one run: a table and build/perf.json (options: ARGS="--help")
 	@.venv/bin/python tests/perf/run.py $(ARGS)

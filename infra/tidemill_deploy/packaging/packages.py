@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tidemill_deploy.packaging import installed, wheels
 from tidemill_deploy.packaging.application import BUILT_IN, Application, find, own_files
 from tidemill_deploy.packaging.archive import Package, described, zipped
+from tidemill_deploy.packaging.bytecode import compiled
 from tidemill_deploy.packaging.contents import together, without_models
 from tidemill_deploy.packaging.functions import FUNCTIONS, Function
 from tidemill_deploy.packaging.requirements import want_all_of_aws
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def package(rules: str, target: Target, out: Path) -> list[Package]:
+def package(rules: str, target: Target, out: Path, *, compile_modules: bool = False) -> list[Package]:
     """Make each function's package for Lambda.
 
     Args:
         rules: the module of rules, or the folder that holds it.
         target: where the functions run.
         out: the folder for the zips, which is made if needed; zips of their names there are replaced.
+        compile_modules: whether to add bytecode. It takes the target's Python on this machine, on whose release the
+            bytes depend.
 
     Raises:
         RulesNotFound: there are no such rules, or they cannot be imported.
@@ -39,6 +42,8 @@ def package(rules: str, target: Target, out: Path) -> list[Package]:
         if not _is_built_in(application):
             try_rules(application.rules, _by_uv(application, FUNCTIONS[0], None, Path(folder)))
         made = {one.needs: _by_uv(application, one, target, Path(folder)) for one in _unlike()}
+    if compile_modules:
+        made = {needs: compiled(files, target.python) for needs, files in made.items()}
     code = {needs: zipped(files) for needs, files in made.items()}
     found = [described(one, out / one.file, code[one.needs], made[one.needs]) for one in FUNCTIONS]
     out.mkdir(parents=True, exist_ok=True)

@@ -5,13 +5,15 @@ Room: packaging, I/O. The process sees what the package holds, and nothing that 
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+import zipfile
 from typing import TYPE_CHECKING
 
+from tidemill_deploy.packaging.archive import zipped
 from tidemill_deploy.packaging.errors import RulesNotFound
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def try_rules(rules: str, files: Mapping[str, bytes]) -> None:
         RulesNotFound: it cannot be imported, or has no mapping RULES.
     """
     with tempfile.TemporaryDirectory(prefix="tidemill-rules-") as folder:
-        _write(Path(folder), files)
+        zipfile.ZipFile(io.BytesIO(zipped(files, compressed=False))).extractall(folder)
         try:
             tried = subprocess.run(  # noqa: S603 # our own words
                 # -S: without what is installed here. -P: without the current directory.
@@ -74,13 +76,6 @@ def try_rules(rules: str, files: Mapping[str, bytes]) -> None:
     if tried.returncode:
         words = tried.stderr.decode(errors="replace").splitlines() or [f"Python ended with {tried.returncode}"]
         raise RulesNotFound(f"the module {rules} has no rules to run: {words[-1]}")
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    for parent in {Path(name).parent for name in files}:
-        (folder / parent).mkdir(parents=True, exist_ok=True)
-    for name, contents in files.items():
-        (folder / name).write_bytes(contents)
 
 
 def _environment(rules: str) -> dict[str, str]:

@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", default=Path("build"), help="where to put the zips (default: build)"
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the modules, so that functions begin sooner; the template's Python must be on this machine",
+    )
     parser.epilog = "example: tidemill package --rules shop --out build"
 
 
@@ -45,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     target = Target(args.architecture, python_version(load(template_path())))
-    for made in package(args.rules, target, args.out):
+    for made in package(args.rules, target, args.out, compile_modules=args.compile):
         sizes = f"{megabytes(made.zipped)}, {megabytes(made.unpacked)} unpacked"
         print(f"{made.function:<8} {made.path}  {sizes}  sha256 {made.sha256}")
     print(f"for {target}; parameters of the template: Rules={find(args.rules).rules} Architecture={args.architecture}")

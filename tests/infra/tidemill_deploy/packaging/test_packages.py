@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import re
+import sys
 import zipfile
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_packaging_twice_gives_the_same_bytes(target: Target, shop: Path, tmp_pa
         assert not [name for name in found if name.endswith(("/RECORD", ".pyc")) or "__pycache__" in name]
     (shop / "prices.py").write_text("changed = True")
     assert package("seats", target, tmp_path / "third")[0].sha256 != first[0].sha256
+
+
+def test_compiled_modules_are_the_same_bytes_each_time_too(target: Target, shop: Path, tmp_path: Path) -> None:
+    first, second = (package("seats", target, tmp_path / out, compile_modules=True)[0] for out in ("first", "second"))
+    assert first.sha256 == second.sha256
+    found = names(first.path.read_bytes())
+    tag = sys.implementation.cache_tag
+    assert {f"__pycache__/seats.{tag}.pyc", f"tidemill_consumers/__pycache__/apply.{tag}.pyc"} <= found
 
 
 def test_what_the_rules_require_is_in_it_and_is_tried_with_them(
