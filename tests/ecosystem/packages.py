@@ -56,12 +56,10 @@ def test_the_packages_for_lambda_are_made_and_their_libraries_are_for_its_proces
         assert {int.from_bytes(text[18:20], "little") for text in libraries.values()} == {MACHINES[architecture]}
         wanted = f".cpython-{TEMPLATES.replace('.', '')}-"
         assert [name for name in libraries if wanted not in name and ".abi3." not in name] == []
-        with capsys.disabled():
-            print(
-                f"\n{one.function} for Python {TEMPLATES} on {architecture}: {one.zipped:,} bytes",
-                *wheels_of(archive),
-                sep="\n  ",
-            )
+    with capsys.disabled():
+        functions = " and ".join(one.function for one in first)
+        print(f"\n{functions} for Python {TEMPLATES} on {architecture}, {first[0].zipped:,} bytes each, are made of:")
+        print(*wheels_of(zipfile.ZipFile(first[0].path)), sep="\n")
 
 
 def wheels_of(archive: zipfile.ZipFile) -> list[str]:
@@ -96,10 +94,8 @@ def interpreter(version: str) -> str:
         check=False,
     )
     if found.returncode:
-        what = (
-            "the template's: its packages are made here, and not started" if version == TEMPLATES else "tried if here"
-        )
-        pytest.skip(f"no Python {version} on this machine, nor to be had; it is {what}")
+        what = "; it is the template's, whose packages are made here and not started" if version == TEMPLATES else ""
+        pytest.skip(f"no Python {version} on this machine{what}")
     return found.stdout.strip()
 
 
