@@ -290,11 +290,11 @@ def test_whoever_signs_up_ends_with_a_proved_address_and_without_its_code_cannot
     users, app = emulator.client("cognito-idp"), deployment.outputs["UserPoolClientId"]
     with pytest.raises(ClientError, match="email"):
         users.sign_up(ClientId=app, Username="not an address", Password=PASSWORD)
-    asked = users.sign_up(ClientId=app, Username="eve@example.com", Password=PASSWORD)
+    asked = users.sign_up(ClientId=app, Username="newcomer@example.com", Password=PASSWORD)
     assert not asked["UserConfirmed"]
     assert asked["CodeDeliveryDetails"]["AttributeName"] == "email", "Cognito sends the code that ends it"
     way = {"ClientId": app, "AuthFlow": "USER_PASSWORD_AUTH"}
-    entry = {"USERNAME": "eve@example.com", "PASSWORD": PASSWORD}
+    entry = {"USERNAME": "newcomer@example.com", "PASSWORD": PASSWORD}
     with pytest.raises(ClientError, match="UserNotConfirmed"):
         users.initiate_auth(**way, AuthParameters=entry)
 
@@ -434,8 +434,8 @@ def test_the_event_source_mapping_is_there_for_whoever_runs_it(emulator: Emulato
 
 
 def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deployment: Deployment) -> None:
-    summary = emulator.client("kinesis").describe_stream_summary(StreamName=deployment.outputs["StreamName"])
-    assert summary["StreamDescriptionSummary"]["OpenShardCount"] == 1
+    shards = emulator.client("kinesis").list_shards(StreamName=deployment.outputs["StreamName"])["Shards"]
+    assert len([one for one in shards if "ParentShardId" not in one]) == 1, "others may have been split off since"
 
 
 @pytest.mark.parametrize(
