@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tidemill_local.template import load
+from tidemill_deploy.template import load
 
 ROOT = Path(__file__).resolve().parent.parent
 
