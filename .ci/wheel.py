@@ -1,4 +1,4 @@
-"""Builds the wheel and imports the SDK from it in an empty environment with the SDK's own dependencies only."""
+"""Builds the wheel, and tries it in empty environments: the SDK with its own dependencies only, and packaging."""
 
 import subprocess
 import sys
@@ -34,6 +34,17 @@ assert {
 } <= names
 print("wheel: the SDK imports with its own dependencies only")
 """
+PACKAGING = """
+import tidemill_cli.commands.package
+from tidemill_deploy.packaging.application import own_files
+from tidemill_deploy.packaging.functions import FUNCTIONS
+from tidemill_deploy.packaging.wheels import LOCKS, uv
+from tidemill_deploy.template import load, python_version, template_path
+assert uv() and python_version(load(template_path()))
+assert all((LOCKS / f"{one.extra}.lock").exists() for one in FUNCTIONS)
+assert "tidemill_consumers/apply.py" in own_files()
+print("wheel: it makes packages with the extra deploy only")
+"""
 
 
 def run(*command: str | Path) -> None:
@@ -51,3 +62,5 @@ with tempfile.TemporaryDirectory() as folder:
     wheel = Path(folder, f"tidemill-{version}-py3-none-any.whl")
     run(uv, "pip", "install", "--quiet", "--python", python, wheel)
     run(python, "-I", "-c", TRY)
+    run(uv, "pip", "install", "--quiet", "--python", python, f"tidemill[deploy] @ {wheel.as_uri()}")
+    run(python, "-I", "-c", PACKAGING)
