@@ -111,7 +111,8 @@ def outcome(platform: Platform, browser: Path, tmp_path: Path) -> Iterator[dict[
 
         def make_queue(identity: bytes) -> bytes:
             tags = {"identity": json.loads(identity)}
-            making = reply_queue(outputs["RepliesTopicArn"], hears="ada@example.com", client_of=emulator.client, tags=tags)
+            hears = str(settings["username"])
+            making = reply_queue(outputs["RepliesTopicArn"], hears=hears, client_of=emulator.client, tags=tags)
             return open_queues.enter_context(making).encode()
 
         def take(outcome: bytes) -> bytes:
