@@ -22,6 +22,7 @@ from botocore.config import Config
 from tidemill.aws.fast_calls import use_fast_calls
 from tidemill.aws.fast_json import BATCHES, use_msgspec_json
 from tidemill.aws.fast_sns import use_fast_sns
+from tidemill.contract.request import PROBE
 from tidemill_consumers.adapters.clients import at_need, made
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
@@ -36,6 +37,7 @@ from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Rules, Time, Write
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.plan import plan
+from tidemill_consumers.core.calling.probe import probe
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.isolation.apart import Run, in_a_child, plan_apart
 from tidemill_consumers.isolation.at_work import AtWork
@@ -132,7 +134,7 @@ def application(is_direct: bool = False) -> Application:
     config = quick.merge(DIRECT_CALLS if is_direct else Config(retries={"mode": "standard"}))
     once = quick.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     env = os.environ
-    rules = import_module(env["TIDEMILL_RULES"]).RULES
+    rules = {**import_module(env["TIDEMILL_RULES"]).RULES, PROBE: probe}
     stream, dynamodb = (
         env["TIDEMILL_STREAM"],
         use_fast_calls(use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)),

@@ -1,4 +1,4 @@
-"""Properties that the emulator's CloudFormation ignores: encryption, recovery, lifecycle, and streams' consumers.
+"""What the emulator's CloudFormation ignores: encryption, recovery, lifecycle, and streams' consumers and policies.
 
 Room: local platform; fitted into the emulator by `install`.
 Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
@@ -7,6 +7,7 @@ Tests: tests/infra/tidemill_local/patches/kinesis/test_stream_calls.py.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from xml.sax.saxutils import escape
 
@@ -31,17 +32,38 @@ _ENCRYPTION = (
 
 _EXPIRATIONS = {"ExpirationInDays": "Days", "ExpirationDate": "Date", "ExpiredObjectDeleteMarker": None}
 
+REPLACING = {
+    "AWS::Cognito::IdentityPool": (),
+    "AWS::Cognito::IdentityPoolRoleAttachment": ("IdentityPoolId",),
+    "AWS::Cognito::UserPoolClient": ("GenerateSecret", "UserPoolId"),
+    "AWS::Kinesis::ResourcePolicy": ("ResourceArn",),
+    "AWS::Kinesis::Stream": ("Name",),
+    "AWS::Lambda::EventSourceMapping": (
+        "EventSourceArn",
+        "SelfManagedEventSource",
+        "StartingPosition",
+        "StartingPositionTimestamp",
+    ),
+    "AWS::SNS::TopicPolicy": (),
+}
+"""Types of which the emulator says of every change that it may replace the resource -> `createOnlyProperties` of the
+type's schema, the properties that do."""
+
 
 def install() -> None:
-    """Have stacks get the encryption, recovery, lifecycle and streams' consumers of their templates.
+    """Have stacks get the encryption, recovery, lifecycle and streams' consumers and policies of their templates.
 
-    The emulator then only describes the delivery streams that are run beside it.
+    Stacks take over streams too that exist. The emulator then only describes the delivery streams that are run beside
+    it.
 
     Needs of the emulator:
         provisioners._RESOURCE_HANDLERS: what makes, changes and deletes a resource, by its type.
+        provisioners._REPLACING_PROPERTIES: properties that make another resource, for change sets.
         kinesis._streams: a stream's encryption is written there.
         kinesis._register_consumer, kinesis._deregister_consumer: make and delete a stream's consumer.
         dynamodb._tables, dynamodb._sse_description_from_spec: a table's encryption is written there, and put so.
+        kinesis._put_resource_policy, kinesis._delete_resource_policy: make and delete a stream's policy.
+        changesets._IMPORT_LOOKUPS: what names a resource that a stack takes over, and whether it exists, by its type.
         dynamodb._pitr_settings: a table's point-in-time recovery is written there.
         sns._topics: a topic's key is written there.
         s3._put_bucket_encryption: sets a bucket's encryption.
@@ -50,11 +72,13 @@ def install() -> None:
         firehose.ingest_from_kinesis_source, firehose._deliver_records_to_s3: its own delivery, which leaves those out.
     """
     from ministack.services import dynamodb, firehose, kinesis, s3, sns
-    from ministack.services.cloudformation import provisioners
+    from ministack.services.cloudformation import changesets, provisioners
 
     require(firehose, "ingest_from_kinesis_source", "_deliver_records_to_s3", "_streams")
-    require(provisioners, "_RESOURCE_HANDLERS")
+    require(provisioners, "_RESOURCE_HANDLERS", "_REPLACING_PROPERTIES")
     require(kinesis, "_streams", "_register_consumer", "_deregister_consumer")
+    require(kinesis, "_put_resource_policy", "_delete_resource_policy")
+    require(changesets, "_IMPORT_LOOKUPS")
     require(dynamodb, "_pitr_settings", "_tables", "_sse_description_from_spec")
     require(s3, "_bucket_lifecycle", "_put_bucket_encryption")
     require(sns, "_topics")
@@ -68,6 +92,12 @@ def install() -> None:
     also(kinds["AWS::S3::Bucket"], bucket_key(s3._put_bucket_encryption))
     also(kinds["AWS::SNS::Topic"], topic_key(sns._topics))
     kinds["AWS::Kinesis::StreamConsumer"] = stream_consumer(kinesis._register_consumer, kinesis._deregister_consumer)
+    kinds["AWS::Kinesis::ResourcePolicy"] = resource_policy(
+        kinesis._put_resource_policy, kinesis._delete_resource_policy
+    )
+    provisioners._REPLACING_PROPERTIES.update(REPLACING)
+    kinds["AWS::Kinesis::Stream"]["import"] = partial(stream_taken_over, kinesis._streams)
+    changesets._IMPORT_LOOKUPS["AWS::Kinesis::Stream"] = ("Name",), partial(missing_stream, kinesis._streams)
 
 
 def also(handlers: MutableMapping[str, Any], apply: Apply) -> None:
@@ -230,3 +260,37 @@ def stream_consumer(register: Handler, deregister: Handler) -> dict[str, Any]:
         return create("consumer", new, stack)
 
     return {"create": create, "update": update, "delete": delete}
+
+
+def resource_policy(put: Handler, delete: Handler) -> dict[str, Any]:
+    """The functions by which a stack makes, changes and deletes an AWS::Kinesis::ResourcePolicy.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-kinesis-resourcepolicy.html: its Ref is
+    the stream's ARN.
+    """
+
+    def create(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+        arn = properties["ResourceArn"]
+        status, _, body = put({"ResourceARN": arn, "Policy": json.dumps(properties["ResourcePolicy"])})
+        if status != 200:
+            raise ValueError(f"{logical_id}: {json.loads(body)['message']}")
+        return arn, {}
+
+    def remove(physical_id: str, properties: Properties) -> None:
+        delete({"ResourceARN": physical_id})
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str) -> tuple[str, Properties]:
+        return create("policy", new, stack)
+
+    return {"create": create, "update": update, "delete": remove}
+
+
+def stream_taken_over(streams: Mapping[str, Any], identifier: Mapping[str, str]) -> tuple[str, Properties]:
+    """The physical id and the attributes of a stream that a stack takes over."""
+    name = identifier["Name"]
+    return name, {"Arn": streams[name]["StreamARN"]}
+
+
+def missing_stream(streams: Mapping[str, Any], name: str) -> str | None:
+    """Why a stack cannot take over a stream; None if it can."""
+    return None if name in streams else f"Stream {name} not found."

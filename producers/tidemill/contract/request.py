@@ -28,6 +28,9 @@ GZIP_MAGIC = b"\x1f\x8b\x08"
 REDRIVE = "redrive/"
 """How the writer of a redriven request begins; its place in the quarantine follows."""
 
+PROBE = "tidemill.probe"
+"""The command that every application takes: it changes no document, and shows how far a shard is applied."""
+
 Json: TypeAlias = Any
 """A JSON value. Its shape is the application's business."""
 

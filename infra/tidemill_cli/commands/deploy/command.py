@@ -1,0 +1,135 @@
+"""`tidemill deploy`: makes or changes the stack on AWS, once its changes were looked at.
+
+Room: command line. Shows, asks and tells; packaging and CloudFormation are tidemill_deploy's.
+Tests: tests/e2e/test_deploy.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidemill import Misconfigured
+from tidemill_cli.commands.deploy.parameters import Parameters, add_parameters
+from tidemill_cli.commands.deploy.shown import estimate, show_plan, snippets
+from tidemill_cli.errors import CommandError, run_or_tell
+from tidemill_cli.result_file import check_writable, json_text, write_result
+from tidemill_cli.stack import STACK, access
+from tidemill_cli.terminal_text import console, printable
+from tidemill_cli.units import rate
+from tidemill_deploy import ChangeSet, CodeBucket, NotKept, Rollout, Stack, StackError, State, losses
+from tidemill_deploy.packaging.errors import PackagingError
+from tidemill_deploy.template import TemplateError, load, template_path
+
+EXAMPLE = """\
+examples:
+  tidemill deploy --rules shop --plan                      shows what would be done, and does nothing
+  tidemill deploy --rules shop --stack shop --rate 200/s
+  tidemill deploy --stack shop --parameter ShardCount=8    with the rules that it has been deployed with
+
+The functions' packages are made, and uploaded to a bucket of your account that is made when it is needed. Then the
+changes are shown; nothing is changed before you agree.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--stack", metavar="NAME", default=STACK, help=f"the stack (default: {STACK})")
+    add_parameters(parser)
+    parser.add_argument("--rate", type=rate, default=100.0, help="requests a second, for the estimate (default: 100)")
+    parser.add_argument("--replace", action="store_true", help="agree to lose what is in a stream, a table or a pool")
+    parser.add_argument("--plan", action="store_true", help="show the changes, and do nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--template", metavar="FILE", type=Path, help="a template in place of Tidemill's own")
+    parser.add_argument("--json", metavar="PATH", type=Path, help="also write the changes and the outputs to PATH")
+    parser.epilog = EXAMPLE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; 0 when the stack is as it should be, or the plan was shown."""
+    expected = (Misconfigured, NotKept, PackagingError, StackError, TemplateError)
+    return run_or_tell("deploy", lambda: _run(args), *expected)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.json:
+        check_writable(args.json)
+    where, path = access(None), args.template or template_path()
+    body, template = path.read_bytes(), load(path)
+    stack = Stack(where.client("cloudformation"), args.stack)
+    parameters = Parameters(args, template, stack.state())
+    account = where.client("sts").get_caller_identity()["Account"]
+    bucket = CodeBucket(where.client("s3"), account, where.region)
+    _say(f"the stack {args.stack} in {where.region}, account {account}")
+    with tempfile.TemporaryDirectory(prefix="tidemill-deploy-") as folder:
+        packages = parameters.packages(Path(folder))
+        bucket.make()
+        given = parameters.values() | {"CodeBucket": bucket.name}
+        for one in packages:
+            _say(f"  {one.function:<8} {one.zipped:,} bytes, sha256 {one.sha256[:12]}…")
+            given |= {f"{one.function}CodeKey": bucket.upload(one.path.read_bytes(), ".zip")}
+    rollout = Rollout(stack, bucket, body, template, given)
+    change_set = rollout.prepare(_say)
+    if change_set is None:
+        _say("nothing is to be changed")
+        return _ended(args, where.region, (), stack.state())
+    show_plan(console(), change_set.changes)
+    if change_set.kind == "IMPORT":
+        _say("and then makes what else the template has")
+    _say(estimate(args.rate, parameters.all() | given))
+    if args.plan:
+        stack.discard(change_set)
+        _write(args, change_set.changes, {})
+        return 0
+    _agree(args, stack, change_set)
+    state = rollout.execute(change_set, _say)
+    return _ended(args, where.region, change_set.changes, state)
+
+
+def _agree(args: argparse.Namespace, stack: Stack, change_set: ChangeSet) -> None:
+    """Raises:
+    CommandError: the changes lose something, or nobody agrees to them; they are discarded then.
+    """
+    try:
+        if (lost := losses(change_set.changes)) and not args.replace:
+            named = "; ".join(f"{one.logical_id}: {one.loss}" for one in lost)
+            raise CommandError(f"it would {lost[0].kind} {named}. Nothing was done; --replace agrees to that")
+        if not args.yes:
+            _ask()
+    except BaseException:
+        stack.discard(change_set)
+        raise
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask on; add --yes to make the changes")
+    print("make these changes? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("nothing was done")
+
+
+def _ended(args: argparse.Namespace, region: str, changes: Any, state: State | None) -> int:
+    outputs = state.outputs if state else {}
+    for line in snippets(args.stack, region, outputs):
+        _say(line)
+    _write(args, changes, outputs)
+    return 0
+
+
+def _write(args: argparse.Namespace, changes: Any, outputs: Mapping[str, str]) -> None:
+    if args.json:
+        told = [
+            {"kind": one.kind, "resource": one.logical_id, "type": one.type, "properties": list(one.properties)}
+            for one in changes
+        ]
+        write_result(args.json, json_text({"stack": args.stack, "changes": told, "outputs": dict(outputs)}))
+
+
+def _say(line: str) -> None:
+    print(printable(line), flush=True)

@@ -1,0 +1,193 @@
+"""Waits until all that is on a stream is applied and archived, once nobody puts anything on it any more.
+
+Room: deploy, I/O: Kinesis, DynamoDB and S3.
+
+The probe is a request of `tidemill.probe`, one a shard, under a key of its own. Once its key's mark covers it, its batch
+was saved; but another key of that batch may have failed, and be delivered again. So a second probe follows, which the
+mapping delivers only once the first one's batch is done. What rules emitted meanwhile stands behind the second one, and
+begins a further round. The last probes are in the archive's files once all before them is, for Firehose reads a shard
+in order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from tidemill.contract.request import PROBE, Request, encode
+from tidemill_deploy.stack.stack import Say, pauses
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_kinesis import KinesisClient
+    from types_boto3_s3 import S3Client
+
+TELLS_EVERY = 15.0
+"""Seconds between two lines that say what is waited for."""
+
+CLOCKS_DIFFER = timedelta(minutes=15)
+"""How much this machine's clock and S3's may differ: files that are older than the probes are not read."""
+
+
+class NotDrained(Exception):
+    """The time is up; says what was waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A probe on the stream."""
+
+    id: str
+    key: str
+    shard: str
+    sequence: int
+
+
+@dataclass
+class Drain:
+    """The pipe of a stack, from the stream to the table and the archive.
+
+    Attributes:
+        stream: the stream's name.
+        table: that of the entities.
+        bucket, prefix: where the archive's files are, in a folder a day (`dt=…`).
+        within: seconds that all of it may take.
+        say: gets what is waited for.
+        clock, sleep: seconds of a monotonic clock, and waiting.
+    """
+
+    kinesis: KinesisClient
+    dynamodb: DynamoDBClient
+    s3: S3Client
+    stream: str
+    table: str
+    bucket: str
+    prefix: str
+    within: float
+    say: Say
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _run: str = field(default_factory=lambda: uuid4().hex, init=False)
+    _ids: set[str] = field(default_factory=set, init=False)
+    _until: float = field(default=0.0, init=False)
+
+    def wait(self) -> int:
+        """Wait until all is applied and archived; the number of rounds that it took.
+
+        Raises:
+            NotDrained: not within the time.
+            ClientError, BotoCoreError: a service cannot be asked.
+        """
+        self._until = self.clock() + self.within
+        began = datetime.now(UTC) - CLOCKS_DIFFER
+        rounds = 0
+        while True:
+            rounds += 1
+            self._applied(self._probes())
+            last = self._probes()
+            self._applied(last)
+            if not self._have_more(last):
+                self._archived({one.id for one in last}, began)
+                if not self._have_more(last):
+                    return rounds
+            self.say("there are further requests behind the probes, from rules or from before: once more")
+
+    def _probes(self) -> list[Probe]:
+        """Puts a probe on each open shard."""
+        return [self._probe(name, hash_key) for name, hash_key in self._open_shards()]
+
+    def _open_shards(self) -> Iterator[tuple[str, str]]:
+        for page in self.kinesis.get_paginator("list_shards").paginate(StreamName=self.stream):
+            for shard in page["Shards"]:
+                if "EndingSequenceNumber" not in shard["SequenceNumberRange"]:
+                    yield shard["ShardId"], shard["HashKeyRange"]["StartingHashKey"]
+
+    def _probe(self, shard: str, hash_key: str) -> Probe:
+        key = f"tidemill/probe/{self._run}/{shard}"
+        request = Request(id=uuid4().hex, cmd=PROBE, key=key, at=time.time_ns() // 1_000_000)
+        self._ids.add(request.id)
+        put = self.kinesis.put_record(
+            StreamName=self.stream, Data=encode(request), PartitionKey=key, ExplicitHashKey=hash_key
+        )
+        return Probe(request.id, key, put["ShardId"], int(put["SequenceNumber"]))
+
+    def _applied(self, probes: list[Probe]) -> None:
+        left = probes
+        for _ in self._waiting(lambda: f"{len(left)} of {len(probes)} shards are not applied to their end"):
+            left = [one for one in left if not self._is_applied(one)]
+            if not left:
+                return
+
+    def _is_applied(self, probe: Probe) -> bool:
+        """Whether the mark of the probe's key covers it."""
+        found: Any = self.dynamodb.get_item(
+            TableName=self.table, Key={"pk": {"S": probe.key}}, ConsistentRead=True, ProjectionExpression="marks"
+        )
+        marks: Mapping[str, Any] = found.get("Item", {}).get("marks", {}).get("M", {})
+        return any(int(mark["S"].partition("/")[0]) >= probe.sequence for mark in marks.values())
+
+    def _have_more(self, probes: list[Probe]) -> bool:
+        return any([self._has_more(one) for one in probes])
+
+    def _has_more(self, probe: Probe) -> bool:
+        """Whether anything but probes stands behind the probe."""
+        place: Any = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": str(probe.sequence)}
+        iterator = self.kinesis.get_shard_iterator(StreamName=self.stream, ShardId=probe.shard, **place)["ShardIterator"]
+        for _ in self._waiting(lambda: f"{probe.shard} is not read to its end"):
+            read = self.kinesis.get_records(ShardIterator=iterator)
+            if not all(self._is_probe(record["Data"]) for record in read["Records"]):
+                return True
+            if not read.get("NextShardIterator") or (not read["Records"] and read["MillisBehindLatest"] == 0):
+                return False
+            iterator = read["NextShardIterator"]
+        raise AssertionError("the time is never up without an exception")
+
+    def _is_probe(self, data: bytes) -> bool:
+        return any(one.encode() in data for one in self._ids)
+
+    def _archived(self, ids: set[str], since: datetime) -> None:
+        left, seen = set(ids), set[str]()
+        for _ in self._waiting(lambda: f"{len(left)} of {len(ids)} shards are not in the archive to their end"):
+            for key in self._files(since):
+                if key not in seen:
+                    seen.add(key)
+                    left -= self._found(key, left)
+            if not left:
+                return
+
+    def _files(self, since: datetime) -> Iterator[str]:
+        for day in _days(since, datetime.now(UTC) + CLOCKS_DIFFER):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{self.prefix}dt={day}/"
+            )
+            for page in pages:
+                yield from (one["Key"] for one in page.get("Contents", []) if one["LastModified"] >= since)
+
+    def _found(self, key: str, ids: set[str]) -> set[str]:
+        data = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        text = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        return {one for one in ids if one.encode() in text}
+
+    def _waiting(self, what: Callable[[], str]) -> Iterator[None]:
+        """Turns of waiting, until the time is up; says now and then what is waited for."""
+        told = self.clock()
+        for pause in pauses():
+            yield
+            now = self.clock()
+            if now >= self._until:
+                raise NotDrained(f"{what()} after {self.within / 60:.0f} minutes")
+            if now - told >= TELLS_EVERY:
+                told = now
+                self.say(f"waiting: {what()}")
+            self.sleep(pause)
+
+
+def _days(first: datetime, last: datetime) -> Iterator[str]:
+    """Each day from one time to another, as the archive names it."""
+    for days in range((last.date() - first.date()).days + 1):
+        yield f"{first.date() + timedelta(days):%Y-%m-%d}"

@@ -1,0 +1,134 @@
+"""Takes a stack down without losing a request: closes the ways in, waits until all is applied and archived, deletes.
+
+Room: deploy, I/O by the modules beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill_deploy.stack.code_bucket import CodeBucket
+from tidemill_deploy.stack.draining import Drain
+from tidemill_deploy.stack.kept import from_json, kept, to_json
+from tidemill_deploy.stack.removing import Clients, remove
+from tidemill_deploy.stack.rollout import DRAINED_BY, Rollout
+from tidemill_deploy.stack.stack import FAILED_CREATIONS, Imported, Say, Stack, StackError
+
+SETTLING = 60.0
+"""Seconds after which a changed policy holds everywhere: "changes that you make in IAM … might not be visible
+immediately", https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html."""
+
+
+@dataclass(frozen=True, slots=True)
+class Takedown:
+    """A stack that goes.
+
+    Attributes:
+        stack: the stack.
+        bucket: where the record of what is kept is written.
+        template: what the stack's template says.
+        clients: boto3's.
+        say: gets what is done.
+        sleep: waits so many seconds.
+    """
+
+    stack: Stack
+    bucket: CodeBucket
+    template: Mapping[str, Any]
+    clients: Clients
+    say: Say
+    sleep: Callable[[float], None] = time.sleep
+
+    def close(self, settling: float = SETTLING) -> None:
+        """Have the stream refuse everybody but the functions and whoever calls this.
+
+        Args:
+            settling: seconds to wait until that holds everywhere.
+
+        Raises:
+            StackError: the stack has no such parameter, or cannot be changed.
+        """
+        if DRAINED_BY not in self.template.get("Parameters", {}):
+            raise StackError(f"the template of the stack {self.stack.name} has no {DRAINED_BY}: deploy this version first")
+        self.say("closing the ways in")
+        caller = self.clients.client("sts").get_caller_identity()["Arn"]
+        rollout = Rollout(self.stack, self.bucket, b"", self.template, {})
+        rollout.with_parameter(DRAINED_BY, ",".join(patterns(caller)), lambda _: None)
+        self.sleep(settling)
+
+    def drain(self, within: float) -> None:
+        """Wait until all that is on the stream is applied and archived.
+
+        Args:
+            within: seconds.
+
+        Raises:
+            NotDrained: not within the time; the ways in stay closed.
+        """
+        self.say("waiting until all requests are applied and archived")
+        state = self.stack.state()
+        outputs = state.outputs if state else {}
+        Drain(
+            self.clients.client("kinesis"),
+            self.clients.client("dynamodb"),
+            self.clients.client("s3"),
+            outputs["StreamName"],
+            outputs["TableName"],
+            outputs["ArchiveBucketName"],
+            archive_prefix(self.template),
+            within,
+            self.say,
+            sleep=self.sleep,
+        ).wait()
+
+    def delete(self, *, with_data: bool) -> tuple[Imported, ...]:
+        """Delete the stack; what is kept, for the next stack of the name to take over.
+
+        Args:
+            with_data: also delete what would be kept.
+
+        Raises:
+            StackError: a resource cannot be deleted.
+        """
+        state = self.stack.state()
+        left = ()
+        if state is not None:
+            left = kept(self.template, self.stack.resources()) if state.status not in FAILED_CREATIONS else ()
+            self.bucket.make()
+            self.bucket.write_record(self.stack.name, to_json(left))
+            self.say("deleting the stack")
+            self.stack.delete(self.say)
+        else:
+            record = self.bucket.read_record(self.stack.name)
+            left = () if record is None else from_json(record)
+        if not with_data:
+            return left
+        for one in left:
+            remove(one, self.clients, self.say)
+        self.bucket.drop_record(self.stack.name)
+        return ()
+
+
+def patterns(caller: str) -> tuple[str, ...]:
+    """The patterns of `aws:PrincipalArn` that hold for a caller: of a role, whatever its path, which the session's ARN
+    does not tell.
+
+    Args:
+        caller: the ARN that STS says.
+    """
+    _, partition, _, _, account, resource = caller.split(":", 5)
+    if not resource.startswith("assumed-role/"):
+        return (caller,)
+    role = resource.split("/")[1]
+    return f"arn:{partition}:iam::{account}:role/{role}", f"arn:{partition}:iam::{account}:role/*/{role}"
+
+
+def archive_prefix(template: Mapping[str, Any]) -> str:
+    """Where the archive's files begin, up to the day."""
+    for body in template["Resources"].values():
+        if body["Type"] == "AWS::KinesisFirehose::DeliveryStream":
+            return str(body["Properties"]["ExtendedS3DestinationConfiguration"]["Prefix"]).partition("dt=")[0]
+    raise StackError("the template has no archive")
