@@ -29,6 +29,8 @@ COMMANDS = {
     "scale": "change how many shards the stream has, in the steps that AWS allows",
     "package": "make the functions' code for Lambda, a zip each",
     "redrive": "list what is in quarantine, and put it back on the stream",
+    "deploy": "make or change the stack on AWS, once its changes were looked at",
+    "destroy": "take a stack down without losing a request",
 }
 
 

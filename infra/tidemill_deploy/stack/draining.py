@@ -109,7 +109,7 @@ class Drain:
 
     def _probe(self, shard: str, hash_key: str) -> Probe:
         key = f"tidemill/probe/{self._run}/{shard}"
-        request = Request(id=uuid4().hex, cmd=PROBE, key=key, at=time.time_ns() // 1_000_000)
+        request = Request(id=uuid4().hex, cmd=PROBE, key=key, at=time.time_ns() // 1_000_000, data={})
         self._ids.add(request.id)
         put = self.kinesis.put_record(
             StreamName=self.stream, Data=encode(request), PartitionKey=key, ExplicitHashKey=hash_key

@@ -71,6 +71,7 @@ class Takedown:
         self.say("waiting until all requests are applied and archived")
         state = self.stack.state()
         outputs = state.outputs if state else {}
+        firehose = self.clients.client("firehose")
         Drain(
             self.clients.client("kinesis"),
             self.clients.client("dynamodb"),
@@ -78,7 +79,7 @@ class Takedown:
             outputs["StreamName"],
             outputs["TableName"],
             outputs["ArchiveBucketName"],
-            archive_prefix(self.template),
+            archive_prefix(firehose.describe_delivery_stream(DeliveryStreamName=outputs["ArchiveDeliveryStreamName"])),
             within,
             self.say,
             sleep=self.sleep,
@@ -126,9 +127,11 @@ def patterns(caller: str) -> tuple[str, ...]:
     return f"arn:{partition}:iam::{account}:role/{role}", f"arn:{partition}:iam::{account}:role/*/{role}"
 
 
-def archive_prefix(template: Mapping[str, Any]) -> str:
-    """Where the archive's files begin, up to the day."""
-    for body in template["Resources"].values():
-        if body["Type"] == "AWS::KinesisFirehose::DeliveryStream":
-            return str(body["Properties"]["ExtendedS3DestinationConfiguration"]["Prefix"]).partition("dt=")[0]
-    raise StackError("the template has no archive")
+def archive_prefix(description: Mapping[str, Any]) -> str:
+    """Where the archive's files begin, up to the day.
+
+    Args:
+        description: of its delivery stream, by DescribeDeliveryStream.
+    """
+    (destination,) = description["DeliveryStreamDescription"]["Destinations"]
+    return str(destination["ExtendedS3DestinationDescription"]["Prefix"]).partition("dt=")[0]

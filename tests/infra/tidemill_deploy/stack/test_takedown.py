@@ -1,8 +1,6 @@
 import pytest
 
-from tidemill_deploy.stack.stack import StackError
 from tidemill_deploy.stack.takedown import archive_prefix, patterns
-from tidemill_deploy.template import load, template_path
 
 
 @pytest.mark.parametrize(
@@ -22,10 +20,6 @@ def test_whoever_drains_is_known_by_the_arn_of_the_role_and_not_of_the_session(
     assert patterns(caller) == found
 
 
-def test_the_archive_is_where_the_template_says() -> None:
-    assert archive_prefix(load(template_path())) == "landing/"
-
-
-def test_a_template_without_an_archive_is_told() -> None:
-    with pytest.raises(StackError, match="no archive"):
-        archive_prefix({"Resources": {"Table": {"Type": "AWS::DynamoDB::Table"}}})
+def test_the_archive_is_where_its_delivery_stream_puts_files() -> None:
+    destination = {"ExtendedS3DestinationDescription": {"Prefix": "landing/dt=!{timestamp:yyyy-MM-dd}/hour=1/"}}
+    assert archive_prefix({"DeliveryStreamDescription": {"Destinations": [destination]}}) == "landing/"

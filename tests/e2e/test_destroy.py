@@ -1,0 +1,127 @@
+"""A stack is taken down while requests stream in: what was accepted is applied and archived, and nothing else."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tidemill import Handle, NotAccepted, Producer
+from tidemill_local.platform import Platform
+
+pytestmark = pytest.mark.timeout(300)
+
+SENDERS, KEYS = 3, 20
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    with Platform(0, {"BatchingWindowSeconds": "1", "ArchiveIntervalSeconds": "1", "Rules": RULES}) as running:
+        yield running
+
+
+RULES = "tidemill_consumers.media"
+
+
+def clients_keys(platform: Platform, stream_arn: str) -> dict[str, str]:
+    """The keys of a user who may put requests on the stream, and no more."""
+    iam = platform.emulator.client("iam")
+    iam.create_user(UserName="sender")
+    allowed = {"Effect": "Allow", "Action": ["kinesis:PutRecords", "kinesis:DescribeStreamSummary"], "Resource": stream_arn}
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    iam.put_user_policy(UserName="sender", PolicyName="send", PolicyDocument=json.dumps(policy))
+    made = iam.create_access_key(UserName="sender")["AccessKey"]
+    return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+
+
+def send(platform: Platform, stream: str, keys: dict[str, str], number: int, first: Event, over: Event) -> dict[str, str]:
+    """Sends until nothing is accepted any more; the accepted requests' commands, by id."""
+    kinesis = boto3.client(
+        "kinesis", endpoint_url=platform.emulator.endpoint_url, region_name="us-east-1", config=Config(), **keys
+    )
+    accepted: dict[str, str] = {}
+    with Producer(stream, kinesis=kinesis) as producer:
+        while not over.is_set():
+            handles = [
+                (cmd, producer.send(cmd, key=f"content/{number}-{one % KEYS}"))
+                for one in range(50)
+                for cmd in (["content.view", "no.such.command"] if one == 0 else ["content.view"])
+            ]
+            taken = {handle.id: cmd for cmd, handle in handles if is_accepted(handle)}
+            accepted |= taken
+            first.set()
+            if len(taken) < len(handles):
+                return accepted
+    return accepted
+
+
+def is_accepted(handle: Handle) -> bool:
+    try:
+        handle.result(30)
+    except NotAccepted:
+        return False
+    return True
+
+
+def run(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **platform.emulator.environment}
+    command = [str(Path(sys.executable).with_name("tidemill")), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+
+
+def test_all_that_was_accepted_is_applied_and_archived_before_the_stack_goes(platform: Platform) -> None:
+    outputs = dict(platform.outputs)
+    keys = clients_keys(platform, outputs["StreamArn"])
+    over = Event()
+    begun = [Event() for _ in range(SENDERS)]
+    with ThreadPoolExecutor(SENDERS) as pool:
+        senders = [
+            pool.submit(send, platform, outputs["StreamName"], keys, number, begun[number], over)
+            for number in range(SENDERS)
+        ]
+        try:
+            assert all(one.wait(60) for one in begun)
+            ended = run(platform, "destroy", "--stack", "tidemill", "--yes")
+        finally:
+            over.set()
+        accepted = {id_: cmd for sender in senders for id_, cmd in sender.result(60).items()}
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "kept: Entities" in ended.stdout
+    assert applied(platform, outputs["TableName"]) == sum(cmd == "content.view" for cmd in accepted.values())
+    assert quarantined(platform, outputs["QuarantineBucketName"]) == {
+        id_ for id_, cmd in accepted.items() if cmd != "content.view"
+    }
+    assert archived(platform, outputs["ArchiveBucketName"]) == set(accepted)
+
+
+def applied(platform: Platform, table: str) -> int:
+    """The views of all contents."""
+    pages = platform.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+    documents = [item["doc"].get("M", {}) for page in pages for item in page["Items"]]
+    return sum(int(one["views"]["N"]) for one in documents if "views" in one)
+
+
+def objects(platform: Platform, bucket: str) -> Iterator[bytes]:
+    s3: Any = platform.emulator.client("s3")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for one in page.get("Contents", []):
+            yield s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+
+
+def quarantined(platform: Platform, bucket: str) -> set[str]:
+    return {json.loads(body)["id"] for body in objects(platform, bucket)}
+
+
+def archived(platform: Platform, bucket: str) -> set[str]:
+    """The ids of the archived requests but the probes."""
+    lines = [json.loads(line) for body in objects(platform, bucket) for line in gzip.decompress(body).splitlines()]
+    return {one["id"] for one in lines if one["cmd"] != "tidemill.probe"}

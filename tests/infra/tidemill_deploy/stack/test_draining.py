@@ -1,0 +1,134 @@
+"""Draining, with a pipe that works while the drain waits: it applies and archives what stands on the stream."""
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.conftest import Names
+from tidemill_deploy.stack.draining import Drain, NotDrained
+from tidemill_local.emulator import Emulator
+
+
+class Pipe:
+    """What applies and archives, a step each time that the drain waits.
+
+    Attributes:
+        emits: how many probes it answers with a further request, as a rule that emits would.
+        applies, archives: whether it does.
+    """
+
+    def __init__(self, emulator: Emulator, stream: str, table: str, bucket: str) -> None:
+        self._emulator = emulator
+        self._names = stream, table, bucket
+        kinesis = emulator.client("kinesis")
+        shards = kinesis.list_shards(StreamName=stream)["Shards"]
+        self._iterators = {
+            one["ShardId"]: kinesis.get_shard_iterator(
+                StreamName=stream, ShardId=one["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            for one in shards
+        }
+        self.emits = 0
+        self.applies = self.archives = True
+        self.archived: list[bytes] = []
+
+    def work(self, _: float) -> None:
+        for shard in self._iterators:
+            self._read(shard)
+
+    def _read(self, shard: str) -> None:
+        kinesis, (stream, table, bucket) = self._emulator.client("kinesis"), self._names
+        read: Any = kinesis.get_records(ShardIterator=self._iterators[shard])
+        self._iterators[shard] = read["NextShardIterator"]
+        for record in read["Records"]:
+            mark = {"M": {shard: {"S": f"{record['SequenceNumber']}/0/1/0/0"}}}
+            if self.applies:
+                item = {"pk": {"S": record["PartitionKey"]}, "marks": mark}
+                self._emulator.client("dynamodb").put_item(TableName=table, Item=item)
+            if self.emits:
+                self.emits -= 1
+                kinesis.put_record(StreamName=stream, Data=b'{"cmd":"follow"}', PartitionKey="followed")
+            self.archived.append(record["Data"])
+        if self.archived and self.archives:
+            s3, day = self._emulator.client("s3"), datetime.now(UTC)
+            s3.put_object(
+                Bucket=bucket,
+                Key=f"landing/dt={day:%Y-%m-%d}/hour={day:%H}/{shard}.gz",
+                Body=gzip.compress(b"\n".join(self.archived)),
+            )
+
+
+@pytest.fixture
+def pipe(emulator: Emulator, stream: str, table: str, bucket: str) -> Pipe:
+    return Pipe(emulator, stream, table, bucket)
+
+
+@pytest.fixture
+def drain(emulator: Emulator, pipe: Pipe, stream: str, table: str, bucket: str) -> Callable[[float], Drain]:
+    clients = (emulator.client(one) for one in ("kinesis", "dynamodb", "s3"))
+    made = [*clients]
+
+    def make(within: float) -> Drain:
+        now = iter(range(10**6))
+        return Drain(
+            *made,
+            stream=stream,
+            table=table,
+            bucket=bucket,
+            prefix="landing/",
+            within=within,
+            say=lambda _: None,
+            clock=lambda: float(next(now)),
+            sleep=pipe.work,
+        )
+
+    return make
+
+
+def test_a_stream_that_is_applied_and_archived_is_drained_in_one_round(
+    pipe: Pipe, drain: Callable[[float], Drain]
+) -> None:
+    assert drain(1000).wait() == 1
+    assert all(json.loads(one)["cmd"] == "tidemill.probe" for one in pipe.archived)
+
+
+def test_what_rules_emit_meanwhile_is_waited_for_too(pipe: Pipe, drain: Callable[[float], Drain]) -> None:
+    pipe.emits = 2
+    assert drain(1000).wait() > 1
+    assert sum(one == b'{"cmd":"follow"}' for one in pipe.archived) == 2
+
+
+def test_what_is_not_applied_is_told(pipe: Pipe, drain: Callable[[float], Drain]) -> None:
+    pipe.applies = False
+    with pytest.raises(NotDrained, match=r"\d of \d shards are not applied to their end"):
+        drain(20).wait()
+
+
+def test_what_is_not_archived_is_told(pipe: Pipe, drain: Callable[[float], Drain]) -> None:
+    pipe.archives = False
+    with pytest.raises(NotDrained, match=r"\d of \d shards are not in the archive to their end"):
+        drain(40).wait()
+
+
+def test_the_mark_of_an_earlier_request_of_the_key_proves_nothing(
+    emulator: Emulator, pipe: Pipe, drain: Callable[[float], Drain], table: str
+) -> None:
+    """Every key has an old mark already, and the pipe applies nothing."""
+    pipe.applies = False
+    waiting = drain(20)
+    dynamodb = emulator.client("dynamodb")
+
+    def old_marks(pause: float) -> None:
+        pipe.work(pause)
+        for data in pipe.archived:
+            key = json.loads(data)["key"]
+            item: Any = {"pk": {"S": key}, "marks": {"M": {"shard": {"S": "1/0/1/0/0"}}}}
+            dynamodb.put_item(TableName=table, Item=item)
+
+    waiting.sleep = old_marks
+    with pytest.raises(NotDrained, match="not applied"):
+        waiting.wait()
