@@ -1,1 +1,1 @@
-"""The stack on AWS: its template, its functions' packages, what its stream takes, and how many shards it has."""
+"""The stack on AWS: its template, its functions' packages, making and taking it down, and what its stream takes."""

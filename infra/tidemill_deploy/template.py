@@ -36,10 +36,21 @@ def load(path: Path) -> dict[str, Node]:
     Raises:
         TemplateError: the file is not a template.
     """
-    with path.open(encoding="utf-8") as file:
-        document = yaml.load(file, _Loader)  # noqa: S506 # a SafeLoader
+    return loads(path.read_text(encoding="utf-8"), str(path))
+
+
+def loads(text: str, name: str = "what the stack has") -> dict[str, Node]:
+    """The template in a text, as `load` gives it.
+
+    Raises:
+        TemplateError: the text is not a template.
+    """
+    try:
+        document = yaml.load(text, _Loader)  # noqa: S506 # a SafeLoader
+    except yaml.YAMLError as error:
+        raise TemplateError(f"{name} is not YAML: {error}") from None
     if not isinstance(document, dict) or "Resources" not in document:
-        raise TemplateError(f"{path} is not a CloudFormation template: it has no Resources")
+        raise TemplateError(f"{name} is not a CloudFormation template: it has no Resources")
     return document
 
 

@@ -113,8 +113,9 @@ def test_a_changed_parameter_is_changed_and_stays(account: Account) -> None:
 
 def batch_size(account: Account) -> int:
     name = account.outputs["ApplyFunctionName"]
+    mapping: Any
     (mapping,) = account.emulator.client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    return mapping["BatchSize"]
+    return int(mapping["BatchSize"])
 
 
 def renamed(account: Account) -> Path:

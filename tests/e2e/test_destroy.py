@@ -11,9 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from tidemill import Handle, NotAccepted, Producer
 from tidemill_local.platform import Platform
@@ -32,22 +30,22 @@ def platform() -> Iterator[Platform]:
 RULES = "tidemill_consumers.media"
 
 
-def clients_keys(platform: Platform, stream_arn: str) -> dict[str, str]:
-    """The keys of a user who may put requests on the stream, and no more."""
+def senders_client(platform: Platform, stream_arn: str) -> Any:
+    """A client with the keys of a user who may put requests on the stream, and no more."""
     iam = platform.emulator.client("iam")
     iam.create_user(UserName="sender")
-    allowed = {"Effect": "Allow", "Action": ["kinesis:PutRecords", "kinesis:DescribeStreamSummary"], "Resource": stream_arn}
-    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    actions = ["kinesis:PutRecords", "kinesis:DescribeStreamSummary"]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": actions, "Resource": stream_arn}],
+    }
     iam.put_user_policy(UserName="sender", PolicyName="send", PolicyDocument=json.dumps(policy))
     made = iam.create_access_key(UserName="sender")["AccessKey"]
-    return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+    return platform.emulator.session(made["AccessKeyId"], made["SecretAccessKey"]).client("kinesis")
 
 
-def send(platform: Platform, stream: str, keys: dict[str, str], number: int, first: Event, over: Event) -> dict[str, str]:
+def send(kinesis: Any, stream: str, number: int, first: Event, over: Event) -> dict[str, str]:
     """Sends until nothing is accepted any more; the accepted requests' commands, by id."""
-    kinesis = boto3.client(
-        "kinesis", endpoint_url=platform.emulator.endpoint_url, region_name="us-east-1", config=Config(), **keys
-    )
     accepted: dict[str, str] = {}
     with Producer(stream, kinesis=kinesis) as producer:
         while not over.is_set():
@@ -80,13 +78,12 @@ def run(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_all_that_was_accepted_is_applied_and_archived_before_the_stack_goes(platform: Platform) -> None:
     outputs = dict(platform.outputs)
-    keys = clients_keys(platform, outputs["StreamArn"])
+    kinesis = senders_client(platform, outputs["StreamArn"])
     over = Event()
     begun = [Event() for _ in range(SENDERS)]
     with ThreadPoolExecutor(SENDERS) as pool:
         senders = [
-            pool.submit(send, platform, outputs["StreamName"], keys, number, begun[number], over)
-            for number in range(SENDERS)
+            pool.submit(send, kinesis, outputs["StreamName"], number, begun[number], over) for number in range(SENDERS)
         ]
         try:
             assert all(one.wait(60) for one in begun)

@@ -2,11 +2,11 @@
 
 Room: deploy, I/O: Kinesis, DynamoDB and S3.
 
-The probe is a request of `tidemill.probe`, one a shard, under a key of its own. Once its key's mark covers it, its batch
-was saved; but another key of that batch may have failed, and be delivered again. So a second probe follows, which the
-mapping delivers only once the first one's batch is done. What rules emitted meanwhile stands behind the second one, and
-begins a further round. The last probes are in the archive's files once all before them is, for Firehose reads a shard
-in order.
+The probe is a request of `tidemill.probe`, one a shard, under a key of its own. Once its key's mark covers it, its
+batch was saved; but another key of that batch may have failed, and be delivered again. So a second probe follows, which
+the mapping delivers only once the first one's batch is done. What rules emitted meanwhile stands behind the second one,
+and begins a further round. The last probes are in the archive's files once all before them is, for Firehose reads a
+shard in order.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Probe:
 
 @dataclass
 class Drain:
-    """The pipe of a stack, from the stream to the table and the archive.
+    """The pipe of a stack, from the stream to the table and the archive. One idea: probes that pass through it.
 
     Attributes:
         stream: the stream's name.
@@ -117,9 +117,9 @@ class Drain:
         return Probe(request.id, key, put["ShardId"], int(put["SequenceNumber"]))
 
     def _applied(self, probes: list[Probe]) -> None:
-        left = probes
+        left = list(probes)
         for _ in self._waiting(lambda: f"{len(left)} of {len(probes)} shards are not applied to their end"):
-            left = [one for one in left if not self._is_applied(one)]
+            left[:] = [one for one in left if not self._is_applied(one)]
             if not left:
                 return
 
@@ -132,12 +132,14 @@ class Drain:
         return any(int(mark["S"].partition("/")[0]) >= probe.sequence for mark in marks.values())
 
     def _have_more(self, probes: list[Probe]) -> bool:
-        return any([self._has_more(one) for one in probes])
+        return any(self._has_more(one) for one in probes)
 
     def _has_more(self, probe: Probe) -> bool:
         """Whether anything but probes stands behind the probe."""
         place: Any = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": str(probe.sequence)}
-        iterator = self.kinesis.get_shard_iterator(StreamName=self.stream, ShardId=probe.shard, **place)["ShardIterator"]
+        iterator = self.kinesis.get_shard_iterator(StreamName=self.stream, ShardId=probe.shard, **place)[
+            "ShardIterator"
+        ]
         for _ in self._waiting(lambda: f"{probe.shard} is not read to its end"):
             read = self.kinesis.get_records(ShardIterator=iterator)
             if not all(self._is_probe(record["Data"]) for record in read["Records"]):
@@ -156,7 +158,7 @@ class Drain:
             for key in self._files(since):
                 if key not in seen:
                     seen.add(key)
-                    left -= self._found(key, left)
+                    left.difference_update(self._found(key, left))
             if not left:
                 return
 

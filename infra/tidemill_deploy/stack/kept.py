@@ -1,4 +1,4 @@
-"""The resources that outlive their stack: which they are, a record of them, and the template that takes them over again.
+"""The resources that outlive their stack: which they are, their record, and the template that takes them over again.
 
 Room: deploy. Pure: documents in, documents out.
 
@@ -85,8 +85,11 @@ def importing(template: Mapping[str, Node], resources: tuple[Imported, ...]) -> 
             raise NotKept(f"the template keeps no {one.logical_id} of type {one.type}")
         if others := sorted(_references(body) & declared.keys() - names):
             raise NotKept(f"{one.logical_id} refers to {', '.join(others)}, which is not there yet")
-    head = {name: template[name] for name in ("AWSTemplateFormatVersion", "Parameters", "Mappings", "Conditions")
-            if name in template}
+    head = {
+        name: template[name]
+        for name in ("AWSTemplateFormatVersion", "Parameters", "Mappings", "Conditions")
+        if name in template
+    }
     bodies = {name: body for name, body in declared.items() if name in names}
     return {**head, "Resources": {name: _without_dependencies(body, names) for name, body in bodies.items()}}
 

@@ -1,6 +1,6 @@
 """Brings a stack to what the template and the parameters say: new, changed, or on what an earlier one has kept.
 
-Room: deploy, I/O by stack.py and code_bucket.py.
+Room: deploy, I/O by stack.py and code_bucket.py. Tests: tests/infra/tidemill_deploy/stack/test_stack.py.
 """
 
 from __future__ import annotations

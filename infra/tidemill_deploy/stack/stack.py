@@ -100,7 +100,7 @@ class ChangeSet:
 
 
 class Stack:
-    """A stack by its name, which need not exist.
+    """A stack by its name, which need not exist. One idea: what CloudFormation does with it.
 
     Args:
         cloudformation: a boto3 client.
@@ -248,7 +248,7 @@ class Stack:
         raise AssertionError("pauses end")
 
     def _pages(self, change_set: str, stack: str) -> Iterator[Any]:
-        more: dict[str, str] = {}
+        more: Any = {}
         while True:
             page = self._cloudformation.describe_change_set(ChangeSetName=change_set, StackName=stack, **more)
             yield page

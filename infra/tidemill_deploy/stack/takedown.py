@@ -52,7 +52,9 @@ class Takedown:
             StackError: the stack has no such parameter, or cannot be changed.
         """
         if DRAINED_BY not in self.template.get("Parameters", {}):
-            raise StackError(f"the template of the stack {self.stack.name} has no {DRAINED_BY}: deploy this version first")
+            raise StackError(
+                f"the template of the stack {self.stack.name} has no {DRAINED_BY}: deploy this version first"
+            )
         self.say("closing the ways in")
         caller = self.clients.client("sts").get_caller_identity()["Arn"]
         rollout = Rollout(self.stack, self.bucket, b"", self.template, {})
@@ -95,7 +97,7 @@ class Takedown:
             StackError: a resource cannot be deleted.
         """
         state = self.stack.state()
-        left = ()
+        left: tuple[Imported, ...] = ()
         if state is not None:
             left = kept(self.template, self.stack.resources()) if state.status not in FAILED_CREATIONS else ()
             self.bucket.make()

@@ -1,6 +1,6 @@
 """The rule that every application has: `tidemill.probe`, by which an operator sees how far a shard is applied.
 
-Room: core. Pure.
+Room: core. Pure. Tests: tests/e2e/test_destroy.py.
 """
 
 from __future__ import annotations

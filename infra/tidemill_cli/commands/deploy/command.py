@@ -21,8 +21,12 @@ from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.stack import STACK, access
 from tidemill_cli.terminal_text import console, printable
 from tidemill_cli.units import rate
-from tidemill_deploy import ChangeSet, CodeBucket, NotKept, Rollout, Stack, StackError, State, losses
 from tidemill_deploy.packaging.errors import PackagingError
+from tidemill_deploy.stack.changes import losses
+from tidemill_deploy.stack.code_bucket import CodeBucket
+from tidemill_deploy.stack.kept import NotKept
+from tidemill_deploy.stack.rollout import Rollout
+from tidemill_deploy.stack.stack import ChangeSet, Stack, StackError, State
 from tidemill_deploy.template import TemplateError, load, template_path
 
 EXAMPLE = """\

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tidemill_cli.errors import CommandError
-from tidemill_deploy import Package, State, package
 from tidemill_deploy.packaging.application import BUILT_IN, find
+from tidemill_deploy.packaging.archive import Package
 from tidemill_deploy.packaging.functions import ARCHITECTURES
+from tidemill_deploy.packaging.packages import package
 from tidemill_deploy.packaging.wheels import Target
+from tidemill_deploy.stack.stack import State
 from tidemill_deploy.template import TemplateError, python_version
 
 FILLED_IN = {
@@ -35,7 +37,9 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE|FOLDER",
         help=f"the module that holds RULES, or its folder (default: the stack's, or {BUILT_IN})",
     )
-    parser.add_argument("--architecture", choices=ARCHITECTURES, help="of the functions (default: the stack's, or arm64)")
+    parser.add_argument(
+        "--architecture", choices=ARCHITECTURES, help="of the functions (default: the stack's, or arm64)"
+    )
     parser.add_argument(
         "--parameter",
         type=_parameter,

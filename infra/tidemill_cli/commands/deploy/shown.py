@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tidemill_deploy import Change, words
+from tidemill_deploy.stack.changes import Change, words
 from tidemill_load import Assumptions, cost
 from tidemill_load.cost_model.cost import LEAST_RATE
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _STYLES = {"create": "green", "take over": "green", "change": "yellow"}
 """The others are red: they lose something, or nobody knows."""
-
-_OF_PARAMETERS = {"BatchingWindowSeconds": "window", "BatchSize": "batch", "ShardCount": "shards", "MemoryMiB": "memory"}
-"""The template's parameters that the cost model knows -> its names."""
 
 
 def show_plan(out: Console, changes: tuple[Change, ...]) -> None:
@@ -42,9 +39,13 @@ def estimate(rate: float, parameters: Mapping[str, str]) -> str:
     Raises:
         Impossible: the rate is out of range.
     """
-    known = {name: parameters[own] for own, name in _OF_PARAMETERS.items() if parameters.get(own, "").isdigit()}
-    usual = Assumptions(on_demand=parameters.get("Mode") == "on-demand")
-    given = replace(usual, **{name: int(value) for name, value in known.items()})
+    usual = Assumptions()
+    given = replace(
+        usual,
+        window=int(parameters.get("BatchingWindowSeconds", usual.window)),
+        batch=int(parameters.get("BatchSize", usual.batch)),
+        shards=int(parameters.get("ShardCount", usual.shards)),
+    )
     busy, idle = (cost("aggregated", one, given).bill.total for one in (rate, LEAST_RATE))
     return (
         f"about ${busy:,.2f} a month at {rate:,.6g} requests a second, ${idle:,.2f} of it without any, by list prices; "

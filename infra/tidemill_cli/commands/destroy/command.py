@@ -15,7 +15,11 @@ from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.stack import STACK, Access, access
 from tidemill_cli.terminal_text import printable
 from tidemill_cli.units import positive
-from tidemill_deploy import CodeBucket, NotDrained, NotKept, Stack, StackError, Takedown
+from tidemill_deploy.stack.code_bucket import CodeBucket
+from tidemill_deploy.stack.draining import NotDrained
+from tidemill_deploy.stack.kept import NotKept
+from tidemill_deploy.stack.stack import Stack, StackError
+from tidemill_deploy.stack.takedown import Takedown
 from tidemill_deploy.template import TemplateError, loads
 
 EXAMPLE = """\
@@ -77,8 +81,8 @@ def _drain(takedown: Takedown, where: Access, args: argparse.Namespace) -> None:
         takedown.drain(args.minutes * 60)
     except NotDrained as error:
         raise CommandError(
-            f"{error}. The stack stands, its ways in are closed: look at its alarms and at the functions' log, and run it "
-            f"again, or open it again: tidemill deploy --stack {args.stack}"
+            f"{error}. The stack stands, its ways in are closed: look at its alarms and at the functions' log, and run "
+            f"it again, or open it again: tidemill deploy --stack {args.stack}"
         ) from None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Names
 from tidemill_deploy.stack.draining import Drain, NotDrained
 from tidemill_local.emulator import Emulator
 
@@ -69,13 +68,12 @@ def pipe(emulator: Emulator, stream: str, table: str, bucket: str) -> Pipe:
 
 @pytest.fixture
 def drain(emulator: Emulator, pipe: Pipe, stream: str, table: str, bucket: str) -> Callable[[float], Drain]:
-    clients = (emulator.client(one) for one in ("kinesis", "dynamodb", "s3"))
-    made = [*clients]
-
     def make(within: float) -> Drain:
         now = iter(range(10**6))
         return Drain(
-            *made,
+            kinesis=emulator.client("kinesis"),
+            dynamodb=emulator.client("dynamodb"),
+            s3=emulator.client("s3"),
             stream=stream,
             table=table,
             bucket=bucket,

@@ -109,14 +109,15 @@ def test_a_replaced_table_is_a_loss(stack: Stack, bucket: CodeBucket, names: Nam
     deployed(rollout(stack, bucket))
     change_set = rollout(stack, bucket, {"Name": names("table")}).prepare(said.append)
     assert change_set is not None
-    assert [(one.kind, one.logical_id, bool(one.loss)) for one in change_set.changes][0] == ("replace", "Table", True)
+    first = change_set.changes[0]
+    assert (first.kind, first.logical_id, bool(first.loss)) == ("replace", "Table", True)
     stack.discard(change_set)
     assert stack.state() is not None
 
 
 def test_what_was_kept_and_is_gone_is_told_and_nothing_is_made(stack: Stack, bucket: CodeBucket) -> None:
     bucket.write_record(stack.name, to_json((Imported("Table", "AWS::DynamoDB::Table", {"TableName": "gone"}),)))
-    with pytest.raises(StackError, match="cannot be made: .*gone does not exist"):
+    with pytest.raises(StackError, match=r"cannot be made: .*gone does not exist"):
         rollout(stack, bucket).prepare(said.append)
     assert stack.state() is None
     bucket.drop_record(stack.name)
