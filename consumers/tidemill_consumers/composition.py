@@ -35,8 +35,8 @@ from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import StoredSeals, Trust
 from tidemill_consumers.codec.entity_cache import EntityCache
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Rules, Time, Write
-from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.calling.probe import probe
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.isolation.apart import Run, in_a_child, plan_apart

@@ -42,6 +42,7 @@ def estimate(rate: float, parameters: Mapping[str, str]) -> str:
     usual = Assumptions()
     given = replace(
         usual,
+        on_demand=parameters.get("StreamMode") == "ON_DEMAND",
         window=int(parameters.get("BatchingWindowSeconds", usual.window)),
         batch=int(parameters.get("BatchSize", usual.batch)),
         shards=int(parameters.get("ShardCount", usual.shards)),
