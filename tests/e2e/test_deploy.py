@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tidemill_deploy.template import template_path
+from tidemill_deploy.template import load, template_path
 from tidemill_local.emulator import Emulator
 
 pytestmark = pytest.mark.timeout(300)
@@ -42,15 +42,20 @@ class Account:
 
     def deploy(self, *arguments: str) -> str:
         """What one says that succeeds."""
-        done = self.run("deploy", "--stack", "shop", "--yes", "--json", "deploy.json", *arguments)
+        done = self.run("deploy", "--stack", "shop", "--yes", "--json", "deploy.json", *self.defaults, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def refused(self, *arguments: str) -> str:
         """Why one fails."""
-        done = self.run("deploy", "--stack", "shop", "--yes", *arguments)
+        done = self.run("deploy", "--stack", "shop", "--yes", *self.defaults, *arguments)
         assert done.returncode == 1, done.stdout
         return done.stderr
+
+    @property
+    def defaults(self) -> tuple[str, str]:
+        """The arguments that name the template; later ones prevail."""
+        return "--template", self.template()
 
     @property
     def changes(self) -> dict[str, str]:
@@ -70,13 +75,19 @@ class Account:
         found = self.emulator.client("cloudformation").describe_stacks()["Stacks"]
         return {one["StackName"]: one["StackStatus"] for one in found}
 
-    def template(self, old: str, new: str) -> Path:
-        """A template with one change."""
-        text = template_path().read_text()
-        assert text.count(old) == 1
-        changed = self.folder / "changed.yaml"
-        changed.write_text(text.replace(old, new))
-        return changed
+    def template(self, name: str = "template.json", **changed: Any) -> str:
+        """A file of Tidemill's template, with some resources changed.
+
+        Its alarms of several metrics are left out, which the emulator does not make.
+        """
+        document = load(template_path())
+        kept = {logical: body for logical, body in document["Resources"].items() if not is_math(body)}
+        (self.folder / name).write_text(json.dumps({**document, "Resources": {**kept, **changed}}))
+        return name
+
+
+def is_math(body: Any) -> bool:
+    return body["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in body["Properties"]
 
 
 @pytest.fixture(scope="module")
@@ -118,22 +129,44 @@ def batch_size(account: Account) -> int:
     return int(mapping["BatchSize"])
 
 
-def renamed(account: Account) -> Path:
+def renamed(account: Account) -> str:
     """A template whose stream has another name, and so is another stream."""
-    old = "      RetentionPeriodHours: !Ref RetentionHours\n"
-    return account.template(old, f"{old}      Name: another\n")
+    stream = load(template_path())["Resources"]["Requests"]
+    return account.template(
+        "renamed.json", Requests={**stream, "Properties": {**stream["Properties"], "Name": "other"}}
+    )
 
 
 def test_a_replaced_stream_is_refused_and_nothing_is_done(account: Account) -> None:
-    why = account.refused("--template", str(renamed(account)))
+    why = account.refused("--template", renamed(account))
     assert "it would replace Requests: its requests that are not applied yet are lost" in why
     assert account.stacks == {"shop": "UPDATE_COMPLETE"}
     assert account.outputs["StreamName"] in account.emulator.client("kinesis").list_streams()["StreamNames"]
 
 
 def test_a_replacement_is_only_planned_without_agreement(account: Account) -> None:
-    planned = account.deploy("--plan", "--template", str(renamed(account)))
+    planned = account.deploy("--plan", "--template", renamed(account))
     assert "replace      Requests" in planned
+
+
+def test_many_shards_are_reached_by_steps(account: Account) -> None:
+    said = account.deploy("--parameter", "ShardCount=9")
+    assert "by way of 4, 8 shards" in said
+    kinesis = account.emulator.client("kinesis")
+    summary = kinesis.describe_stream_summary(StreamName=account.outputs["StreamName"])["StreamDescriptionSummary"]
+    assert summary["OpenShardCount"] == 9
+    assert "nothing is to be changed" in account.deploy()
+
+
+def test_more_shards_than_a_day_allows_are_refused(account: Account) -> None:
+    assert "10 are allowed in 24 hours" in account.refused("--parameter", "ShardCount=10000")
+    assert account.stacks == {"shop": "UPDATE_COMPLETE"}
+
+
+def test_a_secret_is_not_taken_from_the_command_line(account: Account) -> None:
+    done = account.run("deploy", "--stack", "shop", "--parameter", f"ApplicationSecret={'x' * 43}")
+    assert done.returncode == 2
+    assert "ApplicationSecret=@FILE" in done.stderr
 
 
 def test_an_unknown_parameter_is_told(account: Account) -> None:
@@ -141,19 +174,18 @@ def test_an_unknown_parameter_is_told(account: Account) -> None:
 
 
 def test_a_failed_update_is_rolled_back_and_told(account: Account) -> None:
-    template = account.template(
-        "\nOutputs:\n",
-        "\n  Unmade:\n    Type: AWS::Kinesis::ResourcePolicy\n    Properties:\n"
-        '      ResourceArn: !Sub "arn:aws:kinesis:${AWS::Region}:${AWS::AccountId}:stream/nowhere"\n'
-        '      ResourcePolicy: {Version: "2012-10-17", Statement: []}\n\nOutputs:\n',
-    )
-    why = account.refused("--template", str(template))
+    properties = {
+        "ResourceArn": {"Fn::Sub": "arn:aws:kinesis:${AWS::Region}:${AWS::AccountId}:stream/nowhere"},
+        "ResourcePolicy": {"Version": "2012-10-17", "Statement": []},
+    }
+    unmade = {"Type": "AWS::Kinesis::ResourcePolicy", "Properties": properties}
+    why = account.refused("--template", account.template("unmade.json", Unmade=unmade))
     assert "the stack shop is UPDATE_ROLLBACK_COMPLETE:\n  Unmade: " in why
     account.deploy()
 
 
 def test_without_a_terminal_nobody_can_agree(account: Account) -> None:
-    done = account.run("deploy", "--stack", "shop", "--parameter", "BatchSize=600")
+    done = account.run("deploy", "--stack", "shop", *account.defaults, "--parameter", "BatchSize=600")
     assert done.returncode == 1
     assert "add --yes" in done.stderr
     assert batch_size(account) != 600
@@ -175,6 +207,9 @@ def test_a_second_life_takes_over_what_was_kept(account: Account) -> None:
     assert account.stacks == {}
     account.deploy()
     assert account.changes["Entities"] == "take over"
+    kinesis = account.emulator.client("kinesis")
+    summary = kinesis.describe_stream_summary(StreamName=before["StreamName"])["StreamDescriptionSummary"]
+    assert summary["OpenShardCount"] == 9
     for name in ("TableName", "StreamName", "ArchiveBucketName", "UserPoolId", "UserPoolClientId", "IdentityPoolId"):
         assert account.outputs[name] == before[name]
     assert table.get_item(TableName=before["TableName"], Key={"pk": {"S": "content/1"}})["Item"]

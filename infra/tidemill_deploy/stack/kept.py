@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tidemill_deploy.stack.stack import Imported
@@ -29,44 +30,62 @@ IDENTIFIERS: Mapping[str, tuple[str, ...]] = {
 
 _KEEPING = ("Retain", "RetainExceptOnCreate")
 
+_NO_ECHO = "****"
+"""CloudFormation's word for a secret parameter's value."""
+
 
 class NotKept(ValueError):
     """A record of kept resources cannot be read, or its resources cannot be taken over by the template."""
 
 
-def kept(template: Mapping[str, Node], resources: Mapping[str, tuple[str, str]]) -> tuple[Imported, ...]:
-    """The resources that stay when the stack is deleted.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What outlives a stack.
+
+    Attributes:
+        resources: what a stack of its name takes over.
+        parameters: what it was made with, but for secrets: a stream that has eight shards is to keep them.
+    """
+
+    resources: tuple[Imported, ...]
+    parameters: Mapping[str, str]
+
+
+def kept(template: Mapping[str, Node], resources: Mapping[str, tuple[str, str]], parameters: Mapping[str, str]) -> Kept:
+    """What stays when the stack is deleted.
 
     Args:
         template: the stack's.
         resources: logical id -> type and physical id, of the stack's resources.
+        parameters: the stack's, as CloudFormation describes them.
     """
     found = []
     for name, (kind, physical_id) in sorted(resources.items()):
         declared = template["Resources"].get(name, {})
         if kind in IDENTIFIERS and declared.get("DeletionPolicy") in _KEEPING:
             found.append(Imported(name, kind, _identifier(kind, physical_id, declared, resources)))
-    return tuple(found)
+    return Kept(tuple(found), {name: value for name, value in parameters.items() if value != _NO_ECHO})
 
 
-def to_json(resources: tuple[Imported, ...]) -> bytes:
-    """The record of the resources."""
-    every = [{"logical_id": one.logical_id, "type": one.type, "identifier": one.identifier} for one in resources]
-    return json.dumps({"resources": every}, indent=2).encode() + b"\n"
+def to_json(kept: Kept) -> bytes:
+    """The record of what is kept."""
+    every = [{"logical_id": one.logical_id, "type": one.type, "identifier": one.identifier} for one in kept.resources]
+    return json.dumps({"parameters": kept.parameters, "resources": every}, indent=2).encode() + b"\n"
 
 
-def from_json(record: bytes) -> tuple[Imported, ...]:
-    """The resources of a record.
+def from_json(record: bytes) -> Kept:
+    """What a record says.
 
     Raises:
         NotKept: it is none.
     """
     try:
-        return tuple(
-            Imported(str(one["logical_id"]), str(one["type"]), dict(one["identifier"]))
-            for one in json.loads(record)["resources"]
+        read = json.loads(record)
+        resources = tuple(
+            Imported(str(one["logical_id"]), str(one["type"]), dict(one["identifier"])) for one in read["resources"]
         )
-    except (ValueError, KeyError, TypeError) as error:
+        return Kept(resources, {str(name): str(value) for name, value in read["parameters"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotKept(f"the record of what was kept cannot be read: {error!r}") from None
 
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill_deploy.capacity.steps import steps
 from tidemill_deploy.stack.code_bucket import CodeBucket
-from tidemill_deploy.stack.kept import from_json, importing
-from tidemill_deploy.stack.stack import FAILED_CREATIONS, ChangeSet, Imported, Say, Stack, State
+from tidemill_deploy.stack.kept import Kept, from_json, importing
+from tidemill_deploy.stack.stack import FAILED_CREATIONS, ChangeSet, Say, Stack, State
 
-DRAINED_BY = "DrainedBy"
-"""The parameter that closes the ways in; a rollout opens them."""
+DRAINED_BY, SHARDS, MODE = "DrainedBy", "ShardCount", "StreamMode"
+"""Parameters: what closes the ways in, which a rollout opens; how many shards there are; whether that is settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,15 @@ class Rollout:
     template: Mapping[str, Any]
     given: Mapping[str, str]
 
-    def kept(self) -> tuple[Imported, ...]:
-        """The resources that an earlier stack of the name has left, for a new one to take over.
+    def kept(self) -> Kept | None:
+        """What an earlier stack of the name has left, for a new one to take over; None if there is nothing.
 
         Raises:
-            NotKept: their record cannot be read.
+            NotKept: its record cannot be read.
         """
         record = self.bucket.read_record(self.stack.name)
-        return () if record is None else from_json(record)
+        found = None if record is None else from_json(record)
+        return found if found and found.resources else None
 
     def prepare(self, say: Say) -> ChangeSet | None:
         """The next change set; None if nothing is to be changed. One of the kind IMPORT is followed by another.
@@ -61,8 +63,9 @@ class Rollout:
             self.stack.check_idle(state)
             return self.stack.prepare("UPDATE", self._uploaded(self.body), self._values(state))
         if kept := self.kept():
-            body = json.dumps(importing(self.template, kept)).encode()
-            return self.stack.prepare("IMPORT", self._uploaded(body), self._values(None), kept)
+            body = json.dumps(importing(self.template, kept.resources)).encode()
+            values = {**{name: kept.parameters[name] for name in self._declared & kept.parameters.keys()}, **self.given}
+            return self.stack.prepare("IMPORT", self._uploaded(body), values | self._opened, kept.resources)
         return self.stack.prepare("CREATE", self._uploaded(self.body), self._values(None))
 
     def execute(self, change_set: ChangeSet, say: Say) -> State:
@@ -77,6 +80,17 @@ class Rollout:
             return state
         further = self.prepare(say)
         return state if further is None else self.execute(further, say)
+
+    def steps(self) -> tuple[int, ...]:
+        """The numbers of shards on the way to the wanted one, without it: an update goes to double or half at most.
+
+        Raises:
+            CannotScale: a day does not allow so many changes.
+        """
+        state = self.stack.state()
+        wanted, now = self.given.get(SHARDS), state.parameters.get(SHARDS) if state else None
+        is_provisioned = self.given.get(MODE, state.parameters.get(MODE) if state else None) != "ON_DEMAND"
+        return steps(int(now), int(wanted))[:-1] if wanted and now and is_provisioned else ()
 
     def with_parameter(self, name: str, value: str, say: Say) -> State | None:
         """Change one parameter of the stack as it is, and nothing else; None if it has that value.
@@ -94,7 +108,13 @@ class Rollout:
 
     def _values(self, state: State | None) -> dict[str, str | None]:
         """Each parameter's value: the given one, or the stack's own as None."""
-        declared = self.template.get("Parameters", {})
-        opened = {DRAINED_BY: ""} if DRAINED_BY in declared else {}
-        before: dict[str, str | None] = {name: None for name in declared if state and name in state.parameters}
-        return {**before, **opened, **self.given}
+        before: dict[str, str | None] = dict.fromkeys(self._declared & state.parameters.keys() if state else ())
+        return {**before, **self.given, **self._opened}
+
+    @property
+    def _declared(self) -> set[str]:
+        return set(self.template.get("Parameters", {}))
+
+    @property
+    def _opened(self) -> dict[str, str]:
+        return dict.fromkeys(self._declared & {DRAINED_BY}, "")

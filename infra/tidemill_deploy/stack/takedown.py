@@ -12,7 +12,7 @@ from typing import Any
 
 from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.draining import Drain
-from tidemill_deploy.stack.kept import from_json, kept, to_json
+from tidemill_deploy.stack.kept import Kept, from_json, kept, to_json
 from tidemill_deploy.stack.removing import Clients, remove
 from tidemill_deploy.stack.rollout import DRAINED_BY, Rollout
 from tidemill_deploy.stack.stack import FAILED_CREATIONS, Imported, Say, Stack, StackError
@@ -97,19 +97,20 @@ class Takedown:
             StackError: a resource cannot be deleted.
         """
         state = self.stack.state()
-        left: tuple[Imported, ...] = ()
+        left = Kept((), {})
         if state is not None:
-            left = kept(self.template, self.stack.resources()) if state.status not in FAILED_CREATIONS else ()
+            if state.status not in FAILED_CREATIONS:
+                left = kept(self.template, self.stack.resources(), state.parameters)
             self.bucket.make()
             self.bucket.write_record(self.stack.name, to_json(left))
             self.say("deleting the stack")
             self.stack.delete(self.say)
         else:
             record = self.bucket.read_record(self.stack.name)
-            left = () if record is None else from_json(record)
+            left = left if record is None else from_json(record)
         if not with_data:
-            return left
-        for one in left:
+            return left.resources
+        for one in left.resources:
             remove(one, self.clients, self.say)
         self.bucket.drop_record(self.stack.name)
         return ()

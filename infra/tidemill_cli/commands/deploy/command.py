@@ -9,23 +9,24 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tidemill import Misconfigured
-from tidemill_cli.commands.deploy.parameters import Parameters, add_parameters
+from tidemill_cli.commands.deploy.parameters import SECRET, Parameters, add_parameters
 from tidemill_cli.commands.deploy.shown import estimate, show_plan, snippets
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.stack import STACK, access
 from tidemill_cli.terminal_text import console, printable
 from tidemill_cli.units import rate
+from tidemill_deploy.capacity.steps import CannotScale
 from tidemill_deploy.packaging.errors import PackagingError
 from tidemill_deploy.stack.changes import losses
 from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.kept import NotKept
-from tidemill_deploy.stack.rollout import Rollout
+from tidemill_deploy.stack.rollout import SHARDS, Rollout
 from tidemill_deploy.stack.stack import ChangeSet, Stack, StackError, State
 from tidemill_deploy.template import TemplateError, load, template_path
 
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when the stack is as it should be, or the plan was shown."""
-    expected = (Misconfigured, NotKept, PackagingError, StackError, TemplateError)
+    expected = (CannotScale, Misconfigured, NotKept, PackagingError, StackError, TemplateError)
     return run_or_tell("deploy", lambda: _run(args), *expected)
 
 
@@ -84,15 +85,39 @@ def _run(args: argparse.Namespace) -> int:
         return _ended(args, where.region, (), stack.state())
     show_plan(console(), change_set.changes)
     if change_set.kind == "IMPORT":
-        _say("and then makes what else the template has")
+        _say("and then makes what else the template has, with the parameters that the stack had")
+        if not given.get(SECRET):
+            _say(f"{SECRET} is not among them, for it is a secret: give it again if there was one")
     _say(estimate(args.rate, parameters.all() | given))
     if args.plan:
         stack.discard(change_set)
         _write(args, change_set.changes, {})
         return 0
+    between = rollout.steps()
+    if between:
+        shards = ", ".join(map(str, between))
+        _say(f"the stream goes by way of {shards} shards: an update doubles or halves them at most, ten times a day")
     _agree(args, stack, change_set)
+    if between:
+        change_set = _in_steps(rollout, stack, change_set, between)
     state = rollout.execute(change_set, _say)
     return _ended(args, where.region, change_set.changes, state)
+
+
+def _in_steps(rollout: Rollout, stack: Stack, agreed: ChangeSet, between: Sequence[int]) -> ChangeSet:
+    """Change the shards step by step but for the last; the change set for that and all else.
+
+    Raises:
+        StackError: a step failed, or somebody else has changed the stack meanwhile.
+    """
+    stack.discard(agreed)
+    for shards in between:
+        _say(f"to {shards:,} shards")
+        rollout.with_parameter(SHARDS, str(shards), _say)
+    again = rollout.prepare(_say)
+    if again is None or set(losses(again.changes)) - set(losses(agreed.changes)):
+        raise StackError("the stack is not as it was when you agreed: look at the plan again")
+    return again
 
 
 def _agree(args: argparse.Namespace, stack: Stack, change_set: ChangeSet) -> None:

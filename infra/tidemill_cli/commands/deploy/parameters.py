@@ -7,6 +7,7 @@ Tests: tests/e2e/test_deploy.py.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,10 @@ FILLED_IN = {
     "CodeBucket": "the functions' code is put there",
 }
 """Parameters of the template that are not given by name -> why."""
+
+
+SECRET, SECRET_VARIABLE = "ApplicationSecret", "TIDEMILL_APPLICATION_SECRET"
+"""The parameter that others could read in the list of processes, and where else it may come from."""
 
 
 def add_parameters(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +76,7 @@ class Parameters:
         Raises:
             TemplateError: the template has no such parameter.
         """
-        given = dict(self.args.parameter)
+        given = self._given
         declared = self.template.get("Parameters", {})
         if unknown := sorted(given.keys() - declared.keys()):
             raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
@@ -82,7 +87,7 @@ class Parameters:
         defaults = {
             name: str(one["Default"]) for name, one in self.template.get("Parameters", {}).items() if "Default" in one
         }
-        return {**defaults, **(self.state.parameters if self.state else {}), **dict(self.args.parameter)}
+        return {**defaults, **(self.state.parameters if self.state else {}), **self._given}
 
     def packages(self, folder: Path) -> list[Package]:
         """Make the functions' packages there.
@@ -91,6 +96,11 @@ class Parameters:
             PackagingError: they cannot be made.
         """
         return package(self._rules, Target(self._architecture, python_version(self.template)), folder)
+
+    @property
+    def _given(self) -> dict[str, str]:
+        secret = os.environ.get(SECRET_VARIABLE)
+        return {**({SECRET: secret} if secret else {}), **dict(self.args.parameter)}
 
     @property
     def _rules(self) -> str:
@@ -108,6 +118,10 @@ def _parameter(text: str) -> tuple[str, str]:
     if name in FILLED_IN or name.endswith("CodeKey"):
         why = FILLED_IN.get(name, "the functions' code is put there")
         raise argparse.ArgumentTypeError(f"{name} is filled in: {why}")
+    if name == SECRET and not value.startswith("@"):
+        raise argparse.ArgumentTypeError(
+            f"others can read {SECRET} in the list of processes; use {SECRET}=@FILE, or the variable {SECRET_VARIABLE}"
+        )
     if not value.startswith("@"):
         return name, value
     try:

@@ -1,6 +1,6 @@
 import pytest
 
-from tidemill_deploy.stack.kept import NotKept, from_json, importing, kept, to_json
+from tidemill_deploy.stack.kept import Kept, NotKept, from_json, importing, kept, to_json
 from tidemill_deploy.stack.stack import Imported
 from tidemill_deploy.template import load, template_path
 
@@ -35,14 +35,19 @@ RESOURCES = {
 
 def test_resources_that_are_retained_and_can_be_taken_over_are_kept_with_their_identifiers() -> None:
     users = Imported("Users", "AWS::Cognito::UserPool", {"UserPoolId": "pool-1"})
-    assert kept(TEMPLATE, RESOURCES) == (CLIENT, TABLE, users)
+    assert kept(TEMPLATE, RESOURCES, {}).resources == (CLIENT, TABLE, users)
+
+
+def test_parameters_are_kept_but_for_secret_ones() -> None:
+    assert kept(TEMPLATE, RESOURCES, {"Hours": "48", "Secret": "****"}).parameters == {"Hours": "48"}
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    assert from_json(to_json((CLIENT, TABLE))) == (CLIENT, TABLE)
+    left = Kept((CLIENT, TABLE), {"Hours": "48"})
+    assert from_json(to_json(left)) == left
 
 
-@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"resources": [{}]}', b'{"resources": [{"logical_id": 1}]}'])
+@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"resources": [{}]}', b'{"resources": []}', b"1"])
 def test_what_is_no_record_is_refused(record: bytes) -> None:
     with pytest.raises(NotKept, match="cannot be read"):
         from_json(record)
@@ -72,6 +77,7 @@ def test_what_the_template_cannot_take_over_is_named(resource: Imported, problem
 def test_the_projects_template_can_take_over_all_that_it_keeps() -> None:
     template = load(template_path())
     resources = {name: (body["Type"], f"made-{name}") for name, body in template["Resources"].items()}
-    found = kept(template, resources)
-    assert {one.type for one in found} >= {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    found = kept(template, resources, {}).resources
+    assert {one.type for one in found} >= {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Kinesis::Stream"}
+    assert {one.type for one in found} >= {"AWS::Cognito::UserPool", "AWS::Cognito::IdentityPool"}
     assert sorted(importing(template, found)["Resources"]) == sorted(one.logical_id for one in found)

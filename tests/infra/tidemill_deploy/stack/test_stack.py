@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Names
 from tidemill_deploy.stack.code_bucket import CodeBucket
-from tidemill_deploy.stack.kept import kept, to_json
+from tidemill_deploy.stack.kept import Kept, kept, to_json
 from tidemill_deploy.stack.rollout import Rollout
 from tidemill_deploy.stack.stack import Imported, Stack, StackError, pauses
 from tidemill_local.emulator import Emulator
@@ -116,7 +116,8 @@ def test_a_replaced_table_is_a_loss(stack: Stack, bucket: CodeBucket, names: Nam
 
 
 def test_what_was_kept_and_is_gone_is_told_and_nothing_is_made(stack: Stack, bucket: CodeBucket) -> None:
-    bucket.write_record(stack.name, to_json((Imported("Table", "AWS::DynamoDB::Table", {"TableName": "gone"}),)))
+    gone = Imported("Table", "AWS::DynamoDB::Table", {"TableName": "gone"})
+    bucket.write_record(stack.name, to_json(Kept((gone,), {})))
     with pytest.raises(StackError, match=r"cannot be made: .*gone does not exist"):
         rollout(stack, bucket).prepare(said.append)
     assert stack.state() is None
@@ -164,10 +165,11 @@ def test_a_stack_whose_creation_failed_is_made_anew(stack: Stack, bucket: CodeBu
 def test_a_new_stack_takes_over_what_an_earlier_one_has_left(
     stack: Stack, bucket: CodeBucket, emulator: Emulator
 ) -> None:
-    table = deployed(rollout(stack, bucket))["TableName"]
+    table = deployed(rollout(stack, bucket, {"Seconds": "40"}))["TableName"]
     emulator.client("dynamodb").put_item(TableName=table, Item={"pk": {"S": "a"}})
-    left = kept(TEMPLATE, stack.resources())
-    bucket.write_record(stack.name, to_json(left))
+    state = stack.state()
+    assert state is not None
+    bucket.write_record(stack.name, to_json(kept(TEMPLATE, stack.resources(), state.parameters)))
     stack.delete(said.append)
     again = rollout(stack, bucket)
     change_set = again.prepare(said.append)
@@ -175,7 +177,7 @@ def test_a_new_stack_takes_over_what_an_earlier_one_has_left(
     assert [(one.kind, one.logical_id) for one in change_set.changes] == [("take over", "Table")]
     state = again.execute(change_set, said.append)
     assert state.outputs["TableName"] == table
-    assert "Queue" in stack.resources()
+    assert seconds_of(emulator, stack.resources()["Queue"][1]) == "40"  # with the parameters of its first life
     assert emulator.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "a"}})["Item"]
     assert bucket.read_record(stack.name) is None
 
