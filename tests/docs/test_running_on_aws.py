@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.tree import ROOT
-from tests.walkthrough import blocks_in, walkthrough
+from tests.walkthrough import walkthrough
 from tidemill_deploy.packaging.archive import zipped
 from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS
 from tidemill_deploy.template import load, parameters
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 PAGE = (ROOT / "docs/how-to/running-on-aws.md").read_text()
 TEMPLATE = ROOT / "infra/template.yaml"
 DOCUMENT = load(TEMPLATE)
+SAM = tomllib.loads((ROOT / "infra/samconfig.toml").read_text())["default"]["deploy"]["parameters"]
 
 
 def test_the_commands_work_here_as_printed(tmp_path: Path) -> None:
@@ -45,13 +47,19 @@ def test_the_parameters_are_the_templates() -> None:
     given = dict(one.split("=", 1) for one in parameters_given())
     assert set(given) <= set(parameters)
     assert {name for name, one in parameters.items() if "Default" not in one} <= set(given)
-    assert re.fullmatch(parameters["ApplicationSecret"]["AllowedPattern"], given["ApplicationSecret"])
+    in_shell = PAGE.partition("--parameter-overrides ")[2].partition("```")[0].replace("\\", " ").split()
+    assert {one.partition("=")[0] for one in in_shell} == set(given)
 
 
 def parameters_given() -> list[str]:
-    (block,) = (one for one in blocks_in(PAGE) if one.file == "parameters.json")
-    found: list[str] = json.loads(block.text)
+    """Those of infra/samconfig.toml, which the page names."""
+    found: list[str] = SAM["parameter_overrides"]
     return found
+
+
+def test_the_sam_cli_finds_the_template_and_its_capabilities() -> None:
+    assert (ROOT / "infra" / SAM["template_file"]) == TEMPLATE
+    assert f"--capabilities {SAM['capabilities']} " in PAGE
 
 
 def test_what_stays_is_as_the_page_says() -> None:
@@ -73,7 +81,10 @@ def test_the_code_is_made_for_what_the_template_runs() -> None:
 def test_cloudformation_makes_the_stack_with_these_parameters(emulator: Emulator, bucket: str) -> None:
     for key in ("apply-1.zip", "direct-1.zip"):
         emulator.client("s3").put_object(Bucket=bucket, Key=key, Body=zipped({"shop.py": b"RULES = {}"}))
-    given = dict(one.split("=", 1) for one in parameters_given()) | {"CodeBucket": bucket}
+    given = dict(one.split("=", 1) for one in parameters_given()) | {
+        "CodeBucket": bucket,
+        "ApplicationSecret": "s" * 43,
+    }
     # The emulator cannot host alarms on expressions.
     hosted = split(DOCUMENT, parameters(DOCUMENT, given), Place("on-aws", "us-east-1", "000000000000")).template
     cloudformation = emulator.client("cloudformation")

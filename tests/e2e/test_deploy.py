@@ -111,6 +111,11 @@ def test_the_functions_have_the_packages_that_were_made(account: Account) -> Non
     assert found["Architectures"] == ["arm64"]
 
 
+def test_what_holds_data_is_protected_once_the_stack_stands(account: Account) -> None:
+    described = account.emulator.client("dynamodb").describe_table(TableName=account.outputs["TableName"])["Table"]
+    assert described["DeletionProtectionEnabled"]
+
+
 def test_the_same_again_changes_nothing(account: Account) -> None:
     assert "nothing is to be changed" in account.deploy()
 

@@ -15,8 +15,11 @@ from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.kept import Kept, from_json, importing
 from tidemill_deploy.stack.stack import FAILED_CREATIONS, ChangeSet, Say, Stack, State
 
-DRAINED_BY, SHARDS, MODE = "DrainedBy", "ShardCount", "StreamMode"
-"""Parameters: what closes the ways in, which a rollout opens; how many shards there are; whether that is settled."""
+DRAINED_BY, PROTECTION = "DrainedBy", "DeletionProtection"
+"""The parameters that close the ways in, which a rollout opens, and that protect what holds data."""
+
+SHARDS, MODE = "ShardCount", "StreamMode"
+"""The parameters that say how many shards there are, and whether that is settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,14 @@ class Rollout:
             state = None
         if state is not None and not state.is_new:
             self.stack.check_idle(state)
-            return self.stack.prepare("UPDATE", self._uploaded(self.body), self._values(state))
+            same: dict[str, str | None] = dict.fromkeys(self._declared & state.parameters.keys())
+            return self.stack.prepare("UPDATE", self._uploaded(self.body), {**same, **self.given, **self._opened})
         if kept := self.kept():
             body = json.dumps(importing(self.template, kept.resources)).encode()
-            values = {**{name: kept.parameters[name] for name in self._declared & kept.parameters.keys()}, **self.given}
-            return self.stack.prepare("IMPORT", self._uploaded(body), values | self._opened, kept.resources)
-        return self.stack.prepare("CREATE", self._uploaded(self.body), self._values(None))
+            before = {name: kept.parameters[name] for name in self._declared & kept.parameters.keys()}
+            values = {**before, **self.given, **self._at_first}
+            return self.stack.prepare("IMPORT", self._uploaded(body), values, kept.resources)
+        return self.stack.prepare("CREATE", self._uploaded(self.body), {**self.given, **self._at_first})
 
     def execute(self, change_set: ChangeSet, say: Say) -> State:
         """Make the changes; the stack afterwards.
@@ -74,12 +79,15 @@ class Rollout:
         Raises:
             StackError: it failed and was rolled back.
         """
+        protection = self._protection()
         state = self.stack.execute(change_set, say)
-        if change_set.kind != "IMPORT":
-            self.bucket.drop_record(self.stack.name)  # the resources are the stack's again
-            return state
-        further = self.prepare(say)
-        return state if further is None else self.execute(further, say)
+        if change_set.kind == "IMPORT" and (further := self.prepare(say)):
+            state = self.stack.execute(further, say)
+        self.bucket.drop_record(self.stack.name)  # the resources are the stack's again
+        if change_set.kind != "UPDATE" and protection == "on":
+            say("protecting what holds data from being deleted")
+            state = self.with_parameter(PROTECTION, protection, lambda _: None) or state
+        return state
 
     def steps(self) -> tuple[int, ...]:
         """The numbers of shards on the way to the wanted one, without it: an update goes to double or half at most.
@@ -106,10 +114,13 @@ class Rollout:
     def _uploaded(self, body: bytes) -> str:
         return self.bucket.url(self.bucket.upload(body, ".template"))
 
-    def _values(self, state: State | None) -> dict[str, str | None]:
-        """Each parameter's value: the given one, or the stack's own as None."""
-        before: dict[str, str | None] = dict.fromkeys(self._declared & state.parameters.keys() if state else ())
-        return {**before, **self.given, **self._opened}
+    def _protection(self) -> str | None:
+        """The wanted value of the parameter that protects; None if the template has none."""
+        if PROTECTION not in self._declared:
+            return None
+        kept = self.kept()
+        default = str(self.template["Parameters"][PROTECTION].get("Default", ""))
+        return self.given.get(PROTECTION) or (kept.parameters.get(PROTECTION) if kept else None) or default
 
     @property
     def _declared(self) -> set[str]:
@@ -118,3 +129,8 @@ class Rollout:
     @property
     def _opened(self) -> dict[str, str]:
         return dict.fromkeys(self._declared & {DRAINED_BY}, "")
+
+    @property
+    def _at_first(self) -> dict[str, str]:
+        """What a new stack begins with: a creation that fails could not delete what is protected."""
+        return self._opened | dict.fromkeys(self._declared & {PROTECTION}, "off")
