@@ -109,7 +109,7 @@ def test_what_is_not_applied_is_told(pipe: Pipe, drain: Callable[[float], Drain]
 def test_what_is_not_archived_is_told(pipe: Pipe, drain: Callable[[float], Drain]) -> None:
     pipe.archives = False
     with pytest.raises(NotDrained, match=r"\d of \d shards are not in the archive to their end"):
-        drain(40).wait()
+        drain(400).wait()
 
 
 def test_the_mark_of_an_earlier_request_of_the_key_proves_nothing(
