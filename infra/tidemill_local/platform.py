@@ -21,6 +21,8 @@ from tidemill_local.emulator import DEFAULT_PORT, Emulator
 from tidemill_local.event_sources import EventSources
 from tidemill_local.firehose import config
 from tidemill_local.firehose.delivery_stream import DeliveryStream
+from tidemill_local.watching import alarm, measuring
+from tidemill_local.watching.alarms import Alarms
 
 
 class Platform:
@@ -65,6 +67,27 @@ class Platform:
     def event_sources(self) -> list[EventSource]:
         """The event source mappings that run."""
         return self._event_sources.sources if self._event_sources else []
+
+    def alarms(self) -> Alarms:
+        """The template's alarms, evaluated from now on by what is measured here; its caller calls `look`."""
+        if self._deployment is None:
+            raise RuntimeError("the platform has not started")
+        client, outputs = self.emulator.client, self.outputs
+        sns, function = client("sns"), outputs["ApplyFunctionName"]
+        return Alarms(
+            [
+                alarm.read(one.logical_id, one.properties)
+                for one in self._deployment.local_resources
+                if one.type == alarm.TYPE
+            ],
+            [
+                measuring.FunctionLogs(client("logs"), function),
+                measuring.Mappings(lambda: self.event_sources, function),
+                measuring.Incoming(client("kinesis"), outputs["StreamName"]),
+                *[measuring.Delivery(one, outputs["ArchiveDeliveryStreamName"]) for one in self.delivery_streams],
+            ],
+            lambda topic, subject, text: sns.publish(TopicArn=topic, Subject=subject, Message=text),
+        )
 
     def __enter__(self) -> Self:
         code = self._code()  # before anything starts: most errors occur here
@@ -120,8 +143,8 @@ class Platform:
                     kept = checkpoints / f"{resource.physical_id}.json"
                     self._add_delivery_stream(config.parse(named), kept)
                     self._declare_delivery_stream(named)
-                case "AWS::CloudWatch::Alarm":
-                    pass
+                case alarm.TYPE:
+                    pass  # `alarms` evaluates it
                 case other:
                     raise NotImplementedError(f"{other} has no local counterpart")
 

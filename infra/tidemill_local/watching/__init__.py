@@ -1,0 +1,1 @@
+"""The template's alarms, evaluated here: the emulator ignores dimensions and missing data, and has no expressions."""

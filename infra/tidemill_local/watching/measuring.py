@@ -1,0 +1,152 @@
+"""What the local platform measures, as metrics of CloudWatch.
+
+Room: local platform, I/O, public AWS APIs only.
+
+| metrics | from |
+|---|---|
+| of the functions' own lines, namespace Tidemill | the functions' log |
+| AWS/Lambda Invocations, Errors, Duration | Lambda's REPORT lines in that log |
+| AWS/Lambda Throttles, IteratorAge | the event source mappings |
+| AWS/Kinesis IncomingRecords | the stream, read |
+| AWS/Firehose DeliveryToS3.Success | the delivery stream |
+
+What is not measured here, such as throttled tables, has no data points, as on AWS where there is none.
+Tests: tests/infra/tidemill_local/watching/test_alarms.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from tidemill_consumers.codec.metrics import lines_in
+from tidemill_local.watching.alarm import Metric, metric
+from tidemill_local.watching.datapoints import Datapoints
+
+if TYPE_CHECKING:
+    from tidemill_event_source import Counts, EventSource
+    from tidemill_local.firehose.delivery_stream import DeliveryStream
+
+_REPORT = re.compile(r"REPORT RequestId: .*?\tDuration: ([\d.]+) ms(.*)", re.DOTALL)
+_STATUS = "\tStatus: "
+
+LAMBDA, KINESIS, FIREHOSE = "AWS/Lambda", "AWS/Kinesis", "AWS/Firehose"
+
+
+class FunctionLogs:
+    """The metrics in the log of one function, from now on.
+
+    Args:
+        logs: a boto3 CloudWatch Logs client.
+        function: its name.
+    """
+
+    def __init__(self, logs: Any, function: str) -> None:
+        self._logs = logs
+        self._function = function
+        self._seen: set[str] = set()
+        self._since = 0
+        list(self._events())
+
+    def measure(self, points: Datapoints, at: float) -> None:
+        """Add what was logged since the last call."""
+        for message in self._events():
+            for line in lines_in(message):
+                for name, values in line.metrics.items():
+                    points.add(Metric(line.namespace, name, frozenset(line.dimensions.items())), at, values)
+            if found := _REPORT.match(message):
+                points.add(metric(LAMBDA, "Invocations", FunctionName=self._function), at, [1.0])
+                points.add(metric(LAMBDA, "Duration", FunctionName=self._function), at, [float(found[1])])
+                points.add(metric(LAMBDA, "Errors", FunctionName=self._function), at, [float(_STATUS in found[2])])
+
+    def _events(self) -> Iterator[str]:
+        group = f"/aws/lambda/{self._function}"
+        try:
+            pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=self._since)
+            events: list[Any] = [event for page in pages for event in page["events"]]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            return  # nothing has run yet
+        new = [event for event in events if event["eventId"] not in self._seen]
+        if events:
+            self._since = max(event["timestamp"] for event in events)
+            self._seen = {event["eventId"] for event in events if event["timestamp"] == self._since}
+        yield from (event["message"] for event in new)
+
+
+class Mappings:
+    """The metrics of the event source mappings of one function, from now on."""
+
+    def __init__(self, sources: Callable[[], Sequence[EventSource]], function: str) -> None:
+        self._sources = sources
+        self._function = function
+        self._before = {id(source): source.counts for source in sources()}
+
+    def measure(self, points: Datapoints, at: float) -> None:
+        """Add what was counted since the last call."""
+        for source in self._sources():
+            counts, before = source.counts, self._before.get(id(source))
+            self._before[id(source)] = counts
+            throttled = counts.throttles - (before.throttles if before else 0)
+            points.add(metric(LAMBDA, "Throttles", FunctionName=self._function), at, [float(throttled)])
+            if _invoked(counts, before):
+                points.add(metric(LAMBDA, "IteratorAge", FunctionName=self._function), at, [1000 * counts.iterator_age])
+
+
+def _invoked(counts: Counts, before: Counts | None) -> bool:
+    return counts.invocations > (before.invocations if before else 0)
+
+
+class Incoming:
+    """The records that came onto a stream, from now on."""
+
+    def __init__(self, kinesis: Any, stream: str) -> None:
+        self._kinesis = kinesis
+        self._stream = stream
+        self._iterators: dict[str, str | None] = {}
+        self._look("LATEST")
+
+    def measure(self, points: Datapoints, at: float) -> None:
+        """Add what came since the last call; nothing if nothing came."""
+        self._look("TRIM_HORIZON")
+        if count := sum(self._read(shard) for shard in list(self._iterators)):
+            points.add(metric(KINESIS, "IncomingRecords", StreamName=self._stream), at, [float(count)])
+
+    def _look(self, begin: str) -> None:
+        pages = self._kinesis.get_paginator("list_shards").paginate(StreamName=self._stream)
+        for shard in [one["ShardId"] for page in pages for one in page["Shards"]]:
+            if shard not in self._iterators:
+                answer = self._kinesis.get_shard_iterator(
+                    StreamName=self._stream, ShardId=shard, ShardIteratorType=begin
+                )
+                self._iterators[shard] = answer["ShardIterator"]
+
+    def _read(self, shard: str) -> int:
+        count = 0
+        while iterator := self._iterators[shard]:
+            answer = self._kinesis.get_records(ShardIterator=iterator)
+            self._iterators[shard] = answer.get("NextShardIterator")
+            if not answer["Records"]:
+                break
+            count += len(answer["Records"])
+        return count
+
+
+class Delivery:
+    """The metrics of a delivery stream, from now on."""
+
+    def __init__(self, stream: DeliveryStream, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._objects = stream.delivered.objects
+
+    def measure(self, points: Datapoints, at: float) -> None:
+        """Add whether files were written since the last call: 0 while a put fails, 1 for each file."""
+        objects, before = self._stream.delivered.objects, self._objects
+        self._objects = objects
+        values = [1.0] * (objects - before) + [0.0] * (self._stream.trouble is not None)
+        points.add(metric(FIREHOSE, "DeliveryToS3.Success", DeliveryStreamName=self._name), at, values)
