@@ -40,6 +40,10 @@ class Datapoints:
         while kept and kept[0][0] < at - KEPT_SECONDS:
             kept.pop(0)
 
+    def of(self, metric: Metric) -> Sequence[tuple[float, float]]:
+        """The times and values of a metric."""
+        return self._values.get(metric, ())
+
     def series(self, wanted: Statistic, begins: Sequence[int]) -> Series:
         """The statistic of the periods that begin at these times."""
         by_period: dict[int, list[float]] = {begin: [] for begin in begins}

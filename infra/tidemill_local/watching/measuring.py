@@ -17,6 +17,7 @@ Tests: tests/infra/tidemill_local/watching/test_alarms.py.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _REPORT = re.compile(r"REPORT RequestId: .*?\tDuration: ([\d.]+) ms(.*)", re.DOTALL)
 _STATUS = "\tStatus: "
+
+READ_SECONDS = 1.0
 
 LAMBDA, KINESIS, FIREHOSE = "AWS/Lambda", "AWS/Kinesis", "AWS/Firehose"
 
@@ -102,16 +105,24 @@ def _invoked(counts: Counts, before: Counts | None) -> bool:
 
 
 class Incoming:
-    """The records that came onto a stream, from now on."""
+    """The records that came onto a stream, from now on.
 
-    def __init__(self, kinesis: Any, stream: str) -> None:
+    It reads a shard once a second at most: a shard serves five reads a second, shared by all who read it.
+    """
+
+    def __init__(self, kinesis: Any, stream: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._kinesis = kinesis
         self._stream = stream
+        self._clock = clock
+        self._next = 0.0
         self._iterators: dict[str, str | None] = {}
         self._look("LATEST")
 
     def measure(self, points: Datapoints, at: float) -> None:
         """Add what came since the last call; nothing if nothing came."""
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + READ_SECONDS
         self._look("TRIM_HORIZON")
         if count := sum(self._read(shard) for shard in list(self._iterators)):
             points.add(metric(KINESIS, "IncomingRecords", StreamName=self._stream), at, [float(count)])
@@ -128,7 +139,10 @@ class Incoming:
     def _read(self, shard: str) -> int:
         count = 0
         while iterator := self._iterators[shard]:
-            answer = self._kinesis.get_records(ShardIterator=iterator)
+            try:
+                answer = self._kinesis.get_records(ShardIterator=iterator)
+            except self._kinesis.exceptions.ProvisionedThroughputExceededException:
+                break  # the next look reads it
             self._iterators[shard] = answer.get("NextShardIterator")
             if not answer["Records"]:
                 break
