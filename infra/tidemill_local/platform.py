@@ -81,7 +81,7 @@ class Platform:
                 if one.type == alarm.TYPE
             ],
             [
-                measuring.FunctionLogs(client("logs"), function),
+                measuring.FunctionLogs(client("logs"), outputs["ApplyLogGroupName"], function),
                 measuring.Mappings(lambda: self.event_sources, function),
                 measuring.Incoming(client("kinesis"), outputs["StreamName"]),
                 *[measuring.Delivery(one, outputs["ArchiveDeliveryStreamName"]) for one in self.delivery_streams],

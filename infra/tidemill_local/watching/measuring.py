@@ -44,11 +44,13 @@ class FunctionLogs:
 
     Args:
         logs: a boto3 CloudWatch Logs client.
+        group: its log group's name.
         function: its name.
     """
 
-    def __init__(self, logs: Any, function: str) -> None:
+    def __init__(self, logs: Any, group: str, function: str) -> None:
         self._logs = logs
+        self._group = group
         self._function = function
         self._seen: set[str] = set()
         self._since = 0
@@ -66,9 +68,10 @@ class FunctionLogs:
                 points.add(metric(LAMBDA, "Errors", FunctionName=self._function), at, [float(_STATUS in found[2])])
 
     def _events(self) -> Iterator[str]:
-        group = f"/aws/lambda/{self._function}"
         try:
-            pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=self._since)
+            pages = self._logs.get_paginator("filter_log_events").paginate(
+                logGroupName=self._group, startTime=self._since
+            )
             events: list[Any] = [event for page in pages for event in page["events"]]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":

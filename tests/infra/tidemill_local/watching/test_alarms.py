@@ -304,6 +304,7 @@ def test_an_archive_that_is_gone(platform: Platform, watch: Watch) -> None:
         fires(watch, "ArchiveFails")
     finally:
         s3.create_bucket(Bucket=bucket)
+    watch.until(lambda: not any(one.trouble for one in platform.delivery_streams), "the archive goes on failing")
 
 
 # ── Faults by the data points that AWS documents ─────────────────────────────────────────────────────────────
@@ -370,8 +371,9 @@ def remove(s3: Any, bucket: str) -> None:
     """Delete a bucket that something may be writing to."""
     deadline = time.monotonic() + LONGEST_WAIT
     while True:
-        for one in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
-            s3.delete_object(Bucket=bucket, Key=one["Key"])
+        listed = s3.list_object_versions(Bucket=bucket)
+        for one in [*listed.get("Versions", ()), *listed.get("DeleteMarkers", ())]:
+            s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
         try:
             s3.delete_bucket(Bucket=bucket)
         except ClientError:  # it has something again
