@@ -37,6 +37,9 @@ UNIT = 1024
 SLACK = 64
 """Bytes by which the consumer may take an item for larger than it is."""
 
+EMIT_SLACK = 48
+"""Bytes besides for each request whose emits it keeps: sequence numbers are shorter here than Kinesis's 56 digits."""
+
 
 @dataclass
 class Told:
@@ -131,4 +134,5 @@ def _is_needless(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     if after.get("forgotten") == before.get("forgotten"):
         return False
     room = UNIT - (item_bytes(after) - 1) % UNIT
-    return len(after["writers"]["B"]) < FEWEST * ENTRY_BYTES or room >= ENTRY_BYTES + SLACK
+    slack = SLACK + EMIT_SLACK * len(after.get("emits", {"L": []})["L"])
+    return len(after["writers"]["B"]) < FEWEST * ENTRY_BYTES or room >= ENTRY_BYTES + slack
