@@ -22,6 +22,7 @@ COMMANDS = {
     "up": "run the local platform until stopped",
     "watch": "show the figures of a stack on AWS on a page, by CloudWatch",
     "send": "put a request on the stream and wait for its reply, or a file of them",
+    "smoke": "try each part of a deployed stack once: every way in, replies, quarantine, archive, metrics",
     "query": "ask the archive, by name or in SQL",
     "cost": "whether buffering pays at a rate, with which settings, item by item",
     "bench": "measure the same workload with and without buffering",

@@ -75,9 +75,11 @@ def reply_queue(
             subscription = _subscribed(sns, topic_arn, arn, attributes)
             yield queue
         finally:
-            if subscription:
-                sns.unsubscribe(SubscriptionArn=subscription)
-            sqs.delete_queue(QueueUrl=queue)
+            try:
+                if subscription:
+                    sns.unsubscribe(SubscriptionArn=subscription)
+            finally:
+                sqs.delete_queue(QueueUrl=queue)
 
 
 def _subscribed(sns: Any, topic_arn: str, queue_arn: str, attributes: Mapping[str, str]) -> str:

@@ -50,3 +50,19 @@ def test_another_refusal_stays_what_it_is(emulator: Emulator, stub: Stub) -> Non
     ):
         pytest.fail("it may not")
     assert queues(emulator, "refused-topic") == []
+
+
+def test_a_subscription_that_cannot_be_ended_leaves_no_queue(emulator: Emulator, stub: Stub) -> None:
+    sns, stubber = stub("sns")
+    stubber.add_response("subscribe", {"SubscriptionArn": f"{TOPIC}:1"})
+    stubber.add_client_error("unsubscribe", "AuthorizationError", "no", 403)
+
+    def client_of(service: str) -> Any:
+        return sns if service == "sns" else emulator.client("sqs")
+
+    with (
+        pytest.raises(ClientError, match="Unsubscribe"),
+        reply_queue(TOPIC, client_of=client_of, name="kept-subscription"),
+    ):
+        assert queues(emulator, "kept-subscription") != []
+    assert queues(emulator, "kept-subscription") == []
