@@ -133,7 +133,7 @@ def test_all_of_a_stack_that_works_passes_and_nothing_is_left(
     platform: Platform, run: Smoke, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (policy,) = [block.text for block in blocks_in(PAGE) if "AdminCreateUser" in block.text]
-    operator = platform.outputs["OperatorPolicyArn"], json.loads(policy), BATCH
+    operator = platform.outputs["OperatorPolicyArn"], json.loads(policy.replace("shop", "tidemill")), BATCH
     code, steps = run(keys=keys_of_user(platform.emulator, "operator", *operator))
     assert [one.partition(":")[0] for one in steps.values()] == ["pass"] * len(STEPS), steps
     assert code == 0

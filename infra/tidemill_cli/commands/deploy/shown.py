@@ -65,6 +65,7 @@ def snippets(stack: str, region: str, outputs: Mapping[str, str]) -> Iterator[st
     yield '      producer.send("content.view", key="content/1").result()'
     yield "and from here:"
     yield f"  export AWS_REGION={region}"
+    yield f"  tidemill smoke --stack {stack}"
     yield f"  tidemill send --stack {stack} content.view content/1"
     yield f"  tidemill redrive --stack {stack}"
     yield f"  tidemill destroy --stack {stack}"
