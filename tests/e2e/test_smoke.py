@@ -7,6 +7,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from tests.tree import ROOT
 from tests.walkthrough import blocks_in
 from tidemill_cli.commands import smoke
 from tidemill_cli.commands.smoke import steps
+from tidemill_cli.commands.smoke.hearing import Hearing
 from tidemill_cli.commands.smoke.under_test import under_test
 from tidemill_local.emulator import Emulator
 from tidemill_local.platform import Platform
@@ -184,6 +186,36 @@ def test_what_was_made_is_removed_where_the_command_is_interrupted(
     assert left(platform)["items"] != []
     begun.close()
     assert left(platform) == NOTHING
+
+
+def test_a_request_that_cannot_be_redriven_is_told(
+    platform: Platform, run: Smoke, names: Names, becomes: Callable[[Callable[[], bool]], bool]
+) -> None:
+    _, steps = run(keys=keys_of_user(platform.emulator, names("lesser"), without("s3:DeleteObject")))
+    try:
+        assert failed(steps) == ["quarantine", "removal"], steps
+        assert "it is on the stream, but cannot be moved" in steps["quarantine"]
+        assert "no permission for DeleteObject" in steps["removal"]
+        assert becomes(lambda: len(left(platform)["objects"]) == 3), "two of its own, and the copy of one"
+    finally:
+        remove(platform)
+
+
+def test_silence_tells_whether_the_request_is_applied(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in platform.emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    with closing(under_test("tidemill", 30)) as stack:
+        key = str(stack.request("silent").key)
+        hearing = Hearing(stack)
+        told = hearing.silence(key)
+        assert "it is not applied: look whether the mapping is enabled" in told
+        assert platform.outputs["ApplyLogGroupName"] in told
+        dynamodb, table = platform.emulator.client("dynamodb"), platform.outputs["TableName"]
+        dynamodb.put_item(TableName=table, Item={"pk": {"S": key}})
+        try:
+            assert "the request is applied" in hearing.silence(key)
+        finally:
+            dynamodb.delete_item(TableName=table, Key={"pk": {"S": key}})
 
 
 def test_without_a_mapping_the_steps_fail_that_need_a_reply(
