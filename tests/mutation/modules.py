@@ -38,6 +38,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "shards",
         "troubles",
     ),
+    "infra/tidemill_local/watching": ("alarm", "datapoints", "evaluation", "expressions"),
     f"{_SOURCE}/decisions": (
         *("attempts", "batch_buffer", "batches", "checkpoint", "config", "failures", "pattern", "records"),
         *("sequencer", "shard", "tumbling_windows"),
@@ -46,6 +47,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
 """By folder; each has the test of its name, if there is one. The whole core is judged besides."""
 
 _BESIDE: dict[str, tuple[str, ...]] = {
+    "alarm": ("tests/infra/tidemill_local/watching/test_evaluation.py",),
     "answers": ("tests/producers/tidemill/delivery/test_put_records.py",),
     **dict.fromkeys(
         ("buffering", "object_writer", "positions", "shards", "troubles"),

@@ -16,6 +16,7 @@ from tidemill_local.watching.datapoints import KEPT_SECONDS, Datapoints, statist
         ("Average", 2.5),
         ("p50", 2.0),
         ("p99", 4.0),
+        ("p1", 1.0),
     ],
 )
 def test_a_statistic(stat: str, expected: float) -> None:
@@ -31,6 +32,17 @@ def test_values_belong_to_the_period_that_they_are_in() -> None:
 
 def test_what_no_alarm_looks_back_to_is_dropped() -> None:
     points, of = Datapoints(), metric("N", "m")
+    hour = 3600.0
     points.add(of, 0.0, [1.0])
-    points.add(of, KEPT_SECONDS + 1.0, [1.0])
+    points.add(of, hour, [2.0])
+    points.add(of, KEPT_SECONDS, [3.0])
+    assert points.of(of) == [(0.0, 1.0), (hour, 2.0), (KEPT_SECONDS, 3.0)]
+    points.add(of, KEPT_SECONDS + 1.0, [4.0])
+    assert points.of(of)[0] == (hour, 2.0)
+    assert 2 * hour <= KEPT_SECONDS
+
+
+def test_a_metric_that_was_never_measured_has_no_values() -> None:
+    points, of = Datapoints(), metric("N", "m")
+    assert list(points.of(of)) == []
     assert points.series(Statistic(of, "Sum", 60), [0]) == {}

@@ -62,6 +62,26 @@ def test_an_alarm_is_not_on_before_the_next_points_can_still_be_good(text: str) 
         assert state_of(alarm, points(text), BEFORE) == BEFORE
 
 
+def test_enough_breaching_points_are_an_alarm_though_some_are_missing() -> None:
+    for missing in get_args(Missing):
+        alarm = read("a", {**PROPERTIES, "DatapointsToAlarm": 2, "TreatMissingData": missing})
+        assert state_of(alarm, points("X X - - -"), "OK") == "ALARM"
+
+
+def test_a_point_that_is_older_than_the_periods_says_nothing_alone() -> None:
+    alarm = read("a", PROPERTIES)
+    assert state_of(alarm, points("X - - - -"), "OK") == "OK"
+
+
+def test_statistics_of_several_periods_are_an_error() -> None:
+    def stat(name: str, period: int) -> dict[str, Any]:
+        return {"Id": name, "MetricStat": {"Metric": PROPERTIES, "Period": period, "Stat": "Sum"}, "ReturnData": False}
+
+    sums = [stat("one", 60), stat("other", 300), {"Id": "sum", "Expression": "one + other"}]
+    with pytest.raises(UnknownAlarm, match=r"\[60, 300\]"):
+        read("a", {**PROPERTIES, "Metrics": sums})
+
+
 def test_only_the_very_dimensions_count() -> None:
     alarm = read("a", {**PROPERTIES, "EvaluationPeriods": 1})
     measured = Datapoints()

@@ -7,6 +7,7 @@ from tidemill_local.watching.datapoints import Series
 from tidemill_local.watching.expressions import evaluate
 
 BEGINS = range(5)
+NESTED = ("IF(m, [m], 1)", "FILL([m], 0)", "MIN([1, m])", "MIN(m) + 1", "RATE(m) + 1", "m AND 1")
 
 
 def series(text: str) -> Series:
@@ -23,6 +24,7 @@ def series(text: str) -> Series:
         ("metric1 > 25 OR metric2 > 15", "1 0 1 0"),
         ("metric1 - metric2", "10 20 -20 0"),
         ("metric2 / metric1", "0.6666666666666666 0 - -"),
+        ("metric1 / metric2", "1.5 - 0 -"),
         ("-metric2", "-20 - -20 -"),
         ("2 * metric2 + 1", "41 - 41 -"),
         ("MIN([metric1 - 10, metric2])", "20 10 -10 -10"),
@@ -53,7 +55,7 @@ def test_if_is_as_in_the_pages_tables(expression: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["1 + 1", "RATE(m)", "m ** 2", "other", "MIN(m)", "[m, m]", "[m] + 1", "FILL(m, m)"]
+    "expression", ["1 + 1", "RATE(m)", "m ** 2", "other", "MIN(m)", "[m, m]", "[m] + 1", "FILL(m, m)", *NESTED]
 )
 def test_what_is_not_evaluated_here_is_an_error(expression: str) -> None:
     with pytest.raises(UnknownAlarm):
