@@ -68,9 +68,9 @@ def told(
     every = Told()
     for key, of_key in saves.items():
         reader = _Reader(by_shard[key])
-        truth: dict[str, int] = {}
+        seen: dict[str, int] = {}
         for before, after in of_key:
-            _take(every, before, list(reader.taken_by(after)), truth, horizon)
+            _take(every, before, list(reader.taken_by(after)), seen, horizon)
             every.needless += _is_needless(before, after)
     return every
 
@@ -91,7 +91,7 @@ class _Reader:
             self._done[shard] = max(done, self._done[shard])
 
 
-def _take(every: Told, before: Mapping[str, Any], places: list[Place], truth: dict[str, int], horizon: float) -> None:
+def _take(every: Told, before: Mapping[str, Any], places: list[Place], seen: dict[str, int], horizon: float) -> None:
     known = dict(_writers(before))
     forgotten, lost = (float(before[name]["N"]) if name in before else 0.0 for name in ("forgotten", "lost"))
     for place in places:
@@ -108,12 +108,15 @@ def _take(every: Told, before: Mapping[str, Any], places: list[Place], truth: di
             if tried <= lost or tried < place.arrived - most:
                 every.untold.add((place.shard, *place.position))
                 known[name] = counter, False
+                seen[writer] = max(counter, seen.get(writer, -1))
                 continue
             every.asked += 1
-            if counter <= truth.get(writer, -1):
+            if counter <= seen.get(writer, -1):
                 continue
+        elif tried is None and counter <= seen.get(writer, -1):
+            continue  # a first attempt behind its re-send: the table tells, and the entity does not remember it
         known[name] = counter, True
-        truth[writer] = max(counter, truth.get(writer, -1))
+        seen[writer] = max(counter, seen.get(writer, -1))
 
 
 def _writers(item: Mapping[str, Any]) -> Iterator[tuple[bytes, tuple[int, bool]]]:
