@@ -15,16 +15,22 @@ class Feed:
     def __init__(self) -> None:
         self._number = 0
         self._event = b""
-        self._changed = asyncio.Condition()
+        self._waiting: set[asyncio.Future[None]] = set()
 
-    async def put(self, event: bytes) -> None:
+    def put(self, event: bytes) -> None:
         """Make this the last event."""
-        async with self._changed:
-            self._number, self._event = self._number + 1, event
-            self._changed.notify_all()
+        self._number, self._event = self._number + 1, event
+        for one in self._waiting:
+            if not one.done():
+                one.set_result(None)
 
     async def after(self, number: int) -> tuple[int, bytes]:
         """The last event and its number, once there is one after that number; 0 takes any."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._number > number)
-            return self._number, self._event
+        while self._number <= number:
+            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(changed)
+            try:
+                await changed
+            finally:
+                self._waiting.discard(changed)
+        return self._number, self._event

@@ -11,6 +11,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Final, Self
 
@@ -99,8 +100,10 @@ class PageServer:
     def publish(self, figures: Figures) -> None:
         """Show these figures from now on. Returns at once, whoever reads."""
         event = f"data: {json.dumps(event_of(figures))}\n\n".encode()
-        if self._loop:
-            asyncio.run_coroutine_threadsafe(self._answering.feed.put(event), self._loop)
+        loop = self._loop
+        if loop:
+            with suppress(RuntimeError):  # it has just been stopped
+                loop.call_soon_threadsafe(self._answering.feed.put, event)
 
     @property
     def followers(self) -> int:

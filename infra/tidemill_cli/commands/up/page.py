@@ -116,15 +116,18 @@ def shown_meanwhile(
         ended = Event()
 
         def follow() -> None:
-            while not ended.is_set():
-                deque(log.new(), maxlen=0)  # its lines are heard, and not shown
-                page.publish(figures.take())
-                ended.wait(SECONDS)
+            while not ended.wait(SECONDS):
+                try:
+                    deque(log.new(), maxlen=0)  # its lines are heard, and not shown
+                    page.publish(figures.take())
+                except Exception:
+                    if not ended.is_set():  # else the platform has stopped amid a call
+                        raise
 
-        thread = Thread(target=follow, name="figures", daemon=True)
-        thread.start()
+        page.publish(figures.take())
+        # Nobody waits for it: who stops the platform is not to wait for a call of it.
+        Thread(target=follow, name="figures", daemon=True).start()
         try:
             yield
         finally:
             ended.set()
-            thread.join()
