@@ -60,6 +60,7 @@ class Producer(Unique):
         spool: a `Spool`: `send` writes each request into its file first, and the next producer with this spool sends
             them if this one is killed. Calls that fail for good, such as without credentials, are then repeated too.
         signer: signs each request, such as `tidemill.Signer`.
+        trace: returns the trace that a request belongs to, such as `tidemill.current_traceparent`.
         observer: is told of every call, such as `LogMetrics()`.
         ttl: seconds after which an unacknowledged request is given up, unless `send` sets its own.
         when_full: what `send` does when too much is pending: "wait", "raise" (BufferFull) or "drop_oldest".

@@ -155,6 +155,7 @@ class _Encoded(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n
     counter: int | None = None
     at: int | None = None
     depth: int = 0
+    traceparent: str | None = None
     was: OriginalSignature | None = None
     sig: str | None = None
 

@@ -89,6 +89,7 @@ def follow_ups(arrival: Arrival, emits: Iterable[object], emitted: int) -> tuple
             counter=emitted + place + 1,
             at=cause.at,
             depth=cause.depth + 1,
+            traceparent=cause.traceparent,
             data=emit.data,
         )
         try:

@@ -79,6 +79,7 @@ class Request(
         tried: of a repeat, a time on the stream's clock that is certainly not after its first attempt's arrival, in
             milliseconds since 1970; 0 is unknown. None: a first attempt. The SDK marks records instead (attempts.py).
         depth: how many emits led to it. It counts in the application's own requests only: a client's is passed over.
+        traceparent: the trace that it belongs to, as W3C Trace Context writes it; of no effect on what it does.
         data: the command's own data, a JSON object.
         was: of a signed request that was redriven, what it was before.
         sig: its signature (signature.py), 86 characters; last on the wire. None: unsigned.
@@ -93,6 +94,7 @@ class Request(
     at: int | None = None
     tried: Count | None = None
     depth: Count = 0
+    traceparent: Name | None = None
     data: Document
     was: OriginalSignature | None = None
     sig: str | None = None

@@ -68,7 +68,7 @@ class Core:
         if spool is not None:
             writer, counter = spool.writer, max(counter, spool.counter)
         chance = chance or Random()
-        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
+        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client, options.trace)
         self.scheduler = Scheduler(
             chance,
             lanes=options.lanes,

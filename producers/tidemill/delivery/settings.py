@@ -6,6 +6,7 @@ Tests: tests/producers/tidemill/test_producer.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 
@@ -41,6 +42,7 @@ class Settings(TypedDict, total=False):
     client: str | None
     spool: Spool | None
     signer: Signs | None
+    trace: Callable[[], str | None] | None
     ttl: float
     when_full: WhenFull
     max_pending_bytes: int
@@ -59,6 +61,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None = None
     spool: Spool | None = None
     signer: Signs | None = None
+    trace: Callable[[], str | None] | None = None
     ttl: float = inf
     when_full: WhenFull = "wait"
     max_pending_bytes: int = MAX_PENDING_BYTES

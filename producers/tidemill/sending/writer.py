@@ -6,6 +6,7 @@ Room: SDK core. No I/O; time and chance are arguments.
     finish ─ one thread at a time, in the order of the stream ─▶ the request's bytes
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -57,6 +58,7 @@ class Writer:
         chance: the source of the ids' random bits.
         counter: the highest counter that it has used.
         client: the sender of requests that name no other.
+        trace: returns the `traceparent` of the request that is being made, or None.
 
     Attributes:
         id: the writer id.
@@ -66,7 +68,7 @@ class Writer:
         ValueError: the counter is out of its range.
     """
 
-    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_usual", "counter", "id")
+    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_trace", "_usual", "counter", "id")
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Writer:
         chance: Chance,
         counter: int = 0,
         client: str | None = None,
+        trace: Callable[[], str | None] | None = None,
     ) -> None:
         if not 0 <= counter <= MAX_COUNTER:
             raise ValueError(f"counter={counter}: use 0 to {MAX_COUNTER}")
@@ -81,6 +84,7 @@ class Writer:
         self.counter = counter
         self._chance = chance
         self._own_client = client
+        self._trace = trace
         self._ids = count()
         self._millisecond: _Millisecond = _NEVER
         self._usual: tuple[Any, Any, Any] = (_NOBODY, _NOBODY, None)
@@ -129,6 +133,8 @@ class Writer:
             if type(at) is not int or at != begun:
                 _, stem, first, behind_counter, without_data = self._begin(at)
             id = f"{stem}{first + next(self._ids):x}"  # noqa: A001 - likewise
+            if self._trace is not None:
+                return self._draft(cmd, key, data, client, id, at)
             try:
                 # The text that requests share is encoded once.
                 last_cmd, last_client, around = self._usual
@@ -172,6 +178,7 @@ class Writer:
                 writer=self.id,
                 counter=counter,
                 at=at,
+                traceparent=self._trace() if self._trace is not None else None,
                 data={} if data is None else data,
             )
         ).decode()
