@@ -189,6 +189,21 @@ def test_a_failed_update_is_rolled_back_and_told(account: Account) -> None:
     account.deploy()
 
 
+def test_what_a_failed_creation_has_left_is_deleted_once_somebody_agrees(account: Account) -> None:
+    nowhere = {"ResourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/nowhere"}
+    unmade = {"Type": "AWS::Kinesis::ResourcePolicy", "Properties": nowhere}
+    document = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": {"Unmade": unmade}}
+    cloudformation = account.emulator.client("cloudformation")
+    cloudformation.create_stack(StackName="failed", TemplateBody=json.dumps(document))
+    assert account.stacks["failed"] == "ROLLBACK_COMPLETE"
+    for more, told in ((["--plan", "--yes"], "nothing can be planned before"), ([], "add --yes to delete it")):
+        done = account.run("deploy", "--stack", "failed", *account.defaults, *more)
+        assert (done.returncode, told in done.stderr) == (1, True), done.stdout + done.stderr
+        assert account.stacks["failed"] == "ROLLBACK_COMPLETE"
+    assert account.run("destroy", "--stack", "failed", "--yes").returncode == 0
+    assert "failed" not in account.stacks
+
+
 def test_without_a_terminal_nobody_can_agree(account: Account) -> None:
     done = account.run("deploy", "--stack", "shop", *account.defaults, "--parameter", "BatchSize=600")
     assert done.returncode == 1

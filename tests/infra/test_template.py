@@ -15,7 +15,8 @@ PATH = ROOT / "infra/template.yaml"
 TEMPLATE = load(PATH)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 
-STATEFUL = {"AWS::Cognito::IdentityPool", "AWS::Cognito::UserPool", "AWS::Kinesis::Stream", "AWS::S3::Bucket"}
+STATEFUL = {"AWS::Cognito::IdentityPool", "AWS::Cognito::UserPool", "AWS::Cognito::UserPoolClient"}
+STATEFUL |= {"AWS::Kinesis::Stream", "AWS::S3::Bucket"}
 """Types of which each resource holds what nobody can make again, as do tables, but for one."""
 
 

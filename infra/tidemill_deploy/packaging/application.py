@@ -195,4 +195,5 @@ def _below(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
         for name in names:
             if not name.startswith(".") and not name.endswith(".pyc"):
                 path = Path(folder, name)
-                yield f"{prefix}{path.relative_to(root).as_posix()}", path
+                if path.is_file() or not path.exists():  # no pipe, which would be read for ever
+                    yield f"{prefix}{path.relative_to(root).as_posix()}", path

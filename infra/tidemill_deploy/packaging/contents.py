@@ -60,8 +60,11 @@ def together(
         application: the user's.
 
     Raises:
-        PackagingError: a module of the user's would take the place of a package's, or of Python's own.
+        PackagingError: a module of the user's would take the place of a package's, or of Python's own; or a file's name
+            is not text.
     """
+    if nameless := [ascii(name) for name in application if name.encode(errors="replace").decode() != name]:
+        raise PackagingError(f"the rules bring {', '.join(nameless)}, whose name is not UTF-8; rename it")
     taken = {name for name in _tops(third_party) | _tops(own) if not name.endswith((".dist-info", ".data"))}
     if shadowing := sorted(_tops(application) & taken):
         raise PackagingError(

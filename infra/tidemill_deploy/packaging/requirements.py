@@ -5,6 +5,7 @@ Room: packaging, I/O: reads files. Tests: tests/infra/tidemill_deploy/packaging/
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 PROJECT = "tidemill"
 """Left out of what rules require: each package has it, as it is here."""
 
+_FURTHER = re.compile(r"-r\s*|--requirement(?:\s+|\s*=\s*)")
+"""How a line begins that names a further file."""
+
 AWS = {"boto3", "botocore"}
 
 
@@ -31,13 +35,29 @@ def read(file: Path) -> Iterator[Requirement]:
     """The requirements of a requirements.txt that hold for this machine; `-r` names a further one.
 
     https://pip.pypa.io/en/stable/reference/requirements-file-format/
+
+    Raises:
+        PackagingError: a file cannot be read, or names itself; or a line is no requirement.
     """
-    for line in file.read_text().replace("\\\n", " ").splitlines():
+    return _read(file, ())
+
+
+def _read(file: Path, by: tuple[Path, ...]) -> Iterator[Requirement]:
+    if file.resolve() in by:
+        raise PackagingError(f"{file} names itself by -r")
+    for line in _text(file).replace("\\\n", " ").splitlines():
         text = line.partition(" #")[0].strip()
-        if text.startswith(("-r", "--requirement")):
-            yield from read(file.parent / text.split(maxsplit=1)[-1].removeprefix("-r").strip())
+        if named := _FURTHER.match(text):
+            yield from _read(file.parent / text[named.end() :], (*by, file.resolve()))
         if text and not text.startswith(("#", "-")):
             yield from _parsed(text.partition(" --")[0], file)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackagingError(f"{file} cannot be read: {getattr(error, 'strerror', error)}") from None
 
 
 def _parsed(text: str, file: Path) -> Iterator[Requirement]:

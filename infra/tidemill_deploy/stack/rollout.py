@@ -13,10 +13,13 @@ from typing import Any
 from tidemill_deploy.capacity.steps import steps
 from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.kept import Kept, from_json, importing
-from tidemill_deploy.stack.stack import FAILED_CREATIONS, ChangeSet, Say, Stack, State
+from tidemill_deploy.stack.stack import ChangeSet, Say, Stack, StackError, State
 
 DRAINED_BY, PROTECTION = "DrainedBy", "DeletionProtection"
 """The parameters that close the ways in, which a rollout opens, and that protect what holds data."""
+
+LATER = "later"
+"""The protection's value until a new stack stands: the next deployment ends what one that was stopped has begun."""
 
 SHARDS, MODE = "ShardCount", "StreamMode"
 """The parameters that say how many shards there are, and whether that is settled."""
@@ -50,27 +53,28 @@ class Rollout:
         found = None if record is None else from_json(record)
         return found if found and found.resources else None
 
-    def prepare(self, say: Say) -> ChangeSet | None:
+    def prepare(self) -> ChangeSet | None:
         """The next change set; None if nothing is to be changed. One of the kind IMPORT is followed by another.
 
         Raises:
-            StackError: an operation is in progress, or CloudFormation refuses it.
+            StackError: an operation is in progress, the creation failed (delete it then), or CloudFormation
+                refuses it.
             NotKept: what an earlier stack has left does not fit the template.
         """
         state = self.stack.state()
-        if state is not None and state.status in FAILED_CREATIONS:
-            say(f"the stack's earlier creation failed ({state.status}): what is left of it is deleted first")
-            self.stack.delete(say)
-            state = None
+        if state is not None and state.is_unmade:
+            raise StackError(f"the stack {self.stack.name} is {state.status}: what it has left has to be deleted first")
         if state is not None and not state.is_new:
             self.stack.check_idle(state)
             same: dict[str, str | None] = dict.fromkeys(self._declared & state.parameters.keys())
-            return self.stack.prepare("UPDATE", self._uploaded(self.body), {**same, **self.given, **self._opened})
+            values = {**same, **self.given, **self._opened, **self._protected(state)}
+            return self.stack.prepare("UPDATE", self._uploaded(self.body), values)
         if kept := self.kept():
             body = json.dumps(importing(self.template, kept.resources)).encode()
             before = {name: kept.parameters[name] for name in self._declared & kept.parameters.keys()}
-            values = {**before, **self.given, **self._at_first}
-            return self.stack.prepare("IMPORT", self._uploaded(body), values, kept.resources)
+            return self.stack.prepare(
+                "IMPORT", self._uploaded(body), {**before, **self.given, **self._at_first}, kept.resources
+            )
         return self.stack.prepare("CREATE", self._uploaded(self.body), {**self.given, **self._at_first})
 
     def execute(self, change_set: ChangeSet, say: Say) -> State:
@@ -79,14 +83,14 @@ class Rollout:
         Raises:
             StackError: it failed and was rolled back.
         """
-        protection = self._protection()
+        is_new, wanted = change_set.kind != "UPDATE", self._protection()
         state = self.stack.execute(change_set, say)
-        if change_set.kind == "IMPORT" and (further := self.prepare(say)):
+        if change_set.kind == "IMPORT" and (further := self.prepare()):
             state = self.stack.execute(further, say)
         self.bucket.drop_record(self.stack.name)  # the resources are the stack's again
-        if change_set.kind != "UPDATE" and protection == "on":
+        if (is_new and wanted == "on") or state.parameters.get(PROTECTION) == LATER:
             say("protecting what holds data from being deleted")
-            state = self.with_parameter(PROTECTION, protection, lambda _: None) or state
+            state = self.with_parameter(PROTECTION, "on", lambda _: None) or state
         return state
 
     def steps(self) -> tuple[int, ...]:
@@ -120,7 +124,13 @@ class Rollout:
             return None
         kept = self.kept()
         default = str(self.template["Parameters"][PROTECTION].get("Default", ""))
-        return self.given.get(PROTECTION) or (kept.parameters.get(PROTECTION) if kept else None) or default
+        wanted = self.given.get(PROTECTION) or (kept.parameters.get(PROTECTION) if kept else None) or default
+        return "on" if wanted == LATER else wanted
+
+    def _protected(self, state: State) -> dict[str, str]:
+        """The end of a deployment that was stopped before it protected what holds data."""
+        is_late = state.parameters.get(PROTECTION) == LATER and state.status != "IMPORT_COMPLETE"
+        return {PROTECTION: "on"} if is_late and PROTECTION not in self.given else {}
 
     @property
     def _declared(self) -> set[str]:
@@ -133,4 +143,7 @@ class Rollout:
     @property
     def _at_first(self) -> dict[str, str]:
         """What a new stack begins with: a creation that fails could not delete what is protected."""
-        return self._opened | dict.fromkeys(self._declared & {PROTECTION}, "off")
+        if (wanted := self._protection()) is None:
+            return self._opened
+        may_be_late = LATER in self.template["Parameters"][PROTECTION].get("AllowedValues", ())
+        return self._opened | {PROTECTION: LATER if wanted == "on" and may_be_late else "off"}

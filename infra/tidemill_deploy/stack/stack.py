@@ -73,6 +73,11 @@ class State:
         """Whether nothing was created yet."""
         return self.status == REVIEWED
 
+    @property
+    def is_unmade(self) -> bool:
+        """Whether its creation failed, so that it can only be deleted."""
+        return self.status in FAILED_CREATIONS
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:

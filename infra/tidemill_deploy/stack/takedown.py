@@ -15,7 +15,7 @@ from tidemill_deploy.stack.draining import Drain
 from tidemill_deploy.stack.kept import Kept, from_json, kept, to_json
 from tidemill_deploy.stack.removing import Clients, remove
 from tidemill_deploy.stack.rollout import DRAINED_BY, Rollout
-from tidemill_deploy.stack.stack import FAILED_CREATIONS, Imported, Say, Stack, StackError
+from tidemill_deploy.stack.stack import Imported, Say, Stack, StackError
 
 SETTLING = 60.0
 """Seconds after which a changed policy holds everywhere: "changes that you make in IAM … might not be visible
@@ -97,17 +97,16 @@ class Takedown:
             StackError: a resource cannot be deleted.
         """
         state = self.stack.state()
-        left = Kept((), {})
-        if state is not None:
-            if state.status not in FAILED_CREATIONS:
-                left = kept(self.template, self.stack.resources(), state.parameters)
+        if state is not None and not (state.is_new or state.is_unmade):
+            left = kept(self.template, self.stack.resources(), state.parameters)
             self.bucket.make()
             self.bucket.write_record(self.stack.name, to_json(left))
+        else:  # it never was a whole stack: what an earlier one has left is as it was
+            record = self.bucket.read_record(self.stack.name)
+            left = Kept((), {}) if record is None else from_json(record)
+        if state is not None:
             self.say("deleting the stack")
             self.stack.delete(self.say)
-        else:
-            record = self.bucket.read_record(self.stack.name)
-            left = left if record is None else from_json(record)
         if not with_data:
             return left.resources
         for one in left.resources:

@@ -79,29 +79,42 @@ def _run(args: argparse.Namespace) -> int:
             _say(f"  {one.function:<8} {one.zipped:,} bytes, sha256 {one.sha256[:12]}…")
             given |= {f"{one.function}CodeKey": bucket.upload(one.path.read_bytes(), ".zip")}
     rollout = Rollout(stack, bucket, body, template, given)
-    change_set = rollout.prepare(_say)
+    _clear(args, stack)
+    change_set = rollout.prepare()
     if change_set is None:
         _say("nothing is to be changed")
         return _ended(args, where.region, (), stack.state())
-    show_plan(console(), change_set.changes)
-    if change_set.kind == "IMPORT":
-        _say("and then makes what else the template has, with the parameters that the stack had")
-        if not given.get(SECRET):
-            _say(f"{SECRET} is not among them, for it is a secret: give it again if there was one")
-    _say(estimate(args.rate, parameters.all() | given))
+    try:
+        _show(change_set, given)
+        _say(estimate(args.rate, parameters.all() | given))
+        between = () if args.plan else _agreed_steps(args, rollout, change_set)
+    except BaseException:
+        stack.discard(change_set)
+        raise
     if args.plan:
         stack.discard(change_set)
         _write(args, change_set.changes, {})
         return 0
-    between = rollout.steps()
-    if between:
-        shards = ", ".join(map(str, between))
-        _say(f"the stream goes by way of {shards} shards: an update doubles or halves them at most, ten times a day")
-    _agree(args, stack, change_set)
     if between:
         change_set = _in_steps(rollout, stack, change_set, between)
     state = rollout.execute(change_set, _say)
     return _ended(args, where.region, change_set.changes, state)
+
+
+def _clear(args: argparse.Namespace, stack: Stack) -> None:
+    """Delete what a failed creation has left, if somebody agrees to it: CloudFormation plans nothing before.
+
+    Raises:
+        CommandError: nobody does.
+    """
+    state = stack.state()
+    if state and state.is_unmade:
+        _say(f"the stack's earlier creation failed ({state.status}): what is left of it has to be deleted first")
+        if args.plan:
+            raise CommandError("nothing can be planned before; without --plan it asks, and deletes it")
+        if not args.yes:
+            _ask("delete that?", "delete it")
+        stack.delete(_say)
 
 
 def _in_steps(rollout: Rollout, stack: Stack, agreed: ChangeSet, between: Sequence[int]) -> ChangeSet:
@@ -114,31 +127,45 @@ def _in_steps(rollout: Rollout, stack: Stack, agreed: ChangeSet, between: Sequen
     for shards in between:
         _say(f"to {shards:,} shards")
         rollout.with_parameter(SHARDS, str(shards), _say)
-    again = rollout.prepare(_say)
+    again = rollout.prepare()
     if again is None or set(losses(again.changes)) - set(losses(agreed.changes)):
         raise StackError("the stack is not as it was when you agreed: look at the plan again")
     return again
 
 
-def _agree(args: argparse.Namespace, stack: Stack, change_set: ChangeSet) -> None:
+def _show(change_set: ChangeSet, given: Mapping[str, str]) -> None:
+    show_plan(console(), change_set.changes)
+    if change_set.kind == "IMPORT":
+        _say("and then makes what else the template has, with the parameters that the stack had")
+        if not given.get(SECRET):
+            _say(f"{SECRET} is not among them, for it is a secret: give it again if there was one")
+
+
+def _agreed_steps(args: argparse.Namespace, rollout: Rollout, change_set: ChangeSet) -> tuple[int, ...]:
+    """The numbers of shards on the way, once somebody has agreed."""
+    between = rollout.steps()
+    if between:
+        shards = ", ".join(map(str, between))
+        _say(f"the stream goes by way of {shards} shards: an update doubles or halves them at most, ten times a day")
+    _agree(args, change_set)
+    return between
+
+
+def _agree(args: argparse.Namespace, change_set: ChangeSet) -> None:
     """Raises:
-    CommandError: the changes lose something, or nobody agrees to them; they are discarded then.
+    CommandError: the changes lose something, or nobody agrees to them.
     """
-    try:
-        if (lost := losses(change_set.changes)) and not args.replace:
-            named = "; ".join(f"{one.logical_id}: {one.loss}" for one in lost)
-            raise CommandError(f"it would {lost[0].kind} {named}. Nothing was done; --replace agrees to that")
-        if not args.yes:
-            _ask()
-    except BaseException:
-        stack.discard(change_set)
-        raise
+    if (lost := losses(change_set.changes)) and not args.replace:
+        named = "; ".join(f"{one.logical_id}: {one.loss}" for one in lost)
+        raise CommandError(f"it would {lost[0].kind} {named}. Nothing was done; --replace agrees to that")
+    if not args.yes:
+        _ask("make these changes?", "make the changes")
 
 
-def _ask() -> None:
+def _ask(question: str, what: str) -> None:
     if not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask on; add --yes to make the changes")
-    print("make these changes? [y/N] ", end="", flush=True)
+        raise CommandError(f"there is no terminal to ask on; add --yes to {what}")
+    print(f"{question} [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandError("nothing was done")
 

@@ -59,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
     state = stack.state()
     if state is None and not (args.delete_data and bucket.read_record(args.stack)):
         raise CommandError(f"there is no stack {args.stack} in {where.region}")
-    template = loads(stack.template()) if state else {}
+    template = loads(stack.template()) if state and not state.is_new else {}
     if not args.yes:
         _ask(args)
     takedown = Takedown(stack, bucket, template, where, _say)

@@ -139,3 +139,8 @@ def test_the_files_of_a_package_are_known_by_size_and_time(shop: Path) -> None:
     os.utime(shop / "rules.py", (1, 1))
     after = files_of("shop.rules")
     assert [Path(name).name for name in after if after[name] != before[name]] == ["rules.py"]
+
+
+def test_a_pipe_among_the_files_is_left_alone(shop: Path) -> None:
+    os.mkfifo(shop / "pipe")
+    assert "shop/pipe" not in find("shop.rules").files

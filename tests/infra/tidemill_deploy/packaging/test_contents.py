@@ -56,3 +56,8 @@ def test_rules_that_would_take_the_place_of_something_else_are_refused(name: str
 
 def test_a_folder_of_data_may_be_called_like_a_module_of_pythons() -> None:
     assert "site/prices.json" in together(THIRD_PARTY, OWN, {"site/prices.json": 3, "shop/json.py": 3})
+
+
+def test_a_file_whose_name_is_not_text_is_refused() -> None:
+    with pytest.raises(PackagingError, match=r"'shop/\\udcff\.txt', whose name is not UTF-8"):
+        together({}, {}, {"shop/\udcff.txt": ""})

@@ -92,3 +92,25 @@ def test_a_package_without_a_list_of_its_files_is_named(tmp_path: Path, site: Si
     (tmp_path / "site" / "shelf-1.0.dist-info" / "RECORD").unlink()
     with pytest.raises(PackagingError, match="shelf is installed without a list of its files"):
         brought(tmp_path, "shelf")
+
+
+def test_a_further_file_is_named_in_each_way_that_pip_allows(tmp_path: Path, site: Site) -> None:
+    for name in ("one", "two", "three", "four"):
+        site.add(name)
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n")
+    text = "-r one.txt\n-rtwo.txt\n--requirement three.txt\n--requirement=four.txt\n"
+    assert brought(tmp_path, text) == {"one.py", "two.py", "three.py", "four.py"}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (b"-r requirements.txt\n", r"requirements\.txt names itself"),
+        (b"-r missing.txt\n", r"missing\.txt cannot be read: No such file"),
+        (b"\xff\xfe", r"more\.txt cannot be read: .*utf-8"),
+    ],
+)
+def test_a_further_file_that_cannot_be_read_is_named(tmp_path: Path, more: bytes, told: str) -> None:
+    (tmp_path / "more.txt").write_bytes(more)
+    with pytest.raises(PackagingError, match=told):
+        brought(tmp_path, "-r more.txt\n")

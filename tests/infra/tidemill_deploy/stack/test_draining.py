@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -41,7 +41,10 @@ class Pipe:
 
     def _read(self, shard: str) -> None:
         kinesis, (stream, table, bucket) = self._emulator.client("kinesis"), self._names
-        read: Any = kinesis.get_records(ShardIterator=self._iterators[shard])
+        try:
+            read: Any = kinesis.get_records(ShardIterator=self._iterators[shard])
+        except kinesis.exceptions.ProvisionedThroughputExceededException:
+            return  # its clock is quicker than the shard's
         self._iterators[shard] = read["NextShardIterator"]
         for record in read["Records"]:
             mark = {"M": {shard: {"S": f"{record['SequenceNumber']}/0/1/0/0"}}}
@@ -130,3 +133,30 @@ def test_the_mark_of_an_earlier_request_of_the_key_proves_nothing(
     waiting.sleep = old_marks
     with pytest.raises(NotDrained, match="not applied"):
         waiting.wait()
+
+
+class Busy:
+    """A client of Kinesis whose shards others read so often that each first read is refused."""
+
+    def __init__(self, kinesis: Any) -> None:
+        self._kinesis = kinesis
+        self._refused: set[str] = set()
+        self.refusals = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kinesis, name)
+
+    def get_records(self, **asked: Any) -> Any:
+        if asked["ShardIterator"] not in self._refused:
+            self._refused.add(asked["ShardIterator"])
+            self.refusals += 1
+            error: Any = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "Rate exceeded"}}
+            raise self._kinesis.exceptions.ProvisionedThroughputExceededException(error, "GetRecords")
+        return self._kinesis.get_records(**asked)
+
+
+def test_a_shard_that_others_read_too_is_asked_again(drain: Callable[[float], Drain], emulator: Emulator) -> None:
+    waiting = drain(120)
+    waiting.kinesis = busy = cast("Any", Busy(emulator.client("kinesis")))
+    assert waiting.wait() == 1
+    assert busy.refusals

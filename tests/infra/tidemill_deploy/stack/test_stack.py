@@ -11,6 +11,7 @@ from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.kept import Kept, kept, to_json
 from tidemill_deploy.stack.rollout import Rollout
 from tidemill_deploy.stack.stack import Imported, Stack, StackError, pauses
+from tidemill_deploy.stack.takedown import Takedown
 from tidemill_local.emulator import Emulator
 
 TEMPLATE: dict[str, Any] = {
@@ -58,7 +59,7 @@ def rollout(stack: Stack, bucket: CodeBucket, given: Mapping[str, str] | None = 
 
 
 def deployed(wanted: Rollout) -> Mapping[str, str]:
-    change_set = wanted.prepare(said.append)
+    change_set = wanted.prepare()
     assert change_set is not None
     return wanted.execute(change_set, said.append).outputs
 
@@ -66,7 +67,7 @@ def deployed(wanted: Rollout) -> Mapping[str, str]:
 def test_a_stack_is_made_and_its_resources_are_told(stack: Stack, bucket: CodeBucket) -> None:
     lines: list[str] = []
     wanted = rollout(stack, bucket)
-    change_set = wanted.prepare(lines.append)
+    change_set = wanted.prepare()
     assert change_set is not None
     assert {(one.kind, one.logical_id) for one in change_set.changes} == {("create", "Table"), ("create", "Queue")}
     state = wanted.execute(change_set, lines.append)
@@ -77,20 +78,20 @@ def test_a_stack_is_made_and_its_resources_are_told(stack: Stack, bucket: CodeBu
 
 def test_the_same_again_is_nothing_to_do(stack: Stack, bucket: CodeBucket) -> None:
     deployed(rollout(stack, bucket))
-    assert rollout(stack, bucket).prepare(said.append) is None
+    assert rollout(stack, bucket).prepare() is None
 
 
 def test_a_changed_parameter_changes_its_resource_and_the_others_keep_their_values(
     stack: Stack, bucket: CodeBucket, emulator: Emulator
 ) -> None:
     deployed(rollout(stack, bucket, {"Seconds": "40"}))
-    change_set = rollout(stack, bucket, {"Seconds": "50"}).prepare(said.append)
+    change_set = rollout(stack, bucket, {"Seconds": "50"}).prepare()
     assert change_set is not None
     assert [(one.kind, one.logical_id) for one in change_set.changes] == [("change", "Queue")]
     stack.execute(change_set, said.append)
     queue = stack.resources()["Queue"][1]
     assert seconds_of(emulator, queue) == "50"
-    assert rollout(stack, bucket).prepare(said.append) is None  # it keeps 50, and not the default
+    assert rollout(stack, bucket).prepare() is None  # it keeps 50, and not the default
 
 
 def seconds_of(emulator: Emulator, queue: str) -> str:
@@ -99,7 +100,7 @@ def seconds_of(emulator: Emulator, queue: str) -> str:
 
 
 def test_a_discarded_change_set_leaves_nothing_of_a_new_stack(stack: Stack, bucket: CodeBucket) -> None:
-    change_set = rollout(stack, bucket).prepare(said.append)
+    change_set = rollout(stack, bucket).prepare()
     assert change_set is not None
     stack.discard(change_set)
     assert stack.state() is None
@@ -107,7 +108,7 @@ def test_a_discarded_change_set_leaves_nothing_of_a_new_stack(stack: Stack, buck
 
 def test_a_replaced_table_is_a_loss(stack: Stack, bucket: CodeBucket, names: Names) -> None:
     deployed(rollout(stack, bucket))
-    change_set = rollout(stack, bucket, {"Name": names("table")}).prepare(said.append)
+    change_set = rollout(stack, bucket, {"Name": names("table")}).prepare()
     assert change_set is not None
     first = change_set.changes[0]
     assert (first.kind, first.logical_id, bool(first.loss)) == ("replace", "Table", True)
@@ -119,7 +120,7 @@ def test_what_was_kept_and_is_gone_is_told_and_nothing_is_made(stack: Stack, buc
     gone = Imported("Table", "AWS::DynamoDB::Table", {"TableName": "gone"})
     bucket.write_record(stack.name, to_json(Kept((gone,), {})))
     with pytest.raises(StackError, match=r"cannot be made: .*gone does not exist"):
-        rollout(stack, bucket).prepare(said.append)
+        rollout(stack, bucket).prepare()
     assert stack.state() is None
     bucket.drop_record(stack.name)
 
@@ -132,11 +133,11 @@ def test_what_cloudformation_refuses_is_told(stack: Stack) -> None:
 def test_a_failed_update_is_rolled_back_and_says_why(stack: Stack, bucket: CodeBucket) -> None:
     deployed(rollout(stack, bucket))
     wanted = rollout(stack, bucket, Policy=UNMAKEABLE)
-    change_set = wanted.prepare(said.append)
+    change_set = wanted.prepare()
     assert change_set is not None
     with pytest.raises(StackError, match=r"UPDATE_ROLLBACK_COMPLETE:\n  Policy: "):
         wanted.execute(change_set, said.append)
-    assert rollout(stack, bucket).prepare(said.append) is None
+    assert rollout(stack, bucket).prepare() is None
 
 
 UNMAKEABLE = {
@@ -150,15 +151,19 @@ UNMAKEABLE = {
 
 def test_a_stack_whose_creation_failed_is_made_anew(stack: Stack, bucket: CodeBucket) -> None:
     wanted = rollout(stack, bucket, Policy=UNMAKEABLE)
-    change_set = wanted.prepare(said.append)
+    change_set = wanted.prepare()
     assert change_set is not None
     with pytest.raises(StackError, match="ROLLBACK_COMPLETE"):
         wanted.execute(change_set, said.append)
-    lines: list[str] = []
     again = rollout(stack, bucket)
-    change_set = again.prepare(lines.append)
+    with pytest.raises(StackError, match="deleted first"):
+        again.prepare()
+    state = stack.state()
+    assert state is not None
+    assert state.is_unmade
+    stack.delete(said.append)
+    change_set = again.prepare()
     assert change_set is not None
-    assert "ROLLBACK_COMPLETE" in lines[0]
     assert again.execute(change_set, said.append).status == "CREATE_COMPLETE"
 
 
@@ -172,7 +177,7 @@ def test_a_new_stack_takes_over_what_an_earlier_one_has_left(
     bucket.write_record(stack.name, to_json(kept(TEMPLATE, stack.resources(), state.parameters)))
     stack.delete(said.append)
     again = rollout(stack, bucket)
-    change_set = again.prepare(said.append)
+    change_set = again.prepare()
     assert change_set is not None
     assert [(one.kind, one.logical_id) for one in change_set.changes] == [("take over", "Table")]
     state = again.execute(change_set, said.append)
@@ -180,6 +185,62 @@ def test_a_new_stack_takes_over_what_an_earlier_one_has_left(
     assert seconds_of(emulator, stack.resources()["Queue"][1]) == "40"  # with the parameters of its first life
     assert emulator.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "a"}})["Item"]
     assert bucket.read_record(stack.name) is None
+
+
+PROTECTED: dict[str, Any] = {
+    **TEMPLATE,
+    "Parameters": {
+        **TEMPLATE["Parameters"],
+        "DeletionProtection": {"Type": "String", "Default": "on", "AllowedValues": ["on", "off", "later"]},
+    },
+    "Conditions": {**TEMPLATE["Conditions"], "IsProtected": {"Fn::Equals": [{"Ref": "DeletionProtection"}, "on"]}},
+    "Resources": {
+        "Queue": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {"VisibilityTimeout": {"Fn::If": ["IsProtected", 1, 2]}},
+        }
+    },
+}
+"""Its queue stands for what is protected."""
+
+
+@pytest.mark.parametrize(("given", "then"), [({}, "on"), ({"DeletionProtection": "off"}, "off")])
+def test_a_deployment_that_was_stopped_is_ended_by_the_next_which_protects(
+    stack: Stack, bucket: CodeBucket, emulator: Emulator, given: dict[str, str], then: str
+) -> None:
+    first = Rollout(stack, bucket, json.dumps(PROTECTED).encode(), PROTECTED, given)
+    change_set = first.prepare()
+    assert change_set is not None
+    stack.execute(change_set, said.append)  # CloudFormation ends what it has begun, and the command does not
+    again = Rollout(stack, bucket, json.dumps(PROTECTED).encode(), PROTECTED, {})
+    if further := again.prepare():
+        again.execute(further, said.append)
+    state = stack.state()
+    assert state is not None
+    assert state.parameters["DeletionProtection"] == then
+    assert seconds_of(emulator, stack.resources()["Queue"][1]) == {"on": "1", "off": "2"}[then]
+    assert again.prepare() is None
+
+
+def test_what_an_earlier_stack_has_left_is_not_forgotten_with_a_later_one_that_was_never_whole(
+    stack: Stack, bucket: CodeBucket, emulator: Emulator
+) -> None:
+    kept_before = Kept((Imported("Table", "AWS::DynamoDB::Table", {"TableName": "before"}),), {"Seconds": "40"})
+    for is_executed in (False, True):
+        bucket.write_record(stack.name, to_json(kept_before))
+        change_set = stack.prepare("CREATE", bucket.url(bucket.upload(UNMADE, ".template")), {})
+        assert change_set is not None
+        if is_executed:
+            with pytest.raises(StackError, match="ROLLBACK_COMPLETE"):
+                stack.execute(change_set, said.append)
+        takedown = Takedown(stack, bucket, TEMPLATE, emulator, said.append)
+        assert takedown.delete(with_data=False) == kept_before.resources
+        assert stack.state() is None
+        assert bucket.read_record(stack.name) == to_json(kept_before)
+    bucket.drop_record(stack.name)
+
+
+UNMADE = json.dumps({**TEMPLATE, "Resources": {"Policy": UNMAKEABLE}}).encode()
 
 
 def test_a_stack_that_is_not_there_has_no_state_and_is_deleted_without_a_word(emulator: Emulator, names: Names) -> None:
