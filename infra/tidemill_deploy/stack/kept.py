@@ -82,7 +82,8 @@ def from_json(record: bytes) -> Kept:
     try:
         read = json.loads(record)
         resources = tuple(
-            Imported(str(one["logical_id"]), str(one["type"]), dict(one["identifier"])) for one in read["resources"]
+            Imported(str(one["logical_id"]), one["type"], _known(one["type"], one["identifier"]))
+            for one in read["resources"]
         )
         return Kept(resources, {str(name): str(value) for name, value in read["parameters"].items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -111,6 +112,10 @@ def importing(template: Mapping[str, Node], resources: tuple[Imported, ...]) -> 
     }
     bodies = {name: body for name, body in declared.items() if name in names}
     return {**head, "Resources": {name: _without_dependencies(body, names) for name, body in bodies.items()}}
+
+
+def _known(kind: str, identifier: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(identifier[name]) for name in IDENTIFIERS[kind]}
 
 
 def _identifier(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakSet, ref
 
 from tidemill.replies.reader import ReplyReader
+from tidemill.replies.replies import Replies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,8 @@ class Listener:
     """
 
     def __init__(self, source: str | ReplySource, heard: Callable[[], None]) -> None:
-        self._reader = ReplyReader(source, self._take, is_wanted=self._is_awaited, failed=heard)
+        every = Replies.with_repeats(source) if isinstance(source, str) else source
+        self._reader = ReplyReader(every, self._take, is_wanted=self._is_awaited, failed=heard)
         self._heard = heard
         self._expected: dict[str, ref[Awaits]] = {}
         """Request id -> the handle that awaits its reply. Any thread adds; only the reader's thread takes out."""

@@ -58,11 +58,19 @@ class Replies:
         self._waiting: deque[Reply] = deque()
         self._wait = wait
         self._asking = Trouble()
+        self._has_repeats = False
         self.malformed = 0
         """Number of messages that could not be parsed. They are deleted: no retry could parse them."""
         self.repeats = 0
         """Number of replies that were dropped because they had come before."""
         processes.look_after(self)
+
+    @classmethod
+    def with_repeats(cls, queue_url: str, sqs: SQSClient | None = None) -> Replies:
+        """Drops no reply that came before, for a reader who knows what it awaits: an id may be sent again."""
+        made = cls(queue_url, sqs=sqs)
+        made._has_repeats = True
+        return made
 
     def poll(self, wait_seconds: int = LONGEST_WAIT) -> list[Reply]:
         """The replies of up to 10 messages; waits at most `wait_seconds` (0 to 20) for the first message.
@@ -134,7 +142,7 @@ class Replies:
         seen, fresh = self._seen, list[Reply]()
         for reply in replies:
             before = seen.get(reply.id)
-            if before is None or (before == "quarantined" and reply.status != "quarantined"):
+            if self._has_repeats or before is None or (before == "quarantined" and reply.status != "quarantined"):
                 seen[reply.id] = reply.status
                 fresh.append(reply)
         self.repeats += len(replies) - len(fresh)

@@ -47,7 +47,11 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert from_json(to_json(left)) == left
 
 
-@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"resources": [{}]}', b'{"resources": []}', b"1"])
+NAMELESS = b'{"parameters": {}, "resources": [{"logical_id": "T", "type": "AWS::DynamoDB::Table", "identifier": {}}]}'
+"""Whoever deletes it would not know what."""
+
+
+@pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"resources": [{}]}', b'{"resources": []}', b"1", NAMELESS])
 def test_what_is_no_record_is_refused(record: bytes) -> None:
     with pytest.raises(NotKept, match="cannot be read"):
         from_json(record)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
 from time import monotonic, sleep
 from typing import Any, cast
@@ -12,7 +12,8 @@ from weakref import WeakSet
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tidemill import Reply
+from tidemill import Reply, ReplyMessage
+from tidemill.contract.request import encode
 from tidemill.replies.listener import Awaits, Listener
 from tidemill.replies.reader import Unheard
 from tidemill.replies.replies import may_pass
@@ -367,3 +368,26 @@ def test_a_listener_that_was_never_asked_closes_its_source() -> None:
 )
 def test_what_may_pass_by_itself(error: BaseException, passes: bool) -> None:
     assert may_pass(error) is passes
+
+
+def test_an_id_that_is_sent_again_is_answered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the queue of a URL, whose `Replies` would drop what has come before."""
+    bodies: SimpleQueue[str] = SimpleQueue()
+
+    def receive(_: object, wait_seconds: int) -> list[dict[str, str]]:
+        try:
+            return [{"ReceiptHandle": "h", "Body": bodies.get(timeout=0.1)}]
+        except Empty:
+            return []
+
+    monkeypatch.setattr("tidemill.replies.message_queue.MessageQueue.receive", receive)
+    monkeypatch.setattr("tidemill.replies.message_queue.MessageQueue.delete_handed_over", lambda _: None)
+    heard: SimpleQueue[None] = SimpleQueue()
+    listener = Listener("https://sqs.eu-west-1.amazonaws.com/123456789012/replies", lambda: heard.put(None))
+    for _ in range(2):
+        one = handle("1")
+        listener.expect(one)
+        bodies.put(encode(ReplyMessage("ada", tuple(accepted("1")))).decode())
+        heard.get(timeout=PATIENCE)
+        assert listener.reply_to(one) == Reply("1", "accepted")
+    listener.close()

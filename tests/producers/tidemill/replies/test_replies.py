@@ -108,6 +108,12 @@ def test_what_becomes_of_a_quarantined_request_later_is_no_repeat() -> None:
     assert listening(queue).poll(0) == [quarantined, accepted]
 
 
+def test_a_reader_who_knows_what_it_awaits_gets_the_reply_to_an_id_that_was_sent_again() -> None:
+    replies = Replies.with_repeats(URL, cast("SQSClient", Queue(raw(ONE), raw(ONE))))
+    assert replies.poll() == [ONE, ONE]
+    assert replies.repeats == 0
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.replies.replies.REMEMBERED", 2)
     queue = Queue(*[raw(Reply(name, "accepted")) for name in "abca"])
