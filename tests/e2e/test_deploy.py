@@ -1,5 +1,6 @@
 """`tidemill deploy` and `destroy` against the emulator's CloudFormation: a stack from its first to its second life."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from tidemill_cli.commands.deploy.parameters import Parameters
+from tidemill_cli.errors import CommandError
+from tidemill_deploy.packaging.errors import RulesNotFound
+from tidemill_deploy.stack.stack import State
 from tidemill_deploy.template import load, template_path
 from tidemill_local.emulator import Emulator
 
@@ -172,6 +177,16 @@ def test_a_secret_is_not_taken_from_the_command_line(account: Account) -> None:
     done = account.run("deploy", "--stack", "shop", "--parameter", f"ApplicationSecret={'x' * 43}")
     assert done.returncode == 2
     assert "ApplicationSecret=@FILE" in done.stderr
+
+
+def test_rules_of_the_stack_that_are_not_here_are_asked_for(tmp_path: Path) -> None:
+    stack = State("arn", "CREATE_COMPLETE", {"Rules": "nowhere_at_all"}, {})
+    args = argparse.Namespace(rules=None, architecture=None, parameter=[])
+    with pytest.raises(CommandError, match=r"the stack has the rules of nowhere_at_all; .* --rules: no module"):
+        Parameters(args, load(template_path()), stack).packages(tmp_path)
+    args.rules = "another_that_is_nowhere"
+    with pytest.raises(RulesNotFound, match="no module another_that_is_nowhere"):
+        Parameters(args, load(template_path()), stack).packages(tmp_path)
 
 
 def test_an_unknown_parameter_is_told(account: Account) -> None:

@@ -153,6 +153,8 @@ def _check_name(rules: str) -> None:
     parts = rules.split(".")
     if rules.endswith(".py") or "/" in rules or "\\" in rules:
         path = Path(rules)
+        if "/" in rules and not path.with_suffix(".py").exists() and not path.suffix:
+            raise RulesNotFound(f"there is no folder {rules}, seen from {Path.cwd()}")
         name = ".".join(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))
         where = f", from the folder {path.parent}" if path.is_absolute() or ".." in path.parts else ""
         name = path.stem if where else name

@@ -32,9 +32,9 @@ from tidemill_deploy.template import TemplateError, load, template_path
 
 EXAMPLE = """\
 examples:
-  tidemill deploy --rules shop --plan                      shows what would be done, and does nothing
+  tidemill deploy --rules shop --plan                      shows what would be changed, and changes nothing
   tidemill deploy --rules shop --stack shop --rate 200/s
-  tidemill deploy --stack shop --parameter ShardCount=8    with the rules that it has been deployed with
+  tidemill deploy --stack shop --parameter ShardCount=8    with the stack's rules, whose module is here
 
 The functions' packages are made, and uploaded to a bucket of your account that is made when it is needed. Then the
 changes are shown; nothing is changed before you agree.
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_parameters(parser)
     parser.add_argument("--rate", type=rate, default=100.0, help="requests a second, for the estimate (default: 100)")
     parser.add_argument("--replace", action="store_true", help="agree to lose what is in a stream, a table or a pool")
-    parser.add_argument("--plan", action="store_true", help="show the changes, and do nothing")
+    parser.add_argument("--plan", action="store_true", help="show the changes, and make none of them")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--template", metavar="FILE", type=Path, help="a template in place of Tidemill's own")
     parser.add_argument("--json", metavar="PATH", type=Path, help="also write the changes and the outputs to PATH")

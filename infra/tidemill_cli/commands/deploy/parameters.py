@@ -16,6 +16,7 @@ from typing import Any
 from tidemill_cli.errors import CommandError
 from tidemill_deploy.packaging.application import BUILT_IN, find
 from tidemill_deploy.packaging.archive import Package
+from tidemill_deploy.packaging.errors import RulesNotFound
 from tidemill_deploy.packaging.functions import ARCHITECTURES
 from tidemill_deploy.packaging.packages import package
 from tidemill_deploy.packaging.wheels import Target
@@ -94,8 +95,16 @@ class Parameters:
 
         Raises:
             PackagingError: they cannot be made.
+            CommandError: no rules were named, and those of the stack are not here.
         """
-        return package(self._rules, Target(self._architecture, python_version(self.template)), folder)
+        try:
+            return package(self._rules, Target(self._architecture, python_version(self.template)), folder)
+        except RulesNotFound as error:
+            if self.args.rules:
+                raise
+            raise CommandError(
+                f"the stack has the rules of {self._rules}; say where they are by --rules: {error}"
+            ) from None
 
     @property
     def _given(self) -> dict[str, str]:

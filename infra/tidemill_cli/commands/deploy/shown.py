@@ -49,8 +49,8 @@ def estimate(rate: float, parameters: Mapping[str, str]) -> str:
     )
     busy, idle = (cost("aggregated", one, given).bill.total for one in (rate, LEAST_RATE))
     return (
-        f"about ${busy:,.2f} a month at {rate:,.6g} requests a second, ${idle:,.2f} of it without any, by list prices; "
-        "tidemill cost has the items"
+        f"about ${busy:,.2f} a month at {rate:,.6g} requests a second, ${idle:,.2f} of it without any requests, by "
+        "list prices; tidemill cost has the items"
     )
 
 

@@ -7,6 +7,7 @@ Tests: tests/infra/tidemill_cli/commands/test_hot_keys.py.
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from botocore.config import Config
@@ -30,7 +31,7 @@ examples:
   tidemill hot-keys --stack shop --minutes 15   of a stack in your AWS account
 
 It reads the stream beside the functions and the archive: {SHARE}.
-It takes as long as it looks back at most; what it could not read by then it says.
+It takes no longer than the time that it looks back on, and says what it could not read by then.
 """
 
 
@@ -62,10 +63,16 @@ def _run(args: argparse.Namespace) -> int:
     with progress("…", otherwise=lambda _: None) as tell:
         loads = read(where.client("kinesis", once), stream, args.minutes * 60, tell)
     found = advice(loads)
-    show(out, loads, found, args.top)
+    show(out, loads, found, args.top, _options(args))
     if args.json:
         write_private(args.json, json_text(as_json(stream, args.minutes, loads, found)))
     return 0
+
+
+def _options(args: argparse.Namespace) -> str:
+    """The options that name this stream to `tidemill scale` too."""
+    named = {"--stack": args.stack, "--stream": args.stream}
+    return " ".join(f"{option} {shlex.quote(value)}" for option, value in named.items() if value)
 
 
 def _minutes(text: str) -> float:

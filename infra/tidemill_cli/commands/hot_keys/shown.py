@@ -24,8 +24,16 @@ MOST_SHOWN = 60
 """Characters of a key on the terminal."""
 
 
-def show(out: Console, loads: Sequence[ShardLoad], advice: Advice, top: int) -> None:
-    """Print the shards, the fullest first, their hottest keys and lanes, and what to do."""
+def show(out: Console, loads: Sequence[ShardLoad], advice: Advice, top: int, options: str = "") -> None:
+    """Print the shards, the fullest first, their hottest keys and lanes, and what to do.
+
+    Args:
+        out: the terminal.
+        loads: what was read of each shard.
+        advice: what to do about it.
+        top: the number of keys of a shard.
+        options: those that name the stream to the command that is advised, such as "--stack shop".
+    """
     if not any(one.records for one in loads):
         out.print("no records arrived in that time")
         return
@@ -44,7 +52,8 @@ def show(out: Console, loads: Sequence[ShardLoad], advice: Advice, top: int) -> 
         if not one.is_whole:
             out.print(f"{one.shard} was read in part: the oldest {one.seconds:.0f} s of that time", soft_wrap=True)
     command = COMMANDS.get(advice.kind, "").format(advice.shards)
-    out.print(Text(printable(f"{advice.kind}: {advice.reason}{f' Run: {command}' if command else ''}")), soft_wrap=True)
+    run = f" Run: {command} {options}".rstrip() if command else ""
+    out.print(Text(printable(f"{advice.kind}: {advice.reason}{run}")), soft_wrap=True)
 
 
 def as_json(stream: str, minutes: float, loads: Sequence[ShardLoad], advice: Advice) -> dict[str, Any]:

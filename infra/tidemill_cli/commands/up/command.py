@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rules",
         metavar="MODULE",
-        help=f"the module that holds RULES (default: the folder's last, or {BUILT_IN}): seats for seats.py",
+        help=f"the module that holds RULES (default: those of the --state folder, or {BUILT_IN}): seats for seats.py",
     )
     parser.add_argument("--reload", action="store_true", help="deploy the rules again whenever their files change")
     parser.add_argument(

@@ -70,6 +70,16 @@ def test_a_shard_that_one_key_fills_is_told(
     assert "More shards do not help" in shown
 
 
+def test_the_command_that_is_advised_names_the_same_stream(
+    emulator: Emulator, stream: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinesis = emulator.client("kinesis")
+    kinesis.update_shard_count(StreamName=stream, TargetShardCount=2, ScalingType="UNIFORM_SCALING")
+    kinesis.put_record(StreamName=stream, PartitionKey="a", Data=b"{}")
+    assert run("--stream", stream, "--minutes", 1) == 0
+    assert f"Run: tidemill scale --shards 1 --stream {stream}\n" in capsys.readouterr().out
+
+
 def test_a_stream_without_records_is_told(stream: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hot-keys", "--stream", stream, "--minutes", "1"]) == 0
     assert "no records arrived in that time" in capsys.readouterr().out

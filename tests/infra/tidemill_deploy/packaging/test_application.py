@@ -123,6 +123,7 @@ def test_a_module_that_is_not_there_is_named_with_where_it_was_sought(shop: Path
         ("../seats.py", r"--rules seats, from the folder \.\."),
         ("/srv/seats.py", "--rules seats, from the folder /srv"),
         ("app\\seats", "not by their file"),
+        ("docs/shop", "there is no folder docs/shop, seen from "),
         ("", "'' is no name of a module"),
         (".shop", "'.shop' is no name of a module"),
         ("my-shop", "'my-shop' is no name of a module"),
@@ -131,6 +132,11 @@ def test_a_module_that_is_not_there_is_named_with_where_it_was_sought(shop: Path
 def test_what_is_no_module_is_told_how_it_is_named(rules: str, remedy: str) -> None:
     with pytest.raises(RulesNotFound, match=remedy):
         find(rules)
+
+
+def test_a_module_named_by_its_path_without_a_suffix_is_told_how_it_is_named(shop: Path) -> None:
+    with pytest.raises(RulesNotFound, match=r"--rules shop\.rules"):
+        find("shop/rules")
 
 
 def test_the_files_of_a_package_are_known_by_size_and_time(shop: Path) -> None:
