@@ -132,7 +132,9 @@ class Drain:
         return any(int(mark["S"].partition("/")[0]) >= probe.sequence for mark in marks.values())
 
     def _have_more(self, probes: list[Probe]) -> bool:
-        return any(self._has_more(one) for one in probes)
+        """Whether anything stands behind the probes, or on shards that have opened since."""
+        opened = {name for name, _ in self._open_shards()} != {one.shard for one in probes}
+        return opened or any(self._has_more(one) for one in probes)
 
     def _has_more(self, probe: Probe) -> bool:
         """Whether anything but probes stands behind the probe."""

@@ -62,10 +62,10 @@ def snippets(stack: str, region: str, outputs: Mapping[str, str]) -> Iterator[st
     yield "a client, with AWS credentials that may kinesis:PutRecords on the stream:"
     yield "  from tidemill import Producer"
     yield f'  with Producer("{outputs.get("StreamArn", "")}") as producer:'
-    yield '      producer.send("content.view", key="content/1").result()'
+    yield '      producer.send("tidemill.probe", key="a-key").result()  # or a command of your rules'
     yield "and from here:"
     yield f"  export AWS_REGION={region}"
     yield f"  tidemill smoke --stack {stack}"
-    yield f"  tidemill send --stack {stack} content.view content/1"
+    yield f"  tidemill send --stack {stack} tidemill.probe a-key"
     yield f"  tidemill redrive --stack {stack}"
     yield f"  tidemill destroy --stack {stack}"

@@ -23,17 +23,19 @@ class Pipe:
     def __init__(self, emulator: Emulator, stream: str, table: str, bucket: str) -> None:
         self._emulator = emulator
         self._names = stream, table, bucket
-        kinesis = emulator.client("kinesis")
-        shards = kinesis.list_shards(StreamName=stream)["Shards"]
-        self._iterators = {
-            one["ShardId"]: kinesis.get_shard_iterator(
-                StreamName=stream, ShardId=one["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            for one in shards
-        }
+        self._iterators: dict[str, str] = {}
+        self.follow()
         self.emits = 0
         self.applies = self.archives = True
         self.archived: list[bytes] = []
+
+    def follow(self) -> None:
+        """Read the shards that it does not read yet, from their beginning."""
+        kinesis, (stream, _, _) = self._emulator.client("kinesis"), self._names
+        for shard in [one["ShardId"] for one in kinesis.list_shards(StreamName=stream)["Shards"]]:
+            if shard not in self._iterators:
+                made = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+                self._iterators[shard] = made["ShardIterator"]
 
     def work(self, _: float) -> None:
         for shard in self._iterators:
@@ -45,7 +47,7 @@ class Pipe:
             read: Any = kinesis.get_records(ShardIterator=self._iterators[shard])
         except kinesis.exceptions.ProvisionedThroughputExceededException:
             return  # its clock is quicker than the shard's
-        self._iterators[shard] = read["NextShardIterator"]
+        self._iterators[shard] = read.get("NextShardIterator") or self._iterators[shard]  # a closed shard has none
         for record in read["Records"]:
             mark = {"M": {shard: {"S": f"{record['SequenceNumber']}/0/1/0/0"}}}
             if self.applies:
@@ -160,3 +162,24 @@ def test_a_shard_that_others_read_too_is_asked_again(drain: Callable[[float], Dr
     waiting.kinesis = busy = cast("Any", Busy(emulator.client("kinesis")))
     assert waiting.wait() == 1
     assert busy.refusals
+
+
+def test_a_shard_that_opens_behind_the_last_probes_is_waited_for_too(
+    emulator: Emulator, pipe: Pipe, drain: Callable[[float], Drain], stream: str
+) -> None:
+    """An on-demand stream splits by itself: what rules emit then stands on the new shards."""
+    waiting = drain(10_000)
+    split = [True]
+
+    def split_once(pause: float) -> None:
+        pipe.work(pause)
+        if split and len(pipe.archived) >= 2:
+            split.clear()
+            kinesis = emulator.client("kinesis")
+            shards = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["OpenShardCount"]
+            kinesis.update_shard_count(StreamName=stream, TargetShardCount=2 * shards, ScalingType="UNIFORM_SCALING")
+        if not split:
+            pipe.follow()
+
+    waiting.sleep = split_once
+    assert waiting.wait() > 1

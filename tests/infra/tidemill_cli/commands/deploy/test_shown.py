@@ -37,4 +37,4 @@ def test_a_rate_that_cannot_be_is_told() -> None:
 def test_the_client_is_printed_with_the_stacks_own_stream() -> None:
     lines = list(snippets("shop", "eu-central-1", {"StreamArn": "arn:aws:kinesis:eu-central-1:1:stream/s"}))
     assert '  with Producer("arn:aws:kinesis:eu-central-1:1:stream/s") as producer:' in lines
-    assert "  tidemill send --stack shop content.view content/1" in lines
+    assert "  tidemill send --stack shop tidemill.probe a-key" in lines
