@@ -76,6 +76,10 @@ class CodeBucket:
         host = self._s3.meta.endpoint_url
         return f"{host.rstrip('/')}/{self.name}/{key}"
 
+    def record_of(self, stack: str) -> str:
+        """Where the record of a stack is, for people."""
+        return f"s3://{self.name}/{_record(stack)}"
+
     def read_record(self, stack: str) -> bytes | None:
         """The record of what was kept of a stack; None if there is none."""
         try:

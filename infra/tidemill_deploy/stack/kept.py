@@ -73,8 +73,12 @@ def to_json(kept: Kept) -> bytes:
     return json.dumps({"parameters": kept.parameters, "resources": every}, indent=2).encode() + b"\n"
 
 
-def from_json(record: bytes) -> Kept:
+def from_json(record: bytes, where: str) -> Kept:
     """What a record says.
+
+    Args:
+        record: its bytes.
+        where: they are, for the message.
 
     Raises:
         NotKept: it is none.
@@ -87,7 +91,10 @@ def from_json(record: bytes) -> Kept:
         )
         return Kept(resources, {str(name): str(value) for name, value in read["parameters"].items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotKept(f"the record of what was kept cannot be read: {error!r}") from None
+        raise NotKept(
+            f"the record of what was kept, {where}, cannot be read: {error!r}. Mend it, or delete it: then nothing is "
+            "taken over, and what was kept stays as it is"
+        ) from None
 
 
 def importing(template: Mapping[str, Node], resources: tuple[Imported, ...]) -> dict[str, Node]:

@@ -50,7 +50,7 @@ class Rollout:
             NotKept: its record cannot be read.
         """
         record = self.bucket.read_record(self.stack.name)
-        found = None if record is None else from_json(record)
+        found = None if record is None else from_json(record, self.bucket.record_of(self.stack.name))
         return found if found and found.resources else None
 
     def prepare(self) -> ChangeSet | None:

@@ -103,7 +103,7 @@ class Takedown:
             self.bucket.write_record(self.stack.name, to_json(left))
         else:  # it never was a whole stack: what an earlier one has left is as it was
             record = self.bucket.read_record(self.stack.name)
-            left = Kept((), {}) if record is None else from_json(record)
+            left = Kept((), {}) if record is None else from_json(record, self.bucket.record_of(self.stack.name))
         if state is not None:
             self.say("deleting the stack")
             self.stack.delete(self.say)

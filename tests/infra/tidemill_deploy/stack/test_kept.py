@@ -44,7 +44,7 @@ def test_parameters_are_kept_but_for_secret_ones() -> None:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     left = Kept((CLIENT, TABLE), {"Hours": "48"})
-    assert from_json(to_json(left)) == left
+    assert from_json(to_json(left), "s3://code/kept/shop.json") == left
 
 
 NAMELESS = b'{"parameters": {}, "resources": [{"logical_id": "T", "type": "AWS::DynamoDB::Table", "identifier": {}}]}'
@@ -53,8 +53,8 @@ NAMELESS = b'{"parameters": {}, "resources": [{"logical_id": "T", "type": "AWS::
 
 @pytest.mark.parametrize("record", [b"", b"{}", b"[]", b'{"resources": [{}]}', b'{"resources": []}', b"1", NAMELESS])
 def test_what_is_no_record_is_refused(record: bytes) -> None:
-    with pytest.raises(NotKept, match="cannot be read"):
-        from_json(record)
+    with pytest.raises(NotKept, match=r"what was kept, s3://code/kept/shop\.json, cannot be read"):
+        from_json(record, "s3://code/kept/shop.json")
 
 
 def test_the_importing_template_has_these_resources_and_neither_outputs_nor_transforms() -> None:
