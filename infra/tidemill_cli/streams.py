@@ -13,6 +13,12 @@ from tidemill_cli.errors import CommandError
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, access, outputs_or_remedy
 
 
+def add_stream(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """The arguments that name the stream: --stack, or --stream, whose help ends with `more`."""
+    parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
+    parser.add_argument("--stream", metavar="NAME", help=f"the stream (default: the stack's){more}")
+
+
 def stream_of(args: argparse.Namespace) -> tuple[Access, str]:
     """Access to AWS, and the stream's name; by default that of the local platform's stack.
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from tidemill import Misconfigured
 from tidemill_cli.errors import run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
-from tidemill_cli.stack import STACK
-from tidemill_cli.streams import stream_of
+from tidemill_cli.streams import add_stream, stream_of
 from tidemill_cli.terminal_text import print_on_stderr, progress
 from tidemill_cli.units import positive
 from tidemill_deploy.capacity.scaling import scale
@@ -31,8 +30,7 @@ meanwhile and stay in order. Give the next deployment the same ShardCount. `tide
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--shards", metavar="N", type=positive, required=True, help="how many the stream shall have")
-    parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
-    parser.add_argument("--stream", metavar="NAME", help="the stream (default: the stack's)")
+    add_stream(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result to FILE")
     parser.epilog = EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

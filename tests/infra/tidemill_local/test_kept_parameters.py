@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tidemill_cli.commands.up.command import SECRET, SECRET_VARIABLE, _parameters
+from tidemill_cli.arguments.parameters import SECRET, SECRET_VARIABLE
+from tidemill_cli.commands.up.command import _parameters
 from tidemill_deploy.packaging.application import BUILT_IN
 from tidemill_local import kept_parameters
 from tidemill_local.patches.durability.state_files import StateUnusable

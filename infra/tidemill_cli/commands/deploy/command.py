@@ -7,14 +7,15 @@ Tests: tests/e2e/test_deploy.py.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tidemill import Misconfigured
-from tidemill_cli.commands.deploy.parameters import SECRET, Parameters, add_parameters
+from tidemill_cli.arguments.parameters import SECRET
+from tidemill_cli.arguments.yes import ask
+from tidemill_cli.commands.deploy.parameters import Parameters, add_parameters
 from tidemill_cli.commands.deploy.shown import estimate, show_plan, snippets
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
@@ -113,7 +114,7 @@ def _clear(args: argparse.Namespace, stack: Stack) -> None:
         if args.plan:
             raise CommandError("nothing can be planned before; without --plan it asks, and deletes it")
         if not args.yes:
-            _ask("delete that?", "delete it")
+            ask("delete that? [y/N]", "delete it")
         stack.delete(_say)
 
 
@@ -159,15 +160,7 @@ def _agree(args: argparse.Namespace, change_set: ChangeSet) -> None:
         named = "; ".join(f"{one.logical_id}: {one.loss}" for one in lost)
         raise CommandError(f"it would {lost[0].kind} {named}. Nothing was done; --replace agrees to that")
     if not args.yes:
-        _ask("make these changes?", "make the changes")
-
-
-def _ask(question: str, what: str) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError(f"there is no terminal to ask on; add --yes to {what}")
-    print(f"{question} [y/N] ", end="", flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CommandError("nothing was done")
+        ask("make these changes? [y/N]", "make the changes")
 
 
 def _ended(args: argparse.Namespace, region: str, changes: Any, state: State | None) -> int:

@@ -7,12 +7,12 @@ Tests: tests/e2e/test_deploy.py.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill_cli.arguments.parameters import add_parameter, given
 from tidemill_cli.errors import CommandError
 from tidemill_deploy.packaging.application import BUILT_IN, find
 from tidemill_deploy.packaging.archive import Package
@@ -32,10 +32,6 @@ FILLED_IN = {
 """Parameters of the template that are not given by name -> why."""
 
 
-SECRET, SECRET_VARIABLE = "ApplicationSecret", "TIDEMILL_APPLICATION_SECRET"
-"""The parameter that others could read in the list of processes, and where else it may come from."""
-
-
 def add_parameters(parser: argparse.ArgumentParser) -> None:
     """The arguments that become parameters."""
     parser.add_argument(
@@ -46,15 +42,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--architecture", choices=ARCHITECTURES, help="of the functions (default: the stack's, or arm64)"
     )
-    parser.add_argument(
-        "--parameter",
-        type=_parameter,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the template, such as ShardCount=4; NAME=@FILE takes what a file holds; may be repeated. "
-        "The others stay as they are",
-    )
+    add_parameter(parser, _why_filled_in, "ShardCount=4", "The others stay as they are")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +65,18 @@ class Parameters:
         Raises:
             TemplateError: the template has no such parameter.
         """
-        given = self._given
+        named = given(self.args)
         declared = self.template.get("Parameters", {})
-        if unknown := sorted(given.keys() - declared.keys()):
+        if unknown := sorted(named.keys() - declared.keys()):
             raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
-        return {**given, "Rules": find(self._rules).rules, "Architecture": self._architecture}
+        return {**named, "Rules": find(self._rules).rules, "Architecture": self._architecture}
 
     def all(self) -> dict[str, str]:
         """Every parameter's value: the given one, the stack's own, or the default."""
         defaults = {
             name: str(one["Default"]) for name, one in self.template.get("Parameters", {}).items() if "Default" in one
         }
-        return {**defaults, **(self.state.parameters if self.state else {}), **self._given}
+        return {**defaults, **(self.state.parameters if self.state else {}), **given(self.args)}
 
     def packages(self, folder: Path) -> list[Package]:
         """Make the functions' packages there.
@@ -107,11 +95,6 @@ class Parameters:
             ) from None
 
     @property
-    def _given(self) -> dict[str, str]:
-        secret = os.environ.get(SECRET_VARIABLE)
-        return {**({SECRET: secret} if secret else {}), **dict(self.args.parameter)}
-
-    @property
     def _rules(self) -> str:
         return str(self.args.rules or self.all().get("Rules") or BUILT_IN)
 
@@ -120,21 +103,5 @@ class Parameters:
         return str(self.args.architecture or self.all().get("Architecture") or ARCHITECTURES[0])
 
 
-def _parameter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    if name in FILLED_IN or name.endswith("CodeKey"):
-        why = FILLED_IN.get(name, "the functions' code is put there")
-        raise argparse.ArgumentTypeError(f"{name} is filled in: {why}")
-    if name == SECRET and not value.startswith("@"):
-        raise argparse.ArgumentTypeError(
-            f"others can read {SECRET} in the list of processes; use {SECRET}=@FILE, or the variable {SECRET_VARIABLE}"
-        )
-    if not value.startswith("@"):
-        return name, value
-    try:
-        return name, Path(value[1:]).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        problem = CommandError(f"{value[1:]} cannot be read: {getattr(error, 'strerror', error)}")
-        raise argparse.ArgumentTypeError(str(problem)) from None
+def _why_filled_in(name: str) -> str | None:
+    return FILLED_IN["CodeBucket"] if name.endswith("CodeKey") else FILLED_IN.get(name)

@@ -7,10 +7,10 @@ Tests: tests/e2e/test_destroy.py.
 from __future__ import annotations
 
 import argparse
-import sys
 
 from tidemill import Misconfigured
 from tidemill.aws.loopback import is_loopback
+from tidemill_cli.arguments.yes import ask
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.stack import STACK, Access, access
 from tidemill_cli.terminal_text import printable
@@ -92,12 +92,8 @@ def _bucket(where: Access) -> CodeBucket:
 
 
 def _ask(args: argparse.Namespace) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask on; add --yes to take it down")
     what = "and all its data, for good" if args.delete_data else "and keep its data"
-    print(f"take {printable(args.stack)} down {what}? Type its name: ", end="", flush=True)
-    if sys.stdin.readline().strip() != args.stack:
-        raise CommandError("nothing was done")
+    ask(f"take {printable(args.stack)} down {what}? Type its name:", "take it down", word=args.stack)
 
 
 def _say(line: str) -> None:

@@ -16,8 +16,7 @@ from tidemill import Misconfigured
 from tidemill_cli.commands.hot_keys.shown import as_json, show
 from tidemill_cli.errors import run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_private
-from tidemill_cli.stack import STACK
-from tidemill_cli.streams import stream_of
+from tidemill_cli.streams import add_stream, stream_of
 from tidemill_cli.terminal_text import console, progress
 from tidemill_cli.units import above_zero
 from tidemill_deploy.capacity.hot_keys import advice
@@ -41,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes", metavar="N", type=_minutes, default=MINUTES, help=f"look back (default: {MINUTES:g})"
     )
     parser.add_argument("--top", metavar="N", type=int, choices=range(1, 11), default=3, help="keys a shard, 1 to 10")
-    parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
-    parser.add_argument("--stream", metavar="NAME", help="the stream (default: the stack's)")
+    add_stream(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result to FILE")
     parser.epilog = EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

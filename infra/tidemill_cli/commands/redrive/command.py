@@ -7,7 +7,6 @@ Tests: tests/infra/tidemill_cli/commands/test_redrive.py.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from tidemill import Misconfigured
 from tidemill.contract.request import RefusedRequest
+from tidemill_cli.arguments.yes import ask
 from tidemill_cli.commands.redrive.place import Place, place_of
 from tidemill_cli.commands.redrive.put_back import put_back
 from tidemill_cli.commands.redrive.result import as_json
@@ -100,7 +100,7 @@ def _list_and_put_back(args: argparse.Namespace, place: Place, out: Console) -> 
     left = f"; {staying:,} cannot be and stay" if staying else ""
     out.print(f"{len(can_go):,} to be put back on the stream {place.stream}{left}")
     if can_go and not args.yes:
-        _ask()
+        ask("put them back? [y/N]", "put them back", "nothing was put back")
     done = list(put_back(place, can_go)) if can_go else []
     _write(args, as_json(place, found, done))
     return _report(out, done)
@@ -160,14 +160,6 @@ def _report(out: Console, done: Sequence[Redriven]) -> int:
 def _write(args: argparse.Namespace, result: dict[str, Any]) -> None:
     if args.json:
         write_private(args.json, json_text(result))
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask on; add --yes to put them back")
-    print("put them back? [y/N] ", end="", flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CommandError("nothing was put back")
 
 
 def _time(text: str) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tidemill import GivenUp, Misconfigured, UnsendableRequest
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable
-from tidemill_cli.stack import STACK
+from tidemill_cli.streams import add_stream
 from tidemill_cli.units import above_zero
 
 TIMEOUT = 60.0
@@ -49,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-reply", action="store_true", help="only wait until it is on the stream")
     parser.add_argument("--plain", action="store_true", help="one request a record, for readers that cannot unpack")
-    parser.add_argument("--stack", metavar="NAME", help=f"the stack (default: {STACK} on the local platform)")
-    parser.add_argument("--stream", metavar="NAME", help="the stream (default: the stack's); no reply is heard then")
+    add_stream(parser, "; no reply is heard then")
     parser.add_argument("--json", metavar="PATH", type=Path, help="also write the result to PATH")
     parser.epilog = EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidemill_cli.arguments.page import add_page, port
+from tidemill_cli.arguments.parameters import SECRET, SECRET_VARIABLE, add_parameter, given
 from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
@@ -36,9 +37,6 @@ from tidemill_local.emulator import DEFAULT_PORT, EmulatorError
 from tidemill_local.patches.durability import state_files
 from tidemill_local.platform import Platform
 from tidemill_page import Answers, Figures, PageServer, as_json
-
-SECRET, SECRET_VARIABLE = "ApplicationSecret", "TIDEMILL_APPLICATION_SECRET"
-"""The parameter that everybody who lists processes could read on the command line, and where else it may come from."""
 
 POLL_SECONDS = 1.0
 
@@ -68,14 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="keep endpoint, outputs, mappings' state and the page's figures in PATH",
     )
-    parser.add_argument(
-        "--parameter",
-        type=_parameter,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the template, such as BatchingWindowSeconds=1 or DirectEndpoint=on; NAME=@FILE takes what "
-        f"a file holds; may be repeated. {SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
+    add_parameter(
+        parser,
+        _why_filled_in,
+        "BatchingWindowSeconds=1 or DirectEndpoint=on",
+        f"{SECRET} is that of the variable {SECRET_VARIABLE}, if it is set",
     )
     parser.epilog = "example: tidemill up --rules shop.rules --reload --parameter BatchingWindowSeconds=1"
 
@@ -135,48 +130,25 @@ def _tell(platform: Platform, page: PageServer | None) -> None:
     _say("running; Ctrl-C stops it")
 
 
-def _parameter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+def _why_filled_in(name: str) -> str | None:
     if name == "Rules":
-        raise argparse.ArgumentTypeError("Rules is filled in: use --rules")
-    if is_filled_in(name):
-        raise argparse.ArgumentTypeError(f"{name} is filled in: the functions' code is made for this machine")
-    if value.startswith("@"):
-        return name, _contents(Path(value[1:]))
-    if name == SECRET and value:
-        raise argparse.ArgumentTypeError(
-            f"others can read {SECRET} in the list of processes; use {SECRET}=@FILE, or the variable {SECRET_VARIABLE}"
-        )
-    return name, value
-
-
-def _contents(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
-
-
-def _secret() -> dict[str, str]:
-    given = os.environ.get(SECRET_VARIABLE)
-    return {SECRET: given} if given else {}
+        return "use --rules"
+    return "the functions' code is made for this machine" if is_filled_in(name) else None
 
 
 def _parameters(args: argparse.Namespace) -> dict[str, str]:
     """The parameters that are given, and for the others those of the folder's last platform."""
-    given = {**_secret(), **dict(args.parameter)} | ({"Rules": args.rules} if args.rules else {})
+    named = given(args) | ({"Rules": args.rules} if args.rules else {})
     kept = kept_parameters.read(args.state) if args.state else {}
     if kept is None:
         kept = {}
-        if "Rules" not in given and (args.state / "snapshot").exists():
+        if "Rules" not in named and (args.state / "snapshot").exists():
             _say(f"{args.state} does not say with which rules it was run: now with {BUILT_IN}; --rules names others")
-    again = {name: value for name, value in kept.items() if name not in given}
+    again = {name: value for name, value in kept.items() if name not in named}
     if again:
         told = (f"{name}={'…' if name == SECRET else value}" for name, value in sorted(again.items()))
         _say(f"as {args.state} was run last: {', '.join(told)}")
-    return {"Rules": BUILT_IN, **kept, **given}
+    return {"Rules": BUILT_IN, **kept, **named}
 
 
 def _log_groups(outputs: Mapping[str, str]) -> dict[str, str]:
