@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from tidemill_deploy.metric import MINUTE, Metric
 from tidemill_load.results.result import Mode
 from tidemill_load.results.spent import Spent
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
-
-MINUTE: Final = 60
 
 LATE_SECONDS: Final = 30.0
 """Between two readings."""
@@ -35,29 +33,6 @@ INVOCATIONS, DURATION = "invocations of ", "duration of "
 
 PATIENCE: Final = 900.0
 """Seconds after which the last reading is taken as final."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One of CloudWatch's metrics, to be summed up.
-
-    Attributes:
-        namespace: such as AWS/Lambda.
-        name: the metric's.
-        dimensions: whose.
-        statistic: Sum, or SampleCount.
-    """
-
-    namespace: str
-    name: str
-    dimensions: Mapping[str, str]
-    statistic: str = "Sum"
-
-    def query(self, number: int) -> Any:
-        """The metric as a query of GetMetricData."""
-        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
-        metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
-        return {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": self.statistic}}
 
 
 class CloudWatchCounting:

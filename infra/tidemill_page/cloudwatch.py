@@ -8,13 +8,11 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricDa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tidemill_consumers.codec.metrics import DIMENSION, NAMESPACE
+from tidemill_deploy.metric import MINUTE, Metric
 from tidemill_page.figures import Figures, History, QuarantinedObject, ShardFigures
-
-MINUTE: Final = 60
 
 MINUTES: Final = 60
 """Of the history, and of the totals."""
@@ -28,33 +26,10 @@ MOST_SHARDS: Final = 50
 DOLLARS_A_METRIC: Final = 0.01 / 1_000
 """For each metric that GetMetricData is asked for: https://aws.amazon.com/cloudwatch/pricing/"""
 
-SUM, HIGHEST = "Sum", "Maximum"
+HIGHEST = "Maximum"
 
 Series = Mapping[str, Mapping[int, float]]
 """By a metric's name here, its value in each minute that has one, by the minute's start in seconds since 1970."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric of CloudWatch's.
-
-    Attributes:
-        namespace: such as AWS/Lambda.
-        name: the metric's.
-        dimensions: whose.
-        statistic: Sum, Maximum or a percentile.
-    """
-
-    namespace: str
-    name: str
-    dimensions: Mapping[str, str]
-    statistic: str = SUM
-
-    def query(self, number: int) -> Any:
-        """The metric as a query of GetMetricData, of the id `m` and the number."""
-        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
-        metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
-        return {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": self.statistic}}
 
 
 def metrics(function: str, stream: str, shards: Sequence[str]) -> dict[str, Metric]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_cli.commands.up.quarantine import WatchedQuarantine
+from tidemill_deploy.metric import MINUTE
 from tidemill_page import Figures
-from tidemill_page.cloudwatch import MINUTE, MOST_SHARDS, Series, figures, metrics, minutes
+from tidemill_page.cloudwatch import MOST_SHARDS, Series, figures, metrics, minutes
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
