@@ -50,7 +50,7 @@ class Change:
 
     @property
     def loss(self) -> str | None:
-        """What is lost by it, if that is refused unless it is asked for; None of a harmless change."""
+        """The loss that a change brings, for which it is refused unless asked for; None of a harmless change."""
         return PROTECTED.get(self.type) if self.kind in _LOSING else None
 
 

@@ -11,15 +11,15 @@ shard in order.
 
 from __future__ import annotations
 
-import gzip
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tidemill.contract.request import PROBE, Request, encode
+from tidemill_deploy.stack.archive_files import ArchiveFiles
 from tidemill_deploy.stack.stack import Say, pauses
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 TELLS_EVERY = 15.0
 """Seconds between two lines that say what is waited for."""
-
-CLOCKS_DIFFER = timedelta(minutes=15)
-"""How much this machine's clock and S3's may differ: files that are older than the probes are not read."""
 
 
 class NotDrained(Exception):
@@ -84,7 +81,7 @@ class Drain:
             ClientError, BotoCoreError: a service cannot be asked.
         """
         self._until = self.clock() + self.within
-        began = datetime.now(UTC) - CLOCKS_DIFFER
+        began = datetime.now(UTC)
         rounds = 0
         while True:
             rounds += 1
@@ -158,27 +155,13 @@ class Drain:
         return any(one.encode() in data for one in self._ids)
 
     def _archived(self, ids: set[str], since: datetime) -> None:
-        left, seen = set(ids), set[str]()
+        left, files = set(ids), ArchiveFiles(self.s3, self.bucket, self.prefix, since)
         for _ in self._waiting(lambda: f"{len(left)} of {len(ids)} shards are not in the archive to their end"):
-            for key in self._files(since):
-                if key not in seen:
-                    seen.add(key)
-                    left.difference_update(self._found(key, left))
+            for key in files.new(datetime.now(UTC)):
+                for line in files.lines(key):
+                    left.difference_update({one for one in left if one.encode() in line})
             if not left:
                 return
-
-    def _files(self, since: datetime) -> Iterator[str]:
-        for day in _days(since, datetime.now(UTC) + CLOCKS_DIFFER):
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{self.prefix}dt={day}/"
-            )
-            for page in pages:
-                yield from (one["Key"] for one in page.get("Contents", []) if one["LastModified"] >= since)
-
-    def _found(self, key: str, ids: set[str]) -> set[str]:
-        data = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        text = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-        return {one for one in ids if one.encode() in text}
 
     def _waiting(self, what: Callable[[], str]) -> Iterator[None]:
         """Turns of waiting, until the time is up; says now and then what is waited for."""
@@ -192,9 +175,3 @@ class Drain:
                 told = now
                 self.say(f"waiting: {what()}")
             self.sleep(pause)
-
-
-def _days(first: datetime, last: datetime) -> Iterator[str]:
-    """Each day from one time to another, as the archive names it."""
-    for days in range((last.date() - first.date()).days + 1):
-        yield f"{first.date() + timedelta(days):%Y-%m-%d}"

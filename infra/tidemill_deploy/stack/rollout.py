@@ -25,6 +25,16 @@ SHARDS, MODE = "ShardCount", "StreamMode"
 """The parameters that say how many shards there are, and whether that is settled."""
 
 
+def recorded(bucket: CodeBucket, stack: str) -> Kept | None:
+    """What the record of a stack says that it has left; None if there is no record.
+
+    Raises:
+        NotKept: the record cannot be read.
+    """
+    record = bucket.read_record(stack)
+    return None if record is None else from_json(record, bucket.record_of(stack))
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """A template for a stack.
@@ -49,8 +59,7 @@ class Rollout:
         Raises:
             NotKept: its record cannot be read.
         """
-        record = self.bucket.read_record(self.stack.name)
-        found = None if record is None else from_json(record, self.bucket.record_of(self.stack.name))
+        found = recorded(self.bucket, self.stack.name)
         return found if found and found.resources else None
 
     def prepare(self) -> ChangeSet | None:
@@ -69,13 +78,15 @@ class Rollout:
             same: dict[str, str | None] = dict.fromkeys(self._declared & state.parameters.keys())
             values = {**same, **self.given, **self._opened, **self._protected(state)}
             return self.stack.prepare("UPDATE", self._uploaded(self.body), values)
-        if kept := self.kept():
+        kept = self.kept()
+        at_first = self._opened | self._late(kept)
+        if kept:
             body = json.dumps(importing(self.template, kept.resources)).encode()
             before = {name: kept.parameters[name] for name in self._declared & kept.parameters.keys()}
             return self.stack.prepare(
-                "IMPORT", self._uploaded(body), {**before, **self.given, **self._at_first}, kept.resources
+                "IMPORT", self._uploaded(body), {**before, **self.given, **at_first}, kept.resources
             )
-        return self.stack.prepare("CREATE", self._uploaded(self.body), {**self.given, **self._at_first})
+        return self.stack.prepare("CREATE", self._uploaded(self.body), {**self.given, **at_first})
 
     def execute(self, change_set: ChangeSet, say: Say) -> State:
         """Make the changes; the stack afterwards.
@@ -83,7 +94,7 @@ class Rollout:
         Raises:
             StackError: it failed and was rolled back.
         """
-        is_new, wanted = change_set.kind != "UPDATE", self._protection()
+        is_new, wanted = change_set.kind != "UPDATE", self._protection(self.kept())
         state = self.stack.execute(change_set, say)
         if change_set.kind == "IMPORT" and (further := self.prepare()):
             state = self.stack.execute(further, say)
@@ -118,11 +129,10 @@ class Rollout:
     def _uploaded(self, body: bytes) -> str:
         return self.bucket.url(self.bucket.upload(body, ".template"))
 
-    def _protection(self) -> str | None:
+    def _protection(self, kept: Kept | None) -> str | None:
         """The wanted value of the parameter that protects; None if the template has none."""
         if PROTECTION not in self._declared:
             return None
-        kept = self.kept()
         default = str(self.template["Parameters"][PROTECTION].get("Default", ""))
         wanted = self.given.get(PROTECTION) or (kept.parameters.get(PROTECTION) if kept else None) or default
         return "on" if wanted == LATER else wanted
@@ -140,10 +150,9 @@ class Rollout:
     def _opened(self) -> dict[str, str]:
         return dict.fromkeys(self._declared & {DRAINED_BY}, "")
 
-    @property
-    def _at_first(self) -> dict[str, str]:
-        """What a new stack begins with: a creation that fails could not delete what is protected."""
-        if (wanted := self._protection()) is None:
-            return self._opened
+    def _late(self, kept: Kept | None) -> dict[str, str]:
+        """The protection that a new stack begins with: a creation that fails could not delete what is protected."""
+        if (wanted := self._protection(kept)) is None:
+            return {}
         may_be_late = LATER in self.template["Parameters"][PROTECTION].get("AllowedValues", ())
-        return self._opened | {PROTECTION: LATER if wanted == "on" and may_be_late else "off"}
+        return {PROTECTION: LATER if wanted == "on" and may_be_late else "off"}

@@ -12,9 +12,9 @@ from typing import Any
 
 from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.draining import Drain
-from tidemill_deploy.stack.kept import Kept, from_json, kept, to_json
+from tidemill_deploy.stack.kept import Kept, kept, to_json
 from tidemill_deploy.stack.removing import Clients, remove
-from tidemill_deploy.stack.rollout import DRAINED_BY, Rollout
+from tidemill_deploy.stack.rollout import DRAINED_BY, Rollout, recorded
 from tidemill_deploy.stack.stack import Imported, Say, Stack, StackError
 
 SETTLING = 60.0
@@ -102,8 +102,7 @@ class Takedown:
             self.bucket.make()
             self.bucket.write_record(self.stack.name, to_json(left))
         else:  # it never was a whole stack: what an earlier one has left is as it was
-            record = self.bucket.read_record(self.stack.name)
-            left = Kept((), {}) if record is None else from_json(record, self.bucket.record_of(self.stack.name))
+            left = recorded(self.bucket, self.stack.name) or Kept((), {})
         if state is not None:
             self.say("deleting the stack")
             self.stack.delete(self.say)

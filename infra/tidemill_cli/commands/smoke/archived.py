@@ -5,27 +5,22 @@ Room: command line.
 
 from __future__ import annotations
 
-import gzip
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 from tidemill.contract.request import RefusedRequest, decode
 from tidemill_cli.commands.smoke.failures import Skipped, StepFailed
 from tidemill_cli.commands.smoke.hearing import Hearing
 from tidemill_cli.commands.smoke.under_test import UnderTest
+from tidemill_deploy.stack.archive_files import ArchiveFiles
 
 LANDING = "landing/"
 """The prefix of the template's delivery stream, which adds dt=YYYY-MM-DD/hour=HH/ of UTC."""
 
 LOOK_SECONDS = 2.0
 """Between two looks at the bucket."""
-
-CLOCKS_DIFFER = timedelta(minutes=5)
-"""By which a file may be older than this run, as far as clocks tell."""
 
 
 @dataclass(slots=True)
@@ -70,14 +65,17 @@ def in_the_archive(stack: UnderTest, _: Hearing) -> str:
     wanted = set(stack.on_stream)
     if not wanted:
         raise Skipped("nothing was put on the stream")
-    seen, files, read = Seen(stack.run), 0, set[str]()
+    seen, files = Seen(stack.run), 0
     deadline = time.monotonic() + stack.archive_seconds
-    s3 = stack.client("s3")
+    begun = datetime.fromtimestamp(stack.begun, UTC)
+    archive = ArchiveFiles(stack.client("s3"), stack.output("ArchiveBucketName"), LANDING, begun)
     while True:
-        for name in _new_files(stack, s3, read, deadline):
+        for name in archive.new(datetime.fromtimestamp(stack.now(), UTC)):
             before = len(seen.ids)
-            seen.read(_lines(s3, stack.output("ArchiveBucketName"), name))
+            seen.read(archive.lines(name))
             files += len(seen.ids) > before
+            if time.monotonic() > deadline:
+                break
         if seen.fault:
             raise StepFailed(seen.fault)
         if wanted <= seen.ids:
@@ -94,31 +92,3 @@ def _missing(stack: UnderTest, wanted: set[str], seen: Seen) -> str:
         f"{len(missing)} of {len(wanted)} requests are not in the archive after {stack.archive_seconds:.0f} s, such as "
         f"{missing[0]}: look at {log}, and at the log group ArchiveLogs of the stack"
     )
-
-
-def _new_files(stack: UnderTest, s3: Any, read: set[str], deadline: float) -> Iterator[str]:
-    """The names of files that may hold this run's requests, and were not read."""
-    since = datetime.fromtimestamp(stack.begun, UTC) - CLOCKS_DIFFER
-    bucket, pages = stack.output("ArchiveBucketName"), s3.get_paginator("list_objects_v2")
-    for prefix in hours(since, datetime.fromtimestamp(stack.now(), UTC) + CLOCKS_DIFFER):
-        for page in pages.paginate(Bucket=bucket, Prefix=prefix):
-            for one in page.get("Contents", ()):
-                if time.monotonic() > deadline:
-                    return
-                if one["Key"] not in read and one["LastModified"] >= since:
-                    read.add(one["Key"])
-                    yield one["Key"]
-
-
-def hours(first: datetime, last: datetime) -> list[str]:
-    """The prefixes of all hours from one moment to another."""
-    begin = first.replace(minute=0, second=0, microsecond=0)
-    count = int((last - begin) / timedelta(hours=1)) + 1
-    moments = [begin + timedelta(hours=number) for number in range(count)]
-    return [f"{LANDING}dt={one:%Y-%m-%d}/hour={one:%H}/" for one in moments]
-
-
-def _lines(s3: Any, bucket: str, name: str) -> Iterator[bytes]:
-    body = s3.get_object(Bucket=bucket, Key=name)["Body"]
-    with closing(body), gzip.GzipFile(fileobj=body) as file:
-        yield from file

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from tidemill.contract.request import PROBE, Request, encode
-from tidemill_cli.commands.smoke.archived import Seen, hours
+from tidemill_cli.commands.smoke.archived import Seen
 
 RUN = "smoke/0123456789ab"
 OTHERS = b'{"v":1,"id":"another","cmd":"item.restock","data":{}}\n'
@@ -46,19 +44,3 @@ def test_a_record_that_is_not_taken_apart_is_told() -> None:
     found = seen((data + b"\n").splitlines(keepends=True))
     assert found.ids == set()
     assert "did not take it apart" in str(found.fault)
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "expected"),
-    [
-        ((23, 58), (23, 59), ["landing/dt=2026-11-29/hour=23/"]),
-        ((22, 59), (24, 1), [f"landing/dt=2026-11-{at}/" for at in ("29/hour=22", "29/hour=23", "30/hour=00")]),
-    ],
-)
-def test_the_folders_of_all_hours_are_looked_into(
-    first: tuple[int, int], last: tuple[int, int], expected: list[str]
-) -> None:
-    def moment(hour: int, minute: int) -> datetime:
-        return datetime(2026, 11, 29 + hour // 24, hour % 24, minute, tzinfo=UTC)
-
-    assert hours(moment(*first), moment(*last)) == expected
