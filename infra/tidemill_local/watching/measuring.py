@@ -10,7 +10,7 @@ Room: local platform, I/O, public AWS APIs only.
 | AWS/Kinesis IncomingRecords | the stream, read |
 | AWS/Firehose DeliveryToS3.Success | the delivery stream |
 
-What is not measured here, such as throttled tables, has no data points, as on AWS where there is none.
+Metrics that nothing measures here, such as throttled tables, have no data points, as on AWS where there are none.
 Tests: tests/infra/tidemill_local/watching/test_alarms.py.
 """
 

@@ -27,7 +27,7 @@ class Handlers:
         self._found: tuple[object, dict[Hashable, Any]] = (None, {})
 
     def found(self) -> dict[Hashable, Any] | None:
-        """What is known as long as no handler comes or goes: a new dict after each change. None if that is not seen."""
+        """A dict for findings that hold until a handler comes or goes, then a new one. None if that is not seen."""
         lookups = getattr(self._emitter, "_lookup_cache", None)  # botocore takes a new one after each change
         if lookups is None or not self._are_listed:
             return None

@@ -176,7 +176,7 @@ class Listener:
 
 
 def _read(some: Callable[[], T]) -> T:
-    """What is read of a dict that other threads add to."""
+    """A snapshot of a dict that other threads add to."""
     while True:
         with suppress(RuntimeError):  # one has, meanwhile
             return some()

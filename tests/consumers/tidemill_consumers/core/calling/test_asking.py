@@ -41,7 +41,7 @@ def asked(rule: Any, document: State = None, watch: Watch | None = None) -> Rule
 
 
 def taken(document: State) -> Taken:
-    """What is taken of a usual document."""
+    """The outcome of a rule that returns this document, which is packed where it is checked."""
     return Taken(document, is_flat=False, packed=encode_document(document))
 
 
