@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import uuid4
@@ -40,6 +41,11 @@ FAILED_CREATIONS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
 """The states of stacks that can only be deleted: they were never complete."""
 
 GONE = "DELETE_COMPLETE"
+
+_OVERTAKEN = ("ChangeSetNotFound", "InvalidChangeSetStatus", "ValidationError")
+"""How CloudFormation says that a change set is not there any more, or does not fit the stack any more: "after you
+execute a change set, CloudFormation deletes any additional change sets",
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-changesets-execute.html."""
 
 _STUCK = {
     "UPDATE_ROLLBACK_FAILED": "see its events, mend the cause, and have it continued: aws cloudformation "
@@ -175,20 +181,21 @@ class Stack:
         return self._ready(made["Id"], made["StackId"], kind)
 
     def discard(self, change_set: ChangeSet) -> None:
-        """Delete the change set, and the stack if nothing of it was created."""
-        self._cloudformation.delete_change_set(ChangeSetName=change_set.id, StackName=change_set.stack_id)
-        self._drop_empty(change_set.stack_id)
+        """Delete the change set, and the stack if nothing of it was created and nobody else has a change set for it."""
+        self._delete_change_set(change_set.id, change_set.stack_id)
 
     def execute(self, change_set: ChangeSet, say: Say) -> State:
         """Make the changes, and say what happens; the stack afterwards.
 
         Raises:
-            StackError: it failed and was rolled back, with the reasons.
+            StackError: it failed and was rolled back, with the reasons; or the stack has changed since the change set
+                was made, and nothing was done.
         """
         token = f"tidemill-{uuid4().hex}"
-        self._cloudformation.execute_change_set(
-            ChangeSetName=change_set.id, StackName=change_set.stack_id, ClientRequestToken=token
-        )
+        with self._unless_overtaken():
+            self._cloudformation.execute_change_set(
+                ChangeSetName=change_set.id, StackName=change_set.stack_id, ClientRequestToken=token
+            )
         state = self._followed(change_set.stack_id, token, say)
         if state.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
             raise StackError(self._reasons(state, token))
@@ -244,8 +251,7 @@ class Stack:
                 found = changes(one for page in pages for one in page.get("Changes", []))
                 return ChangeSet(change_set, stack, kind, found)
             if status == "FAILED":
-                self._cloudformation.delete_change_set(ChangeSetName=change_set, StackName=stack)
-                self._drop_empty(stack)
+                self._delete_change_set(change_set, stack)
                 if any(one in reason for one in NOTHING_TO_DO):
                     return None
                 raise StackError(f"the change of the stack {self.name} cannot be made: {reason}")
@@ -255,14 +261,39 @@ class Stack:
     def _pages(self, change_set: str, stack: str) -> Iterator[Any]:
         more: Any = {}
         while True:
-            page = self._cloudformation.describe_change_set(ChangeSetName=change_set, StackName=stack, **more)
+            with self._unless_overtaken():
+                page = self._cloudformation.describe_change_set(ChangeSetName=change_set, StackName=stack, **more)
             yield page
             if not page.get("NextToken"):
                 return
             more = {"NextToken": page["NextToken"]}
 
-    def _drop_empty(self, stack: str) -> None:
-        """Delete a stack that only a change set has made: CloudFormation leaves it, and it can be in the way."""
+    @contextmanager
+    def _unless_overtaken(self) -> Iterator[None]:
+        """Raises:
+        StackError: somebody else was faster.
+        """
+        try:
+            yield
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _OVERTAKEN:
+                raise
+            raise StackError(
+                f"the stack {self.name} was changed, or its change set deleted, by somebody else meanwhile: nothing was "
+                f"done here; look at the stack, and run it again ({error.response['Error']['Message']})"
+            ) from None
+
+    def _delete_change_set(self, change_set: str, stack: str) -> None:
+        """Delete a change set, and the stack if it has nothing else and no other, which somebody else may have made:
+        CloudFormation leaves it, and it can be in the way."""
+        try:
+            self._cloudformation.delete_change_set(ChangeSetName=change_set, StackName=stack)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _OVERTAKEN:
+                raise
+            return  # the stack is somebody else's by now
+        if self._cloudformation.list_change_sets(StackName=self.name)["Summaries"]:
+            return
         state = self._described(stack)
         if state is not None and state.is_new:
             self._cloudformation.delete_stack(StackName=stack)

@@ -106,6 +106,34 @@ def test_a_discarded_change_set_leaves_nothing_of_a_new_stack(stack: Stack, buck
     assert stack.state() is None
 
 
+def test_of_two_first_deployments_at_once_the_one_that_is_not_agreed_to_leaves_the_other_alone(
+    stack: Stack, bucket: CodeBucket
+) -> None:
+    one, other = rollout(stack, bucket), rollout(stack, bucket)
+    first, second = one.prepare(), other.prepare()
+    assert first is not None
+    assert second is not None
+    stack.discard(first)
+    assert other.execute(second, said.append).status == "CREATE_COMPLETE"
+
+
+def test_of_two_deployments_at_once_the_later_one_says_that_the_stack_has_changed_and_does_nothing(
+    stack: Stack, bucket: CodeBucket
+) -> None:
+    deployed(rollout(stack, bucket))
+    one, other = rollout(stack, bucket, {"Seconds": "40"}), rollout(stack, bucket, {"Seconds": "50"})
+    first, second = one.prepare(), other.prepare()
+    assert first is not None
+    assert second is not None
+    one.execute(first, said.append)
+    with pytest.raises(StackError, match="by somebody else meanwhile: nothing was done here"):
+        other.execute(second, said.append)
+    stack.discard(second)
+    state = stack.state()
+    assert state is not None
+    assert (state.status, state.parameters["Seconds"]) == ("UPDATE_COMPLETE", "40")
+
+
 def test_a_replaced_table_is_a_loss(stack: Stack, bucket: CodeBucket, names: Names) -> None:
     deployed(rollout(stack, bucket))
     change_set = rollout(stack, bucket, {"Name": names("table")}).prepare()
