@@ -43,8 +43,13 @@ class UnreadableFile(Exception):
     """A file that was kept holds something else; the message names it and the remedy."""
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put the content in the file's place, for its owner only. For one writer at a time.
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put the content in the file's place. For one writer at a time.
+
+    Args:
+        path: the file.
+        content: what it is to hold.
+        mode: who may read it, as far as the umask allows; its owner only, unless another is given.
 
     Raises:
         NotWritten: it cannot be; the file is as it was.
@@ -52,7 +57,7 @@ def write_whole(path: Path, content: bytes) -> None:
     fresh = path.with_name(f"{path.name}.new")
     with naming(path):
         fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - made for its owner only
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - made with that mode
             file.write(content)
         fresh.replace(path)

@@ -57,6 +57,7 @@ def find(rules: str) -> Application:
 
     Raises:
         RulesNotFound: there is no such module, or not one module with rules in the folder.
+        PackagingError: a link among the files leads to a folder that it lies in.
     """
     if _is_folder(rules):
         return _in_folder(Path(rules))
@@ -75,6 +76,7 @@ def files_of(rules: str) -> dict[str, tuple[int, int]]:
 
     Raises:
         RulesNotFound: there is no such module.
+        PackagingError: a link among the files leads to a folder that it lies in.
     """
     found = {}
     for _, path in _own_files(_users(rules)):
@@ -187,15 +189,27 @@ def _files(spec: ModuleSpec) -> Iterator[tuple[str, Path]]:
 
 
 def _below(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    """The files below a folder, but hidden and compiled ones, and those of virtual environments."""
-    for folder, folders, names in os.walk(root):
+    """The files below a folder and the folders that it links to, but hidden and compiled ones, and those of virtual
+    environments.
+
+    Raises:
+        PackagingError: a link leads to a folder that it lies in.
+    """
+    for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = [
             name
             for name in folders
             if name != "__pycache__" and not name.startswith(".") and not Path(folder, name, "pyvenv.cfg").exists()
         ]
+        for name in folders:
+            _check_end(Path(folder, name))
         for name in names:
             if not name.startswith(".") and not name.endswith(".pyc"):
                 path = Path(folder, name)
                 if path.is_file() or not path.exists():  # no pipe, which would be read for ever
                     yield f"{prefix}{path.relative_to(root).as_posix()}", path
+
+
+def _check_end(folder: Path) -> None:
+    if folder.is_symlink() and folder.resolve() in {one.resolve() for one in folder.absolute().parents}:
+        raise PackagingError(f"{folder} is a link to {folder.readlink()}, a folder that it lies in; remove the link")

@@ -18,6 +18,7 @@ from tidemill_deploy.packaging.functions import FUNCTIONS, Function
 from tidemill_deploy.packaging.requirements import want_all_of_aws
 from tidemill_deploy.packaging.trial import try_rules
 from tidemill_deploy.packaging.wheels import LOCKS, Target
+from tidemill_event_source.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,13 +30,15 @@ def package(rules: str, target: Target, out: Path, *, compile_modules: bool = Fa
     Args:
         rules: the module of rules, or the folder that holds it.
         target: where the functions run.
-        out: the folder for the zips, which is made if needed; zips of their names there are replaced.
+        out: the folder for the zips, which is made if needed; zips of their names there are replaced, each at
+            once: whoever reads one meanwhile has the whole old one or the whole new one.
         compile_modules: whether to add bytecode. It takes the target's Python on this machine, on whose release the
             bytes depend.
 
     Raises:
         RulesNotFound: there are no such rules, or they cannot be imported.
         PackagingError: a package cannot be had, is too large, or holds what takes the place of something else.
+        NotWritten: a zip cannot be written; the one that was there is as it was.
     """
     application = find(rules)
     with tempfile.TemporaryDirectory(prefix="tidemill-package-") as folder:
@@ -48,7 +51,7 @@ def package(rules: str, target: Target, out: Path, *, compile_modules: bool = Fa
     found = [described(one, out / one.file, code[one.needs], made[one.needs]) for one in FUNCTIONS]
     out.mkdir(parents=True, exist_ok=True)
     for function in FUNCTIONS:
-        (out / function.file).write_bytes(code[function.needs])
+        write_whole(out / function.file, code[function.needs], 0o666)
     return found
 
 

@@ -279,8 +279,8 @@ class Stack:
             if error.response["Error"]["Code"] not in _OVERTAKEN:
                 raise
             raise StackError(
-                f"the stack {self.name} was changed, or its change set deleted, by somebody else meanwhile: nothing was "
-                f"done here; look at the stack, and run it again ({error.response['Error']['Message']})"
+                f"the stack {self.name} was changed, or its change set deleted, by somebody else meanwhile: nothing "
+                f"was done here; look at the stack, and run it again ({error.response['Error']['Message']})"
             ) from None
 
     def _delete_change_set(self, change_set: str, stack: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tidemill_deploy.packaging.application import BUILT_IN, files_of
-from tidemill_deploy.packaging.errors import RulesNotFound
+from tidemill_deploy.packaging.errors import PackagingError
 
 
 class RulesWatch:
@@ -31,6 +31,6 @@ class RulesWatch:
     def _now(self) -> dict[str, tuple[int, int]]:
         if self.rules == BUILT_IN:
             return {}
-        with suppress(RulesNotFound, OSError):
+        with suppress(PackagingError, OSError):
             return files_of(self.rules)
         return {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tidemill_deploy.packaging.application import BUILT_IN, files_of, find, own_files
-from tidemill_deploy.packaging.errors import RulesNotFound
+from tidemill_deploy.packaging.errors import PackagingError, RulesNotFound
 
 OWN = "tidemill_consumers"
 
@@ -150,3 +150,29 @@ def test_the_files_of_a_package_are_known_by_size_and_time(shop: Path) -> None:
 def test_a_pipe_among_the_files_is_left_alone(shop: Path) -> None:
     os.mkfifo(shop / "pipe")
     assert "shop/pipe" not in find("shop.rules").files
+
+
+def test_linked_folders_are_brought_with_what_is_in_them(shop: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "elsewhere" / "tables"
+    shared.mkdir(parents=True)
+    (shared / "rows.json").write_text("{}")
+    (shop / "tables").symlink_to(shared)
+    (shared / "again").symlink_to(shared.parent / "more")
+    (shared.parent / "more").mkdir()
+    (shared.parent / "more" / "seats.json").write_text("{}")
+    assert {"shop/tables/rows.json", "shop/tables/again/seats.json"} <= set(find("shop.rules").files)
+
+
+@pytest.mark.parametrize("to", [".", "..", "../shop"])
+def test_a_link_to_a_folder_that_it_lies_in_is_refused(shop: Path, to: str) -> None:
+    (shop / "loop").symlink_to(to)
+    with pytest.raises(PackagingError, match=r"shop/loop is a link to .*, a folder that it lies in; remove the link"):
+        find("shop.rules")
+
+
+def test_folders_that_link_to_each_other_are_refused(shop: Path) -> None:
+    for one, other in (("seats", "prices"), ("prices", "seats")):
+        (shop / one).mkdir()
+        (shop / one / "beside").symlink_to(f"../{other}")
+    with pytest.raises(PackagingError, match=r"beside/beside is a link to \.\./"):
+        find("shop.rules")

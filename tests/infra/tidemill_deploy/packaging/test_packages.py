@@ -56,6 +56,25 @@ def test_packaging_twice_gives_the_same_bytes(target: Target, shop: Path, tmp_pa
     assert package("seats", target, tmp_path / "third")[0].sha256 != first[0].sha256
 
 
+def test_a_zip_that_is_read_meanwhile_stays_whole(target: Target, shop: Path, tmp_path: Path) -> None:
+    first = package("seats", target, tmp_path / "out")[0]
+    before = first.path.read_bytes()
+    (shop / "prices.py").write_text("changed = True")
+    with first.path.open("rb") as reader:
+        half = reader.read(len(before) // 2)
+        again = package("seats", target, tmp_path / "out")[0]
+        assert half + reader.read() == before
+    assert hashlib.sha256(again.path.read_bytes()).hexdigest() == again.sha256 != first.sha256
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(one.file for one in FUNCTIONS)
+    assert again.path.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0o22)
+    os.umask(mask)
+    return mask
+
+
 def test_compiled_modules_are_the_same_bytes_each_time_too(target: Target, shop: Path, tmp_path: Path) -> None:
     first, second = (package("seats", target, tmp_path / out, compile_modules=True)[0] for out in ("first", "second"))
     assert first.sha256 == second.sha256
