@@ -35,6 +35,7 @@ EXCEPTIONS = {
     ("CKV_AWS_158", "ArchiveLogs"): "as for ApplyLogs: Firehose logs errors and no records",
     ("CKV_AWS_18", "QuarantineBucket"): "who reads is logged by the account's CloudTrail, not by a third bucket",
     ("CKV_AWS_18", "ArchiveBucket"): "as for QuarantineBucket",
+    ("CKV_AWS_18", "ContentBucket"): "as for QuarantineBucket",
     ("CKV_AWS_26", "Operations"): "alarms cannot publish to a topic with AWS's own key, and they hold no secrets",
     ("CKV_AWS_95", "DirectStage"): "the API is there to compare with; a log line would cost as much as a request",
 }

@@ -66,7 +66,7 @@ def test_what_stays_is_as_the_page_says() -> None:
     """What outlives the stack."""
     stays = {name for name, one in DOCUMENT["Resources"].items() if one.get("DeletionPolicy", "Delete") != "Delete"}
     end = PAGE.partition("## 5. Taking it down")[2]
-    assert stays == {*re.findall(r"`([A-Z]\w+)`", end), "ArchiveBucket", "QuarantineBucket"}
+    assert stays == {*re.findall(r"`([A-Z]\w+)`", end), "ArchiveBucket", "ContentBucket", "QuarantineBucket"}
 
 
 def test_the_code_is_made_for_what_the_template_runs() -> None:

@@ -197,7 +197,7 @@ def operator(emulator: Emulator, deployment: Deployment) -> EmulatorSession:
     role = iam.create_role(RoleName="operator", AssumeRolePolicyDocument=document)["Role"]["Arn"]
     iam.attach_role_policy(RoleName="operator", PolicyArn=deployment.outputs["OperatorPolicyArn"])
     keys = emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")["Credentials"]
-    for output in ("ArchiveBucketName", "QuarantineBucketName"):
+    for output in ("ArchiveBucketName", "QuarantineBucketName", "ContentBucketName"):
         emulator.client("s3").put_object(Bucket=deployment.outputs[output], Key="k", Body=b"x")
     landed = {"Bucket": deployment.outputs["ArchiveBucketName"], "Key": "landing/dt=2026-11-24/hour=07/one.ndjson.gz"}
     emulator.client("s3").put_object(**landed, Body=gzip.compress(b"no request"))
@@ -328,7 +328,7 @@ def test_a_key_of_ones_own_encrypts_what_is_stored(emulator: Emulator, full: Dep
     for name in ("TableName", "DevicesTableName", "DeliveriesTableName", "ForgottenWritersTableName"):
         table = emulator.client("dynamodb").describe_table(TableName=outputs[name])["Table"]
         assert table["SSEDescription"]["KMSMasterKeyArn"] == KEY
-    for name in ("ArchiveBucketName", "QuarantineBucketName"):
+    for name in ("ArchiveBucketName", "QuarantineBucketName", "ContentBucketName"):
         found = emulator.client("s3").get_bucket_encryption(Bucket=outputs[name])["ServerSideEncryptionConfiguration"]
         assert found["Rules"][0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == KEY
 
@@ -377,6 +377,7 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_TABLE": deployment.outputs["TableName"],
         "TIDEMILL_REPLIES_TOPIC_ARN": deployment.outputs["RepliesTopicArn"],
         "TIDEMILL_QUARANTINE_BUCKET": deployment.outputs["QuarantineBucketName"],
+        "TIDEMILL_CONTENT_BUCKET": deployment.outputs["ContentBucketName"],
         "TIDEMILL_RULES": "tidemill_consumers.media",
         "TIDEMILL_RETENTION_HOURS": "24",
         "TIDEMILL_REMEMBERED_MIB": "16",

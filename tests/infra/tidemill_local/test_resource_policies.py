@@ -32,7 +32,7 @@ def decision(policy: str, action: str, resource: str, role: str, *, by_tls: bool
     return said
 
 
-@pytest.mark.parametrize("output", ["ArchiveBucketName", "QuarantineBucketName"])
+@pytest.mark.parametrize("output", ["ArchiveBucketName", "QuarantineBucketName", "ContentBucketName"])
 @pytest.mark.parametrize(
     ("action", "beyond"),
     [("s3:GetObject", "/k"), ("s3:PutObject", "/k"), ("s3:DeleteObject", "/k"), ("s3:ListBucket", "")],

@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.contract.places import (
+    CACHED,
+    Photo,
+    object_name,
+    photo_name,
+    photo_of,
+    photo_version,
+    thumbnail_name,
+    thumbnails_prefix,
+    upload_name,
+)
+
+IDENTITY = "us-east-1:2f9b760d-0000-4000-8000-000000000000"
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def test_names() -> None:
+    photo = Photo(IDENTITY, "content/42")
+    assert object_name("ab12") == "objects/ab12"
+    assert upload_name(IDENTITY, "ab12") == f"uploads/{IDENTITY}/ab12"
+    assert photo_name(*photo) == f"photos/{IDENTITY}/content/42"
+    assert thumbnail_name(photo, "0a", 512, "webp") == f"thumbnails/{IDENTITY}/content/42/v=0a/512.webp"
+    assert thumbnail_name(photo, "0a", 64, "jpeg", CACHED) == f"cached/{IDENTITY}/content/42/v=0a/64.jpeg"
+
+
+@given(texts, texts)
+def test_a_photo_is_known_by_its_name(identity: str, key: str) -> None:
+    try:
+        name = photo_name(identity, key)
+    except ValueError:
+        return
+    assert photo_of(name) == (identity, key)
+    assert len(name.encode()) <= 800
+
+
+@given(texts, texts, texts)
+def test_an_identity_cannot_name_anothers_photo(identity: str, key: str, other: str) -> None:
+    if other != identity:
+        assert not upload_name(identity, "ab").startswith(upload_name(other, ""))
+
+
+@pytest.mark.parametrize(
+    "name", ["photos/", "photos/a", "photos//b", "photos/a/%62", "photos/a/b c", "other/a/b", "photos/a/" + 800 * "b"]
+)
+def test_other_objects_are_no_photos(name: str) -> None:
+    assert photo_of(name) is None
+
+
+def test_a_key_that_begins_like_another_has_thumbnails_of_its_own() -> None:
+    for longer in ("content/42", "content/4/", "content/4/v=", "content/4//x"):
+        assert not thumbnails_prefix(Photo("a", longer)).startswith(thumbnails_prefix(Photo("a", "content/4")))
+
+
+def test_versions_sort_as_s3_says() -> None:
+    assert photo_version("55") == photo_version("5500")
+    assert photo_version("0055AED6DCD90281E5") < photo_version("0055aed6dcd90281e6") < photo_version("0056")
+    for wrong in ("", "xyz", 33 * "0", "0x12"):
+        with pytest.raises(ValueError, match="no sequencer"):
+            photo_version(wrong)
