@@ -29,6 +29,10 @@ LOCAL_REGION = "us-east-1"
 _NOT_ITS_KEYS = {"InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidToken"}
 
 
+NAMED = "compare its name, the keys and AWS_REGION"
+"""The remedy where a stack that was named does not answer."""
+
+
 class NoStack(CommandError):
     """No stack of that name answers."""
 
@@ -157,7 +161,7 @@ def outputs_or_remedy(where: Access, named: str | None, instead: str) -> Mapping
     try:
         return outputs(where, named or STACK)
     except NoStack as error:
-        remedy = "name yours with --stack" if named else "start the local platform with `tidemill up`"
+        remedy = NAMED if named else "start the local platform with `tidemill up`"
         raise NoStack(f"{error}; {remedy}, or name {instead}") from None
 
 

@@ -103,6 +103,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         planned = made.deploy("--plan")
         assert "create       Requests" in planned
         assert "a month at 100 requests a second" in planned
+        assert "nothing was changed; the same without --plan makes these changes" in planned
         assert made.stacks == {}
         said = made.deploy()
         assert f'Producer("{made.outputs["StreamArn"]}")' in said
@@ -157,9 +158,11 @@ def test_a_replaced_stream_is_refused_and_nothing_is_done(account: Account) -> N
 def test_a_replacement_is_only_planned_without_agreement(account: Account) -> None:
     planned = account.deploy("--plan", "--template", renamed(account))
     assert "replace      Requests" in planned
+    assert "without --plan and with --replace makes these changes, and loses what is told above" in planned
 
 
 def test_many_shards_are_reached_by_steps(account: Account) -> None:
+    account.deploy("--parameter", "ShardCount=2")
     said = account.deploy("--parameter", "ShardCount=9")
     assert "by way of 4, 8 shards" in said
     kinesis = account.emulator.client("kinesis")
@@ -234,6 +237,7 @@ def test_a_template_that_is_none_is_told(account: Account) -> None:
 
 
 def test_a_second_life_takes_over_what_was_kept(account: Account) -> None:
+    account.deploy("--parameter", "ShardCount=4")  # more than the default
     before = account.outputs
     table = account.emulator.client("dynamodb")
     table.put_item(TableName=before["TableName"], Item={"pk": {"S": "content/1"}})
@@ -244,7 +248,7 @@ def test_a_second_life_takes_over_what_was_kept(account: Account) -> None:
     assert account.changes["Entities"] == "take over"
     kinesis = account.emulator.client("kinesis")
     summary = kinesis.describe_stream_summary(StreamName=before["StreamName"])["StreamDescriptionSummary"]
-    assert summary["OpenShardCount"] == 9
+    assert summary["OpenShardCount"] == 4
     for name in ("TableName", "StreamName", "ArchiveBucketName", "UserPoolId", "UserPoolClientId", "IdentityPoolId"):
         assert account.outputs[name] == before[name]
     assert table.get_item(TableName=before["TableName"], Key={"pk": {"S": "content/1"}})["Item"]

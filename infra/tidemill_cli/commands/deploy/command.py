@@ -16,7 +16,7 @@ from tidemill import Misconfigured
 from tidemill_cli.arguments.parameters import SECRET
 from tidemill_cli.arguments.yes import ask
 from tidemill_cli.commands.deploy.parameters import Parameters, add_parameters
-from tidemill_cli.commands.deploy.shown import estimate, show_plan, snippets
+from tidemill_cli.commands.deploy.shown import after_plan, estimate, show_plan, snippets
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.stack import STACK, access
@@ -94,6 +94,7 @@ def _run(args: argparse.Namespace) -> int:
         raise
     if args.plan:
         stack.discard(change_set)
+        _say(after_plan(change_set.changes))
         _write(args, change_set.changes, {})
         return 0
     if between:

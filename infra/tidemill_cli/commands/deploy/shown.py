@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tidemill_deploy.stack.changes import Change, words
+from tidemill_deploy.stack.changes import Change, losses, words
 from tidemill_load import Assumptions, cost
 from tidemill_load.cost_model.cost import LEAST_RATE
 
@@ -52,6 +52,14 @@ def estimate(rate: float, parameters: Mapping[str, str]) -> str:
         f"about ${busy:,.2f} a month at {rate:,.6g} requests a second, ${idle:,.2f} of it without any requests, by "
         "list prices; tidemill cost has the items"
     )
+
+
+def after_plan(changes: tuple[Change, ...]) -> str:
+    """A sentence behind a plan that was only shown: how its changes are made."""
+    if losses(changes):
+        loses = "makes these changes, and loses what is told above"
+        return f"nothing was changed; the same without --plan and with --replace {loses}"
+    return "nothing was changed; the same without --plan makes these changes, once you agree"
 
 
 def snippets(stack: str, region: str, outputs: Mapping[str, str]) -> Iterator[str]:

@@ -19,7 +19,8 @@ TIMEOUT = 60.0
 """Seconds that the reply may take."""
 
 COMPARE = "; compare AWS_ENDPOINT_URL and the credentials, or start `tidemill up`"
-"""Appended to an error of AWS."""
+COMPARE_NAMED = "; compare the name, AWS_REGION and the credentials"
+"""Appended to an error of AWS, of the local platform or of what --stack or --stream names."""
 
 EXAMPLE = """\
 examples:
@@ -57,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when all is on the stream, and accepted where a reply is waited for."""
-    return run_or_tell("send", lambda: _run(args), Misconfigured, UnsendableRequest, GivenUp, after_aws=COMPARE)
+    compare = COMPARE_NAMED if args.stack or args.stream else COMPARE
+    return run_or_tell("send", lambda: _run(args), Misconfigured, UnsendableRequest, GivenUp, after_aws=compare)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from tidemill import Producer
+from tidemill.aws.loopback import is_loopback
 from tidemill_cli.producers import kinesis_of_producer
 from tidemill_cli.result_file import json_text, write_private
-from tidemill_cli.stack import LOCAL_ENDPOINT, Access, access, outputs_or_remedy
+from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, access, outputs_or_remedy
 from tidemill_cli.terminal_text import console, printable
 
 WAIT = "Compare AWS_ENDPOINT_URL and the network, or wait longer with --timeout"
@@ -40,6 +42,12 @@ class Destination:
     outputs: Mapping[str, str]
     stream: str
     out: Console
+
+    @property
+    def shown_by(self) -> str:
+        """The command that shows the state of the stack's mappings."""
+        is_local = is_loopback(self.access.endpoint("lambda"))
+        return "tidemill up" if is_local else f"tidemill watch --stack {quote(self.args.stack or STACK)}"
 
     def producer(self, **settings: Any) -> Producer:
         """A producer on the stream.

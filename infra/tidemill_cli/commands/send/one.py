@@ -74,7 +74,7 @@ def _reply(to: Destination, handle: Handle) -> Reply:
     except StillPending:
         raise CommandError(
             f"no reply within {timeout:g} s; it is applied all the same once its batch is, or look whether the "
-            "function fails: tidemill up shows the mappings' state"
+            f"function fails: {to.shown_by} shows the mappings' state"
         ) from None
     detail = reply.error if reply.error else json.dumps(reply.data) if reply.data is not None else ""
     to.say(f"{reply.status} {detail}".rstrip())

@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from tidemill.contract.request import PROBE, Request
 from tidemill_cli.commands.smoke.failures import StepFailed
-from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, NoStack, access, outputs
+from tidemill_cli.stack import LOCAL_ENDPOINT, NAMED, STACK, Access, NoStack, access, outputs
 
 PREFIX = "smoke/"
 """How the keys, ids, client and command of a smoke test begin."""
@@ -139,7 +139,7 @@ def under_test(named: str | None, patience: float) -> UnderTest:
     try:
         found = outputs(where, named or STACK)
     except NoStack as error:
-        remedy = "compare its name, the keys and AWS_REGION" if named else "start `tidemill up`, or name --stack"
+        remedy = NAMED if named else "start `tidemill up`, or name --stack"
         raise NoStack(f"{error}; {remedy}") from None
     with closing(where.client("cloudformation", BOUNDED)) as cloudformation:
         answer = cloudformation.describe_stacks(StackName=named or STACK)

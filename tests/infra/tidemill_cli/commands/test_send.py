@@ -1,12 +1,16 @@
 """`tidemill send`: data that is refused is told once, and no more of it than a line takes; so is a file."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tidemill_cli.commands.send.destination import Destination
 from tidemill_cli.commands.send.lines import open_lines
 from tidemill_cli.commands.send.one import MOST_SHOWN, data_of
 from tidemill_cli.errors import CommandError
+from tidemill_cli.stack import LOCAL_ENDPOINT, Access
 
 REMEDY = "; quote it for the shell: '{\"stars\": 5}'"
 
@@ -30,3 +34,19 @@ def test_a_file_that_cannot_be_read_is_told_before_anything_is_sent(tmp_path: Pa
     for path, problem in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(CommandError, match=f"cannot read {path}: {problem}$"), open_lines(str(path)):
             pass
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "stack", "command"),
+    [
+        (LOCAL_ENDPOINT, None, "tidemill up"),
+        (None, "shop", "tidemill watch --stack shop"),
+        ("https://monitoring.example.org", None, "tidemill watch --stack tidemill"),
+    ],
+)
+def test_who_waits_in_vain_is_shown_to_the_command_that_tells_of_that_stack(
+    endpoint: str | None, stack: str | None, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_LAMBDA", raising=False)
+    to = Destination(Namespace(stack=stack), Access(endpoint, "eu-central-1"), {}, "requests", Console())
+    assert to.shown_by == command
