@@ -4,8 +4,10 @@ of the stack is broken, exactly the steps fail that need it."""
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.walkthrough import blocks_in
 from tidemill_cli.commands import smoke
 from tidemill_cli.commands.smoke import steps
 from tidemill_cli.commands.smoke.hearing import Hearing
-from tidemill_cli.commands.smoke.under_test import under_test
+from tidemill_cli.commands.smoke.subject import under_test
 from tidemill_local.emulator import Emulator
 from tidemill_local.platform import Platform
 
@@ -226,15 +228,34 @@ def test_without_a_mapping_the_steps_fail_that_need_a_reply(
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     assert becomes(lambda: not platform.event_sources)
     try:
-        code, steps = run(timeout=4)
+        code, steps = run(timeout=600)
         assert failed(steps) == ["sdk", "plain", "quarantine", "metrics", "removal"], steps
         assert code == 1
-        assert all("look whether the mapping is enabled" in steps[one] for one in ("sdk", "plain", "quarantine"))
+        enable = f"update-event-source-mapping --uuid {mapping['UUID']} --enabled"
+        assert all(enable in steps[one] for one in ("sdk", "plain", "quarantine", "metrics")), steps
         assert "not applied yet" in steps["removal"]
     finally:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
         assert becomes(lambda: bool(left(platform)["objects"]) and len(left(platform)["items"]) == 4)
         remove(platform)
+
+
+def test_a_function_that_cannot_start_is_not_waited_for_and_its_error_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    empty = io.BytesIO()
+    with zipfile.ZipFile(empty, "w") as file:
+        file.writestr("nothing.py", "")
+    with Platform(0, PARAMETERS | {"DirectEndpoint": "off"}) as platform:
+        platform.emulator.client("lambda").update_function_code(
+            FunctionName=platform.outputs["ApplyFunctionName"], ZipFile=empty.getvalue()
+        )
+        code, steps = smoke_test(platform.emulator.environment, 600, monkeypatch, tmp_path)
+    assert failed(steps) == ["sdk", "plain", "quarantine", "metrics", "removal"], steps
+    assert code == 1
+    for one in ("sdk", "plain", "quarantine", "metrics"):
+        assert "the mapping says PROBLEM: Function call failed" in steps[one]
+        assert "Runtime.ImportModuleError: Unable to import module 'tidemill_consumers.apply'" in steps[one]
 
 
 def test_without_the_archive_its_step_fails_and_what_a_stack_lacks_is_passed_over(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from tidemill.contract.request import RefusedRequest, decode
 from tidemill_cli.commands.smoke.failures import Skipped, StepFailed
 from tidemill_cli.commands.smoke.hearing import Hearing
-from tidemill_cli.commands.smoke.under_test import UnderTest
+from tidemill_cli.commands.smoke.subject import UnderTest
 from tidemill_deploy.stack.archive_files import ArchiveFiles
 
 LANDING = "landing/"

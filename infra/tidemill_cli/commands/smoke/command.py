@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from tidemill_cli.commands.smoke.result import as_json, has_passed  # here: `--help` needs no AWS
     from tidemill_cli.commands.smoke.steps import outcomes
-    from tidemill_cli.commands.smoke.under_test import under_test
+    from tidemill_cli.commands.smoke.subject import under_test
 
     if args.json:
         check_writable(args.json)

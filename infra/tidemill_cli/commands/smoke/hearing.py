@@ -7,14 +7,19 @@ Tests: tests/e2e/test_smoke.py.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from math import ceil
+from typing import Final
 
 from tidemill import Replies, Reply
-from tidemill.replies.message_queue import LONGEST_WAIT
 from tidemill.replies.queue import reply_queue
 from tidemill_cli.commands.smoke.failures import StepFailed, why
-from tidemill_cli.commands.smoke.under_test import UnderTest
+from tidemill_cli.commands.smoke.running import obstacle
+from tidemill_cli.commands.smoke.subject import UnderTest
+
+LOOK_SECONDS: Final = 5.0
+"""Between two looks at what may keep a request from being applied, while its reply is waited for."""
 
 
 class Hearing:
@@ -22,10 +27,12 @@ class Hearing:
 
     Args:
         stack: whose topic it hears.
+        tell: told what is in the way of a reply that is waited for.
     """
 
-    def __init__(self, stack: UnderTest) -> None:
+    def __init__(self, stack: UnderTest, tell: Callable[[str], None] = lambda _: None) -> None:
         self._stack = stack
+        self._tell = tell
         self._open = ExitStack()
         self._queue: str | None = None
 
@@ -56,18 +63,36 @@ class Hearing:
         Raises:
             StepFailed: it does not; says whether the request was applied.
         """
-        deadline = time.monotonic() + self._stack.reply_seconds
         with self.replies() as replies:
-            while (left := deadline - time.monotonic()) > 0:
-                for reply in replies.poll(min(LONGEST_WAIT, ceil(left))):
-                    if reply.id == request_id:
-                        return reply
+            return self.until(
+                lambda seconds: next((one for one in replies.poll(ceil(seconds)) if one.id == request_id), None), key
+            )
+
+    def until(self, ask: Callable[[float], Reply | None], key: str) -> Reply:
+        """The reply to a request, asked for again and again until it comes, or cannot come.
+
+        Args:
+            ask: waits for it so many seconds; None if it has not come.
+            key: the request's.
+
+        Raises:
+            StepFailed: the time is up, or something stays in the way; says whether the request was applied.
+        """
+        deadline = time.monotonic() + self._stack.reply_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if reply := ask(min(LOOK_SECONDS, left)):
+                return reply
+            if found := obstacle(self._stack):
+                self._tell(found.text)
+                if found.stays:
+                    break
         raise StepFailed(self.silence(key))
 
     def silence(self, key: str) -> str:
         """Why there may be no reply to the request of a key."""
         stack = self._stack
-        waited = f"no reply within {stack.reply_seconds:.0f} s"
+        found = obstacle(stack)
+        waited = "no reply" if found and found.stays else f"no reply within {stack.reply_seconds:.0f} s"
         try:
             applied = stack.has_applied(key)
         except Exception as error:
@@ -78,7 +103,8 @@ class Hearing:
                 "the new queue's subscription yet, which can take minutes; run it again"
             )
         log = stack.outputs.get("ApplyLogGroupName", "of the apply function")
-        return f"{waited}, and it is not applied: look whether the mapping is enabled, and at the log group {log}"
+        where = found.text if found else f"look whether the mapping is enabled, and at the log group {log}"
+        return f"{waited}, and it is not applied: {where}"
 
 
 def accepted(reply: Reply) -> Reply:

@@ -15,7 +15,7 @@ from tidemill_cli.commands.redrive.place import Place, place_of
 from tidemill_cli.commands.redrive.put_back import put_back_silently
 from tidemill_cli.commands.smoke.failures import StepFailed
 from tidemill_cli.commands.smoke.hearing import Hearing
-from tidemill_cli.commands.smoke.under_test import PREFIX, UnderTest
+from tidemill_cli.commands.smoke.subject import PREFIX, UnderTest
 from tidemill_cli.commands.smoke.ways_in import put
 from tidemill_cli.producers import kinesis_of_producer
 from tidemill_consumers.adapters.quarantine import PREFIX as QUARANTINE

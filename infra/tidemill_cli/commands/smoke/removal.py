@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tidemill_cli.commands.smoke.failures import StepFailed, why
 from tidemill_cli.commands.smoke.hearing import Hearing
 from tidemill_cli.commands.smoke.quarantined import WHAT, done_name, objects_of, quarantine_of
-from tidemill_cli.commands.smoke.under_test import UnderTest
+from tidemill_cli.commands.smoke.subject import UnderTest
 
 LOOK_SECONDS = 0.5
 """Between two looks at a key whose request may be on its way."""

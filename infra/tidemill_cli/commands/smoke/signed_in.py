@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill.contract.request import encode
 from tidemill_cli.commands.smoke.failures import StepFailed, is_denied, why
 from tidemill_cli.commands.smoke.hearing import Hearing
-from tidemill_cli.commands.smoke.under_test import BOUNDED, UnderTest
+from tidemill_cli.commands.smoke.subject import BOUNDED, UnderTest
 
 TABLES = ("TableName", "DevicesTableName", "ForgottenWritersTableName", "DeliveriesTableName")
 """The outputs that name tables."""

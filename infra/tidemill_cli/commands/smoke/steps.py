@@ -14,12 +14,12 @@ from typing import Literal, TypeAlias
 from tidemill_cli.commands.smoke.archived import in_the_archive
 from tidemill_cli.commands.smoke.failures import Skipped, why
 from tidemill_cli.commands.smoke.hearing import Hearing
-from tidemill_cli.commands.smoke.logged import in_the_log
 from tidemill_cli.commands.smoke.quarantined import to_and_fro
 from tidemill_cli.commands.smoke.removal import of_what_was_made
 from tidemill_cli.commands.smoke.result import Outcome
+from tidemill_cli.commands.smoke.running import in_the_log
 from tidemill_cli.commands.smoke.signed_in import as_signed_in_user
-from tidemill_cli.commands.smoke.under_test import UnderTest
+from tidemill_cli.commands.smoke.subject import UnderTest
 from tidemill_cli.commands.smoke.ways_in import by_http, by_plain_record, by_sdk
 
 Step: TypeAlias = Callable[[UnderTest, Hearing], str]
@@ -46,7 +46,7 @@ def outcomes(stack: UnderTest, tell: Callable[[str], None]) -> Generator[Outcome
         stack: that is tried.
         tell: told what is under way.
     """
-    hearing = Hearing(stack)
+    hearing = Hearing(stack, tell)
     with closing(stack):
         try:
             for name, step in STEPS.items():

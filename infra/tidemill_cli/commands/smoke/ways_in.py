@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 
 import msgspec
 from botocore.credentials import Credentials
 
-from tidemill import Producer, Reply, StillPending
+from tidemill import Handle, Producer, Reply, StillPending
 from tidemill.contract.request import PROBE, Request, encode
 from tidemill_bench.sending import SignedPost
 from tidemill_cli.commands.smoke.failures import PAGE, Skipped, StepFailed
 from tidemill_cli.commands.smoke.hearing import Hearing, accepted
-from tidemill_cli.commands.smoke.under_test import UnderTest
+from tidemill_cli.commands.smoke.subject import UnderTest
 from tidemill_cli.producers import close, kinesis_of_producer
 from tidemill_load.direct_endpoint import DirectEndpoint
 
@@ -49,15 +50,18 @@ def by_sdk(stack: UnderTest, hearing: Hearing) -> str:
         stack.on_stream.update({handle.id: name for handle in handles})
         if len(places) > 1:
             raise StepFailed(f"{TOGETHER} requests that were sent together are in {len(places)} records, not in one")
-        deadline = time.monotonic() + stack.reply_seconds
-        try:
-            for handle in handles:
-                accepted(handle.reply(max(0.0, deadline - time.monotonic())))
-        except StillPending:
-            raise StepFailed(hearing.silence(name)) from None
+        for handle in handles:
+            accepted(hearing.until(partial(_reply, handle), name))
     finally:
         close(producer)
     return f"{TOGETHER} requests in one aggregated record, each answered"
+
+
+def _reply(handle: Handle, seconds: float) -> Reply | None:
+    try:
+        return handle.reply(seconds)
+    except StillPending:
+        return None
 
 
 def by_plain_record(stack: UnderTest, hearing: Hearing) -> str:
