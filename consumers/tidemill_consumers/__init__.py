@@ -11,6 +11,6 @@ Tests of rules use `tidemill_consumers.testing`. All other modules are internal 
 """
 
 from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, Rules, State, Verified
+from tidemill_consumers.core.batch import Accepted, Emit, Internal, Rejected, Rule, Rules, State, Verified
 
-__all__ = ["Accepted", "Emit", "Rejected", "Request", "Rule", "Rules", "State", "Verified"]
+__all__ = ["Accepted", "Emit", "Internal", "Rejected", "Request", "Rule", "Rules", "State", "Verified"]

@@ -1,7 +1,8 @@
 """For an application's tests of its rules: applies requests without a stream, a table or a process.
 
 Room: for the tests of applications. No I/O. The apply function's own code decides, so a rule has the same effect here.
-Time is not limited, so that a debugger can stop within a rule. `verified=True` stands for a client's signature.
+Time is not limited, so that a debugger can stop within a rule. `verified=True` stands for a client's signature, and
+`internal=True` for the application's own seal.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ class Trial:
         id: str | None = None,  # noqa: A002 - as the producer's
         at: int | None = None,
         verified: bool = False,
+        internal: bool = False,
     ) -> Outcome:
         """Apply a request, then the follow-up requests of its rule; the request's outcome.
 
@@ -112,6 +114,7 @@ class Trial:
             id: the request's id; None numbers the trial's requests.
             at: the client's clock in milliseconds since 1970; None is now.
             verified: whether a signature proves that client, as rules in `Verified` demand.
+            internal: whether the application itself sends it, as rules in `Internal` demand.
 
         Raises:
             UnsendableRequest: `Producer.send` would refuse it too.
@@ -130,7 +133,8 @@ class Trial:
             data={} if data is None else data,
         )
         arrival = self._arrival(request)
-        outcome = self._apply(replace(arrival, proof=Proof(client=client)) if verified else arrival)
+        proof = Proof(client=client if verified else None, is_own=internal) if verified or internal else None
+        outcome = self._apply(replace(arrival, proof=proof))
         self._follow(outcome)
         return outcome
 

@@ -204,8 +204,8 @@ MUTANTS = [
         "a seal proves whatever client it names",
         TRUST,
         "_word_of",
-        "return Proof(client=emitted.client if is_of_proven(emitted) else None)",
-        "return Proof(client=emitted.client)",
+        "return Proof(client=made.client if is_of_proven(made) else None, is_own=True)",
+        "return Proof(client=made.client, is_own=True)",
     ),
     Mutant("redeliveries are applied", CLASSIFY, "classify", "if arrival.position <= marks.last:", "if False:"),
     Mutant(

@@ -58,7 +58,8 @@ Rule: TypeAlias = Callable[[State, Request], Accepted | Rejected]
 """Pure: the same state and request give the same outcome. A rule may change its arguments: they are its own."""
 
 Rules: TypeAlias = Mapping[str, Rule]
-"""The routing table: command to rule. A rule wrapped in `Verified` takes requests of verified clients only."""
+"""The routing table: command to rule. A rule wrapped in `Verified` takes requests of verified clients only, one in
+`Internal` the application's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,27 @@ class Verified:
         return self.rule(state, request)
 
 
+@dataclass(frozen=True, slots=True)
+class Internal:
+    """A rule that takes the application's own requests only: `"order.paid": Internal(paid)`.
+
+    These are follow-up requests of rules, and requests that the application's functions send because of an event. With
+    an application secret the request must bear the application's seal. Without one, its writer is all that tells it
+    from a client's, and whoever may put records can name any writer. Others are quarantined, and so is a client's
+    request that was redriven.
+    """
+
+    rule: Rule
+
+    def __call__(self, state: State, request: Request) -> Accepted | Rejected:
+        """The rule's outcome."""
+        return self.rule(state, request)
+
+
+GUARDS = (Verified, Internal)
+"""The wrappers by which a table of rules says whose requests a rule takes; `core.calling.admission` asks them."""
+
+
 class Proof(NamedTuple):
     """The result of examining a request's signature or seal."""
 
@@ -87,6 +109,8 @@ class Proof(NamedTuple):
     """Why it proves nothing, so that the request is quarantined; None if it proves the sender."""
     client: str | None = None
     """The client proven to have sent the request or its cause; None if the seal proves no client."""
+    is_own: bool = False
+    """Whether the application's seal proves that the application itself made the request."""
 
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):

@@ -3,8 +3,9 @@
 Room: core. Pure; adapters/devices.py reads the registered keys.
 
 A client's device signs with its key. The application seals the requests that it puts on the stream itself: follow-up
-requests and redriven ones. A seal is a `sig` too, over the same bytes, but made with a secret that the application and
-its operators share (HMAC, RFC 2104). Once there is a secret, the writers `emit/…` and `redrive/…` need its seal.
+requests, those of its functions on events, and redriven ones. A seal is a `sig` too, over the same bytes, but made with
+a secret that the application and its operators share (HMAC, RFC 2104). Once there is a secret, the writers `emit/…`,
+`event/…` and `redrive/…` need its seal.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidemill.contract.request import REDRIVE, OriginalSignature, RefusedRequest, Request, encode
+from tidemill.contract.request import EVENT, REDRIVE, OriginalSignature, RefusedRequest, Request, encode
 from tidemill.contract.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
 from tidemill_consumers.core.batch import Arrival, Proof, with_request
-from tidemill_consumers.core.emits import EMITTERS, is_emitted, is_of_proven, without_proof
+from tidemill_consumers.core.emits import EMITTERS, is_of_proven, without_proof
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-OWN = (*EMITTERS, REDRIVE)
+MADE = (*EMITTERS, EVENT)
+"""Prefixes of the writers of requests that the application made."""
+
+OWN = (*MADE, REDRIVE)
 """Prefixes of the writers of requests that the application puts on the stream."""
 
 LEAST_SECRET = 43
@@ -118,6 +122,11 @@ def is_own(request: Request) -> bool:
     return request.writer is not None and request.writer.startswith(OWN)
 
 
+def is_made(request: Request) -> bool:
+    """Whether the request is, by its writer, one that the application made: no client sent it, or sent it first."""
+    return request.writer is not None and request.writer.startswith(MADE)
+
+
 def is_of_verified(writer: str) -> bool:
     """Whether the writer is the one that a verified client's request gets."""
     return len(writer) > LONGEST_WRITER
@@ -181,7 +190,7 @@ def what_it_was(request: Request, payload: bytes, seals: Seals | None, stream: s
     if is_own(request):
         if not seals.hold(request, stream):
             raise RefusedRequest("its seal is made up, or made with a secret that is not given")
-        return _as_was(request) if is_emitted(request) else request.was
+        return _as_was(request) if is_made(request) else request.was
     if request.was is not None or encode(request) != payload:
         raise RefusedRequest("signed, but not written as the SDK writes it: its signature would not hold again")
     return _as_was(request, None if seals.is_of(stream) else stream)
@@ -202,11 +211,11 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     request = arrival.request
     if request.was is None:
         # A redriven request that was unsigned stays unsigned.
-        return _proven(arrival, _word_of(request)) if is_emitted(request) else _bare(arrival)
+        return _proven(arrival, _word_of(request)) if is_made(request) else _bare(arrival)
     was = _as_it_was(request, request.was)
     # The writer is derived from the original's, so that of two quarantined copies only one is applied.
     writer = REDRIVE + _hash(sha256, was.client, was.writer, was.counter)
-    if is_emitted(was):
+    if is_made(was):
         return _proven(arrival, _word_of(was), writer) if seals.hold(was) else unproven(arrival, NOT_SEALED)
     signature = signature_of(request.was.sig)
     if signature is None:
@@ -216,9 +225,9 @@ def _examine_own(arrival: Arrival, stream: str, seals: Seals) -> Arrival | Claim
     return _claim(arrival, was, signed_body=body, signature=signature, stream=signed_for, writer=writer)
 
 
-def _word_of(emitted: Request) -> Proof:
-    """The proof by an emitted request's seal: it proves a client only if the cause has proven that client."""
-    return Proof(client=emitted.client if is_of_proven(emitted) else None)
+def _word_of(made: Request) -> Proof:
+    """The proof by the seal of a request that the application made: of a client only if the cause has proven it."""
+    return Proof(client=made.client if is_of_proven(made) else None, is_own=True)
 
 
 def _claim(

@@ -3,8 +3,8 @@
 Room: rules. Pure: a rule sees a document and a request, and nothing else.
 """
 
-from tidemill_consumers import Rules
-from tidemill_consumers.media import content, event, user
+from tidemill_consumers import Internal, Rules
+from tidemill_consumers.media import content, event, photo, user
 
 RULES: Rules = {
     "content.publish": content.publish,
@@ -12,8 +12,10 @@ RULES: Rules = {
     "content.view": content.view,
     "content.like": content.like,
     "content.delete": content.delete,  # emits user.deleted_content to its owner
+    "content.processed": Internal(photo.processed),  # these two by the function on the bucket's events
+    "content.removed": Internal(photo.removed),
     "event.track": event.track,
     "user.create": user.create,
-    "user.deleted_content": user.deleted_content,  # emitted, not sent by clients
+    "user.deleted_content": Internal(user.deleted_content),  # emitted
 }
 """Command to rule. An application's own module has a RULES like this one."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from tidemill.contract.request import MAX_KEY_CHARACTERS, Document
 from tidemill_consumers import Accepted, Emit, Rejected, Request, State
+from tidemill_consumers.media import photo
 
 MAX_TITLE = 200
 """Characters."""
 
 
 def publish(state: State, request: Request) -> Accepted | Rejected:
-    """Publish under a title; counts from before are kept."""
+    """Publish under a title; counts from before are kept, and a photo that the owner uploaded."""
     if state and "title" in state:
         return Rejected("it is published already")
     title = request.data.get("title")
@@ -22,7 +23,7 @@ def publish(state: State, request: Request) -> Accepted | Rejected:
         return Rejected(f"title: 1 to {MAX_TITLE} characters")
     if _is_deleted(state):
         return Rejected("it was deleted")
-    return Accepted({**(state or {}), "title": title, "owner": request.client})
+    return Accepted({**photo.published(state or {}, request.client), "title": title, "owner": request.client})
 
 
 def update(state: State, request: Request) -> Accepted | Rejected:
@@ -49,7 +50,8 @@ def delete(state: State, request: Request) -> Accepted | Rejected:
     """Delete the content and count it for its owner. Its id cannot be used again: late requests find it deleted."""
     if not state or "title" not in state:
         return Rejected("there is no such content")
-    return Accepted({"deleted": True}, emits=_to_owner(state, "user.deleted_content", {"content": request.key}))
+    left = {"deleted": True, **photo.deleted(state)}
+    return Accepted(left, emits=_to_owner(state, "user.deleted_content", {"content": request.key}))
 
 
 def _to_owner(state: Document, cmd: str, data: Document) -> tuple[Emit, ...]:

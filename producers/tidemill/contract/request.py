@@ -28,6 +28,10 @@ GZIP_MAGIC = b"\x1f\x8b\x08"
 REDRIVE = "redrive/"
 """How the writer of a redriven request begins; its place in the quarantine follows."""
 
+EVENT = "event/"
+"""How the writer begins of a request that the application itself sends because something happened outside the stream,
+such as an upload to its bucket; a hash of the event follows."""
+
 PROBE = "tidemill.probe"
 """The command that every application takes: it changes no document, and shows how far a shard is applied."""
 

@@ -33,6 +33,7 @@ def test_the_exported_names() -> None:
     assert tidemill_consumers.__all__ == [
         "Accepted",
         "Emit",
+        "Internal",
         "Rejected",
         "Request",
         "Rule",

@@ -6,7 +6,7 @@ import pytest
 
 from tidemill import UnsendableRequest
 from tidemill.contract.request import Request
-from tidemill_consumers import Accepted, Emit, Rejected, Rules, State, Verified
+from tidemill_consumers import Accepted, Emit, Internal, Rejected, Rules, State, Verified
 from tidemill_consumers.testing import EndlessEmits, Outcome, Trial
 
 
@@ -47,6 +47,8 @@ RULES: Rules = {
     "double": double,
     "tell": tell,
     "pay": Verified(pay),
+    "paid": Internal(pay),
+    "bill": lambda state, request: Accepted(state, emits=(Emit("paid", "account/1", client=request.client),)),
     "number": lambda state, request: Accepted({"n": 1.0, "big": 2**70, "none": None, "list": [0.1]}),
 }
 
@@ -116,6 +118,14 @@ def test_a_verified_rule_wants_a_proven_client(shop: Trial, verified: bool, stat
     assert shop.outcomes[-1].request.cmd == "pay"
     assert shop.outcomes[-1].status == status, "and so it goes through what is emitted"
     assert shop.outcomes[-1].request.sig is None
+
+
+def test_an_internal_rule_takes_what_is_emitted_and_no_client(shop: Trial) -> None:
+    for verified in (False, True):
+        assert shop.send("paid", key="account/1", client="ann", verified=verified).status == "quarantined"
+    assert shop.send("paid", key="account/1", client="ann", internal=True).status == "accepted"
+    shop.send("bill", key="k", client="ann")
+    assert (shop.outcomes[-1].request.cmd, shop.outcomes[-1].status) == ("paid", "accepted")
 
 
 def test_rules_that_emit_without_end_are_told_so(shop: Trial) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, Arrival, Position, Rejected, Rule, Rules, State, Verified, Write
+from tidemill_consumers.core.batch import GUARDS, Accepted, Arrival, Position, Rejected, Rule, Rules, State, Write
 from tidemill_consumers.core.calling.asking import Stopped, Watch
 
 MAX_DEATHS = 2
@@ -110,6 +110,6 @@ def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: 
             return rule(state, request)
 
         asked.__dict__["__wrapped__"] = rule  # so that a reason names the rule itself
-        return Verified(asked) if isinstance(rule, Verified) else asked
+        return type(rule)(asked) if isinstance(rule, GUARDS) else asked
 
     return {cmd: noted(rule) for cmd, rule in rules.items()}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from tidemill.contract.request import MAX_NAME_CHARACTERS
-from tidemill_consumers.core.batch import Verified
+from tidemill_consumers.core.batch import GUARDS
 from tidemill_consumers.core.calling.blame import place_of_rule
 
 MOST_TOLD = 3
@@ -28,7 +28,7 @@ def _problems(rules: Mapping[object, object]) -> Iterator[str]:
     for cmd, rule in rules.items():
         if not isinstance(cmd, str) or not 1 <= len(cmd) <= MAX_NAME_CHARACTERS:
             yield f"RULES has the command {cmd!r:.40}, which is no text of 1 to {MAX_NAME_CHARACTERS} characters"
-        elif problem := _problem(rule.rule if isinstance(rule, Verified) else rule):
+        elif problem := _problem(rule.rule if isinstance(rule, GUARDS) else rule):
             yield f"RULES[{cmd!r}] {problem}"
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import (
+    GUARDS,
     Arrival,
     Entity,
     Forgotten,
@@ -24,10 +25,10 @@ from tidemill_consumers.core.batch import (
     Rules,
     State,
     Time,
-    Verified,
     Write,
     fresh,
 )
+from tidemill_consumers.core.calling.admission import not_for
 from tidemill_consumers.core.calling.asking import Taken, Watch, ask, unpacked
 from tidemill_consumers.core.emits import kept_bytes
 from tidemill_consumers.core.fitting import FEW_WRITERS, MAX_RECENT_BYTES
@@ -272,7 +273,7 @@ class _Folding:
         rule = self._rules.get(request.cmd)
         if rule is None:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
-        if isinstance(rule, Verified) and (problem := _unverified(arrival)):
+        if isinstance(rule, GUARDS) and (problem := not_for(rule, arrival)):
             return self._to_quarantine(arrival, problem)
         packed = self.packed
         outcome = ask(
@@ -299,15 +300,6 @@ class _Folding:
 def _problem(arrival: Arrival) -> str:
     """Why a request counts as forged."""
     return "" if arrival.proof is None else arrival.proof.problem or ""
-
-
-def _unverified(arrival: Arrival) -> str | None:
-    """Why a rule in `Verified` does not take this request; None if it does."""
-    proof, request = arrival.proof, arrival.request
-    if proof is not None and proof.client == request.client:
-        return None
-    why = "unsigned" if proof is None else "sealed, but nobody has proven its client"
-    return f"{why}, and {request.cmd} takes requests of verified clients only"
 
 
 def _brief(reason: str) -> str:

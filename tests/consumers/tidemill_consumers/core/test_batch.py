@@ -88,7 +88,7 @@ def test_an_arrival_made_fresh_has_each_field_that_it_came_with(request_: Reques
 def test_where_nothing_is_said() -> None:
     assert (Emit("c", "k").data, Emit("c", "k").client) == ({}, None)
     assert (Accepted(None).answer, Accepted(None).emits) == (None, ())
-    assert Proof() == (None, None)
+    assert Proof() == (None, None, False)
     assert (ARRIVAL.proof, ARRIVAL.stream, ARRIVAL.rewritten) == (None, "", None)
     unreadable = Unreadable("s", PLACE, 1.0, "k", b"", "no")
     assert (unreadable.asker, unreadable.stream) == (None, "")

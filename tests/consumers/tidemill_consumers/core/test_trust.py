@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from tidemill.contract.request import REDRIVE, OriginalSignature, RefusedRequest, Request, encode
+from tidemill.contract.request import EVENT, REDRIVE, OriginalSignature, RefusedRequest, Request, encode
 from tidemill.contract.signature import Signer
 from tidemill.contract.validation import to_payload
 from tidemill_consumers.core.batch import Arrival, Position, Proof, with_request
@@ -42,6 +42,8 @@ SEALS = Seals(STREAM, [SECRET])
 REQUEST = Request(id="1", cmd="pay", key="k", client="ada", writer="w", counter=5, data={"to": "bob"})
 SIGNED = SIGNER.sign(REQUEST)
 EMITTED = msgspec.structs.replace(REQUEST, writer=EMITTER + "other", client=None)
+OWN = Proof(is_own=True)
+"""The application's word, which proves no client."""
 
 
 def arrival(request: Request, payload: bytes | None = None) -> Arrival:
@@ -211,7 +213,7 @@ def test_however_client_and_writer_are_cut(client: str, writer: str, place: int)
 
 def test_a_sealed_emit_is_the_applications_word() -> None:
     found = outcome(SEALS.seal(EMITTED))
-    assert found.proof == Proof()
+    assert found.proof == OWN
     assert found.request == EMITTED
 
 
@@ -221,13 +223,20 @@ PROVEN_FOR = changed(EMITTED_FOR, writer=PROVEN_EMITTER + "other")
 
 def test_a_seal_proves_a_client_only_if_the_cause_did() -> None:
     """A rule may emit for a client that nobody has proven, and so may one from before emits told."""
-    assert outcome(SEALS.seal(EMITTED_FOR)).proof == Proof()
-    assert outcome(SEALS.seal(PROVEN_FOR)).proof == Proof(client="ada")
-    assert outcome(SEALS.seal(changed(PROVEN_FOR, client=None))).proof == Proof()
+    assert outcome(SEALS.seal(EMITTED_FOR)).proof == OWN
+    assert outcome(SEALS.seal(PROVEN_FOR)).proof == Proof(client="ada", is_own=True)
+    assert outcome(SEALS.seal(changed(PROVEN_FOR, client=None))).proof == OWN
     # An entity's counters are the same, proven or not: so is its writer.
     assert outcome(SEALS.seal(PROVEN_FOR)).request == EMITTED_FOR
-    assert outcome(redriven(SEALS.seal(EMITTED_FOR))).proof == Proof()
-    assert outcome(redriven(SEALS.seal(PROVEN_FOR))).proof == Proof(client="ada")
+    assert outcome(redriven(SEALS.seal(EMITTED_FOR))).proof == OWN
+    assert outcome(redriven(SEALS.seal(PROVEN_FOR))).proof == Proof(client="ada", is_own=True)
+
+
+def test_a_request_on_an_event_is_the_applications_word_and_proves_no_client() -> None:
+    sealed = SEALS.seal(changed(REQUEST, writer=EVENT + "of", counter=1))
+    assert outcome(sealed).proof == outcome(redriven(sealed)).proof == OWN
+    assert outcome(sealed).request.writer == EVENT + "of"
+    assert problem(changed(sealed, sig=None)) == problem(SIGNER.sign(changed(sealed, sig=None))) == NOT_SEALED
 
 
 def test_nobody_but_the_application_says_that_a_client_is_proven() -> None:
@@ -320,7 +329,7 @@ def test_one_that_was_unsigned_is_unsigned_still() -> None:
 
 
 def test_an_emit_that_was_sealed_is_the_applications_word_still() -> None:
-    assert outcome(redriven(SEALS.seal(EMITTED))).proof == Proof()
+    assert outcome(redriven(SEALS.seal(EMITTED))).proof == OWN
     assert outcome(redriven(EMITTED)).proof is None
     forged = Seals(STREAM, [OLD_SECRET]).seal(EMITTED)
     assert problem(redriven(forged)) == NOT_SEALED

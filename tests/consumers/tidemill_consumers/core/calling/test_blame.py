@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from tidemill.contract.request import Request, encode
-from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Position, Rejected, State, Verified
+from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Internal, Position, Rejected, State, Verified
 from tidemill_consumers.core.calling.asking import Refused, Watch, ask
 from tidemill_consumers.core.calling.blame import (
     DEEPEST_WRAPPING,
@@ -102,6 +102,7 @@ def outermost(rule: Callable[..., Any]) -> Callable[..., Any]:
     "wrap",
     [
         Verified,
+        Internal,
         outermost,
         partial,
         lambda rule: rule.__get__(7),

@@ -3,7 +3,7 @@
 import pytest
 
 from tidemill.contract.request import Request, encode
-from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Position, Rules, State, Verified, Write
+from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Internal, Position, Rules, State, Verified, Write
 from tidemill_consumers.core.calling.asking import Stopped, Watch
 from tidemill_consumers.core.calling.blame import place_of_rule
 from tidemill_consumers.core.calling.eliminating import ENDED, MAX_DEATHS, Elimination, End, noting
@@ -101,9 +101,11 @@ def test_a_rule_is_noted_before_it_is_at_work_and_the_condemned_is_not_asked() -
         seen.append("asked")
         return Accepted(state)
 
-    rules: Rules = noting({"c": rule, "v": Verified(rule)}, watch, {Position(2, 0): "why"}, seen.append)
-    assert [isinstance(rules[cmd], Verified) for cmd in "cv"] == [False, True]
-    assert [place_of_rule(one) for one in rules.values()] == [place_of_rule(rule)] * 2, "it is to blame, as ever"
+    table: Rules = {"c": rule, "v": Verified(rule), "i": Internal(rule)}
+    rules = noting(table, watch, {Position(2, 0): "why"}, seen.append)
+    assert [isinstance(rules[cmd], Verified) for cmd in "cvi"] == [False, True, False]
+    assert [isinstance(rules[cmd], Internal) for cmd in "cvi"] == [False, False, True]
+    assert [place_of_rule(one) for one in rules.values()] == [place_of_rule(rule)] * 3, "it is to blame, as ever"
     for one in BATCH[:2]:
         watch.at_work = one
         if one.position.sequence == 2:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tree import ROOT
 from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, State, Verified
+from tidemill_consumers.core.batch import Accepted, Internal, State, Verified
 from tidemill_consumers.core.calling.routing import problem_of
 from tidemill_consumers.media import RULES
 
@@ -93,7 +93,7 @@ def at(function: Any) -> str:
         (both, PLAIN.format(at(both))),
     ],
 )
-@pytest.mark.parametrize("wrap", [lambda rule: rule, Verified])
+@pytest.mark.parametrize("wrap", [lambda rule: rule, Verified, Internal])
 def test_what_cannot_is_named(wrap: Any, found: Any, problem: str) -> None:
     said = problem_of({"fine": rule, "a.b": wrap(found)})
     assert said is not None
