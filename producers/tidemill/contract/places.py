@@ -93,6 +93,22 @@ def thumbnail_name(photo: Photo, version: str, size: int, extension: str, prefix
     return f"{thumbnails_prefix(photo, prefix)}{version}/{size}.{extension}"
 
 
+def index_folder(owner: str | None = None) -> str:
+    """How the names of an index's files begin: of all contents, or of one owner's.
+
+    Raises:
+        ValueError: the owner is empty, or its name is too long for S3.
+    """
+    if owner is None:
+        return f"{INDEX}all/"
+    part = _part(owner)
+    if not part or len(part) > MAX_NAME_BYTES:
+        raise ValueError(f"an index's owner takes {len(part)} bytes; 1 to {MAX_NAME_BYTES} fit")
+    if not part.strip("."):  # a path that is tidied up would lose it
+        part = part.replace(".", "%2E")
+    return f"{INDEX}by/{part}/"
+
+
 def photo_version(sequencer: str) -> str:
     """A notification's sequencer as text that sorts by when it happened.
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tidemill.contract.places import (
     CACHED,
     Photo,
+    index_folder,
     object_name,
     photo_name,
     photo_of,
@@ -62,3 +63,13 @@ def test_versions_sort_as_s3_says() -> None:
     for wrong in ("", "xyz", 33 * "0", "0x12"):
         with pytest.raises(ValueError, match="no sequencer"):
             photo_version(wrong)
+
+
+def test_an_index_has_a_folder_of_one_level() -> None:
+    assert index_folder() == "index/all/"
+    assert index_folder("us-east-1:0ab") == "index/by/us-east-1:0ab/"
+    assert index_folder("a/../b") == "index/by/a%2F..%2Fb/"
+    assert index_folder("..") == "index/by/%2E%2E/"
+    for owner in ("", "ö" * 200):
+        with pytest.raises(ValueError, match="an index's owner takes"):
+            index_folder(owner)

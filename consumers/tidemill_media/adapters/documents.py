@@ -1,0 +1,65 @@
+"""Reads documents of contents from the table of entities, as they are now.
+
+Room: adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from tidemill.contract.request import Document
+from tidemill_consumers.adapters.entities import (
+    KEYS_PER_READ,
+    READS_OF_UNPROCESSED,
+    Unloadable,
+    chunks,
+    read_items,
+)
+from tidemill_consumers.codec.items import from_attribute
+from tidemill_media.indexing.entries import SHOWN
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_NAMES = {"#pk": "pk", "#doc": "doc"} | {f"#{name}": name for name in SHOWN}
+_WANTED = ", ".join(["#pk", *(f"#doc.#{name}" for name in SHOWN)])
+
+
+class Documents:
+    """The table of entities, of which the members of documents are read that an index shows.
+
+    Args:
+        dynamodb: a boto3 DynamoDB client.
+        table: the table's name, with a string partition key `pk`.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def read(self, keys: Iterable[str]) -> dict[str, Document]:
+        """The documents of the keys, as of now (consistent reads); a key without one is left out.
+
+        Raises:
+            Unloadable: the table left keys unprocessed again and again.
+            ClientError, BotoCoreError: the read failed.
+        """
+        return {key: document for page in chunks(keys, KEYS_PER_READ) for key, document in self._page(page).items()}
+
+    def _page(self, keys: list[str]) -> dict[str, Document]:
+        request: Any = {
+            self._table: {
+                "Keys": [{"pk": {"S": key}} for key in keys],
+                "ProjectionExpression": _WANTED,
+                "ExpressionAttributeNames": _NAMES,
+                "ConsistentRead": True,
+            }
+        }
+        found: dict[str, Document] = {}
+        for _ in range(READS_OF_UNPROCESSED):
+            items, request, _ = read_items(self._dynamodb, self._table, request)
+            found |= {one["pk"]["S"]: from_attribute(one.get("doc", {"M": {}})) for one in items}
+            if not request:
+                return found
+        raise Unloadable(f"{self._table}: items stay unprocessed")

@@ -1,0 +1,110 @@
+"""The index's files in the content bucket: manifests, which are swapped, and pages, which never change.
+
+Room: adapters. The only module that writes below index/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from tidemill.contract.content_index import (
+    MANIFEST,
+    Entry,
+    Manifest,
+    read_manifest,
+    read_page,
+    version_in,
+    write_manifest,
+    write_page,
+)
+from tidemill_media.adapters.deleting import delete_all
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
+"""Error codes of a conditional put that another one was faster than: 412; 409, "if a conflicting operation occurs"; and
+404, if what was to be replaced is gone. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html"""
+
+AS_JSON = {"ContentType": "application/json", "ContentEncoding": "gzip"}
+"""So that browsers unpack what they read."""
+
+FOR_EVER = "max-age=31536000, immutable"
+
+
+class Held(NamedTuple):
+    """A manifest and the ETag of its file; None if there is no file yet."""
+
+    manifest: Manifest
+    etag: str | None
+
+
+class IndexFiles:
+    """The files of all indexes. Several threads may use it.
+
+    Args:
+        s3: a boto3 S3 client.
+        bucket: the content bucket.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def manifest(self, folder: str) -> Held:
+        """The manifest of the index in a folder; one without pages if there is none.
+
+        Raises:
+            UnreadableIndex: something else is there.
+            ClientError, BotoCoreError: it cannot be read.
+        """
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=f"{folder}{MANIFEST}")
+        except self._s3.exceptions.NoSuchKey:
+            return Held(Manifest(), None)
+        return Held(read_manifest(answer["Body"].read()), answer["ETag"])
+
+    def page(self, folder: str, name: str) -> tuple[Entry, ...]:
+        """The entries of a page.
+
+        Raises:
+            UnreadableIndex: something else is there.
+            ClientError, BotoCoreError: it cannot be read, or is not there.
+        """
+        return read_page(self._s3.get_object(Bucket=self._bucket, Key=f"{folder}{name}")["Body"].read())
+
+    def put_page(self, folder: str, name: str, entries: Sequence[Entry]) -> None:
+        """Write a page. Doing so again changes nothing: its name says what is in it."""
+        file: Any = {"Key": f"{folder}{name}", "Body": write_page(entries), "CacheControl": FOR_EVER, **AS_JSON}
+        self._s3.put_object(Bucket=self._bucket, **file)
+
+    def swap(self, folder: str, manifest: Manifest, etag: str | None) -> bool:
+        """Write a manifest in place of the one with that ETag, or of none; False if another is there by now."""
+        file: Any = {"Key": f"{folder}{MANIFEST}", "Body": write_manifest(manifest), "CacheControl": "no-cache"}
+        file |= AS_JSON | ({"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
+        try:
+            self._s3.put_object(Bucket=self._bucket, **file)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in LOST:
+                return False
+            raise
+        return True
+
+    def collect(self, folder: str, manifest: Manifest) -> None:
+        """Delete pages that neither the manifest, which was just written, nor any later one can name.
+
+        A page's name has the version of the manifest that first lists it. So a page of this version or an earlier one
+        that is not listed now never will be: it was replaced, or is of a writer that was slower, or that crashed.
+        """
+        kept = {page.name for page in manifest.pages} | {page.name for page in manifest.replaced}
+        names = ((name, version_in(name)) for name in self._names(folder))
+        gone = [name for name, version in names if version is not None and version <= manifest.version]
+        delete_all(self._s3, self._bucket, [f"{folder}{name}" for name in gone if name not in kept])
+
+    def _names(self, folder: str) -> Iterator[str]:
+        for answer in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder):
+            for one in answer.get("Contents", ()):
+                yield one["Key"].removeprefix(folder)

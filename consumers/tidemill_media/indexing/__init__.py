@@ -1,0 +1,1 @@
+"""What changes in the index of contents, as decisions about values."""
