@@ -114,6 +114,15 @@ def bucket(emulator: Emulator, names: Names) -> str:
 
 
 @pytest.fixture
+def content_bucket(emulator: Emulator, names: Names) -> str:
+    """The name of a bucket that keeps versions, as the template's."""
+    name, s3 = names("content"), emulator.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture
 def stream(emulator: Emulator, names: Names) -> str:
     name = names("requests")
     emulator.client("kinesis").create_stream(StreamName=name, ShardCount=1)

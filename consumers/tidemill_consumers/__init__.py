@@ -11,6 +11,31 @@ Tests of rules use `tidemill_consumers.testing`. All other modules are internal 
 """
 
 from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, Emit, Internal, Rejected, Rule, Rules, State, Verified
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Blob,
+    Emit,
+    Internal,
+    Ref,
+    Rejected,
+    Rule,
+    Rules,
+    State,
+    Verified,
+    ref,
+)
 
-__all__ = ["Accepted", "Emit", "Internal", "Rejected", "Request", "Rule", "Rules", "State", "Verified"]
+__all__ = [
+    "Accepted",
+    "Blob",
+    "Emit",
+    "Internal",
+    "Ref",
+    "Rejected",
+    "Request",
+    "Rule",
+    "Rules",
+    "State",
+    "Verified",
+    "ref",
+]

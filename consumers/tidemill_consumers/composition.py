@@ -24,6 +24,7 @@ from tidemill.aws.fast_json import BATCHES, use_msgspec_json
 from tidemill.aws.fast_sns import use_fast_sns
 from tidemill.contract.request import PROBE
 from tidemill_consumers.adapters.clients import at_need, made
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
@@ -61,6 +62,7 @@ class Application:
     retention: float
     entities: Entities
     quarantine: Quarantine
+    objects: ObjectStore
     replies: Replies
     emits: Emits
     streams: Streams
@@ -98,15 +100,19 @@ def planned_apart(
 
 
 def save(writes: Sequence[Write], app: Application) -> dict[str, str | None]:
-    """Store quarantined requests and forgotten writers, then save the entities; the keys that were not saved.
+    """Store quarantined requests, objects and forgotten writers, then save the entities; the keys that were not saved.
 
     Each key has the reason why the table will never accept its entity, or None if trying again may help. The quarantine
-    comes first: a saved mark must not pass a request that is not stored. So do forgotten writers: a saved entity must
-    not have forgotten a writer that the table does not know.
+    comes first: a saved mark must not pass a request that is not stored. So do objects: a saved document must not name
+    one that is not there. So do forgotten writers: a saved entity must not have forgotten a writer that the table does
+    not know.
     """
     quarantined = [one for write in writes for one in write.quarantine]
     not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}
     changed = [write for write in writes if write.new_entity and write.key not in not_stored]
+    if storing := [write for write in changed if write.objects]:
+        not_stored |= app.objects.store(storing)
+        changed = [write for write in changed if write.key not in not_stored]
     if forgetting := [write for write in changed if write.forgotten]:
         not_stored |= app.forgotten.keep(forgetting)
         changed = [write for write in changed if write.key not in not_stored]
@@ -145,6 +151,8 @@ def application(is_direct: bool = False) -> Application:
     always = at_need if is_direct else made
     sns = always(lambda: use_fast_calls(use_fast_sns(boto3.client("sns", config=config))))
     streams = Streams(always(partial(boto3.client, "kinesis", config=config)), stream)
+    retention = float(env["TIDEMILL_RETENTION_HOURS"]) * 3600
+    s3 = at_need(partial(boto3.client, "s3", config=config))
     entities = Entities(
         dynamodb,
         env["TIDEMILL_TABLE"],
@@ -153,9 +161,10 @@ def application(is_direct: bool = False) -> Application:
     )
     return Application(
         rules=rules,
-        retention=float(env["TIDEMILL_RETENTION_HOURS"]) * 3600,
+        retention=retention,
         entities=entities,
-        quarantine=Quarantine(at_need(partial(boto3.client, "s3", config=config)), env["TIDEMILL_QUARANTINE_BUCKET"]),
+        quarantine=Quarantine(s3, env["TIDEMILL_QUARANTINE_BUCKET"]),
+        objects=ObjectStore(s3, env["TIDEMILL_CONTENT_BUCKET"], retention),
         replies=Replies(sns, env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(at_need(partial(boto3.client, "kinesis", config=once)), stream, seals=seals),
         streams=streams,

@@ -173,7 +173,7 @@ def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpR
         if unasked:
             break
         write = _planned(judged[0], entity, app)
-        if app.quarantine.store(write.quarantine) or app.forgotten.keep([write]):
+        if app.quarantine.store(write.quarantine) or app.objects.store([write]) or app.forgotten.keep([write]):
             break
         unsaved = app.entities.save([write]) if write.new_entity else {}
         reason = unsaved.get(one.key)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tidemill.contract.request import Document, Json, Reply, Request, Status, decode
 from tidemill.contract.validation import to_payload
 from tidemill_consumers.adapters.telling import traceback_lines
-from tidemill_consumers.core.batch import Arrival, Entity, Position, Proof, Rules, State, Write
+from tidemill_consumers.core.batch import Arrival, Blob, Entity, Position, Proof, Rules, State, Write
 from tidemill_consumers.core.calling.routing import problem_of
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.item_limits import unstorable
@@ -47,6 +47,7 @@ class Outcome:
         data: the answer of the rule that accepted it.
         error: why it was rejected or quarantined.
         emits: the follow-up requests that its rule emitted; their outcomes are among the trial's.
+        objects: the objects that it had stored.
         traceback: of the rule's exception, as in the function's log; else empty.
     """
 
@@ -55,6 +56,7 @@ class Outcome:
     data: Json = None
     error: str | None = None
     emits: tuple[Request, ...] = ()
+    objects: tuple[Blob, ...] = ()
     traceback: str = ""
 
 
@@ -87,6 +89,8 @@ class Trial:
         self._count = 0
         self.outcomes: list[Outcome] = []
         """The outcomes of all requests so far, including those that rules emitted."""
+        self.objects: dict[str, Blob] = {}
+        """All objects that were stored so far, by name: what `ref` puts into documents as `object`."""
         for key, document in (documents or {}).items():
             if problem := unstorable(document):
                 raise ValueError(f"the document of {key} cannot be stored: {problem}")
@@ -171,6 +175,8 @@ class Trial:
         (write,) = plan([arrival], self._entities, self._rules, RETENTION, emit_depth=self._emit_depth).writes
         if write.new_entity:
             self._entities[write.key] = write.new_entity
+        stored = {one.name: Blob(one.data, one.content_type) for one in write.objects}
+        self.objects |= stored
         reply = _reply(write, arrival.request)
         outcome = Outcome(
             request=decode(arrival.encoded),  # a rule may have changed arrival.request
@@ -178,6 +184,7 @@ class Trial:
             data=reply.data,
             error=reply.error,
             emits=tuple(request for emitted in write.emits for request in emitted.requests),
+            objects=tuple(stored.values()),
             traceback="\n".join(line for one in write.quarantine for line in traceback_lines(one.trace)),
         )
         self.outcomes.append(outcome)

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError
 from tests.consumers.tidemill_consumers.test_apply import aggregate, batch
 from tests.described import Described
 from tidemill.contract.request import Document, Request
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -110,6 +111,7 @@ class Side:
             retention=86_400.0,
             entities=Entities(dynamodb, name, cache=EntityCache(1 << 20)),
             quarantine=Quarantine(self._s3, name),
+            objects=ObjectStore(self._s3, name, 86_400.0),
             replies=Replies(emulator.client("sns"), emulator.client("sns").create_topic(Name=name)["TopicArn"]),
             emits=Emits(kinesis, name),
             streams=Streams(cast("Any", Described()), "requests"),

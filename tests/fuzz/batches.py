@@ -33,6 +33,7 @@ from tests.fuzz.aws import Bucket, ForgottenTable, Item, Kinesis, Meter, Tables,
 from tests.fuzz.hostile import OVERFULL, REGISTERED, Hostile, Record, Sent
 from tests.fuzz.rules import RULES
 from tidemill.contract.request import MAX_KEY_CHARACTERS
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
@@ -164,6 +165,7 @@ class Episode:
             retention=RETENTION,
             entities=Entities(clients[0], TABLE, map, EntityCache(32 * 1024 * 1024), streams.own),
             quarantine=Quarantine(clients[1], "quarantine", map),
+            objects=ObjectStore(clients[1], "content", RETENTION, map),
             replies=Replies(clients[2], "replies", map),
             emits=Emits(kinesis, name, seals=seals),
             streams=streams,

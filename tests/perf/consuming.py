@@ -167,6 +167,7 @@ def _prepare() -> None:
         TIDEMILL_REPEAT_HORIZON_SECONDS="3600",
         TIDEMILL_EMIT_DEPTH="16",
         TIDEMILL_QUARANTINE_BUCKET="quarantine",
+        TIDEMILL_CONTENT_BUCKET="content",
         TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",
         TIDEMILL_STREAM="perf",
         TIDEMILL_APPLICATION_SECRET_ARN="",

@@ -30,6 +30,7 @@ from tests.simulation.services import (
 )
 from tests.simulation.world import Crash, Looked, World
 from tidemill.sending.scheduler import Scheduler
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -304,6 +305,7 @@ class Pipeline:
                 emit_depth=emit_depth,
                 entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
+                objects=ObjectStore(clients[1], "content", RETENTION, map),
                 replies=Replies(clients[2], "replies", map),
                 emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),

@@ -16,6 +16,7 @@ from tests.simulation.world import Crash, error
 from tidemill.contract import aggregation
 from tidemill.contract.request import Request, decode, encode
 from tidemill.sending.scheduler import Scheduler
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -161,6 +162,7 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
         retention=86_400.0,
         entities=Entities(clients[0], "entities", map),
         quarantine=Quarantine(clients[1], "quarantine", map),
+        objects=ObjectStore(clients[1], "content", 86_400.0, map),
         replies=Replies(clients[2], "replies", map),
         emits=Emits(clients[3], "requests", lambda: Scheduler(Random(1), linger=0, paced=False), lambda seconds: None),
         streams=Streams(clients[3], "requests"),

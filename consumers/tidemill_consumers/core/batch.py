@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from hashlib import sha256
+from typing import Literal, NamedTuple, TypeAlias, TypedDict
 
 import msgspec
 from msgspec.structs import asdict, replace
 
+from tidemill.contract.places import object_name
 from tidemill.contract.request import Document, Json, OriginalSignature, Reply, Request, encode
 
 State: TypeAlias = Document | None
@@ -40,12 +42,45 @@ class Emit(msgspec.Struct, frozen=True, gc=False):
     client: str | None = None
 
 
+class Blob(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that a rule has stored in the content bucket, under the name that `ref` gives.
+
+    They are stored before the document, if the document that a batch leaves behind has their name. All objects of one
+    request have at most 1 MiB together, and are 16 at most; a request with more is quarantined.
+
+    Attributes:
+        data: the bytes.
+        content_type: what they are, as HTTP tells it. Equal bytes are one object, with the type that came first.
+    """
+
+    data: bytes
+    content_type: str = "application/octet-stream"
+
+
+class Ref(TypedDict):
+    """How a document names an object: its name in the content bucket, its size in bytes, and its type."""
+
+    object: str
+    bytes: int
+    type: str
+
+
+def ref(blob: Blob) -> Ref:
+    """The reference to an object, for the document of the rule that has it stored: pure, by the bytes alone."""
+    return {
+        "object": object_name(sha256(blob.data).hexdigest()),
+        "bytes": len(blob.data),
+        "type": blob.content_type,
+    }
+
+
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The rule's yes: the new document, the reply's data, if any, and the follow-up requests."""
+    """The rule's yes: the new document, the reply's data, if any, the follow-up requests, and the objects to store."""
 
     state: State
     answer: Json = None
     emits: tuple[Emit, ...] = ()
+    objects: tuple[Blob, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -254,6 +289,14 @@ class Emitted(NamedTuple):
     since: float = 0.0
 
 
+class Object(msgspec.Struct, frozen=True, gc=False):
+    """Bytes to store in the content bucket: their name there, themselves, and their type."""
+
+    name: str
+    data: bytes
+    content_type: str
+
+
 class Forgotten(NamedTuple):
     """Writers that an entity forgets to the table, by column.
 
@@ -332,6 +375,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         quarantine: the requests to store before it is saved, because its mark passes them too.
         stopped: from here on the key's arrivals wait until receipts and follow-up requests have left; None if none do.
         emits: the follow-up requests, to be sent once it is saved.
+        objects: what the new document names of the objects that rules returned, to be stored before it is saved.
         evicted: the number of marks dropped for lack of room; redeliveries of their shards' records would be applied.
         forgotten: the writers to put into the table of forgotten writers before it is saved; None if there are none.
         untold: the number of requests quarantined because they cannot be told from a repeat.
@@ -350,6 +394,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     quarantine: tuple[Quarantined, ...]
     stopped: Position | None
     emits: tuple[Emitted, ...] = ()
+    objects: tuple[Object, ...] = ()
     evicted: int = 0
     forgotten: Forgotten | None = None
     untold: int = 0

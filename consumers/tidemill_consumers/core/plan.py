@@ -12,6 +12,7 @@ from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Posi
 from tidemill_consumers.core.calling.asking import Watch
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.folding.fold import MOST_QUARANTINED, fold
+from tidemill_consumers.core.folding.objects import MOST_STORED, weight_of
 
 MOST_EMITTING = 2_000
 """Emitting requests in a plan; once there are so many, their follow-up requests leave before other keys begin."""
@@ -38,13 +39,16 @@ def plan(
         emit_depth: the most emits that may lead to a request.
     """
     made: list[Write] = []
-    quarantined = emitting = 0
+    quarantined = emitting = stored = 0
     clock, until = time
     for write in writes(arrivals, entities, rules, retention, watch or Watch(), time, emit_depth):
         made.append(write)
         quarantined += len(write.quarantine)
         emitting += len(write.emits)
-        if clock() >= until or quarantined >= MOST_QUARANTINED or emitting >= MOST_EMITTING:
+        if write.objects:
+            stored += weight_of(write.objects)
+        is_enough = quarantined >= MOST_QUARANTINED or emitting >= MOST_EMITTING or stored >= MOST_STORED
+        if is_enough or clock() >= until:
             return Plan(tuple(made), not_begun(arrivals, {write.key for write in made}))
     return Plan(tuple(made))
 

@@ -22,6 +22,7 @@ from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Posi
 from tidemill_consumers.core.calling.asking import TICKS
 from tidemill_consumers.core.calling.eliminating import Elimination, End, noting
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
+from tidemill_consumers.core.folding.objects import MOST_STORED, weight_of
 from tidemill_consumers.core.plan import writes
 from tidemill_consumers.isolation.time_limit import TimeLimit
 
@@ -57,19 +58,26 @@ def plan_apart(
     time: Time = UNLIMITED,
     emit_depth: int = EMIT_DEPTH,
 ) -> Plan:
-    """The plan, made apart. Once a request is condemned, only some keys or parts of keys are planned; others wait."""
+    """The plan, made apart. Once a request is condemned, only some keys or parts of keys are planned; others wait.
+
+    Keys wait too once those before them have as many objects as a plan may have.
+    """
     elimination = Elimination(arrivals)
-    while (wanted := elimination.wanted) and not (elimination.is_begun and time.is_over):
+    while (wanted := elimination.wanted) and not (
+        elimination.is_begun and (time.is_over or elimination.stored >= MOST_STORED)
+    ):
 
         def work(note: Note, tell: Tell, wanted: Sequence[Arrival] = wanted) -> None:
             with limit.watching() as watch:
                 noted = noting(rules, watch, elimination.condemned, note)
                 # Fresh, because `run` may do the work in this process: rules must not change the batch's requests.
                 again = [fresh(one) for one in wanted]
+                stored = elimination.stored
                 for write in writes(again, entities, noted, retention, watch, time, emit_depth):
                     note(None)
                     tell(write)
-                    if time.is_over:
+                    stored += weight_of(write.objects)
+                    if time.is_over or stored >= MOST_STORED:
                         break
 
         if elimination.is_hopeless:

@@ -34,6 +34,7 @@ MAX_NAME_BYTES = 800
 VERSION_DIGITS = 32
 """Digits of a photo's version; S3's sequencers have 16 to 18."""
 
+_OBJECT = re.compile(rf"{OBJECTS}[0-9a-f]{{64}}".encode())
 _HEXADECIMAL = re.compile(rf"[0-9a-f]{{1,{VERSION_DIGITS}}}")
 
 
@@ -47,6 +48,11 @@ class Photo(NamedTuple):
 def object_name(digest: str) -> str:
     """The name of an object that a rule stores, by its SHA-256 in lower-case hexadecimal digits."""
     return f"{OBJECTS}{digest}"
+
+
+def object_names(encoded: bytes) -> set[str]:
+    """The names of objects that stand anywhere in JSON, by themselves or within longer texts."""
+    return {name.decode() for name in _OBJECT.findall(encoded)}
 
 
 def upload_name(identity: str, digest: str) -> str:

@@ -21,6 +21,7 @@ from tidemill.contract.aggregation import UserRecord, pack, unpack
 from tidemill.contract.attempts import marked
 from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters import entities as entities_module
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -33,7 +34,7 @@ from tidemill_consumers.codec.entity_cache import SAMPLES, EntityCache
 from tidemill_consumers.codec.events import EventRecord, KinesisEvent
 from tidemill_consumers.codec.metrics import Figures, lines_in
 from tidemill_consumers.composition import ROUNDS, Application, application
-from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, State, Time, Write
+from tidemill_consumers.core.batch import Accepted, Blob, Emit, Entity, Position, Rejected, State, Time, Write, ref
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.folding.budget import MAX_OUTCOMES
 from tidemill_consumers.core.folding.fold import UNTOLD
@@ -66,13 +67,25 @@ def explode(state: State, request: Request) -> Accepted:
     raise RuntimeError("boom")
 
 
+def draw(state: State, request: Request) -> Accepted:
+    picture = Blob(f"picture {request.id}".encode(), "image/png")
+    return Accepted({"picture": ref(picture)}, objects=(picture,))
+
+
+def clear(state: State, request: Request) -> Accepted:
+    return Accepted(None)
+
+
 @pytest.fixture
-def app(emulator: Emulator, table: str, forgotten_table: str, bucket: str, topic: str, stream: str) -> Application:
+def app(
+    emulator: Emulator, table: str, forgotten_table: str, bucket: str, content_bucket: str, topic: str, stream: str
+) -> Application:
     return Application(
-        rules={"append": append, "take": take, "explode": explode, "tell": tell},
+        rules={"append": append, "take": take, "explode": explode, "tell": tell, "draw": draw, "clear": clear},
         retention=86_400.0,
         entities=Entities(emulator.client("dynamodb"), table),
         quarantine=Quarantine(emulator.client("s3"), bucket),
+        objects=ObjectStore(emulator.client("s3"), content_bucket, 86_400.0),
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None),
         streams=Streams(cast("Any", Described()), "requests"),
@@ -320,6 +333,33 @@ def test_a_quarantine_that_fails_is_delivered_again_and_no_mark_passes_it(
     assert retry_from(event, app) is None
     assert document(app) == {"ids": ["i2", "i4"]}
     assert statuses(heard())["i3"] == "quarantined"
+
+
+def test_what_the_last_document_names_is_stored_as_an_object_and_nothing_else(
+    app: Application, emulator: Emulator, content_bucket: str
+) -> None:
+    event = batch(request(1, "draw"), request(2, "draw", "other"), request(3, "draw"), request(4, "clear"))
+    assert retry_from(event, app) is None
+    found = emulator.client("s3").list_objects_v2(Bucket=content_bucket)["Contents"]
+    (picture,) = [one["Key"] for one in found]
+    assert document(app, "other") == {"picture": {"object": picture, "bytes": 10, "type": "image/png"}}
+    assert emulator.client("s3").get_object(Bucket=content_bucket, Key=picture)["Body"].read() == b"picture i2"
+    assert retry_from(batch(request(5, "draw")), app) is None
+    assert len(emulator.client("s3").list_objects_v2(Bucket=content_bucket)["Contents"]) == 2
+
+
+def test_an_object_that_cannot_be_stored_fails_its_key_which_is_delivered_again(
+    app: Application, emulator: Emulator, content_bucket: str, heard: Heard
+) -> None:
+    broken = replace(app, objects=ObjectStore(emulator.client("s3"), "nowhere", 86_400.0))
+    event = batch(request(1, key="other"), request(2), request(3, "draw"))
+    assert retry_from(event, broken) == 2
+    assert document(broken) is None
+    assert statuses(heard()) == {"i1": "accepted"}
+    assert retry_from(event, app) is None
+    assert statuses(heard()) == {"i1": "accepted", "i2": "accepted", "i3": "accepted"}
+    picture = (document(app) or {})["picture"]["object"]
+    assert emulator.client("s3").get_object(Bucket=content_bucket, Key=picture)["Body"].read() == b"picture i3"
 
 
 def test_bytes_that_cannot_be_quarantined_are_delivered_again(app: Application, emulator: Emulator) -> None:
@@ -746,6 +786,7 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_STREAM": stream,
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
+        "TIDEMILL_CONTENT_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": table,

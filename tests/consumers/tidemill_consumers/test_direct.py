@@ -14,6 +14,7 @@ import pytest
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.attempts import marked
 from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities, Unloadable
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -24,7 +25,20 @@ from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
 from tidemill_consumers.codec.metrics import lines_in
 from tidemill_consumers.composition import Application
-from tidemill_consumers.core.batch import Accepted, Emit, Entity, Position, Rejected, Rule, Rules, State, Time, Verified
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Blob,
+    Emit,
+    Entity,
+    Position,
+    Rejected,
+    Rule,
+    Rules,
+    State,
+    Time,
+    Verified,
+    ref,
+)
 from tidemill_consumers.core.folding.fold import WHY_UNTOLD
 from tidemill_consumers.core.folding.writers import counter_of, hash_of
 from tidemill_consumers.direct import HttpEvent, HttpResponse, direct
@@ -91,13 +105,29 @@ ODD: Rules = {
 }
 
 
+def draw(state: State, request: Request) -> Accepted:
+    picture = Blob(b"picture")
+    return Accepted({"picture": ref(picture)}, objects=(picture,))
+
+
 @pytest.fixture
-def app(emulator: Emulator, table: str, forgotten_table: str, bucket: str, topic: str, stream: str) -> Application:
+def app(
+    emulator: Emulator, table: str, forgotten_table: str, bucket: str, content_bucket: str, topic: str, stream: str
+) -> Application:
     return Application(
-        rules={**ODD, "append": append, "take": take, "explode": explode, "tell": tell, "pay": Verified(append)},
+        rules={
+            **ODD,
+            "draw": draw,
+            "append": append,
+            "take": take,
+            "explode": explode,
+            "tell": tell,
+            "pay": Verified(append),
+        },
         retention=86_400.0,
         entities=Entities(emulator.client("dynamodb"), table),
         quarantine=Quarantine(emulator.client("s3"), bucket),
+        objects=ObjectStore(emulator.client("s3"), content_bucket, 86_400.0),
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None),
         streams=Streams(emulator.client("kinesis"), stream),
@@ -403,6 +433,17 @@ def test_a_quarantine_that_is_down_is_for_later_and_nothing_is_saved(app: Applic
     down = replace(app, quarantine=Quarantine(emulator.client("s3"), "nowhere"))
     assert direct(event(request(1, "explode")), down)["statusCode"] == 503
     assert app.entities.load(["k"]) == {}
+
+
+def test_an_object_is_stored_before_its_document(app: Application, emulator: Emulator, content_bucket: str) -> None:
+    down = replace(app, objects=ObjectStore(emulator.client("s3"), "nowhere", 86_400.0))
+    assert direct(event(request(1, "draw")), down)["statusCode"] == 503
+    assert app.entities.load(["k"]) == {}
+    assert direct(event(request(1, "draw")), app)["statusCode"] == 200
+    document = app.entities.load(["k"])["k"].document
+    assert document == {"picture": ref(Blob(b"picture"))}
+    found = emulator.client("s3").get_object(Bucket=content_bucket, Key=document["picture"]["object"])
+    assert found["Body"].read() == b"picture"
 
 
 def test_what_a_rule_emits_goes_onto_the_stream(app: Application, emitted: Callable[[], list[int]]) -> None:

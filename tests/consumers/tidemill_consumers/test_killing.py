@@ -55,6 +55,7 @@ def start(
         "TIDEMILL_STREAM": stream,
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
+        "TIDEMILL_CONTENT_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": deliveries,

@@ -32,14 +32,17 @@ WITHIN = re.compile(r"\btidemill(?:_\w+)?(?:\.\w+)+")
 def test_the_exported_names() -> None:
     assert tidemill_consumers.__all__ == [
         "Accepted",
+        "Blob",
         "Emit",
         "Internal",
+        "Ref",
         "Rejected",
         "Request",
         "Rule",
         "Rules",
         "State",
         "Verified",
+        "ref",
     ]
 
 

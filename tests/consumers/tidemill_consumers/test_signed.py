@@ -15,6 +15,7 @@ from tests.described import STREAM_ARN
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import REDRIVE, Document, OriginalSignature, ReplyMessage, Request, decode, encode
 from tidemill.contract.signature import Signer, deregistration, registration
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
@@ -153,6 +154,7 @@ def stack(
         retention=86_400.0,
         entities=Entities(dynamodb, table),
         quarantine=Quarantine(emulator.client("s3"), bucket),
+        objects=ObjectStore(emulator.client("s3"), bucket, 86_400.0),
         replies=Replies(emulator.client("sns"), topic),
         emits=Emits(emulator.client("kinesis"), stream, pause=lambda seconds: None, seals=seals),
         streams=Streams(emulator.client("kinesis"), stream),

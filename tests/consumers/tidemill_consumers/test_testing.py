@@ -6,7 +6,7 @@ import pytest
 
 from tidemill import UnsendableRequest
 from tidemill.contract.request import Request
-from tidemill_consumers import Accepted, Emit, Internal, Rejected, Rules, State, Verified
+from tidemill_consumers import Accepted, Blob, Emit, Internal, Rejected, Rules, State, Verified, ref
 from tidemill_consumers.testing import EndlessEmits, Outcome, Trial
 
 
@@ -40,7 +40,13 @@ def pay(state: State, request: Request) -> Accepted:
     return Accepted({"paid_by": request.client})
 
 
+def draw(state: State, request: Request) -> Accepted:
+    picture = Blob(request.data["picture"].encode(), "image/svg+xml")
+    return Accepted({"picture": ref(picture)}, objects=(picture,))
+
+
 RULES: Rules = {
+    "draw": draw,
     "item.reserve": reserve,
     "user.notify": notify,
     "again": again,
@@ -164,3 +170,13 @@ def test_what_cannot_be_tried_is_refused(rules: Any, documents: Any, problem: st
 def test_the_names_are_documented() -> None:
     for one in (Trial, Trial.send, Trial.document, Outcome, Accepted, Emit, Rejected, Verified):
         assert one.__doc__
+
+
+def test_objects_are_found_by_the_names_that_documents_have(shop: Trial) -> None:
+    picture = Blob(b"<svg/>", "image/svg+xml")
+    assert shop.send("draw", key="item/42", data={"picture": "<svg/>"}).objects == (picture,)
+    document = shop.document("item/42")
+    assert document is not None
+    assert shop.objects[document["picture"]["object"]] == picture
+    assert shop.send("number", key="item/42").objects == ()
+    assert list(shop.objects.values()) == [picture]

@@ -13,8 +13,9 @@ import msgspec
 from msgspec.json import encode as to_json
 
 from tidemill.contract.request import Json, Request
-from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Rejected, Rule, State
+from tidemill_consumers.core.batch import Accepted, Arrival, Frame, Object, Rejected, Rule, State
 from tidemill_consumers.core.calling.blame import frames_of, place_of, place_of_rule
+from tidemill_consumers.core.calling.objects import objects_of
 from tidemill_consumers.core.emits import follow_ups
 from tidemill_consumers.core.item_limits import differs_in_numbers, packed_fast, why_not
 
@@ -69,6 +70,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
         answer: the reply's data.
         requests: the follow-up requests.
         packed: the document as MessagePack; empty if it is flat, or unusual.
+        objects: the objects to store.
     """
 
     state: State
@@ -76,6 +78,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     answer: Json = None
     requests: tuple[Request, ...] = ()
     packed: bytes = b""
+    objects: tuple[Object, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -150,9 +153,10 @@ def _taken(outcome: Accepted | Rejected, before: State, arrival: Arrival, emitte
                 raise _Unusable(f"the document cannot be stored: it is {_name(state)}, and must be a dict or None")
             packed = packed_fast(state) or _unusual(state, "the document cannot be stored")
             state = msgspec.to_builtins(state)
-        if outcome.answer is None and not outcome.emits:
+        if outcome.answer is None and not outcome.emits and not outcome.objects:
             return Taken(state, is_flat, None, (), packed)
-        return Taken(state, is_flat, _answer(outcome.answer), _requests(arrival, outcome, emitted), packed)
+        answer, requests = _answer(outcome.answer), _requests(arrival, outcome, emitted)
+        return Taken(state, is_flat, answer, requests, packed, _objects(outcome, state))
     if isinstance(outcome, Rejected):
         return Rejected(_text(outcome.reason))
     raise _Unusable(f"the rule returned {_kind(outcome)}, which is neither Accepted(…) nor Rejected(…)")
@@ -191,6 +195,17 @@ def _requests(arrival: Arrival, outcome: Accepted, emitted: int) -> tuple[Reques
     if isinstance(requests, str):
         raise _Unusable(f"the rule emits what cannot be sent: {requests}")
     return requests
+
+
+def _objects(outcome: Accepted, state: State) -> tuple[Object, ...]:
+    if not outcome.objects:
+        return ()
+    if not hasattr(type(outcome.objects), "__iter__"):
+        raise _Unusable(f"the rule's objects are {_name(outcome.objects)}, and must be a tuple of Blob")
+    objects = objects_of(outcome.objects, state)
+    if isinstance(objects, str):
+        raise _Unusable(f"the rule returns what cannot be stored: {objects}")
+    return objects
 
 
 def _text(reason: object) -> str:

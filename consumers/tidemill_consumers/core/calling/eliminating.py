@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from tidemill.contract.request import Request
 from tidemill_consumers.core.batch import GUARDS, Accepted, Arrival, Position, Rejected, Rule, Rules, State, Write
 from tidemill_consumers.core.calling.asking import Stopped, Watch
+from tidemill_consumers.core.folding.objects import weight_of
 
 MAX_DEATHS = 2
 """Processes that end at one request before it is condemned: the first may have ended for another reason."""
@@ -50,6 +51,8 @@ class Elimination:
         self._planned: dict[str, Write] = {}
         self.condemned: dict[Position, str] = {}
         """The reasons of the condemned requests, by place."""
+        self.stored = 0
+        """The weight of the planned keys' objects."""
         self.is_hopeless = False
         """Whether processes end outside any rule, so that the search cannot find a request."""
 
@@ -70,6 +73,7 @@ class Elimination:
         beyond = [one.position for one in self._waiting.pop(key) if one.position > self._cut.get(key, one.position)]
         stopped = write.stopped or next(iter(beyond), None)
         self._planned[key] = replace(write, stopped=stopped)
+        self.stored += weight_of(write.objects)
 
     def ended(self, end: End) -> None:
         """Record that the process ended before its work was done."""

@@ -19,6 +19,7 @@ from tidemill_consumers.core.batch import (
     Entity,
     Forgotten,
     Frame,
+    Object,
     Quarantined,
     Receipt,
     Rejected,
@@ -38,6 +39,7 @@ from tidemill_consumers.core.folding.depth import EMIT_DEPTH, counted, why_loope
 from tidemill_consumers.core.folding.emits import EmitJournal
 from tidemill_consumers.core.folding.item_size import bytes_beside_writers
 from tidemill_consumers.core.folding.marks import MarkJournal
+from tidemill_consumers.core.folding.objects import named_by
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
 from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, WriterJournal, forgotten, has_awaited
 from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
@@ -98,6 +100,7 @@ def fold(
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
         emits=tuple(folding.emits.now),
+        objects=folding.stored,
         evicted=marks.evicted,
         forgotten=folding.forgotten,
         untold=folding.untold,
@@ -128,6 +131,7 @@ class _Folding:
     """One key's fold in progress, used only within `fold`."""
 
     forgotten: Forgotten | None = None
+    stored: tuple[Object, ...] = ()
     untold = rejected = repeated = redelivered = 0
 
     def __init__(self, entity: Entity, shard: str, rules: Rules, watch: Watch, emit_depth: int) -> None:
@@ -150,6 +154,7 @@ class _Folding:
         self._is_usual = self.writers.is_usual
         self.outcomes = OutcomeJournal(self.budget, entity.recent, stream)
         self.emits = EmitJournal(self.budget, entity.emitted, entity.emits)
+        self.objects: dict[str, Object] | None = None
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
 
@@ -193,6 +198,8 @@ class _Folding:
     def entity(self, retention: float) -> Entity:
         """The entity after the fold."""
         before, shard = self._before, self._shard
+        if self.objects:
+            self.stored = named_by(self._document, self.objects)
         marks = self.marks.after(retention)
         emits = self.emits.after(marks, shard) if before.emits or self.emits.now else ()
         recent: dict[str, str] = {}
@@ -282,6 +289,8 @@ class _Folding:
         if isinstance(outcome, Taken):
             if outcome.requests:
                 self.emits.add(arrival, outcome.requests)
+            if outcome.objects:
+                self._collect(outcome.objects)
             self._document, self._is_flat, self.packed = outcome.state, outcome.is_flat, outcome.packed
             return Reply(request_id, "accepted", outcome.answer)
         if packed:
@@ -290,6 +299,13 @@ class _Folding:
             self.rejected += 1
             return Reply(request_id, "rejected", error=_brief(outcome.reason))
         return self._to_quarantine(fresh(arrival), outcome.reason, outcome.trace)
+
+    def _collect(self, objects: Sequence[Object]) -> None:
+        collected = self.objects = self.objects or {}
+        for one in objects:
+            if one.name not in collected:
+                self.budget.take_object(len(one.data))
+            collected[one.name] = one
 
     def _to_quarantine(self, arrival: Arrival, reason: str, trace: tuple[Frame, ...] = ()) -> Reply:
         brief = _brief(reason)

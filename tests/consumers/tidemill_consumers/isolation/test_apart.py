@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tidemill.contract.request import Request, encode
-from tidemill_consumers.core.batch import Accepted, Arrival, Entity, Plan, Position, Rejected, State
+from tidemill_consumers.core.batch import Accepted, Arrival, Blob, Entity, Plan, Position, Rejected, State, ref
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.isolation.apart import in_a_child, plan_apart
 from tidemill_consumers.isolation.time_limit import TimeLimit
@@ -75,7 +75,13 @@ def end_once(state: State, request: Request) -> Accepted:
     return Accepted({"n": 100})
 
 
+def draw(state: State, request: Request) -> Accepted:
+    picture = Blob(bytes(1024 * 1024 - 1) + request.id.encode()[-1:])
+    return Accepted({"picture": ref(picture)}, objects=(picture,))
+
+
 RULES: dict[str, Any] = {
+    "draw": draw,
     "count": count,
     "leave": leave,
     "crash": crash,
@@ -103,6 +109,15 @@ def test_a_plan_that_is_made_apart_is_the_same() -> None:
     batch = [arrival(n, "count", f"k{n % 3}", refuse=n % 4 == 0) for n in range(1, 30)] + [arrival(30, "nobody's")]
     entities = {"k1": Entity("k1", 7, {"n": 40})}
     assert apart(batch, entities) == plan(batch, entities, RULES, DAY)
+
+
+def test_a_plan_that_is_made_apart_has_objects_as_far_as_a_plan_may_have_them() -> None:
+    batch = [arrival(n, "draw", f"k{n}") for n in range(1, 36)]
+    whole = plan(batch, {}, RULES, DAY)
+    made = apart(batch, seconds=2.0)
+    assert made.writes[:32] == whole.writes
+    assert [write.objects for write in made.writes[32:]] == [(), (), ()]
+    assert {write.key: write.stopped for write in made.writes[32:]} == whole.not_begun
 
 
 @pytest.mark.parametrize(

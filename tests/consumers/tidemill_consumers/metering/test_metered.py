@@ -32,6 +32,7 @@ def environment(
         "TIDEMILL_STREAM": stream,
         "TIDEMILL_TABLE": table,
         "TIDEMILL_QUARANTINE_BUCKET": bucket,
+        "TIDEMILL_CONTENT_BUCKET": bucket,
         "TIDEMILL_REPLIES_TOPIC_ARN": topic,
         "TIDEMILL_DEVICES_TABLE": table,
         "TIDEMILL_DELIVERIES_TABLE": table,

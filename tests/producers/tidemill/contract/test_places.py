@@ -7,6 +7,7 @@ from tidemill.contract.places import (
     Photo,
     index_folder,
     object_name,
+    object_names,
     photo_name,
     photo_of,
     photo_version,
@@ -55,6 +56,12 @@ def test_other_objects_are_no_photos(name: str) -> None:
 def test_a_key_that_begins_like_another_has_thumbnails_of_its_own() -> None:
     for longer in ("content/42", "content/4/", "content/4/v=", "content/4//x"):
         assert not thumbnails_prefix(Photo("a", longer)).startswith(thumbnails_prefix(Photo("a", "content/4")))
+
+
+def test_names_of_objects_are_found_wherever_they_stand_in_json() -> None:
+    first, second = object_name("0a" * 32), object_name("1b" * 32)
+    encoded = f'{{"a":["{first}"],"see {second}!":"{object_name("2c" * 31)}","b":"{object_name("0A" * 32)}"}}'
+    assert object_names(encoded.encode()) == {first, second}
 
 
 def test_versions_sort_as_s3_says() -> None:

@@ -1,0 +1,1 @@
+"""The content bucket, as the functions that apply requests use it."""
