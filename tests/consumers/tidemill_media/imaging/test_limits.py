@@ -1,0 +1,40 @@
+"""Limits hold for the process that asks for them."""
+
+import subprocess
+import sys
+
+import pytest
+
+TRY = """
+import os, socket, sys
+from tidemill_media.imaging.limits import confine
+kept = os.open(os.devnull, os.O_WRONLY)
+confine()
+os.write(kept, b"x")
+{what}
+"""
+
+
+def tried(what: str) -> tuple[int, str]:
+    ran = subprocess.run([sys.executable, "-c", TRY.format(what=what)], capture_output=True, text=True, check=False)
+    return ran.returncode, ran.stderr.splitlines()[-1] if ran.stderr else ""
+
+
+def test_what_was_open_stays_open() -> None:
+    assert tried("pass") == (0, "")
+
+
+@pytest.mark.parametrize("what", ["os.open('/etc/passwd', os.O_RDONLY)", "socket.socket()", "os.pipe()"])
+def test_no_files_and_no_sockets_are_opened(what: str) -> None:
+    assert tried(f"try: {what}\nexcept OSError as error: sys.exit(error.strerror)") == (1, "Too many open files")
+
+
+def test_no_limit_is_raised_again() -> None:
+    what = "import resource\ntry: resource.setrlimit(resource.RLIMIT_NOFILE, (9, 0))\nexcept ValueError: sys.exit(7)"
+    assert tried(what) == (7, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone limits bytes of data")
+def test_memory_ends_at_the_limit() -> None:
+    assert tried("bytearray(300 << 20)") == (0, "")
+    assert tried("bytearray(450 << 20)") == (1, "MemoryError")
