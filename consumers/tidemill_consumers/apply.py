@@ -1,7 +1,7 @@
 """The apply function: applies each request of a batch once and in order, and answers it.
 
-Room: composition root, above composition.py. Reads as the flow: intake, trust, load, plan, quarantine, save, settle,
-reply and emit, verdict.
+Room: composition root, above composition.py. Reads as the flow: intake, trust, uploads, load, plan, quarantine, save,
+settle, reply and emit, verdict.
 """
 
 from __future__ import annotations
@@ -156,6 +156,8 @@ def _in_pieces(
         failed = _refuse(piece, app)
         arrivals = app.trust.verified(piece.arrivals)
         failed += [one.position for one in piece.arrivals[len(arrivals) :][:1]]
+        arrivals, unread = app.uploads.redeem(arrivals, time)
+        failed += unread
         failed = _apply(arrivals, failed, app, make_plan, time, counts)
         again = lowest(failed) if failed else piece.rest
         if not failed:

@@ -25,6 +25,7 @@ from tidemill.aws.fast_sns import use_fast_sns
 from tidemill.contract.request import PROBE
 from tidemill_consumers.adapters.clients import at_need, made
 from tidemill_consumers.adapters.content.objects import ObjectStore
+from tidemill_consumers.adapters.content.uploads import CALLS_AT_ONCE, Uploads
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import TOO_LARGE, Entities
@@ -54,6 +55,12 @@ DIRECT_CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "stand
 minutes."""
 
 
+UPLOADS_CALLS = DIRECT_CALLS.merge(
+    Config(max_pool_connections=CALLS_AT_ONCE, response_checksum_validation="when_required")
+)
+"""For reading uploads, which a whole batch waits for; their SHA-256 is compared in any case."""
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """The rules, services and limits by which requests are applied."""
@@ -69,6 +76,7 @@ class Application:
     forgotten: ForgottenWriters
     emit_depth: int = EMIT_DEPTH
     trust: Trust = field(default_factory=Trust)
+    uploads: Uploads = field(default_factory=Uploads)
     limit: TimeLimit = field(default_factory=TimeLimit)
     deliveries: Deliveries | None = None
     run: Run = in_a_child
@@ -173,6 +181,9 @@ def application(is_direct: bool = False) -> Application:
         ),
         emit_depth=int(env["TIDEMILL_EMIT_DEPTH"]),
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
+        uploads=Uploads(
+            at_need(partial(boto3.client, "s3", config=quick.merge(UPLOADS_CALLS))), env["TIDEMILL_CONTENT_BUCKET"]
+        ),
         limit=TimeLimit(float(env["TIDEMILL_RULE_SECONDS"])),
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
         at_work=AtWork(Path(gettempdir()) if is_direct else None),

@@ -26,7 +26,7 @@ from __future__ import annotations
 import binascii
 import logging
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from secrets import randbits
 from typing import Any, NotRequired, TypedDict
@@ -157,8 +157,10 @@ def _caller(context: Context) -> str:
 
 
 def _apply(arrival: Arrival, caller: str, app: Application, time: Time) -> HttpResponse:
-    """The answer once the write is saved and its follow-up requests have left; "not now" if its proof is unreadable."""
-    pending = [_named(one, caller) for one in app.trust.verified([arrival])]
+    """The answer once the write is saved and its follow-up requests have left; "not now" if its proof is unreadable,
+    or its upload."""
+    verified = [_named(one, caller) for one in app.trust.verified([arrival])]
+    pending: Sequence[Arrival] = app.uploads.redeem(verified, time).arrivals
     sieve = Sieve()
     for number in range(ROUNDS):
         if not pending or (number and time.is_over):

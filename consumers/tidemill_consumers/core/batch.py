@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from tidemill.contract.places import object_name
-from tidemill.contract.request import Document, Json, OriginalSignature, Reply, Request, encode
+from tidemill.contract.request import ClaimCheck, Document, Json, OriginalSignature, Reply, Request, encode
 
 State: TypeAlias = Document | None
 """An entity's document as a rule sees it; None if there is none (yet, or any more)."""
@@ -184,6 +184,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     the stream's clock. None: a first attempt."""
     found: Found = ""
     """What the table of forgotten writers says of a re-send that its entity cannot judge."""
+    upload: bytes | str | None = None
+    """What lies where `ref` says: the data's JSON, which `request` has then in place of `ref`; or why it is none."""
 
     @property
     def encoded(self) -> bytes:
@@ -215,16 +217,21 @@ class _Encoded(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n
     at: int | None = None
     depth: int = 0
     traceparent: str | None = None
+    ref: ClaimCheck | None = None
     was: OriginalSignature | None = None
     sig: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_Encoded)
+_data_decoder = msgspec.json.Decoder(Document)
 
 
 def fresh(arrival: Arrival) -> Arrival:
     """The arrival with its request as it was before any rule, to be planned again."""
-    return replace(arrival, request=Request(**asdict(_decoder.decode(arrival.encoded))))
+    request = Request(**asdict(_decoder.decode(arrival.encoded)))
+    if isinstance(arrival.upload, bytes):
+        request = replace(request, data=_data_decoder.decode(arrival.upload), ref=None)
+    return replace(arrival, request=request)
 
 
 class Asker(NamedTuple):

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
+from tidemill.contract.claim_check import MAX_DATA_BYTES
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
 
 FEW = 5_000
-"""This many arrivals are one piece, however many keys and clients they have."""
+"""This many arrivals are one piece, however many keys and clients they have, unless uploads divide them."""
 
 MOST = 50_000
 """Arrivals of a piece, at most: more of the SDK's requests than a batch's 6 MB hold."""
+
+MOST_UPLOADED = 8 * 1024 * 1024
+"""Bytes of uploads that a piece reads, if it reads several: in memory, data takes up to 25 times its JSON's."""
 
 MOST_KEYS = MOST_CLIENTS = 10_000
 """Entities that a piece reads and saves, and clients that it answers by one message each: some seconds' work."""
@@ -62,13 +67,25 @@ def pieces(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable], begin:
 
 def _end(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable]) -> Position | None:
     """The position at which the first piece of these ends; None if it has them all."""
-    count = min(len(arrivals), MOST)
+    count = _with_uploads(arrivals, min(len(arrivals), MOST))
     while count > FEW and not _fits(arrivals[:count]):
         count //= 2
     ends = [arrivals[count].position] if count < len(arrivals) else []
     if len(unreadable) > MOST_CLIENTS:
         ends.append(unreadable[MOST_CLIENTS].position)
     return min(ends, default=None)
+
+
+def _with_uploads(arrivals: Sequence[Arrival], most: int) -> int:
+    """How many of the first arrivals may be one piece by the uploads that they refer to."""
+    size = 0
+    for place, one in enumerate(islice(arrivals, most)):
+        ref = one.request.ref
+        if ref is not None and ref.bytes <= MAX_DATA_BYTES:  # larger ones are not read
+            size += ref.bytes
+            if size > MOST_UPLOADED:
+                return place
+    return most
 
 
 def _fits(arrivals: Sequence[Arrival]) -> bool:

@@ -1,7 +1,8 @@
 """Where things lie in the content bucket: the names that clients, consumers and functions agree on.
 
 Room: contract. Pure. An identity is one part of a name, as it stands in IAM's `${cognito-identity.amazonaws.com:sub}`,
-so that the client role can confine a client to its own; a key keeps its slashes.
+so that the client role can confine a client to its own; a key keeps its slashes. No part of a name is `.` or `..`, for
+whoever handles paths may resolve these.
 """
 
 from __future__ import annotations
@@ -131,9 +132,9 @@ def photo_version(sequencer: str) -> str:
     return digits.ljust(VERSION_DIGITS, "0")
 
 
-def _part(text: str) -> str:
-    return quote(text, safe=":@")
+def _part(text: str, safe: str = ":@") -> str:
+    return "%2E" * len(text) if text in (".", "..") else quote(text, safe=safe)
 
 
 def _path(photo: Photo) -> str:
-    return f"{_part(photo.identity)}/{quote(photo.key, safe='/')}"
+    return f"{_part(photo.identity)}/{'/'.join(_part(one, safe='') for one in photo.key.split('/'))}"

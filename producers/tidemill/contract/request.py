@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 import msgspec
 
 MAX_REQUEST_BYTES = 256 * 1024
-"""Largest request in bytes of JSON; larger payloads go to S3 and the request carries their key."""
+"""Largest request in bytes of JSON; larger data is uploaded, and the request says where it lies (claim_check.py)."""
 
 MAX_DEPTH = 32
 """Deepest nesting of objects and arrays in a request, the request itself being level 1."""
@@ -60,6 +60,18 @@ class OriginalSignature(msgspec.Struct, frozen=True, omit_defaults=True, rename=
     """The name of the stream that it came by, if it is another than the one that it is redriven to."""
 
 
+class ClaimCheck(msgspec.Struct, frozen=True):
+    """Where a request's data lies that is too large for the request: claim_check.py says more.
+
+    Attributes:
+        object: its name in the content bucket, `uploads/{identity}/{sha256}`.
+        bytes: the size of its JSON.
+    """
+
+    object: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    bytes: Count
+
+
 class Request(
     msgspec.Struct,
     frozen=True,
@@ -85,6 +97,7 @@ class Request(
         depth: how many emits led to it. It counts in the application's own requests only: a client's is passed over.
         traceparent: the trace that it belongs to, as W3C Trace Context writes it; of no effect on what it does.
         data: the command's own data, a JSON object.
+        ref: where the data lies if it is too large; `data` is empty then. Rules see the data itself, and no `ref`.
         was: of a signed request that was redriven, what it was before.
         sig: its signature (signature.py), 86 characters; last on the wire. None: unsigned.
     """
@@ -100,6 +113,7 @@ class Request(
     depth: Count = 0
     traceparent: Name | None = None
     data: Document
+    ref: ClaimCheck | None = None
     was: OriginalSignature | None = None
     sig: str | None = None
 

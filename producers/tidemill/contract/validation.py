@@ -7,6 +7,7 @@ from math import isfinite
 
 import msgspec
 
+from tidemill.contract.claim_check import problem_of
 from tidemill.contract.request import (
     MAX_DEPTH,
     MAX_KEY_CHARACTERS,
@@ -55,8 +56,10 @@ def to_payload(request: Request) -> bytes:
         raise UnsendableRequest(
             "data",
             f"the request has {len(payload)} bytes of JSON and may have {MAX_REQUEST_BYTES}; "
-            "put what is large into S3 and send its key",
+            "give the producer the content bucket as bucket=, and it uploads large data",
         )
+    if problem := problem_of(request):
+        raise UnsendableRequest("ref", problem)
     if may_be_deep(request.data, payload):
         _check_depth(payload)
     return payload

@@ -19,9 +19,11 @@ from tests.described import STREAM_ARN, Described
 from tests.values import Context
 from tidemill.contract.aggregation import UserRecord, pack, unpack
 from tidemill.contract.attempts import marked
+from tidemill.contract.claim_check import claim_check
 from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters import entities as entities_module
 from tidemill_consumers.adapters.content.objects import ObjectStore
+from tidemill_consumers.adapters.content.uploads import GONE, Uploads
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -176,6 +178,33 @@ def test_a_batch_is_applied_in_order_and_answered_with_one_message_a_client(app:
     assert document(app) == {"ids": ["i1", "i3", "i4"]}
     assert document(app, "other") == {"ids": ["i2"]}
     assert sorted((message.client, len(message.replies)) for message in heard()) == [("ann", 2), ("bob", 1)]
+
+
+def test_large_data_is_read_from_the_content_bucket(
+    app: Application, emulator: Emulator, bucket: str, heard: Heard, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    """In order with the rest; what cannot be read now waits with its key; what is not there is quarantined."""
+    content = emulator.client("s3")
+    content.create_bucket(Bucket=f"{bucket}-content")
+
+    def keep(state: State, request: Request) -> Accepted:
+        return Accepted({"sizes": [*(state or {"sizes": []})["sizes"], len(request.data.get("text", ""))]})
+
+    app = replace(app, rules={"keep": keep}, uploads=Uploads(content, f"{bucket}-content"))
+    large = msgspec.json.encode({"text": "x" * 300_000})
+    ref, missing = claim_check("ann", large), claim_check("ann", b"{}")
+    requests = [request(n, "keep") for n in range(1, 5)]
+    requests[1] = replace_request(requests[1], ref=ref)
+    requests[2] = replace_request(requests[2], ref=missing)
+    down = replace(app, uploads=Uploads(content, f"{bucket}-nowhere"))
+    assert apply(batch(*requests), down)["batchItemFailures"] == [{"itemIdentifier": "2"}]
+    assert app.entities.load(["k"])["k"].document == {"sizes": [0]}
+    content.put_object(Bucket=f"{bucket}-content", Key=ref.object, Body=large)
+    assert apply(batch(*requests[1:]), app)["batchItemFailures"] == []
+    assert app.entities.load(["k"])["k"].document == {"sizes": [0, 300_000, 0]}
+    assert quarantined() == {"3": GONE}
+    said = {reply.id: reply.status for message in heard() for reply in message.replies}
+    assert said == {"i1": "accepted", "i2": "accepted", "i3": "quarantined", "i4": "accepted"}
 
 
 def test_a_batch_has_a_line_of_metrics(app: Application) -> None:

@@ -28,8 +28,8 @@ def test_each_field_is_listed_and_no_other() -> None:
         assert (must == "yes") == (name in required), name
 
 
-def test_the_example_is_a_request() -> None:
-    [example] = re.findall(r"^    (\{\"v\":1,\"id\":.*\n.*\}\})$", PAGE, re.MULTILINE)
+def test_the_examples_are_requests() -> None:
+    [example, large] = re.findall(r"^    (\{\"v\":1,\"id\":.*\n.*\}\})$", PAGE, re.MULTILINE)
     request = decode(example.encode())
     assert (request.key, request.writer is not None, request.counter, request.data) == (
         "item/42",
@@ -37,6 +37,9 @@ def test_the_example_is_a_request() -> None:
         1,
         {"count": 1},
     )
+    ref = decode(large.encode()).ref
+    assert ref is not None
+    assert (ref.object[:16], ref.bytes) == ("uploads/phone-1/", 1048576)
 
 
 def read(payload: bytes) -> Intake:

@@ -13,8 +13,10 @@ import pytest
 
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.attempts import marked
+from tidemill.contract.claim_check import claim_check
 from tidemill.contract.request import Document, ReplyMessage, Request, decode, encode
 from tidemill_consumers.adapters.content.objects import ObjectStore
+from tidemill_consumers.adapters.content.uploads import GONE, Uploads
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities, Unloadable
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -203,6 +205,24 @@ def test_a_request_that_can_never_be_applied_is_kept_whole(app: Application, emu
     ]
     assert {one["id"] for one in kept} == {"r1", "r2"}
     assert kept[0]["shard"] == "direct"
+
+
+def test_large_data_is_read_from_the_content_bucket(app: Application, emulator: Emulator, bucket: str) -> None:
+    """Of a request that names no client too: it is its caller's."""
+    s3 = emulator.client("s3")
+    app = replace(app, rules={"keep": lambda state, request: Accepted({"size": len(request.data["text"])})})
+    app = replace(app, uploads=Uploads(s3, bucket))
+    large = msgspec.json.encode({"text": "x" * 300_000})
+    ref = claim_check("us-east-1:ann", large)
+    sent = msgspec.structs.replace(request(1, "keep"), client=None, ref=ref)
+    caller: Any = {"authorizer": {"iam": {"cognitoIdentity": {"identityId": "us-east-1:ann"}}}}
+    down = replace(app, uploads=Uploads(s3, f"{bucket}-nowhere"))
+    assert direct(event(sent, **caller), down)["statusCode"] == 503
+    s3.put_object(Bucket=bucket, Key=ref.object, Body=large)
+    assert direct(event(sent, **caller), app)["statusCode"] == 200
+    assert document(app) == {"size": 300_000}
+    missing = msgspec.structs.replace(request(2, "keep"), client="ann", ref=claim_check("ann", b"{}"))
+    assert said(direct(event(missing), app)) == (422, {"id": "r2", "status": "quarantined", "error": GONE})
 
 
 def test_only_what_an_alarm_looks_at_has_a_line_of_metrics(app: Application) -> None:

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.described import STREAM_ARN
 from tidemill.contract.aggregation import unpack
+from tidemill.contract.claim_check import claim_check
 from tidemill.contract.request import REDRIVE, Document, OriginalSignature, ReplyMessage, Request, decode, encode
 from tidemill.contract.signature import Signer, deregistration, registration
 from tidemill_consumers.adapters.content.objects import ObjectStore
+from tidemill_consumers.adapters.content.uploads import GONE, Uploads
 from tidemill_consumers.adapters.devices import Devices
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
@@ -231,6 +233,26 @@ def test_a_forged_one_is_quarantined_and_does_the_client_no_harm(stack: Stack, c
     stack.deliver(request(2**45, "append"))
     assert stack.deliver(genuine, stack.signer().sign(request(2, cmd))) == {"i1": "accepted", "i2": "accepted"}
     assert stack.document == {"ids": [f"i{2**45}", "i1", "i2"]}
+
+
+def with_uploads(stack: Stack) -> tuple[Stack, Any]:
+    s3 = stack.emulator.client("s3")
+    s3.create_bucket(Bucket=f"{stack.bucket}-content")
+    return replace(stack, app=replace(stack.app, uploads=Uploads(s3, f"{stack.bucket}-content"))), s3
+
+
+def test_large_data_is_signed_by_its_hash_and_redriven_once_it_is_there(stack: Stack) -> None:
+    stack, s3 = with_uploads(stack)
+    mine, others = b'{"n":1}', b'{"n":2}'
+    ref = claim_check("ada", mine)
+    signed = stack.signer().sign(changed(request(1), data={}, ref=ref))
+    forged = changed(signed, ref=claim_check("ada", others))
+    assert stack.deliver(forged) == {"i1": "quarantined"}
+    assert stack.deliver(signed) == {"i1": "quarantined"}
+    assert stack.reasons == ["signed, by none of the keys registered for 'ada'", GONE]
+    s3.put_object(Bucket=f"{stack.bucket}-content", Key=ref.object, Body=mine)
+    assert stack.deliver(*stack.redriven()) == {"i1": "accepted"}
+    assert stack.document == {"ids": ["i1"]}
 
 
 def test_a_verified_client_is_no_other(stack: Stack) -> None:

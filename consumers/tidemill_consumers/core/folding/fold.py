@@ -184,7 +184,8 @@ class _Folding:
                     self.writers.newest[writer] = counter, arrival
                 else:
                     self._take_watched(writer, counter, arrival)
-            reply = self._apply(arrival)
+            # Of data that was read, `request` has no ref any more.
+            reply = self._apply(arrival) if request.ref is None else self._to_quarantine(arrival, str(arrival.upload))
         elif kind == "forged":
             reply = self._to_quarantine(arrival, _problem(arrival))
         elif kind == "counter reused":

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.contract.request import Request
+from tidemill.contract.claim_check import MAX_DATA_BYTES
+from tidemill.contract.request import ClaimCheck, Request
 from tidemill_consumers.core import pieces as module
 from tidemill_consumers.core.batch import Arrival, Position, Unreadable
-from tidemill_consumers.core.pieces import FEW, MOST, MOST_CLIENTS, MOST_KEYS, pieces
+from tidemill_consumers.core.pieces import FEW, MOST, MOST_CLIENTS, MOST_KEYS, MOST_UPLOADED, pieces
 
 
 def arrival(sequence: int, sub: int, key: str = "k", client: str | None = None) -> Arrival:
@@ -104,3 +105,24 @@ def test_all_is_in_one_piece_and_a_record_is_stored_with_its_beginning(
 
 def test_the_sizes_of_a_piece() -> None:
     assert (FEW, MOST, MOST_KEYS, MOST_CLIENTS) == (5_000, 50_000, 10_000, 10_000)
+
+
+def with_upload(sequence: int, size: int) -> Arrival:
+    ref = ClaimCheck("uploads/ann/00", size)
+    return Arrival("s", Position(sequence, 0), 1.0, "k", Request(id="i", cmd="c", data={}, ref=ref), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ends"),
+    [
+        ([MOST_UPLOADED // 2] * 4, [2, 4]),
+        ([MOST_UPLOADED // 2, MOST_UPLOADED // 2 + 1, 1, 1], [1, 4]),
+        ([MAX_DATA_BYTES] * 3, [1, 2, 3]),
+        ([2**62] * 4, [4]),  # not read, as they are too large
+        ([0] * 6_000, [6_000]),
+    ],
+)
+def test_a_piece_has_only_so_many_bytes_of_uploads(sizes: list[int], ends: list[int]) -> None:
+    """Data of a piece is in memory at once; what each request refers to is what counts, read or not."""
+    found = list(pieces([with_upload(n, size) for n, size in enumerate(sizes)], [], None))
+    assert [one.arrivals[-1].position.sequence + 1 for one in found] == ends

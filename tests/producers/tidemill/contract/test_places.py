@@ -46,8 +46,23 @@ def test_an_identity_cannot_name_anothers_photo(identity: str, key: str, other: 
         assert not upload_name(identity, "ab").startswith(upload_name(other, ""))
 
 
+def test_no_part_of_a_name_goes_up() -> None:
+    assert upload_name("..", "ab12") == "uploads/%2E%2E/ab12"
+    assert photo_name(".", "../../.../a.b/") == "photos/%2E/%2E%2E/%2E%2E/.../a.b/"
+
+
 @pytest.mark.parametrize(
-    "name", ["photos/", "photos/a", "photos//b", "photos/a/%62", "photos/a/b c", "other/a/b", "photos/a/" + 800 * "b"]
+    "name",
+    [
+        "photos/a/../b",
+        "photos/",
+        "photos/a",
+        "photos//b",
+        "photos/a/%62",
+        "photos/a/b c",
+        "other/a/b",
+        "photos/a/" + 800 * "b",
+    ],
 )
 def test_other_objects_are_no_photos(name: str) -> None:
     assert photo_of(name) is None

@@ -86,7 +86,7 @@ def test_what_is_accepted_reads_back_as_itself(data: dict[str, Any]) -> None:
         ({"data": {"a": "\udfff"}}, "data.a", "surrogate"),
         ({"data": {"\ud800": 1}}, "data", "names"),
         ({"data": {"a": object()}}, "data.a", "object is not JSON"),
-        ({"data": {"a": "x" * MAX_REQUEST_BYTES}}, "data", "S3"),
+        ({"data": {"a": "x" * MAX_REQUEST_BYTES}}, "data", "bucket="),
         ({"data": nested(31)}, "data", "flatter"),
         ({"data": nested(100_000)}, "data", "32 levels"),
         ({"data": within_itself()}, "data", "32 levels"),
@@ -158,5 +158,5 @@ def test_the_limits_themselves_are_accepted() -> None:
     written(data=nested(30))
     room = MAX_REQUEST_BYTES - len(to_payload(made(data={"a": ""})))
     assert len(to_payload(made(data={"a": "x" * room}))) == MAX_REQUEST_BYTES
-    with pytest.raises(UnsendableRequest, match="S3"):
+    with pytest.raises(UnsendableRequest, match="bucket="):
         to_payload(made(data={"a": "x" * (room + 1)}))
