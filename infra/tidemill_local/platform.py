@@ -83,7 +83,7 @@ class Platform:
             [
                 measuring.FunctionLogs(client("logs"), outputs["ApplyLogGroupName"], function),
                 measuring.Mappings(lambda: self.event_sources, function),
-                measuring.Incoming(client("kinesis"), outputs["StreamName"]),
+                measuring.Incoming(self.delivery_streams, outputs["StreamName"]),
                 *[measuring.Delivery(one, outputs["ArchiveDeliveryStreamName"]) for one in self.delivery_streams],
             ],
             lambda topic, subject, text: sns.publish(TopicArn=topic, Subject=subject, Message=text),

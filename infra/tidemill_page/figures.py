@@ -94,6 +94,7 @@ class Figures:
         throttles: invocations that did not run.
         discarded: records given up.
         problem: what is wrong now, in words; None if nothing is known to be.
+        alarms: the names of those that are on; None where nobody tells.
         shards: of the stream.
         newest_quarantined: the objects of the quarantine that were stored last, the newest first.
         history: of the last minutes.
@@ -120,6 +121,7 @@ class Figures:
     throttles: int = 0
     discarded: int | None = None
     problem: str | None = None
+    alarms: tuple[str, ...] | None = None
     shards: tuple[ShardFigures, ...] = ()
     newest_quarantined: tuple[QuarantinedObject, ...] = ()
 

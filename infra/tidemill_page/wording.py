@@ -45,7 +45,7 @@ def texts(figures: Figures) -> dict[str, str]:
     return {
         "headline": _headline(figures),
         "source": f"{_SOURCES[figures.source]}; totals since {clock(figures.since)}, now {clock(figures.at)} UTC",
-        "state": safe(figures.problem) if figures.problem else _state(figures),
+        "state": _state(figures),
         "requests_per_second": rate(figures.requests_per_second),
         "requests": whole(figures.requests),
         "lag": duration(figures.lag_ms),
@@ -132,13 +132,15 @@ def _headline(figures: Figures) -> str:
 
 
 def _state(figures: Figures) -> str:
+    """What is wrong now; else what is or was in the quarantine."""
+    alarms = f"Alarms that are on: {', '.join(map(safe, figures.alarms))}." if figures.alarms else ""
+    if figures.problem or alarms:
+        return " ".join(filter(None, (alarms, safe(figures.problem or ""))))
+    there = bool(figures.newest_quarantined)
     if not figures.quarantined:
-        return "Nothing is known to be wrong."
-    return (
-        "1 request was quarantined."
-        if figures.quarantined == 1
-        else f"{figures.quarantined:,} requests were quarantined."
-    )
+        return "Requests from before are in quarantine." if there else "Nothing is known to be wrong."
+    many = "1 request was" if figures.quarantined == 1 else f"{figures.quarantined:,} requests were"
+    return f"{many} quarantined since {clock(figures.since)}{'' if there else '; nothing is in quarantine now'}."
 
 
 def _shard(one: ShardFigures) -> list[str]:

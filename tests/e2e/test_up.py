@@ -238,8 +238,9 @@ def test_rules_are_developed_with_their_log_at_hand_and_kept_with_the_folder(tmp
     with up(tmp_path, "--state", "kept", "--rules", "seats", "--reload", *window) as process:
         found = state(tmp_path, lambda one: bool(one["mappings"]))
         reserve(found)
-        said = until_said(process, "1 quarantined; tidemill redrive lists them")
+        said = until_said(process, "1 quarantined since the start; tidemill redrive lists what is there")
         state(tmp_path, lambda one: one["quarantined"] == 1)
+        said += until_said(process, "alarm QuarantineGrows: Requests were quarantined")
         code = code_of(found)
         (tmp_path / "seats.py").write_text("RULES = {")
         # The log is asked for before the quarantine is counted, so its lines may come behind that one.

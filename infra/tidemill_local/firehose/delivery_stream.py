@@ -68,6 +68,7 @@ class DeliveryStream:
 
     Attributes:
         delivered: the counts so far.
+        taken: records read so far; those that are read again after an unforeseen error count again.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class DeliveryStream:
     ) -> None:
         self._config = config
         self.delivered = Delivered()
+        self.taken = 0
         self._positions = Positions(config.stream_arn, kept)
         self._troubles = Troubles(config.name)
         self._buffering = Buffering(config)
@@ -169,6 +171,7 @@ class DeliveryStream:
         return behind
 
     def _take(self, records: Sequence[StreamRecord]) -> None:
+        self.taken += len(records)
         for batch in self._buffering.add(records, time.time()):
             self._deliver(batch)
 

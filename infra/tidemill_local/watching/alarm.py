@@ -63,6 +63,7 @@ class Alarm:
         missing: how data points that are missing count.
         actions: ARNs that hear that it is on.
         ok_actions: ARNs that hear that it is off.
+        description: what it means, and its place in the runbook.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Alarm:
     missing: Missing
     actions: tuple[str, ...]
     ok_actions: tuple[str, ...]
+    description: str = ""
 
     def is_breaching(self, value: float) -> bool:
         """Whether the value is beyond the threshold."""
@@ -117,6 +119,7 @@ def read(name: str, properties: Mapping[str, Any]) -> Alarm:
         missing,
         tuple(properties.get("AlarmActions", ())),
         tuple(properties.get("OKActions", ())),
+        properties.get("AlarmDescription", ""),
     )
 
 

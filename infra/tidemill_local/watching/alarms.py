@@ -50,6 +50,10 @@ class Alarms:
         """The names of the alarms that are on."""
         return {name for name, state in self.states.items() if state == "ALARM"}
 
+    def description(self, name: str) -> str:
+        """What an alarm means."""
+        return next(one.description for one in self._alarms if one.name == name)
+
     def look(self, at: float) -> None:
         """Measure, evaluate, and tell what changed.
 

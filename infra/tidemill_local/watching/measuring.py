@@ -7,7 +7,7 @@ Room: local platform, I/O, public AWS APIs only.
 | of the functions' own lines, namespace Tidemill | the functions' log |
 | AWS/Lambda Invocations, Errors, Duration | Lambda's REPORT lines in that log |
 | AWS/Lambda Throttles, IteratorAge | the event source mappings |
-| AWS/Kinesis IncomingRecords | the stream, read |
+| AWS/Kinesis IncomingRecords | the delivery stream, which reads the stream |
 | AWS/Firehose DeliveryToS3.Success | the delivery stream |
 
 Metrics that nothing measures here, such as throttled tables, have no data points, as on AWS where there are none.
@@ -17,7 +17,6 @@ Tests: tests/infra/tidemill_local/watching/test_alarms.py.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 _REPORT = re.compile(r"REPORT RequestId: .*?\tDuration: ([\d.]+) ms(.*)", re.DOTALL)
 _STATUS = "\tStatus: "
-
-READ_SECONDS = 1.0
 
 LAMBDA, KINESIS, FIREHOSE = "AWS/Lambda", "AWS/Kinesis", "AWS/Firehose"
 
@@ -108,49 +105,23 @@ def _invoked(counts: Counts, before: Counts | None) -> bool:
 
 
 class Incoming:
-    """The records that came onto a stream, from now on.
+    """The records that came onto a stream, from now on: those that its delivery stream reads, so that nobody else has
+    to read it. While the archive's files cannot be written, it reads none."""
 
-    It reads a shard once a second at most: a shard serves five reads a second, shared by all who read it.
-    """
-
-    def __init__(self, kinesis: Any, stream: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kinesis = kinesis
+    def __init__(self, deliveries: Sequence[DeliveryStream], stream: str) -> None:
+        self._deliveries = deliveries
         self._stream = stream
-        self._clock = clock
-        self._next = 0.0
-        self._iterators: dict[str, str | None] = {}
-        self._look("LATEST")
+        self._before = self._taken()
 
     def measure(self, points: Datapoints, at: float) -> None:
         """Add what came since the last call; nothing if nothing came."""
-        if self._clock() < self._next:
-            return
-        self._next = self._clock() + READ_SECONDS
-        self._look("TRIM_HORIZON")
-        if count := sum(self._read(shard) for shard in list(self._iterators)):
+        taken = self._taken()
+        if count := taken - self._before:
             points.add(metric(KINESIS, "IncomingRecords", StreamName=self._stream), at, [float(count)])
+        self._before = taken
 
-    def _look(self, begin: str) -> None:
-        pages = self._kinesis.get_paginator("list_shards").paginate(StreamName=self._stream)
-        for shard in [one["ShardId"] for page in pages for one in page["Shards"]]:
-            if shard not in self._iterators:
-                answer = self._kinesis.get_shard_iterator(
-                    StreamName=self._stream, ShardId=shard, ShardIteratorType=begin
-                )
-                self._iterators[shard] = answer["ShardIterator"]
-
-    def _read(self, shard: str) -> int:
-        count = 0
-        while iterator := self._iterators[shard]:
-            try:
-                answer = self._kinesis.get_records(ShardIterator=iterator)
-            except self._kinesis.exceptions.ProvisionedThroughputExceededException:
-                break  # the next look reads it
-            self._iterators[shard] = answer.get("NextShardIterator")
-            if not answer["Records"]:
-                break
-            count += len(answer["Records"])
-        return count
+    def _taken(self) -> int:
+        return sum(one.taken for one in self._deliveries)
 
 
 class Delivery:

@@ -31,9 +31,18 @@ def test_writes_are_units_where_those_are_known_and_calls_else() -> None:
     assert (told["writes_name"], told["writes"], told["write_calls"]) == ("Write units", "3,400", "12")
 
 
-def test_the_state_is_the_problem_or_what_is_quarantined() -> None:
+def test_the_state_is_the_problem_the_alarms_or_what_is_quarantined() -> None:
+    since = "since 2025-11-25 12:00:00"
     assert texts(FIGURES)["state"] == "Nothing is known to be wrong."
-    assert texts(replace(FIGURES, quarantined=3))["state"] == "3 requests were quarantined."
+    there = replace(FIGURES, newest_quarantined=(QuarantinedObject("o", "", "", None, "k", None, None),))
+    assert texts(there)["state"] == "Requests from before are in quarantine."
+    assert texts(replace(there, quarantined=3))["state"] == f"3 requests were quarantined {since}."
+    gone = replace(FIGURES, quarantined=1)
+    assert texts(gone)["state"] == f"1 request was quarantined {since}; nothing is in quarantine now."
+    alarmed = replace(FIGURES, quarantined=3, alarms=("ApplyFails", "EmitsLoop"))
+    assert texts(alarmed)["state"] == "Alarms that are on: ApplyFails, EmitsLoop."
+    assert texts(replace(alarmed, problem="no"))["state"] == "Alarms that are on: ApplyFails, EmitsLoop. no"
+    assert texts(replace(FIGURES, alarms=()))["state"] == "Nothing is known to be wrong."
     assert texts(replace(FIGURES, quarantined=3, problem="PROBLEM: \x1b no"))["state"] == "PROBLEM: \\x1b no"
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from rich.text import Text
 
 from tidemill_cli.arguments.page import add_page, port
 from tidemill_cli.arguments.parameters import SECRET, SECRET_VARIABLE, add_parameter, given
+from tidemill_cli.commands.up.alarms import WatchedAlarms
 from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
@@ -102,6 +104,7 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
         if args.state:
             kept_parameters.write(args.state, parameters)
         figures = LocalFigures(platform, answers, parameters.get(SECRET, ""))
+        alarms = WatchedAlarms(platform.alarms())
         log = FunctionLog(platform.emulator.client("logs"), _log_groups(platform.outputs), since, figures.batches.heard)
         with served(figures, args.page) as page:
             _tell(platform, page)
@@ -109,10 +112,10 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
                 while True:
                     platform.emulator.check()
                     mappings = list(_mappings(platform))
-                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload)):
+                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload), *alarms.changed()):
                         show.say(line)
-                    now = figures.take()
-                    show.update(mappings, now.quarantined or 0)
+                    now = replace(figures.take(), alarms=alarms.on)
+                    show.update(mappings, _quarantined(now))
                     if page:
                         page.publish(now)
                     if args.json:
@@ -196,16 +199,16 @@ class _Lines:
 
     def __init__(self) -> None:
         self._told: list[dict[str, Any]] = []
-        self._quarantined = 0
+        self._quarantined: str | None = None
         self._at = time.monotonic()
 
     def say(self, line: str) -> None:
         _say(line)
 
-    def update(self, mappings: list[dict[str, Any]], quarantined: int) -> None:
-        if quarantined != self._quarantined:
+    def update(self, mappings: list[dict[str, Any]], quarantined: str | None) -> None:
+        if quarantined and quarantined != self._quarantined:
             self._quarantined = quarantined
-            _say(_quarantined(quarantined))
+            _say(quarantined)
         busy = [one for one in mappings if one not in self._told and one["invocations"]]
         if busy and time.monotonic() - self._at >= QUIET_SECONDS:
             self._told, self._at = mappings, time.monotonic()
@@ -226,10 +229,9 @@ class _LiveTable:
     def say(self, line: str) -> None:
         self._live.console.print(Text(line), soft_wrap=True)
 
-    def update(self, mappings: list[dict[str, Any]], quarantined: int) -> None:
+    def update(self, mappings: list[dict[str, Any]], quarantined: str | None) -> None:
         names = ("source", "function", "invocations", "errors", "records", "waiting", "iterator_age_ms", "last_result")
-        caption = _quarantined(quarantined) if quarantined else None
-        table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+        table = Table(box=None, pad_edge=False, caption=quarantined, caption_justify="left")
         for name in names:
             table.add_column(name.replace("_", " "), justify="left" if name in ("source", "function") else "right")
         for one in mappings:
@@ -247,8 +249,12 @@ def _shown() -> Iterator[_Lines | _LiveTable]:
         yield _Lines()
 
 
-def _quarantined(count: int) -> str:
-    return f"{count:,} quarantined; tidemill redrive lists them"
+def _quarantined(figures: Figures) -> str | None:
+    """How many requests were quarantined so far, and whether any is there now; None if none was."""
+    if not figures.quarantined:
+        return None
+    there = "tidemill redrive lists what is there" if figures.newest_quarantined else "none is there now"
+    return f"{figures.quarantined:,} quarantined since the start; {there}"
 
 
 def _write(

@@ -1,7 +1,7 @@
 """The figures of a stack on AWS, asked of CloudWatch and of what tells more.
 
-Room: command line. A look is one call of GetMetricData, one each of ListShards, DescribeStreamSummary and
-ListEventSourceMappings, and a few lists of the quarantine's bucket.
+Room: command line. A look is one call of GetMetricData, one each of DescribeAlarms, ListShards, DescribeStreamSummary
+and ListEventSourceMappings, and a few lists of the quarantine's bucket.
 Tests: tests/infra/tidemill_cli/commands/watch/test_stack_figures.py.
 """
 
@@ -55,6 +55,7 @@ class StackFigures:
         quarantine: WatchedQuarantine,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._topic = outputs.get("OperationsTopicArn")
         self._function, self._stream = outputs["ApplyFunctionName"], outputs["StreamName"]
         self._cloudwatch = cloudwatch
         self._kinesis = kinesis
@@ -72,7 +73,8 @@ class StackFigures:
         now = self._clock()
         shards = self._shards()
         measured = shards if self._measures_shards() else []
-        return figures(self._series(measured, now), now, shards, self._problem(), self._quarantine.newest())
+        found = figures(self._series(measured, now), now, shards, self._problem(), self._quarantine.newest())
+        return replace(found, alarms=self._alarms())
 
     def _series(self, shards: Sequence[str], now: float) -> Series:
         asked = metrics(self._function, self._stream, shards)
@@ -102,11 +104,27 @@ class StackFigures:
         levels: Any = summary.get("EnhancedMonitoring", [])
         return any({SHARD_METRIC, "ALL"} & set(one.get("ShardLevelMetrics", ())) for one in levels)
 
+    def _alarms(self) -> tuple[str, ...] | None:
+        """The names of the stack's alarms that are on: those that tell its topic. None if they may not be asked for."""
+        if self._topic is None:
+            return None
+        pages = self._cloudwatch.get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        try:
+            on = [one for page in pages for one in page["MetricAlarms"] if self._topic in one.get("AlarmActions", ())]
+        except ClientError:
+            return None  # the rest is shown to those who lack this permission
+        return tuple(sorted(logical_id(one["AlarmName"]) for one in on))
+
     def _problem(self) -> str | None:
         """The mapping's last result, where it is none to be glad of."""
         answer = self._functions.list_event_source_mappings(FunctionName=self._function)
         results = [one.get("LastProcessingResult", "") for one in answer["EventSourceMappings"]]
         return next((one for one in results if one.startswith(FAILED)), None)
+
+
+def logical_id(name: str) -> str:
+    """An alarm's name in the template: CloudFormation puts the stack's before it, and drawn characters behind it."""
+    return name.rpartition("-")[0].rpartition("-")[2] or name
 
 
 def failed(last: Figures, error: ClientError | BotoCoreError) -> Figures:

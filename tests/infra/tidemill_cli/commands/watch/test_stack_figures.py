@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tidemill_local.emulator import Emulator
 
 STREAM, BUCKET = "watched-stream", "watched"
-OUTPUTS = {"ApplyFunctionName": "watched-apply", "StreamName": STREAM}
+TOPIC = "arn:aws:sns:us-east-1:000000000000:watched"
+OUTPUTS = {"ApplyFunctionName": "watched-apply", "StreamName": STREAM, "OperationsTopicArn": TOPIC}
 
 
 class Counted:
@@ -89,7 +90,25 @@ def test_a_look_makes_few_calls(stack: Emulator) -> None:
         taker(stack, datetime.now(UTC)).take()
     finally:
         stack.client("cloudwatch").meta.events.unregister("before-call", unique_id="counted")
-    assert calls == ["GetMetricData"]
+    assert calls == ["GetMetricData", "DescribeAlarms"]
+
+
+def test_the_stacks_alarms_that_are_on_are_told_by_their_names_in_the_template(stack: Emulator) -> None:
+    cloudwatch = stack.client("cloudwatch")
+    metric = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+    comparison = {"Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
+    alarms = {
+        "shop-eu-ApplyFails-1X2Y": (TOPIC, "ALARM"),
+        "shop-eu-EmitsLoop-3Z": (TOPIC, "OK"),
+        "other-ApplyLags-4A": (f"{TOPIC}-of-another", "ALARM"),
+    }
+    for name, (topic, state) in alarms.items():
+        cloudwatch.put_metric_alarm(AlarmName=name, AlarmActions=[topic], **metric, **comparison)
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="tried")
+    try:
+        assert taker(stack, datetime.now(UTC)).take().alarms == ("ApplyFails",)
+    finally:
+        cloudwatch.delete_alarms(AlarmNames=list(alarms))
 
 
 def test_an_error_keeps_the_last_figures_and_says_so(stack: Emulator) -> None:
