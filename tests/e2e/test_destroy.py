@@ -100,6 +100,25 @@ def test_all_that_was_accepted_is_applied_and_archived_before_the_stack_goes(pla
     assert archived(platform, outputs["ArchiveBucketName"]) == set(accepted)
 
 
+def test_a_stack_whose_mapping_is_off_stays_open_and_is_told_why(platform: Platform) -> None:
+    functions, outputs = platform.emulator.client("lambda"), dict(platform.outputs)
+    (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    kinesis = platform.emulator.client("kinesis")
+    with Producer(outputs["StreamName"], kinesis=kinesis) as producer:
+        producer.send("content.view", key="content/1").result(30)
+    ended = run(platform, "destroy", "--stack", "tidemill", "--yes")
+    assert ended.returncode == 1, ended.stdout
+    assert f"the mapping is Disabled: aws lambda update-event-source-mapping --uuid {mapping['UUID']}" in ended.stderr
+    assert "Nothing was done" in ended.stderr
+    with Producer(outputs["StreamName"], kinesis=kinesis) as producer:
+        producer.send("content.view", key="content/1").result(30)
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    ended = run(platform, "destroy", "--stack", "tidemill", "--yes")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert applied(platform, outputs["TableName"]) == 2
+
+
 def applied(platform: Platform, table: str) -> int:
     """The views of all contents."""
     pages = platform.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=table)

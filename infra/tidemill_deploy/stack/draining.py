@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from tidemill.contract.request import PROBE, Request, encode
 from tidemill_deploy.stack.archive_files import ArchiveFiles
+from tidemill_deploy.stack.mapping import Obstacle
 from tidemill_deploy.stack.stack import Say, pauses
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Drain:
         bucket, prefix: where the archive's files are, in a folder a day (`dt=…`).
         within: seconds that all of it may take.
         say: gets what is waited for.
+        blocked: says what keeps requests from being applied, if anything does.
         clock, sleep: seconds of a monotonic clock, and waiting.
     """
 
@@ -67,6 +69,7 @@ class Drain:
     prefix: str
     within: float
     say: Say
+    blocked: Callable[[], Obstacle | None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     _run: str = field(default_factory=lambda: uuid4().hex, init=False)
@@ -77,7 +80,7 @@ class Drain:
         """Wait until all is applied and archived; the number of rounds that it took.
 
         Raises:
-            NotDrained: not within the time.
+            NotDrained: not within the time, or something stays in the way.
             ClientError, BotoCoreError: a service cannot be asked.
         """
         self._until = self.clock() + self.within
@@ -164,14 +167,30 @@ class Drain:
                 return
 
     def _waiting(self, what: Callable[[], str]) -> Iterator[None]:
-        """Turns of waiting, until the time is up; says now and then what is waited for."""
+        """Turns of waiting, until the time is up or something stays in the way; says now and then for what."""
         told = self.clock()
         for pause in pauses():
             yield
             now = self.clock()
             if now >= self._until:
-                raise NotDrained(f"{what()} after {self.within / 60:.0f} minutes")
+                raise NotDrained(f"{self._state(what())} after {_minutes(self.within)}")
             if now - told >= TELLS_EVERY:
                 told = now
-                self.say(f"waiting: {what()}")
+                self.say(f"waiting: {self._state(what())}")
             self.sleep(pause)
+
+    def _state(self, waits: str) -> str:
+        """What is waited for, and what is in its way.
+
+        Raises:
+            NotDrained: that stays.
+        """
+        found = self.blocked()
+        if found and found.stays:
+            raise NotDrained(f"{waits}: {found.text}")
+        return f"{waits} ({found.text})" if found else waits
+
+
+def _minutes(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"

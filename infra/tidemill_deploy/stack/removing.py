@@ -15,6 +15,9 @@ from tidemill_deploy.stack.stack import Imported, Say
 KEYS_A_CALL = 1_000
 """DeleteObjects' limit."""
 
+RESHARDED = {"Delay": 5, "MaxAttempts": 360}
+"""Half an hour, until a stream whose shards are being changed can be deleted."""
+
 _GONE = ("ResourceNotFoundException", "NoSuchBucket", "404")
 
 
@@ -43,7 +46,10 @@ def remove(resource: Imported, clients: Clients, say: Say) -> None:
 
 
 def _stream(clients: Clients, of: Mapping[str, str]) -> None:
-    clients.client("kinesis").delete_stream(StreamName=of["Name"], EnforceConsumerDeletion=True)
+    kinesis = clients.client("kinesis")
+    if kinesis.describe_stream_summary(StreamName=of["Name"])["StreamDescriptionSummary"]["StreamStatus"] == "UPDATING":
+        kinesis.get_waiter("stream_exists").wait(StreamName=of["Name"], WaiterConfig=RESHARDED)
+    kinesis.delete_stream(StreamName=of["Name"], EnforceConsumerDeletion=True)
 
 
 def _table(clients: Clients, of: Mapping[str, str]) -> None:

@@ -10,16 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from tidemill_deploy.stack.code_bucket import CodeBucket
-from tidemill_deploy.stack.draining import Drain
+from tidemill_deploy.stack.draining import Drain, NotDrained
 from tidemill_deploy.stack.kept import Kept, kept, to_json
+from tidemill_deploy.stack.mapping import Obstacle, obstacle
 from tidemill_deploy.stack.removing import Clients, remove
 from tidemill_deploy.stack.rollout import DRAINED_BY, Rollout, recorded
-from tidemill_deploy.stack.stack import Imported, Say, Stack, StackError
+from tidemill_deploy.stack.stack import Imported, Say, Stack, StackError, pauses
 
 SETTLING = 60.0
 """Seconds after which a changed policy holds everywhere: "changes that you make in IAM … might not be visible
 immediately", https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html."""
+
+RESHARD_SECONDS = 1800.0
+"""That the shards may take to be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,16 @@ class Takedown:
 
         Raises:
             StackError: the stack has no such parameter, or cannot be changed.
+            NotDrained: what came before could not be applied, or the stream's shards are being changed for too long.
+                The ways in are as they were.
         """
         if DRAINED_BY not in self.template.get("Parameters", {}):
             raise StackError(
                 f"the template of the stack {self.stack.name} has no {DRAINED_BY}: deploy this version first"
             )
+        if (found := self._blocked()) and found.stays:
+            raise NotDrained(f"what is on the stream would not be applied: {found.text}")
+        self._wait_for_reshard()
         self.say("closing the ways in")
         caller = self.clients.client("sts").get_caller_identity()["Arn"]
         rollout = Rollout(self.stack, self.bucket, b"", self.template, {})
@@ -84,8 +95,36 @@ class Takedown:
             archive_prefix(firehose.describe_delivery_stream(DeliveryStreamName=outputs["ArchiveDeliveryStreamName"])),
             within,
             self.say,
+            self._blocked,
             sleep=self.sleep,
         ).wait()
+
+    def _blocked(self) -> Obstacle | None:
+        """What keeps requests from being applied, if that can be told."""
+        state = self.stack.state()
+        outputs = state.outputs if state else {}
+        if "ApplyFunctionName" not in outputs:
+            return None
+        try:
+            return obstacle(self.clients.client("lambda"), outputs["ApplyFunctionName"], outputs["StreamArn"])
+        except ClientError:
+            return None  # who may not ask waits until the time is up
+
+    def _wait_for_reshard(self) -> None:
+        """Wait while the stream's shards are being changed: Kinesis takes no other change of it meanwhile."""
+        state = self.stack.state()
+        kinesis, stream = self.clients.client("kinesis"), state.outputs["StreamName"] if state else ""
+        waited = 0.0
+        for pause in pauses():
+            status = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamStatus"]
+            if status == "ACTIVE":
+                return
+            if waited > RESHARD_SECONDS:
+                raise NotDrained(f"the stream {stream} is still {status}, for its shards are being changed")
+            if not waited:
+                self.say(f"waiting: the stream is {status}, for its shards are being changed")
+            self.sleep(pause)
+            waited += pause
 
     def delete(self, *, with_data: bool) -> tuple[Imported, ...]:
         """Delete the stack; what is kept, for the next stack of the name to take over.

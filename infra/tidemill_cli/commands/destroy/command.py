@@ -75,8 +75,13 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _drain(takedown: Takedown, where: Access, args: argparse.Namespace) -> None:
-    # The local platform's policies hold at once.
-    takedown.close(**({"settling": 0.0} if is_loopback(where.endpoint("iam")) else {}))
+    try:  # the local platform's policies hold at once
+        takedown.close(**({"settling": 0.0} if is_loopback(where.endpoint("iam")) else {}))
+    except NotDrained as error:
+        raise CommandError(
+            f"{error}. Nothing was done. Run it again when that is mended, or with --without-draining: what is not "
+            "applied stays on the stream then, if it is kept"
+        ) from None
     try:
         takedown.drain(args.minutes * 60)
     except NotDrained as error:

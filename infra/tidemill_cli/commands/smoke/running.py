@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,6 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidemill_cli.commands.smoke.failures import StepFailed
 from tidemill_cli.commands.smoke.subject import UnderTest
 from tidemill_consumers.codec.metrics import NAMESPACE, Line, lines_in
+from tidemill_deploy.stack import mapping
+from tidemill_deploy.stack.mapping import Obstacle
 
 PATTERN = "CloudWatchMetrics"
 """A word of each line of metrics, and of no other that the function writes."""
@@ -33,56 +34,20 @@ MOST_PAGES = 5
 MOST_SAID = 300
 """Characters of a line that are told."""
 
-PROBLEM = "PROBLEM"
-"""How LastProcessingResult begins where something is wrong."""
-
 NEVER_STARTS = re.compile(r"Runtime\.(ImportModule|HandlerNotFound|UserCodeSyntax|MalformedHandlerName)\w*")
 """Errors of a function that no further try mends, as Lambda's runtime for Python names them:
 https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/lambda_runtime_exception.py."""
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Something that keeps requests from being applied.
-
-    Attributes:
-        text: what it is, in words.
-        stays: whether it is there until somebody removes it, so that nothing is to be waited for.
-    """
-
-    text: str
-    stays: bool
-
-
 def obstacle(stack: UnderTest) -> Obstacle | None:
     """What the mapping and the function's log say is in the way; None if they say nothing, or may not be asked."""
     with suppress(ClientError, BotoCoreError):
-        mappings: list[Any] = stack.client("lambda").list_event_source_mappings(
-            FunctionName=stack.output("ApplyFunctionName"), EventSourceArn=stack.output("StreamArn")
-        )["EventSourceMappings"]
-        found = of_mapping(mappings[0] if mappings else None)
+        found = mapping.obstacle(stack.client("lambda"), stack.output("ApplyFunctionName"), stack.output("StreamArn"))
         if found is None or found.stays:
             return found
         line = last_error(stack)
         return Obstacle(f"{found.text}; the function's log: {line}", bool(NEVER_STARTS.match(line))) if line else found
     return None
-
-
-def of_mapping(mapping: Any) -> Obstacle | None:
-    """What a mapping's description says is in the way; None if it says nothing.
-
-    Args:
-        mapping: one of ListEventSourceMappings; None if there is none.
-    """
-    if mapping is None:
-        return Obstacle("the function has no mapping of the stream", stays=True)
-    state, result = mapping.get("State", ""), mapping.get("LastProcessingResult", "")
-    if state in ("Disabled", "Disabling", "Deleting"):
-        enable = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
-        return Obstacle(f"the mapping is {state}: {enable}", stays=True)
-    if result.startswith(PROBLEM):
-        return Obstacle(f"the mapping says {result}", stays=False)
-    return Obstacle(f"the mapping is {state}", stays=False) if state in ("Creating", "Enabling", "Updating") else None
 
 
 def last_error(stack: UnderTest) -> str | None:

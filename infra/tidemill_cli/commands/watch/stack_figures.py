@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_cli.commands.up.quarantine import WatchedQuarantine
 from tidemill_deploy.metric import MINUTE
+from tidemill_deploy.stack.mapping import PROBLEM
 from tidemill_page import Figures
 from tidemill_page.cloudwatch import MOST_SHARDS, Series, figures, metrics, minutes
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
 SHARD_METRIC: Final = "IncomingRecords"
-
-FAILED: Final = "PROBLEM"
-"""How LastProcessingResult begins where something is wrong."""
 
 
 class StackFigures:
@@ -119,7 +117,7 @@ class StackFigures:
         """The mapping's last result, where it is none to be glad of."""
         answer = self._functions.list_event_source_mappings(FunctionName=self._function)
         results = [one.get("LastProcessingResult", "") for one in answer["EventSourceMappings"]]
-        return next((one for one in results if one.startswith(FAILED)), None)
+        return next((one for one in results if one.startswith(PROBLEM)), None)
 
 
 def logical_id(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tidemill_deploy.stack.draining import Drain, NotDrained
+from tidemill_deploy.stack.mapping import Obstacle
 from tidemill_local.emulator import Emulator
 
 
@@ -115,6 +116,20 @@ def test_what_is_not_archived_is_told(pipe: Pipe, drain: Callable[[float], Drain
     pipe.archives = False
     with pytest.raises(NotDrained, match=r"\d of \d shards are not in the archive to their end"):
         drain(400).wait()
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_is_in_the_way_is_told_and_not_waited_for_if_it_stays(
+    pipe: Pipe, drain: Callable[[float], Drain], stays: bool
+) -> None:
+    pipe.applies = False
+    waiting = drain(100)
+    said: list[str] = []
+    waiting.say = said.append
+    waiting.blocked = lambda: Obstacle("the mapping is off", stays)
+    with pytest.raises(NotDrained, match="the mapping is off") as told:
+        waiting.wait()
+    assert ("after 2 minutes" in str(told.value), bool(said)) == (not stays, not stays)
 
 
 def test_the_mark_of_an_earlier_request_of_the_key_proves_nothing(
