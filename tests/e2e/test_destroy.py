@@ -119,6 +119,38 @@ def test_a_stack_whose_mapping_is_off_stays_open_and_is_told_why(platform: Platf
     assert applied(platform, outputs["TableName"]) == 2
 
 
+def test_rules_that_emit_endlessly_and_shards_that_change_meanwhile_end_with_nothing_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spinning.py").write_text(SPINNING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    parameters = {"BatchingWindowSeconds": "0", "ArchiveIntervalSeconds": "1", "Rules": "spinning"}
+    with Platform(0, {**parameters, "ShardCount": "1", "EmitDepth": "8"}) as platform:
+        outputs, kinesis = dict(platform.outputs), platform.emulator.client("kinesis")
+        with Producer(outputs["StreamName"], kinesis=kinesis) as producer:
+            handles = [producer.send("spin", key=f"top/{number}") for number in range(20)]
+            for handle in handles:
+                handle.result(30)
+        kinesis.update_shard_count(StreamName=outputs["StreamName"], TargetShardCount=2, ScalingType="UNIFORM_SCALING")
+        ended = run(platform, "destroy", "--stack", "tidemill", "--yes")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        looped = quarantined(platform, outputs["QuarantineBucketName"])
+        assert len(looped) == 20
+        every = archived(platform, outputs["ArchiveBucketName"])
+        assert {handle.id for handle in handles} | looped <= every
+        assert len(every) == 20 * (1 + 8 + 1)  # each, its follow-ups, and the one that is too deep
+
+
+SPINNING = """
+from tidemill_consumers import Accepted, Emit
+
+def spin(state, request):
+    return Accepted({}, emits=(Emit("spin", request.key),))
+
+RULES = {"spin": spin}
+"""
+
+
 def applied(platform: Platform, table: str) -> int:
     """The views of all contents."""
     pages = platform.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=table)

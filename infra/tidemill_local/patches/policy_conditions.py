@@ -7,6 +7,7 @@ keys lack the identity and the partition key: it would deny everybody what is gr
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidemill_local.patches.release import require
@@ -39,17 +40,20 @@ def install() -> None:
         iam_actions.dynamodb_service_context: a DynamoDB request's condition keys; `dynamodb:LeadingKeys` is added.
         dynamodb._tables: tells which attribute is a table's partition key.
         sts._sessions: tells whose identity temporary credentials are.
+        iam._roles: tells a role's ARN.
     """
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import dynamodb, sts
+    from ministack.services import dynamodb, iam, sts
 
     require(iam_evaluator, "_principal_keys", "_conditions_met", "_resolve_condition_key")
     require(iam_actions, "dynamodb_service_context")
     require(dynamodb, "_tables")
     require(sts, "_sessions")
+    require(iam, "_roles")
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
-    iam_evaluator._resolve_condition_key = as_by_tls(iam_evaluator._resolve_condition_key)
+    roles = partial(role_arn, iam._roles)
+    iam_evaluator._resolve_condition_key = as_by_tls(by_role(iam_evaluator._resolve_condition_key, roles))
     iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
 
 
@@ -89,6 +93,33 @@ def as_by_tls(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
         return "true" if key.lower() == "aws:securetransport" else resolve(key, context)
 
     return value
+
+
+def by_role(resolve: Callable[[str, Any], Any], role_of: Callable[[str, str], str]) -> Callable[[str, Any], Any]:
+    """The value of a condition key for a call, with the role's ARN as `aws:PrincipalArn` of its sessions.
+
+    The emulator has the session's: a stream that is drained would refuse its own function. "For IAM roles, the request
+    context returns the ARN of the role",
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html.
+
+    Args:
+        resolve: the emulator's.
+        role_of: a role's ARN, by its account and its name.
+    """
+
+    def value(key: str, context: Any) -> Any:
+        found = resolve(key, context)
+        if key.lower() != "aws:principalarn" or not isinstance(found, str) or ":assumed-role/" not in found:
+            return found
+        return role_of(found.split(":")[4], found.split("/")[1])
+
+    return value
+
+
+def role_arn(roles: Any, account: str, name: str) -> str:
+    """A role's ARN, with its path if the role is there."""
+    role = roles.get_scoped(account, None, name) or {}
+    return str(role.get("Arn", f"arn:aws:iam::{account}:role/{name}"))
 
 
 def with_leading_key(service_context: ServiceContext, tables: Mapping[str, Any]) -> ServiceContext:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidemill_local.patches.policy_conditions import as_by_tls, with_leading_key
+from tidemill_local.patches.policy_conditions import as_by_tls, by_role, with_leading_key
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,17 @@ def test_a_call_on_this_machine_counts_as_encrypted_on_the_way_and_nothing_else_
     value = as_by_tls(lambda key, context: (key, context))
     assert value("aws:SecureTransport", "call") == "true"
     assert value("aws:PrincipalArn", "call") == ("aws:PrincipalArn", "call")
+
+
+@pytest.mark.parametrize(
+    ("principal", "known"),
+    [
+        ("arn:aws:sts::123456789012:assumed-role/apply/session", "arn:aws:iam::123456789012:role/path/apply"),
+        ("arn:aws:iam::123456789012:user/ann", "arn:aws:iam::123456789012:user/ann"),
+        (None, None),
+    ],
+)
+def test_a_session_is_known_by_its_role(principal: str | None, known: str | None) -> None:
+    value = by_role(lambda _, context: context, lambda account, name: f"arn:aws:iam::{account}:role/path/{name}")
+    assert value("aws:PrincipalArn", principal) == known
+    assert value("aws:userid", principal) == principal
