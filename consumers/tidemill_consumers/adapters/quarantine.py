@@ -35,6 +35,11 @@ PREFIX = "quarantine/"
 """Prefix of the objects' keys."""
 
 
+MOST_BYTES = 16 << 20
+"""An object's, which is more than a stream's largest record in base64 takes: 10 MiB,
+https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html."""
+
+
 END_OF_TIME = 253_402_300_800
 """The year 10000, in seconds since 1970: times from then on have no `datetime`."""
 
@@ -186,6 +191,8 @@ def read(stored: bytes) -> Kept:
     Raises:
         RefusedRequest: the bytes are no such object.
     """
+    if len(stored) > MOST_BYTES:
+        raise RefusedRequest(f"not an object of the quarantine: it has more than {MOST_BYTES >> 20} MiB")
     try:
         kept = _kept_decoder.decode(stored)
         int(kept.sequence)

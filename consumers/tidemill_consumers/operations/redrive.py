@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -17,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill.contract.request import RefusedRequest, Request
 from tidemill_consumers.adapters.calls import MapCalls, at_once
-from tidemill_consumers.adapters.quarantine import PREFIX, Kept, day_of, read, redriven
+from tidemill_consumers.adapters.quarantine import MOST_BYTES, PREFIX, Kept, day_of, read, redriven
 from tidemill_consumers.core.folding.depth import LOOP
 from tidemill_consumers.core.folding.fold import UNTOLD
 from tidemill_consumers.core.folding.writers import MAX_REDRIVEN
@@ -150,9 +151,11 @@ class Objects:
         return [_lean(_found(key, body, self.seals, Wanted())) for key, body in stored if body is not None]
 
     def read(self, object_key: str) -> bytes | None:
-        """An object's bytes; None if there is no such object."""
+        """An object's bytes, no more than tell that it is too large; None if there is no such object."""
         try:
-            return self._s3.get_object(Bucket=self._bucket, Key=object_key)["Body"].read()
+            answer = self._s3.get_object(Bucket=self._bucket, Key=object_key)
+            with closing(answer["Body"]) as body:  # which says whether it came whole if it is read to its end
+                return body.read() if answer["ContentLength"] <= MOST_BYTES else body.read(MOST_BYTES + 1)
         except ClientError as error:
             if _is_missing(error):
                 return None

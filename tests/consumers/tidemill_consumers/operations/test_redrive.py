@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tidemill.contract.request import Request, encode
-from tidemill_consumers.adapters.quarantine import Kept, Quarantine, body, object_key
+from tidemill_consumers.adapters.quarantine import MOST_BYTES, Kept, Quarantine, body, object_key
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
 from tidemill_consumers.core.folding.depth import why_looped
 from tidemill_consumers.core.folding.fold import WHY_UNTOLD
@@ -129,6 +129,30 @@ def test_what_cannot_be_redriven_is_found_with_the_reason(
     assert "not an object of the quarantine" in (notes.problem or "")
     assert bytes_.problem == "no request: not UTF-8"
     assert ids(found_in(objects, Wanted(reason="UTF-8"))) == [None]
+
+
+def test_hostile_objects_stay_with_the_reason_and_the_others_are_put_back(
+    store: Callable[..., Objects], emulator: Emulator, bucket: str, lying: Callable[[], list[str]]
+) -> None:
+    objects = store(poison(1))
+    whole = body_of(emulator, bucket)
+    hostile = {
+        "huge": b'{"reason": "' + b"x" * MOST_BYTES + b'"}',
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "list": b"[]",
+        "key": json.dumps(json.loads(whole) | {"key": 7}).encode(),
+        "sequence": json.dumps(json.loads(whole) | {"sequence": "1e9"}).encode(),
+        "payload": json.dumps(json.loads(whole) | {"payload": "/////w=="}).encode(),
+    }
+    for name, stored in hostile.items():
+        emulator.client("s3").put_object(Bucket=bucket, Key=f"quarantine/dt=2026-01-01/{name}", Body=stored)
+    found = found_in(objects)
+    problems = {one.object_key.rpartition("/")[2]: one.problem for one in found if one.problem}
+    assert problems.keys() == hostile.keys()
+    assert problems["huge"] == "not an object of the quarantine: it has more than 16 MiB"
+    assert [one.outcome for one in redrive(objects, found, Stream().put)] == ["redriven"]
+    assert {one.rpartition("/")[2] for one in lying() if one.startswith("quarantine/")} == hostile.keys()
 
 
 @pytest.mark.parametrize("arrived", [1e300, -1.0, 253_402_300_800.0])
