@@ -154,7 +154,7 @@ def application(is_direct: bool = False) -> Application:
         use_fast_calls(use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)),
     )
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
-    seals = _seals(stream, env["TIDEMILL_APPLICATION_SECRET_ARN"], config)
+    seals = seals_of(stream, env["TIDEMILL_APPLICATION_SECRET_ARN"], config)
     # Each batch of the apply function needs its stream's life and answers clients; few store or emit anything.
     always = at_need if is_direct else made
     sns = always(lambda: use_fast_calls(use_fast_sns(boto3.client("sns", config=config))))
@@ -191,7 +191,7 @@ def application(is_direct: bool = False) -> Application:
     )
 
 
-def _seals(stream: str, secret: str, config: Config) -> Seals | None:
+def seals_of(stream: str, secret: str, config: Config) -> Seals | None:
     """The application's seals, by the secret of that ARN in Secrets Manager; None, and no call, if it is empty."""
     if not secret:
         return None

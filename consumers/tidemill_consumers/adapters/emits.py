@@ -73,6 +73,23 @@ class Emits:
         self.sent += len(sent) - len(failed)
         return failed
 
+    def put(self, request: Request, since: float) -> bool:
+        """Put a request that no other one caused; whether the stream took it.
+
+        It is not marked: whoever puts it again after a crash knows of no earlier attempt, and its rule must tell
+        repeats that its entity cannot tell any more.
+
+        Args:
+            request: with a key, a writer and a counter.
+            since: a time before it was first put, in seconds since 1970 by the stream's clock.
+        """
+        scheduler = self._scheduler()
+        record = scheduler.add(self._sealed(request), 0.0, max(0, int(since * 1000)))
+        scheduler.flush(0.0)
+        self._drive(scheduler)
+        self.sent += record.outcome is not None
+        return record.outcome is not None
+
     def _drive(self, scheduler: Scheduler) -> None:
         now = 0.0  # a clock that only the waits advance
         for _ in range(ROUNDS):

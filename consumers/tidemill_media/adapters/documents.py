@@ -5,7 +5,7 @@ Room: adapters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contract.request import Document
@@ -22,21 +22,21 @@ from tidemill_media.indexing.entries import SHOWN
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-_NAMES = {"#pk": "pk", "#doc": "doc"} | {f"#{name}": name for name in SHOWN}
-_WANTED = ", ".join(["#pk", *(f"#doc.#{name}" for name in SHOWN)])
-
 
 class Documents:
-    """The table of entities, of which the members of documents are read that an index shows.
+    """The table of entities, of which some members of documents are read.
 
     Args:
         dynamodb: a boto3 DynamoDB client.
         table: the table's name, with a string partition key `pk`.
+        members: the names of the members; by default those that an index shows.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+    def __init__(self, dynamodb: DynamoDBClient, table: str, members: Sequence[str] = SHOWN) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._names = {"#pk": "pk", "#doc": "doc"} | {f"#{name}": name for name in members}
+        self._wanted = ", ".join(["#pk", *(f"#doc.#{name}" for name in members)])
 
     def read(self, keys: Iterable[str]) -> dict[str, Document]:
         """The documents of the keys, as of now (consistent reads); a key without one is left out.
@@ -51,8 +51,8 @@ class Documents:
         request: Any = {
             self._table: {
                 "Keys": [{"pk": {"S": key}} for key in keys],
-                "ProjectionExpression": _WANTED,
-                "ExpressionAttributeNames": _NAMES,
+                "ProjectionExpression": self._wanted,
+                "ExpressionAttributeNames": self._names,
                 "ConsistentRead": True,
             }
         }

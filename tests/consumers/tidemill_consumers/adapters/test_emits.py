@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 
 from tests.values import places
 from tidemill.contract.aggregation import unpack
+from tidemill.contract.attempts import tried_of
 from tidemill.contract.request import Request, decode
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import ROUNDS, Emits
@@ -47,6 +48,7 @@ class Wire:
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
         self.stored: list[str] = []
+        self.tried: list[int | None] = []
         self.calls = 0
 
     def put_records(self, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class Wire:
         for record, outcome in zip(Records, answer, strict=False):
             if outcome is OK and len(answer) == len(Records):
                 self.stored += [decode(one.data).id for one in unpack(record["Data"])]
+                self.tried.append(tried_of(record["PartitionKey"]))
         return {"Records": answer}
 
 
@@ -136,3 +139,19 @@ def test_each_is_marked_with_a_time_before_it_was_first_sent() -> None:
     lost = EndpointConnectionError(endpoint_url="x")
     assert emits(Loses(lost), []).send([emitted(1, "a")._replace(since=1_764_000_000.125)]) == []
     assert [key.partition(" ")[2] for key in keys] == ["tried 1764000000125"] * 2
+
+
+def test_a_request_that_no_other_caused_is_put_without_a_mark_unless_an_answer_was_lost() -> None:
+    request = Request(id="i", cmd="c", key="k", writer="event/of", counter=1, data={})
+    wire, pauses = Wire(), list[float]()
+    assert emits(wire, pauses).put(request, 1000.0)
+    assert (wire.stored, wire.tried) == (["i"], [None])
+    lost = Wire(EndpointConnectionError(endpoint_url="http://nowhere"))
+    sender = emits(lost, pauses)
+    assert sender.put(request, 1000.0)
+    assert (lost.tried, sender.sent) == ([1_000_000], 1)
+
+
+def test_a_request_that_is_never_acknowledged_is_told() -> None:
+    wire = Wire(*[[SLOW_DOWN]] * ROUNDS)
+    assert not emits(wire, []).put(Request(id="i", cmd="c", key="k", writer="event/of", counter=1, data={}), 0.0)
