@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from tidemill_deploy.metric import MINUTE, Metric
+from tidemill_deploy.metric import MINUTE, Metric, values
 from tidemill_load.results.result import Mode
 from tidemill_load.results.spent import Spent
 
@@ -118,18 +117,8 @@ class CloudWatchCounting:
 
     def _look(self, end: float) -> dict[str, float]:
         """The sum of each metric since the beginning."""
-        metrics = self._metrics()
-        sums = dict.fromkeys(metrics, 0.0)
-        names = dict(enumerate(metrics))
-        pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=[metrics[name].query(number) for number, name in names.items()],
-            StartTime=datetime.fromtimestamp(self._begin, UTC),
-            EndTime=datetime.fromtimestamp(end, UTC),
-        )
-        for page in pages:
-            for series in page["MetricDataResults"]:
-                sums[names[int(series["Id"].removeprefix("m"))]] += sum(series["Values"])
-        return sums
+        found = values(self._cloudwatch, self._metrics(), self._begin, end)
+        return {name: sum(minutes.values()) for name, minutes in found.items()}
 
     def _spent(self, sums: Mapping[str, float]) -> Spent:
         durations = {function: sums[f"{DURATION}{function}"] for function in self.functions}

@@ -98,7 +98,8 @@ def asked(begin: float, end: float) -> dict[str, Any]:
 
 
 def series(number: int, values: Sequence[float]) -> dict[str, Any]:
-    return {"Id": f"m{number}", "Values": list(values), "StatusCode": "Complete"}
+    minutes = [datetime.fromtimestamp(60 * minute, UTC) for minute in range(len(values))]
+    return {"Id": f"m{number}", "Timestamps": minutes, "Values": list(values), "StatusCode": "Complete"}
 
 
 def test_a_part_has_whole_minutes_of_its_own(

@@ -10,13 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidemill_cli.commands.up.quarantine import WatchedQuarantine
-from tidemill_deploy.metric import MINUTE
+from tidemill_deploy.metric import values
 from tidemill_deploy.stack.mapping import PROBLEM
 from tidemill_page import Figures
 from tidemill_page.cloudwatch import MOST_SHARDS, Series, figures, metrics, minutes
@@ -77,19 +76,8 @@ class StackFigures:
     def _series(self, shards: Sequence[str], now: float) -> Series:
         asked = metrics(self._function, self._stream, shards)
         self.count = len(asked)
-        names, every = list(asked), minutes(now)
-        found: dict[str, dict[int, float]] = {name: {} for name in names}
-        pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=[one.query(number) for number, one in enumerate(asked.values())],
-            StartTime=datetime.fromtimestamp(every.start, UTC),
-            EndTime=datetime.fromtimestamp(every.stop, UTC),
-        )
-        for page in pages:
-            for one in page["MetricDataResults"]:
-                of = found[names[int(one["Id"].removeprefix("m"))]]
-                for at, value in zip(one["Timestamps"], one["Values"], strict=True):
-                    of[int(at.timestamp()) // MINUTE * MINUTE] = value
-        return found
+        every = minutes(now)
+        return values(self._cloudwatch, asked, every.start, every.stop)
 
     def _shards(self) -> list[str]:
         """The ids of shards that are open, the first of them."""
