@@ -1,4 +1,4 @@
-"""The index function: keeps the index of contents as the table's stream tells that it changed.
+"""The index function: keeps the index of contents, and deletes old thumbnails, as the table's stream tells of changes.
 
 Room: composition root. Reads as the flow: which contents changed, their indexes, the thumbnails that nobody needs.
 
@@ -25,7 +25,9 @@ from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.composition import is_entry_point
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import Held, IndexFiles
+from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.indexing.changes import Content, TableEvent, change_of, contents, folders, relisted
+from tidemill_media.indexing.outdated import outdated
 from tidemill_media.indexing.pages import touched, updated
 
 ROUNDS = 20
@@ -48,18 +50,25 @@ class Indexing:
 
     files: IndexFiles
     documents: Documents
+    thumbnails: OldThumbnails
     calls: MapCalls
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
 
 
 def index(event: TableEvent, parts: Indexing) -> None:
-    """Bring the indexes up to date with a batch of the table's stream.
+    """Bring the indexes up to date with a batch of the table's stream, then delete what they do not name any more.
 
     Raises:
         Contended, Unloadable, Undeleted, UnreadableIndex, ClientError, BotoCoreError: it is to be delivered again.
     """
-    listed = relisted(contents(event))
+    changed = contents(event)
+    _list(relisted(changed), parts)
+    parts.thumbnails.delete([old for content in changed for old in outdated(content)])
+
+
+def _list(listed: Sequence[Content], parts: Indexing) -> None:
+    """Bring the indexes up to date that list these contents."""
     pending = folders(listed)
     for tries in range(ROUNDS):
         if not pending:
@@ -105,9 +114,10 @@ def indexing() -> Indexing:
         KeyError: a variable is missing.
     """
     config = Config(retries={"mode": "standard"}, max_pool_connections=CALLS_AT_ONCE)
-    files = IndexFiles(boto3.client("s3", config=config), os.environ["TIDEMILL_CONTENT_BUCKET"])
+    s3, bucket = boto3.client("s3", config=config), os.environ["TIDEMILL_CONTENT_BUCKET"]
     documents = Documents(boto3.client("dynamodb", config=config), os.environ["TIDEMILL_TABLE"])
-    return Indexing(files, documents, at_once(CALLS_AT_ONCE, "index"))
+    calls = at_once(CALLS_AT_ONCE, "index")
+    return Indexing(IndexFiles(s3, bucket), documents, OldThumbnails(s3, bucket, calls), calls)
 
 
 def handler(event: TableEvent, context: object) -> None:

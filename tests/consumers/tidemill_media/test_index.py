@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 from tests.conftest import Clients
 from tests.consumers.tidemill_media.contents import document, image, photo, record
 from tidemill.contract.content_index import Entry, Manifest, Page
-from tidemill_consumers.adapters.calls import at_once
+from tidemill.contract.places import Photo, photo_version, thumbnail_name
+from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_local.emulator import Emulator
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import IndexFiles
+from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.index import Contended, Indexing, index
 from tidemill_media.indexing.entries import entry_of
 from tidemill_media.indexing.pages import Change, updated
@@ -39,10 +42,14 @@ def contents_table(emulator: Emulator, table: str) -> Table:
     return Table(emulator.client("dynamodb"), table)
 
 
+def made_of(s3: Any, dynamodb: Any, bucket: str, table: str, calls: MapCalls = map) -> Indexing:
+    thumbnails = OldThumbnails(s3, bucket, calls)
+    return Indexing(IndexFiles(s3, bucket), Documents(dynamodb, table), thumbnails, calls)
+
+
 @pytest.fixture
 def parts(emulator: Emulator, table: str, bucket: str) -> Indexing:
-    files = IndexFiles(emulator.client("s3"), bucket)
-    return Indexing(files, Documents(emulator.client("dynamodb"), table), map)
+    return made_of(emulator.client("s3"), emulator.client("dynamodb"), bucket, table)
 
 
 def listed(parts: Indexing, folder: str = "index/all/") -> list[Entry]:
@@ -81,6 +88,26 @@ def test_views_write_nothing(parts: Indexing, contents_table: Table) -> None:
     before = parts.files.manifest("index/all/")
     index(batch(put("content/1", shown(1, views=1)), put("content/1", shown(1, views=2))), parts)
     assert parts.files.manifest("index/all/") == before
+
+
+def test_the_thumbnails_of_what_was_replaced_or_deleted_are_gone(
+    parts: Indexing, contents_table: Table, emulator: Emulator, bucket: str
+) -> None:
+    s3, put = emulator.client("s3"), contents_table.put
+    versions = [photo_version(digit) for digit in "123"]
+    names = [thumbnail_name(Photo("ada", "content/1"), version, 512, "webp") for version in versions]
+    for name in names:
+        s3.put_object(Bucket=bucket, Key=name)
+    records = [put("content/1", document(photo=photo(version=version))) for version in versions[:2]]
+    index(batch(*records), parts)
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="thumbnails/")["Contents"]] == names
+    index(batch(records[1]), parts)
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="thumbnails/")["Contents"]] == names[1:]
+    gone = {"by": "ada", "version": versions[1], "status": "removed"}
+    index(batch(put("content/1", {"deleted": True, "photo": gone})), parts)
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="thumbnails/")["Contents"]] == names[2:]
+    index(batch(put("content/1", {"deleted": True, "photo": {**gone, "version": versions[2], "late": 1}})), parts)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix="thumbnails/")
 
 
 def test_a_late_repeat_does_not_bring_back_what_is_gone(parts: Indexing, contents_table: Table) -> None:
@@ -122,8 +149,7 @@ def test_two_writers_at_once_lose_nothing_and_list_nothing_twice(
     halves = records[: len(records) // 2 + 50], records[len(records) // 2 :]
 
     def write(half: Sequence[dict[str, Any]]) -> None:
-        files = IndexFiles(new_client("s3"), bucket)
-        parts = Indexing(files, Documents(new_client("dynamodb"), table), at_once(4, "test"))
+        parts = made_of(new_client("s3"), new_client("dynamodb"), bucket, table, at_once(4, "test"))
         for begin in range(0, len(half), 50):
             index(batch(*half[begin : begin + 50]), parts)
 
@@ -132,7 +158,7 @@ def test_two_writers_at_once_lose_nothing_and_list_nothing_twice(
         writer.start()
     for writer in writers:
         writer.join()
-    parts = Indexing(IndexFiles(emulator.client("s3"), bucket), Documents(emulator.client("dynamodb"), table), map)
+    parts = made_of(emulator.client("s3"), emulator.client("dynamodb"), bucket, table)
     wanted = [f"content/{one}" for one in reversed(range(1_000)) if one % 10]
     assert keys(parts) == wanted
     every = [key for owner in "abc" for key in keys(parts, f"index/by/{owner}/")]
@@ -160,7 +186,7 @@ def test_of_a_hundred_thousand_only_touched_pages_are_read_and_written(
     s3 = new_client("s3")
     for call in ("GetObject", "PutObject", "ListObjectsV2", "DeleteObjects"):
         s3.meta.events.register(f"before-parameter-build.s3.{call}", partial(_count, calls, call))
-    index(event, Indexing(IndexFiles(s3, bucket), parts.documents, map))
+    index(event, replace(parts, files=IndexFiles(s3, bucket)))
     names = [call for call in calls if " index/all/" in call]
     assert Counter(names) == {
         "GetObject index/all/manifest.json": 1,
@@ -195,6 +221,6 @@ def test_a_writer_that_always_loses_says_so(parts: Indexing, contents_table: Tab
     parts.files.swap = faster  # type: ignore[method-assign]
     waited: list[float] = []
     with pytest.raises(Contended, match="2 indexes, of which one is index/all/"):
-        index(event, Indexing(parts.files, parts.documents, map, waited.append))
+        index(event, replace(parts, pause=waited.append))
     assert len(waited) == 19
     assert Counter(one < 1 for one in waited) == {True: 19}
