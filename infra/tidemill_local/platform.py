@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -65,15 +66,17 @@ class Platform:
 
     @property
     def event_sources(self) -> list[EventSource]:
-        """The event source mappings that run."""
-        return self._event_sources.sources if self._event_sources else []
+        """The event source mappings of streams of requests that run."""
+        sources = self._event_sources.sources if self._event_sources else []
+        return [one for one in sources if one.config.service == "kinesis"]
 
     def alarms(self) -> Alarms:
         """The template's alarms, evaluated from now on by what is measured here; its caller calls `look`."""
-        if self._deployment is None:
+        if self._deployment is None or self._event_sources is None:
             raise RuntimeError("the platform has not started")
         client, outputs = self.emulator.client, self.outputs
-        sns, function = client("sns"), outputs["ApplyFunctionName"]
+        sns = client("sns")
+        functions = {outputs[f"{one}FunctionName"]: outputs[f"{one}LogGroupName"] for one in _watched(outputs)}
         return Alarms(
             [
                 alarm.read(one.logical_id, one.properties)
@@ -81,8 +84,11 @@ class Platform:
                 if one.type == alarm.TYPE
             ],
             [
-                measuring.FunctionLogs(client("logs"), outputs["ApplyLogGroupName"], function),
-                measuring.Mappings(lambda: self.event_sources, function),
+                *[measuring.FunctionLogs(client("logs"), log, function) for function, log in functions.items()],
+                *[
+                    measuring.Mappings(partial(_sources_of, self._event_sources, function), function)
+                    for function in functions
+                ],
                 measuring.Incoming(self.delivery_streams, outputs["StreamName"]),
                 *[measuring.Delivery(one, outputs["ArchiveDeliveryStreamName"]) for one in self.delivery_streams],
             ],
@@ -158,3 +164,12 @@ class Platform:
         firehose = self.emulator.client("firehose")
         with suppress(firehose.exceptions.ResourceInUseException):  # kept from an earlier platform on the same folder
             firehose.create_delivery_stream(**config.as_call(properties))
+
+
+def _watched(outputs: Mapping[str, str]) -> list[str]:
+    """The functions of the stack that alarms watch, by their logical ids."""
+    return [one for one in ("Apply", "Index") if f"{one}FunctionName" in outputs]
+
+
+def _sources_of(running: EventSources, function: str) -> list[EventSource]:
+    return [one for one in running.sources if one.config.function_arn.endswith(f":{function}")]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidemill_deploy.template import FUNCTION_TYPES, Node, TemplateError
+from tidemill_local.conditions import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ class Split:
 
 
 def split(template: Mapping[str, Node], values: Mapping[str, str | int], place: Place) -> Split:
-    """Take the resources out of the template that the emulator must not host.
+    """Take the resources out of the template that the emulator must not host, and leave out those not to be there.
 
     Args:
         template: the result of `load`.
@@ -89,13 +90,17 @@ def split(template: Mapping[str, Node], values: Mapping[str, str | int], place: 
     questions: dict[str, Node] = {}
     # References to these resources are replaced first: they may refer to each other, and so may the added outputs.
     local = _map(dict(template), lambda node: _without(resources, node))
+    wanted: dict[str, LocalResource] = {}
     for name, resource in resources.items():
-        properties = local["Resources"].pop(name).get("Properties", {})
-        resources[name] = replace(resource, properties=_map(properties, _asker(questions, values)))
+        body = local["Resources"].pop(name)
+        if "Condition" in body and not holds(body["Condition"], template, values):
+            continue
+        properties = body.get("Properties", {})
+        wanted[name] = replace(resource, properties=_map(properties, _asker(questions, values)))
     for body in local["Resources"].values():
         _drop_dependencies(body, resources)
     local["Outputs"] = local.get("Outputs", {}) | {key: {"Value": node} for key, node in questions.items()}
-    return Split(local, tuple(resources.values()))
+    return Split(local, tuple(wanted.values()))
 
 
 def resolve(resources: tuple[LocalResource, ...], outputs: Mapping[str, str]) -> tuple[LocalResource, ...]:
@@ -171,8 +176,6 @@ def _is_partiql(statement: Mapping[str, Node]) -> bool:
 
 
 def _named(logical_id: str, body: Mapping[str, Node], place: Place) -> LocalResource:
-    if "Condition" in body:
-        raise TemplateError(f"{logical_id} has a condition, and {body['Type']} is run here, where none is known")
     physical_id = _physical_id(logical_id, body, place)
     service, prefix = NOT_HOSTED[body["Type"]]
     arn = f"arn:aws:{service}:{place.region}:{place.account}:{prefix}{physical_id}"

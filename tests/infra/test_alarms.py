@@ -74,10 +74,25 @@ def test_a_batch_is_slow_at_four_fifths_of_the_functions_time_out() -> None:
 
 
 def test_the_dashboard_shows_metrics_that_exist_and_all_alarms() -> None:
-    body: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    widgets = json.loads(body)["widgets"]
-    assert widgets[0]["properties"]["alarms"] == [f"${{{name}.Arn}}" for name in ALARMS]
-    for row in [row for one in widgets[1:] for row in one["properties"]["metrics"]]:
+    shown: list[str] = []
+    for name in ("Dashboard", "PhotosDashboard"):
+        widgets = json.loads(RESOURCES[name]["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
+        shown += widgets[0]["properties"]["alarms"]
+        check_metrics(widgets[1:])
+    assert shown == [f"${{{name}.Arn}}" for name in ALARMS]
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_what_is_there_with_photos_alone_is_watched_then_alone(name: str) -> None:
+    conditions = {
+        RESOURCES[one["Value"]["Ref"]].get("Condition") for of in watched(ALARMS[name]) for one in of["Dimensions"]
+    }
+    assert conditions == {RESOURCES[name].get("Condition")}
+
+
+def check_metrics(widgets: list[dict[str, Any]]) -> None:
+    """What the widgets show exists."""
+    for row in [row for one in widgets for row in one["properties"]["metrics"]]:
         if isinstance(row[0], str):
             namespace, metric, dimension, value = row[:4]
             dimensions, names = KNOWN[namespace]

@@ -14,7 +14,7 @@ UNPACKED_LIMIT = 250 * MB
 """Most bytes of a package, unpacked: "250 MB (The maximum size of the contents of a deployment package, including
 layers and custom runtimes, unzipped)". https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-PACKAGES = ("tidemill", "tidemill_consumers")
+PACKAGES = ("tidemill", "tidemill_consumers", "tidemill_media")
 """This project's own packages, in each function's package."""
 
 ARCHITECTURES = ("arm64", "x86_64")
@@ -54,4 +54,4 @@ class Function:
         return f"{self.name}CodeKey"
 
 
-FUNCTIONS = (Function("Apply"), Function("Direct"))
+FUNCTIONS = (Function("Apply"), Function("Direct"), Function("Index"))

@@ -127,9 +127,15 @@ def test_the_document_itself_is_left_as_it_was() -> None:
     assert document == template(Archive=archive(Stream={"Ref": "Requests"}))
 
 
-def test_a_condition_on_what_is_run_here_is_refused_not_ignored() -> None:
-    with pytest.raises(TemplateError, match="Archive has a condition"):
-        split(template(Archive={**archive(), "Condition": "Wanted"}), {}, PLACE)
+@pytest.mark.parametrize(("value", "found"), [("on", ["Archive"]), ("off", [])])
+def test_what_is_run_here_is_there_on_its_condition_and_known_by_name_anyway(value: str, found: list[str]) -> None:
+    other = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Archive"}}}
+    document = template(Archive={**archive(), "Condition": "Wanted"}, Other=other)
+    document["Conditions"] = {"Wanted": {"Fn::Equals": [{"Ref": "Archived"}, "on"]}}
+    parts = split(document, {"Archived": value}, PLACE)
+    assert [one.logical_id for one in parts.resources] == found
+    assert "Archive" not in parts.template["Resources"]
+    assert parts.template["Resources"]["Other"]["Properties"]["DisplayName"] == "shop-Archive"
 
 
 def test_an_attribute_that_is_not_known_here_is_refused() -> None:

@@ -25,11 +25,11 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package
 
 
-def test_this_projects_part_is_two_packages_and_nothing_compiled() -> None:
+def test_this_projects_part_is_three_packages_and_nothing_compiled() -> None:
     found = own_files()
     assert "tidemill/contract/request.py" in found
     assert f"{OWN}/core/__init__.py" in found
-    assert {name.split("/")[0] for name in found} == {"tidemill", OWN}
+    assert {name.split("/")[0] for name in found} == {"tidemill", OWN, "tidemill_media"}
     assert not [name for name in found if "__pycache__" in name]
 
 

@@ -52,7 +52,8 @@ def test_each_extra_is_locked_as_the_whole_project_is() -> None:
 
 
 def test_the_services_are_those_that_the_functions_code_calls() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "consumers/tidemill_consumers").rglob("*.py"))
+    folders = [ROOT / "consumers" / package for package in ("tidemill_consumers", "tidemill_media")]
+    code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     called = set(re.findall(r"""boto3\.(?:client|resource)[(,]\s*["']([\w-]+)""", code))
     assert called
     assert set().union(*(one.services for one in FUNCTIONS)) == called

@@ -58,7 +58,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     parameters = {"Rules": "alarming", "ShardCount": "1", "BatchingWindowSeconds": "0", "ArchiveIntervalSeconds": "0"}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        with Platform(0, {**parameters, "EmitDepth": "2"}) as running:
+        with Platform(0, {**parameters, "EmitDepth": "2", "Photos": "on"}) as running:
             yield running
 
 
@@ -309,7 +309,7 @@ def test_an_archive_that_is_gone(platform: Platform, watch: Watch) -> None:
 
 # ── Faults by the data points that AWS documents ─────────────────────────────────────────────────────────────
 
-FUNCTION, ARCHIVE, TABLE = "ApplyFunctionName", "ArchiveDeliveryStreamName", "TableName"
+FUNCTION, INDEX, ARCHIVE, TABLE = "ApplyFunctionName", "IndexFunctionName", "ArchiveDeliveryStreamName", "TableName"
 
 
 @pytest.mark.parametrize(
@@ -318,6 +318,8 @@ FUNCTION, ARCHIVE, TABLE = "ApplyFunctionName", "ArchiveDeliveryStreamName", "Ta
         ("ApplyLags", "AWS/Lambda", "IteratorAge", "FunctionName", FUNCTION, 60_001, (0, 5)),
         ("ApplyIsBehind", "AWS/Lambda", "IteratorAge", "FunctionName", FUNCTION, 8_640_001, (0,)),
         ("ApplyIsSlow", "AWS/Lambda", "Duration", "FunctionName", FUNCTION, 96_001, (0,)),
+        ("IndexLags", "AWS/Lambda", "IteratorAge", "FunctionName", INDEX, 600_001, (0, 5)),
+        ("IndexFails", "AWS/Lambda", "Errors", "FunctionName", INDEX, 1, (0,)),
         ("ArchiveIsLate", "AWS/Firehose", "DeliveryToS3.DataFreshness", "DeliveryStreamName", ARCHIVE, 901, (0,)),
         ("TablesAreThrottled", "AWS/DynamoDB", "WriteThrottleEvents", "TableName", TABLE, 3, (0, 1, 2)),
     ],
