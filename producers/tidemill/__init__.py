@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tidemill.sending.tally import Stats
     from tidemill.spool.errors import SpoolBroken, SpoolFull, SpoolInUse
     from tidemill.spool.spool import Spool
-    from tidemill.traces import current_traceparent
 
 __all__ = [
     "Acknowledged",
@@ -67,7 +66,6 @@ __all__ = [
     "StillPending",
     "TooManyQueues",
     "UnsendableRequest",
-    "current_traceparent",
     "deregistration",
     "new_key",
     "registration",
@@ -93,7 +91,6 @@ _MODULES = {
     "tidemill.sending.tally": "Stats",
     "tidemill.spool.errors": "SpoolBroken SpoolFull SpoolInUse",
     "tidemill.spool.spool": "Spool",
-    "tidemill.traces": "current_traceparent",
 }
 """Module -> the names of this package that are in it."""
 

@@ -198,8 +198,8 @@ class AsyncProducer(Unique):
                 await loops.wait_for(lambda: news.told != told)  # noqa: B023 - the wait ends before the variables change
 
 
-class _NoRoom(Exception):
-    """There is no room for a request, and its sender has to wait."""
+class _NoRoom(BaseException):
+    """There is no room for a request, and its sender has to wait. No Exception, for it is no failure of `send`."""
 
 
 class _Step(Producer):

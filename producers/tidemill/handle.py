@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.keeper import Keeper
     from tidemill.replies.listener import Listener
     from tidemill.runtime.loops import Loops
+    from tidemill.traces import Sent
 
 
 class Handle(Unique, Ticket, eq=False, gc=False):
@@ -88,6 +89,8 @@ class AwaitedHandle(Handle, eq=False, gc=True, weakref=True):
     """A handle that awaits a reply. Its listener holds it weakly, so a dropped handle is awaited no more."""
 
     _listener: Listener
+    _sent: Sent | None = None
+    """Makes the span of the reply, if the request is traced."""
     _heard: Reply | None = None
 
     @property
@@ -107,6 +110,11 @@ class AwaitedHandle(Handle, eq=False, gc=True, weakref=True):
         if reply is None:
             raise StillPending(1, why=unanswered(is_stored=self._outcome is not None, hears=listener.has_heard))
         return reply
+
+    def _hear(self, reply: Reply) -> None:
+        self._heard = reply
+        if self._sent is not None:
+            self._sent.heard(reply)
 
 
 class AsyncHandle(Unique, msgspec.Struct, frozen=True, eq=False, weakref=True):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tidemill.replies.reader import ReplySource
     from tidemill.sending.records import Record
     from tidemill.sending.tally import Stats
+    from tidemill.traces import Traces
 
 T = TypeVar("T")
 
@@ -101,6 +102,7 @@ class Lifetime:
                 self.wire.check()
             if replies is not None:
                 self.listener = Listener(replies, lambda: self.keeper.news.tell())
+            core.traces = self._traces()
             self.keeper = Keeper(core, self.wire, self._observer)
             processes.look_after(self)
             if core.scheduler.pending:
@@ -174,6 +176,7 @@ class Lifetime:
         settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
         self.wire.begin_again()
         self.core = Core(monotonic(), self._clock, **cast("Settings", settings))
+        self.core.traces = self._traces()
         self.keeper = Keeper(self.core, self.wire, self._observer)
 
     def close(self, timeout: float | None, error: BaseException | None = None) -> None:
@@ -232,9 +235,19 @@ class Lifetime:
         ending.let_go(self._close_at_exit)
         if self.listener is not None and not self._is_copy:
             self.listener.close(max(ANSWER, end - monotonic()))
+        if self.keeper.core.traces is not None:
+            self.keeper.core.traces.close()
         if has_stopped:  # else a call is in flight, and its connection is closed when the process ends
             self.wire.close()
         self._has_ended = True
+
+    def _traces(self) -> Traces | None:
+        tracer = self._settings.get("tracer")
+        if tracer is None:
+            return None
+        from tidemill.traces import Traces  # OpenTelemetry is installed with an extra
+
+        return Traces(tracer, self.wire.stream)
 
     def _close_at_exit(self) -> None:
         with suppress(GivenUp, StillPending, ProducerClosed):  # it has been logged, and nobody could catch it

@@ -60,7 +60,8 @@ class Producer(Unique):
         spool: a `Spool`: `send` writes each request into its file first, and the next producer with this spool sends
             them if this one is killed. Calls that fail for good, such as without credentials, are then repeated too.
         signer: signs each request, such as `tidemill.Signer`.
-        trace: returns the trace that a request belongs to, such as `tidemill.current_traceparent`.
+        tracer: OpenTelemetry's, such as `opentelemetry.trace.get_tracer("shop")`: makes spans of the requests whose
+            trace is sampled, and the functions go on with them. Needs the extra `otel`.
         observer: is told of every call, such as `LogMetrics()`.
         ttl: seconds after which an unacknowledged request is given up, unless `send` sets its own.
         when_full: what `send` does when too much is pending: "wait", "raise" (BufferFull) or "drop_oldest".
@@ -109,7 +110,7 @@ class Producer(Unique):
         """
         return self._lifetime.stats()
 
-    def send(
+    def send(  # noqa: C901 - a call for each part would be measurable
         self,
         cmd: str,
         *,
@@ -148,28 +149,38 @@ class Producer(Unique):
             at = time_ns() // 1_000_000
         keeper = lifetime.keeper
         core, inbox = keeper.core, keeper.inbox
-        made, before, behind = core.writer.draft(cmd, key, data, client, id, at)
-        if type(key) is not str:
-            key = str.__str__(key)
-        now = monotonic()
-        if ttl is None:
-            ttl = core.ttl
-        elif not ttl > 0:
-            raise UnsendableRequest("ttl", "use seconds, more than 0")
-        if core.tally.pending_bytes + inbox.size >= core.max_pending_bytes:
-            self._wait_for_room(keeper)
-        if listener is None:
-            handle = Handle(made, None, 0, keeper)
-        else:
-            handle = AwaitedHandle(made, None, 0, keeper, listener)
-            listener.expect(handle)
-        if core.is_plain or keeper.news.must_not_wait:
-            inbox.put((handle, key, before, behind, now, now + ttl))  # from here on the request is taken
-            inbox.size += HEAD + len(behind)
-            if keeper.end is not None or (inbox.naps and inbox.size > WAKING_SIZE):
-                keeper.look_after(handle)
-        else:
-            self._ask_until(keeper, partial(inbox.keep, (handle, key, before, behind, now, now + ttl)))
+        traces = core.traces
+        sent = None if traces is None else traces.begin(cmd)
+        traceparent = None if sent is None else sent.traceparent
+        try:
+            made, before, behind = core.writer.draft(cmd, key, data, client, id, at, traceparent)
+            if type(key) is not str:
+                key = str.__str__(key)
+            now = monotonic()
+            if ttl is None:
+                ttl = core.ttl
+            elif not ttl > 0:
+                raise UnsendableRequest("ttl", "use seconds, more than 0")
+            if core.tally.pending_bytes + inbox.size >= core.max_pending_bytes:
+                self._wait_for_room(keeper)
+            if listener is None:
+                handle = Handle(made, None, 0, keeper)
+            else:
+                handle = AwaitedHandle(made, None, 0, keeper, listener, sent)
+                listener.expect(handle)
+            if sent is not None:
+                sent.follow(handle)
+            if core.is_plain or keeper.news.must_not_wait:
+                inbox.put((handle, key, before, behind, now, now + ttl))  # from here on the request is taken
+                inbox.size += HEAD + len(behind)
+                if keeper.end is not None or (inbox.naps and inbox.size > WAKING_SIZE):
+                    keeper.look_after(handle)
+            else:
+                self._ask_until(keeper, partial(inbox.keep, (handle, key, before, behind, now, now + ttl)))
+        except Exception as error:
+            if sent is not None:
+                sent.fail(error)
+            raise
         return handle
 
     def put(self, request: Request) -> Handle:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tidemill.sending.stream_clock import StreamClock
     from tidemill.sending.tally import Stats
     from tidemill.spool.spool import Spool
+    from tidemill.traces import Traces
 
 Taken: TypeAlias = "tuple[str, Record, int]"
 """A request that was taken: its id, the record that it travels in, and its place there."""
@@ -68,7 +69,7 @@ class Core:
         if spool is not None:
             writer, counter = spool.writer, max(counter, spool.counter)
         chance = chance or Random()
-        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client, options.trace)
+        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
         self.scheduler = Scheduler(
             chance,
             lanes=options.lanes,
@@ -80,6 +81,8 @@ class Core:
         )
         self.tally = self.scheduler.tally
         """The scheduler's counts, which are read for each request."""
+        self.traces: Traces | None = None
+        """Makes the spans of its requests, if the producer has a tracer."""
         self.close_timeout = options.close_timeout
         self.left: Left | None = None
         """Counts of the requests that were not acknowledged when it ended."""
@@ -219,6 +222,8 @@ class Core:
         if self._spool is not None and news:
             self._spool.settle(number for record in news for number in record.take_ended())
         self._refusals.note(news, now)
+        if self.traces is not None and news:
+            self.traces.ended(news)
         return news
 
     def note_refusals(self) -> None:

@@ -6,7 +6,6 @@ Tests: tests/producers/tidemill/test_producer.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 
@@ -16,6 +15,8 @@ from tidemill.sending.records import RECORD_BYTES
 from tidemill.sending.scheduler import LINGER
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
     from tidemill.contract.request import Request
     from tidemill.spool.spool import Spool
 
@@ -42,7 +43,7 @@ class Settings(TypedDict, total=False):
     client: str | None
     spool: Spool | None
     signer: Signs | None
-    trace: Callable[[], str | None] | None
+    tracer: Tracer | None
     ttl: float
     when_full: WhenFull
     max_pending_bytes: int
@@ -61,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None = None
     spool: Spool | None = None
     signer: Signs | None = None
-    trace: Callable[[], str | None] | None = None
+    tracer: Tracer | None = None
     ttl: float = inf
     when_full: WhenFull = "wait"
     max_pending_bytes: int = MAX_PENDING_BYTES

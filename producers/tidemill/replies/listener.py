@@ -43,6 +43,9 @@ class Awaits(Protocol):
     id: str
     _heard: Reply | None
 
+    def _hear(self, reply: Reply) -> None:
+        """Takes its reply."""
+
     @property
     def _is_lost(self) -> bool:
         """Whether no reply will come, because the request has not reached the stream and never will."""
@@ -164,12 +167,12 @@ class Listener:
                 continue
             ticket = awaits()
             if ticket is not None:
-                ticket._heard = reply
+                ticket._hear(reply)
             if others:
                 for also in others.pop(reply.id, ()):
                     ticket = also()
                     if ticket is not None:
-                        ticket._heard = reply
+                        ticket._hear(reply)
         if replies:
             self.has_heard = True
             self._heard()

@@ -6,7 +6,6 @@ Room: SDK core. No I/O; time and chance are arguments.
     finish ─ one thread at a time, in the order of the stream ─▶ the request's bytes
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -58,7 +57,6 @@ class Writer:
         chance: the source of the ids' random bits.
         counter: the highest counter that it has used.
         client: the sender of requests that name no other.
-        trace: returns the `traceparent` of the request that is being made, or None.
 
     Attributes:
         id: the writer id.
@@ -68,7 +66,7 @@ class Writer:
         ValueError: the counter is out of its range.
     """
 
-    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_trace", "_usual", "counter", "id")
+    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_usual", "counter", "id")
 
     def __init__(
         self,
@@ -76,7 +74,6 @@ class Writer:
         chance: Chance,
         counter: int = 0,
         client: str | None = None,
-        trace: Callable[[], str | None] | None = None,
     ) -> None:
         if not 0 <= counter <= MAX_COUNTER:
             raise ValueError(f"counter={counter}: use 0 to {MAX_COUNTER}")
@@ -84,7 +81,6 @@ class Writer:
         self.counter = counter
         self._chance = chance
         self._own_client = client
-        self._trace = trace
         self._ids = count()
         self._millisecond: _Millisecond = _NEVER
         self._usual: tuple[Any, Any, Any] = (_NOBODY, _NOBODY, None)
@@ -98,9 +94,10 @@ class Writer:
         client: str | None,
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
+        traceparent: str | None = None,
     ) -> tuple[str, bytes]:
         """The id and the bytes of the next request: a draft, finished at once."""
-        made, before, behind = self.draft(cmd, key, data, client, id, at)
+        made, before, behind = self.draft(cmd, key, data, client, id, at, traceparent)
         return made, self.finish(before, behind)
 
     def draft(
@@ -111,11 +108,13 @@ class Writer:
         client: str | None,
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
+        traceparent: str | None = None,
     ) -> Draft:
         """The next request, without its counter.
 
-        Returns the same as `_draft`, in half of the time if the request has no id of its own and is short and not
-        deep, as most are. A property test holds the two equal. (Benchmarks `producer_vs_put_record`, `…_records`.)
+        Returns the same as `_draft`, in half of the time if the request has no id of its own, is not traced, and is
+        short and not deep, as most are. A property test holds the two equal. (Benchmarks `producer_vs_put_record`,
+        `…_records`.)
 
         Args:
             cmd: the command.
@@ -124,6 +123,7 @@ class Writer:
             client: the sender; None is the writer's client.
             id: the request's id; None makes a UUIDv7.
             at: the client's clock, milliseconds since 1970.
+            traceparent: the span of sending it; None if it is not traced.
 
         Raises:
             UnsendableRequest: the contract does not allow it; no counter is used up.
@@ -133,8 +133,8 @@ class Writer:
             if type(at) is not int or at != begun:
                 _, stem, first, behind_counter, without_data = self._begin(at)
             id = f"{stem}{first + next(self._ids):x}"  # noqa: A001 - likewise
-            if self._trace is not None:
-                return self._draft(cmd, key, data, client, id, at)
+            if traceparent is not None:
+                return self._draft(cmd, key, data, client, id, at, traceparent)
             try:
                 # The text that requests share is encoded once.
                 last_cmd, last_client, around = self._usual
@@ -156,7 +156,7 @@ class Writer:
                         return id, before, behind_counter + body + b"}"
             except (ValueError, TypeError, RecursionError):
                 pass  # `_draft` says what is wrong
-        return self._draft(cmd, key, data, client, id, at)
+        return self._draft(cmd, key, data, client, id, at, traceparent)
 
     def _draft(
         self,
@@ -166,6 +166,7 @@ class Writer:
         client: str | None,
         id: str,  # noqa: A002 - the contract's own name
         at: int,
+        traceparent: str | None,
     ) -> Draft:
         """The next request as `to_payload` writes it, without its counter."""
         counter = self.counter + 1
@@ -178,7 +179,7 @@ class Writer:
                 writer=self.id,
                 counter=counter,
                 at=at,
-                traceparent=self._trace() if self._trace is not None else None,
+                traceparent=traceparent,
                 data={} if data is None else data,
             )
         ).decode()

@@ -41,7 +41,6 @@ def test_the_exported_names() -> None:
         "StillPending",
         "TooManyQueues",
         "UnsendableRequest",
-        "current_traceparent",
         "deregistration",
         "new_key",
         "registration",

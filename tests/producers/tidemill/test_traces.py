@@ -1,25 +1,265 @@
-"""The trace of a request is that of the span around its sending."""
+"""The spans of what a producer sends: which there are, whose children, how they end, and what the request carries."""
 
-import json
-from random import Random
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from time import monotonic, sleep
+from typing import Any, cast
 
-from opentelemetry.sdk.trace import TracerProvider
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
+from opentelemetry.trace import SpanKind, StatusCode
+from types_boto3_kinesis import KinesisClient
 
-from tidemill.sending.writer import Writer
-from tidemill.traces import current_traceparent
+from tidemill import (
+    AsyncProducer,
+    BufferFull,
+    NotAccepted,
+    Producer,
+    Reply,
+    Request,
+    Spool,
+    StillPending,
+    UnsendableRequest,
+)
+from tidemill.contract.aggregation import unpack
+from tidemill.contract.request import decode
+
+PATIENCE = 30
 
 
-def test_a_request_names_the_span_around_its_sending() -> None:
-    writer = Writer("w", Random(1), client="c", trace=current_traceparent)
-    with TracerProvider().get_tracer("test").start_as_current_span("shop") as span:
-        _, payload = writer.write("a.b", "k", {"n": 1}, None, None, 1_764_000_000_000)
-    context = span.get_span_context()
-    sent = json.loads(payload)
-    assert sent["traceparent"] == f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-    assert (sent["n"], sent["key"], sent["client"], sent["data"]) == (1, "k", "c", {"n": 1})
+class Kinesis:
+    """Answers with the codes given, then stores; while `gate` is closed it does not answer."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = list(codes)
+        self.requests: list[Request] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def put_records(self, Records: list[dict[str, Any]], **where: Any) -> dict[str, Any]:
+        assert self.gate.wait(PATIENCE)
+        if self._codes:
+            code = self._codes.pop(0)
+            return {"Records": [{"ErrorCode": code, "ErrorMessage": "said so"} for _ in Records]}
+        self.requests += [decode(one.data) for record in Records for one in unpack(record["Data"])]
+        return {"Records": [{"ShardId": "shard-7", "SequenceNumber": "42"} for _ in Records]}
 
 
-def test_a_request_outside_of_any_span_names_none() -> None:
-    traced, plain = (Writer("w", Random(1), trace=trace) for trace in (current_traceparent, None))
-    at = 1_764_000_000_000
-    assert traced.write("a.b", "k", {"n": 1}, None, None, at) == plain.write("a.b", "k", {"n": 1}, None, None, at)
+class Answers:
+    """Accepts what was stored."""
+
+    def __init__(self, kinesis: Kinesis) -> None:
+        self._kinesis = kinesis
+
+    def poll(self, wait_seconds: int) -> list[Reply]:
+        return [Reply(one.id, "accepted") for one in self._kinesis.requests]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Traced:
+    """A Kinesis, a tracer, and the spans that have ended."""
+
+    def __init__(self, *codes: str, sampler: Sampler = ALWAYS_ON) -> None:
+        self.kinesis = Kinesis(*codes)
+        self._exporter = InMemorySpanExporter()
+        provider = TracerProvider(sampler=ParentBased(sampler))
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracer = provider.get_tracer("shop")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        kinesis = cast("KinesisClient", self.kinesis)
+        return {"kinesis": kinesis, "check": False, "tracer": self.tracer, "linger": 0.0}
+
+    def spans(self) -> list[ReadableSpan]:
+        return list(self._exporter.get_finished_spans())
+
+    def ended(self, count: int) -> list[ReadableSpan]:
+        """The spans, once there are so many."""
+        end = monotonic() + PATIENCE
+        while len(self.spans()) < count:
+            assert monotonic() < end, self.spans()
+            sleep(0.005)
+        return self.spans()
+
+
+@pytest.fixture
+def traced() -> Iterator[Traced]:
+    made = Traced()
+    yield made
+    made.kinesis.gate.set()
+
+
+def named(span: ReadableSpan) -> str:
+    """The span as a request's `traceparent` names it."""
+    context = span.context
+    assert context
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def attributes(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+def test_the_span_of_sending_is_within_the_current_one_and_ends_with_the_acknowledgement(traced: Traced) -> None:
+    with Producer("arn:aws:kinesis:eu-west-1:1:stream/shop-requests", **traced.options) as producer:
+        traced.kinesis.gate.clear()
+        with traced.tracer.start_as_current_span("buy"):
+            handle = producer.send("content.view", key="content/42")
+        assert [one.name for one in traced.spans()] == ["buy"]
+        traced.kinesis.gate.set()
+        handle.result(PATIENCE)
+        buy, sent = traced.ended(2)
+    assert (sent.name, sent.kind) == ("send shop-requests", SpanKind.PRODUCER)
+    assert sent.parent == buy.context
+    assert attributes(sent) == {
+        "messaging.system": "aws.kinesis",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "shop-requests",
+        "messaging.destination.partition.id": "shard-7",
+        "messaging.message.id": handle.id,
+        "tidemill.cmd": "content.view",
+        "tidemill.sequence": "42",
+    }
+    assert sent.status.status_code is StatusCode.UNSET
+    (request,) = traced.kinesis.requests
+    assert request.traceparent == named(sent)
+    times = [one or 0 for one in (buy.start_time, sent.start_time, buy.end_time, sent.end_time)]
+    assert times == sorted(times)
+    assert times[0] > 0
+
+
+def test_the_span_of_the_reply_is_within_that_of_sending(traced: Traced) -> None:
+    with Producer("s", replies=Answers(traced.kinesis), **traced.options) as producer:
+        handle = producer.send("content.view", key="k", reply=True)
+        assert handle.reply(PATIENCE).status == "accepted"
+        by_name = {one.name: one for one in traced.ended(2)}
+    heard, sent = by_name["receive replies"], by_name["send s"]
+    assert heard.kind is SpanKind.CONSUMER
+    assert heard.parent == sent.context
+    assert attributes(heard)["messaging.message.conversation_id"] == handle.id
+    assert attributes(heard)["tidemill.status"] == "accepted"
+    assert heard.start_time == sent.start_time
+
+
+def test_what_is_not_sampled_has_no_span_and_names_none() -> None:
+    traced = Traced(sampler=ALWAYS_OFF)
+    with Producer("s", replies=Answers(traced.kinesis), **traced.options) as producer:
+        producer.request("content.view", key="k", timeout=PATIENCE)
+    assert traced.spans() == []
+    assert [one.traceparent for one in traced.kinesis.requests] == [None]
+
+
+def test_a_request_that_the_stream_refuses_ends_its_span_with_the_error() -> None:
+    traced = Traced("AccessDeniedException")
+    with pytest.raises(NotAccepted), Producer("s", **traced.options) as producer:
+        producer.send("c", key="k")
+    (sent,) = traced.spans()
+    assert attributes(sent)["error.type"] == "AccessDeniedException"
+    assert (sent.status.status_code, sent.status.description) == (StatusCode.ERROR, "said so")
+
+
+def test_a_request_that_is_not_taken_ends_its_span_with_the_error(traced: Traced) -> None:
+    with Producer("s", max_pending_bytes=1, when_full="raise", **traced.options) as producer:
+        with pytest.raises(UnsendableRequest):
+            producer.send("", key="k")
+        traced.kinesis.gate.clear()
+        producer.send("c", key="k")
+        with pytest.raises(BufferFull):
+            producer.send("c", key="k")
+        assert [attributes(one)["error.type"] for one in traced.spans()] == ["UnsendableRequest", "BufferFull"]
+        traced.kinesis.gate.set()
+    assert [one.status.is_ok for one in traced.spans()] == [False, False, True]
+
+
+def test_requests_of_one_record_may_end_apart(traced: Traced) -> None:
+    with Producer("s", **traced.options) as producer:
+        traced.kinesis.gate.clear()
+        producer.send("first", key="k")
+        expires, stays = producer.send("second", key="k", ttl=1e-9), producer.send("third", key="k")
+        traced.kinesis.gate.set()
+        with pytest.raises(NotAccepted):
+            expires.result(PATIENCE)
+        stays.result(PATIENCE)
+        spans = traced.ended(3)
+    errors = {attributes(one)["tidemill.cmd"]: attributes(one).get("error.type") for one in spans}
+    assert errors == {"first": None, "second": "Expired", "third": None}
+
+
+def test_what_is_spooled_and_signed_has_its_span_too(traced: Traced, tmp_path: Any) -> None:
+    with Producer("s", spool=Spool(tmp_path / "spool"), **traced.options) as producer:
+        producer.send("c", key="k").result(PATIENCE)
+        (sent,) = traced.ended(1)
+    assert [one.traceparent for one in traced.kinesis.requests] == [named(sent)]
+
+
+def test_closing_ends_the_spans_of_what_was_not_acknowledged(traced: Traced) -> None:
+    producer = Producer("s", **traced.options)
+    traced.kinesis.gate.clear()
+    producer.send("c", key="k")
+    with pytest.raises(StillPending):
+        producer.close(0)
+    (sent,) = traced.ended(1)
+    assert attributes(sent)["error.type"] == "Closed"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a process with threads is forked, which is the point
+def test_a_forked_process_ends_the_spans_of_its_own_requests_alone(traced: Traced) -> None:
+    with Producer("s", **traced.options) as producer:
+        traced.kinesis.gate.clear()
+        producer.send("parent", key="k")
+        child = os.fork()
+        if not child:  # pragma: no cover - another process
+            traced.kinesis.gate.set()
+            producer.send("child", key="k").result(PATIENCE)
+            producer.close()
+            os._exit([attributes(one)["tidemill.cmd"] for one in traced.spans()] != ["child"])
+        assert os.waitpid(child, 0)[1] == 0
+        assert traced.spans() == []
+        traced.kinesis.gate.set()
+    assert [attributes(one)["tidemill.cmd"] for one in traced.ended(1)] == ["parent"]
+
+
+def test_an_event_loop_s_requests_are_of_the_trace_of_their_task(traced: Traced) -> None:
+    async def buy(producer: AsyncProducer, name: str) -> None:
+        with traced.tracer.start_as_current_span(name):
+            await asyncio.sleep(0)  # another task runs meanwhile
+            assert (await (await producer.send(name, key=name, reply=True)).reply()).status == "accepted"
+
+    async def main() -> None:
+        options = {**traced.options, "max_pending_bytes": 1}  # one waits for the other's room, and tries again
+        async with AsyncProducer("s", replies=Answers(traced.kinesis), **options) as producer:
+            await asyncio.gather(buy(producer, "a"), buy(producer, "b"))
+
+    asyncio.run(main())
+    spans = traced.ended(6)
+    sent = {attributes(one)["tidemill.cmd"]: one for one in spans if one.name == "send s"}
+    around = {one.name: one for one in spans if one.name in ("a", "b")}
+    heard = [one for one in spans if one.name == "receive replies"]
+    assert {name: one.parent for name, one in sent.items()} == {name: one.context for name, one in around.items()}
+    assert [one.status.is_ok for one in sent.values()] == [True, True]
+    assert {one.parent.span_id for one in heard if one.parent} == {
+        one.context.span_id for one in sent.values() if one.context
+    }
+    assert len(spans) == 6
+
+
+def test_ended_spans_leave_nothing_behind(traced: Traced) -> None:
+    with Producer("s", **traced.options) as producer:
+        for number in range(100):
+            producer.send("c", key=f"k/{number}")
+        producer.flush(PATIENCE)
+        traced.ended(100)
+        traces = producer._lifetime.core.traces
+        assert traces is not None
+        assert not traces.new
+        assert not traces._by_record

@@ -9,8 +9,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.perf.workload import ARRIVED, STREAM, plain_event
+from tidemill.sending.records import Acknowledged
 from tidemill.sending.writer import Writer
-from tidemill.traces import current_traceparent
+from tidemill.traces import Traces
 from tidemill_consumers.apply import Response
 from tidemill_consumers.codec.events import intake
 from tidemill_consumers.core.batch import Accepted, Arrival, Emit
@@ -31,12 +32,14 @@ class Traced:
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = provider.get_tracer("test")
-        self._writer = Writer("w", Random(1), trace=current_traceparent)
+        self._writer = Writer("w", Random(1))
 
     def send(self, client: str | None = "ann") -> Arrival:
         """A request that is sent within a span, as it arrives."""
-        with self.tracer.start_as_current_span("send"):
-            _, payload = self._writer.write("a.b", "k", {}, client, None, 1_764_000_000_000)
+        sent = Traces(self.tracer, "requests").begin("a.b")
+        assert sent is not None
+        _, payload = self._writer.write("a.b", "k", {}, client, None, 1_764_000_000_000, sent.traceparent)
+        sent.end(Acknowledged("shard", "1"), 1_764_000_000_000_000_000)
         (arrival,) = intake(plain_event([("k", payload)]), STREAM).arrivals
         return arrival
 
@@ -48,11 +51,16 @@ def test_there_is_one_trace_from_send_through_apply_to_reply() -> None:
     traced = Traced()
     tell(done([traced.send()], ALL), ARRIVED + 2, ARRIVED + 3, traced.tracer)
     spans = traced.spans()
-    assert list(spans) == ["send", "wait", "reply", "apply"]
+    assert list(spans) == ["send requests", "wait", "reply", "apply"]
     assert len({one.context.trace_id for one in spans.values() if one.context}) == 1
     parents = {name: one.parent and one.parent.span_id for name, one in spans.items()}
     ids = {name: one.context.span_id for name, one in spans.items() if one.context}
-    assert parents == {"send": None, "wait": ids["send"], "apply": ids["send"], "reply": ids["apply"]}
+    assert parents == {
+        "send requests": None,
+        "wait": ids["send requests"],
+        "apply": ids["send requests"],
+        "reply": ids["apply"],
+    }
     times = {name: (one.start_time, one.end_time) for name, one in spans.items()}
     second = 1_000_000_000
     assert times["wait"][0] == int(ARRIVED * second)
@@ -63,7 +71,7 @@ def test_there_is_one_trace_from_send_through_apply_to_reply() -> None:
 def test_nobody_is_answered_where_no_client_is_named() -> None:
     traced = Traced()
     tell([traced.send(client=None)], ARRIVED, ARRIVED, traced.tracer)
-    assert list(traced.spans()) == ["send", "wait", "apply"]
+    assert list(traced.spans()) == ["send requests", "wait", "apply"]
 
 
 def test_what_is_delivered_again_has_no_span_yet() -> None:
@@ -79,7 +87,7 @@ def test_a_request_without_a_sampled_trace_has_no_span(traceparent: str | None) 
     arrival = traced.send()
     request = msgspec.structs.replace(arrival.request, traceparent=traceparent)
     tell([msgspec.structs.replace(arrival, request=request)], ARRIVED, ARRIVED, traced.tracer)
-    assert list(traced.spans()) == ["send"]
+    assert list(traced.spans()) == ["send requests"]
 
 
 def test_what_a_rule_emits_is_of_its_cause_s_trace() -> None:

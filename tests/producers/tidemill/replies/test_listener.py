@@ -29,6 +29,9 @@ class Handle:
         self._heard: Reply | None = None
         self._is_lost = False
 
+    def _hear(self, reply: Reply) -> None:
+        self._heard = reply
+
 
 def handle(name: str) -> Awaits:
     return Handle(name)
