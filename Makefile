@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := .venv/bin/uv
 REQUESTS ?= 1000000
 # The extras that the functions' packages need, as infra/tidemill_deploy/packaging/functions.py has them.
-FUNCTIONS_EXTRAS := signing media
+FUNCTIONS_EXTRAS := signing media tracing
 READY := .venv/.ready
 # Tools whose dependencies do not go with the project's have an environment and a lock of their own.
 CHECKOV := .venv/checkov/.ready

@@ -153,6 +153,7 @@ def _in_pieces(
     begun = app.progress.of(first.shard, first.position.sequence) if first and batch.begins_with_several else None
     again: Position | None = None
     for piece in pieces(batch.arrivals, batch.unreadable, begun):
+        since = app.metrics.clock()
         failed = _refuse(piece, app)
         arrivals = app.trust.verified(piece.arrivals)
         failed += [one.position for one in piece.arrivals[len(arrivals) :][:1]]
@@ -160,8 +161,10 @@ def _in_pieces(
         failed += unread
         failed = _apply(arrivals, failed, app, make_plan, time, counts)
         again = lowest(failed) if failed else piece.rest
+        now = app.metrics.clock()
+        if app.traces is not None:
+            app.traces.applied(piece.arrivals, again, since, now)
         if not failed:
-            now = app.metrics.clock()
             latency += [max(0.0, round(1000 * (now - one.arrived))) for one in spread(piece.arrivals)]
         if failed or time.is_over:
             break
@@ -270,6 +273,8 @@ def handler(event: KinesisEvent, context: Context) -> Response:
         return apply(event, app, time)
     finally:
         gc.enable()
+        if app.traces is not None:
+            app.traces.flush(context.get_remaining_time_in_millis() / 1000)
 
 
 if is_entry_point(f"{__name__}.{handler.__name__}"):

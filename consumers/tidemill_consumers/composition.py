@@ -6,6 +6,7 @@ takes `application()` and a `Time`, and reads as its own flow: plan, then `save`
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import gettempdir
 from time import monotonic
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import boto3
 from botocore.config import Config
@@ -46,6 +47,11 @@ from tidemill_consumers.isolation.at_work import AtWork
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.isolation.progress import Progress
 from tidemill_consumers.isolation.time_limit import TimeLimit
+
+if TYPE_CHECKING:
+    from tidemill_consumers.tracing.traces import Traces
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 5
 """Rounds of load, plan and save for an entity with conflicts; after these its key has failed."""
@@ -82,6 +88,7 @@ class Application:
     run: Run = in_a_child
     at_work: AtWork = field(default_factory=AtWork)
     metrics: Metrics = field(default_factory=Metrics)
+    traces: Traces | None = None
 
     @property
     def progress(self) -> Progress:
@@ -188,6 +195,7 @@ def application(is_direct: bool = False) -> Application:
         deliveries=Deliveries(dynamodb, env["TIDEMILL_DELIVERIES_TABLE"]),
         at_work=AtWork(Path(gettempdir()) if is_direct else None),
         metrics=Metrics(env.get("AWS_LAMBDA_FUNCTION_NAME", ""), print),  # the log is where they are read
+        traces=_traces(env),
     )
 
 
@@ -197,6 +205,22 @@ def seals_of(stream: str, secret: str, config: Config) -> Seals | None:
         return None
     client = boto3.client("secretsmanager", config=config)
     return StoredSeals(stream, lambda: str(client.get_secret_value(SecretId=secret)["SecretString"]))
+
+
+def _traces(env: Mapping[str, str]) -> Traces | None:
+    """What makes spans; None, and nothing of OpenTelemetry is imported, if that is off, or cannot be had."""
+    where, secret = env["TIDEMILL_TRACES"], env["TIDEMILL_TRACES_HEADERS_SECRET_ARN"]
+    if where == "off":
+        return None
+    try:
+        from tidemill_consumers.tracing.traces import traces_to
+
+        return traces_to(where, secret, env["TIDEMILL_REPLIES_TOPIC_ARN"], env.get("AWS_LAMBDA_FUNCTION_NAME", ""))
+    except ImportError as error:
+        log.error("there are no traces: %s; make the packages with traces: tidemill package --traces", error)
+    except Exception:
+        log.exception("there are no traces")
+    return None
 
 
 def is_entry_point(handler: str) -> bool:

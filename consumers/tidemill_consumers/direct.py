@@ -118,6 +118,14 @@ def direct(event: HttpEvent, app: Application, time: Time = UNLIMITED) -> HttpRe
         arrival = _arrival(_payload(event), context["timeEpoch"])
     except RefusedRequest as error:
         return _response(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+    since = app.metrics.clock()
+    response = _answered(arrival, context, app, time)
+    if app.traces is not None:
+        app.traces.answered(arrival, response["statusCode"], since, app.metrics.clock())
+    return response
+
+
+def _answered(arrival: Arrival, context: Context, app: Application, time: Time) -> HttpResponse:
     try:
         return _apply(arrival, _caller(context), app, time)
     except (Unloadable, ClientError, BotoCoreError) as error:
@@ -260,7 +268,11 @@ def handler(event: HttpEvent, context: composition.Context) -> HttpResponse:
     """Lambda's entry point."""
     app = application(is_direct=True)
     app.limit.within(context.get_remaining_time_in_millis() / 1000)
-    return direct(event, app, half_of(context))
+    try:
+        return direct(event, app, half_of(context))
+    finally:
+        if app.traces is not None:
+            app.traces.flush(context.get_remaining_time_in_millis() / 1000)
 
 
 if composition.is_entry_point(f"{__name__}.{handler.__name__}"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
+from tidemill_deploy.packaging.functions import have_traces
 from tidemill_deploy.packaging.packages import code_here
 from tidemill_deploy.template import load, parameters
 from tidemill_local.template import (
@@ -102,7 +103,7 @@ def deploy(
     filled_in = dict.fromkeys((name for name in document["Parameters"] if is_filled_in(name)), "")
     values = parameters(document, {**filled_in, **given})
     if code is None:
-        code = code_here(str(values["Rules"]))
+        code = code_here(str(values["Rules"]), traces=have_traces(values.get("Traces", "off")))
     values |= {name: value for name, value in _upload(clients, place, code, filled_in).items() if name in values}
     parts = split(ask_concurrency(allow_statement_calls(document)), values, place)
     outputs = _create(clients.client("cloudformation"), stack, parts.template, values)

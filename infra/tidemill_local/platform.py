@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tidemill_deploy.packaging.application import BUILT_IN
+from tidemill_deploy.packaging.functions import have_traces
 from tidemill_deploy.packaging.packages import code_here
 from tidemill_deploy.template import template_path
 from tidemill_event_source import EventSource
@@ -134,7 +135,8 @@ class Platform:
         self._deployment = deploy(self.emulator, template_path(), self._parameters, code=self._code())
 
     def _code(self) -> Mapping[str, bytes]:
-        return code_here(self._parameters.get("Rules", BUILT_IN))
+        traces = have_traces(self._parameters.get("Traces", "off"))
+        return code_here(self._parameters.get("Rules", BUILT_IN), traces=traces)
 
     def _start(self, code: Mapping[str, bytes]) -> None:
         self._say("creating the stack")

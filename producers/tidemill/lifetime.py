@@ -102,7 +102,7 @@ class Lifetime:
                 self.wire.check()
             if replies is not None:
                 self.listener = Listener(replies, lambda: self.keeper.news.tell())
-            core.traces = self._traces()
+            core.traces = _traces(self._settings, stream)
             self.keeper = Keeper(core, self.wire, self._observer)
             processes.look_after(self)
             if core.scheduler.pending:
@@ -176,7 +176,7 @@ class Lifetime:
         settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
         self.wire.begin_again()
         self.core = Core(monotonic(), self._clock, **cast("Settings", settings))
-        self.core.traces = self._traces()
+        self.core.traces = _traces(self._settings, self.wire.stream)
         self.keeper = Keeper(self.core, self.wire, self._observer)
 
     def close(self, timeout: float | None, error: BaseException | None = None) -> None:
@@ -241,14 +241,6 @@ class Lifetime:
             self.wire.close()
         self._has_ended = True
 
-    def _traces(self) -> Traces | None:
-        tracer = self._settings.get("tracer")
-        if tracer is None:
-            return None
-        from tidemill.traces import Traces  # OpenTelemetry is installed with an extra
-
-        return Traces(tracer, self.wire.stream)
-
     def _close_at_exit(self) -> None:
         with suppress(GivenUp, StillPending, ProducerClosed):  # it has been logged, and nobody could catch it
             self.close(0 if self.keeper.core.is_patient else self._time_at_exit())
@@ -257,6 +249,15 @@ class Lifetime:
         """Seconds left for closing at exit: other producers' closing and an interrupted `close` have used some."""
         by = min(ending.began() + self.keeper.core.close_timeout, self._ends_by)
         return min(self.keeper.core.close_timeout, max(ANSWER, by - monotonic()))
+
+
+def _traces(settings: Settings, stream: str) -> Traces | None:
+    tracer = settings.get("tracer")
+    if tracer is None:
+        return None
+    from tidemill.traces import Traces  # OpenTelemetry is an extra
+
+    return Traces(tracer, stream)
 
 
 class Flush:

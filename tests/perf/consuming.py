@@ -166,6 +166,8 @@ def _prepare() -> None:
         TIDEMILL_FORGOTTEN_WRITERS_TABLE="forgotten",
         TIDEMILL_REPEAT_HORIZON_SECONDS="3600",
         TIDEMILL_EMIT_DEPTH="16",
+        TIDEMILL_TRACES="off",
+        TIDEMILL_TRACES_HEADERS_SECRET_ARN="",
         TIDEMILL_QUARANTINE_BUCKET="quarantine",
         TIDEMILL_CONTENT_BUCKET="content",
         TIDEMILL_REPLIES_TOPIC_ARN="arn:aws:sns:us-east-1:000000000000:replies",

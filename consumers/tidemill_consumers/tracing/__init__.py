@@ -1,1 +1,4 @@
-"""The apply function with traces: a span for each request that names its trace."""
+"""Spans of the requests that name a sampled trace, and their way to a collector; off by default.
+
+Only this package imports OpenTelemetry, and composition.py imports it only if traces are on.
+"""

@@ -6,7 +6,7 @@ needs is pinned in locks/, by `make lock`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MB = 1_000_000
 
@@ -55,3 +55,20 @@ class Function:
 
 
 FUNCTIONS = (Function("Apply"), Function("Direct"), Function("Index"))
+
+TRACED = {"Apply", "Direct"}
+"""The functions that make spans: with traces they need OpenTelemetry, 6 MB unpacked, and X-Ray's description."""
+
+
+def functions(*, traces: bool) -> tuple[Function, ...]:
+    """The functions, with or without what traces need."""
+    return tuple(_traced(one) if traces and one.name in TRACED else one for one in FUNCTIONS)
+
+
+def have_traces(where: object) -> bool:
+    """Whether a value of the template's parameter Traces turns traces on."""
+    return where != "off"
+
+
+def _traced(function: Function) -> Function:
+    return replace(function, extra="tracing", services=(*function.services, "xray"))

@@ -14,17 +14,19 @@ from tidemill_deploy.packaging.application import BUILT_IN, Application, find, o
 from tidemill_deploy.packaging.archive import Package, described, zipped
 from tidemill_deploy.packaging.bytecode import compiled
 from tidemill_deploy.packaging.contents import together, without_models
-from tidemill_deploy.packaging.functions import FUNCTIONS, Function
+from tidemill_deploy.packaging.functions import Function, functions
 from tidemill_deploy.packaging.requirements import want_all_of_aws
 from tidemill_deploy.packaging.trial import try_rules
 from tidemill_deploy.packaging.wheels import LOCKS, Target
 from tidemill_event_source.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
-def package(rules: str, target: Target, out: Path, *, compile_modules: bool = False) -> list[Package]:
+def package(
+    rules: str, target: Target, out: Path, *, compile_modules: bool = False, traces: bool = False
+) -> list[Package]:
     """Make each function's package for Lambda.
 
     Args:
@@ -34,49 +36,54 @@ def package(rules: str, target: Target, out: Path, *, compile_modules: bool = Fa
             once: whoever reads one meanwhile has the whole old one or the whole new one.
         compile_modules: whether to add bytecode. It takes the target's Python on this machine, on whose release the
             bytes depend.
+        traces: whether to add what the functions need for traces.
 
     Raises:
         RulesNotFound: there are no such rules, or they cannot be imported.
         PackagingError: a package cannot be had, is too large, or holds what takes the place of something else.
         NotWritten: a zip cannot be written; the one that was there is as it was.
     """
-    application = find(rules)
+    application, wanted = find(rules), functions(traces=traces)
     with tempfile.TemporaryDirectory(prefix="tidemill-package-") as folder:
         if not _is_built_in(application):
-            try_rules(application.rules, _by_uv(application, FUNCTIONS[0], None, Path(folder)))
-        made = {one.needs: _by_uv(application, one, target, Path(folder)) for one in _unlike()}
+            try_rules(application.rules, _by_uv(application, wanted[0], None, Path(folder)))
+        made = {one.needs: _by_uv(application, one, target, Path(folder)) for one in _unlike(wanted)}
     if compile_modules:
         made = {needs: compiled(files, target.python) for needs, files in made.items()}
     code = {needs: zipped(files) for needs, files in made.items()}
-    found = [described(one, out / one.file, code[one.needs], made[one.needs]) for one in FUNCTIONS]
+    found = [described(one, out / one.file, code[one.needs], made[one.needs]) for one in wanted]
     out.mkdir(parents=True, exist_ok=True)
-    for function in FUNCTIONS:
+    for function in wanted:
         write_whole(out / function.file, code[function.needs], 0o666)
     return found
 
 
-def code_here(rules: str) -> dict[str, bytes]:
+def code_here(rules: str, *, traces: bool = False) -> dict[str, bytes]:
     """Each function's code for this machine and this Python, by the function's name; needs no network.
+
+    Args:
+        rules: the module of rules, or the folder that holds it.
+        traces: whether to add what the functions need for traces.
 
     Raises:
         RulesNotFound: there are no such rules, or they cannot be imported.
         PackagingError: a package is not installed here, or the rules hold what takes the place of something else.
     """
-    application = find(rules)
-    made = {one.needs: _from_here(application, one) for one in _unlike()}
+    application, wanted = find(rules), functions(traces=traces)
+    made = {one.needs: _from_here(application, one) for one in _unlike(wanted)}
     if not _is_built_in(application):
-        try_rules(application.rules, made[FUNCTIONS[0].needs])
+        try_rules(application.rules, made[wanted[0].needs])
     code = {needs: zipped(files, compressed=False) for needs, files in made.items()}
-    return {function.name: code[function.needs] for function in FUNCTIONS}
+    return {function.name: code[function.needs] for function in wanted}
 
 
 def _is_built_in(application: Application) -> bool:
     return application.rules == BUILT_IN
 
 
-def _unlike() -> list[Function]:
+def _unlike(functions: Iterable[Function]) -> list[Function]:
     """A function for each package: most functions need what others do."""
-    return list({one.needs: one for one in FUNCTIONS}.values())
+    return list({one.needs: one for one in functions}.values())
 
 
 def _by_uv(application: Application, function: Function, target: Target | None, folder: Path) -> dict[str, bytes]:

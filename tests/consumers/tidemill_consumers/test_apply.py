@@ -822,6 +822,8 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
+        "TIDEMILL_TRACES": "off",
+        "TIDEMILL_TRACES_HEADERS_SECRET_ARN": "",
         "TIDEMILL_APPLICATION_SECRET_ARN": "",
     }
     for name, value in environment.items():

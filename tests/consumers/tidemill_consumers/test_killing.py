@@ -62,6 +62,8 @@ def start(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
+        "TIDEMILL_TRACES": "off",
+        "TIDEMILL_TRACES_HEADERS_SECRET_ARN": "",
         "TIDEMILL_APPLICATION_SECRET_ARN": "",
     }
     live: list[Environment] = []

@@ -17,7 +17,7 @@ from tidemill_cli.errors import CommandError
 from tidemill_deploy.packaging.application import BUILT_IN, find
 from tidemill_deploy.packaging.archive import Package
 from tidemill_deploy.packaging.errors import RulesNotFound
-from tidemill_deploy.packaging.functions import ARCHITECTURES
+from tidemill_deploy.packaging.functions import ARCHITECTURES, have_traces
 from tidemill_deploy.packaging.packages import package
 from tidemill_deploy.packaging.wheels import Target
 from tidemill_deploy.stack.stack import State
@@ -86,7 +86,8 @@ class Parameters:
             CommandError: no rules were named, and those of the stack are not here.
         """
         try:
-            return package(self._rules, Target(self._architecture, python_version(self.template)), folder)
+            target, traces = Target(self._architecture, python_version(self.template)), self.all().get("Traces", "off")
+            return package(self._rules, target, folder, traces=have_traces(traces))
         except RulesNotFound as error:
             if self.args.rules:
                 raise

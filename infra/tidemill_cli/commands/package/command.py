@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compile the modules, so that functions begin sooner; the template's Python must be on this machine",
     )
+    parser.add_argument(
+        "--traces", action="store_true", help="add OpenTelemetry, for the template's parameter Traces: 6 MB unpacked"
+    )
     parser.epilog = "example: tidemill package --rules shop --out build"
 
 
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     target = Target(args.architecture, python_version(load(template_path())))
-    for made in package(args.rules, target, args.out, compile_modules=args.compile):
+    for made in package(args.rules, target, args.out, compile_modules=args.compile, traces=args.traces):
         sizes = f"{megabytes(made.zipped)}, {megabytes(made.unpacked)} unpacked"
         print(f"{made.function:<8} {made.path}  {sizes}  sha256 {made.sha256}")
     print(f"for {target}; parameters of the template: Rules={find(args.rules).rules} Architecture={args.architecture}")

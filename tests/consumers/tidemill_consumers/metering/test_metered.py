@@ -39,6 +39,8 @@ def environment(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": "forgotten",
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
+        "TIDEMILL_TRACES": "off",
+        "TIDEMILL_TRACES_HEADERS_SECRET_ARN": "",
         "TIDEMILL_APPLICATION_SECRET_ARN": "",
     }
     for name, value in settings.items():

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.tree import ROOT
-from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS
+from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS, functions
 from tidemill_deploy.packaging.wheels import LOCKS
 from tidemill_deploy.template import FUNCTION_TYPES, load, template_path
 
@@ -39,7 +39,7 @@ def test_the_architectures_are_the_templates() -> None:
 
 
 def test_each_extra_is_locked_as_the_whole_project_is() -> None:
-    extras = {one.extra for one in FUNCTIONS}
+    extras = {one.extra for one in (*FUNCTIONS, *functions(traces=True))}
     assert {path.stem for path in LOCKS.iterdir()} == extras
     made = re.search(r"FUNCTIONS_EXTRAS := (.*)", (ROOT / "Makefile").read_text())
     assert made
@@ -56,4 +56,5 @@ def test_the_services_are_those_that_the_functions_code_calls() -> None:
     code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     called = set(re.findall(r"""boto3\.(?:client|resource)[(,]\s*["']([\w-]+)""", code))
     assert called
-    assert set().union(*(one.services for one in FUNCTIONS)) == called
+    assert set().union(*(one.services for one in functions(traces=True))) == called
+    assert set().union(*(one.services for one in FUNCTIONS)) == called - {"xray"}
