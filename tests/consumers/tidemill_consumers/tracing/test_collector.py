@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExportResult, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 from tests.collecting import Call, Collector
 from tidemill_consumers.tracing.collector import exporter_to, headers_of

@@ -106,7 +106,7 @@ def test_rules_that_would_take_a_packages_place_are_refused(target: Target, shop
 def test_a_package_that_is_too_large_is_not_written(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill_deploy.packaging.packages.FUNCTIONS", (Function("Apply", limit=100_000),))
+    monkeypatch.setattr("tidemill_deploy.packaging.functions.FUNCTIONS", (Function("Apply", limit=100_000),))
     with pytest.raises(PackagingError, match=r"may be 0\.1 MB: unpacked, the largest parts are"):
         package(BUILT_IN, target, tmp_path / "out")
     assert not (tmp_path / "out").exists()
