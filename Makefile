@@ -66,7 +66,7 @@ kills-spool: $(READY) ## a sending process killed 1,000 times: what its spool ac
 kills-interrupts: $(READY) ## senders interrupted 10,000 times and forked 500 times: what `send` returned is applied once (ARGS="--forks 50")
 	@.venv/bin/python tests/faults/interrupts.py $(ARGS)
 
-fuzz: $(READY) ## a million damaged aggregates, and 100,000 hostile records in whole batches (ARGS="--records 5000 --seed 7")
+fuzz: $(READY) ## a million damaged aggregates, 100,000 hostile records in whole batches, 10,000 damaged photos (ARGS="--records 5000 --seed 7")
 	@.venv/bin/python tests/fuzz/run.py $(ARGS)
 
 mutation: $(READY) ## small changes of what decides, at random: a test notices 95 of 100 (ARGS="--seed 7 --only wire")

@@ -27,6 +27,7 @@ from tests.perf.filling import fill
 from tests.perf.guarding import guards
 from tests.perf.measure import Result
 from tests.perf.orders.measuring import CASES, measured
+from tests.perf.photos import photos
 from tests.perf.producing import producer_orders, producer_vs_put_record, producer_vs_put_records
 from tests.perf.watching import metrics
 
@@ -56,6 +57,7 @@ BENCHMARKS = (
     ),
     Benchmark(("consumer_write_calls",), consumer_write_calls),
     *[Benchmark(case.names, partial(measured, case)) for case in CASES],
+    Benchmark(("thumbnails", "thumbnails_small", "thumbnails_ssim"), photos),
     Benchmark(("event_source_cpu", "event_source_rate"), event_source),
 )
 NAMES = [name for benchmark in BENCHMARKS for name in benchmark.names]

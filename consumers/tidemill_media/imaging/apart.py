@@ -57,6 +57,11 @@ class Server:
                     self._end()
         raise OSError("the process that decodes photos ended twice")
 
+    def process_id(self) -> int:
+        """The process's id."""
+        with self._lock:
+            return self._running().pid
+
     def close(self) -> None:
         """End the process."""
         with self._lock:
@@ -95,7 +100,7 @@ def work(data: bytes | Path, sizes: Sequence[int], formats: Sequence[str] = FORM
 
     Args:
         data: the file, or where it lies.
-        sizes: the longest sides of the thumbnails, in pixels, 4,096 at most.
+        sizes: the longest sides of the thumbnails, in pixels, 2,048 at most.
         formats: `webp`, `jpeg` or both.
 
     Raises:

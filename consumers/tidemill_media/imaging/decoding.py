@@ -27,6 +27,11 @@ register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
+HELD_BYTES = 360_000_000
+"""Most bytes of a progressive JPEG's coefficients, two bytes for each pixel and colour: they are held in memory whole,
+at whatever size it is decoded."""
+
+
 class TooLarge(Exception):
     """A picture of more pixels than are decoded; says how many."""
 
@@ -85,15 +90,20 @@ def decode(data: bytes, kind: Kind, longest: int) -> Decoded:
 def _reduced(image: Image.Image, longest: int) -> tuple[float, float, float, float]:
     """Have a JPEG decoded at a part of its size; the box of the whole picture in what is decoded."""
     box: tuple[float, float, float, float] = (0, 0, *image.size)
-    wanted = max(1, int(longest * GAP))
-    if isinstance(image, JpegImagePlugin.JpegImageFile) and max(image.size) > wanted:
-        scale = wanted / max(image.size)
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        _check_coefficients(image)
+        scale = min(1, longest * GAP / max(image.size))
         drafted = image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
-        if drafted:
-            box = drafted[1]
+        box = drafted[1] if drafted else box
     if image.width * image.height > MOST_PIXELS:
         raise TooLarge(f"it has more than {MOST_PIXELS // MEGAPIXEL} million pixels where it is decoded")
     return box
+
+
+def _check_coefficients(image: JpegImagePlugin.JpegImageFile) -> None:
+    most = HELD_BYTES // (2 * image.layers)
+    if image.info.get("progressive") and image.width * image.height > most:
+        raise TooLarge(f"it is progressive and has more than {most // MEGAPIXEL} million pixels")
 
 
 def _tags(image: Image.Image) -> tuple[metadata.Tags, metadata.Tags, metadata.Tags]:

@@ -32,7 +32,7 @@ class Kind:
 JPEG = Kind("JPEG", "JPEG", 200 * MEGAPIXEL)  # decoded at 1/2, 1/4 or 1/8 of its size, so that MOST_PIXELS holds
 PNG = Kind("PNG", "PNG")
 GIF = Kind("GIF", "GIF")
-WEBP = Kind("WebP", "WEBP")
+WEBP = Kind("WebP", "WEBP", 20 * MEGAPIXEL)  # its decoder holds the picture four times
 BMP = Kind("BMP", "BMP")
 HEIC = Kind("HEIC", "HEIF")
 AVIF = Kind("AVIF", "AVIF")

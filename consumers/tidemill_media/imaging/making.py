@@ -59,40 +59,34 @@ def make(data: bytes, job: Job) -> Outcome:
     except MemoryError:
         raise
     except Exception as error:  # of whatever type: each decoder has its own
-        return Unsupported(f"it is a damaged {kind.name} ({_printable(error)})")
+        return Unsupported(f"it is a {kind.name} that cannot be decoded ({_printable(error)})")
 
 
 def _made(name: str, decoded: Decoded, job: Job) -> Made:
     turn = metadata.orientation(decoded.tags)
-    width, height = decoded.width, decoded.height
+    width, height = (decoded.height, decoded.width) if turn in SIDEWAYS else (decoded.width, decoded.height)
+    images: list[Image.Image] = []
+    for size in sorted(set(job.sizes), reverse=True):
+        wanted = fitting(width, height, size)
+        images.append(_smaller(images, wanted) if images else _largest(decoded, turn, wanted))
+        decoded.image.close()  # its memory is better used by encoders
     return Made(
         format=name,
-        width=height if turn in SIDEWAYS else width,
-        height=width if turn in SIDEWAYS else height,
+        width=width,
+        height=height,
         taken=metadata.taken(decoded.details),
         camera=metadata.camera(decoded.tags),
         place=metadata.place(decoded.gps),
-        thumbnails=_thumbnails(decoded, turn, job),
+        thumbnails=_thumbnails(images, job),
     )
 
 
-def _thumbnails(decoded: Decoded, turn: int, job: Job) -> tuple[Thumbnail, ...]:
-    made: dict[tuple[int, str], Thumbnail] = {}
-    larger: list[Image.Image] = []
-    for size in sorted(set(job.sizes), reverse=True):
-        image = _smaller(larger, size) if larger else _largest(decoded, turn, size)
-        larger.append(image)
-        for one in job.formats:
-            made[size, one] = Thumbnail(size, *image.size, f"image/{one}", _encoded(image, one))
-    return tuple(made[size, one] for size in job.sizes for one in job.formats)
-
-
-def _largest(decoded: Decoded, turn: int, size: int) -> Image.Image:
+def _largest(decoded: Decoded, turn: int, wanted: tuple[int, int]) -> Image.Image:
     """The largest thumbnail, upright and in sRGB, made of the picture."""
     image = resizable(decoded.image)
-    wanted = fitting(decoded.width, decoded.height, size)
-    if image.size != wanted:
-        image = image.resize(wanted, Image.Resampling.LANCZOS, decoded.box, REDUCING_GAP)
+    stored = wanted[::-1] if turn in SIDEWAYS else wanted
+    if image.size != stored:
+        image = image.resize(stored, Image.Resampling.LANCZOS, decoded.box, REDUCING_GAP)
     if turn in TURNS:
         image = image.transpose(TURNS[turn])
     image = to_srgb(image, decoded.profile)
@@ -100,12 +94,21 @@ def _largest(decoded: Decoded, turn: int, size: int) -> Image.Image:
     return image
 
 
-def _smaller(larger: list[Image.Image], size: int) -> Image.Image:
+def _smaller(larger: list[Image.Image], wanted: tuple[int, int]) -> Image.Image:
     """A thumbnail made of the smallest that is large enough, or else of the largest."""
-    enough = (image for image in reversed(larger) if max(image.size) >= CASCADE * size)
+    enough = (image for image in reversed(larger) if max(image.size) >= CASCADE * max(wanted))
     image = next(enough, larger[0])
-    wanted = fitting(*larger[0].size, size)
     return image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS)
+
+
+def _thumbnails(images: list[Image.Image], job: Job) -> tuple[Thumbnail, ...]:
+    """Each image, the largest first, in each format; in the order of the job."""
+    by_size = dict(zip(sorted(set(job.sizes), reverse=True), images, strict=True))
+    return tuple(
+        Thumbnail(size, *by_size[size].size, f"image/{form}", _encoded(by_size[size], form))
+        for size in job.sizes
+        for form in job.formats
+    )
 
 
 def fitting(width: int, height: int, size: int) -> tuple[int, int]:

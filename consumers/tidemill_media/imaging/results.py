@@ -13,7 +13,7 @@ import msgspec
 FORMATS = ("webp", "jpeg")
 """What thumbnails are made as: the names of their files' extensions, and of their types after `image/`."""
 
-LARGEST_SIZE = 4096
+LARGEST_SIZE = 2048
 """The largest size of a thumbnail, in pixels."""
 
 

@@ -64,11 +64,13 @@ def distance(one: Image.Image, other: Image.Image) -> float:
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
-    """The file with some bytes changed, cut out, repeated, or none after some point."""
+    """The file with some bytes changed, cut out or repeated, or none after some point; by chance where it begins."""
     changed = bytearray(data)
-    for _ in range(chance.randint(1, 12)):
-        at = chance.randrange(len(changed)) if chance.random() < 0.5 else chance.randrange(min(len(changed), 512))
-        match chance.randrange(5):
+    for _ in range(chance.choice((1, 1, 2, 4, 12))):
+        if not changed:
+            break
+        at = chance.randrange(len(changed) if chance.random() < 0.7 else min(len(changed), 512))
+        match chance.choices(range(5), (8, 4, 2, 2, 1))[0]:
             case 0:
                 changed[at] = chance.randrange(256)
             case 1:
@@ -78,10 +80,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
             case 3:
                 changed[at:at] = changed[max(0, at - chance.randint(1, 64)) : at]
             case _:
-                if chance.random() < 0.2:
-                    del changed[max(at, 16) :]
-        if not changed:
-            return b""
+                del changed[max(at, 16) :]
     return bytes(changed)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
@@ -35,6 +37,11 @@ def test_every_kind_gives_thumbnails_of_each_size_and_format(kind: Kind) -> None
         assert (shown.size, f"image/{str(shown.format).lower()}") == ((one.width, one.height), one.type)
         exact = photo.resize(shown.size, Image.Resampling.LANCZOS)
         assert distance(shown, exact) < (12 if kind is GIF else 5)
+
+
+def test_sides_are_the_photos_not_those_of_a_larger_thumbnail() -> None:
+    outcome = made(file(picture(1800, 1200)), Job((1024, 512), ("webp",)))  # 682.67 and 341.33 high
+    assert [(one.width, one.height) for one in outcome.thumbnails] == [(1024, 683), (512, 341)]
 
 
 def test_a_photo_is_never_enlarged() -> None:
@@ -142,8 +149,17 @@ def reason(outcome: Outcome) -> str:
 
 def test_other_files_and_damaged_ones_are_unsupported() -> None:
     assert reason(make(b"8BPS", JOB)) == "it is a Photoshop document, not a photo that can be decoded"
-    assert reason(make(file(picture(64, 64))[:900], JOB)).startswith("it is a damaged JPEG (")
-    assert reason(make(b"\x89PNG\r\n\x1a\n\x1b[31m", JOB)).startswith("it is a damaged PNG (")
+    assert reason(make(file(picture(64, 64))[:900], JOB)).startswith("it is a JPEG that cannot be decoded (")
+    assert reason(make(b"\x89PNG\r\n\x1a\n\x1b[31m", JOB)).startswith("it is a PNG that cannot be decoded (")
+
+
+def test_a_large_progressive_jpeg_says_why_it_is_too_large() -> None:
+    data = file(picture(300, 200), JPEG, progressive=True)
+    sides = struct.pack(">HH", 200, 300)
+    assert data.count(sides) == 1
+    assert isinstance(make(data.replace(sides, struct.pack(">HH", 7000, 8000)), JOB), Made)  # grey where it ends early
+    too_large = make(data.replace(sides, struct.pack(">HH", 7500, 8001)), JOB)
+    assert reason(too_large) == "it is progressive and has more than 60 million pixels"
 
 
 def test_turning_is_as_pillow_turns() -> None:
