@@ -272,9 +272,9 @@ def handler(event: KinesisEvent, context: Context) -> Response:
     try:
         return apply(event, app, time)
     finally:
-        gc.enable()
         if app.traces is not None:
             app.traces.flush(context.get_remaining_time_in_millis() / 1000)
+        gc.enable()
 
 
 if is_entry_point(f"{__name__}.{handler.__name__}"):
