@@ -275,7 +275,7 @@ class Scheduler:
             self.tally.retried_entries += 1
             self.tally.throttled_entries += throttled
             record.maybe_stored |= outcome.lost
-            if not record.maybe_stored:
+            if not record.maybe_stored and (self._clock.at(now) or not record.tried):
                 record.tried = None  # this attempt was none: the next is the first
             lane.retry(throttled, soon, now, until, self._chance)
             self._giving_up.deadline = min(self._giving_up.deadline, record.deadline)

@@ -150,6 +150,9 @@ def test_a_request_that_no_other_caused_is_put_without_a_mark_unless_an_answer_w
     sender = emits(lost, pauses)
     assert sender.put(request, 1000.0)
     assert (lost.tried, sender.sent) == ([1_000_000], 1)
+    refused = Wire([SLOW_DOWN], EndpointConnectionError(endpoint_url="http://nowhere"))
+    assert emits(refused, pauses).put(request, 1000.0)
+    assert refused.tried == [1_000_000]
 
 
 def test_a_request_that_is_never_acknowledged_is_told() -> None:
