@@ -134,6 +134,7 @@ def _photo(told: Notification, parts: Processing) -> Document | None:
     if before.progress.begun >= MOST_BEGUN:
         if parts.clock() - before.noted < LONGEST_SECONDS:
             raise Overtaken(f"{told.name}, version {told.version}")
+        parts.files.clear(told, but_progress=True)  # some thumbnails may have been stored
         return _unsupported(told, FATAL, parts)
     original = parts.files.original(told)
     if original is None:

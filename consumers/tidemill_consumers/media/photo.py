@@ -13,7 +13,9 @@ else is known of it. Events may come late and again, so the higher version count
 | lower | the document's photo counts one more as `late`: whoever follows the table sees a change, and clears up |
 
 A content that nobody has published has a photo for each identity that uploaded one, in `uploads`; whoever publishes it
-brings theirs along. Afterwards it takes its owner's alone.
+brings theirs along. Afterwards it takes its owner's alone. The others' photos, and those that come too late, stay in
+`uploads` as removed, for their thumbnails may be there already. A batch's requests make one change of the table, so
+whoever follows the table and clears up sees only what is in the document in the end.
 """
 
 from __future__ import annotations
@@ -26,10 +28,14 @@ MOST_UPLOADS = 8
 
 REMOVED = "removed"
 
+REFUSED = "refused"
+"""The status of a photo that was not even looked at, because its content will not take it."""
+
 
 def processed(state: State, request: Request) -> Accepted | Rejected:
     """Take a photo that was uploaded and looked at: it has thumbnails, or a reason why it has none."""
-    return _take(state, request.data)
+    photo = request.data
+    return Rejected(photo["reason"]) if photo["status"] == REFUSED else _take(state, photo)
 
 
 def removed(state: State, request: Request) -> Accepted | Rejected:
@@ -38,45 +44,59 @@ def removed(state: State, request: Request) -> Accepted | Rejected:
 
 
 def published(document: Document, owner: str | None) -> Document:
-    """The document that is published now, with its owner's photo in place of all that were uploaded for it."""
+    """The document that is published now, with its owner's photo; the others that were uploaded for it are removed."""
     found = dict(document)
-    photo = found.pop("uploads", {}).get(owner)
+    uploads: Document = dict(found.pop("uploads", {}))
+    photo = uploads.pop(owner or "", None)
+    found |= {"uploads": {by: _gone(one) for by, one in uploads.items()}} if uploads else {}
     return _showing(found, photo) if photo else found
 
 
 def deleted(document: Document) -> Document:
-    """What a deleted content leaves of its photo, so that one that comes late is known."""
+    """What a deleted content leaves of photos, so that one that comes late is known."""
     photo = document.get("photo")
-    return {"photo": _gone(photo)} if photo else {}
+    left: Document = {"photo": _gone(photo)} if photo else {}
+    return left | {name: document[name] for name in ["uploads"] if name in document}
 
 
 def _take(state: State, photo: Document) -> Accepted | Rejected:
     document = state or {}
     if document.get("deleted"):
-        return _take_late(document, photo)
+        return _refuse(document, photo, "the content was deleted")
     if "title" not in document:
         return _keep(document, photo)
     if document.get("owner") != photo["by"]:
-        return Rejected("the content is another's")
+        return _refuse(document, photo, "the content is another's")
     latest = _latest(document.get("photo"), photo)
     return Accepted(_showing(document, latest), _answer(latest))
 
 
 def _keep(document: Document, photo: Document) -> Accepted | Rejected:
     uploads = document.get("uploads", {})
-    if photo["by"] not in uploads and len(uploads) >= MOST_UPLOADS:
-        return Rejected(f"photos of {MOST_UPLOADS} people wait for it to be published: publish it, and upload again")
+    waiting = [by for by, one in uploads.items() if one["status"] != REMOVED and by != photo["by"]]
+    if len(waiting) >= MOST_UPLOADS:
+        why = f"photos of {MOST_UPLOADS} people wait for it to be published: publish it, and upload again"
+        return _refuse(document, photo, why)
     latest = _latest(uploads.get(photo["by"]), photo)
     return Accepted({**document, "uploads": {**uploads, photo["by"]: latest}}, _answer(latest))
 
 
-def _take_late(document: Document, photo: Document) -> Accepted | Rejected:
-    """Note which version's thumbnails came after the content was deleted, so that they go, too."""
-    current = document.get("photo") or {**_gone(photo), "version": ""}
-    if current["by"] != photo["by"] or not photo.get("thumbnails"):
-        return Rejected("it was deleted")
-    noted = {**current, "version": max(current["version"], photo["version"]), "late": current.get("late", 0) + 1}
-    return Accepted({**document, "photo": noted}, _answer(noted))
+def _refuse(document: Document, photo: Document, why: str) -> Accepted | Rejected:
+    """Note as removed what a content does not take, so that what was made of it goes, too.
+
+    As many such notes are kept as photos may wait, the latest: those of earlier batches have done what they are for.
+    """
+    if photo["status"] == REMOVED:
+        return Rejected(why)
+    uploads: Document = dict(document.get("uploads", {}))
+    before = uploads.pop(photo["by"], None) or {**_gone(photo), "version": ""}
+    noted = {**_gone(photo), "version": max(before["version"], photo["version"]), "late": before.get("late", 0) + 1}
+    notes = [by for by, one in uploads.items() if one["status"] == REMOVED]
+    for by in notes[: max(0, len(notes) + 1 - MOST_UPLOADS)]:
+        del uploads[by]
+    return Accepted(
+        {**document, "uploads": {**uploads, photo["by"]: noted}}, {**_answer(photo, REFUSED), "reason": why}
+    )
 
 
 def _latest(current: Document | None, photo: Document) -> Document:
@@ -99,5 +119,5 @@ def _gone(photo: Document) -> Document:
     return {"by": photo["by"], "version": photo["version"], "status": REMOVED}
 
 
-def _answer(photo: Document) -> Document:
-    return {"version": photo["version"], "status": photo["status"]}
+def _answer(photo: Document, status: str | None = None) -> Document:
+    return {"version": photo["version"], "status": status or photo["status"]}

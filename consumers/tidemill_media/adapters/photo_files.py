@@ -151,15 +151,17 @@ class PhotoFiles:
             if not answer.get("ETag"):  # an answer from something other than S3 has none
                 raise RuntimeError("the answer of S3 does not say that a thumbnail is stored")
 
-    def clear(self, told: Notification) -> None:
-        """Delete whatever was made of the event's photo.
+    def clear(self, told: Notification, *, but_progress: bool = False) -> None:
+        """Delete whatever was made of the event's photo; the note of how far it has come, too, if it is not to stay.
 
         Raises:
             Undeleted: S3 did not delete some.
         """
         prefix = f"{thumbnails_prefix(told.photo)}{told.version}/"
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        delete_all(self._s3, self._bucket, [one["Key"] for page in pages for one in page.get("Contents", [])])
+        names = [one["Key"] for page in pages for one in page.get("Contents", [])]
+        kept = {_outcome_name(told)} if but_progress else set()
+        delete_all(self._s3, self._bucket, [name for name in names if name not in kept])
 
     def _put(self, name: str, thumbnail: Thumbnail) -> Any:
         return self._s3.put_object(

@@ -51,7 +51,7 @@ def outdated(content: Content) -> Iterator[Outdated]:
         newest = last.get(identity)
         if newest is None or newest.status == REMOVED:
             yield Outdated(Photo(identity, content.key), max(one.version for one in known), True)
-        elif identity in first and newest != first[identity]:
+        elif newest != first.get(identity):  # a photo that is new here may have replaced one in the same batch
             yield Outdated(Photo(identity, content.key), newest.version, False)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from tidemill.contract.places import thumbnail_name
 from tidemill.contract.request import EVENT, Document, Request
+from tidemill_consumers.media.photo import REFUSED
 from tidemill_media.imaging.results import Made, Thumbnail, Unsupported
 from tidemill_media.processing.notifications import Notification
 
@@ -75,9 +76,11 @@ def removed_request(told: Notification) -> Request:
 def refused_request(told: Notification, why: str) -> Request:
     """The request by which whoever uploaded a photo hears why it is not shown; the content's rule rejects it.
 
-    It has an id and a writer of its own: the photo's own request may be on the stream already.
+    It has an id and a writer of its own for each reason: the photo's own request may be on the stream already, and a
+    content that is another's may be deleted before the event comes again.
     """
-    return _request("content.processed", told, processed(told, Unsupported(why), with_place=False), "refused")
+    photo = {"by": told.photo.identity, "version": told.version, "uploaded": told.at, "status": REFUSED, "reason": why}
+    return _request("content.processed", told, photo, REFUSED, why)
 
 
 def _listed(told: Notification, one: Thumbnail) -> Document:

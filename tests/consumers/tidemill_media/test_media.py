@@ -260,7 +260,7 @@ def test_a_strangers_photo_is_refused_without_being_decoded(world: World, is_the
     world.apply()
     refused = world.trial.outcomes[-1]
     assert (refused.request.client, refused.status) == ("ann", "rejected")
-    assert refused.error == ("the content is another's" if is_there else "it was deleted")
+    assert refused.error == ("the content is another's" if is_there else "the content was deleted")
     assert (world.decoded, world.made(FIRST)) == (0, [])
 
 
@@ -284,9 +284,11 @@ def test_a_file_that_is_too_large_is_not_read(world: World) -> None:
 
 def test_a_file_that_twice_ends_the_function_is_not_tried_again(world: World) -> None:
     event, tried = world.upload(FIRST), []
+    folder = f"{thumbnails_prefix(ANN)}{photo_version(FIRST)}"
 
     def ending(data: bytes, sizes: Any) -> Made:
         tried.append(data)
+        world.s3.put_object(Bucket=world.bucket, Key=f"{folder}/64.webp", Body=b"of an attempt that ended later")
         raise Ended
 
     for _ in range(2):
@@ -294,11 +296,12 @@ def test_a_file_that_twice_ends_the_function_is_not_tried_again(world: World) ->
             world.tell(event, work=ending)
     with pytest.raises(Overtaken):
         world.tell(event, work=ending)
-    began = world.s3.get_object(Bucket=world.bucket, Key=f"{thumbnails_prefix(ANN)}{photo_version(FIRST)}/outcome.json")
+    began = world.s3.get_object(Bucket=world.bucket, Key=f"{folder}/outcome.json")
     later = began["LastModified"].timestamp() + LONGEST_SECONDS
     world.tell(event, work=ending, clock=lambda: later)
     world.apply()
     assert (world.photo["status"], world.photo["reason"], len(tried)) == ("unsupported", FATAL, 2)
+    assert [name.rpartition("/")[2] for name in world.made(FIRST)] == ["outcome.json"]
 
 
 def test_what_the_machine_is_to_blame_for_does_not_count(world: World) -> None:

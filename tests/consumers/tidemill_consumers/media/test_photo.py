@@ -72,7 +72,8 @@ def test_in_every_order_the_latest_is_shown(order: tuple[str, ...]) -> None:
         does[one]()
     document = of(found)
     assert {**document["photo"], "late": 0} == {**photo(THIRD, geohash="u34"), "late": 0}
-    assert (document["geohash"], document["owner"], "uploads" in document) == ("u34", "ann", False)
+    assert (document["geohash"], document["owner"]) == ("u34", "ann")
+    assert {by: one["status"] for by, one in document["uploads"].items()} == {"eve": "removed"}
     assert found.quarantined == []
 
 
@@ -95,9 +96,28 @@ def test_a_photo_without_a_place_ends_the_place_of_the_one_before() -> None:
 
 def test_nobody_elses_photo_is_shown() -> None:
     found = trial()
-    assert process(found, by="eve").error == "the content is another's"
-    assert remove(found, FIRST, by="eve").error == "the content is another's"
-    assert of(found) == {"title": "A", "owner": "ann"}
+    refused = process(found, by="eve").data
+    assert refused == {"version": FIRST, "status": "refused", "reason": "the content is another's"}
+    assert of(found) == {"title": "A", "owner": "ann", "uploads": {"eve": gone(FIRST, "eve", late=1)}}
+    assert remove(found, SECOND, by="eve").error == "the content is another's"
+    process(found, by="eve")
+    assert of(found)["uploads"] == {"eve": gone(FIRST, "eve", late=2)}
+
+
+def test_a_photo_that_was_not_looked_at_is_rejected_for_its_reason() -> None:
+    for found in (trial(), trial(published=False)):
+        before = found.document(KEY)
+        assert process(found, by="eve", status="refused", reason="no").error == "no"
+        assert found.document(KEY) == before
+
+
+def test_notes_of_the_latest_few_refused_are_kept() -> None:
+    found = trial()
+    for number in range(MOST_UPLOADS + 2):
+        process(found, by=f"eve-{number}")
+    process(found, by="eve-2")
+    kept = [f"eve-{number}" for number in (*range(3, MOST_UPLOADS + 2), 2)]
+    assert list(of(found)["uploads"]) == kept
 
 
 def test_whoever_publishes_has_their_own_photo_and_the_others_go() -> None:
@@ -106,17 +126,23 @@ def test_whoever_publishes_has_their_own_photo_and_the_others_go() -> None:
         process(found, by=by)
     assert of(found) == {"uploads": {"eve": photo(by="eve"), "ann": photo()}}
     publish(found)
-    assert of(found) == {"title": "A", "owner": "ann", "photo": photo()}
+    left = {"uploads": {"eve": gone(FIRST, "eve")}}
+    assert of(found) == {"title": "A", "owner": "ann", "photo": photo(), **left}
+    found.send("content.delete", key=KEY, client="ann")
+    assert of(found) == {"deleted": True, "photo": gone(FIRST), **left}
 
 
 def test_a_document_waits_with_a_few_photos_only() -> None:
     found = trial(published=False)
     for number in range(MOST_UPLOADS):
         process(found, by=f"eve-{number}")
-    assert process(found).error == "photos of 8 people wait for it to be published: publish it, and upload again"
-    assert process(found, SECOND, by="eve-0").status == "accepted"
+    refused = process(found).data
+    assert refused["reason"] == "photos of 8 people wait for it to be published: publish it, and upload again"
+    assert of(found)["uploads"]["ann"] == gone(FIRST, late=1)
+    assert process(found, SECOND, by="eve-0").data == {"version": SECOND, "status": "ready"}
     publish(found)
-    assert process(found).status == "accepted"
+    assert of(found)["photo"] == gone(FIRST, late=1)
+    assert process(found, SECOND).data == {"version": SECOND, "status": "ready"}
 
 
 def test_what_comes_after_the_end_is_noted_to_be_cleared_up() -> None:
@@ -124,10 +150,12 @@ def test_what_comes_after_the_end_is_noted_to_be_cleared_up() -> None:
     process(found, FIRST)
     found.send("content.delete", key=KEY, client="ann")
     assert of(found) == {"deleted": True, "photo": gone(FIRST)}
-    assert process(found, SECOND).data == {"version": SECOND, "status": "removed"}
-    assert of(found) == {"deleted": True, "photo": gone(SECOND, late=1)}
-    assert process(found, THIRD, by="eve").error == "it was deleted"
-    assert process(found, THIRD, thumbnails=[]).error == remove(found, THIRD).error == "it was deleted"
+    refused = {"status": "refused", "reason": "the content was deleted"}
+    assert process(found, SECOND).data == {"version": SECOND, **refused}
+    assert process(found, THIRD, by="eve").data == {"version": THIRD, **refused}
+    noted = {"ann": gone(SECOND, late=1), "eve": gone(THIRD, "eve", late=1)}
+    assert of(found) == {"deleted": True, "photo": gone(FIRST), "uploads": noted}
+    assert remove(found, THIRD).error == "the content was deleted"
     assert publish(found).status == "rejected"
 
 
@@ -135,7 +163,7 @@ def test_a_first_photo_after_the_end_is_noted_too() -> None:
     found = trial()
     found.send("content.delete", key=KEY, client="ann")
     assert process(found, FIRST).status == "accepted"
-    assert of(found) == {"deleted": True, "photo": gone(FIRST, late=1)}
+    assert of(found) == {"deleted": True, "uploads": {"ann": gone(FIRST, late=1)}}
 
 
 @pytest.mark.parametrize("cmd", ["content.processed", "content.removed"])

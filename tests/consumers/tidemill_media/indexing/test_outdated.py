@@ -24,9 +24,9 @@ def gone(version: str, **other: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("documents", "found"),
     [
-        # The first photo, a new title: nothing is older.
-        ([{}, document(photo=at(ONE))], []),
+        # A new title: nothing is older. A first photo: what it replaced in the same batch may be.
         ([document(), document(title="Lake")], []),
+        ([{}, document(photo=at(ONE))], [Outdated(MINE, ONE, False)]),
         # Replaced: what was before; late: once more; removed, deleted: that version too.
         ([document(photo=at(ONE)), document(photo=at(TWO))], [Outdated(MINE, TWO, False)]),
         ([document(photo=at(TWO)), document(photo=at(TWO, late=1))], [Outdated(MINE, TWO, False)]),
@@ -36,7 +36,7 @@ def gone(version: str, **other: Any) -> dict[str, Any]:
         ([{"deleted": True, "photo": gone(ONE)}, {"photo": gone(TWO, late=1)}], [Outdated(MINE, TWO, True)]),
         ([{}, document(photo=at(ONE)), {"deleted": True}], [Outdated(MINE, ONE, True)]),
         # Uploaded and published: it is the same photo; another's is not needed then.
-        ([{}, {"uploads": {"ada": at(ONE)}}], []),
+        ([{}, {"uploads": {"ada": at(ONE)}}], [Outdated(MINE, ONE, False)]),
         ([{"uploads": {"ada": at(ONE)}}, document(photo=at(ONE))], []),
         (
             [{"uploads": {"ada": at(ONE), "bob": at(TWO, by="bob")}}, document(photo=at(ONE))],

@@ -70,8 +70,9 @@ def test_an_events_request_is_the_same_each_time_and_no_other_events() -> None:
         processed_request(told(bucket="other"), photo),
         processed_request(told(name="photos/ann/content/2"), photo),
         refused_request(told(), "no"),
+        refused_request(told(), "not any more"),
     ]
-    assert len({(one.id, one.writer) for one in (request, *others)}) == 5
+    assert len({(one.id, one.writer) for one in (request, *others)}) == 6
 
 
 def test_a_removal_says_whose_photo_went_and_when() -> None:
@@ -80,4 +81,5 @@ def test_a_removal_says_whose_photo_went_and_when() -> None:
 
 
 def test_a_refusal_is_a_photo_that_is_not_decoded() -> None:
-    assert refused_request(told(), "no").data == {**KNOWN, "status": "unsupported", "reason": "no"}
+    known = {"by": "ann", "version": VERSION, "uploaded": AT_MS}
+    assert refused_request(told(), "no").data == {**known, "status": "refused", "reason": "no"}
