@@ -27,9 +27,9 @@ register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
-HELD_BYTES = 360_000_000
+HELD_BYTES = 240_000_000
 """Most bytes of a progressive JPEG's coefficients, two bytes for each pixel and colour: they are held in memory whole,
-at whatever size it is decoded."""
+at whatever size it is decoded, beside the picture."""
 
 
 class TooLarge(Exception):

@@ -130,6 +130,15 @@ def test_the_largest_photos_fit_into_the_memory(server: Server, kind: Kind) -> N
     assert ending.peak < MOST_BYTES
 
 
+@pytest.mark.parametrize(("width", "height"), [(5000, 5000), (8000, 5000)])
+def test_the_largest_progressive_jpegs_fit_into_the_memory(server: Server, width: int, height: int) -> None:
+    data = file(Image.new("RGB", (width, height), (9, 99, 199)), JPEG, progressive=True, subsampling=0)
+    for sizes in ((2048,), (64,)):
+        ending, written = server.ask(Job(sizes, ("webp", "jpeg")), data)
+        assert isinstance(judged(ending, written), Made)
+        assert ending.peak < MOST_BYTES
+
+
 def test_what_a_decoder_does_to_its_process_is_told() -> None:
     def ended(status: int, is_overdue: bool = False) -> Ending:
         return Ending(status, is_overdue, seconds=5.0, peak=1)
