@@ -99,9 +99,9 @@ def test_the_thumbnails_of_what_was_replaced_or_deleted_are_gone(
     for name in names:
         s3.put_object(Bucket=bucket, Key=name)
     records = [put("content/1", document(photo=photo(version=version))) for version in versions[:2]]
-    index(batch(*records), parts)
+    index(batch(records[0]), parts)
     assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="thumbnails/")["Contents"]] == names
-    index(batch(records[1]), parts)
+    index(batch(*records), parts)
     assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="thumbnails/")["Contents"]] == names[1:]
     gone = {"by": "ada", "version": versions[1], "status": "removed"}
     index(batch(put("content/1", {"deleted": True, "photo": gone})), parts)
