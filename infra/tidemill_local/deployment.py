@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_cloudformation.type_defs import StackTypeDef
+    from types_boto3_s3 import S3Client
 
 STACK = "tidemill"
 
@@ -106,7 +107,8 @@ def deploy(
         code = code_here(str(values["Rules"]), traces=have_traces(values.get("Traces", "off")))
     values |= {name: value for name, value in _upload(clients, place, code, filled_in).items() if name in values}
     parts = split(ask_concurrency(allow_statement_calls(document)), values, place)
-    outputs = _create(clients.client("cloudformation"), stack, parts.template, values)
+    url = _stored(clients.client("s3"), str(values["CodeBucket"]), json.dumps(parts.template).encode())
+    outputs = _create(clients.client("cloudformation"), stack, url, values)
     for function, reserved in reserved_concurrency(outputs).items():
         clients.client("lambda").put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=reserved)
     return Deployment(declared_outputs(document, outputs), resolve(parts.resources, outputs))
@@ -134,15 +136,22 @@ def _upload(
     return values
 
 
+def _stored(s3: S3Client, bucket: str, template: bytes) -> str:
+    """Where the template is, in S3: in a call 51,200 bytes are the most."""
+    key = f"{hashlib.sha256(template).hexdigest()}.json"
+    s3.put_object(Bucket=bucket, Key=key, Body=template)
+    return f"{s3.meta.endpoint_url}/{bucket}/{key}"
+
+
 def _create(
     cloudformation: CloudFormationClient,
     stack: str,
-    template: Mapping[str, Any],
+    template_url: str,
     values: Mapping[str, str | int],
 ) -> dict[str, str]:
     wanted: Any = {
         "StackName": stack,
-        "TemplateBody": json.dumps(template),
+        "TemplateURL": template_url,
         "Parameters": [{"ParameterKey": name, "ParameterValue": str(value)} for name, value in values.items()],
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     }

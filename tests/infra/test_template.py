@@ -80,7 +80,7 @@ def test_policies_of_resources_name_the_account_and_the_role_in_a_condition() ->
 
 
 def test_each_role_that_touches_what_is_stored_may_use_that_key() -> None:
-    for name in ("ApplyRole", "DirectRole", "ArchiveRole", "ClientRole"):
+    for name in ("ApplyRole", "DirectRole", "SweepRole", "ArchiveRole", "ClientRole"):
         statements = [one for one in statements_of(name) if one.get("Sid") == "UseKey"]
         assert [one["Resource"] for one in statements] == [{"Ref": "KeyArn"}], name
 

@@ -54,6 +54,9 @@ class Function:
         return f"{self.name}CodeKey"
 
 
+SHARED = {"Sweep": "Apply"}
+"""Functions that have another's package, with another handler."""
+
 FUNCTIONS = (Function("Apply"), Function("Direct"), Function("Index"))
 
 TRACED = {"Apply", "Direct"}

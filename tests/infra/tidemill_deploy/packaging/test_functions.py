@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.tree import ROOT
-from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS, functions
+from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS, SHARED, functions
 from tidemill_deploy.packaging.wheels import LOCKS
 from tidemill_deploy.template import FUNCTION_TYPES, load, template_path
 
@@ -27,7 +27,10 @@ def test_each_function_of_the_template_is_in_the_table() -> None:
     functions = {
         name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] in FUNCTION_TYPES
     }
-    assert {one.name for one in FUNCTIONS} == set(functions)
+    assert {one.name for one in FUNCTIONS} | SHARED.keys() == set(functions)
+    for name, other in SHARED.items():
+        assert functions[name]["CodeUri"] == functions[other]["CodeUri"]
+        assert functions[name]["Architectures"] == functions[other]["Architectures"]
     for one in FUNCTIONS:
         assert functions[one.name]["CodeUri"]["Key"] == {"Ref": one.parameter}
         assert functions[one.name]["Architectures"] == [{"Ref": "Architecture"}]

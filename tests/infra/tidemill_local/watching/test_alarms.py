@@ -322,6 +322,7 @@ FUNCTION, INDEX, ARCHIVE, TABLE = "ApplyFunctionName", "IndexFunctionName", "Arc
         ("IndexFails", "AWS/Lambda", "Errors", "FunctionName", INDEX, 1, (0,)),
         ("ArchiveIsLate", "AWS/Firehose", "DeliveryToS3.DataFreshness", "DeliveryStreamName", ARCHIVE, 901, (0,)),
         ("TablesAreThrottled", "AWS/DynamoDB", "WriteThrottleEvents", "TableName", TABLE, 3, (0, 1, 2)),
+        ("SweepFails", "AWS/Lambda", "Errors", "FunctionName", "SweepFunctionName", 1, (0,)),
     ],
 )
 def test_what_cannot_be_made_here(
