@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         GivenUp,
         Misconfigured,
         NotAccepted,
+        NotUploaded,
         OutcomeUnknown,
         ProducerClosed,
         StillPending,
@@ -47,6 +48,7 @@ __all__ = [
     "LogMetrics",
     "Misconfigured",
     "NotAccepted",
+    "NotUploaded",
     "OpenTelemetryMetrics",
     "OutcomeUnknown",
     "Producer",
@@ -80,7 +82,8 @@ _MODULES = {
     "tidemill.contract.validation": "UnsendableRequest",
     "tidemill.delivery.observer": "CallMade",
     "tidemill.errors": (
-        "BufferFull GivenUp Misconfigured NotAccepted OutcomeUnknown ProducerClosed StillPending TooManyQueues"
+        "BufferFull GivenUp Misconfigured NotAccepted NotUploaded OutcomeUnknown ProducerClosed StillPending "
+        "TooManyQueues"
     ),
     "tidemill.handle": "AsyncHandle Handle",
     "tidemill.metrics": "LogMetrics OpenTelemetryMetrics",

@@ -1,7 +1,7 @@
 """The producer for asyncio: `Producer` with awaitable methods.
 
-Room: SDK, I/O. All decisions are made in `scheduler.py` and `core.py`. The producer's own threads do the work, so a
-busy event loop or executor does not delay it.
+Room: SDK, I/O. One idea: what `Producer` has, awaitable. All decisions are made in `scheduler.py` and `core.py`. The
+producer's own threads do the work, so a busy event loop or executor does not delay it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from tidemill.errors import ProducerClosed
 from tidemill.handle import AsyncHandle
@@ -19,6 +21,7 @@ from tidemill.lifetime import Flush, Lifetime
 from tidemill.producer import Producer
 from tidemill.runtime.loops import Loops, in_a_thread
 from tidemill.runtime.processes import Unique
+from tidemill.sending.claims import ToUpload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +29,9 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from types_boto3_kinesis import KinesisClient
+    from types_boto3_s3 import S3Client
 
-    from tidemill.contract.request import Document, Reply, Request
+    from tidemill.contract.request import ClaimCheck, Document, Reply, Request
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
     from tidemill.delivery.settings import Settings
@@ -58,13 +62,14 @@ class AsyncProducer(Unique):
         *,
         kinesis: KinesisClient | None = None,
         replies: str | ReplySource | None = None,
+        s3: S3Client | None = None,
         observer: Observer | None = None,
         check: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
         self._lifetime = lifetime = Lifetime(observer, settings)
         self._step = _Step(lifetime)
-        self._connect = partial(lifetime.connect, stream, kinesis, replies, check)
+        self._connect = partial(lifetime.connect, stream, kinesis, replies, s3, check)
         self._is_entered = self._is_entering = self._closed = False
         self._known: tuple[Keeper, Loops] | None = None
 
@@ -122,16 +127,25 @@ class AsyncProducer(Unique):
         The arguments and errors are those of `Producer.send`.
         """
         send = self._step.send
-        return await self._sent(
-            lambda: send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, reply=reply)
-        )
+
+        def sending(data: Any) -> Callable[[], Handle]:
+            return lambda: send(cmd, key=key, data=data, client=client, id=id, at=at, ttl=ttl, reply=reply)
+
+        try:
+            return await self._sent(sending(data))
+        except ToUpload as large:
+            return await self._sent(sending(await self._upload(large)))
 
     async def put(self, request: Request) -> AsyncHandle:
         """Replays a request: sends it with its own id, writer and counter. `Producer.put` says more.
 
         The errors are those of `send`.
         """
-        return await self._sent(lambda: self._step.put(request))
+        try:
+            return await self._sent(lambda: self._step.put(request))
+        except ToUpload as large:
+            checked = replace(request, data={}, ref=await self._upload(large))
+            return await self._sent(lambda: self._step.put(checked))
 
     async def request(self, cmd: str, *, key: str, data: Document | None = None, timeout: float | None = None) -> Reply:
         """Sends a request and waits `timeout` seconds at most for its reply; then gives the request up if it can.
@@ -184,6 +198,11 @@ class AsyncProducer(Unique):
             self._known = keeper, Loops(keeper.news)
         return self._known[1]
 
+    async def _upload(self, large: ToUpload) -> ClaimCheck:
+        bucket = self._lifetime.bucket
+        assert bucket is not None, "data is to be uploaded only if there is a bucket"  # noqa: S101
+        return await in_a_thread(partial(bucket.store, large.ref, large.body))
+
     async def _sent(self, send: Callable[[], Handle]) -> AsyncHandle:
         while True:
             if self._closed:
@@ -203,10 +222,13 @@ class _NoRoom(BaseException):
 
 
 class _Step(Producer):
-    """A producer that raises `_NoRoom` instead of waiting for room: its senders wait in their event loop."""
+    """A producer that raises `_NoRoom` or `ToUpload` instead of waiting: its senders wait in their event loop."""
 
     def __init__(self, lifetime: Lifetime) -> None:
         self._lifetime = lifetime
+
+    def _upload(self, large: ToUpload) -> ClaimCheck:
+        raise large
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
         taken = keeper.ask(work)

@@ -134,6 +134,18 @@ def unanswered(*, is_stored: bool, hears: bool) -> str:
     )
 
 
+class NotUploaded(Exception):
+    """Something was not uploaded to the content bucket. A request whose data it was has not been taken.
+
+    Attributes:
+        code: S3's error code, or the name of the exception.
+    """
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(f"{code}: {message} ({remedy})")
+        self.code = code
+
+
 class ProducerClosed(RuntimeError):
     """The producer has been closed: it takes no more requests."""
 

@@ -14,6 +14,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from tidemill.content.bucket import Bucket
 from tidemill.delivery.core import Core
 from tidemill.delivery.keeper import Keeper
 from tidemill.delivery.put_records import Wire
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from types_boto3_kinesis import KinesisClient
+    from types_boto3_s3 import S3Client
 
     from tidemill.delivery.observer import Observer
     from tidemill.delivery.settings import Settings
@@ -67,6 +69,7 @@ class Lifetime:
         keeper: the keeper; exists from `connect` on, and is replaced after a fork.
         wire: makes the calls; exists from `connect` on.
         listener: receives replies; None if the producer has no source of replies.
+        bucket: the content bucket; None if the producer names none.
         is_open: whether the producer has started and takes requests.
         is_closed: whether the producer has been closed and takes none.
 
@@ -83,14 +86,20 @@ class Lifetime:
         self._clock = StreamClock()
         self.core = Core(monotonic(), self._clock, **settings)
         self.listener: Listener | None = None
+        self.bucket: Bucket | None = None
         self.is_open = self.is_closed = False
         self._has_told = self._has_ended = self._is_joining = self._is_copy = False
         self._ends_by = inf
 
     def connect(
-        self, stream: str, kinesis: KinesisClient | None, replies: str | ReplySource | None, check: bool
+        self,
+        stream: str,
+        kinesis: KinesisClient | None,
+        replies: str | ReplySource | None,
+        s3: S3Client | None,
+        check: bool,
     ) -> None:
-        """Makes the client and checks the stream.
+        """Makes the clients and checks the stream.
 
         Raises:
             Misconfigured, ValueError: as in `Producer`.
@@ -100,6 +109,8 @@ class Lifetime:
             self.wire = Wire(stream, kinesis, self._clock)
             if check:
                 self.wire.check()
+            if (bucket := self._settings.get("bucket")) is not None:
+                self.bucket = Bucket(bucket, stream, s3)
             if replies is not None:
                 self.listener = Listener(replies, lambda: self.keeper.news.tell())
             core.traces = _traces(self._settings, stream)
@@ -175,6 +186,8 @@ class Lifetime:
         self.is_open = False
         settings = {**self._settings, "writer": None, "counter": 0, "spool": None}
         self.wire.begin_again()
+        if self.bucket is not None:
+            self.bucket.begin_again()
         self.core = Core(monotonic(), self._clock, **cast("Settings", settings))
         self.core.traces = _traces(self._settings, self.wire.stream)
         self.keeper = Keeper(self.core, self.wire, self._observer)
@@ -239,6 +252,8 @@ class Lifetime:
             self.keeper.core.traces.close()
         if has_stopped:  # else a call is in flight, and its connection is closed when the process ends
             self.wire.close()
+            if self.bucket is not None:
+                self.bucket.close()
         self._has_ended = True
 
     def _close_at_exit(self) -> None:

@@ -1,6 +1,7 @@
 """The producer: the class that applications call. `lifetime.py` connects and closes it, `keeper.py` drives its core.
 
-Room: SDK, I/O. All decisions are made in `scheduler.py` and `core.py`.
+Room: SDK, I/O. All decisions are made in `scheduler.py` and `core.py`. One idea: what applications call, and the three
+things that it waits for: room, the keeper, and the upload of large data.
 
 This module must not use locks: signal handlers, log handlers, observers and `__del__` may call `send`, `flush`, `close`
 and handles while they interrupt one of those. A request is taken by one atomic step or not at all; the keeper's thread
@@ -15,6 +16,8 @@ from math import inf
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from tidemill.contract.request import decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
 from tidemill.delivery.inbox import HEAD, WAKING_SIZE
@@ -22,6 +25,7 @@ from tidemill.errors import BufferFull, GivenUp, ProducerClosed, StillPending
 from tidemill.handle import AwaitedHandle, Handle
 from tidemill.lifetime import Flush, Lifetime
 from tidemill.runtime.processes import Unique
+from tidemill.sending.claims import ToUpload, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +33,9 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from types_boto3_kinesis import KinesisClient
+    from types_boto3_s3 import S3Client
 
-    from tidemill.contract.request import Document, Reply, Request
+    from tidemill.contract.request import ClaimCheck, Document, Reply, Request
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
     from tidemill.delivery.settings import Settings
@@ -57,6 +62,9 @@ class Producer(Unique):
             one that may be a repeat, which consumers then look up.
         replies: the URL of the client's queue of replies, or another source of them: for `send(reply=True)` and
             `request`. The producer takes all of its messages.
+        s3: a boto3 S3 client for the bucket. None makes one as for Kinesis; AWS_ENDPOINT_URL_S3 holds.
+        bucket: the content bucket's name. Large data is uploaded there first, under the client's name, by `send`.
+        claim_check: bytes of data's JSON above which data is large; without a bucket it counts for nothing.
         spool: a `Spool`: `send` writes each request into its file first, and the next producer with this spool sends
             them if this one is killed. Calls that fail for good, such as without credentials, are then repeated too.
         signer: signs each request, such as `tidemill.Signer`.
@@ -91,12 +99,13 @@ class Producer(Unique):
         *,
         kinesis: KinesisClient | None = None,
         replies: str | ReplySource | None = None,
+        s3: S3Client | None = None,
         observer: Observer | None = None,
         check: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
         self._lifetime = Lifetime(observer, settings)
-        self._lifetime.connect(stream, kinesis, replies, check)
+        self._lifetime.connect(stream, kinesis, replies, s3, check)
 
     @property
     def writer(self) -> str:
@@ -124,10 +133,12 @@ class Producer(Unique):
     ) -> Handle:
         """Buffers a request for sending, and returns. If too much is pending, `when_full` decides.
 
+        If the producer has a bucket and the data is large, it is uploaded before.
+
         Args:
             cmd: the command, such as `content.view`.
             key: the ordering key, which names the entity: 1 to 256 characters.
-            data: the command's data, plain JSON.
+            data: the command's data, plain JSON; with a bucket up to 5 MiB.
             client: the sender; None is the producer's client.
             id: the request's id; None makes a UUIDv7.
             at: the client's clock in milliseconds since 1970; None is now.
@@ -139,6 +150,7 @@ class Producer(Unique):
             BufferFull: too much is pending, and `when_full` is "raise".
             ProducerClosed: the producer has been closed, or the process is ending and has closed all producers.
             RuntimeError: a reply is wanted, and the producer has no source of replies.
+            NotUploaded: large data could not be uploaded, and the request is not accepted; names the remedy.
             SpoolBroken: the spool cannot be written; the request is not accepted.
         """
         lifetime = self._lifetime
@@ -153,7 +165,11 @@ class Producer(Unique):
         sent = None if traces is None else traces.begin(cmd)
         traceparent = None if sent is None else sent.traceparent
         try:
-            made, before, behind = core.writer.draft(cmd, key, data, client, id, at, traceparent)
+            try:
+                made, before, behind = core.writer.draft(cmd, key, data, client, id, at, traceparent)
+            except ToUpload as large:
+                ref = self._upload(large)
+                made, before, behind = core.writer.draft(cmd, key, ref, client, id, at, traceparent)
             if type(key) is not str:
                 key = str.__str__(key)
             now = monotonic()
@@ -191,12 +207,17 @@ class Producer(Unique):
         then, as what the producer sends again by itself.
 
         Raises:
-            UnsendableRequest, BufferFull, ProducerClosed, SpoolBroken: as `send` raises them.
+            UnsendableRequest, BufferFull, ProducerClosed, NotUploaded, SpoolBroken: as `send` raises them.
         """
         lifetime = self._lifetime
         if not lifetime.is_open:
             lifetime.open()
         keeper = lifetime.keeper
+        if keeper.core.claim_check is not None:
+            try:
+                check_size(request, keeper.core.claim_check)
+            except ToUpload as large:
+                request = replace(request, data={}, ref=self._upload(large))
         payload = to_payload(request)
         request = decode(payload)  # decoded again, so that the keeper sees plain values only
         taken = self._ask_until(keeper, lambda: keeper.core.put(request, monotonic(), payload))
@@ -254,6 +275,11 @@ class Producer(Unique):
                 raise
             with suppress(TypeError):  # the exception's `__notes__` is not a list
                 error.add_note(f"and the producer: {unsent}")
+
+    def _upload(self, large: ToUpload) -> ClaimCheck:
+        bucket = self._lifetime.bucket
+        assert bucket is not None, "data is to be uploaded only if there is a bucket"  # noqa: S101
+        return bucket.store_apart(large, self._lifetime.keeper.news)
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
         """Has the keeper call `work` until it returns something: waits for room between the tries."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_cognito_identity import CognitoIdentityClient
     from types_boto3_cognito_identity.type_defs import CredentialsTypeDef
     from types_boto3_kinesis import KinesisClient
+    from types_boto3_s3 import S3Client
 
 Tokens: TypeAlias = Mapping[str, str]
 """Identity provider to its token, such as {"cognito-idp.us-east-1.amazonaws.com/us-east-1_Ab12": "<id token>"}."""
@@ -127,6 +128,13 @@ class CognitoIdentity:
         """A new Kinesis client for a producer. It does not retry, because the producer does, and marks it."""
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
         client: KinesisClient = self.session.client("kinesis", config=once)
+        return client
+
+    def s3(self) -> S3Client:
+        """A new S3 client, for a producer's `s3`."""
+        client: S3Client = self.session.client(
+            "s3", config=Config(retries={"mode": "standard", "total_max_attempts": 5})
+        )
         return client
 
     def register(self, public_key: str, *, table: str) -> None:

@@ -22,6 +22,9 @@ MAX_KEY_CHARACTERS = 256
 MAX_NAME_CHARACTERS = 128
 """Longest id, command or writer."""
 
+MAX_OBJECT_CHARACTERS = 1024
+"""Longest name of an object in S3, in bytes: those of the contract have no characters of several."""
+
 GZIP_MAGIC = b"\x1f\x8b\x08"
 """How bytes begin that gzip made: by https://www.rfc-editor.org/rfc/rfc1952 there is one way of compressing, 8."""
 
@@ -68,7 +71,7 @@ class ClaimCheck(msgspec.Struct, frozen=True):
         bytes: the size of its JSON.
     """
 
-    object: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    object: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_OBJECT_CHARACTERS)]
     bytes: Count
 
 

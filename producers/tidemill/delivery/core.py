@@ -69,7 +69,8 @@ class Core:
         if spool is not None:
             writer, counter = spool.writer, max(counter, spool.counter)
         chance = chance or Random()
-        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client)
+        self.claim_check = None if options.bucket is None else options.claim_check
+        self.writer = Writer(writer or token_urlsafe(9), chance, counter, options.client, self.claim_check)
         self.scheduler = Scheduler(
             chance,
             lanes=options.lanes,

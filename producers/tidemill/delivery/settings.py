@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 
 import msgspec
 
+from tidemill.contract.claim_check import CLAIM_CHECK
+from tidemill.sending.claims import MOST_WITHIN
 from tidemill.sending.records import RECORD_BYTES
 from tidemill.sending.scheduler import LINGER
 
@@ -44,6 +46,8 @@ class Settings(TypedDict, total=False):
     spool: Spool | None
     signer: Signs | None
     tracer: Tracer | None
+    bucket: str | None
+    claim_check: int
     ttl: float
     when_full: WhenFull
     max_pending_bytes: int
@@ -63,6 +67,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     spool: Spool | None = None
     signer: Signs | None = None
     tracer: Tracer | None = None
+    bucket: str | None = None
+    claim_check: int = CLAIM_CHECK
     ttl: float = inf
     when_full: WhenFull = "wait"
     max_pending_bytes: int = MAX_PENDING_BYTES
@@ -79,6 +85,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(sender, str | None):
             kind = type(sender).__name__
             raise TypeError(f"client names the sender, as a str, not {kind}; pass a boto3 client as kinesis=")
+        bucket: object = self.bucket
+        if not (bucket is None or (isinstance(bucket, str) and bucket)):
+            raise ValueError(f"bucket={bucket!r}: use the content bucket's name; pass a boto3 client as s3=")
+        if not 0 <= self.claim_check <= MOST_WITHIN:
+            raise ValueError(f"claim_check={self.claim_check}: use bytes, 0 to {MOST_WITHIN}")
         if self.max_pending_bytes < 1:
             raise ValueError(f"max_pending_bytes={self.max_pending_bytes}: use 1 or more")
         if self.when_full not in ("wait", "raise", "drop_oldest"):

@@ -15,12 +15,13 @@ import msgspec
 from tidemill.contract.request import (
     MAX_DEPTH,
     MAX_KEY_CHARACTERS,
-    MAX_REQUEST_BYTES,
+    ClaimCheck,
     Document,
     Request,
     may_be_deep,
 )
 from tidemill.contract.validation import UnsendableRequest, to_payload
+from tidemill.sending.claims import MOST_WITHIN, check_size
 
 MAX_COUNTER = 2**62
 """The highest counter that a writer may begin with; the contract's is twice that."""
@@ -57,6 +58,7 @@ class Writer:
         chance: the source of the ids' random bits.
         counter: the highest counter that it has used.
         client: the sender of requests that name no other.
+        claim_check: the bytes of data's JSON above which data is to be uploaded; None: it never is.
 
     Attributes:
         id: the writer id.
@@ -66,7 +68,17 @@ class Writer:
         ValueError: the counter is out of its range.
     """
 
-    __slots__ = ("_chance", "_ids", "_millisecond", "_own_client", "_usual", "counter", "id")
+    __slots__ = (
+        "_chance",
+        "_claim_check",
+        "_ids",
+        "_millisecond",
+        "_own_client",
+        "_short",
+        "_usual",
+        "counter",
+        "id",
+    )
 
     def __init__(
         self,
@@ -74,6 +86,7 @@ class Writer:
         chance: Chance,
         counter: int = 0,
         client: str | None = None,
+        claim_check: int | None = None,
     ) -> None:
         if not 0 <= counter <= MAX_COUNTER:
             raise ValueError(f"counter={counter}: use 0 to {MAX_COUNTER}")
@@ -81,6 +94,8 @@ class Writer:
         self.counter = counter
         self._chance = chance
         self._own_client = client
+        self._claim_check = claim_check
+        self._short = MOST_WITHIN if claim_check is None else claim_check + 1
         self._ids = count()
         self._millisecond: _Millisecond = _NEVER
         self._usual: tuple[Any, Any, Any] = (_NOBODY, _NOBODY, None)
@@ -104,7 +119,7 @@ class Writer:
         self,
         cmd: str,
         key: str,
-        data: Document | None,
+        data: Document | ClaimCheck | None,
         client: str | None,
         id: str | None,  # noqa: A002 - the contract's own name
         at: int,
@@ -119,13 +134,14 @@ class Writer:
         Args:
             cmd: the command.
             key: the ordering key.
-            data: the command's data; None for none.
+            data: the command's data, or the claim check of data that was uploaded; None for none.
             client: the sender; None is the writer's client.
             id: the request's id; None makes a UUIDv7.
             at: the client's clock, milliseconds since 1970.
             traceparent: the span of sending it; None if it is not traced.
 
         Raises:
+            ToUpload: the data is to be uploaded first; no counter is used up.
             UnsendableRequest: the contract does not allow it; no counter is used up.
         """
         if id is None:
@@ -149,7 +165,7 @@ class Writer:
                     body = _encode(data)
                     if (
                         type(data) is dict
-                        and len(body) < _SURELY_SHORT
+                        and len(body) < self._short
                         and _decode(body) == data
                         and (body.count(b"{") + body.count(b"[") < MAX_DEPTH or not may_be_deep(data, b"{" + body))
                     ):
@@ -162,7 +178,7 @@ class Writer:
         self,
         cmd: str,
         key: str,
-        data: Document | None,
+        data: Document | ClaimCheck | None,
         client: str | None,
         id: str,  # noqa: A002 - the contract's own name
         at: int,
@@ -170,19 +186,22 @@ class Writer:
     ) -> Draft:
         """The next request as `to_payload` writes it, without its counter."""
         counter = self.counter + 1
-        text = to_payload(
-            Request(
-                id=id,
-                cmd=cmd,
-                key=key,
-                client=self._own_client if client is None else client,
-                writer=self.id,
-                counter=counter,
-                at=at,
-                traceparent=traceparent,
-                data={} if data is None else data,
-            )
-        ).decode()
+        ref = data if isinstance(data, ClaimCheck) else None
+        request = Request(
+            id=id,
+            cmd=cmd,
+            key=key,
+            client=self._own_client if client is None else client,
+            writer=self.id,
+            counter=counter,
+            at=at,
+            traceparent=traceparent,
+            data={} if data is None or isinstance(data, ClaimCheck) else data,
+            ref=ref,
+        )
+        if self._claim_check is not None:
+            check_size(request, self._claim_check)
+        text = to_payload(request).decode()
         before, name, behind = text.partition(_COUNTER)
         return id, before + name, behind.removeprefix(str(counter)).encode()
 
@@ -235,9 +254,6 @@ _NOBODY: Any = object()
 
 _COUNTER = ',"n":'
 """The text before the counter. It occurs nowhere earlier, because quotes within strings are escaped."""
-
-_SURELY_SHORT = MAX_REQUEST_BYTES - 8 * 1024
-"""A request with less data is surely short enough: names and keys have 900 characters at most, of six bytes each."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

@@ -22,6 +22,7 @@ def test_the_exported_names() -> None:
         "LogMetrics",
         "Misconfigured",
         "NotAccepted",
+        "NotUploaded",
         "OpenTelemetryMetrics",
         "OutcomeUnknown",
         "Producer",
