@@ -7,6 +7,7 @@ keys lack the identity and the partition key: it would deny everybody what is gr
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +21,9 @@ PrincipalKeys: TypeAlias = "Callable[[Any], dict[str, Any]]"
 
 ConditionsMet: TypeAlias = "Callable[[dict[str, dict[str, Any]], Any], bool]"
 """Whether a policy's conditions hold for a call."""
+
+FirstMatch: TypeAlias = "Callable[[Any, list[Any], str], Any]"
+"""The first of a policy's statements, of an effect, that a call matches."""
 
 ServiceContext: TypeAlias = "Callable[[bytes], dict[str, Any]]"
 """Gives the condition keys of a request to a service, by its body."""
@@ -36,6 +40,7 @@ def install() -> None:
     Needs of the emulator:
         iam_evaluator._principal_keys: a caller's condition keys; the identity is added.
         iam_evaluator._conditions_met: holds conditions against a call; their variables are filled in first.
+        iam_evaluator._first_match: finds the statement that a call matches; variables in resources are filled in first.
         iam_evaluator._resolve_condition_key: the value of a condition key; that of `aws:SecureTransport` is changed.
         iam_actions.dynamodb_service_context: a DynamoDB request's condition keys; `dynamodb:LeadingKeys` is added.
         dynamodb._tables: tells which attribute is a table's partition key.
@@ -45,13 +50,14 @@ def install() -> None:
     from ministack.core import iam_actions, iam_evaluator
     from ministack.services import dynamodb, iam, sts
 
-    require(iam_evaluator, "_principal_keys", "_conditions_met", "_resolve_condition_key")
+    require(iam_evaluator, "_principal_keys", "_conditions_met", "_first_match", "_resolve_condition_key")
     require(iam_actions, "dynamodb_service_context")
     require(dynamodb, "_tables")
     require(sts, "_sessions")
     require(iam, "_roles")
     iam_evaluator._principal_keys = with_identity(iam_evaluator._principal_keys, sts._sessions)
     iam_evaluator._conditions_met = with_variable(iam_evaluator._conditions_met)
+    iam_evaluator._first_match = with_own_resources(iam_evaluator._first_match)
     roles = partial(role_arn, iam._roles)
     iam_evaluator._resolve_condition_key = as_by_tls(by_role(iam_evaluator._resolve_condition_key, roles))
     iam_actions.dynamodb_service_context = with_leading_key(iam_actions.dynamodb_service_context, dynamodb._tables)
@@ -84,6 +90,25 @@ def with_variable(conditions_met: ConditionsMet) -> ConditionsMet:
         return conditions_met(conditions, context)
 
     return met
+
+
+def with_own_resources(first_match: FirstMatch) -> FirstMatch:
+    """The search for the statement that a call matches, with the caller's identity in the resources' names."""
+
+    def match(context: Any, statements: list[Any], effect: str) -> Any:
+        identity = context.principal_keys.get(IDENTITY)
+        if identity:
+            statements = [
+                replace(
+                    one,
+                    resources=_insert(identity, one.resources),
+                    not_resources=_insert(identity, one.not_resources),
+                )
+                for one in statements
+            ]
+        return first_match(context, statements, effect)
+
+    return match
 
 
 def as_by_tls(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.signing_in import PASSWORD, sign_in
+from tidemill.contract.places import photo_name, upload_name
 from tidemill.contract.signature import deregistration, registration
 from tidemill_deploy.template import template_path
 from tidemill_local.clients import EmulatorSession
@@ -121,6 +122,24 @@ def test_a_client_reads_its_own_replies_and_nobody_elses(emulator: Emulator, cli
     assert outcome(client.session, "sqs", "send_message", {"QueueUrl": mine, "MessageBody": "x"}) in DENIED
 
 
+def test_a_client_uploads_below_its_own_identity_and_nowhere_else(client: Client, deployment: Deployment) -> None:
+    bucket = {"Bucket": deployment.outputs["ContentBucketName"]}
+
+    def said(operation: str, name: str, **more: Any) -> str:
+        return outcome(client.session, "s3", operation, bucket | {"Key": name} | more)
+
+    mine, others = (upload_name(identity, "0f" * 32) for identity in (client.identity, f"{client.identity}0"))
+    assert said("put_object", mine, Body=b"{}") == "allowed"
+    assert said("put_object", others, Body=b"{}") in DENIED
+    assert said("get_object", mine) in DENIED
+    photo, other = (photo_name(identity, "content/42") for identity in (client.identity, "other"))
+    for operation, more in [("put_object", {"Body": b"x"}), ("get_object", {}), ("delete_object", {})]:
+        assert said(operation, photo, **more) == "allowed"
+        assert said(operation, other, **more) in DENIED
+    assert said("put_object", "objects/" + "0f" * 32, Body=b"x") in DENIED
+    assert outcome(client.session, "s3", "list_objects_v2", bucket) in DENIED
+
+
 def test_a_client_registers_devices_of_its_own_and_of_nobody_else(client: Client, deployment: Deployment) -> None:
     key = "A" * 43
     table = {"TableName": deployment.outputs["DevicesTableName"]}
@@ -143,6 +162,7 @@ def test_a_client_registers_devices_of_its_own_and_of_nobody_else(client: Client
         ("dynamodb", "batch_execute_statement", {"Statements": [{"Statement": INSERT % 1}]}),
         ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
         ("s3", "put_object", {"Bucket": "{QuarantineBucketName}", "Key": "k", "Body": "x"}),
+        ("s3", "list_objects_v2", {"Bucket": "{ContentBucketName}"}),
         ("secretsmanager", "get_secret_value", {"SecretId": "{ApplicationSecretArn}"}),
     ],
 )

@@ -1,8 +1,12 @@
 """What conditions are held against: a request tells the partition key of the item that it is about."""
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
-from tidemill_local.patches.policy_conditions import as_by_tls, by_role, with_leading_key
+import pytest
+from ministack.core.iam_evaluator import ParsedStatement
+
+from tidemill_local.patches.policy_conditions import IDENTITY, as_by_tls, by_role, with_leading_key, with_own_resources
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,15 @@ def test_a_call_on_this_machine_counts_as_encrypted_on_the_way_and_nothing_else_
     value = as_by_tls(lambda key, context: (key, context))
     assert value("aws:SecureTransport", "call") == "true"
     assert value("aws:PrincipalArn", "call") == ("aws:PrincipalArn", "call")
+
+
+@pytest.mark.parametrize(("known", "named"), [({IDENTITY: "us-east-1:ann"}, "us-east-1:ann"), ({}, f"${{{IDENTITY}}}")])
+def test_a_resource_is_named_by_the_callers_identity(known: dict[str, str], named: str) -> None:
+    statement = ParsedStatement("own", "Allow", resources=[f"arn:aws:s3:::b/uploads/${{{IDENTITY}}}/*", "*"])
+    found: list[Any] = []
+    match = with_own_resources(lambda context, statements, effect: found.extend(statements))
+    match(SimpleNamespace(principal_keys=known), [statement], "Allow")
+    assert found[0].resources == [f"arn:aws:s3:::b/uploads/{named}/*", "*"]
 
 
 @pytest.mark.parametrize(
