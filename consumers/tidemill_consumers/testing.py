@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from time import time
 
 from msgspec import to_builtins
+from msgspec.json import encode as encode_json
 from msgspec.structs import replace
 
-from tidemill.contract.request import Document, Json, Reply, Request, Status, decode
+from tidemill.contract.claim_check import claim_check
+from tidemill.contract.request import MAX_REQUEST_BYTES, ClaimCheck, Document, Json, Reply, Request, Status, decode
 from tidemill.contract.validation import to_payload
 from tidemill_consumers.adapters.telling import traceback_lines
-from tidemill_consumers.core.batch import Arrival, Blob, Entity, Position, Proof, Rules, State, Write
+from tidemill_consumers.codec.uploads import with_data
+from tidemill_consumers.core.batch import Arrival, Blob, Entity, Position, Proof, Rules, State, Write, fresh
 from tidemill_consumers.core.calling.routing import problem_of
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.item_limits import unstorable
@@ -154,10 +157,12 @@ class Trial:
 
     def _arrival(self, request: Request) -> Arrival:
         """The request as it comes off the stream."""
-        payload = to_payload(request)
+        ref, body = _large(request)
+        payload = to_payload(request if ref is None else replace(request, data={}, ref=ref))
         self._count += 1
         key = request.key or ""
-        return Arrival(_SHARD, Position(self._count, 0), float(self._count), key, decode(payload), payload)
+        arrival = Arrival(_SHARD, Position(self._count, 0), float(self._count), key, decode(payload), payload)
+        return arrival if ref is None else with_data(arrival, ref, body)
 
     def _follow(self, cause: Outcome) -> None:
         waiting = deque(cause.emits)
@@ -179,7 +184,7 @@ class Trial:
         self.objects |= stored
         reply = _reply(write, arrival.request)
         outcome = Outcome(
-            request=decode(arrival.encoded),  # a rule may have changed arrival.request
+            request=fresh(arrival).request,  # a rule may have changed arrival.request
             status=reply.status,
             data=reply.data,
             error=reply.error,
@@ -189,6 +194,16 @@ class Trial:
         )
         self.outcomes.append(outcome)
         return outcome
+
+
+def _large(request: Request) -> tuple[ClaimCheck | None, bytes]:
+    """The claim check and the JSON of data that a producer with a bucket would upload, at the latest; else None."""
+    try:
+        body = encode_json(request.data)
+    except (ValueError, TypeError, RecursionError):
+        return None, b""  # `to_payload` says what is wrong
+    is_large = request.client is not None and len(body) > MAX_REQUEST_BYTES // 2
+    return (claim_check(request.client or "", body) if is_large else None), body
 
 
 class EndlessEmits(Exception):

@@ -76,6 +76,19 @@ def test_a_request_is_applied_answered_and_followed(shop: Trial) -> None:
     assert [one.request.id for one in shop.outcomes] == [sold.request.id, emitted.id]
 
 
+def test_data_may_be_as_large_as_a_producer_uploads() -> None:
+    def keep(state: State, request: Request) -> Accepted:
+        return Accepted({"size": len(request.data["text"]), "ref": str(request.ref)})
+
+    trial = Trial({"keep": keep})
+    kept = trial.send("keep", key="k", data={"text": "x" * 1_000_000}, client="ann")
+    assert (kept.status, len(kept.request.data["text"])) == ("accepted", 1_000_000)
+    assert trial.document("k") == {"size": 1_000_000, "ref": "None"}
+    for data, client in [({"text": "x" * 6_000_000}, "ann"), ({"text": "x" * 1_000_000}, None)]:
+        with pytest.raises(UnsendableRequest):
+            trial.send("keep", key="k", data=data, client=client)
+
+
 def test_a_rejection_changes_nothing(shop: Trial) -> None:
     assert shop.send("item.reserve", key="item/42", data={"count": 2}).error == "sold out"
     assert shop.document("item/42") == {"stock": 1}
