@@ -11,6 +11,12 @@ def inserted(statement: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
+def removed(statement: str) -> frozenset[str]:
+    """The attributes that an UPDATE takes away."""
+    return frozenset(re.findall(r" REMOVE (\w+)", statement.partition(" WHERE ")[0]))
+
+
+@lru_cache(maxsize=64)
 def updated(statement: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The attributes that an UPDATE sets, and those that it compares, in the order of its parameters."""
     head, _, tail = statement.partition(" WHERE ")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidemill.aio import AsyncProducer
     from tidemill.aws.cognito import CognitoIdentity, IdentityRefused
+    from tidemill.contract.content_index import Entry, Shown, UnreadableIndex
+    from tidemill.contract.geohash import GeohashUnavailable, Point
     from tidemill.contract.request import RefusedRequest, Reply, ReplyMessage, Request
     from tidemill.contract.signature import Signer, SigningUnavailable, deregistration, new_key, registration
     from tidemill.contract.validation import UnsendableRequest
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from tidemill.handle import AsyncHandle, Handle
     from tidemill.metrics import LogMetrics, OpenTelemetryMetrics
     from tidemill.producer import Producer
+    from tidemill.reader import Near, Reader
+    from tidemill.reading.nearby import TooFar
     from tidemill.replies.queue import reply_queue
     from tidemill.replies.replies import Replies
     from tidemill.sending.records import Acknowledged
@@ -42,22 +46,28 @@ __all__ = [
     "BufferFull",
     "CallMade",
     "CognitoIdentity",
+    "Entry",
+    "GeohashUnavailable",
     "GivenUp",
     "Handle",
     "IdentityRefused",
     "LogMetrics",
     "Misconfigured",
+    "Near",
     "NotAccepted",
     "NotUploaded",
     "OpenTelemetryMetrics",
     "OutcomeUnknown",
+    "Point",
     "Producer",
     "ProducerClosed",
+    "Reader",
     "RefusedRequest",
     "Replies",
     "Reply",
     "ReplyMessage",
     "Request",
+    "Shown",
     "Signer",
     "SigningUnavailable",
     "Spool",
@@ -66,7 +76,9 @@ __all__ = [
     "SpoolInUse",
     "Stats",
     "StillPending",
+    "TooFar",
     "TooManyQueues",
+    "UnreadableIndex",
     "UnsendableRequest",
     "deregistration",
     "new_key",
@@ -77,6 +89,8 @@ __all__ = [
 _MODULES = {
     "tidemill.aio": "AsyncProducer",
     "tidemill.aws.cognito": "CognitoIdentity IdentityRefused",
+    "tidemill.contract.content_index": "Entry Shown UnreadableIndex",
+    "tidemill.contract.geohash": "GeohashUnavailable Point",
     "tidemill.contract.request": "RefusedRequest Reply ReplyMessage Request",
     "tidemill.contract.signature": "Signer SigningUnavailable deregistration new_key registration",
     "tidemill.contract.validation": "UnsendableRequest",
@@ -88,6 +102,8 @@ _MODULES = {
     "tidemill.handle": "AsyncHandle Handle",
     "tidemill.metrics": "LogMetrics OpenTelemetryMetrics",
     "tidemill.producer": "Producer",
+    "tidemill.reader": "Near Reader",
+    "tidemill.reading.nearby": "TooFar",
     "tidemill.replies.queue": "reply_queue",
     "tidemill.replies.replies": "Replies",
     "tidemill.sending.records": "Acknowledged",

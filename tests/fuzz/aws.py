@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import msgspec
 from botocore.exceptions import ClientError
 
-from tests.statements import inserted, updated
+from tests.statements import inserted, removed, updated
 from tidemill.contract.request import ReplyMessage
 
 Item: TypeAlias = dict[str, Any]
@@ -183,7 +183,7 @@ class Tables:
             return _failed("DuplicateItem", key)
         if version is not None and (before is None or before["ver"]["N"] != version):
             return _failed("ConditionalCheckFailed", key)
-        whole = {**(before or {}), **item}
+        whole = {name: value for name, value in {**(before or {}), **item}.items() if value is not None}
         try:
             size = item_bytes(whole)
         except Invalid as problem:
@@ -213,7 +213,7 @@ def _saved(Statement: str, Parameters: list[Any]) -> tuple[str, Item, str | None
         return table, dict(zip(inserted(Statement), Parameters, strict=True)), None
     names, conditions = updated(Statement)
     wanted = dict(zip(conditions, Parameters[len(names) :], strict=True))
-    item = dict(zip(names, Parameters[: len(names)], strict=True))
+    item = dict.fromkeys(removed(Statement)) | dict(zip(names, Parameters[: len(names)], strict=True))
     return table, {**item, "pk": wanted["pk"]}, wanted["ver"]["N"]
 
 

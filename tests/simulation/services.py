@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from tests.item_size import item_bytes
 from tests.simulation.world import World, error
-from tests.statements import inserted, updated
+from tests.statements import inserted, removed, updated
 from tidemill.contract.lanes import LANES
 from tidemill.contract.request import ReplyMessage
 from tidemill_consumers.core.streams import life_of, shard_of
@@ -242,7 +242,8 @@ class Table:
         wanted = dict(zip(conditions, Parameters[len(names) :], strict=False))
         before = self.items.get(wanted["pk"]["S"], {})
         holds = bool(before) and all(before.get(name) == value for name, value in wanted.items())
-        item = {**before, "pk": wanted["pk"], **dict(zip(names, Parameters, strict=False))}
+        kept = {name: value for name, value in before.items() if name not in removed(Statement)}
+        item = {**kept, "pk": wanted["pk"], **dict(zip(names, Parameters, strict=False))}
         return self._store(item, None if holds else "ConditionalCheckFailed")
 
     def _store(self, item: dict[str, Any], problem: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from tidemill.contract.geohash import CELL_CHARACTERS, geohash_in
 from tidemill.contract.request import REDRIVE, Document, Json, decode, encode
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position
 from tidemill_consumers.core.folding.marks import mark_text
@@ -99,6 +100,8 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         item["awaited"] = {"N": repr(entity.awaited)}
     if entity.lost:
         item["lost"] = {"N": repr(entity.lost)}
+    if geohash := geohash_in(entity.document):
+        item |= {"cell": {"S": geohash[:CELL_CHARACTERS]}, "geohash": {"S": geohash}}
     return item | _emits(entity) if entity.emitted else item
 
 

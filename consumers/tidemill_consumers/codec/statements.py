@@ -11,6 +11,9 @@ from typing import Any
 from tidemill_consumers.codec.items import to_item
 from tidemill_consumers.core.batch import Write
 
+PLACE = ("cell", "geohash")
+"""The attributes by which the table's index finds an item by its place; an item without them is not in it."""
+
 
 def statement_of(table: str, write: Write) -> Any:
     """The statement that saves the write's entity, if its version is still the expected one."""
@@ -20,7 +23,7 @@ def statement_of(table: str, write: Write) -> Any:
         return {"Statement": _insert(table, tuple(item)), "Parameters": list(item.values())}
     key = item.pop("pk")
     return {
-        "Statement": _update(table, tuple(item)),
+        "Statement": _update(table, tuple(item), PLACE if write.leaves_place else ()),
         "Parameters": [*item.values(), key, {"N": str(write.expected_version)}],
     }
 
@@ -32,6 +35,6 @@ def _insert(table: str, names: tuple[str, ...]) -> str:
 
 
 @cache
-def _update(table: str, names: tuple[str, ...]) -> str:
-    values = " ".join(f"SET {name} = ?" for name in names)
+def _update(table: str, names: tuple[str, ...], gone: tuple[str, ...]) -> str:
+    values = " ".join([*(f"SET {name} = ?" for name in names), *(f"REMOVE {name}" for name in gone)])
     return f'UPDATE "{table}" {values} WHERE pk = ? AND ver = ?'

@@ -391,6 +391,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         repeated: of these, those that their producer had sent before.
         redelivered: of these, those that the shard's mark had passed.
         document_bytes: the size of the new document as MessagePack; 0: not known.
+        leaves_place: whether the entity had a place, by its document's geohash, and has none any more.
     """
 
     key: str
@@ -410,6 +411,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     repeated: int = 0
     redelivered: int = 0
     document_bytes: int = 0
+    leaves_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from tidemill.contract.geohash import geohash_of, point_at
 from tidemill.contract.places import thumbnail_name
 from tidemill.contract.request import EVENT, Document, Request
 from tidemill_consumers.media.photo import REFUSED
-from tidemill_media.imaging.results import Made, Thumbnail, Unsupported
+from tidemill_media.imaging.results import Made, Place, Thumbnail, Unsupported
 from tidemill_media.processing.notifications import Notification
 
 IDS = UUID("5f0c2d9e-5f0b-4bb5-9a0c-3f5d8f6a4e21")
@@ -52,7 +53,7 @@ def processed(told: Notification, outcome: Made | Unsupported, *, with_place: bo
         "width": outcome.width,
         "height": outcome.height,
         **{name: value for name, value in known.items() if value},
-        **({"place": {"latitude": place.latitude, "longitude": place.longitude}} if place else {}),
+        **(_placed(place) if place else {}),
         "thumbnails": [_listed(told, one) for one in outcome.thumbnails],
     }
 
@@ -81,6 +82,12 @@ def refused_request(told: Notification, why: str) -> Request:
     """
     photo = {"by": told.photo.identity, "version": told.version, "uploaded": told.at, "status": REFUSED, "reason": why}
     return _request("content.processed", told, photo, REFUSED, why)
+
+
+def _placed(place: Place) -> Document:
+    """Where it was taken, and as what contents are found by."""
+    at = {"latitude": place.latitude, "longitude": place.longitude}
+    return {"place": at, "geohash": geohash_of(point_at(**at))}
 
 
 def _listed(told: Notification, one: Thumbnail) -> Document:

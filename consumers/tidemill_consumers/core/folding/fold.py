@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from tidemill.contract.geohash import geohash_in
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import (
     GUARDS,
@@ -100,6 +101,7 @@ def fold(
         quarantine=tuple(folding.quarantine),
         stopped=stopped,
         emits=tuple(folding.emits.now),
+        leaves_place=bool(new_entity and geohash_in(entity.document) and not geohash_in(new_entity.document)),
         objects=folding.stored,
         evicted=marks.evicted,
         forgotten=folding.forgotten,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec.json import encode as to_json
 
+from tidemill.contract.geohash import CELL_CHARACTERS, geohash_in
 from tidemill.contract.request import Json, encode
 from tidemill_consumers.core.batch import Emitted, Entity, Mark, State
 from tidemill_consumers.core.item_limits import text_bytes
@@ -30,6 +31,8 @@ def bytes_beside_writers(entity: Entity) -> int:
         size += 1 + text_bytes(shard) + _mark(mark)
     if entity.recent:
         size += bytes_of_all(entity.recent.values())
+    if geohash := geohash_in(entity.document):
+        size += len("cell" + "geohash") + CELL_CHARACTERS + len(geohash)
     if entity.emitted:
         size += len("emitted" + "emits") + HEAD + _digits(entity.emitted) // 2 + 2 + sum(map(_emitted, entity.emits))
     return size

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
+from msgspec.structs import replace
 
 from tidemill.contract.request import Json, Reply, Request
 from tidemill_consumers.adapters import entities as module
@@ -50,6 +51,22 @@ def entity(key: str, version: int = 1, value: Json = None) -> Entity:
 def write(becomes: Entity, expects: int | None = None) -> Write:
     expected = becomes.version - 1 if expects is None else expects
     return Write(becomes.key, expected, becomes, Position(1, 0), (), (), None)
+
+
+def test_a_place_is_in_attributes_of_the_item_until_the_document_has_none(
+    entities: Entities, emulator: Emulator, table: str
+) -> None:
+    def place() -> set[str]:
+        item = emulator.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "k"}})["Item"]
+        return {f"{name}={item[name]['S']}" for name in ("cell", "geohash") if name in item}
+
+    assert entities.save([write(Entity("k", 1, {"geohash": "u33dc1v0zzzz"}))]) == {}
+    assert place() == {"cell=u3", "geohash=u33dc1v0zzzz"}
+    assert entities.save([write(Entity("k", 2, {"geohash": "9q8yyk8yt"}))]) == {}
+    assert place() == {"cell=9q", "geohash=9q8yyk8yt"}
+    assert entities.save([replace(write(Entity("k", 3, {"deleted": True})), leaves_place=True)]) == {}
+    assert place() == set()
+    assert entities.load(["k"])["k"].document == {"deleted": True}
 
 
 def test_a_new_entity_is_inserted(entities: Entities) -> None:

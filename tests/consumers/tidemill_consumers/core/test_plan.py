@@ -970,3 +970,10 @@ def test_who_watches_is_told_of_the_arrival_whose_rule_is_at_work() -> None:
     plan(arrivals, {}, {"look": look}, DAY, watch)
     assert seen == arrivals
     assert watch.at_work is None
+
+
+def test_a_write_says_that_its_entity_had_a_place_and_has_none_any_more() -> None:
+    placed = Entity("k", 1, {"ids": [], "geohash": "u33dc1v0z"})
+    assert fold([arrival(1)], placed).leaves_place
+    assert not fold([arrival(1)], Entity("k", 1, {"ids": []})).leaves_place
+    assert not fold([arrival(1, "refuse")], placed).leaves_place

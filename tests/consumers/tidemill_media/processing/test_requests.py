@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from tests.consumers.tidemill_media.bucket_events import AT_MS, created
+from tidemill.contract.geohash import point_of
 from tidemill.contract.request import EVENT, MAX_NAME_CHARACTERS
 from tidemill.contract.validation import to_payload
 from tidemill_media.imaging import Made, Place, Thumbnail, Unsupported
@@ -46,7 +49,10 @@ def test_a_photo_that_was_decoded() -> None:
 
 
 def test_the_place_is_told_only_if_the_owner_agreed() -> None:
-    assert processed(told(), MADE, with_place=True)["place"] == {"latitude": 52.5, "longitude": 13.4}
+    placed = processed(told(), MADE, with_place=True)
+    assert placed["place"] == {"latitude": 52.5, "longitude": 13.4}
+    assert point_of(placed["geohash"]) == pytest.approx((52.5, 13.4), abs=1e-6)
+    assert "geohash" not in processed(told(), MADE, with_place=False)
     assert "place" not in processed(told(), MADE, with_place=False)
 
 
