@@ -38,8 +38,8 @@ def test_the_template_is_as_the_page_says() -> None:
     assert all(tool in makefile for tool in ("cfn-lint infra/template.yaml", "validate --lint", ".ci/scan.py"))
     alarms = {name: one for name, one in DOCUMENT["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert len([one for one in alarms.values() if "Condition" not in one]) == 18
-    assert len([one for one in alarms.values() if one.get("Condition") == "HasPhotos"]) == 2
-    assert "has eighteen alarms, two more with `Photos=on`" in PAGE
+    assert len([one for one in alarms.values() if one.get("Condition") == "HasPhotos"]) == 5
+    assert "has eighteen alarms, five more with `Photos=on`" in PAGE
 
 
 def test_the_parameters_are_the_templates() -> None:
@@ -80,7 +80,7 @@ def test_the_code_is_made_for_what_the_template_runs() -> None:
 
 
 def test_cloudformation_makes_the_stack_with_these_parameters(emulator: Emulator, bucket: str) -> None:
-    for key in ("apply-1.zip", "direct-1.zip"):
+    for key in ("apply-1.zip", "direct-1.zip", "index-1.zip", "media-1.zip"):
         emulator.client("s3").put_object(Bucket=bucket, Key=key, Body=zipped({"shop.py": b"RULES = {}"}))
     given = dict(one.split("=", 1) for one in parameters_given()) | {
         "CodeBucket": bucket,

@@ -19,12 +19,17 @@ ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Typ
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 # https://docs.aws.amazon.com/firehose/latest/dev/monitoring-with-cloudwatch-metrics.html
 KNOWN = {
     NAMESPACE: ({"FunctionName"}, set(METRICS)),
-    "AWS/Lambda": ({"FunctionName"}, {"IteratorAge", "Invocations", "Errors", "Throttles", "Duration"}),
+    "AWS/Lambda": (
+        {"FunctionName"},
+        {"IteratorAge", "Invocations", "Errors", "Throttles", "Duration", "AsyncEventAge"},
+    ),
     "AWS/Kinesis": ({"StreamName"}, {"IncomingRecords", "WriteProvisionedThroughputExceeded"}),
     "AWS/DynamoDB": ({"TableName"}, {"WriteThrottleEvents", "ReadThrottleEvents"}),
+    "AWS/SQS": ({"QueueName"}, {"ApproximateNumberOfMessagesVisible"}),
     "AWS/Firehose": ({"DeliveryStreamName"}, {"DeliveryToS3.DataFreshness", "DeliveryToS3.Success"}),
 }
 
@@ -36,6 +41,12 @@ def watched(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for one in alarm.get("Metrics", []):
         if "MetricStat" in one:
             yield one["MetricStat"]["Metric"]
+
+
+def resource_of(dimension: dict[str, Any]) -> str:
+    """The resource that a dimension names."""
+    ((function, argument),) = dimension["Value"].items()
+    return str(argument if function == "Ref" else argument[0])
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -59,7 +70,7 @@ def test_an_alarm_watches_metrics_that_exist_of_resources_that_exist(name: str) 
         dimensions, names = KNOWN[metric["Namespace"]]
         assert metric["MetricName"] in names
         assert {one["Name"] for one in metric["Dimensions"]} == dimensions
-        assert all(one["Value"]["Ref"] in RESOURCES for one in metric["Dimensions"])
+        assert all(resource_of(one) in RESOURCES for one in metric["Dimensions"])
 
 
 @pytest.mark.parametrize("name", [name for name, alarm in ALARMS.items() if "Metrics" in alarm])
@@ -85,7 +96,7 @@ def test_the_dashboard_shows_metrics_that_exist_and_all_alarms() -> None:
 @pytest.mark.parametrize("name", ALARMS)
 def test_what_is_there_with_photos_alone_is_watched_then_alone(name: str) -> None:
     conditions = {
-        RESOURCES[one["Value"]["Ref"]].get("Condition") for of in watched(ALARMS[name]) for one in of["Dimensions"]
+        RESOURCES[resource_of(one)].get("Condition") for of in watched(ALARMS[name]) for one in of["Dimensions"]
     }
     assert conditions == {RESOURCES[name].get("Condition")}
 
@@ -98,4 +109,4 @@ def check_metrics(widgets: list[dict[str, Any]]) -> None:
             dimensions, names = KNOWN[namespace]
             assert metric in names
             assert {dimension} == dimensions
-            assert value[2:-1] in RESOURCES
+            assert value[2:-1].partition(".")[0] in RESOURCES

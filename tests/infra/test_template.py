@@ -34,7 +34,7 @@ def test_cloudformation_takes_it_as_it_is() -> None:
 
 def test_what_cannot_be_made_again_outlives_the_stack_and_a_replacement() -> None:
     kept = {name for name, one in RESOURCES.items() if one["Type"] in STATEFUL}
-    kept |= of_type("AWS::DynamoDB::Table").keys() - {"Deliveries"}
+    kept |= of_type("AWS::DynamoDB::Table").keys() - {"Deliveries"} | of_type("AWS::SQS::Queue").keys()
     policies = {name: (one.get("DeletionPolicy"), one.get("UpdateReplacePolicy")) for name, one in RESOURCES.items()}
     assert {name for name, (deletion, _) in policies.items() if deletion} == kept
     assert {policies[name] for name in kept} == {("RetainExceptOnCreate", "Retain")}
@@ -134,7 +134,12 @@ def test_nothing_is_applied_and_no_client_may_send_before_the_archive_reads() ->
         for name, one in RESOURCES.items()
         if one["Type"] == "AWS::IAM::Role"
         and any(is_put(statement) for statement in statements_of(name))
-        and name not in ("ApplyRole", "DirectRole")  # what emits, after something was applied
+        and name
+        not in (
+            "ApplyRole",
+            "DirectRole",
+            "MediaRole",
+        )  # what emits after something was applied, or a client could upload
     ]
     assert senders == ["ClientRole"]
 

@@ -57,7 +57,12 @@ class Function:
 SHARED = {"Sweep": "Apply"}
 """Functions that have another's package, with another handler."""
 
-FUNCTIONS = (Function("Apply"), Function("Direct"), Function("Index"))
+FUNCTIONS = (
+    Function("Apply"),
+    Function("Direct"),
+    Function("Index"),
+    Function("Media", extra="media", limit=100 * MB),
+)
 
 TRACED = {"Apply", "Direct"}
 """The functions that make spans: with traces they need OpenTelemetry, 6 MB unpacked, and X-Ray's description."""

@@ -9,7 +9,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from tidemill_local.patches import actions, cbor, cors, policy_conditions, provisioning, signatures
+from tidemill_local.patches import (
+    actions,
+    bucket_events,
+    cbor,
+    cors,
+    policy_conditions,
+    provisioning,
+    signatures,
+    statement_records,
+)
 from tidemill_local.patches.durability import durability
 from tidemill_local.patches.kinesis import (
     record_limits,
@@ -21,7 +30,7 @@ from tidemill_local.patches.kinesis import (
     stream_calls,
     subscriptions,
 )
-from tidemill_local.patches.lambda_runtime import mapping_api, runtime
+from tidemill_local.patches.lambda_runtime import asynchronous, mapping_api, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +59,9 @@ def patches(folder: Path, state: Path | None) -> Mapping[str, Install]:
         "mapping_api": partial(mapping_api.install, (state or folder) / mapping_api.CHECKPOINTS),
         "provisioning": provisioning.install,
         "runtime": runtime.install,
+        "asynchronous": asynchronous.install,
+        "bucket_events": bucket_events.install,
+        "statement_records": statement_records.install,
         "actions": actions.install,
         "policy_conditions": policy_conditions.install,
         "durability": partial(durability.install, state),

@@ -3,39 +3,45 @@
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from tests.wheels import lock, repacked
+from tidemill_deploy.packaging.functions import FUNCTIONS
 from tidemill_deploy.packaging.wheels import LOCKS, Target
 
 Use: TypeAlias = Callable[[Path], Target]
+
+EXTRAS = sorted({one.extra for one in FUNCTIONS})
 
 FEW = ("msgspec", "pybase64", "six")
 """What rules need to be imported, and little more: packages of these are quickly made."""
 
 
-def index_of(root: Path, names: Iterable[str]) -> Path:
-    """A folder with wheels, an empty index, a cache for uv, and a lock of the wheels."""
+def index_of(root: Path, names_of: Mapping[str, Iterable[str]]) -> Path:
+    """A folder with wheels, an empty index, a cache for uv, and for each extra a lock of its packages' wheels."""
     if sys.platform != "linux":
         pytest.skip("the packages that are installed here do not run on Linux")
     for name in ("simple", "wheels", "locks"):
         (root / name).mkdir()
-    lock(root / "locks" / "signing.lock", [repacked(root / "wheels", name) for name in names])
+    wheels = {name: repacked(root / "wheels", name) for names in names_of.values() for name in names}
+    for extra, names in names_of.items():
+        lock(root / "locks" / f"{extra}.lock", [wheels[name] for name in names])
     return root
 
 
 @pytest.fixture(scope="session")
 def small_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return index_of(tmp_path_factory.mktemp("small"), FEW)
+    return index_of(tmp_path_factory.mktemp("small"), dict.fromkeys(EXTRAS, FEW))
 
 
 @pytest.fixture(scope="session")
 def whole_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    names = re.findall(r"^([\w.-]+)==", (LOCKS / "signing.lock").read_text(), re.MULTILINE)
+    pins = {extra: (LOCKS / f"{extra}.lock").read_text() for extra in EXTRAS}
+    names = {extra: re.findall(r"^([\w.-]+)==", text, re.MULTILINE) for extra, text in pins.items()}
     return index_of(tmp_path_factory.mktemp("whole"), names)
 
 

@@ -39,7 +39,7 @@ def test_packaging_twice_gives_the_same_bytes(target: Target, shop: Path, tmp_pa
         os.utime(path, (1, 1))
         path.chmod(0o600)
     second = package("seats", target, tmp_path / "second" / "deep")
-    assert [one.function for one in first] == ["Apply", "Direct", "Index"]
+    assert [one.function for one in first] == ["Apply", "Direct", "Index", "Media"]
     for one, again in zip(first, second, strict=True):
         code = one.path.read_bytes()
         assert code == again.path.read_bytes()
