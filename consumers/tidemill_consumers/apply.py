@@ -56,6 +56,7 @@ class Applied(TypedDict):
     keys: int
     write_calls: int
     quarantined: int
+    object_puts: int
 
 
 class Served(NamedTuple):
@@ -70,6 +71,7 @@ class Served(NamedTuple):
     reply_failures: int
     unanswered_requests: int
     emits: int
+    object_puts: int
 
 
 def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Response:
@@ -108,6 +110,7 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: T
         "keys": counts.keys,
         "write_calls": served.write_calls,
         "quarantined": served.quarantined,
+        "object_puts": served.object_puts,
     }
     failures: list[ItemFailure] = [] if again is None else [{"itemIdentifier": str(again.sequence)}]
     return {"batchItemFailures": failures, "applied": applied}
@@ -116,7 +119,8 @@ def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: T
 def _served(app: Application) -> Served:
     entities, replies = app.entities, app.replies
     of_table = entities.write_calls, entities.write_units, entities.conflicts, entities.cache_hits
-    return Served(*of_table, app.quarantine.count, replies.sent, replies.failed, replies.given_up, app.emits.sent)
+    of_replies = replies.sent, replies.failed, replies.given_up
+    return Served(*of_table, app.quarantine.count, *of_replies, app.emits.sent, app.objects.puts)
 
 
 def _figures(batch: Intake, counts: Counts, served: Served, latency: Sequence[float], is_partial: bool) -> Figures:

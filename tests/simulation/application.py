@@ -9,7 +9,7 @@ from greenlet import getcurrent
 
 from tests.simulation.world import World
 from tidemill.contract.request import REDRIVE, Request
-from tidemill_consumers.core.batch import Accepted, Emit, Rejected, Rule, State, Verified
+from tidemill_consumers.core.batch import Accepted, Blob, Emit, Rejected, Rule, State, Verified, ref
 from tidemill_consumers.core.calling.asking import Stopped
 
 BLANK = {"n": 0, "chain": 0, "other": 0}
@@ -25,11 +25,13 @@ def step(state: State, request: Request) -> Accepted | Rejected:
     name = "other" if (request.writer or "").startswith(OTHERS) else "chain"
     chain = zlib.crc32(f"{request.writer} {request.counter}".encode(), before[name])
     answer = {"chain": chain} if data["ask"] else None
+    pictures = tuple(Blob(f"{request.key} {number}".encode()) for number in data.get("draw", ()))
+    drawn = {f"{name}_picture": ref(pictures[0])} if pictures else {}
     emits = [_emit(request, *asked) for asked in data.get("then", ())]
     left, *ring = data.get("round", [0])
     if left:
         emits.append(Emit("step", ring[left % len(ring)], data_of(round_of=[left - 1, *ring])))
-    return Accepted({**before, "n": before["n"] + 1, name: chain}, answer, tuple(emits))
+    return Accepted({**before, "n": before["n"] + 1, name: chain, **drawn}, answer, tuple(emits), pictures)
 
 
 def _emit(cause: Request, key: str, then: list[Any], as_what: str = "") -> Emit:
@@ -39,15 +41,20 @@ def _emit(cause: Request, key: str, then: list[Any], as_what: str = "") -> Emit:
 
 
 def data_of(
-    refuse: bool = False, ask: bool = False, then: list[Any] | None = None, round_of: list[Any] | None = None
+    refuse: bool = False,
+    ask: bool = False,
+    then: list[Any] | None = None,
+    round_of: list[Any] | None = None,
+    draw: int | None = None,
 ) -> dict[str, Any]:
-    """A request's: whether it is to be rejected, whether it wants an answer, what it is to emit.
+    """A request's: whether it is to be rejected, whether it wants an answer, what it is to emit, which picture to draw.
 
     `round_of` makes a loop: how often it is still to go on, and the keys that it goes round by. It ends of itself, so
     that a run with a mutant that does not stop it ends too.
     """
     flags: dict[str, Any] = {"refuse": refuse, "ask": ask}
     flags |= {"then": then} if then else {}
+    flags |= {} if draw is None else {"draw": [draw]}
     return flags | {"round": round_of} if round_of else flags
 
 

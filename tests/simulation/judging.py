@@ -11,6 +11,7 @@ from uuid import uuid5
 import msgspec
 
 from tests.simulation.application import step
+from tests.simulation.content import names_in
 from tests.simulation.forgetting import told
 from tests.simulation.log import Place
 from tests.simulation.pipeline import HORIZON, Pipeline
@@ -53,6 +54,16 @@ class Result:
     """Those quarantined as such that cannot be told from a repeat."""
     untold_by_rule: int = 0
     """Those of which the oracle says so."""
+    drawn: int = 0
+    """Objects that were put."""
+    drawn_again: int = 0
+    """Of these, those that had been there before."""
+    swept: int = 0
+    """Versions that were deleted."""
+    dangling: int = 0
+    """Objects that a saved document names, or named, and that are not there."""
+    wasted: int = 0
+    """Objects that were put, though no document names them, by an invocation of which nothing failed."""
     needless: int = 0
     """Writes by which an entity forgot writers that it had room for."""
     seeds: int = 0
@@ -62,7 +73,8 @@ class Result:
     @property
     def holds(self) -> bool:
         """Whether nothing went wrong."""
-        return not (self.lost or self.double or self.reordered or self.unanswered or self.wrong or self.needless)
+        wrong = self.lost or self.double or self.reordered or self.unanswered or self.wrong or self.needless
+        return not (wrong or self.dangling or self.wasted)
 
     def add(self, other: Result) -> None:
         """Add another's figures."""
@@ -103,6 +115,7 @@ def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
         result.unanswered += not heard
         result.wrong += bool(heard) and heard != {"quarantined"}
     _judge_quarantine(result, pipeline, expected, sent)
+    _judge_objects(result, pipeline)
     result.resent, result.asked, result.needless = resent.marked, resent.asked, resent.needless
     result.invocations = sum(source.invocations for source in pipeline.sources)
     result.distinct_keys_written = pipeline.table.written
@@ -120,6 +133,14 @@ def _judge_documents(result: Result, pipeline: Pipeline, expected: _Expected) ->
             result.lost += max(0, wanted - got)
             result.double += max(0, got - wanted)
             result.reordered += wanted == got
+
+
+def _judge_objects(result: Result, pipeline: Pipeline) -> None:
+    content = pipeline.content
+    result.drawn, result.drawn_again, result.swept = content.puts, content.again, content.deleted
+    named = {name for item in pipeline.table.items.values() for name in names_in(item)}
+    result.dangling = pipeline.table.dangling + content.dangling + sum(not content.is_there(name) for name in named)
+    result.wasted = pipeline.wasted
 
 
 def _judge_answers(result: Result, pipeline: Pipeline, expected: _Expected, one: str, is_early: bool) -> None:

@@ -55,6 +55,9 @@ SEVERAL = "tidemill_consumers.core.several"
 EMITTING = "tidemill_consumers.core.emits"
 DEPTH = "tidemill_consumers.core.folding.depth"
 FORGOTTEN = "tidemill_consumers.adapters.forgotten"
+OBJECTS = "tidemill_consumers.adapters.content.objects"
+FOLD_OBJECTS = "tidemill_consumers.core.folding.objects"
+SWEEP = "tidemill_consumers.operations.sweep"
 DOUBTS = "tidemill_consumers.core.folding.doubts"
 CORE = "tidemill.delivery.core"
 RECORDS = "tidemill.sending.records"
@@ -263,6 +266,70 @@ MUTANTS = [
         "save",
         "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined)}",
         "not_stored = {one.arrival.key for one in app.quarantine.store(quarantined) if not one}",
+    ),
+    Mutant(
+        "objects are stored after the save",
+        COMPOSITION,
+        "save",
+        "    if storing := [write for write in changed if write.objects]:\n",
+        "    unsaved = dict.fromkeys(not_stored) | app.entities.save(changed)\n"
+        "    stored = [write for write in changed if write.key not in unsaved]\n"
+        "    return unsaved | dict.fromkeys(app.objects.store(stored))\n"
+        "    if storing := [write for write in changed if write.objects]:\n",
+    ),
+    Mutant(
+        "a document is saved whose object could not be stored",
+        COMPOSITION,
+        "save",
+        "not_stored |= app.objects.store(storing)",
+        "app.objects.store(storing)",
+    ),
+    Mutant(
+        "what earlier states named is put too",
+        FOLD_OBJECTS,
+        "named_by",
+        "[one for name, one in objects.items() if name in names]",
+        "[one for one in objects.values() if names]",
+    ),
+    Mutant(
+        "what the state before the batch named is put",
+        FOLD,
+        "_Folding.entity",
+        "named_by(self._document, self.objects)",
+        "named_by(before.document, self.objects)",
+    ),
+    Mutant(
+        "an object that is there is stored, however old",
+        OBJECTS,
+        "ObjectStore._is_young",
+        "return self._clock() -",
+        "return True or self._clock() -",
+    ),
+    Mutant(
+        "an object that was deleted meanwhile counts as stored",
+        OBJECTS,
+        "ObjectStore._is_young",
+        "            return False\n",
+        "            return True\n",
+    ),
+    Mutant(
+        "a sweep deletes by name", SWEEP, "Sweep.delete", '{"Key": one.name, "VersionId": one.id}', '{"Key": one.name}'
+    ),
+    Mutant("a sweep takes whatever nothing names", SWEEP, "Sweep.__init__", "retention + slack", "0.0"),
+    Mutant("a sweep waits for no invocation", SWEEP, "Sweep.__init__", "retention + slack", "retention"),
+    Mutant(
+        "a sweep reads the first page of the table",
+        SWEEP,
+        "Sweep._strike",
+        'if not page.get("LastEvaluatedKey"):',
+        "if page:",
+    ),
+    Mutant(
+        "what a sweep deletes is reckoned after the table was read",
+        SWEEP,
+        "Sweep.unnamed",
+        "self._listed(old.before, digit, time)",
+        "self._listed(self._clock(), digit, time)",
     ),
     Mutant(
         "bytes that could not be quarantined are not reported",
@@ -698,7 +765,8 @@ def attack(name: str) -> int:
         if not result.holds:
             print(
                 f"seed {seed}: lost {result.lost}, double {result.double}, reordered {result.reordered}, "
-                f"unanswered {result.unanswered}, wrong {result.wrong}, needless {result.needless}"
+                f"unanswered {result.unanswered}, wrong {result.wrong}, needless {result.needless}, "
+                f"dangling {result.dangling}, wasted {result.wasted}"
             )
             return 0
     print("survived")

@@ -15,6 +15,7 @@ import msgspec
 from greenlet import getcurrent
 
 from tests.simulation.clients import Client
+from tests.simulation.content import LATE, YOUNG, ContentBucket, Sweepers
 from tests.simulation.log import Log
 from tests.simulation.services import (
     ARN,
@@ -284,6 +285,9 @@ class Pipeline:
         """Records of which no part is a request."""
         self.log = Log(streams, self.refused_records)
         self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
+        self.content = ContentBucket(world, self.table)
+        self.table.is_there = self.content.is_there
+        content: Any = self.content
         clients: Any = self.table, self.bucket, self.topic, Kinesis(world, *streams)
 
         def scheduler() -> Scheduler:
@@ -305,7 +309,7 @@ class Pipeline:
                 emit_depth=emit_depth,
                 entities=Entities(clients[0], "entities", map, remembered),
                 quarantine=Quarantine(clients[1], "quarantine", map),
-                objects=ObjectStore(clients[1], "content", RETENTION, map),
+                objects=ObjectStore(content, "content", YOUNG, map, lambda: world.now),
                 replies=Replies(clients[2], "replies", map),
                 emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
@@ -317,6 +321,11 @@ class Pipeline:
             )
 
         self.world = world
+        self.wasted = 0
+        """Objects that were put and that no document named, though nothing had gone wrong."""
+        self._begun: dict[object, float] = {}
+        """Invocations that are at work, or may yet act late -> when they began."""
+        self.sweepers = Sweepers(world, self.table, content, lambda: min(self._begun.values(), default=world.now))
         self._environment = environment
         self._environments: list[Application] = []
         """The function's, those that crashed included; each remembers what it saved."""
@@ -370,6 +379,13 @@ class Pipeline:
             idle.append(self._environment())
             self._environments.append(idle[-1])
         environment = idle.pop(-1 if fate < 0.75 else 0)
-        answer = apply(_event_decoder.decode(batch.event), environment, self._time())
+        mine = getcurrent()
+        self._begun[mine] = self.world.now
+        try:
+            answer = apply(_event_decoder.decode(batch.event), environment, self._time())
+        finally:
+            self.world.after(LATE, partial(self._begun.pop, mine, None))
+        if mine not in self.world.troubled:
+            self.wasted += len(self.content.put_by[mine] - self.table.tried_by[mine])
         idle.append(environment)
         return msgspec.json.encode(answer)

@@ -53,7 +53,8 @@ class Shelf:
         return found
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        return {"Body": BytesIO(self._call(lambda: self._get(Key)))}
+        stored: bytes = self._call(lambda: self._get(Key))
+        return {"Body": BytesIO(stored), "ContentLength": len(stored)}
 
     def copy_object(self, Bucket: str, Key: str, CopySource: dict[str, str]) -> dict[str, Any]:
         self._call(lambda: self._objects.update({Key: self._get(CopySource["Key"])}))

@@ -137,6 +137,10 @@ def report(total: Result) -> None:
         f"{total.untold:,} cannot be told (by the rule: {total.untold_by_rule:,})"
     )
     print(f"{total.needless} writes by which an entity forgot writers that it had room for")
+    print(
+        f"objects: {total.drawn:,} put, {total.drawn_again:,} of them again; {total.swept:,} versions swept; "
+        f"dangling {total.dangling}, put in vain {total.wasted}"
+    )
     units = total.write_units / max(1, total.requests)
     print(f"{total.invocations:,} invocations, {total.dynamodb_write_calls:,} write calls, {units:.3f} WCU per request")
     wasted = total.write_units / max(1, total.saved_units) - 1

@@ -35,6 +35,14 @@ MENDED = Wanted(reason="poison")
 LOOPED = Wanted(reason=LOOP, loops=True)
 """What an operator lets go on; after so many emits again it is back."""
 
+SWEEPS = 12
+
+DRAWN = 0.2
+"""Share of requests that have an object stored."""
+
+PICTURES = 3
+"""Objects of a key, which come again and again."""
+
 UNASKED = 0.3
 """Share of seeds whose streams split and merge by themselves, as on-demand ones do."""
 
@@ -67,6 +75,8 @@ def simulate_producers(seed: int, requests: int) -> Result:
 
     world.at(moments.pop(), send)
     schedule(world, pipeline, sent)
+    for _ in range(SWEEPS):
+        world.after(chance.uniform(3.0, 45.0), pipeline.sweepers.begin)
     operator = operator_in(world, pipeline, lanes)
     if chance.random() < 0.3:
         world.after(chance.uniform(2.0, 10.0), lambda: _make_again(world, pipeline.sources[-1], clients, operator))
@@ -196,7 +206,8 @@ def send_one(world: World, pipeline: Pipeline, clients: Sequence[Client], keys: 
             *[chance.choice(keys) for _ in range(chance.randint(1, 3))],
         ]
     depth = chance.choice([1, 99]) if chance.random() < 0.05 else 0  # which a client may state, to no effect
-    data = data_of(fate > 0.95, fate > 0.8 or fate < 0.005, then, round_of)
+    draw = chance.randrange(PICTURES) if chance.random() < DRAWN else None
+    data = data_of(fate > 0.95, fate > 0.8 or fate < 0.005, then, round_of, draw)
     sent.ids.append(client.send(cmd, key, data, depth))
     return True
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
+from greenlet import getcurrent, greenlet
 
 from tests.item_size import item_bytes
 from tests.simulation.world import World, error
 from tests.statements import inserted, removed, updated
 from tidemill.contract.lanes import LANES
+from tidemill.contract.places import object_names
 from tidemill.contract.request import ReplyMessage
 from tidemill_consumers.core.streams import life_of, shard_of
 from tidemill_event_source.shard_reader import Page, StreamRecord
@@ -209,6 +211,12 @@ class Table:
         self.units = self.saved_units = 0
         self.saves: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
         """Each key's items, before and after each write."""
+        self.is_there: Callable[[str], bool] = lambda name: True
+        """Whether an object can be read."""
+        self.dangling = 0
+        """Objects that an item named when it was saved, and that were not there."""
+        self.tried_by: dict[greenlet, set[str]] = defaultdict(set)
+        """By invocation, the objects that the items named which it began to save."""
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         (name, wanted), *_ = RequestItems.items()
@@ -230,6 +238,7 @@ class Table:
         self, Statements: Sequence[dict[str, Any]], ReturnConsumedCapacity: str
     ) -> dict[str, Any]:
         assert 0 < len(Statements) <= 25
+        self.tried_by[getcurrent()] |= object_names(msgspec.json.encode(Statements))
         return self._world.call("writing", lambda: {"Responses": [self._execute(**one) for one in Statements]})
 
     def _execute(self, Statement: str, Parameters: list[Any]) -> dict[str, Any]:
@@ -255,6 +264,7 @@ class Table:
         if size > ITEM_BYTES:
             return _failed("ItemCollectionSizeLimitExceeded")
         key = item["pk"]["S"]
+        self.dangling += sum(not self.is_there(name) for name in object_names(msgspec.json.encode(item["doc"])))
         self.saves[key].append((self.items.get(key, {}), item))
         self.items[key] = item
         self.written += 1

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from tests.described import STREAM_ARN
+from tests.simulation.content import ContentBucket
 from tests.simulation.services import Bucket, ForgottenTable, Kinesis, Table, Topic
 from tests.simulation.world import Crash, error
 from tidemill.contract import aggregation
@@ -26,7 +27,7 @@ from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import apply
 from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.composition import Application
-from tidemill_consumers.core.batch import UNLIMITED, Accepted, Emit, Rejected, State, Time
+from tidemill_consumers.core.batch import UNLIMITED, Accepted, Blob, Emit, Rejected, State, Time, ref
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.folding.writers import counter_of
 from tidemill_consumers.core.streams import life_of, shard_of
@@ -64,6 +65,9 @@ class Script:
     faults: Mapping[int, str]
     calls: int = 0
     late: list[Callable[[], Any]] = field(default_factory=list)
+    now = 0.0
+    stored: set[str] = field(default_factory=set)
+    """The objects that were put."""
 
     def strikes(self, fault: str, share: float = 1.0) -> bool:
         return False
@@ -91,7 +95,9 @@ def append(state: State, request: Request) -> Accepted | Rejected:
         return Rejected("as it asks for")
     ids: Any = (state or {"ids": []})["ids"]
     emits = [Emit("append", f"to {request.key}", {"of": request.id, "place": n}) for n in range(request.data["emit"])]
-    return Accepted({"ids": [*ids, request.id]}, {"place": len(ids)}, tuple(emits))
+    pictures = (Blob(request.id.encode()),) if request.key == "a" else ()
+    drawn = {"picture": ref(pictures[0])} if pictures else {}
+    return Accepted({"ids": [*ids, request.id], **drawn}, {"place": len(ids)}, tuple(emits), pictures)
 
 
 def raising(state: State, request: Request) -> Accepted | Rejected:
@@ -115,7 +121,8 @@ MISROUTED = encode(request(9, "elsewhere"))
 STATUSES = {f"r{n}": "accepted" for n in range(1, 9)} | dict.fromkeys(["r5", "r9"], "quarantined") | {"r4": "rejected"}
 EMITTER_A = emitter("a", shard_of(life_of(STREAM_ARN, 0.0).name, SHARD))
 EMITTED = [(EMITTER_A, 1, "r1", 0), (EMITTER_A, 2, "r1", 1), (EMITTER_A, 3, "r6", 0)]
-DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"]}, "b": {"ids": ["r2", "r3", "r8"]}}
+PICTURE = ref(Blob(b"r7"))
+DOCUMENTS = {"a": {"ids": ["r1", "r6", "r7"], "picture": PICTURE}, "b": {"ids": ["r2", "r3", "r8"]}}
 
 
 def events() -> list[dict[str, Any]]:
@@ -154,6 +161,8 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
     script = Script(faults)
     world: Any = script
     table, bucket, stream = Table(world), Bucket(world), Log()
+    content: Any = ContentBucket(world, table)
+    table.is_there = content.is_there
     topic = Topic(world, lambda client, request_id: is_stored(table, bucket, request_id))
     forgotten: Any = ForgottenTable(world)
     clients: Any = table, bucket, topic, Kinesis(world, stream)  # type: ignore[arg-type] # all that it needs of one
@@ -162,7 +171,7 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
         retention=86_400.0,
         entities=Entities(clients[0], "entities", map),
         quarantine=Quarantine(clients[1], "quarantine", map),
-        objects=ObjectStore(clients[1], "content", 86_400.0, map),
+        objects=ObjectStore(content, "content", 86_400.0, map, lambda: 0.0),
         replies=Replies(clients[2], "replies", map),
         emits=Emits(clients[3], "requests", lambda: Scheduler(Random(1), linger=0, paced=False), lambda seconds: None),
         streams=Streams(clients[3], "requests"),
@@ -181,6 +190,9 @@ def run(faults: Mapping[int, str], looks: int | None = None) -> Script:
     assert {key: from_item(item).document for key, item in table.items.items() if key in "ab"} == DOCUMENTS
     assert {one: set(heard) for one, heard in topic.heard.items()} == {one: {s} for one, s in STATUSES.items()}
     assert topic.too_early == 0
+    assert content.is_there(PICTURE["object"])
+    assert table.dangling == 0
+    script.stored = set(content.versions)
     assert [(one.writer, one.counter, one.data["of"], one.data["place"]) for one in stream.requests] == EMITTED
     assert sorted(kept(bucket)) == sorted([JUNK, MISROUTED, encode(RECORDS[2][0])])
     return script
@@ -208,12 +220,14 @@ def is_stored(table: Table, bucket: Bucket, request_id: str) -> bool:
     return item is not None and counter_of(item["writers"]["B"], "w") >= int(request_id[1:])
 
 
-CALLS = 8
-"""Which stream it is, a read, two objects, a write, two messages, follow-up requests."""
+CALLS = 9
+"""Which stream it is, a read, two objects of the quarantine, a picture, a write, two messages, follow-up requests."""
 
 
 def test_the_batch_makes_as_many_calls_as_are_struck() -> None:
-    assert run({}).calls == CALLS
+    script = run({})
+    assert script.calls == CALLS
+    assert script.stored == {PICTURE["object"]}
 
 
 @pytest.mark.parametrize("place", range(CALLS))

@@ -37,3 +37,11 @@ def test_a_fleet_is_the_same_run_each_time() -> None:
 def test_a_seed_is_the_same_run_each_time() -> None:
     first, again = simulate(3, requests=300), simulate(3, requests=300)
     assert vars(first) == vars(again)
+
+
+def test_the_seeds_have_objects_that_go_and_come_again() -> None:
+    total = Result()
+    for seed in (4, 6, 8):
+        total.add(simulate(seed, requests=600))
+    assert total.drawn > total.drawn_again > 10
+    assert total.swept > 10

@@ -50,22 +50,24 @@ class World:
         self.faults: Counter[str] = Counter()
         self.down: dict[str, float] = {}
         """Services that are down -> until when."""
-        self._calendar: list[tuple[float, int, Callable[[], None]]] = []
+        self._calendar: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
         self._hub = getcurrent()
         self._stalling: WeakSet[greenlet] = WeakSet()
         self._died: dict[greenlet, Callable[[], None]] = {}
         self._gone: set[greenlet] = set()
+        self.troubled: WeakSet[greenlet] = WeakSet()
+        """Code of which a call failed."""
         self.watches: dict[greenlet, Watch] = {}
         """Of the code that runs, who limits its rules' time."""
 
     # ── The calendar ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def after(self, seconds: float, happen: Callable[[], None]) -> None:
+    def after(self, seconds: float, happen: Callable[[], object]) -> None:
         """Have something happen later."""
         self.at(self.now + seconds, happen)
 
-    def at(self, moment: float, happen: Callable[[], None]) -> None:
+    def at(self, moment: float, happen: Callable[[], object]) -> None:
         """Have something happen at a time; at once if that has passed."""
         self._planned += 1
         heapq.heappush(self._calendar, (moment if moment > self.now else self.now, self._planned, happen))
@@ -144,6 +146,13 @@ class World:
             Crash: the caller's process ended.
             ClientError, ReadTimeoutError, ConnectTimeoutError: as boto3 would.
         """
+        try:
+            return self._call(service, act)
+        except BaseException:
+            self.troubled.add(getcurrent())
+            raise
+
+    def _call(self, service: str, act: Callable[[], T]) -> T:
         if getcurrent() in self._gone or self.strikes(f"crash before {service}", 0.15):
             raise Crash
         self.sleep(self.random.uniform(0.002, 0.02))

@@ -48,6 +48,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     redelivered: int = 0
     keys: int = 0
     hottest_key: str = ""
+    object_puts: int = 0
 
 
 UNITS = {
@@ -57,7 +58,7 @@ UNITS = {
 }
 """The unit of each figure."""
 
-PROPERTIES = ("Redelivered", "Keys", "HottestKey")
+PROPERTIES = ("Redelivered", "Keys", "HottestKey", "ObjectPuts")
 """Figures that a line states and that are no metrics: CloudWatch charges for each metric, and not for these."""
 
 METRICS = tuple(name for name in UNITS if name not in PROPERTIES)
