@@ -96,6 +96,8 @@ class Kind:
     record_bytes: int
     is_off: bool = False
     """Whether its clocks lie."""
+    looks: bool = False
+    """Whether it surely looks at the stream as it starts, so that no re-send of its own is taken for untold."""
     aggregate: bool = True
     linger: float = 0.05
     folder: Path | None = None
@@ -135,7 +137,7 @@ class Client:
         kinesis: Any = self._endpoint
         clock = StreamClock()
         self._wire = Wire(self.stream.name, kinesis, clock, lambda: self.clocks.monotonic)
-        if self._world.random.random() < LOOKS:
+        if self._world.random.random() < LOOKS or kind.looks:
             clock.hear(self.stream.date(), self.clocks.monotonic)
         self.core = Core(
             self.clocks.monotonic,

@@ -1,4 +1,4 @@
-"""The simulation silences logging and sets the size of pieces; other tests look at both."""
+"""The simulation silences logging and sets the sizes of pieces and of the index's pages; other tests look at them."""
 
 import logging
 from collections.abc import Iterator
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from tidemill_consumers.core import pieces
+from tidemill_media.indexing import pages
 
 
 @pytest.fixture(autouse=True)
 def _all_comes_back() -> Iterator[None]:
-    most = pieces.MOST
+    most, most_entries, least_entries = pieces.MOST, pages.MOST, pages.LEAST
     yield
-    pieces.MOST = most
+    pieces.MOST, pages.MOST, pages.LEAST = most, most_entries, least_entries
     logging.disable(logging.NOTSET)

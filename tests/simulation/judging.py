@@ -76,6 +76,12 @@ class Result:
         wrong = self.lost or self.double or self.reordered or self.unanswered or self.wrong or self.needless
         return not (wrong or self.dangling or self.wasted)
 
+    @property
+    def summary(self) -> str:
+        """What went wrong, for a line."""
+        names = ("lost", "double", "reordered", "unanswered", "wrong", "needless", "dangling", "wasted")
+        return ", ".join(f"{name} {getattr(self, name)}" for name in names)
+
     def add(self, other: Result) -> None:
         """Add another's figures."""
         for name, value in vars(other).items():

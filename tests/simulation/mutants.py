@@ -10,6 +10,7 @@ made as the module is imported, in a process of its own: no file is touched.
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -77,6 +78,7 @@ class Mutant:
         function: its qualified name within the module, as `Class.method`, or the constant's name.
         old: text that stands once in the function.
         seeds: those that may show it.
+        simulation: the module whose `simulate` has to notice it.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Mutant:
     old: str
     new: str
     seeds: range = SEEDS
+    simulation: str = "tests.simulation.run"
 
     def applied(self, text: str) -> str:
         """The module's text with the edit made; exits if the function or the text within it is gone."""
@@ -723,6 +726,14 @@ MUTANTS = [
 ]
 
 
+def every_mutant() -> list[Mutant]:
+    """All of them, those of the functions on events included."""
+    sys.path.insert(0, str(HERE.parents[2]))
+    from tests.simulation.photos.mutants import MUTANTS as OF_PHOTOS
+
+    return [*MUTANTS, *OF_PHOTOS]
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     """Loads a module with the mutant's change made to its text."""
 
@@ -755,19 +766,13 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def attack(name: str) -> int:
     """In a process of its own: the simulation with the mutant; 0 when it was caught."""
-    mutant = next(one for one in MUTANTS if one.name == name)
+    mutant = next(one for one in every_mutant() if one.name == name)
     sys.meta_path.insert(0, _Finder(mutant))
-    sys.path.insert(0, str(HERE.parents[2]))
-    from tests.simulation.run import simulate
-
+    simulate = importlib.import_module(mutant.simulation).simulate
     for seed in mutant.seeds:
         result = simulate(seed)
         if not result.holds:
-            print(
-                f"seed {seed}: lost {result.lost}, double {result.double}, reordered {result.reordered}, "
-                f"unanswered {result.unanswered}, wrong {result.wrong}, needless {result.needless}, "
-                f"dangling {result.dangling}, wasted {result.wasted}"
-            )
+            print(f"seed {seed}: {result.summary}")
             return 0
     print("survived")
     return 1
@@ -775,7 +780,7 @@ def attack(name: str) -> int:
 
 def main(names: Sequence[str]) -> int:
     """Attack with all mutants, or those named; 0 when all are caught."""
-    wanted = [one.name for one in MUTANTS if not names or any(part in one.name for part in names)]
+    wanted = [one.name for one in every_mutant() if not names or any(part in one.name for part in names)]
     begun = time.monotonic()
 
     def run(name: str) -> bool:

@@ -53,7 +53,7 @@ from tidemill_consumers.isolation.time_limit import TimeLimit
 from tidemill_event_source.decisions.batches import Batch, InvocationResponse
 from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
 from tidemill_event_source.decisions.config import MappingConfig
-from tidemill_event_source.decisions.records import kinesis_renderer
+from tidemill_event_source.decisions.records import Render, kinesis_renderer
 from tidemill_event_source.decisions.sequencer import Invoke
 from tidemill_event_source.decisions.shard import Deliver, Read, Shard, readable
 
@@ -71,12 +71,19 @@ _event_decoder = msgspec.json.Decoder(KinesisEvent)  # what the function does no
 class Pollers:
     """The event source mapping: a poller per shard, whose process may end at any moment."""
 
-    def __init__(self, world: World, stream: Stream, config: MappingConfig, function: Callable[[Batch], bytes]) -> None:
+    def __init__(
+        self,
+        world: World,
+        stream: Stream,
+        config: MappingConfig,
+        function: Callable[[Batch], bytes],
+        render: Render | None = None,
+    ) -> None:
         self._world = world
         self.stream = stream
         self._config = config
         self._function = function
-        self._render = kinesis_renderer(config.stream_arn)
+        self._render = render or kinesis_renderer(config.stream_arn)
         self._pollers: dict[str, _Poller] = {}
         self.saved: dict[str, list[Checkpoint]] = {}
         self.invocations = 0
@@ -270,6 +277,7 @@ class Pipeline:
         has_other: bool,
         has_secret: bool,
         emit_depth: int,
+        table: Table | None = None,
     ) -> None:
         self.emit_depth = emit_depth
         self.stream = Stream(world, shards, OWN)
@@ -284,7 +292,8 @@ class Pipeline:
         self.refused_records: set[bytes] = set()
         """Records of which no part is a request."""
         self.log = Log(streams, self.refused_records)
-        self.table, self.bucket, self.topic = Table(world), Bucket(world), Topic(world, self._is_stored)
+        self.table = Table(world) if table is None else table
+        self.bucket, self.topic = Bucket(world), Topic(world, self._is_stored)
         self.content = ContentBucket(world, self.table)
         self.table.is_there = self.content.is_there
         content: Any = self.content

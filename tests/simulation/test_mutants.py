@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutants import MUTANTS, Mutant, every_mutant
 
 
 def source_of(mutant: Mutant) -> str:
@@ -18,7 +18,7 @@ def source_of(mutant: Mutant) -> str:
     return Path(spec.origin).read_text()
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", every_mutant(), ids=lambda mutant: mutant.name)
 def test_a_mutant_changes_its_function_and_leaves_a_module_that_compiles(mutant: Mutant) -> None:
     text = source_of(mutant)
     changed = mutant.applied(text)

@@ -57,7 +57,9 @@ def outdated(content: Content) -> Iterator[Outdated]:
 
 def _states(document: Document) -> _States:
     photos = [document.get("photo"), *_values(document.get("uploads"))]
-    return {state.by: state for state in map(_state, photos) if state}
+    known = [state for state in map(_state, photos) if state]
+    # A deleted content may have two of its owner's, as it was and as it came late.
+    return {state.by: state for state in sorted(known, key=lambda one: one.version)}
 
 
 def _values(uploads: Json) -> list[Json]:

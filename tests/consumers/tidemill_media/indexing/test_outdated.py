@@ -35,6 +35,10 @@ def gone(version: str, **other: Any) -> dict[str, Any]:
         ([document(photo=at(ONE)), {"deleted": True}], [Outdated(MINE, ONE, True)]),
         ([{"deleted": True, "photo": gone(ONE)}, {"photo": gone(TWO, late=1)}], [Outdated(MINE, TWO, True)]),
         ([{}, document(photo=at(ONE)), {"deleted": True}], [Outdated(MINE, ONE, True)]),
+        (
+            [document(), {"deleted": True, "photo": gone(TWO), "uploads": {"ada": gone(ONE, late=1)}}],
+            [Outdated(MINE, TWO, True)],
+        ),
         # Uploaded and published: it is the same photo; another's is not needed then.
         ([{}, {"uploads": {"ada": at(ONE)}}], [Outdated(MINE, ONE, False)]),
         ([{"uploads": {"ada": at(ONE)}}, document(photo=at(ONE))], []),

@@ -1,0 +1,135 @@
+"""The functions on events in the simulated world: uploads come back as requests, and what these change is listed.
+
+    bucket → its notifications → media → stream → apply → table → its stream → index → bucket
+
+Only what AWS does is replaced, and the decoder. The functions' own code runs, each invocation in an environment that
+may end at any call.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tests.simulation.photos.bus import Bus, Event
+from tests.simulation.photos.decoder import Decoder, File
+from tests.simulation.photos.storage import BUCKET, Storage
+from tests.simulation.photos.table import ARN, StreamedTable
+from tests.simulation.pipeline import OWN, Pipeline, Pollers
+from tests.simulation.services import Kinesis
+from tests.simulation.world import World
+from tidemill.sending.scheduler import Scheduler
+from tidemill_consumers.adapters.emits import Emits
+from tidemill_consumers.core.folding.depth import EMIT_DEPTH
+from tidemill_consumers.media import RULES
+from tidemill_event_source.decisions.batches import Batch
+from tidemill_event_source.decisions.config import MappingConfig
+from tidemill_media.adapters.documents import Documents
+from tidemill_media.adapters.index_files import IndexFiles
+from tidemill_media.adapters.old_thumbnails import OldThumbnails
+from tidemill_media.adapters.photo_files import PhotoFiles
+from tidemill_media.imaging import Made, Unsupported
+from tidemill_media.index import Indexing, index
+from tidemill_media.media import Processing, media
+from tidemill_media.processing.standing import MEMBERS
+
+SIZES = (64, 256)
+"""Of thumbnails, in pixels."""
+
+
+class Functions:
+    """All of them, over one bucket and one table.
+
+    Args:
+        world: the world, of whose chance the rest is.
+        shards: how many the table's stream has at first; there is an index function at work for each.
+        lanes: of whoever sends requests.
+        make_bus: makes what brings S3's notifications to a function.
+    """
+
+    def __init__(
+        self, world: World, shards: int, lanes: int, make_bus: Callable[[World, Callable[[Event], None]], Bus] = Bus
+    ) -> None:
+        chance = world.random
+        self.world = world
+        self._lanes = lanes
+        self.decoder = Decoder(world)
+        self.decoded_again: list[int] = []
+        """Files that were decoded though an invocation had come to its end with them before this one began."""
+        self._done: set[str] = set()
+        self.unfinished: Counter[str] = Counter()
+        """Invocations that did not come to their end, by the id of the version that they were about."""
+        self.bus = make_bus(world, self._media)
+        self.storage = Storage(world, self.bus.tell)
+        self.table = StreamedTable(world, shards)
+        self._dynamodb: Any = self.table
+        self.pipeline = Pipeline(
+            world,
+            RULES,
+            chance.choice([1, 2, 3]),
+            chance.choice([10, 50, 200]),
+            chance.choice([0.0, 0.5, 2.0]),
+            lanes,
+            has_other=False,
+            has_secret=True,
+            emit_depth=EMIT_DEPTH,
+            table=self.table,
+        )
+        self.changes = Pollers(
+            world,
+            self.table.stream,
+            MappingConfig(
+                ARN,
+                batch_size=chance.choice([1, 10, 100]),
+                window=chance.choice([0.0, 1.0]),
+                bisect_batch_on_function_error=True,
+            ),
+            self._index,
+            lambda record: record.data,
+        )
+
+    @property
+    def are_quiet(self) -> bool:
+        """Whether all that happened was heard of, and done."""
+        return self.bus.under_way == 0 and self.changes.idle and all(one.idle for one in self.pipeline.sources)
+
+    def watch(self) -> None:
+        """Begin to read the streams."""
+        for source in (*self.pipeline.sources, self.changes):
+            source.watch()
+
+    def _media(self, event: Event) -> None:
+        version = event["detail"]["object"]["version-id"]
+        is_done = version in self._done
+
+        def work(data: bytes, *how: Any, **more: Any) -> Made | Unsupported:
+            if is_done:
+                self.decoded_again.append(msgspec.json.decode(data, type=File).number)
+            return self.decoder(data, *how, **more)
+
+        s3: Any = self.storage
+        kinesis: Any = Kinesis(self.world, self.pipeline.stream)
+        scheduler = partial(Scheduler, self.world.random, lanes=self._lanes, linger=0, paced=False)
+        emits = Emits(kinesis, OWN, scheduler, self.world.sleep, self.pipeline.seals)
+        files, documents = PhotoFiles(s3, BUCKET, map), Documents(self._dynamodb, "entities", MEMBERS)
+        self.unfinished[version] += 1
+        media(event, Processing(files, documents, emits, SIZES, work, lambda: self.world.now))
+        self.unfinished[version] -= 1
+        self._done.add(version)
+
+    def _index(self, batch: Batch) -> bytes:
+        s3: Any = self.storage
+        parts = Indexing(
+            IndexFiles(s3, BUCKET),
+            Documents(self._dynamodb, "entities"),
+            OldThumbnails(s3, BUCKET, map),
+            map,
+            self.world.sleep,
+            lambda: self.world.now,
+        )
+        index(msgspec.json.decode(batch.event), parts)
+        return b"null"
