@@ -72,7 +72,7 @@ class Sent:
         self._traces.new.append((handle, self))
         try:
             self._span.set_attribute("messaging.message.id", handle.id)
-        except Exception as error:  # noqa: BLE001 - foreign code
+        except Exception as error:
             self._traces.say(error)
 
     def fail(self, error: Exception) -> None:
@@ -85,7 +85,7 @@ class Sent:
             self._is_over = True
             try:
                 self._end(outcome, now)
-            except Exception as error:  # noqa: BLE001 - foreign code
+            except Exception as error:
                 self._traces.say(error)
 
     def _end(self, outcome: Outcome, now: int) -> None:
@@ -156,7 +156,7 @@ class Traces:
         try:
             span = self.tracer.start_span(self._name, None, SpanKind.PRODUCER, attributes, start_time=begun)
             return Sent(self, span, begun) if span.is_recording() else None
-        except Exception as error:  # noqa: BLE001 - foreign code
+        except Exception as error:
             self.say(error)
             return None
 
