@@ -353,7 +353,7 @@ def test_an_event_loop_s_large_data_is_no_error(traced: Traced) -> None:
             return {"ETag": "e"}
 
     async def main() -> None:
-        bucket = {"bucket": "content", "s3": Bucket(), "client": "ann"}
+        bucket: dict[str, Any] = {"bucket": "content", "s3": Bucket(), "client": "ann"}
         async with AsyncProducer("s", **bucket, **traced.options) as producer:
             await (await producer.send("c", key="k", data={"text": "x" * 100_000})).result()
 
