@@ -24,6 +24,7 @@ COMMANDS = {
     "send": "put a request on the stream and wait for its reply, or a file of them",
     "smoke": "try each part of a deployed stack once: every way in, replies, quarantine, archive, metrics",
     "query": "ask the archive, by name or in SQL",
+    "near": "the contents near a place, the nearest first",
     "cost": "whether buffering pays at a rate, with which settings, item by item",
     "bench": "measure the same workload with and without buffering",
     "hot-keys": "the keys and lanes that fill a shard, and whether more shards help",

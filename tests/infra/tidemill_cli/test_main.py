@@ -53,7 +53,7 @@ def test_rules_that_do_not_load_are_told_before_anything_runs(tmp_path: Path) ->
     assert "running" not in done.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "send", "bench", "cost", "query", "redrive"])
+@pytest.mark.parametrize("command", ["demo", "up", "send", "bench", "cost", "query", "redrive", "near"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     done = run(TIDEMILL, command, "--help")
     assert done.returncode == 0
