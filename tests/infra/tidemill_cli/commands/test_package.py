@@ -1,21 +1,14 @@
 """`tidemill package` as a user runs it: what it prints and writes. What is in the zips is told elsewhere."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
-from tests.wheels import lock, wheel
+from tests.infra.tidemill_cli.commands.conftest import SPANS
 from tidemill_cli.main import main
 
-
-@pytest.fixture
-def one_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that the functions need is one small package."""
-    (tmp_path / "simple").mkdir()
-    lock(tmp_path / "signing.lock", [wheel(tmp_path, "base", "1.0", {"base.py": b"BASE = 1\n" * 200_000})])
-    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "simple").as_uri())
-    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-    monkeypatch.setattr("tidemill_deploy.packaging.packages.LOCKS", tmp_path)
+NAMES = ("apply", "direct", "index", "media")
 
 
 @pytest.mark.usefixtures("one_wheel")
@@ -25,13 +18,22 @@ def test_it_says_for_each_function_where_its_zip_is_and_how_large(
 ) -> None:
     assert main(["package", "--out", str(tmp_path / "out"), *given]) == 0
     said = capsys.readouterr().out.splitlines()
-    for line, name in zip(said, ("apply", "direct"), strict=False):
+    for line, name in zip(said, NAMES, strict=False):
         assert f"{tmp_path}/out/{name}.zip" in line
         assert " MB, " in line
         assert " MB unpacked" in line
     assert said[-1].startswith(f"for Python 3.14 on {architecture}; ")
     assert said[-1].endswith(f"Rules=tidemill_consumers.media Architecture={architecture}")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"apply.zip", "direct.zip"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}.zip" for name in NAMES}
+
+
+@pytest.mark.usefixtures("one_wheel")
+@pytest.mark.parametrize(("given", "have"), [([], set()), (["--traces"], {"apply", "direct"})])
+def test_functions_that_make_spans_have_what_that_needs_if_it_is_asked_for(
+    tmp_path: Path, given: list[str], have: set[str]
+) -> None:
+    assert main(["package", "--out", str(tmp_path / "out"), *given]) == 0
+    assert {path.stem for path in (tmp_path / "out").iterdir() if SPANS in ZipFile(path).namelist()} == have
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""What a deployment's packages hold follows its parameters. How it is deployed is told in tests/e2e/test_deploy.py."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.infra.tidemill_cli.commands.conftest import SPANS
+from tidemill_cli.commands.deploy.parameters import Parameters, add_parameters
+from tidemill_deploy.stack.stack import State
+from tidemill_deploy.template import load, template_path
+
+OFF, X_RAY = {"Traces": "off"}, {"Traces": "xray"}
+
+
+@pytest.mark.usefixtures("one_wheel")
+@pytest.mark.parametrize(
+    ("given", "stack", "have"),
+    [
+        ([], None, set()),
+        (["Traces=xray"], None, {"apply", "direct"}),
+        ([], X_RAY, {"apply", "direct"}),
+        (["Traces=off"], X_RAY, set()),
+        (["Traces=http://127.0.0.1:4318/v1/traces"], OFF, {"apply", "direct"}),
+    ],
+)
+def test_packages_have_traces_if_the_stack_shall_or_does(
+    tmp_path: Path, given: list[str], stack: dict[str, str] | None, have: set[str]
+) -> None:
+    parser = ArgumentParser()
+    add_parameters(parser)
+    args = parser.parse_args([word for one in given for word in ("--parameter", one)])
+    state = None if stack is None else State("CREATE_COMPLETE", "", stack, {})
+    made = Parameters(args, load(template_path()), state).packages(tmp_path / "out")
+    assert {one.path.stem for one in made if SPANS in ZipFile(one.path).namelist()} == have
