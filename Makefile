@@ -21,8 +21,9 @@ export UV_SYSTEM_CERTS := true
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FILE --speed max")
-	@exec .venv/bin/tidemill demo $(ARGS)
+demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FILE --speed max", ARGS="--photos FOLDER")
+	@mkdir -p build
+	@exec .venv/bin/tidemill demo --sheet build/contact-sheet.html $(ARGS)
 
 test: $(READY) ## run the tests (options: ARGS="-k lane")
 	@exec .venv/bin/pytest --numprocesses 3 --dist loadfile $(ARGS)

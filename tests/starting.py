@@ -17,7 +17,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from opentelemetry.trace import Tracer
 
 from tidemill import Producer
 from tidemill.contract.request import Request, encode
@@ -81,9 +80,9 @@ class Started:
         found: str = self.emulator.client("lambda").get_function_configuration(FunctionName=name)["Role"]
         return found
 
-    def send(self, key: str, count: int, tracer: Tracer | None = None) -> None:
+    def send(self, key: str, count: int) -> None:
         """Put requests on the stream."""
-        with Producer(self._outputs["StreamName"], client="ada", check=False, tracer=tracer) as producer:
+        with Producer(self._outputs["StreamName"], client="ada", check=False) as producer:
             for _ in range(count):
                 producer.send("content.view", key=key, data={})
 
@@ -104,16 +103,13 @@ class Started:
 
 
 @contextmanager
-def started(
-    code: Mapping[str, bytes], runtime: Runtime, folder: Path, parameters: Mapping[str, str] | None = None
-) -> Iterator[Started]:
+def started(code: Mapping[str, bytes], runtime: Runtime, folder: Path) -> Iterator[Started]:
     """The project's stack with these packages, and the event source mapping that invokes apply.
 
     Args:
         code: each function's package, by the function's name.
         runtime: what starts them.
         folder: for the template and checkpoints.
-        parameters: further ones of the template.
     """
     template = folder / "template.yaml"
     text = template_path().read_text()
@@ -122,7 +118,7 @@ def started(
         for name, value in emulator.environment.items():
             patched.setenv(name, value)
         packed = {name: runtime.starting(one, emulator.endpoint_url) for name, one in code.items()}
-        given = {"DirectEndpoint": "on", "BatchingWindowSeconds": "1", **(parameters or {})}
+        given = {"DirectEndpoint": "on", "BatchingWindowSeconds": "1"}
         deployment = deploy(emulator, template, given, code=packed, stack="packaged")
         sources = EventSources(emulator, folder, lambda _: None)
         sources.start()

@@ -14,10 +14,15 @@ from tests.tree import NASA
 pytestmark = pytest.mark.timeout(600)
 
 
-def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("tidemill")), "demo", *arguments]
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
     return subprocess.run(command, capture_output=True, text=True, timeout=150, check=False, cwd=folder, env=env)
+
+
+def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A demo of requests; that of photos is in test_demo_photos.py."""
+    return run_demo(folder, "--no-photos", *arguments)
 
 
 def test_the_generated_workload_reconciles_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -35,6 +35,10 @@ class Result:
     seconds: float = 0.0
     reconciled: bool = False
     unreadable_lines: int = 0
+    photos: int = 0
+    """Uploaded, of which one is replaced and one deleted."""
+    sheet: str = ""
+    """Where the contact sheet is."""
     hostile: dict[str, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 
@@ -75,5 +79,9 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
         say(f"NOT RECONCILED: {line}")
     if result.reconciled:
         say("reconciled: every request applied once, in order, answered and archived")
+    if result.reconciled and result.photos:
+        say(f"reconciled: {result.photos} photos, of which bucket, thumbnails, table and index agree")
+    if result.sheet:
+        say(f"the photos' contact sheet: {result.sheet}")
     for line in after_demo(kept):
         say(line)

@@ -1,0 +1,139 @@
+"""The demo's photos on their way: uploaded and published, then one is replaced and one deleted.
+
+Room: command line, I/O. Tests: tests/e2e/test_demo_photos.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from tidemill import Producer, Request
+from tidemill.contract.places import photo_name
+from tidemill_bench.driver import ONCE
+from tidemill_cli.commands.demo.photos.agreement import Wanted, disagreements, is_settled
+from tidemill_cli.commands.demo.photos.generated import Shot
+from tidemill_cli.commands.demo.photos.holdings import Holdings
+from tidemill_cli.commands.demo.replay import PATIENCE, Progress
+from tidemill_cli.producers import close
+from tidemill_local.clients import ROOT_KEY
+
+if TYPE_CHECKING:
+    from tidemill_local.platform import Platform
+
+OWNERS = ("ann", "ben")
+"""Who uploads, in turns."""
+
+LOOK_SECONDS = 0.5
+
+
+class Course:
+    """The photos of one demo.
+
+    Args:
+        platform: it runs, with Photos=on.
+        shots: the photos, at least one.
+
+    Attributes:
+        requests: those that publish, with their ids.
+        events: how many requests the media function sends.
+        wanted: how each content is to be in the end, by its key.
+    """
+
+    def __init__(self, platform: Platform, shots: Iterable[Shot]) -> None:
+        outputs, session = platform.outputs, platform.emulator.session(ROOT_KEY, ROOT_KEY)
+        self._platform = platform
+        self._shots = list(shots)
+        self._bucket = outputs["ContentBucketName"]
+        self._s3 = session.client("s3")
+        self._holdings = Holdings(platform)
+        self._producers = {
+            owner: Producer(
+                outputs["StreamName"],
+                kinesis=session.client("kinesis", ONCE),
+                client=owner,
+            )
+            for owner in OWNERS
+        }
+        self.requests: list[Request] = []
+        self.events = 0
+        self.wanted: dict[str, Wanted] = {}
+
+    @property
+    def records(self) -> int:
+        """Records that publish."""
+        return sum(producer.stats().records for producer in self._producers.values())
+
+    @property
+    def put_calls(self) -> int:
+        """PutRecords calls made."""
+        return sum(producer.stats().put_calls for producer in self._producers.values())
+
+    def send(self) -> None:
+        """Upload and publish the photos."""
+        for number, shot in enumerate(self._shots):
+            key, owner = f"content/photo-{number + 1}", OWNERS[number % len(OWNERS)]
+            self._upload(key, owner, shot)
+            self._publish(key, owner, shot.title)
+
+    def settle(self, say: Callable[[str], None]) -> None:
+        """Wait until each content's document has what was done last, or nothing has moved for long."""
+
+        def text() -> str:
+            return f"{len(self.wanted) - left} of {len(self.wanted)} photos looked at"
+
+        progress, moved, left = Progress(self._platform.emulator, text, say), time.monotonic(), self.unsettled()
+        while left and time.monotonic() - moved < PATIENCE:
+            progress.tick()
+            time.sleep(LOOK_SECONDS)
+            before, left = left, self.unsettled()
+            if left != before:
+                moved = time.monotonic()
+
+    def change(self) -> None:
+        """Replace the first photo by one from the middle, and delete the second."""
+        first, *others = self.wanted
+        replaced = self.wanted[first]
+        self._upload(first, replaced.owner, self._shots[len(self._shots) // 2]._replace(title=replaced.title))
+        for gone in others[:1]:
+            self._s3.delete_object(Bucket=self._bucket, Key=self.wanted[gone].original)
+            self.wanted[gone] = self.wanted[gone]._replace(size=None)
+            self.events += 1
+
+    def unsettled(self) -> int:
+        """Contents whose document does not have what was done last."""
+        found = self._holdings.documents()
+        return sum(not is_settled(one, found.get(key)) for key, one in self.wanted.items())
+
+    def disagreements(self, say: Callable[[str], None]) -> list[str]:
+        """What bucket, table and index do not agree on, once nothing has moved for long."""
+        progress = Progress(self._platform.emulator, lambda: found[0], say)
+        moved, found = time.monotonic(), disagreements(self.wanted, self._holdings.found(OWNERS))
+        while found and time.monotonic() - moved < PATIENCE:
+            progress.tick()
+            time.sleep(LOOK_SECONDS)
+            before, found = found, disagreements(self.wanted, self._holdings.found(OWNERS))
+            if found != before:
+                moved = time.monotonic()
+        return found
+
+    def sheet(self) -> str:
+        """The contact sheet."""
+        return self._holdings.sheet(self.wanted)
+
+    def close(self) -> None:
+        """End."""
+        for producer in self._producers.values():
+            close(producer)
+
+    def _upload(self, key: str, owner: str, shot: Shot) -> None:
+        name = photo_name(owner, key)
+        self._s3.put_object(Bucket=self._bucket, Key=name, Body=shot.data, Metadata={"place": "yes"})
+        self.wanted[key] = Wanted(shot.title, owner, name, len(shot.data))
+        self.events += 1
+
+    def _publish(self, key: str, owner: str, title: str) -> None:
+        data = {"title": title}
+        handle = self._producers[owner].send("content.publish", key=key, data=data)
+        self.requests.append(Request(id=handle.id, cmd="content.publish", key=key, client=owner, data=data))

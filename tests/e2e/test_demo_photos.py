@@ -1,0 +1,61 @@
+"""The demo's photos, as a user runs it: drawn ones, and a folder of one's own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_demo import run_demo
+from tests.infra.tidemill_cli.commands.demo.photos.test_contact_sheet import Seen
+from tests.tree import SHARED
+
+pytestmark = pytest.mark.timeout(600)
+
+FEW = ("--requests", "50", "--no-hostile", "--speed", "max", "--sheet", "sheet.html", "--json", "out.json")
+
+
+def demo(folder: Path, *arguments: str) -> tuple[dict[str, Any], Seen, str]:
+    done = run_demo(folder, *FEW, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((folder / "out.json").read_text())
+    assert result["reconciled"] is True
+    return result, Seen((folder / "sheet.html").read_text()), done.stdout
+
+
+def test_drawn_photos_come_and_go_and_bucket_table_and_index_agree(tmp_path: Path) -> None:
+    result, sheet, said = demo(tmp_path)
+    assert result["photos"] == 9
+    # 50 requests; 9 files are published and looked at, one is replaced and one deleted.
+    assert result["requests"] == result["replies"] == result["archived_rows"] == 50 + 9 + 9 + 2
+    assert sheet.images[0]["alt"] == "Before dawn", "the replaced one is the newest"
+    assert len(sheet.images) == 7
+    assert "its photo was deleted" in sheet.text
+    assert "it is a Photoshop document" in sheet.text
+    assert "reconciled: 9 photos" in said
+
+
+def test_a_folder_of_ones_own(tmp_path: Path) -> None:
+    photos = tmp_path / "holidays"
+    photos.mkdir()
+    (photos / "notes.txt").write_text("no photo")
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    result, sheet, said = demo(tmp_path, "--photos", "holidays")
+    assert result["photos"] == 2
+    assert not sheet.images
+    assert "reconciled: 2 photos" in said
+
+
+@pytest.mark.skipif(not (SHARED / "data/photos").exists(), reason="the real photos are not beside this checkout")
+def test_real_photos(tmp_path: Path) -> None:
+    result, sheet, _ = demo(tmp_path, "--photos", str(SHARED / "data/photos"))
+    # Eight orientations, and AVIF, JPEG, WebP, HEIC, GIF, BMP and PNG; a PSD, a video and a licence are no photos.
+    assert result["photos"] == 18
+    assert len(sheet.images) in (14, 15), "of which one is deleted"
+
+
+def test_a_folder_that_is_none_is_told_before_anything_starts(tmp_path: Path) -> None:
+    done = run_demo(tmp_path, "--photos", "missing")
+    assert done.returncode == 1
+    assert "missing is no folder with photos" in done.stderr
+    assert "starting" not in done.stdout
