@@ -31,6 +31,7 @@ from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.photo_files import Found, Original, Overtaken, PhotoFiles
 from tidemill_media.imaging import Made, Unsupported, work
 from tidemill_media.imaging.apart import LARGEST_FILE
+from tidemill_media.imaging.results import sizes_of
 from tidemill_media.processing.notifications import Notification, read
 from tidemill_media.processing.requests import (
     FATAL,
@@ -193,11 +194,6 @@ def processing() -> Processing:
         emits=Emits(boto3.client("kinesis", config=once), stream, seals=seals),
         sizes=sizes_of(env["TIDEMILL_THUMBNAIL_SIZES"]),
     )
-
-
-def sizes_of(setting: str) -> tuple[int, ...]:
-    """The sizes in a setting, with commas between."""
-    return tuple(int(size) for size in setting.split(","))
 
 
 def handler(event: Any, context: object) -> None:

@@ -170,7 +170,7 @@ class Platform:
 
 def _watched(outputs: Mapping[str, str]) -> list[str]:
     """The functions of the stack that alarms watch, by their logical ids."""
-    return [one for one in ("Apply", "Index", "Media") if f"{one}FunctionName" in outputs]
+    return [one for one in ("Apply", "Index", "Media", "Thumbnail") if f"{one}FunctionName" in outputs]
 
 
 def _sources_of(running: EventSources, function: str) -> list[EventSource]:

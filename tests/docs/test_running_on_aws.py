@@ -38,8 +38,8 @@ def test_the_template_is_as_the_page_says() -> None:
     assert all(tool in makefile for tool in ("cfn-lint infra/template.yaml", "validate --lint", ".ci/scan.py"))
     alarms = {name: one for name, one in DOCUMENT["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert len([one for one in alarms.values() if "Condition" not in one]) == 18
-    assert len([one for one in alarms.values() if one.get("Condition") == "HasPhotos"]) == 5
-    assert "has eighteen alarms, five more with `Photos=on`" in PAGE
+    assert len([one for one in alarms.values() if one.get("Condition") == "HasPhotos"]) == 7
+    assert "has eighteen alarms, seven more with `Photos=on`" in PAGE
 
 
 def test_the_parameters_are_the_templates() -> None:

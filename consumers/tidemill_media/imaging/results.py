@@ -94,3 +94,8 @@ class Ending(msgspec.Struct, frozen=True):
     is_overdue: bool
     seconds: float
     peak: int
+
+
+def sizes_of(setting: str) -> tuple[int, ...]:
+    """The sizes in a setting, with commas between."""
+    return tuple(int(size) for size in setting.split(","))

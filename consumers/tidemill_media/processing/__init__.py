@@ -1,1 +1,1 @@
-"""What the bucket's events mean: notifications, how a photo stands by its document, requests. Values in, values out."""
+"""What the bucket's events mean, and GETs of thumbnails, and what they lead to. Values in, values out."""

@@ -54,7 +54,7 @@ class Function:
         return f"{self.name}CodeKey"
 
 
-SHARED = {"Sweep": "Apply"}
+SHARED = {"Sweep": "Apply", "Thumbnail": "Media"}
 """Functions that have another's package, with another handler."""
 
 FUNCTIONS = (
