@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Node: TypeAlias = Any
 """A value of a template: JSON in the shape that CloudFormation defines."""
 
+CONTENT_DAYS, RETENTION = "ContentDays", "RetentionHours"
+"""The parameters of how long uploads are kept, and how long the stream keeps requests."""
+
 FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 
 
@@ -63,7 +66,29 @@ def parameters(template: Mapping[str, Node], given: Mapping[str, str]) -> dict[s
     declared = template.get("Parameters", {})
     if unknown := sorted(given.keys() - declared.keys()):
         raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
-    return {name: _parameter(name, declaration, given.get(name)) for name, declaration in declared.items()}
+    values = {name: _parameter(name, declaration, given.get(name)) for name, declaration in declared.items()}
+    check_together(values)
+    return values
+
+
+def check_together(values: Mapping[str, str | int]) -> None:
+    """Checks what two parameters' values are together, which no rule of CloudFormation can: its rules do not count.
+
+    Args:
+        values: by the parameters' names. What a template does not have is not checked.
+
+    Raises:
+        TemplateError: an upload would expire while the request that refers to it may still be on the stream, or one of
+            the two is no number.
+    """
+    if CONTENT_DAYS not in values or RETENTION not in values:
+        return
+    days, hours = (_number(name, values[name]) for name in (CONTENT_DAYS, RETENTION))
+    if 24 * days <= hours:
+        raise TemplateError(
+            f"{CONTENT_DAYS}={days} is no longer than {RETENTION}={hours}: the data of large requests could expire "
+            f"before it is read; use {CONTENT_DAYS}={hours // 24 + 1} or more"
+        )
 
 
 def python_version(template: Mapping[str, Node]) -> str:
@@ -112,6 +137,10 @@ def _parameter(name: str, declaration: Mapping[str, Node], given: str | None) ->
         raise TemplateError(f"the parameter {name} has no default and is not given")
     if declaration["Type"] != "Number":
         return str(value)
+    return _number(name, value)
+
+
+def _number(name: str, value: str | int) -> int:
     try:
         return int(value)
     except ValueError:

@@ -15,7 +15,7 @@ from tidemill_cli.commands.deploy.parameters import Parameters
 from tidemill_cli.errors import CommandError
 from tidemill_deploy.packaging.errors import RulesNotFound
 from tidemill_deploy.stack.stack import State
-from tidemill_deploy.template import load, template_path
+from tidemill_deploy.template import TemplateError, load, template_path
 from tidemill_local.emulator import Emulator
 
 pytestmark = pytest.mark.timeout(300)
@@ -190,6 +190,18 @@ def test_rules_of_the_stack_that_are_not_here_are_asked_for(tmp_path: Path) -> N
     args.rules = "another_that_is_nowhere"
     with pytest.raises(RulesNotFound, match="no module another_that_is_nowhere"):
         Parameters(args, load(template_path()), stack).packages(tmp_path)
+
+
+def test_uploads_that_would_expire_before_their_requests_are_told() -> None:
+    stack = State("arn", "CREATE_COMPLETE", {"RetentionHours": "168"}, {})
+    args = argparse.Namespace(rules=None, architecture=None, parameter=[("ContentDays", "7")])
+    with pytest.raises(TemplateError, match=r"ContentDays=7 is no longer than RetentionHours=168.*use ContentDays=8"):
+        Parameters(args, load(template_path()), stack).values()
+    args.parameter = [("ContentDays", "a week")]
+    with pytest.raises(TemplateError, match="the parameter ContentDays is a number, and 'a week' is none"):
+        Parameters(args, load(template_path()), stack).values()
+    args.parameter = [("ContentDays", "8")]
+    assert Parameters(args, load(template_path()), stack).values()["ContentDays"] == "8"
 
 
 def test_an_unknown_parameter_is_told(account: Account) -> None:

@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from tests.simulation.services import Stream
 from tests.simulation.world import World, error
-from tidemill.contract.request import Request
+from tidemill.contract.places import upload_name
+from tidemill.contract.request import ClaimCheck, Request
 from tidemill.delivery.core import Core
 from tidemill.delivery.put_records import Wire
 from tidemill.sending.records import Call, Record
@@ -176,12 +177,22 @@ class Client:
 
     # ── Requests in, calls out ───────────────────────────────────────────────────────────────────────────────
 
-    def send(self, cmd: str, key: str, data: dict[str, Any], depth: int = 0) -> str:
-        """Send a request, which may state a depth that no client's has; its id."""
+    def send(self, cmd: str, key: str, data: dict[str, Any] | ClaimCheck, depth: int = 0, of: str = "") -> str:
+        """Send a request; its id.
+
+        Args:
+            cmd: the command.
+            key: the ordering key.
+            data: the data, or where it lies.
+            depth: a depth for it to state, which no client's has.
+            of: another client, whose upload it refers to in place of its own, as the SDK refuses to.
+        """
         now = self.clocks.monotonic
         sent, before, behind = self.writer.draft(cmd, key, data, self.id, None, self.clocks.wall)
         if depth:
             behind = behind.replace(b',"data":', b',"depth":%d,"data":' % depth, 1)
+        if of:
+            behind = behind.replace(upload_name(self.id, "").encode(), upload_name(of, "").encode(), 1)
         self.core.keep(key, before, behind, now, math.inf)
         self.sent[sent] = key, self.writer.counter
         if self.scheduler.due < self._due:  # as the producer's thread is woken

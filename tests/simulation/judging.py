@@ -54,6 +54,8 @@ class Result:
     """Those quarantined as such that cannot be told from a repeat."""
     untold_by_rule: int = 0
     """Those of which the oracle says so."""
+    uploaded: int = 0
+    """Requests whose data was uploaded, and is what they say."""
     drawn: int = 0
     """Objects that were put."""
     drawn_again: int = 0
@@ -111,7 +113,7 @@ def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
     statuses = expected.statuses
     result.emitted, result.reordered, result.wrong = len(expected.emits), expected.reordered, expected.foreign
     result.lost = sum(one not in statuses for one in expected.emits)
-    result.lost += sum(statuses[one] != "accepted" for one in expected.poisoned)
+    result.lost += sum(statuses[one] == "quarantined" for one in expected.poisoned)
     _judge_documents(result, pipeline, expected)
     result.lost += sum(one not in statuses for one in sent.ids)
     for one in sent.ids:
@@ -122,6 +124,7 @@ def judge(pipeline: Pipeline, sent: Sent, early: Collection[str]) -> Result:
         result.wrong += bool(heard) and heard != {"quarantined"}
     _judge_quarantine(result, pipeline, expected, sent)
     _judge_objects(result, pipeline)
+    result.uploaded = len(pipeline.uploads.data)
     result.resent, result.asked, result.needless = resent.marked, resent.asked, resent.needless
     result.invocations = sum(source.invocations for source in pipeline.sources)
     result.distinct_keys_written = pipeline.table.written
@@ -257,7 +260,7 @@ def _expected(places: Collection[Place], untold: Collection[tuple[str, int, int]
         expected.looped += depth is None
         status = _apply(expected, key, _as_rules_see(request), depth)
         expected.statuses[request.id] = status
-        if request.cmd == "poison":
+        if request.cmd == "poison" and request.ref is None:
             expected.poisoned.add(request.id)
         expected.firsts.setdefault(request.id, status)
         expected.quarantined += status == "quarantined"
@@ -294,7 +297,7 @@ def _depth(request: Request, most: int) -> int | None:
 def _apply(expected: _Expected, key: str, request: Request, depth: int | None) -> str:
     is_mended = request.cmd == "poison" and (request.writer or "").startswith(REDRIVE)
     is_word = request.cmd == "verified" and request.client is None
-    if depth is None or (request.cmd != "step" and not is_mended and not is_word):
+    if depth is None or request.ref is not None or (request.cmd != "step" and not is_mended and not is_word):
         return "quarantined"
     outcome = step(expected.documents.get(key), request)
     if isinstance(outcome, Rejected):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from tests.simulation.services import Stream
 from tidemill.contract import aggregation
 from tidemill.contract.attempts import tried_of, unmarked
-from tidemill.contract.request import REDRIVE, Request
+from tidemill.contract.request import REDRIVE, Document, Request
 
 
 class Place(NamedTuple):
@@ -49,11 +49,13 @@ class Log:
     Args:
         streams: the streams.
         refused: records of which no part is a request.
+        uploaded: request id -> the data that its client uploaded for it, which it has here in place of its `ref`.
     """
 
-    def __init__(self, streams: Sequence[Stream], refused: Collection[bytes]) -> None:
+    def __init__(self, streams: Sequence[Stream], refused: Collection[bytes], uploaded: Mapping[str, Document]) -> None:
         self._streams = streams
         self._refused = refused
+        self._uploaded = uploaded
         self._requests: dict[bytes, tuple[list[Request], int | None]] = {}
         """What records hold; a producer that puts one again need not be read again."""
         self._places: list[list[Place]] = [[] for _ in streams]
@@ -84,13 +86,20 @@ class Log:
         for shard, record in stream.log[begun:]:
             data = record.data
             if data not in self._requests:
-                self._requests[data] = ([], None) if data in self._refused else _requests(data)
+                self._requests[data] = ([], None) if data in self._refused else self._with_data(*_requests(data))
             requests, stated = self._requests[data]
             tried = [stated, tried_of(record.partition_key) if aggregation.is_aggregate(data) else None]
             arrived, sequence = record.arrived.timestamp(), int(record.sequence)
             for sub, request in enumerate(requests):
                 told = [one / 1000 for one in (*tried, request.tried) if one is not None]
                 yield Place(shard, sequence, sub, arrived, min(told, default=None), request)
+
+    def _with_data(self, requests: list[Request], stated: int | None) -> tuple[list[Request], int | None]:
+        uploaded = self._uploaded
+        return [
+            msgspec.structs.replace(one, data=uploaded[one.id], ref=None) if one.ref and one.id in uploaded else one
+            for one in requests
+        ], stated
 
 
 _decoder = msgspec.json.Decoder(Request)

@@ -30,6 +30,9 @@ SEEDS = range(1, 201)
 FLEETS = range(10, 401, 10)
 """Seeds with fleets."""
 
+UPLOADS = range(2, 403, 5)
+"""Seeds with uploads."""
+
 FOLD = "tidemill_consumers.core.folding.fold"
 CLASSIFY = "tidemill_consumers.core.folding.classify"
 MARKS = "tidemill_consumers.core.folding.marks"
@@ -44,6 +47,10 @@ ENTITIES = "tidemill_consumers.adapters.entities"
 REMEMBERED = "tidemill_consumers.codec.entity_cache"
 EMITS = "tidemill_consumers.adapters.emits"
 APPLY = "tidemill_consumers.apply"
+BATCH = "tidemill_consumers.core.batch"
+CLAIM_CHECK = "tidemill.contract.claim_check"
+UPLOADS_READ = "tidemill_consumers.adapters.content.uploads"
+UPLOADS_IN_PLACE = "tidemill_consumers.codec.uploads"
 COMPOSITION = "tidemill_consumers.composition"
 SETTLE = "tidemill_consumers.core.settle"
 QUARANTINE = "tidemill_consumers.adapters.quarantine"
@@ -701,6 +708,76 @@ MUTANTS = [
         "        self.note(writer, counter, arrival)\n",
         "        return\n",
         FLEETS,
+    ),
+    Mutant(
+        "S3's own failure quarantines the request",
+        UPLOADS_READ,
+        "Uploads._read",
+        """            log.warning("cannot read %s: %s", ref.object, error)
+""",
+        """            return code
+""",
+        UPLOADS,
+    ),
+    Mutant(
+        "an upload whose answer was lost is taken for none",
+        UPLOADS_READ,
+        "Uploads._read",
+        """            log.warning("cannot read %s: %r", ref.object, error)
+""",
+        """            return GONE
+""",
+        UPLOADS,
+    ),
+    Mutant(
+        "a ref of another's prefix is read",
+        CLAIM_CHECK,
+        "problem_of",
+        "if ref.object != upload_name(request.client, digest):",
+        "if False:",
+        UPLOADS,
+    ),
+    Mutant(
+        "the hash of an upload is not compared",
+        CLAIM_CHECK,
+        "read_data",
+        """if sha256(found).hexdigest() != ref.object.rpartition("/")[2]:""",
+        "if False:",
+        UPLOADS,
+    ),
+    Mutant(
+        "later requests of a key go on while its upload cannot be read",
+        UPLOADS_IN_PLACE,
+        "redeemed",
+        """            held.add(one.key)
+""",
+        "",
+        UPLOADS,
+    ),
+    Mutant(
+        "uploads that could not be read are not reported",
+        APPLY,
+        "_in_pieces",
+        """        failed += unread
+""",
+        "",
+        UPLOADS,
+    ),
+    Mutant(
+        "a copy whose upload is gone is quarantined, though the request was applied",
+        FOLD,
+        "_Folding.take",
+        "kind = classify(arrival, self.marks, self.writers, self.outcomes)",
+        'kind = "new" if arrival.request.ref else classify(arrival, self.marks, self.writers, self.outcomes)',
+        UPLOADS,
+    ),
+    Mutant(
+        "a request that is planned again has lost its upload",
+        BATCH,
+        "fresh",
+        "if isinstance(arrival.upload, bytes):",
+        "if False:",
+        UPLOADS,
     ),
     Mutant(
         "the checkpoint passes what is not done",

@@ -29,9 +29,11 @@ from tests.simulation.services import (
     Topic,
     place_in,
 )
+from tests.simulation.uploads import Uploads
 from tests.simulation.world import Crash, Looked, World
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.content.objects import ObjectStore
+from tidemill_consumers.adapters.content.uploads import Uploads as ReadsUploads
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
@@ -291,7 +293,8 @@ class Pipeline:
         """By writer, which is also the name that they are answered under."""
         self.refused_records: set[bytes] = set()
         """Records of which no part is a request."""
-        self.log = Log(streams, self.refused_records)
+        self.uploads = Uploads(world)
+        self.log = Log(streams, self.refused_records, self.uploads.data)
         self.table = Table(world) if table is None else table
         self.bucket, self.topic = Bucket(world), Topic(world, self._is_stored)
         self.content = ContentBucket(world, self.table)
@@ -309,6 +312,7 @@ class Pipeline:
         notes: Any = Notes(world)
         self.forgotten = ForgottenTable(world)
         forgotten: Any = self.forgotten
+        uploads: Any = self.uploads
 
         def environment() -> Application:
             remembered = EntityCache(REMEMBERED_BYTES, world.random.choice([0, 0, 2, 50])) if remembers else None
@@ -322,6 +326,7 @@ class Pipeline:
                 replies=Replies(clients[2], "replies", map),
                 emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
+                uploads=ReadsUploads(uploads, "content", map),
                 streams=Streams(clients[3], OWN),
                 forgotten=ForgottenWriters(forgotten, "forgotten", HORIZON, lambda: world.now),
                 limit=Limit(world),

@@ -137,6 +137,7 @@ def report(total: Result) -> None:
         f"{total.untold:,} cannot be told (by the rule: {total.untold_by_rule:,})"
     )
     print(f"{total.needless} writes by which an entity forgot writers that it had room for")
+    print(f"{total.uploaded:,} requests' data was uploaded")
     print(
         f"objects: {total.drawn:,} put, {total.drawn_again:,} of them again; {total.swept:,} versions swept; "
         f"dangling {total.dangling}, put in vain {total.wasted}"

@@ -12,6 +12,7 @@ from tests.simulation.judging import Result, Sent, judge
 from tests.simulation.pipeline import Pipeline, Pollers
 from tests.simulation.redriving import Operator
 from tests.simulation.services import Stream
+from tests.simulation.uploads import SHARES
 from tests.simulation.world import START, World
 from tidemill.contract import aggregation
 from tidemill.contract.request import Request, encode
@@ -43,6 +44,9 @@ DRAWN = 0.2
 PICTURES = 3
 """Objects of a key, which come again and again."""
 
+UPLOADS = 5
+"""One seed of so many has requests whose data was uploaded."""
+
 UNASKED = 0.3
 """Share of seeds whose streams split and merge by themselves, as on-demand ones do."""
 
@@ -63,12 +67,13 @@ def simulate_producers(seed: int, requests: int) -> Result:
     pipeline.clients = {client.id: client for client in clients}
     keys = [f"key/{number}" for number in range(chance.choice([1, 10, 60]))]
     sent = Sent()
+    uploads = chance.choice(SHARES) if seed % UPLOADS == 2 else 0.0
     for source in pipeline.sources:
         source.watch()
     moments = sorted([chance.uniform(START, START + 30.0) for _ in range(requests)], reverse=True)
 
     def send() -> None:
-        if not send_one(world, pipeline, clients, keys, sent):
+        if not send_one(world, pipeline, clients, keys, sent, uploads):
             world.after(AWHILE, send)
         elif moments:
             world.at(moments.pop(), send)
@@ -186,8 +191,10 @@ def _make_again(world: World, source: Pollers, clients: list[Client], operator: 
     look()
 
 
-def send_one(world: World, pipeline: Pipeline, clients: Sequence[Client], keys: list[str], sent: Sent) -> bool:
-    """Have one of the clients send; whether there was a stream to send to."""
+def send_one(
+    world: World, pipeline: Pipeline, clients: Sequence[Client], keys: list[str], sent: Sent, uploads: float = 0.0
+) -> bool:
+    """Have one of the clients send; whether there was a stream to send to. `uploads`: the share of uploaded data."""
     chance = world.random
     open_clients = [client for client in clients if not client.stream.is_closing]
     if not open_clients:
@@ -208,7 +215,10 @@ def send_one(world: World, pipeline: Pipeline, clients: Sequence[Client], keys: 
     depth = chance.choice([1, 99]) if chance.random() < 0.05 else 0  # which a client may state, to no effect
     draw = chance.randrange(PICTURES) if chance.random() < DRAWN else None
     data = data_of(fate > 0.95, fate > 0.8 or fate < 0.005, then, round_of, draw)
-    sent.ids.append(client.send(cmd, key, data, depth))
+    if uploads and chance.random() < uploads:
+        sent.ids.append(pipeline.uploads.send(client, clients, pipeline.topic, cmd, key, data))
+    else:
+        sent.ids.append(client.send(cmd, key, data, depth))
     return True
 
 

@@ -21,6 +21,14 @@ def test_the_seeds_have_loops_that_end_and_streams_that_split_and_merge_by_thems
     assert total.faults["split"] + total.faults["merge"] > 20
 
 
+def test_the_seeds_have_uploads_that_cannot_be_read_at_once() -> None:
+    total = Result()
+    for seed in (2, 7, 12):
+        total.add(simulate(seed, requests=2_000))
+    assert total.uploaded > 100
+    assert sum(count for fault, count in total.faults.items() if "upload" in fault) > 10
+
+
 @pytest.mark.parametrize("seed", [10, 20, 30])
 def test_a_fleet_has_exactly_those_quarantined_that_cannot_be_told(seed: int) -> None:
     result = simulate(seed, requests=1_000)

@@ -17,6 +17,16 @@ def test_parameters_that_do_not_fit_are_named(given: dict[str, str], complaint: 
         parameters({"Parameters": {"Size": {"Type": "Number"}}, "Resources": {}}, given)
 
 
+def test_uploads_are_kept_longer_than_the_stream_keeps_their_requests() -> None:
+    template = load(template_path())
+    needed = {name: "" for name, one in template["Parameters"].items() if "Default" not in one}
+    for days, hours in (("2", "24"), ("2", "47"), ("366", "8760")):
+        parameters(template, {**needed, "ContentDays": days, "RetentionHours": hours})
+    for days, hours, enough in (("2", "48", 3), ("7", "168", 8), ("30", "8760", 366)):
+        with pytest.raises(TemplateError, match=f"ContentDays={days} is no longer .*; use ContentDays={enough} or"):
+            parameters(template, {**needed, "ContentDays": days, "RetentionHours": hours})
+
+
 def test_short_forms_are_written_out_and_dates_stay_text(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(

@@ -21,7 +21,7 @@ from tidemill_deploy.packaging.functions import ARCHITECTURES, have_traces
 from tidemill_deploy.packaging.packages import package
 from tidemill_deploy.packaging.wheels import Target
 from tidemill_deploy.stack.stack import State
-from tidemill_deploy.template import TemplateError, python_version
+from tidemill_deploy.template import TemplateError, check_together, python_version
 
 FILLED_IN = {
     "Rules": "use --rules",
@@ -63,12 +63,13 @@ class Parameters:
         """The values that are given; the others stay as they are.
 
         Raises:
-            TemplateError: the template has no such parameter.
+            TemplateError: the template has no such parameter, or they do not fit together.
         """
         named = given(self.args)
         declared = self.template.get("Parameters", {})
         if unknown := sorted(named.keys() - declared.keys()):
             raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
+        check_together(self.all())
         return {**named, "Rules": find(self._rules).rules, "Architecture": self._architecture}
 
     def all(self) -> dict[str, str]:
