@@ -122,7 +122,7 @@ class Assumptions:
         if self.size > MAX_REQUEST_BYTES:
             raise Impossible(
                 f"a request of {self.size:,} bytes is not possible; {MAX_REQUEST_BYTES:,} are the most: "
-                "put what is larger into S3 and send its key"
+                "larger data is uploaded to S3, and the request says where, which is not reckoned here"
             )
         for what, value, least, most in (
             ("size of a request", self.size, 1, MAX_REQUEST_BYTES),

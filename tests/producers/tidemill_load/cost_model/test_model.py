@@ -127,7 +127,7 @@ def test_rates_that_are_none(rate: float) -> None:
         (
             "size",
             300_000,
-            "a request of 300,000 bytes is not possible; 262,144 are the most: put what is larger into S3",
+            "a request of 300,000 bytes is not possible; 262,144 are the most: larger data is uploaded to S3",
         ),
         ("size", 0, "a size of a request of 0 is not possible; the nearest is 1"),
         ("window", 301, "a window, in seconds, of 301 is not possible; the nearest is 300"),

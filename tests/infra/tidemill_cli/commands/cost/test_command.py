@@ -168,7 +168,7 @@ def test_ones_own_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         (["--rate", "0"], "a rate of 0 requests/s is not possible; use more than 0, at most 1,000,000"),
         (["--rate", "2M"], "a rate of 2,000,000 requests/s is not possible"),
-        (["--rate", "10", "--size", "300KB"], "262,144 are the most: put what is larger into S3 and send its key"),
+        (["--rate", "10", "--size", "300KB"], "262,144 are the most: larger data is uploaded"),
         (["--rate", "10", "--window", "2500ms"], "a window of 2.5 s is not possible: AWS takes whole seconds; use 2s"),
         (["--rate", "10", "--window", "400"], "of 400 is not possible; the nearest is 300"),
         (["--rate", "10", "--batch", "20k"], "a batch of 20,000 is not possible; the nearest is 10,000"),
