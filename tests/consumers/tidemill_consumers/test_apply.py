@@ -33,9 +33,9 @@ from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.apply import Applied, Response, apply, handler
 from tidemill_consumers.codec.entity_cache import SAMPLES, EntityCache
-from tidemill_consumers.codec.events import EventRecord, KinesisEvent
+from tidemill_consumers.codec.events import EventRecord, KinesisEvent, intake
 from tidemill_consumers.codec.metrics import Figures, lines_in
-from tidemill_consumers.composition import ROUNDS, Application, application
+from tidemill_consumers.composition import ROUNDS, Application, application, planned_apart
 from tidemill_consumers.core.batch import Accepted, Blob, Emit, Entity, Position, Rejected, State, Time, Write, ref
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.folding.budget import MAX_OUTCOMES
@@ -206,6 +206,31 @@ def test_large_data_is_read_from_the_content_bucket(
     assert quarantined() == {"3": GONE}
     said = {reply.id: reply.status for message in heard() for reply in message.replies}
     assert said == {"i1": "accepted", "i2": "accepted", "i3": "quarantined", "i4": "accepted"}
+
+
+def test_rules_in_a_process_of_their_own_get_large_data_and_emit(
+    app: Application, emulator: Emulator, bucket: str
+) -> None:
+    content = emulator.client("s3")
+    content.create_bucket(Bucket=f"{bucket}-content")
+
+    def keep(state: State, request: Request) -> Accepted:
+        size = len(request.data["text"])
+        request.data.clear()
+        return Accepted({"size": size}, emits=(Emit("told", "other", {"size": size}),))
+
+    app = replace(app, rules={"keep": keep}, uploads=Uploads(content, f"{bucket}-content"))
+    large = msgspec.json.encode({"text": "x" * 300_000})
+    check = claim_check("ann", large)
+    content.put_object(Bucket=f"{bucket}-content", Key=check.object, Body=large)
+    event = batch(replace_request(request(1, "keep"), ref=check))
+    sent = intake(event, app.streams.of(event["Records"])).arrivals
+    (write,) = planned_apart(app.uploads.redeem(sent).arrivals, {"k": Entity("k")}, app).writes
+    assert write.new_entity is not None
+    assert write.new_entity.document == {"size": 300_000}
+    assert [(one.key, one.data) for emitted in write.emits for one in emitted.requests] == [
+        ("other", {"size": 300_000})
+    ]
 
 
 def test_a_batch_has_a_line_of_metrics(app: Application) -> None:
