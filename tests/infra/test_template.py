@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.tree import ROOT
+from tidemill.contract.places import CACHED, UPLOADS
 from tidemill_deploy.template import load
 
 PATH = ROOT / "infra/template.yaml"
@@ -80,7 +81,16 @@ def test_policies_of_resources_name_the_account_and_the_role_in_a_condition() ->
 
 
 def test_each_role_that_touches_what_is_stored_may_use_that_key() -> None:
-    for name in ("ApplyRole", "DirectRole", "SweepRole", "ArchiveRole", "ClientRole"):
+    for name in (
+        "ApplyRole",
+        "DirectRole",
+        "SweepRole",
+        "MediaRole",
+        "ThumbnailRole",
+        "IndexRole",
+        "ArchiveRole",
+        "ClientRole",
+    ):
         statements = [one for one in statements_of(name) if one.get("Sid") == "UseKey"]
         assert [one["Resource"] for one in statements] == [{"Ref": "KeyArn"}], name
 
@@ -163,10 +173,28 @@ def test_a_stream_on_demand_is_told_to_place_records_by_their_key() -> None:
     assert stream["RecordDistributionStrategy"] == strategy
 
 
-def test_a_rush_on_the_direct_function_leaves_the_apply_function_its_concurrency() -> None:
-    limit = RESOURCES["Direct"]["Properties"]["ReservedConcurrentExecutions"]
-    assert limit == {"Fn::If": ["IsDirectLimited", {"Ref": "DirectConcurrency"}, {"Ref": "AWS::NoValue"}]}
-    assert 0 < int(TEMPLATE["Parameters"]["DirectConcurrency"]["Default"]) <= 100
+@pytest.mark.parametrize("function", ["Direct", "Media", "Thumbnail"])
+def test_a_rush_on_another_function_leaves_the_apply_function_its_concurrency(function: str) -> None:
+    limit = RESOURCES[function]["Properties"]["ReservedConcurrentExecutions"]
+    limited, parameter = f"Is{function}Limited", f"{function}Concurrency"
+    assert limit == {"Fn::If": [limited, {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
+    assert 0 < int(TEMPLATE["Parameters"][parameter]["Default"]) <= 100
+
+
+def test_cached_thumbnails_expire_and_no_other_photo_does() -> None:
+    rules = {one["Id"]: one for one in RESOURCES["ContentBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    assert rules["cached-thumbnails"]["Prefix"] == CACHED
+    assert rules["cached-thumbnails"]["ExpirationInDays"] == {"Ref": "CachedThumbnailDays"}
+    assert {one["Prefix"] for one in rules.values() if "ExpirationInDays" in one} == {CACHED, UPLOADS}
+
+
+def test_routes_are_for_those_alone_who_sign() -> None:
+    routes = of_type("AWS::ApiGatewayV2::Route")
+    assert {name: one["RouteKey"] for name, one in routes.items()} == {
+        "DirectRoute": "POST /requests",
+        "ThumbnailsRoute": "GET /thumbnails/{proxy+}",
+    }
+    assert {one["AuthorizationType"] for one in routes.values()} == {"AWS_IAM"}
 
 
 NAMELESS = {"xray:PutSpans", "xray:PutSpansForIndexing", "xray:PutTraceSegments"}

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Barrier, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -226,6 +227,9 @@ def test_two_at_once_end_the_same(world: World) -> None:
     assert len({one["ETag"] for one in versions}) == 1, "each stored the same bytes"
 
 
-def test_what_fails_for_another_reason_is_raised(world: World) -> None:
-    with pytest.raises(ClientError, match="NoSuchBucket"):
-        world.get(files=CachedThumbnails(world.s3, f"{world.bucket}-none"))
+@pytest.mark.parametrize("call", ["HeadObject", "GetObject", "PutObject"])
+def test_what_fails_for_another_reason_is_raised(world: World, call: str) -> None:
+    refused = (SimpleNamespace(status_code=403), {"Error": {"Code": "403", "Message": "Forbidden"}})
+    world.s3.meta.events.register(f"before-call.s3.{call}", lambda **_: refused)
+    with pytest.raises(ClientError, match="Forbidden"):
+        world.get()
