@@ -58,7 +58,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     parameters = {"Rules": "alarming", "ShardCount": "1", "BatchingWindowSeconds": "0", "ArchiveIntervalSeconds": "0"}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        with Platform(0, {**parameters, "EmitDepth": "2", "Photos": "on"}) as running:
+        with Platform(0, {**parameters, "EmitDepth": "2", "Photos": "on", "ApplicationSecret": "s" * 43}) as running:
             yield running
 
 
