@@ -22,6 +22,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from tidemill.contract.photo_files import MAX_PHOTO_BYTES
 from tidemill.contract.request import Document, Request
 from tidemill_consumers import State
 from tidemill_consumers.adapters.calls import at_once
@@ -30,7 +31,6 @@ from tidemill_consumers.composition import is_entry_point, seals_of
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.photo_files import Found, Original, Overtaken, PhotoFiles
 from tidemill_media.imaging import Made, Unsupported, work
-from tidemill_media.imaging.apart import LARGEST_FILE
 from tidemill_media.imaging.results import sizes_of
 from tidemill_media.processing.notifications import Notification, read
 from tidemill_media.processing.requests import (
@@ -130,8 +130,8 @@ def _photo(told: Notification, parts: Processing) -> Document | None:
     before = parts.files.progress(told)
     if before.progress.photo is not None:
         return before.progress.photo
-    if told.size > LARGEST_FILE:
-        return _unsupported(told, f"the file is larger than {LARGEST_FILE >> 20} MiB", parts)
+    if told.size > MAX_PHOTO_BYTES:
+        return _unsupported(told, f"the file is larger than {MAX_PHOTO_BYTES >> 20} MiB", parts)
     if before.progress.begun >= MOST_BEGUN:
         if parts.clock() - before.noted < LONGEST_SECONDS:
             raise Overtaken(f"{told.name}, version {told.version}")

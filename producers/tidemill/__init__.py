@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidemill.aio import AsyncProducer
     from tidemill.aws.cognito import CognitoIdentity, IdentityRefused
+    from tidemill.content.upload import Uploaded
     from tidemill.contract.content_index import Entry, Shown, UnreadableIndex
     from tidemill.contract.geohash import GeohashUnavailable, Point
     from tidemill.contract.request import RefusedRequest, Reply, ReplyMessage, Request
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ProducerClosed,
         StillPending,
         TooManyQueues,
+        UnfitFile,
     )
     from tidemill.handle import AsyncHandle, Handle
     from tidemill.metrics import LogMetrics, OpenTelemetryMetrics
@@ -78,8 +80,10 @@ __all__ = [
     "StillPending",
     "TooFar",
     "TooManyQueues",
+    "UnfitFile",
     "UnreadableIndex",
     "UnsendableRequest",
+    "Uploaded",
     "deregistration",
     "new_key",
     "registration",
@@ -89,6 +93,7 @@ __all__ = [
 _MODULES = {
     "tidemill.aio": "AsyncProducer",
     "tidemill.aws.cognito": "CognitoIdentity IdentityRefused",
+    "tidemill.content.upload": "Uploaded",
     "tidemill.contract.content_index": "Entry Shown UnreadableIndex",
     "tidemill.contract.geohash": "GeohashUnavailable Point",
     "tidemill.contract.request": "RefusedRequest Reply ReplyMessage Request",
@@ -97,7 +102,7 @@ _MODULES = {
     "tidemill.delivery.observer": "CallMade",
     "tidemill.errors": (
         "BufferFull GivenUp Misconfigured NotAccepted NotUploaded OutcomeUnknown ProducerClosed StillPending "
-        "TooManyQueues"
+        "TooManyQueues UnfitFile"
     ),
     "tidemill.handle": "AsyncHandle Handle",
     "tidemill.metrics": "LogMetrics OpenTelemetryMetrics",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
+from tidemill.content.bucket import named
 from tidemill.errors import ProducerClosed
 from tidemill.handle import AsyncHandle
 from tidemill.lifetime import Flush, Lifetime
@@ -199,9 +200,7 @@ class AsyncProducer(Unique):
         return self._known[1]
 
     async def _upload(self, large: ToUpload) -> ClaimCheck:
-        bucket = self._lifetime.bucket
-        assert bucket is not None, "data is to be uploaded only if there is a bucket"  # noqa: S101
-        return await in_a_thread(partial(bucket.store, large.ref, large.body))
+        return await in_a_thread(partial(named(self._lifetime.bucket).store, large.ref, large.body))
 
     async def _sent(self, send: Callable[[], Handle]) -> AsyncHandle:
         while True:

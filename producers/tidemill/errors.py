@@ -138,12 +138,26 @@ class NotUploaded(Exception):
     """Something was not uploaded to the content bucket. A request whose data it was has not been taken.
 
     Attributes:
-        code: S3's error code, or the name of the exception.
+        code: S3's error code, the name of the exception, or Closed.
+        resume: of a photo, of which parts are there: for `Producer.upload(…, resume=…)`, which sends the others.
     """
 
-    def __init__(self, code: str, message: str, remedy: str) -> None:
+    def __init__(self, code: str, message: str, remedy: str, resume: str | None = None) -> None:
         super().__init__(f"{code}: {message} ({remedy})")
         self.code = code
+        self.resume = resume
+
+
+class UnfitFile(Exception):
+    """A file that no thumbnails can be made of, refused before anything was uploaded.
+
+    Attributes:
+        field: why: `file`, `size`, `type` or `content_type`.
+    """
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{field}: {problem} ({remedy})")
+        self.field = field
 
 
 class ProducerClosed(RuntimeError):

@@ -110,7 +110,7 @@ class Lifetime:
             if check:
                 self.wire.check()
             if (bucket := self._settings.get("bucket")) is not None:
-                self.bucket = Bucket(bucket, stream, s3)
+                self.bucket = Bucket(bucket, stream, s3, self._settings.get("client"))
             if replies is not None:
                 self.listener = Listener(replies, lambda: self.keeper.news.tell())
             core.traces = _traces(self._settings, stream)

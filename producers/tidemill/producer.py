@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
+from tidemill.content.bucket import named
 from tidemill.contract.request import decode
 from tidemill.contract.validation import UnsendableRequest, to_payload
 from tidemill.delivery.inbox import HEAD, WAKING_SIZE
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
+    from tidemill.content.photo_source import Photo
+    from tidemill.content.upload import Uploaded
     from tidemill.contract.request import ClaimCheck, Document, Reply, Request
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
@@ -237,6 +240,48 @@ class Producer(Unique):
             self._lifetime.listens().give_up(handle)
             raise
 
+    def upload(
+        self,
+        photo: Photo,
+        *,
+        key: str,
+        content_type: str | None = None,
+        with_place: bool = False,
+        progress: Callable[[int, int, str | None], None] | None = None,
+        resume: str | None = None,
+    ) -> Uploaded:
+        """Uploads a photo to the content bucket, under the producer's client and a key, and waits until it is there.
+
+            producer.upload("beach.jpg", key="content/42")
+            producer.send("content.publish", key="content/42", data={"title": "The beach"})
+
+        A photo of more than 8 MiB goes in parts. An upload that was interrupted goes on with its token, in another
+        process too, within a day.
+
+        Args:
+            photo: the file's path, or its bytes: JPEG, PNG, GIF, WebP, BMP, HEIC or AVIF, 50 MiB at most.
+            key: the ordering key of the entity that the photo is of.
+            content_type: the type that the file must have, such as `image/png`; None takes any of those.
+            with_place: whether those who see the photo may be told where it was taken.
+            progress: is called with the bytes that S3 has, those of the photo, and the token of an upload in parts.
+            resume: the token of an earlier attempt. Parts that S3 has are not sent again, if they are as in the file.
+
+        Raises:
+            UnfitFile: no thumbnails can be made of it, or it changed while it was read; names the remedy.
+            NotUploaded: S3 does not have it, or the producer was closed; names the remedy, and has the token.
+            UnsendableRequest: the producer has no client, or client and key make no name of an object.
+            ValueError: `resume` is no token.
+            RuntimeError: the producer has no bucket, or has been closed (ProducerClosed).
+            OSError: the file cannot be read.
+        """
+        lifetime = self._lifetime
+        if not lifetime.is_open:
+            lifetime.open()
+        news, bucket = lifetime.keeper.news, named(lifetime.bucket)
+        news.check()
+        upload = bucket.upload(photo, key, content_type, with_place, resume, news.tell)
+        return bucket.upload_apart(upload, news, lambda: lifetime.is_closed, progress)
+
     def flush(self, timeout: float | None = None) -> None:
         """Sends all buffered requests and waits until they are acknowledged.
 
@@ -277,9 +322,7 @@ class Producer(Unique):
                 error.add_note(f"and the producer: {unsent}")
 
     def _upload(self, large: ToUpload) -> ClaimCheck:
-        bucket = self._lifetime.bucket
-        assert bucket is not None, "data is to be uploaded only if there is a bucket"  # noqa: S101
-        return bucket.store_apart(large, self._lifetime.keeper.news)
+        return named(self._lifetime.bucket).store_apart(large, self._lifetime.keeper.news)
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
         """Has the keeper call `work` until it returns something: waits for room between the tries."""

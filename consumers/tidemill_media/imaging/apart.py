@@ -17,12 +17,10 @@ from pathlib import Path
 
 import msgspec
 
+from tidemill.contract.photo_files import MAX_PHOTO_BYTES
 from tidemill_media.imaging.frames import Closed, receive, send
 from tidemill_media.imaging.limits import CPU_SECONDS, WALL_SECONDS
 from tidemill_media.imaging.results import FORMATS, LARGEST_SIZE, Ending, Job, Made, Outcome, Unsupported
-
-LARGEST_FILE = 50 * 1024 * 1024
-"""Most bytes of a photo's file."""
 
 KEPT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 """Variables that Python itself needs: Lambda's has libraries of its own."""
@@ -109,8 +107,8 @@ def work(data: bytes | Path, sizes: Sequence[int], formats: Sequence[str] = FORM
         OSError: the file cannot be read, or no process can be started.
     """
     job = _job(sizes, formats)
-    if (data.stat().st_size if isinstance(data, Path) else len(data)) > LARGEST_FILE:
-        return Unsupported(f"the file is larger than {LARGEST_FILE >> 20} MiB")
+    if (data.stat().st_size if isinstance(data, Path) else len(data)) > MAX_PHOTO_BYTES:
+        return Unsupported(f"the file is larger than {MAX_PHOTO_BYTES >> 20} MiB")
     ending, outcome = SERVER.ask(job, data.read_bytes() if isinstance(data, Path) else data)
     return judged(ending, outcome)
 

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, whatever its name says; and which kinds are photos that can be decoded.
+"""Which decoder opens a photo, and how many pixels it may have.
 
 Room: imaging. Pure. Each photo is opened by its own decoder and no other: those of rarer formats are where bombs and
 holes were found.
@@ -7,6 +7,8 @@ holes were found.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from tidemill.contract.photo_files import type_of
 
 MEGAPIXEL = 1_000_000
 
@@ -19,7 +21,7 @@ class Kind:
     """A format of photos.
 
     Attributes:
-        name: for people.
+        name: for people; that of its `PhotoType`.
         decoder: Pillow's name of it.
         most_pixels: most pixels that the file may have.
     """
@@ -38,65 +40,10 @@ HEIC = Kind("HEIC", "HEIF")
 AVIF = Kind("AVIF", "AVIF")
 
 KINDS = (JPEG, PNG, GIF, WEBP, BMP, HEIC, AVIF)
-
-BRANDS = {b"avif": AVIF, b"avis": AVIF} | dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), HEIC)
-"""Of files of ISO's base media format, by https://mp4ra.org/registered-types/brands: those that hold pictures."""
-
-COMMON_BRANDS = (b"mif1", b"msf1", b"miaf")
-"""Those of any picture: a compatible brand says which."""
-
-BEGINNINGS: tuple[tuple[bytes, Kind | str], ...] = (
-    (b"\xff\xd8\xff", JPEG),
-    (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"GIF87a", GIF),
-    (b"GIF89a", GIF),
-    (b"BM", BMP),
-    (b"8BPS", "a Photoshop document"),
-    (b"II*\0", "a TIFF, or a camera's raw file"),
-    (b"MM\0*", "a TIFF, or a camera's raw file"),
-    (b"\xff\x0a", "a JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000"),
-    (b"\0\0\x01\0", "an icon"),
-    (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
-    (b"%PDF", "a PDF"),
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (b"SIMPLE  =", "a FITS file"),
-    (b"<svg", "an SVG"),
-    (b"<?xml", "XML"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"PK\x03\x04", "a zip file"),
-)
-"""How files begin. Where no Kind stands, the text says what it is, for people."""
-
-VIDEO_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-"""How QuickTime's files begin that have no brand, after a length of four bytes."""
+_OF_NAME = {kind.name: kind for kind in KINDS}
 
 
 def kind_of(data: bytes) -> Kind | str:
-    """The kind of a photo; of other files, for people, what it is."""
-    if not data:
-        return "an empty file"
-    if data[4:8] == b"ftyp":
-        return _by_brand(data)
-    if data[4:8] in VIDEO_BOXES:
-        return "a video (QuickTime)"
-    if data[:4] == b"RIFF":
-        return WEBP if data[8:12] == b"WEBP" else "a video (AVI)" if data[8:12] == b"AVI " else "a RIFF file"
-    found = (kind for beginning, kind in BEGINNINGS if data.startswith(beginning))
-    return next(found, "a file of an unknown kind")
-
-
-def _by_brand(data: bytes) -> Kind | str:
-    """By the box that such a file begins with: its length, `ftyp`, the brand, a version, the compatible brands."""
-    brand = data[8:12]
-    if kind := BRANDS.get(brand):
-        return kind
-    if brand in COMMON_BRANDS:
-        box = data[16 : min(int.from_bytes(data[:4], "big"), 256)]
-        compatible = (BRANDS.get(box[at : at + 4]) for at in range(0, len(box), 4))
-        return next((kind for kind in compatible if kind), "a picture in a container (MIAF) with no known brand")
-    if brand == b"crx ":
-        return "a camera's raw file (CR3)"
-    return "a video (QuickTime)" if brand == b"qt  " else "a video (MP4)"
+    """The kind of a photo, by its first bytes; of other files, for people, what it is."""
+    found = type_of(data)
+    return found if isinstance(found, str) else _OF_NAME[found.name]

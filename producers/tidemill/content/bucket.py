@@ -9,37 +9,26 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from tidemill.aws.region import make_client
+from tidemill.content.apart import run_apart
+from tidemill.content.failures import not_uploaded
+from tidemill.content.photo_source import PhotoSource
+from tidemill.content.upload import Upload, Uploaded, Watch
+from tidemill.contract.places import photo_name
 from tidemill.contract.validation import UnsendableRequest
-from tidemill.errors import REMEDIES, NotUploaded
 from tidemill.runtime.processes import renew_connections, renew_credentials
-from tidemill.runtime.threads import start
-from tidemill.runtime.trouble import said_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_s3 import S3Client
 
+    from tidemill.content.photo_source import Photo
     from tidemill.contract.request import ClaimCheck
     from tidemill.runtime.waiting import News
     from tidemill.sending.claims import ToUpload
 
 CALLS_AT_ONCE = 8
 """Connections: parts of files go several at once."""
-
-ANOTHER_REGION = "the bucket is in another region: give the producer s3=boto3.client('s3', region_name=…) of that one"
-IN_S3 = {
-    "AccessDenied": "allow the caller s3:PutObject there; a signed-in user may put below the user's identity, which "
-    "must be the client",
-    "AuthorizationHeaderMalformed": ANOTHER_REGION,
-    "ExpiredToken": REMEDIES["ExpiredTokenException"],
-    "InvalidAccessKeyId": REMEDIES["UnrecognizedClientException"],
-    "NoSuchBucket": "compare bucket with the stack's output ContentBucketName, and AWS_ENDPOINT_URL_S3",
-    "PermanentRedirect": ANOTHER_REGION,
-    "RequestTimeTooSkewed": REMEDIES["InvalidSignatureException"],
-    "SignatureDoesNotMatch": REMEDIES["InvalidSignatureException"],
-}
-"""S3's error code -> remedy, for errors that retries do not cure."""
-
-AGAIN = "try again: nothing of it was kept"
 
 
 class Bucket:
@@ -49,13 +38,15 @@ class Bucket:
         name: the bucket's name.
         stream: the stream, whose region the bucket is in.
         s3: a boto3 S3 client. None makes one; AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL hold.
+        client: who uploads photos.
 
     Raises:
         Misconfigured: no client can be made.
     """
 
-    def __init__(self, name: str, stream: str, s3: S3Client | None) -> None:
+    def __init__(self, name: str, stream: str, s3: S3Client | None, client: str | None = None) -> None:
         self.name = name
+        self._client = client
         self._owns_s3 = s3 is None
         self.s3: S3Client = s3 or _make_s3(stream)
 
@@ -90,24 +81,66 @@ class Bucket:
         """
         if news.must_not_wait:
             raise UnsendableRequest("data", "it is to be uploaded, and a producer's own threads do not wait for that")
-        outcome: list[ClaimCheck | NotUploaded] = []
+        return run_apart(lambda: self.store(large.ref, large.body), news)
 
-        def work() -> None:
-            try:
-                outcome.append(self.store(large.ref, large.body))
-            except NotUploaded as problem:
-                outcome.append(problem)
-            news.tell()
+    def upload(
+        self,
+        photo: Photo,
+        key: str,
+        content_type: str | None,
+        with_place: bool,
+        resume: str | None,
+        tell: Callable[[], None],
+    ) -> Upload:
+        """The upload of a photo, which has not begun.
 
+        Args:
+            photo: the file's path, or its bytes.
+            key: the ordering key of the entity that it is of.
+            content_type, with_place, resume: as in `Producer.upload`.
+            tell: is called when there is progress.
+
+        Raises:
+            UnsendableRequest: client and key make no name of a photo.
+            UnfitFile: no thumbnails can be made of it.
+            OSError: the file cannot be read.
+            ValueError: `resume` is no token.
+        """
+        if self._client is None:
+            raise UnsendableRequest("client", "give the producer the uploader's name as client=")
         try:
-            start(work, "tidemill-upload")
-        except RuntimeError:  # no more threads can be started, such as at exit
-            work()
-        news.wait_for(lambda: outcome)
-        (one,) = outcome
-        if isinstance(one, NotUploaded):
-            raise one
-        return one
+            name = photo_name(self._client, key)
+        except ValueError as problem:
+            raise UnsendableRequest("key", str(problem)) from None
+        source = PhotoSource(photo, content_type)
+        return Upload(self.s3, self.name, name, source, with_place, resume, tell)
+
+    def upload_apart(
+        self,
+        upload: Upload,
+        news: News,
+        is_closed: Callable[[], bool],
+        progress: Callable[[int, int, str | None], object] | None,
+    ) -> Uploaded:
+        """Uploads a photo in threads of its own, and waits.
+
+        Args:
+            upload: the upload, which tells this news.
+            news: the producer's, which this thread waits for.
+            is_closed: whether the producer has been closed.
+            progress: as in `Producer.upload`; is called in this thread.
+
+        Raises:
+            NotUploaded, UnfitFile: as `Producer.upload` raises them.
+        """
+        watch = Watch(upload, is_closed, progress)
+        try:
+            uploaded = run_apart(upload.run, news, watch.look)
+        except BaseException as error:
+            watch.interrupt(error)
+            raise
+        watch.tell()
+        return uploaded
 
     def close(self) -> None:
         """Closes the client, unless it was given."""
@@ -120,10 +153,15 @@ class Bucket:
         renew_credentials(self.s3)
 
 
-def not_uploaded(error: Exception, place: str) -> NotUploaded:
-    """The NotUploaded for an exception of a boto3 S3 client."""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return NotUploaded(code, f"{place}: {said_by(error)}", IN_S3.get(code) or REMEDIES.get(code) or AGAIN)
+def named(bucket: Bucket | None) -> Bucket:
+    """The content bucket of a producer.
+
+    Raises:
+        RuntimeError: the producer names none.
+    """
+    if bucket is None:
+        raise RuntimeError("the producer has no bucket; give it the stack's output ContentBucketName as bucket=")
+    return bucket
 
 
 def _make_s3(stream: str) -> S3Client:

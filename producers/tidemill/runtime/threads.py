@@ -1,4 +1,4 @@
-"""Starts a thread from a thread that signals may interrupt.
+"""Starts a thread from a thread that signals may interrupt; calls a function in several threads at once.
 
 Room: SDK.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import _thread
 from _thread import get_ident, start_new_thread
-from threading import Thread
-from typing import TYPE_CHECKING
+from collections import deque
+from contextlib import suppress
+from threading import Semaphore, Thread
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
 
 
 _launching: set[int] = set()
@@ -49,3 +53,40 @@ def _launch(run: Callable[[], None], name: str) -> None:
             # Patched after this module was imported, such as by gunicorn's gevent worker after a fork: `start` made a
             # greenlet within this thread, which must live as long.
             thread.join()
+
+
+def in_threads(work: Callable[[T], None], items: Iterable[T], count: int) -> None:
+    """Calls a function with each item, in several threads at once, of which this is one, and waits for all.
+
+    Args:
+        work: the function. After an error of it no further item is begun.
+        items: the items.
+        count: number of threads; fewer if no more can be started.
+
+    Raises:
+        Exception: the first error of `work`.
+    """
+    waiting, errors, ended = deque(items), deque[BaseException](), Semaphore(0)
+
+    def run() -> None:
+        try:
+            while not errors:
+                try:
+                    item = waiting.popleft()
+                except IndexError:
+                    break
+                work(item)
+        except BaseException as error:
+            errors.append(error)
+        ended.release()
+
+    started = 1
+    with suppress(RuntimeError):  # no more threads can be started
+        while started < count:
+            start(run, "tidemill-part")
+            started += 1
+    run()
+    for _ in range(started):
+        ended.acquire()
+    if errors:
+        raise errors[0]

@@ -15,6 +15,7 @@ from tests.conftest import Clients, Names
 from tests.consumers.tidemill_media.bucket_events import created, deleted
 from tests.consumers.tidemill_media.contents import image
 from tidemill.contract.aggregation import unpack
+from tidemill.contract.photo_files import MAX_PHOTO_BYTES
 from tidemill.contract.places import Photo, photo_name, photo_version, thumbnails_prefix
 from tidemill.contract.request import Document, Request, decode
 from tidemill_consumers.adapters.emits import Emits
@@ -25,7 +26,6 @@ from tidemill_media import imaging
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.photo_files import Overtaken, PhotoFiles
 from tidemill_media.imaging import Made, Unsupported
-from tidemill_media.imaging.apart import LARGEST_FILE
 from tidemill_media.media import LONGEST_SECONDS, Processing, Unsent, media
 from tidemill_media.processing.requests import FATAL
 from tidemill_media.processing.standing import MEMBERS
@@ -276,7 +276,7 @@ def test_a_file_that_cannot_be_decoded_says_why_once(world: World) -> None:
 
 def test_a_file_that_is_too_large_is_not_read(world: World) -> None:
     event = world.upload(FIRST)
-    event["detail"]["object"]["size"] = LARGEST_FILE + 1
+    event["detail"]["object"]["size"] = MAX_PHOTO_BYTES + 1
     world.tell(event)
     world.apply()
     assert (world.photo["reason"], world.decoded) == ("the file is larger than 50 MiB", 0)

@@ -26,8 +26,9 @@ from tests.consumers.tidemill_media.imaging.photos import (
     text_bomb,
     with_sides,
 )
+from tidemill.contract.photo_files import MAX_PHOTO_BYTES
 from tidemill_media.imaging import Made, Place, Unsupported, work
-from tidemill_media.imaging.apart import LARGEST_FILE, Overdue, Server, judged
+from tidemill_media.imaging.apart import Overdue, Server, judged
 from tidemill_media.imaging.kinds import BMP, GIF, HEIC, JPEG, PNG, WEBP, Kind
 from tidemill_media.imaging.limits import CPU_SECONDS
 from tidemill_media.imaging.results import Ending, Job
@@ -71,7 +72,7 @@ def test_a_file_is_read_from_where_it_lies(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     where = tmp_path / "photo"
     with where.open("wb") as sparse:
-        sparse.truncate(LARGEST_FILE + 1)
+        sparse.truncate(MAX_PHOTO_BYTES + 1)
     assert work(where, (64,)) == Unsupported("the file is larger than 50 MiB")
 
 

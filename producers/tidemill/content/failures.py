@@ -1,0 +1,38 @@
+"""What failures of calls to the content bucket mean, and what to do about them.
+
+Room: SDK. No I/O. Tests: tests/producers/tidemill/content/test_bucket.py.
+"""
+
+from __future__ import annotations
+
+from tidemill.errors import REMEDIES, NotUploaded
+from tidemill.runtime.trouble import said_by
+
+ANOTHER_REGION = "the bucket is in another region: give the producer s3=boto3.client('s3', region_name=…) of that one"
+IN_S3 = {
+    "AccessDenied": "allow the caller s3:PutObject there, and s3:ListMultipartUploadParts to go on; a "
+    "signed-in user may put below the user's identity, which must be the client",
+    "AuthorizationHeaderMalformed": ANOTHER_REGION,
+    "ExpiredToken": REMEDIES["ExpiredTokenException"],
+    "InvalidAccessKeyId": REMEDIES["UnrecognizedClientException"],
+    "NoSuchBucket": "compare bucket with the stack's output ContentBucketName, and AWS_ENDPOINT_URL_S3",
+    "PermanentRedirect": ANOTHER_REGION,
+    "RequestTimeTooSkewed": REMEDIES["InvalidSignatureException"],
+    "SignatureDoesNotMatch": REMEDIES["InvalidSignatureException"],
+}
+"""S3's error code -> remedy, for errors that retries do not cure."""
+
+AGAIN = "try again: nothing of it was kept"
+
+
+def not_uploaded(error: Exception, place: str, remedy: str = AGAIN, resume: str | None = None) -> NotUploaded:
+    """The NotUploaded for an exception of a boto3 S3 client.
+
+    Args:
+        error: the exception.
+        place: the object, for people.
+        remedy: what to do about an error for which nothing else helps.
+        resume: the token of an upload in parts.
+    """
+    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
+    return NotUploaded(code, f"{place}: {said_by(error)}", IN_S3.get(code) or REMEDIES.get(code) or remedy, resume)
