@@ -136,7 +136,6 @@ def test_how_an_object_was_put_is_the_requests_fate(code: str) -> None:
         content(b"<html>", 6),
         {},
     ],
-    ids=repr,
 )
 def test_failures_of_s3_or_of_the_stack_pass(answer: Any) -> None:
     ref = claim_check("ann", b"{}")
