@@ -98,13 +98,6 @@ MUTANTS = [
         "",
     ),
     _mutant(
-        "the current version is read whichever is told of",
-        PHOTO_FILES,
-        "PhotoFiles.original",
-        "IfMatch=told.etag, **version",
-        "",
-    ),
-    _mutant(
         "what is late, or another's, is not cleared",
         MEDIA,
         "_is_wanted",
@@ -186,13 +179,6 @@ MUTANTS = [
         "{}",
     ),
     _mutant(
-        "the first manifest is put whatever is there",
-        INDEX_FILES,
-        "IndexFiles.swap",
-        '{"IfNoneMatch": "*"}',
-        "{}",
-    ),
-    _mutant(
         "documents are read before the manifest",
         INDEX,
         "_list",
@@ -225,14 +211,6 @@ MUTANTS = [
         "IndexFiles.collect",
         " | {page.name for page in manifest.replaced}",
         "",
-    ),
-    _mutant(
-        "the stream's image is listed, not the table's document",
-        CHANGES,
-        "change_of",
-        "now = [entry_of(key, documents.get(key)) for key, _ in of_owner]",
-        "latest = {one.key: one.documents[-1] for one in changed}\n"
-        "    now = [entry_of(key, latest.get(key)) for key, _ in of_owner]",
     ),
     _mutant(
         "an entry stays where it stood",
