@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import boto3
 import pytest
 
 from tidemill import Producer
@@ -117,6 +118,7 @@ def started(code: Mapping[str, bytes], runtime: Runtime, folder: Path) -> Iterat
     with Emulator(port=0) as emulator, pytest.MonkeyPatch.context() as patched:
         for name, value in emulator.environment.items():
             patched.setenv(name, value)
+        patched.setattr(boto3, "DEFAULT_SESSION", None)  # it may have found other credentials before
         packed = {name: runtime.starting(one, emulator.endpoint_url) for name, one in code.items()}
         given = {"DirectEndpoint": "on", "BatchingWindowSeconds": "1"}
         deployment = deploy(emulator, template, given, code=packed, stack="packaged")
