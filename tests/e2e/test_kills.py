@@ -168,7 +168,7 @@ def becomes(condition: Callable[[], bool]) -> bool:
 
 
 def ending(case: Case, folder: Path) -> Ending:
-    options = f"--requests 300 --speed {case.speed}"
+    options = f"--requests 300 --no-photos --speed {case.speed}"
     with (
         Demo(folder, "make", "--old-file=.venv/.ready", "demo", f"ARGS={options}", cwd=ROOT)
         if case.victim == "make"

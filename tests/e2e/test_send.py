@@ -122,7 +122,7 @@ def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (("c", "k" * 257), "key"),
         (("--file", "/nonexistent/file"), "/nonexistent/file"),
         (("c", "k", "--stream", "no-such"), "create it"),
-        (("c", "k", "--stack", "no-such"), "name yours with --stack"),
+        (("c", "k", "--stack", "no-such"), "compare its name, the keys and AWS_REGION"),
         (("c", "k", "--json", "/nonexistent/file"), "no such folder"),
     ],
 )

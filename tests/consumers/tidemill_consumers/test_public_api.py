@@ -86,6 +86,10 @@ def test_examples_import_from_the_faces_only() -> None:
     assert {path.name: beyond for path in EXAMPLES if (beyond := beyond_the_faces(path.read_text()))} == {}
 
 
+ATTRIBUTES = ("tidemill.cmd", "tidemill.status")
+"""Of spans."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_prose_names_the_faces_only(page: Path) -> None:
     """A reader who is told to use `tidemill.aws.cognito` would import from it."""
@@ -97,7 +101,7 @@ def test_prose_names_the_faces_only(page: Path) -> None:
 
 def is_public(name: str) -> bool:
     """Whether a dotted name is a face, or what one hands on, or is told in another way than as a module."""
-    if name in FACES or name in ENTRIES or name == PROBE:
+    if name in FACES or name in ENTRIES or name in (PROBE, *ATTRIBUTES):
         return True
     face, _, what = name.rpartition(".")
     return face in FACES and handed_on(face, what)

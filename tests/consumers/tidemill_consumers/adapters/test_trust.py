@@ -189,7 +189,9 @@ def test_a_sealed_request_needs_no_keys() -> None:
     emitted = Arrival("s", Position(1, 0), 1000.0, "k", sealed, encode(sealed))
     registry = Registry()
     (found,) = Trust(STREAM, registry, SEALS).verified([emitted])
-    assert found == with_request(Arrival("s", Position(1, 0), 1000.0, "k", request, encode(sealed), Proof()), request)
+    assert found == with_request(
+        Arrival("s", Position(1, 0), 1000.0, "k", request, encode(sealed), Proof(is_own=True)), request
+    )
     assert registry.reads == []
 
 
