@@ -26,7 +26,7 @@ from tidemill_consumers.composition import is_entry_point
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import Held, IndexFiles
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
-from tidemill_media.indexing.changes import Content, TableEvent, change_of, contents, folders, relisted
+from tidemill_media.indexing.changes import Listed, TableEvent, change_of, contents, folders, relisted
 from tidemill_media.indexing.outdated import outdated
 from tidemill_media.indexing.pages import touched, updated
 
@@ -63,12 +63,16 @@ def index(event: TableEvent, parts: Indexing) -> None:
         Contended, Unloadable, Undeleted, UnreadableIndex, ClientError, BotoCoreError: it is to be delivered again.
     """
     changed = contents(event)
-    _list(relisted(changed), parts)
+    relist(relisted(changed), parts)
     parts.thumbnails.delete([old for content in changed for old in outdated(content)])
 
 
-def _list(listed: Sequence[Content], parts: Indexing) -> None:
-    """Bring the indexes up to date that list these contents."""
+def relist(listed: Sequence[Listed], parts: Indexing) -> None:
+    """Bring the indexes up to date that list these contents.
+
+    Raises:
+        Contended, Unloadable, UnreadableIndex, ClientError, BotoCoreError: some indexes may be as they were.
+    """
     pending = folders(listed)
     for tries in range(ROUNDS):
         if not pending:
@@ -85,7 +89,7 @@ def _list(listed: Sequence[Content], parts: Indexing) -> None:
 
 def _update(
     of: tuple[str, str | None],
-    listed: Sequence[Content],
+    listed: Sequence[Listed],
     documents: Mapping[str, Document],
     held: Mapping[str, Held],
     parts: Indexing,

@@ -30,6 +30,7 @@ COMMANDS = {
     "hot-keys": "the keys and lanes that fill a shard, and whether more shards help",
     "scale": "change how many shards the stream has, in the steps that AWS allows",
     "package": "make the functions' code for Lambda, a zip each",
+    "reindex": "bring the index of contents up to date with the table",
     "sweep": "show the objects that no document names any more, and delete them",
     "redrive": "list what is in quarantine, and put it back on the stream",
     "deploy": "make or change the stack on AWS, once its changes were looked at",

@@ -5,7 +5,7 @@ Room: adapters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contract.request import Document
@@ -46,6 +46,26 @@ class Documents:
             ClientError, BotoCoreError: the read failed.
         """
         return {key: document for page in chunks(keys, KEYS_PER_READ) for key, document in self._page(page).items()}
+
+    def scan(self, prefix: str, segment: int, segments: int) -> Iterator[tuple[str, Document]]:
+        """The keys that begin with a prefix, and their documents, of one of so many parts of the table.
+
+        Raises:
+            ClientError, BotoCoreError: the read failed.
+        """
+        pages = self._dynamodb.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="begins_with(#pk, :prefix)",
+            ExpressionAttributeValues={":prefix": {"S": prefix}},
+            ProjectionExpression=self._wanted,
+            ExpressionAttributeNames=self._names,
+            ConsistentRead=True,
+            Segment=segment,
+            TotalSegments=segments,
+        )
+        for page in pages:
+            for one in page["Items"]:
+                yield one["pk"]["S"], from_attribute(one.get("doc", {"M": {}}))
 
     def _page(self, keys: list[str]) -> dict[str, Document]:
         request: Any = {

@@ -5,7 +5,7 @@ Room: adapters. The only module that writes below index/.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -20,6 +20,7 @@ from tidemill.contract.content_index import (
     write_manifest,
     write_page,
 )
+from tidemill.contract.places import INDEX
 from tidemill_media.adapters.deleting import delete_all
 
 if TYPE_CHECKING:
@@ -103,6 +104,32 @@ class IndexFiles:
         names = ((name, version_in(name)) for name in self._names(folder))
         gone = [name for name, version in names if version is not None and version <= manifest.version]
         delete_all(self._s3, self._bucket, [f"{folder}{name}" for name in gone if name not in kept])
+
+    def folders(self) -> Iterator[str]:
+        """The folders of all indexes that have a file."""
+        for prefix in (INDEX, f"{INDEX}by/"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
+            )
+            for folder in (one["Prefix"] for page in pages for one in page.get("CommonPrefixes", ())):
+                if folder != f"{INDEX}by/":
+                    yield folder
+
+    def restart(self, folder: str) -> None:
+        """Write a manifest without pages in place of one that is unreadable, with a version beyond all pages there."""
+        head = self._s3.head_object(Bucket=self._bucket, Key=f"{folder}{MANIFEST}")
+        last = max((version_in(name) or 0 for name in self._names(folder)), default=0)
+        self.swap(folder, Manifest(last + 1), head["ETag"])
+
+    def drop(self, folder: str, names: Container[str]) -> None:
+        """Take pages out of the manifest, whoever else writes it; their entries are listed no more."""
+        while True:
+            manifest, etag = self.manifest(folder)
+            kept = tuple(page for page in manifest.pages if page.name not in names)
+            if kept == manifest.pages or self.swap(
+                folder, Manifest(manifest.version + 1, kept, manifest.replaced), etag
+            ):
+                return
 
     def _names(self, folder: str) -> Iterator[str]:
         for answer in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder):

@@ -37,11 +37,12 @@ class Content(NamedTuple):
     key: str
     documents: tuple[Document, ...]
 
-    @property
-    def entries(self) -> set[Entry]:
-        """What was listed of it."""
-        entries = (entry_of(self.key, document) for document in self.documents)
-        return {entry for entry in entries if entry}
+
+class Listed(NamedTuple):
+    """A content that is to be listed anew, and its entries that an index may have."""
+
+    key: str
+    entries: frozenset[Entry]
 
 
 def contents(event: TableEvent) -> list[Content]:
@@ -56,12 +57,13 @@ def contents(event: TableEvent) -> list[Content]:
     return [Content(key, tuple(documents)) for key, documents in found.items()]
 
 
-def relisted(changed: Sequence[Content]) -> list[Content]:
-    """Those whose entry changed."""
-    return [one for one in changed if len({entry_of(one.key, document) for document in one.documents}) > 1]
+def relisted(changed: Sequence[Content]) -> list[Listed]:
+    """Those whose entry changed, with what was listed of them."""
+    every = [(one.key, {entry_of(one.key, document) for document in one.documents}) for one in changed]
+    return [Listed(key, frozenset(filter(None, entries))) for key, entries in every if len(entries) > 1]
 
 
-def folders(changed: Sequence[Content]) -> dict[str, str | None]:
+def folders(changed: Sequence[Listed]) -> dict[str, str | None]:
     """The indexes that list these contents: by their folders, whose contents, which is None for that of all."""
     found: dict[str, str | None] = {index_folder(): None} if changed else {}
     for owner in {entry.owner for content in changed for entry in content.entries}:
@@ -70,7 +72,7 @@ def folders(changed: Sequence[Content]) -> dict[str, str | None]:
     return found
 
 
-def change_of(changed: Sequence[Content], documents: Mapping[str, Document], owner: str | None) -> Change:
+def change_of(changed: Sequence[Listed], documents: Mapping[str, Document], owner: str | None) -> Change:
     """What is to be done to an index.
 
     Args:
@@ -78,8 +80,7 @@ def change_of(changed: Sequence[Content], documents: Mapping[str, Document], own
         documents: their documents as they are now, by their keys.
         owner: whose contents it lists; None for those of all.
     """
-    known = [(one.key, one.entries) for one in changed]
-    of_owner = [(key, entries) for key, entries in known if owner is None or owner in {one.owner for one in entries}]
+    of_owner = [(key, entries) for key, entries in changed if owner is None or owner in {one.owner for one in entries}]
     now = [entry_of(key, documents.get(key)) for key, _ in of_owner]
     here = tuple(entry for entry in now if entry and owner in (None, entry.owner))
     return Change(frozenset(entry.position for _, entries in of_owner for entry in entries), here)

@@ -283,6 +283,7 @@ def test_an_operator_may_do_nothing_else(
         (["redrive", "--stack", "probe"], "the quarantine holds nothing that matches"),
         (["query", "--sql", "SELECT count(*) AS n FROM requests", "--archive", "s3://{ArchiveBucketName}"], "n"),
         (["send", "--stack", "probe", "--no-reply", "content.like", "content/1"], "is on the stream"),
+        (["near", "1", "2", "--stack", "probe"], "nothing within 5 km of 1, 2"),
     ],
 )
 def test_an_operators_commands_need_no_more(

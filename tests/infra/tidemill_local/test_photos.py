@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.consumers.tidemill_media import contents
 from tests.infra.conftest import PROBE
 from tests.infra.tidemill_local.test_deployment import DENIED, filled, outcome
 from tests.signing_in import sign_in
+from tidemill_cli.main import main
 from tidemill_consumers.codec.items import to_attribute
 from tidemill_deploy.template import template_path
 from tidemill_local.clients import EmulatorSession
@@ -171,3 +173,27 @@ def test_alarms_of_photos_are_there_with_photos_alone(deployment: Deployment, st
         return {one.logical_id for one in of.local_resources if "Index" in one.logical_id}
 
     assert (watched(deployment), watched(stack)) == (set(), {"IndexLags", "IndexFails"})
+
+
+def test_an_operator_may_make_the_index_anew(
+    emulator: Emulator, stack: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    iam = emulator.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName="indexer", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam.attach_role_policy(RoleName="indexer", PolicyArn=stack.outputs["OperatorPolicyArn"])
+    keys = emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="indexer")["Credentials"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+    listed = {"pk": {"S": "content/2"}, "doc": to_attribute(contents.document())}
+    emulator.client("dynamodb").put_item(TableName=stack.outputs["TableName"], Item=listed)
+    for anew in (1, 0):
+        assert main(["reindex", "--stack", "photos"]) == 0
+        assert capsys.readouterr().out == f"1 contents in 2 indexes; {anew} were listed anew\n"
+    operator = emulator.session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    for folder in ("photos", "uploads", "thumbnails"):
+        denied = filled(BUCKET | {"Key": f"{folder}/k"}, dict(stack.outputs))
+        assert outcome(operator, "s3", "get_object", denied) in DENIED
