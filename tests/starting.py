@@ -18,6 +18,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from opentelemetry.trace import Tracer
 
 from tidemill import Producer
 from tidemill.contract.request import Request, encode
@@ -81,9 +82,9 @@ class Started:
         found: str = self.emulator.client("lambda").get_function_configuration(FunctionName=name)["Role"]
         return found
 
-    def send(self, key: str, count: int) -> None:
+    def send(self, key: str, count: int, tracer: Tracer | None = None) -> None:
         """Put requests on the stream."""
-        with Producer(self._outputs["StreamName"], client="ada", check=False) as producer:
+        with Producer(self._outputs["StreamName"], client="ada", check=False, tracer=tracer) as producer:
             for _ in range(count):
                 producer.send("content.view", key=key, data={})
 
@@ -104,13 +105,16 @@ class Started:
 
 
 @contextmanager
-def started(code: Mapping[str, bytes], runtime: Runtime, folder: Path) -> Iterator[Started]:
+def started(
+    code: Mapping[str, bytes], runtime: Runtime, folder: Path, parameters: Mapping[str, str] | None = None
+) -> Iterator[Started]:
     """The project's stack with these packages, and the event source mapping that invokes apply.
 
     Args:
         code: each function's package, by the function's name.
         runtime: what starts them.
         folder: for the template and checkpoints.
+        parameters: further ones of the template.
     """
     template = folder / "template.yaml"
     text = template_path().read_text()
@@ -120,7 +124,7 @@ def started(code: Mapping[str, bytes], runtime: Runtime, folder: Path) -> Iterat
             patched.setenv(name, value)
         patched.setattr(boto3, "DEFAULT_SESSION", None)  # it may have found other credentials before
         packed = {name: runtime.starting(one, emulator.endpoint_url) for name, one in code.items()}
-        given = {"DirectEndpoint": "on", "BatchingWindowSeconds": "1"}
+        given = {"DirectEndpoint": "on", "BatchingWindowSeconds": "1", **(parameters or {})}
         deployment = deploy(emulator, template, given, code=packed, stack="packaged")
         sources = EventSources(emulator, folder, lambda _: None)
         sources.start()

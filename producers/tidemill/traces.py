@@ -7,6 +7,7 @@ Room: SDK. Needs the extra `otel`, and is imported for a producer with a tracer 
     the reader of replies ─ heard ─▶ herald: the span of the reply, from `send` until it was heard
 
 What ends spans is foreign code, which may be slow: it runs in a herald's thread, which alone knows the spans by record.
+A tracer that raises, or hangs there, costs spans and no request.
 Names are those of OpenTelemetry's conventions, as far as they go; they have no value for Kinesis yet.
 https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 """
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import SpanKind, Status, StatusCode, format_span_id, format_trace_id, set_span_in_context
 
 from tidemill.runtime.herald import Herald
+from tidemill.runtime.log import log
 from tidemill.sending.records import Acknowledged, Refused
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from tidemill.contract.request import Reply
     from tidemill.delivery.ticket import Ticket
     from tidemill.sending.records import Outcome, Record
+
+MOST = 10_000
+"""Requests whose spans nothing has looked after yet, at most: further ones have none, because the tracer may hang for
+ever. Each takes some 4 KB."""
 
 CLOSED = Refused("Closed", "the producer was closed before it was acknowledged", again=False)
 
@@ -63,8 +69,11 @@ class Sent:
 
     def follow(self, handle: Ticket) -> None:
         """Has the span end with the outcome of this request, which is about to be sent."""
-        self._span.set_attribute("messaging.message.id", handle.id)
         self._traces.new.append((handle, self))
+        try:
+            self._span.set_attribute("messaging.message.id", handle.id)
+        except Exception as error:
+            self._traces.say(error)
 
     def fail(self, error: Exception) -> None:
         """Ends the span of a request that was not taken."""
@@ -72,9 +81,14 @@ class Sent:
 
     def end(self, outcome: Outcome, now: int) -> None:
         """Ends the span of sending; again changes nothing."""
-        if self._is_over:
-            return
-        self._is_over = True
+        if not self._is_over:
+            self._is_over = True
+            try:
+                self._end(outcome, now)
+            except Exception as error:
+                self._traces.say(error)
+
+    def _end(self, outcome: Outcome, now: int) -> None:
         if isinstance(outcome, Acknowledged):
             where = {"messaging.destination.partition.id": outcome.shard, "tidemill.sequence": outcome.sequence}
             self._span.set_attributes(where)
@@ -121,6 +135,9 @@ class Traces:
         self.tracer = tracer
         self.herald = Herald()
         self.new: deque[tuple[Ticket, Sent]] = deque()
+        self._has_missed = False
+        """Whether the herald was not told of records that have ended."""
+        self._has_said = False
         self._by_record: dict[Record, list[Sent]] = {}
         name = stream.rpartition("/")[2]
         self._name = f"send {name}"
@@ -132,15 +149,27 @@ class Traces:
         }
 
     def begin(self, cmd: str) -> Sent | None:
-        """Begins the span of a request within the current one; None if it is not sampled."""
+        """Begins the span of a request within the current one; None if it is not sampled, or has no span otherwise."""
+        if len(self.new) >= MOST:
+            return None
         begun, attributes = time_ns(), self._attributes | {"tidemill.cmd": str(cmd)}
-        span = self.tracer.start_span(self._name, None, SpanKind.PRODUCER, attributes, start_time=begun)
-        return Sent(self, span, begun) if span.is_recording() else None
+        try:
+            span = self.tracer.start_span(self._name, None, SpanKind.PRODUCER, attributes, start_time=begun)
+            return Sent(self, span, begun) if span.is_recording() else None
+        except Exception as error:
+            self.say(error)
+            return None
+
+    def say(self, error: Exception) -> None:
+        """Logs the tracer's first error."""
+        if not self._has_said:
+            self._has_said = True
+            log.error("the tracer fails, and spans are lost; requests are sent without them: %r", error)
 
     def ended(self, records: list[Record]) -> None:
         """Ends the spans of requests that have ended, in the herald's thread. `records`: those that have such."""
-        if self.new or self._by_record:
-            self.herald.tell(partial(self._end, records, time_ns()))
+        if (self.new or self._by_record) and not self.herald.tell(partial(self._end, records, time_ns())):
+            self._has_missed = True
 
     def close(self) -> None:
         """Ends all other spans once the producer has ended, and waits a little until that is done."""
@@ -152,6 +181,9 @@ class Traces:
 
     def _end(self, records: Iterable[Record], now: int) -> None:
         self._take_new()
+        if self._has_missed:
+            self._has_missed = False
+            records = list(self._by_record)
         for record in records:
             for one in self._by_record.pop(record, ()):
                 outcome = record.outcome_of(one.place)
@@ -161,10 +193,10 @@ class Traces:
                     one.end(outcome, now)
 
     def _end_all(self, now: int) -> None:
-        self._end(list(self._by_record), now)
-        for sent in self._by_record.values():
+        self._take_new()
+        for record, sent in self._by_record.items():
             for one in sent:
-                one.end(CLOSED, now)
+                one.end(record.outcome_of(one.place) or CLOSED, now)
         self._by_record.clear()
         while self.new:
             handle, one = self.new.popleft()

@@ -99,7 +99,8 @@ def test_one_trace_goes_from_send_to_the_reply_and_to_what_the_rule_emits(
     assert services["apply content.delete"] == services["apply user.deleted_content"]
     assert services["apply content.delete"] == platform.outputs["ApplyFunctionName"]
     wait, reply, heard = found["wait content.delete"], found["reply"], found["receive"]
-    assert sent.start < wait.end == apply.start < apply.end == reply.start == reply.end < heard.end
+    assert sent.start < wait.end == apply.start < apply.end == reply.start == reply.end
+    assert apply.start < heard.end  # the reply may be heard while the emitted request is being put
     assert heard.start == sent.start
     emitted = found["apply user.deleted_content"]
     assert found["wait user.deleted_content"].end == emitted.start < emitted.end

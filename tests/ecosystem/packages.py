@@ -15,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
+from tests.collecting import Collector
 from tests.starting import Runtime, started
 from tests.tree import ROOT
 from tidemill_deploy.packaging import Package, Target, package
@@ -34,9 +36,9 @@ MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
 """A processor's number in a library's header, e_machine of ELF."""
 
 
-def made(architecture: str, python: str, out: Path) -> list[Package]:
+def made(architecture: str, python: str, out: Path, *, traces: bool = False) -> list[Package]:
     try:
-        return package(BUILT_IN, Target(architecture, python), out)
+        return package(BUILT_IN, Target(architecture, python), out, traces=traces)
     except PackagingError as error:
         if "cannot be reached" in str(error):
             pytest.skip(str(error)[:200])
@@ -52,7 +54,8 @@ def test_the_packages_for_lambda_are_made_and_their_libraries_are_for_its_proces
     for one in first:
         archive = zipfile.ZipFile(one.path)
         libraries = {name: archive.read(name) for name in archive.namelist() if name.endswith(".so")}
-        assert {name.partition("/")[0] for name in libraries} >= {"cryptography", "msgspec", "pybase64"}
+        needed = {"msgspec", "pybase64", "PIL" if one.function == "Media" else "cryptography"}
+        assert {name.partition("/")[0] for name in libraries} >= needed
         assert {int.from_bytes(text[18:20], "little") for text in libraries.values()} == {MACHINES[architecture]}
         wanted = f".cpython-{TEMPLATES.replace('.', '')}-"
         assert [name for name in libraries if wanted not in name and ".abi3." not in name] == []
@@ -79,6 +82,19 @@ def test_the_packages_start_and_apply_what_comes(tmp_path: Path, version: str, b
         stack.send("content/1", 3)
         assert stack.call("content/2") == (200, {"id": "r1", "status": "accepted"})
         assert becomes(lambda: stack.views("content/1") == 3)
+
+
+def test_the_packages_with_traces_send_spans(tmp_path: Path, becomes: Becomes) -> None:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        pytest.skip("this machine does not run what is made for Linux on x86-64")
+    runtime = Runtime(sys.executable, awslambdaric(RUNNING, tmp_path / "runtime"))
+    packages = made("x86_64", RUNNING, tmp_path / "out", traces=True)
+    code = {one.function: one.path.read_bytes() for one in packages}
+    with Collector() as collector, started(code, runtime, tmp_path, {"Traces": collector.url}) as stack:
+        stack.send("content/1", 1, tracer=TracerProvider().get_tracer("shop"))
+        assert becomes(lambda: stack.views("content/1") == 1)
+        assert becomes(lambda: len(collector.spans()) == 3)
+    assert {one.name.partition(" ")[0] for one in collector.spans()} == {"wait", "apply", "reply"}
 
 
 def interpreter(version: str) -> str:

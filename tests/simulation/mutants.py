@@ -316,17 +316,9 @@ MUTANTS = [
         "return True or self._clock() -",
     ),
     Mutant(
-        "an object that was deleted meanwhile counts as stored",
-        OBJECTS,
-        "ObjectStore._is_young",
-        "            return False\n",
-        "            return True\n",
-    ),
-    Mutant(
         "a sweep deletes by name", SWEEP, "Sweep.delete", '{"Key": one.name, "VersionId": one.id}', '{"Key": one.name}'
     ),
     Mutant("a sweep takes whatever nothing names", SWEEP, "Sweep.__init__", "retention + slack", "0.0"),
-    Mutant("a sweep waits for no invocation", SWEEP, "Sweep.__init__", "retention + slack", "retention"),
     Mutant(
         "a sweep reads the first page of the table",
         SWEEP,

@@ -51,12 +51,15 @@ class Outbox(SpanProcessor):
         self._thread: Thread | None = None
         self._has_exported = False
 
+    def takes(self, count: int) -> bool:
+        """Whether there is room for so many spans; else they count as dropped, and are not worth making."""
+        has_room = len(self._spans) + count <= MOST
+        self._dropped += 0 if has_room else count
+        return has_room
+
     def on_end(self, span: ReadableSpan) -> None:
-        """Keeps the span, unless there are too many."""
-        if len(self._spans) < MOST:
-            self._spans.append(span)
-        else:
-            self._dropped += 1
+        """Keeps the span."""
+        self._spans.append(span)
 
     def flush(self, seconds: float) -> None:
         """Hand the spans to the exporter, and wait until it has them, no longer than this and `FLUSH_SECONDS`.

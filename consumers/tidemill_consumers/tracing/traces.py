@@ -37,7 +37,7 @@ class Traces:
         # Whether a trace is sampled is the client's decision, which its request carries.
         provider = TracerProvider(ALWAYS_ON, Resource.create(dict(resource)), shutdown_on_exit=False)
         provider.add_span_processor(self._outbox)
-        self._spans = Spans(provider.get_tracer("tidemill"), topic)
+        self._spans = Spans(provider.get_tracer("tidemill"), topic, self._outbox.takes)
 
     def applied(self, arrivals: Sequence[Arrival], again: Position | None, begun: float, ended: float) -> None:
         """Make the spans of a batch's requests, as `Spans.applied` says."""

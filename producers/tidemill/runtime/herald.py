@@ -45,16 +45,18 @@ class Herald:
         self._at_work: dict[str, object] = {}
         """Holds the one thread. `setdefault` is atomic, so there is never a second one."""
 
-    def tell(self, function: Callable[[], object]) -> None:
-        """Queues a function to be called, or drops it if the queue is full. Its exceptions are logged.
+    def tell(self, function: Callable[[], object]) -> bool:
+        """Queues a function to be called, or drops it if the queue is full; returns whether it is queued.
 
-        Does not block. Only for threads that no signal interrupts.
+        Its exceptions are logged. Does not block. Only for threads that no signal interrupts.
         """
-        if self._news.qsize() < MOST:
+        has_room = self._news.qsize() < MOST
+        if has_room:
             self._news.put(function)
         else:
             self._dropped[get_ident()] = self._dropped.get(get_ident(), 0) + 1
         self._start()
+        return has_room
 
     def rest(self) -> None:
         """Waits until all queued functions have been called, `PATIENCE` seconds at most."""

@@ -24,7 +24,7 @@ class Log:
     def __init__(self) -> None:
         self._here = local()
 
-    def hand_over(self, tell: Callable[[Callable[[], object]], None]) -> None:
+    def hand_over(self, tell: Callable[[Callable[[], object]], object]) -> None:
         """From now on this thread's lines are passed to `tell`, which logs them in another thread."""
         self._here.tell = tell
 

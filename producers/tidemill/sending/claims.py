@@ -22,8 +22,10 @@ MOST_WITHIN = MAX_REQUEST_BYTES - 8 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-class ToUpload(Exception):
+class ToUpload(BaseException):
     """A request's data is too large: it is to be uploaded, and the request sent with its claim check instead.
+
+    No Exception, for it is no failure of `send`.
 
     Attributes:
         ref: the claim check.

@@ -8,7 +8,8 @@ from time import monotonic, sleep
 from typing import Any, cast
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
@@ -25,9 +26,11 @@ from tidemill import (
     Spool,
     StillPending,
     UnsendableRequest,
+    traces,
 )
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.request import decode
+from tidemill.runtime import herald
 
 PATIENCE = 30
 
@@ -263,3 +266,98 @@ def test_ended_spans_leave_nothing_behind(traced: Traced) -> None:
         assert traces is not None
         assert not traces.new
         assert not traces._by_record
+
+
+class Foreign(SpanProcessor):
+    """What a tracer's provider calls: raises, or waits at a gate when a span ends."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.gate = threading.Event()
+        self.ended: list[str] = []
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if self.error:
+            raise self.error
+
+    def on_end(self, span: ReadableSpan) -> None:
+        assert self.gate.wait(PATIENCE)
+        self.ended.append(attributes(span)["tidemill.cmd"])
+
+
+@pytest.fixture
+def foreign() -> Iterator[Foreign]:
+    made = Foreign()
+    yield made
+    made.gate.set()
+
+
+def told(foreign: Foreign) -> dict[str, Any]:
+    """Options of a producer whose tracer calls this."""
+    provider = TracerProvider(ALWAYS_ON)
+    provider.add_span_processor(foreign)
+    return {"check": False, "linger": 0.0, "tracer": provider.get_tracer("shop")}
+
+
+def test_a_tracer_that_raises_costs_no_request(foreign: Foreign, caplog: pytest.LogCaptureFixture) -> None:
+    foreign.error, kinesis = ValueError("broken"), Kinesis()
+    with Producer("s", kinesis=cast("KinesisClient", kinesis), **told(foreign)) as producer:
+        for cmd in ("a", "b"):
+            producer.send(cmd, key="k").result(PATIENCE)
+    assert [(one.cmd, one.traceparent) for one in kinesis.requests] == [("a", None), ("b", None)]
+    assert [one for one in caplog.messages if "broken" in one] == [
+        "the tracer fails, and spans are lost; requests are sent without them: ValueError('broken')"
+    ]
+
+
+def test_a_tracer_that_hangs_has_a_bounded_number_of_spans(foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "MOST", 3)
+    kinesis = Kinesis()
+    with Producer("s", kinesis=cast("KinesisClient", kinesis), **told(foreign)) as producer:
+        for number in range(10):
+            producer.send(str(number), key="k").result(PATIENCE)
+        foreign.gate.set()
+    named = [one.cmd for one in kinesis.requests if one.traceparent]
+    assert len(kinesis.requests) == 10
+    assert 3 <= len(named) <= 3 + 3  # the herald's thread may have taken out some before it came to hang
+    assert foreign.ended == named
+
+
+def test_spans_whose_end_was_not_heard_of_end_with_the_next_news(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(herald, "MOST", 1)
+    with Producer("s", kinesis=cast("KinesisClient", Kinesis()), **told(foreign)) as producer:
+        for number in range(10):
+            producer.send(str(number), key=f"k/{number}").result(PATIENCE)
+        made = producer._lifetime.core.traces
+        assert made is not None
+        assert made._has_missed
+        foreign.gate.set()
+        while not made.herald._news.empty():
+            sleep(0.005)
+        producer.send("last", key="last").result(PATIENCE)
+        end = monotonic() + PATIENCE
+        while len(foreign.ended) < 11:
+            assert monotonic() < end, foreign.ended
+            sleep(0.005)
+        assert not made._by_record
+    assert sorted(foreign.ended) == sorted([*map(str, range(10)), "last"])
+
+
+def test_an_event_loop_s_large_data_is_no_error(traced: Traced) -> None:
+    class Bucket:
+        """Takes all uploads."""
+
+        def put_object(self, **_: Any) -> dict[str, str]:
+            return {"ETag": "e"}
+
+    async def main() -> None:
+        bucket: dict[str, Any] = {"bucket": "content", "s3": Bucket(), "client": "ann"}
+        async with AsyncProducer("s", **bucket, **traced.options) as producer:
+            await (await producer.send("c", key="k", data={"text": "x" * 100_000})).result()
+
+    asyncio.run(main())
+    (sent,) = traced.ended(1)
+    assert (attributes(sent)["tidemill.cmd"], sent.status.is_ok) == ("c", True)
+    assert [one.traceparent for one in traced.kinesis.requests] == [named(sent)]

@@ -126,13 +126,6 @@ MUTANTS = [
         'return "known" if known',
     ),
     # ── What is cleared up ───────────────────────────────────────────────────────────────────────────────────
-    _mutant(
-        "a photo that comes late is not counted",
-        PHOTO,
-        "_latest",
-        '{**current, "late": current.get("late", 0) + 1}',
-        "current",
-    ),
     _mutant("a refused photo is not noted", PHOTO, "_refuse", '    if photo["status"] == REMOVED:\n', "    if True:\n"),
     _mutant(
         "uploads of others vanish as one is published",
@@ -179,18 +172,9 @@ MUTANTS = [
         "{}",
     ),
     _mutant(
-        "documents are read before the manifest",
-        INDEX,
-        "_list",
-        "        held = dict(zip(pending, parts.calls(parts.files.manifest, pending), strict=True))\n"
-        "        documents = parts.documents.read(one.key for one in listed)\n",
-        "        documents = parts.documents.read(one.key for one in listed)\n"
-        "        held = dict(zip(pending, parts.calls(parts.files.manifest, pending), strict=True))\n",
-    ),
-    _mutant(
         "who was slower is done",
         INDEX,
-        "_list",
+        "relist",
         "if not are_done[folder]}",
         "if False}",
     ),
@@ -204,13 +188,6 @@ MUTANTS = [
         "    is_done = parts.files.swap(folder, update.manifest, etag)\n"
         "    for name, entries in update.pages.items():\n"
         "        parts.files.put_page(folder, name, entries)\n",
-    ),
-    _mutant(
-        "pages are deleted at once",
-        INDEX_FILES,
-        "IndexFiles.collect",
-        " | {page.name for page in manifest.replaced}",
-        "",
     ),
     _mutant(
         "an entry stays where it stood",
@@ -233,19 +210,11 @@ MUTANTS = [
         "documents += map(_document, (new,) if documents else (old, new))",
         "documents[:] = map(_document, (old, new))",
     ),
-    _mutant("an author's index lists all", CHANGES, "change_of", "owner in (None, entry.owner)", "True"),
     _mutant(
         "an entry is cleared on the page beside its own",
         PAGES,
         "_homes",
         "min(bisect_left(ends, order(position)), len(pages) - 1)",
         "min(bisect_left(ends, order(position)) + 1, len(pages) - 1)",
-    ),
-    _mutant(
-        "pages do not become one",
-        PAGES,
-        "touched",
-        "wanted.update(_enough(counts, place))",
-        "pass",
     ),
 ]

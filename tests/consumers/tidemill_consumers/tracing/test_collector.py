@@ -18,6 +18,12 @@ from tidemill_consumers.tracing.collector import exporter_to, headers_of
 SECONDS = 30.0
 
 
+@pytest.fixture(autouse=True)
+def own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session keeps the credentials that it has found: those of these tests are for no others."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     with Collector() as one:

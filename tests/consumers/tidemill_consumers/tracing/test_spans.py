@@ -36,7 +36,8 @@ class Made:
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.spans = Spans(provider.get_tracer("test"), "answers")
+        self.room = 1_000
+        self.spans = Spans(provider.get_tracer("test"), "answers", lambda count: count <= self.room)
 
     def ended(self) -> dict[str, ReadableSpan]:
         return {one.name.partition(" ")[0]: one for one in self._exporter.get_finished_spans()}
@@ -109,13 +110,35 @@ def test_what_is_delivered_again_has_no_span_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    "traceparent", [None, "x", f"00-{'0' * 32}-{SENT}-01", f"00-{TRACE}-{'0' * 16}-01", f"00-{TRACE}-{SENT}-00"]
+    "traceparent",
+    [
+        None,
+        "x",
+        f"00-{'0' * 32}-{SENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE}-{SENT}-00",
+        f"ff-{TRACE}-{SENT}-01",
+        f"{TRACEPARENT}\n",
+        f"\n{TRACEPARENT}",
+        f"00-{TRACE.upper()}-{SENT}-01",
+        "0" * 128,
+    ],
 )
 def test_a_request_without_a_sampled_trace_has_no_span(traceparent: str | None) -> None:
     made = Made()
     made.spans.applied([arrived(traceparent)], None, ARRIVED, ARRIVED)
     made.spans.answered(arrived(traceparent), 200, ARRIVED, ARRIVED)
     assert made.ended() == {}
+
+
+def test_spans_without_room_are_not_made() -> None:
+    made = Made()
+    made.room = 2
+    made.spans.applied([arrived(), arrived(client=None)], None, ARRIVED, ARRIVED)
+    assert list(made.ended()) == ["wait", "apply"]
+    made.room = 1
+    made.spans.answered(arrived(), 200, ARRIVED, ARRIVED)
+    assert len(made.ended()) == 2
 
 
 def test_a_later_version_of_traceparent_is_read_as_far_as_it_is_known() -> None:
