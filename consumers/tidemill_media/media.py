@@ -30,6 +30,7 @@ from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.composition import is_entry_point, seals_of
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.photo_files import Found, Original, Overtaken, PhotoFiles
+from tidemill_media.contents import MEMBERS
 from tidemill_media.imaging import Made, Unsupported, work
 from tidemill_media.imaging.results import sizes_of
 from tidemill_media.processing.notifications import Notification, read
@@ -42,7 +43,7 @@ from tidemill_media.processing.requests import (
     refused_request,
     removed_request,
 )
-from tidemill_media.processing.standing import MEMBERS, shown, standing
+from tidemill_media.processing.standing import shown, standing
 
 MOST_BEGUN = 2
 """Times that decoding may begin and end the function; then its photo is unsupported."""

@@ -23,10 +23,11 @@ from tidemill.contract.places import photo_name
 from tidemill_consumers.composition import is_entry_point
 from tidemill_media.adapters.cached_thumbnails import CachedThumbnails, Stored
 from tidemill_media.adapters.documents import Documents
+from tidemill_media.contents import ReadyPhoto
 from tidemill_media.imaging import Made, Unsupported, work
 from tidemill_media.imaging.apart import Overdue
 from tidemill_media.imaging.results import sizes_of
-from tidemill_media.processing.asked import Asked, Ready, cached_name, made_before, read, ready
+from tidemill_media.processing.asked import Asked, cached_name, made_before, read, ready
 from tidemill_media.processing.responses import HttpResponse, not_found, not_now, redirect
 
 ROUNDS = 3
@@ -88,11 +89,11 @@ def _answer(asked: Asked, parts: Serving) -> HttpResponse:
     return not_now("its photo is being replaced")
 
 
-def _photo(asked: Asked, parts: Serving) -> Ready | None:
+def _photo(asked: Asked, parts: Serving) -> ReadyPhoto | None:
     return ready(parts.documents.read([asked.key]).get(asked.key))
 
 
-def _made(asked: Asked, photo: Ready, name: str, parts: Serving) -> Stored | None:
+def _made(asked: Asked, photo: ReadyPhoto, name: str, parts: Serving) -> Stored | None:
     """What is stored by now; None if the photo is gone from the bucket."""
     original = parts.files.original(photo_name(photo.by, asked.key), photo.object)
     if original is None:
@@ -104,7 +105,7 @@ def _made(asked: Asked, photo: Ready, name: str, parts: Serving) -> Stored | Non
     return parts.files.put(name, made)
 
 
-def _is_same(now: Ready | None, photo: Ready) -> bool:
+def _is_same(now: ReadyPhoto | None, photo: ReadyPhoto) -> bool:
     return now is not None and (now.by, now.version) == (photo.by, photo.version)
 
 

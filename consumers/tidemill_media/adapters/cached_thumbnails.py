@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
-from tidemill_media.adapters.photo_files import GONE, IMMUTABLE
+from tidemill_media.adapters.objects import is_gone
+from tidemill_media.adapters.photo_files import IMMUTABLE
 from tidemill_media.processing.responses import URL_SECONDS
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ AS_REASON = "application/json"
 
 
 class Stored(NamedTuple):
-    """What is stored under a thumbnail's name.
+    """An object under a thumbnail's name: a thumbnail, or the reason why there is none.
 
     Attributes:
         reason: why there is no thumbnail; None if it is one.
@@ -47,13 +48,13 @@ class CachedThumbnails:
         self._bucket = bucket
 
     def find(self, name: str) -> Stored | None:
-        """What is stored under a name; None if nothing is."""
+        """The object of a name; None if there is none."""
         try:
             if self._s3.head_object(Bucket=self._bucket, Key=name)["ContentType"] != AS_REASON:
                 return Stored()
             found = self._s3.get_object(Bucket=self._bucket, Key=name)
         except ClientError as error:
-            if _is_gone(error):
+            if is_gone(error):
                 return None
             raise
         return Stored(msgspec.json.decode(found["Body"].read())["error"])
@@ -64,7 +65,7 @@ class CachedThumbnails:
         try:
             return self._s3.get_object(Bucket=self._bucket, Key=name, **of)["Body"].read()
         except ClientError as error:
-            if _is_gone(error):
+            if is_gone(error):
                 return None
             raise
 
@@ -89,7 +90,3 @@ class CachedThumbnails:
 
     def _put(self, name: str, data: bytes, kind: str) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=name, Body=data, ContentType=kind, CacheControl=IMMUTABLE)
-
-
-def _is_gone(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") in GONE

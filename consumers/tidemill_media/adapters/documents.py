@@ -17,7 +17,7 @@ from tidemill_consumers.adapters.entities import (
     read_items,
 )
 from tidemill_consumers.codec.items import from_attribute
-from tidemill_media.indexing.entries import SHOWN
+from tidemill_media.contents import SHOWN
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

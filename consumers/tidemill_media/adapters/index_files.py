@@ -21,7 +21,7 @@ from tidemill.contract.content_index import (
     write_page,
 )
 from tidemill.contract.places import INDEX
-from tidemill_media.adapters.deleting import delete_all
+from tidemill_media.adapters.objects import code_of, delete_all, names_below
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -89,7 +89,7 @@ class IndexFiles:
         try:
             self._s3.put_object(Bucket=self._bucket, **file)
         except ClientError as error:
-            if error.response["Error"]["Code"] in LOST:
+            if code_of(error) in LOST:
                 return False
             raise
         return True
@@ -132,6 +132,4 @@ class IndexFiles:
                 return
 
     def _names(self, folder: str) -> Iterator[str]:
-        for answer in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder):
-            for one in answer.get("Contents", ()):
-                yield one["Key"].removeprefix(folder)
+        return (name.removeprefix(folder) for name in names_below(self._s3, self._bucket, folder))

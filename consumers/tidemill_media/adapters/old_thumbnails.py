@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.contract.places import CACHED, THUMBNAILS, thumbnails_prefix
 from tidemill_consumers.adapters.calls import MapCalls
-from tidemill_media.adapters.deleting import delete_all
+from tidemill_media.adapters.objects import delete_all, names_below
 from tidemill_media.indexing.outdated import Outdated
 
 if TYPE_CHECKING:
@@ -44,6 +44,5 @@ class OldThumbnails:
     def _names(self, wanted: tuple[Outdated, str]) -> list[str]:
         outdated, prefix = wanted
         begin = thumbnails_prefix(outdated.photo, prefix)
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=begin)
-        names = [one["Key"] for page in pages for one in page.get("Contents", ())]
+        names = names_below(self._s3, self._bucket, begin)
         return [name for name in names if outdated.holds(name.removeprefix(begin).partition("/")[0])]

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from tidemill.contract.places import thumbnails_prefix
 from tidemill.contract.request import Document
 from tidemill_consumers.adapters.calls import MapCalls
-from tidemill_media.adapters.deleting import delete_all
+from tidemill_media.adapters.objects import GONE, code_of, delete_all, is_gone, names_below
 from tidemill_media.processing.notifications import Notification
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 IMMUTABLE = "private, max-age=31536000, immutable"
 """A thumbnail's name has its photo's version, so it never changes. https://www.rfc-editor.org/rfc/rfc8246"""
 
-GONE = {"NoSuchKey", "NoSuchVersion", "404", "PreconditionFailed", "412"}
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -94,7 +93,7 @@ class PhotoFiles:
             metadata = {name.lower(): value for name, value in found.get("Metadata", {}).items()}
             return Original(found["Body"].read(), metadata.get("place", "").lower() == "yes")
         except ClientError as error:
-            if _code(error) in GONE:
+            if is_gone(error):
                 return None
             raise
 
@@ -103,7 +102,7 @@ class PhotoFiles:
         try:
             found = self._s3.head_object(Bucket=self._bucket, Key=name)
         except ClientError as error:
-            if _code(error) in GONE:
+            if is_gone(error):
                 return None
             raise
         return Latest(found.get("VersionId"), found["ETag"].strip('"'), found["ContentLength"])
@@ -113,7 +112,7 @@ class PhotoFiles:
         try:
             found = self._s3.get_object(Bucket=self._bucket, Key=_outcome_name(told))
         except ClientError as error:
-            if _code(error) in GONE:
+            if is_gone(error):
                 return Found(Progress())
             raise
         progress = msgspec.json.decode(found["Body"].read(), type=Progress)
@@ -129,7 +128,7 @@ class PhotoFiles:
         try:
             return self._note(told, Progress(before.progress.begun + 1), **condition)
         except ClientError as error:
-            if _code(error) in TAKEN | GONE:
+            if code_of(error) in TAKEN | GONE:
                 raise Overtaken(f"{told.name}, version {told.version}") from None
             raise
 
@@ -138,7 +137,7 @@ class PhotoFiles:
         try:
             self._note(told, before.progress, IfMatch=begun)
         except ClientError as error:
-            if _code(error) not in TAKEN | GONE:  # else somebody else has noted something since
+            if code_of(error) not in TAKEN | GONE:  # else somebody else has noted something since
                 raise
 
     def finish(self, told: Notification, photo: Document) -> None:
@@ -158,10 +157,9 @@ class PhotoFiles:
             Undeleted: S3 did not delete some.
         """
         prefix = f"{thumbnails_prefix(told.photo)}{told.version}/"
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        names = [one["Key"] for page in pages for one in page.get("Contents", [])]
         kept = {_outcome_name(told)} if but_progress else set()
-        delete_all(self._s3, self._bucket, [name for name in names if name not in kept])
+        made = [name for name in names_below(self._s3, self._bucket, prefix) if name not in kept]
+        delete_all(self._s3, self._bucket, made)
 
     def _put(self, name: str, thumbnail: Thumbnail) -> Any:
         return self._s3.put_object(
@@ -180,7 +178,3 @@ class PhotoFiles:
 
 def _outcome_name(told: Notification) -> str:
     return f"{thumbnails_prefix(told.photo)}{told.version}/outcome.json"
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code"))

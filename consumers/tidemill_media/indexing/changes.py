@@ -16,13 +16,11 @@ from tidemill.contract.content_index import Entry
 from tidemill.contract.places import index_folder
 from tidemill.contract.request import Document
 from tidemill_consumers.codec.items import Attribute, from_attribute
-from tidemill_media.indexing.entries import SHOWN, entry_of
+from tidemill_media.contents import MEMBERS
+from tidemill_media.indexing.entries import entry_of
 from tidemill_media.indexing.pages import Change
 
 Image: TypeAlias = Mapping[str, Attribute]
-
-MEMBERS = (*SHOWN, "uploads")
-"""The members of a document that matter here."""
 
 
 class TableEvent(TypedDict):

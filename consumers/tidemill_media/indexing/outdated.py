@@ -14,9 +14,8 @@ import msgspec
 
 from tidemill.contract.places import Photo
 from tidemill.contract.request import Document, Json
+from tidemill_consumers.media.photo import REMOVED
 from tidemill_media.indexing.changes import Content
-
-REMOVED = "removed"
 
 
 class Outdated(NamedTuple):

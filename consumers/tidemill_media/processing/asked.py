@@ -7,14 +7,13 @@ was published and has a photo that can be shown.
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
-
-import msgspec
 
 from tidemill.contract.places import CACHED, Photo, thumbnail_name
 from tidemill.contract.request import MAX_KEY_CHARACTERS
 from tidemill_consumers import State
+from tidemill_media.contents import ReadyPhoto, shown_by
 
 _PATH = re.compile(r"/thumbnails/(content/.+)/([1-9][0-9]{0,3})\.(webp|jpeg)", re.DOTALL)
 
@@ -33,37 +32,6 @@ class Asked(NamedTuple):
     extension: str
 
 
-class _Thumbnail(msgspec.Struct, frozen=True):
-    size: int
-    type: str
-    name: str
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """A photo that can be shown, as its content's document has it.
-
-    Attributes:
-        by: the identity of who uploaded it.
-        version: of the photo, which names what is made of it.
-        status: that it is ready.
-        thumbnails: those that were made when it came.
-        object: the version's id in the bucket, if that keeps versions.
-    """
-
-    by: str
-    version: str
-    status: Literal["ready"]
-    thumbnails: tuple[_Thumbnail, ...]
-    object: str | None = None
-
-
-class _Content(msgspec.Struct):
-    title: str
-    owner: str
-    photo: Ready
-    deleted: Literal[False] = False
-
-
 def read(path: str) -> Asked | None:
     """What a path asks for; None if it is none of a content's thumbnail.
 
@@ -77,20 +45,18 @@ def read(path: str) -> Asked | None:
     return Asked(found[1], int(found[2]), found[3])
 
 
-def ready(document: State) -> Ready | None:
-    """The photo that a document shows; None if it is not published, deleted, or has none that can be shown."""
-    try:
-        return msgspec.convert(document, _Content).photo
-    except msgspec.ValidationError:
-        return None
+def ready(document: State) -> ReadyPhoto | None:
+    """The photo that a document shows; None if it shows none."""
+    content = shown_by(document)
+    return content.photo if content else None
 
 
-def made_before(asked: Asked, photo: Ready) -> str | None:
+def made_before(asked: Asked, photo: ReadyPhoto) -> str | None:
     """The name of the thumbnail that was made when the photo came, if it is the one that is asked for."""
     wanted = (asked.size, f"image/{asked.extension}")
     return next((one.name for one in photo.thumbnails if (one.size, one.type) == wanted), None)
 
 
-def cached_name(asked: Asked, photo: Ready) -> str:
+def cached_name(asked: Asked, photo: ReadyPhoto) -> str:
     """The name of what is made because it was asked for."""
     return thumbnail_name(Photo(photo.by, asked.key), photo.version, asked.size, asked.extension, CACHED)

@@ -12,9 +12,6 @@ from tidemill.contract.places import Photo
 from tidemill.contract.request import Document
 from tidemill_consumers import State
 
-MEMBERS = ("title", "owner", "deleted", "photo", "uploads")
-"""The members of a document that matter here."""
-
 Standing: TypeAlias = Literal["new", "known", "late", "foreign", "deleted"]
 """`known`: the document has what this event led to. `late`: it has that of a later one. `foreign`: the content is
 another's."""

@@ -25,10 +25,10 @@ from tidemill_consumers.testing import Trial
 from tidemill_media import imaging
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.photo_files import Overtaken, PhotoFiles
+from tidemill_media.contents import MEMBERS
 from tidemill_media.imaging import Made, Unsupported
 from tidemill_media.media import LONGEST_SECONDS, Processing, Unsent, media
 from tidemill_media.processing.requests import FATAL
-from tidemill_media.processing.standing import MEMBERS
 
 KEY, ANN = "content/1", Photo("ann", "content/1")
 NAME = photo_name(*ANN)

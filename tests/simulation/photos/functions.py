@@ -32,10 +32,10 @@ from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import IndexFiles
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.adapters.photo_files import PhotoFiles
+from tidemill_media.contents import MEMBERS
 from tidemill_media.imaging import Made, Unsupported
 from tidemill_media.index import Indexing, index
 from tidemill_media.media import Processing, media
-from tidemill_media.processing.standing import MEMBERS
 
 SIZES = (64, 256)
 """Of thumbnails, in pixels."""

@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 from tests.conftest import Clients, Stub
 from tidemill.contract.content_index import Entry, Manifest, Page, Replaced, UnreadableIndex
 from tidemill_local.emulator import Emulator
-from tidemill_media.adapters.deleting import Undeleted, delete_all
 from tidemill_media.adapters.index_files import Held, IndexFiles
+from tidemill_media.adapters.objects import Undeleted, delete_all
 
 FOLDER = "index/all/"
 ENTRY = Entry("content/1", "Sea", "ada", 1_000, 640, 480)
