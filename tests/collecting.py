@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
@@ -107,9 +107,9 @@ def _decoded(call: Call) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest.FromString(body)
 
 
-def _values(attributes: object) -> dict[str, str | int]:
+def _values(attributes: Any) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
-    for one in attributes:  # type: ignore[attr-defined]
+    for one in attributes:
         assert isinstance(one, KeyValue)
         found[one.key] = one.value.int_value if one.value.HasField("int_value") else one.value.string_value
     return found

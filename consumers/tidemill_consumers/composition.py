@@ -208,7 +208,7 @@ def seals_of(stream: str, secret: str, config: Config) -> Seals | None:
 
 
 def _traces(env: Mapping[str, str]) -> Traces | None:
-    """What makes spans; None, and nothing of OpenTelemetry is imported, if that is off, or cannot be had."""
+    """The maker of spans; None, without importing anything of OpenTelemetry, if traces are off or cannot be had."""
     where, secret = env["TIDEMILL_TRACES"], env["TIDEMILL_TRACES_HEADERS_SECRET_ARN"]
     if where == "off":
         return None

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Swept(TypedDict):
-    """What was found and deleted: names of old objects, those that nothing names; versions, and their bytes."""
+    """The counts of a sweep: names of old objects, those that nothing names; versions deleted, and their bytes."""
 
     old: int
     unnamed: int

@@ -56,7 +56,7 @@ class ShownContent(msgspec.Struct, frozen=True):
 
 
 def shown_by(document: State) -> ShownContent | None:
-    """What a document shows; None if it is not published, deleted, without such a photo, or another application's."""
+    """The content in a document; None if it is not published, deleted, without a photo to show, or another's."""
     try:
         return msgspec.convert(document, ShownContent)
     except msgspec.ValidationError:

@@ -46,7 +46,7 @@ class Contended(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Indexing:
-    """What the function reads and writes, how it makes several calls and waits; and a clock, in seconds since 1970."""
+    """The stores that the function uses, its ways to make several calls and to wait; a clock, in seconds since 1970."""
 
     files: IndexFiles
     documents: Documents
@@ -112,7 +112,7 @@ def _update(
 
 @cache
 def indexing() -> Indexing:
-    """What the environment variables describe, made once in each environment of the function.
+    """The parts that the environment variables describe, made once in each environment of the function.
 
     Raises:
         KeyError: a variable is missing.

@@ -65,7 +65,7 @@ class Unsent(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """What the function reads, writes and makes; and a clock, in seconds since 1970."""
+    """The stores that the function reads and writes, its way to make thumbnails, and a clock, in seconds since 1970."""
 
     files: PhotoFiles
     documents: Documents
@@ -127,7 +127,7 @@ def _is_wanted(told: Notification, parts: Processing) -> bool:
 
 
 def _photo(told: Notification, parts: Processing) -> Document | None:
-    """What came of a photo, made and stored if it is not yet; None if this version of it is gone."""
+    """The outcome of a photo, made and stored if it is not yet; None if this version of it is gone."""
     before = parts.files.progress(told)
     if before.progress.photo is not None:
         return before.progress.photo
@@ -178,7 +178,7 @@ def _send(request: Request, told: Notification, parts: Processing) -> None:
 
 @cache
 def processing() -> Processing:
-    """What the environment variables describe, made once in each environment of the function.
+    """The parts that the environment variables describe, made once in each environment of the function.
 
     Raises:
         KeyError: a variable is missing.

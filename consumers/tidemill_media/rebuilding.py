@@ -33,7 +33,7 @@ AT_A_TIME = 1_000
 
 
 class Rebuilt(NamedTuple):
-    """What was found: contents to list, indexes, their files that could not be read, contents that were listed anew."""
+    """The counts of a rebuild: contents to list, indexes, their files that could not be read, contents listed anew."""
 
     contents: int
     indexes: int

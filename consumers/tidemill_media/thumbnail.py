@@ -44,7 +44,7 @@ class HttpEvent(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the function reads and stores, the sizes that it makes, and how."""
+    """The stores that the function reads and writes, the sizes that it makes, and its way to make them."""
 
     files: CachedThumbnails
     documents: Documents
@@ -94,7 +94,7 @@ def _photo(asked: Asked, parts: Serving) -> ReadyPhoto | None:
 
 
 def _made(asked: Asked, photo: ReadyPhoto, name: str, parts: Serving) -> Stored | None:
-    """What is stored by now; None if the photo is gone from the bucket."""
+    """The object that is stored by now; None if the photo is gone from the bucket."""
     original = parts.files.original(photo_name(photo.by, asked.key), photo.object)
     if original is None:
         return None
@@ -115,7 +115,7 @@ def _told(name: str, stored: Stored, parts: Serving) -> HttpResponse:
 
 @cache
 def serving() -> Serving:
-    """What the environment variables describe, made once in each environment of the function.
+    """The parts that the environment variables describe, made once in each environment of the function.
 
     Raises:
         KeyError: a variable is missing.

@@ -165,6 +165,21 @@ def outputs_or_remedy(where: Access, named: str | None, instead: str) -> Mapping
         raise NoStack(f"{error}; {remedy}, or name {instead}") from None
 
 
+def content_bucket(found: Mapping[str, str], named: str | None) -> str:
+    """The name of a stack's content bucket.
+
+    Args:
+        found: the stack's outputs.
+        named: the value of the command's --stack, if it is given.
+
+    Raises:
+        CommandError: the stack has none.
+    """
+    if "ContentBucketName" not in found:
+        raise CommandError(f"the stack {named or STACK!r} has no content bucket: it is of an older release")
+    return found["ContentBucketName"]
+
+
 def _hint(where: Access, place: str, error: Exception) -> str:
     """The remedy where the local platform is asked for a region or with keys that are not its own."""
     if not is_loopback(place):

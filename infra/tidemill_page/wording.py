@@ -132,7 +132,7 @@ def _headline(figures: Figures) -> str:
 
 
 def _state(figures: Figures) -> str:
-    """What is wrong now; else what is or was in the quarantine."""
+    """The sentence about what is wrong now; else about the quarantine."""
     alarms = f"Alarms that are on: {', '.join(map(safe, figures.alarms))}." if figures.alarms else ""
     if figures.problem or alarms:
         return " ".join(filter(None, (alarms, safe(figures.problem or ""))))

@@ -83,7 +83,7 @@ class Reader:
         return document
 
     def contents(self, owner: str | None = None) -> Iterator[Entry]:
-        """What is listed, newest first: of all contents, or of one owner's. What comes newer meanwhile is not in it.
+        """The entries, newest first: of all contents, or of one owner's. Those that come meanwhile are not in it.
 
         Raises:
             UnreadableIndex: the index has another form, or lacks a page.
@@ -108,7 +108,7 @@ class Reader:
             if manifest.version == earlier.version:
                 raise UnreadableIndex(f"{folder}{page.name} is not there, or this role may not read it")
 
-    def thumbnail(self, entry: Entry, size: int, type: str = "image/webp") -> bytes | None:  # noqa: A002
+    def thumbnail(self, entry: Entry, size: int, type: str = "image/webp") -> bytes | None:  # noqa: A002 - as HTTP names it
         """The smallest thumbnail of at least this size, or the largest; None if there is none.
 
         Args:

@@ -123,7 +123,7 @@ def _exact(image: Image.Image, size: int) -> np.ndarray:
 
 def _ssim(exact: np.ndarray, thumbnail: bytes) -> float:
     shown = np.asarray(opened(thumbnail).convert("RGB"), np.float32)
-    return float(structural_similarity(exact, shown, channel_axis=-1, data_range=255))  # type: ignore[no-untyped-call]
+    return float(structural_similarity(exact, shown, channel_axis=-1, data_range=255))  # type: ignore[no-untyped-call] # it has no types
 
 
 def cpu_seconds(work: Callable[[list[bytes]], object], files: list[bytes]) -> float:

@@ -185,7 +185,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     found: Found = ""
     """What the table of forgotten writers says of a re-send that its entity cannot judge."""
     upload: bytes | str | None = None
-    """What lies where `ref` says: the data's JSON, which `request` has then in place of `ref`; or why it is none."""
+    """The JSON that lies where `ref` says, and that `request` then has as its data; or the reason why there is none."""
 
     @property
     def encoded(self) -> bytes:

@@ -53,7 +53,7 @@ def published(document: Document, owner: str | None) -> Document:
 
 
 def deleted(document: Document) -> Document:
-    """What a deleted content leaves of photos, so that one that comes late is known."""
+    """The members that a deleted content keeps of its photos, so that one that comes late is known."""
     photo = document.get("photo")
     left: Document = {"photo": _gone(photo)} if photo else {}
     return left | {name: document[name] for name in ["uploads"] if name in document}

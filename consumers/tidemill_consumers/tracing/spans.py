@@ -35,7 +35,7 @@ from opentelemetry.trace import (
 from tidemill_consumers.core.batch import Arrival, Position
 
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
-"""What names a span: https://www.w3.org/TR/trace-context/#traceparent-header"""
+"""The form of a span's name: https://www.w3.org/TR/trace-context/#traceparent-header"""
 
 NANOSECONDS = 1_000_000_000
 

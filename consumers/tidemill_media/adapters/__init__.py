@@ -1,1 +1,1 @@
-"""What the media application's functions read and write: one AWS service a module."""
+"""The services that the media application's functions read and write: one AWS service a module."""

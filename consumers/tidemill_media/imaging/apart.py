@@ -114,7 +114,7 @@ def work(data: bytes | Path, sizes: Sequence[int], formats: Sequence[str] = FORM
 
 
 def judged(ending: Ending, outcome: bytes) -> Outcome:
-    """What comes of a photo, by how its process ended and what that wrote.
+    """The outcome of a photo, by how its process ended and by the bytes that it wrote.
 
     Raises:
         Overdue: the process was killed by the clock, and no limit of its own.

@@ -1,4 +1,4 @@
-"""What a process that decodes a photo may take and do, by the system's own limits.
+"""The limits of a process that decodes a photo, kept by the system.
 
 Room: imaging. They hold for the process that asks for them, and cannot be raised again.
 """

@@ -1,4 +1,4 @@
-"""What is made of a photo: thumbnails from the largest to the smallest, and what its file says.
+"""Makes a photo's thumbnails, from the largest to the smallest, and reads the metadata of its file.
 
 Room: imaging, in the fork. The largest thumbnail is made of the picture; a smaller one of a larger one that has at
 least twice its size, which is as good (`make perf`, thumbnails). So turning and colours cost what they cost for the
@@ -26,7 +26,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by EXIF's orientation."""
+"""EXIF's orientation -> the turn that makes a picture upright."""
 
 SIDEWAYS = (5, 6, 7, 8)
 

@@ -1,4 +1,4 @@
-"""What a photo's file says of itself: the camera, when, where, which way up.
+"""Reads the metadata of a photo's file: the camera, when, where, which way up.
 
 Room: imaging. Pure: tags in, values out. Whoever made the file wrote the tags: each is checked, and left out if it
 makes no sense. The tags are those of Exif 2.32, https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf.

@@ -1,4 +1,4 @@
-"""What comes of a photo: thumbnails and what its file says, or why there are none.
+"""The outcome of a photo: thumbnails and the metadata of its file, or the reason why there are none.
 
 Room: imaging. Values, as both processes pass them on; msgspec checks their types on arrival. Its test is
 tests/consumers/tidemill_media/imaging/test_apart.py.
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 FORMATS = ("webp", "jpeg")
-"""What thumbnails are made as: the names of their files' extensions, and of their types after `image/`."""
+"""The formats of thumbnails: the names of their files' extensions, and of their types after `image/`."""
 
 LARGEST_SIZE = 2048
 """The largest size of a thumbnail, in pixels."""
@@ -74,7 +74,7 @@ Outcome: TypeAlias = Made | Unsupported
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What is asked for of a photo: the sizes, and some of FORMATS."""
+    """The thumbnails that are asked for of a photo: their sizes, and some of FORMATS."""
 
     sizes: tuple[int, ...]
     formats: tuple[str, ...]

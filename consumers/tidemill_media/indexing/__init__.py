@@ -1,1 +1,1 @@
-"""What changes in the index of contents, as decisions about values."""
+"""Decides, by values, how the index of contents changes."""

@@ -71,7 +71,7 @@ def folders(changed: Sequence[Listed]) -> dict[str, str | None]:
 
 
 def change_of(changed: Sequence[Listed], documents: Mapping[str, Document], owner: str | None) -> Change:
-    """What is to be done to an index.
+    """The change of an index.
 
     Args:
         changed: the contents that may be in it.

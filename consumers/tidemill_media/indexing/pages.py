@@ -21,7 +21,7 @@ LEAST = MOST // 4
 
 
 class Change(NamedTuple):
-    """What is to be done to an index: the positions where nothing is to stand, but for these entries."""
+    """A change of an index: the positions where nothing is to stand, but for these entries."""
 
     cleared: frozenset[Position]
     entries: tuple[Entry, ...]
@@ -37,7 +37,7 @@ Pages: TypeAlias = Mapping[int, tuple[Entry, ...]]
 
 
 class Update(NamedTuple):
-    """What makes an index another one.
+    """The files by which an index becomes another one.
 
     Attributes:
         manifest: the manifest that is to replace the other.

@@ -1,1 +1,1 @@
-"""What the bucket's events mean, and GETs of thumbnails, and what they lead to. Values in, values out."""
+"""Reads the bucket's events and GETs of thumbnails, and decides what they lead to. Values in, values out."""

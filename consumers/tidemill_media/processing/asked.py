@@ -1,4 +1,4 @@
-"""What a GET asks for, and of which photo: a thumbnail's path, and the document that is looked up for it.
+"""Reads a thumbnail's path, and finds the photo in the document that is looked up for it.
 
 Room: media application, pure. Only contents can be asked for, as these alone can be read by clients; and of these, what
 was published and has a photo that can be shown.
@@ -33,7 +33,7 @@ class Asked(NamedTuple):
 
 
 def read(path: str) -> Asked | None:
-    """What a path asks for; None if it is none of a content's thumbnail.
+    """The thumbnail that a path asks for; None if it is none of a content's.
 
     Args:
         path: `/thumbnails/KEY/SIZE.EXTENSION`, the key percent-encoded, its slashes or not. An HTTP API hands it on

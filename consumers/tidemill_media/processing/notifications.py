@@ -1,4 +1,4 @@
-"""What happened to a photo in the bucket, as EventBridge hands on S3's notifications.
+"""Reads the events of photos in the bucket, as EventBridge hands on S3's notifications.
 
 Room: media application, pure.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -16,7 +16,7 @@ from tidemill.contract.request import MAX_KEY_CHARACTERS
 
 
 class Notification(NamedTuple):
-    """What happened to a photo.
+    """An event of a photo.
 
     Attributes:
         bucket: the bucket's name.
@@ -67,7 +67,7 @@ class _Event(msgspec.Struct, rename="kebab"):
 
 
 def read(event: Any) -> Notification | None:
-    """What an event says; None if its object's name is not that of a content's photo.
+    """The notification in an event; None if its object's name is not that of a content's photo.
 
     Raises:
         ValueError: it is no event of an object that was created or deleted.

@@ -1,4 +1,4 @@
-"""What an event leads to: the photo as its content's document is to have it, and the request that says so.
+"""Makes of an event the photo as its content's document is to have it, and the request that says so.
 
 Room: media application, pure. An event's request is the same each time, so a repeat is recognised.
 """

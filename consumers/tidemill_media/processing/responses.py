@@ -1,4 +1,4 @@
-"""What a GET of a thumbnail is answered with.
+"""The answers to a GET of a thumbnail.
 
 Room: media application, pure. HTTP APIs' responses, payload format 2.0:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html

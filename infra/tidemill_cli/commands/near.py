@@ -12,7 +12,7 @@ from typing import Any
 from tidemill import GeohashUnavailable, Misconfigured, Near, Reader
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_private
-from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, access, outputs_or_remedy
+from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, access, content_bucket, outputs_or_remedy
 from tidemill_cli.terminal_text import printable
 from tidemill_cli.units import above_zero
 from tidemill_media.adapters.documents import Documents
@@ -53,10 +53,9 @@ def _run(args: argparse.Namespace) -> int:
         check_writable(args.json)
     where = access(None if args.stack else LOCAL_ENDPOINT)
     outputs = outputs_or_remedy(where, args.stack, "it by --stack")
-    if "ContentBucketName" not in outputs:
-        raise CommandError(f"the stack {args.stack or STACK!r} has no content bucket: it is of an older release")
+    bucket = content_bucket(outputs, args.stack)
     dynamodb, table = where.client("dynamodb"), outputs["TableName"]
-    reader = Reader(table, outputs["ContentBucketName"], dynamodb=dynamodb, s3=where.client("s3"))
+    reader = Reader(table, bucket, dynamodb=dynamodb, s3=where.client("s3"))
     try:
         found = reader.near(args.latitude, args.longitude, args.within)
     except ValueError as error:

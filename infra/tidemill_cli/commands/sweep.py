@@ -11,9 +11,9 @@ from typing import Any
 
 from tidemill import Misconfigured
 from tidemill_cli.arguments.yes import ask
-from tidemill_cli.errors import FAILED, CommandError, complain, run_or_tell
+from tidemill_cli.errors import FAILED, complain, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_private
-from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, access, outputs_or_remedy
+from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, access, content_bucket, outputs_or_remedy
 from tidemill_cli.terminal_text import progress
 from tidemill_consumers.operations.sweep import DAY, Sweep, Version
 
@@ -54,9 +54,7 @@ def _run(args: argparse.Namespace) -> int:
         check_writable(args.json)
     where = access(None if args.stack else LOCAL_ENDPOINT)
     found = outputs_or_remedy(where, args.stack, "it by --stack")
-    if "ContentBucketName" not in found:
-        raise CommandError(f"the stack {args.stack or STACK!r} has no content bucket: it is of an older release")
-    bucket, retention = found["ContentBucketName"], _retention(where, found["StreamName"])
+    bucket, retention = content_bucket(found, args.stack), _retention(where, found["StreamName"])
     sweep = Sweep(where.client("s3"), bucket, where.client("dynamodb"), found["TableName"], retention)
     with progress("…", otherwise=lambda _: None) as tell:
         old = sweep.find(tell=tell)

@@ -180,7 +180,7 @@ class Drain:
             self.sleep(pause)
 
     def _state(self, waits: str) -> str:
-        """What is waited for, and what is in its way.
+        """The progress that is waited for, and the obstacle in its way.
 
         Raises:
             NotDrained: that stays.

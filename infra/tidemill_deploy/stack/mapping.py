@@ -1,4 +1,4 @@
-"""What keeps the apply function's mapping from reading the stream, as Lambda describes it.
+"""Finds the obstacle that keeps the apply function's mapping from reading the stream, as Lambda describes it.
 
 Room: deploy, I/O: Lambda alone; `of_mapping` is pure.
 """
@@ -29,7 +29,7 @@ class Obstacle:
 
 
 def obstacle(functions: LambdaClient, function: str, stream: str) -> Obstacle | None:
-    """What the mapping says is in the way; None if it says nothing.
+    """The obstacle that the mapping tells of; None if it tells of none.
 
     Args:
         functions: a boto3 client.
@@ -44,7 +44,7 @@ def obstacle(functions: LambdaClient, function: str, stream: str) -> Obstacle | 
 
 
 def of_mapping(mapping: Any) -> Obstacle | None:
-    """What a mapping's description says is in the way; None if it says nothing.
+    """The obstacle that a mapping's description tells of; None if it tells of none.
 
     Args:
         mapping: one of ListEventSourceMappings; None if there is none.

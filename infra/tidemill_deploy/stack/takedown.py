@@ -100,7 +100,7 @@ class Takedown:
         ).wait()
 
     def _blocked(self) -> Obstacle | None:
-        """What keeps requests from being applied, if that can be told."""
+        """The obstacle that keeps requests from being applied, if it can be told."""
         state = self.stack.state()
         outputs = state.outputs if state else {}
         if "ApplyFunctionName" not in outputs:

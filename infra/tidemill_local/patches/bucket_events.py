@@ -1,4 +1,4 @@
-"""What EventBridge says of a bucket's objects, field by field as AWS documents it.
+"""EventBridge's events of a bucket's objects, field by field as AWS documents them.
 
 Room: local platform; fitted into the emulator by `install`. The emulator leaves out which version an event is of, gives
 deletions a size, and the delete marker no ETag.

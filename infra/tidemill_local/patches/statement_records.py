@@ -79,7 +79,7 @@ def told(change: Change, find: Find, tell: Tell) -> Change:
 
 
 def event(before: Item | None, after: Item | None) -> str:
-    """What happened to an item; empty if nothing did."""
+    """The name of an item's change; empty if it did not change."""
     if before == after:
         return ""
     if before is None:

@@ -51,7 +51,7 @@ class Alarms:
         return {name for name, state in self.states.items() if state == "ALARM"}
 
     def description(self, name: str) -> str:
-        """What an alarm means."""
+        """The meaning of an alarm."""
         return next(one.description for one in self._alarms if one.name == name)
 
     def look(self, at: float) -> None:

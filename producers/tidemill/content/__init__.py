@@ -1,1 +1,1 @@
-"""What a producer puts into the content bucket: the data of large requests, and files."""
+"""Puts into the content bucket: the data of large requests, and photos."""

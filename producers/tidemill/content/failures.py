@@ -1,4 +1,4 @@
-"""What failures of calls to the content bucket mean, and what to do about them.
+"""Names failures of calls to the content bucket, and their remedies.
 
 Room: SDK. No I/O. Tests: tests/producers/tidemill/content/test_bucket.py.
 """

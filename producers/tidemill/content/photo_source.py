@@ -17,7 +17,7 @@ from tidemill.errors import UnfitFile
 Photo: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 NO_FILES = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-"""What else a path may lead to, by its kind; a device otherwise."""
+"""The other kinds of file that a path may lead to, in words; a device otherwise."""
 
 CONVERTED = f"use {', '.join(one.name for one in PHOTO_TYPES[:-1])} or {PHOTO_TYPES[-1].name}"
 

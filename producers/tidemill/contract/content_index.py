@@ -94,7 +94,7 @@ class Replaced(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What is in an index.
+    """The list of an index's pages.
 
     Attributes:
         version: how often the manifest was written, so that no two of its versions are the same bytes.

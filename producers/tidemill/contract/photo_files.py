@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, whatever its name says; and which files are photos that thumbnails are made of.
+"""Tells files apart by their first bytes, whatever their names say, and photos that get thumbnails from others.
 
 Room: contract. Pure. Producers refuse the others before they upload them, and the media function marks them.
 """

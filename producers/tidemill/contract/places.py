@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 OBJECTS = "objects/"
-"""What rules store, each by the SHA-256 of its bytes."""
+"""Objects that rules store, each by the SHA-256 of its bytes."""
 
 UPLOADS = "uploads/"
 """The data of large requests, by identity and SHA-256."""
@@ -21,7 +21,7 @@ PHOTOS = "photos/"
 """Photos as they were uploaded, by identity and ordering key."""
 
 THUMBNAILS = "thumbnails/"
-"""What is made of each photo when it comes, by identity, ordering key and the photo's version."""
+"""Thumbnails that are made of each photo when it comes, by identity, ordering key and the photo's version."""
 
 CACHED = "cached/"
 """Thumbnails of other sizes, made when they are asked for; they expire."""

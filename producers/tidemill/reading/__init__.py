@@ -1,1 +1,1 @@
-"""What a reader reckons: the cells of a circle on the earth, documents out of items."""
+"""Reckons for a reader: the cells of a circle on the earth, documents out of items."""

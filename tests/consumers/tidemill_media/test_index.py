@@ -218,7 +218,7 @@ def test_a_writer_that_always_loses_says_so(parts: Indexing, contents_table: Tab
         assert swap(folder, held.manifest.__class__(held.manifest.version + 1, held.manifest.pages), held.etag)
         return swap(folder, manifest, etag)
 
-    parts.files.swap = faster  # type: ignore[method-assign]
+    parts.files.swap = faster  # type: ignore[method-assign] # another writer comes first
     waited: list[float] = []
     with pytest.raises(Contended, match="2 indexes, of which one is index/all/"):
         index(event, replace(parts, pause=waited.append))

@@ -23,7 +23,7 @@ MAX_TYPE = 128
 """Characters of a content type."""
 
 _IS_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(; ?[\w!#$&^.+-]+=[\w!#$&^.+ \"-]+)*", re.ASCII).fullmatch
-"""What S3 takes in a header: https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1"""
+"""The content types that S3 takes in a header: https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1"""
 
 
 def objects_of(blobs: Iterable[object], document: State) -> tuple[Object, ...] | str:

@@ -40,7 +40,7 @@ https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awsl
 
 
 def obstacle(stack: UnderTest) -> Obstacle | None:
-    """What the mapping and the function's log say is in the way; None if they say nothing, or may not be asked."""
+    """The obstacle that the mapping and the function's log tell of; None if they tell of none, or may not be asked."""
     with suppress(ClientError, BotoCoreError):
         found = mapping.obstacle(stack.client("lambda"), stack.output("ApplyFunctionName"), stack.output("StreamArn"))
         if found is None or found.stays:

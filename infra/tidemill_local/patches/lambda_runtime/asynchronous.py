@@ -84,7 +84,7 @@ def settings_of(function: Mapping[str, Any]) -> Settings:
 
 
 def record(arn: str, event: Any, course: Course, condition: str, result: Result, at: datetime) -> dict[str, Any]:
-    """What a destination is told of an event that was given up."""
+    """The message to a destination about an event that was given up."""
     return {
         "version": "1.0",
         "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -49,7 +49,7 @@ class Broken:
 
 def test_a_fault_of_traces_is_logged_and_harmless(caplog: pytest.LogCaptureFixture) -> None:
     traces = traces_to("http://127.0.0.1:9/v1/traces", "", TOPIC, "shop-apply")
-    traces._spans = traces._outbox = Broken()  # type: ignore[assignment]
+    traces._spans = traces._outbox = Broken()  # type: ignore[assignment] # neither of both
     traces.applied([arrived()], None, ARRIVED, ARRIVED)
     traces.answered(arrived(), 200, ARRIVED, ARRIVED)
     traces.flush(PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image, ImageCms, ImageOps
@@ -102,7 +103,8 @@ def test_every_way_of_storing_pixels_is_shown(mode: str) -> None:
     image = Image.merge("RGB", [grey] * 3).convert(mode) if mode != "I;16" else _of_16_bits(grey)
     data = file(image, JPEG if mode in ("CMYK", "YCbCr") else PNG)
     shown = opened(made(data, Job((100,), ("jpeg",))).thumbnails[0].data).convert("L")
-    assert [abs(shown.resize((1, 4)).getpixel((0, at)) - (32 + 64 * at)) <= 12 for at in range(4)] == [True] * 4  # type: ignore[operator]
+    greys: list[Any] = [shown.resize((1, 4)).getpixel((0, at)) for at in range(4)]
+    assert [abs(grey - (32 + 64 * at)) <= 12 for at, grey in enumerate(greys)] == [True] * 4
 
 
 def _of_16_bits(grey: Image.Image) -> Image.Image:

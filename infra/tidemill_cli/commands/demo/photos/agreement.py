@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is there in the end.
+    """The contents of bucket, table and index in the end.
 
     Attributes:
         documents: by key.

@@ -107,7 +107,7 @@ class Course:
         return sum(not is_settled(one, found.get(key)) for key, one in self.wanted.items())
 
     def disagreements(self, say: Callable[[str], None]) -> list[str]:
-        """What bucket, table and index do not agree on, once nothing has moved for long."""
+        """The disagreements of bucket, table and index, once nothing has moved for long."""
         progress = Progress(self._platform.emulator, lambda: found[0], say)
         moved, found = time.monotonic(), disagreements(self.wanted, self._holdings.found(OWNERS))
         while found and time.monotonic() - moved < PATIENCE:

@@ -1,4 +1,4 @@
-"""What bucket, table and index hold of the demo's photos, and the contact sheet of it.
+"""Reads the demo's photos from bucket, table and index, and makes the contact sheet of them.
 
 Room: command line, I/O. Tests: tests/e2e/test_demo_photos.py.
 """
@@ -26,7 +26,7 @@ WITHOUT = {"removed": "its photo was deleted"}
 
 
 class Holdings:
-    """What a platform's bucket, table and index hold.
+    """The contents of a platform's bucket, table and index.
 
     Args:
         platform: it runs, with Photos=on.

@@ -67,11 +67,11 @@ def test_a_document_must_name_its_objects() -> None:
         ((b"bytes",), "the rule returns what cannot be stored: object 1: bytes is no Blob"),
         ((PICTURE, None), "the rule returns what cannot be stored: object 2: NoneType is no Blob"),
         (
-            (Blob(bytearray(b"x")),),  # type: ignore[arg-type]
+            (Blob(bytearray(b"x")),),  # type: ignore[arg-type] # as a wrong rule does
             "the rule returns what cannot be stored: object 1: its data is bytearray, and must be bytes",
         ),
         (
-            (Blob("text"),),  # type: ignore[arg-type]
+            (Blob("text"),),  # type: ignore[arg-type] # as a wrong rule does
             "the rule returns what cannot be stored: object 1: its data is str, and must be bytes",
         ),
     ],
