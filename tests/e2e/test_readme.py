@@ -117,14 +117,20 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
 def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    [client] = blocks_of(PRODUCER.read_text())
-    client = client.replace("tidemill-requests-…", environment["StreamName"])
+    client, large = (
+        block.replace("tidemill-requests-…", environment["StreamName"]) for block in blocks_of(PRODUCER.read_text())
+    )
     client = client.replace("arn:aws:sns:…", environment["RepliesTopicArn"])
     with Producer(environment["StreamName"]) as producer:
         producer.send("item.restock", key="item/42", data={"count": 5}).result(LONGEST_WAIT)
     assert run(client, environment) == (0, "accepted\n", "")
     with closing(boto3.client("sqs")) as sqs:
         assert sqs.list_queues().get("QueueUrls", []) == [], "it is gone"
+    large = large.replace('bucket="…"', f"bucket={environment['ContentBucketName']!r}")
+    assert run(f"from tidemill import Producer\nrows = ['row'] * 20_000\n{large}", environment) == (0, "", "")
+    with closing(boto3.client("s3")) as s3:
+        uploads = s3.list_objects_v2(Bucket=environment["ContentBucketName"], Prefix="uploads/phone-1/")
+        assert uploads["KeyCount"] == 1
 
 
 NODE = shutil.which("node")

@@ -17,11 +17,13 @@ from greenlet import getcurrent, greenlet
 from tests.simulation.services import Table
 from tests.simulation.world import Crash, World, error
 from tidemill.contract.places import object_names
-from tidemill_consumers.operations import sweep as sweeping
 from tidemill_consumers.operations.sweep import Sweep
 
 YOUNG = 2.0
 """Seconds that stand for the stream's retention: an object that is older is put again."""
+
+SEGMENTS = 2
+"""Parts that a sweep reads the table in: each is a call."""
 
 LATE = 4.0
 """Seconds after which nothing comes any more of an invocation that has ended."""
@@ -157,7 +159,6 @@ class Sweepers:
         self._oldest = oldest
         self._content: Any = content
         self._table: Any = Shelves(world, table)
-        sweeping.SEGMENTS = 2  # each is a call
 
     def begin(self) -> None:
         """Sweep once."""
@@ -166,7 +167,7 @@ class Sweepers:
     def _run(self) -> None:
         world = self._world
         slack = world.now - self._oldest() + LATE
-        one = Sweep(self._content, "content", self._table, "entities", YOUNG, map, lambda: world.now, slack)
+        one = Sweep(self._content, "content", self._table, "entities", YOUNG, map, lambda: world.now, slack, SEGMENTS)
         with suppress(Crash, ClientError, BotoCoreError, KeyError):
             for _ in one.delete(one.unnamed(one.find())):
                 pass

@@ -123,6 +123,7 @@ class Sweep:
         calls: makes several calls; by default some at once.
         clock: seconds since 1970.
         slack: seconds beyond the retention.
+        segments: parts that the table is read in.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Sweep:
         calls: MapCalls | None = None,
         clock: Callable[[], float] = time.time,
         slack: float = DAY,
+        segments: int = SEGMENTS,
     ) -> None:
         self._s3 = s3
         self._bucket = bucket
@@ -143,6 +145,7 @@ class Sweep:
         self._age = retention + slack
         self._map = calls or at_once(CALLS_AT_ONCE, "sweep")
         self._clock = clock
+        self._segments = segments
 
     def find(self, time: Time = UNLIMITED, tell: Callable[[str], None] = lambda text: None) -> Old:
         """The old objects, with those marked that an item of the table names.
@@ -167,8 +170,9 @@ class Sweep:
         old = Old(before, dict(self._map(listed, DIGITS)))
         tell(f"{len(old):,} objects are old")
         if len(old):
-            for done, _ in enumerate(self._map(lambda segment: self._strike(old, segment, time), range(SEGMENTS)), 1):
-                tell(f"{len(old):,} objects are old; {done} of {SEGMENTS} parts of the table read")
+            struck = self._map(lambda segment: self._strike(old, segment, time), range(self._segments))
+            for done, _ in enumerate(struck, 1):
+                tell(f"{len(old):,} objects are old; {done} of {self._segments} parts of the table read")
         return old
 
     def unnamed(self, old: Old, time: Time = UNLIMITED) -> Iterator[Version]:
@@ -209,7 +213,7 @@ class Sweep:
             "TableName": self._table,
             "ConsistentRead": True,
             "Segment": segment,
-            "TotalSegments": SEGMENTS,
+            "TotalSegments": self._segments,
         }
         while True:
             page = self._dynamodb.scan(**scan)
