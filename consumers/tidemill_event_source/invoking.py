@@ -51,8 +51,7 @@ def through_lambda(functions: LambdaClient, name: str, heard: Callable[[bytes], 
                 # It never fits, so that it counts as the function's failure: those are split, or given up.
                 log.warning("cannot invoke %s with %s bytes: %s", name, len(event), error)
                 return InvocationResponse(_said("RequestEntityTooLargeException", str(error)), "Unhandled")
-            log.warning("cannot invoke %s, trying again: %s", name, error)
-            return InvocationResponse(invoked=False)
+            return InvocationResponse(invoked=False, trouble=f"cannot invoke {name}, trying again: {error}")
         payload = answer["Payload"].read()
         error_kind = answer.get("FunctionError")
         if error_kind:

@@ -132,7 +132,7 @@ class ShardWorker:
         except (ClientError, BotoCoreError) as error:
             if is_throttled(error):
                 log.debug("cannot read %s, trying again: %s", self.shard.shard_id, error)
-            else:
+            elif not self._shared.stopping.is_set():
                 log_trouble(log, f"cannot read {self.shard.shard_id}", error)
                 self._shared.tally.add(result=f"PROBLEM: {error}")
             self.shard.read_failed(self._clock())
@@ -145,6 +145,9 @@ class ShardWorker:
         except BaseException:  # of the caller's own, it must not end the shard
             log.exception("the invocation itself failed")
             response = InvocationResponse(invoked=False)
+        # One who stops waits a while and then may end the service: what is in flight fails, and is no news.
+        if response.trouble and not self._shared.stopping.is_set():
+            log.warning("%s", response.trouble)
         self._inbox.put(_Answer(sequencer, batch, response))
 
     def _await_answer(self) -> None:

@@ -137,6 +137,8 @@ class EventSource:
             try:
                 self._look()
             except (ClientError, BotoCoreError) as error:
+                if self._stopping.is_set():
+                    break
                 log_trouble(log, f"cannot list the shards of {self.config.stream_arn}", error)
                 self._tally.add(result=f"PROBLEM: {error}")
                 self._stopping.wait(RETRY_SECONDS)

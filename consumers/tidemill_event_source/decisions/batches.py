@@ -87,6 +87,7 @@ class InvocationResponse:
         request_id: the invocation's id.
         executed_version: the version of the function that ran.
         invoked: False when it never ran: throttled, or the service failed.
+        trouble: why it never ran, for the log.
     """
 
     payload: bytes = b""
@@ -94,6 +95,7 @@ class InvocationResponse:
     request_id: str = ""
     executed_version: str = "$LATEST"
     invoked: bool = True
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

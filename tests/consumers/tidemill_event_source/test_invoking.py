@@ -66,7 +66,9 @@ def test_an_event_that_is_too_large_is_the_functions_error_and_not_a_throttle(em
 
 
 def test_a_function_that_is_not_there_was_not_invoked(emulator: Emulator) -> None:
-    assert not through_lambda(emulator.invoking_client(), "nowhere")(b"{}").invoked
+    response = through_lambda(emulator.invoking_client(), "nowhere")(b"{}")
+    assert not response.invoked
+    assert response.trouble.startswith("cannot invoke nowhere, trying again: ")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 from tidemill_event_source import EventSource, InvalidMapping, MappingConfig, in_process
 from tidemill_event_source.checkpoints import Checkpoints
+from tidemill_event_source.decisions.batches import InvocationResponse
 from tidemill_event_source.decisions.checkpoint import Checkpoint, Start
 from tidemill_event_source.decisions.shard import Shard
 from tidemill_event_source.files import UnreadableFile
@@ -92,6 +93,28 @@ def test_each_record_is_delivered_once_and_a_key_s_in_order(
     assert source.counts.errors == source.counts.discarded == 0
     assert source.counts.last_result == "OK"
     assert source.counts.iterator_age < 60
+
+
+def test_what_fails_while_it_stops_is_not_told(
+    make_stream: Callable[[int], Stream], becomes: Becomes, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = make_stream(1)
+    stream.put(range(3))
+    in_flight, stopped = ThreadEvent(), ThreadEvent()
+    calls: list[bytes] = []
+
+    def invoke(event: bytes) -> InvocationResponse:
+        calls.append(event)
+        if len(calls) > 1:
+            in_flight.set()
+            stopped.wait(30)
+        return InvocationResponse(invoked=False, trouble=f"call {len(calls)} failed")
+
+    with EventSource(stream.kinesis, invoke, MappingConfig(stream.arn)) as source:
+        assert in_flight.wait(30)
+        assert not source.stop(0)
+        stopped.set()
+    assert [record.message for record in caplog.records] == ["call 1 failed"]
 
 
 def test_a_failing_handler_is_retried_and_counted(make_stream: Callable[[int], Stream], becomes: Becomes) -> None:
