@@ -15,9 +15,13 @@ import pytest
 from tidemill_local.emulator import Emulator
 
 HERE = Path(__file__).parent
+NODE, BROWSER = HERE / "node", HERE / "browser"
+"""Their locks: `npm install --package-lock-only --omit-lockfile-registry-resolved`, so that no registry is named."""
+
+PACKAGES = ("package.json", "package-lock.json")
 BUILD = HERE.parents[1] / "build" / "ecosystem"
 INSTALL_SECONDS = 400
-NPM = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=2"]
+NPM = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=2"]
 NPM += ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]  # else it tries for minutes what is refused
 FETCH = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
 MOTO = "moto[server]==5.2.5"
@@ -46,6 +50,7 @@ def install(folder: Path, files: list[Path], *commands: list[str], build: Sequen
             )
         except subprocess.TimeoutExpired:
             pytest.skip(f"{' '.join(command[:2])} took more than {INSTALL_SECONDS} s")
+        assert "EUSAGE" not in made.stderr, "package.json and its lock do not agree"
         if made.returncode:
             pytest.skip(f"{' '.join(command[:2])} failed: {(made.stderr or made.stdout).strip()[-200:]}")
     if build:
@@ -58,8 +63,8 @@ def install(folder: Path, files: list[Path], *commands: list[str], build: Sequen
 def node() -> Path:
     """A folder with the scripts for Node and their packages."""
     folder = BUILD / "node"
-    install(folder, [HERE / "node" / "package.json"], NPM)
-    for script in (HERE / "node").glob("*.mjs"):
+    install(folder, [NODE / name for name in PACKAGES], NPM)
+    for script in NODE.glob("*.mjs"):
         shutil.copy(script, folder)
     return folder
 
@@ -67,7 +72,7 @@ def node() -> Path:
 @pytest.fixture(scope="session")
 def browser() -> Path:
     """A folder with the app for browsers as one script, `bundle.js`."""
-    files = [HERE / "browser" / name for name in ("package.json", "app.js")]
+    files = [BROWSER / name for name in (*PACKAGES, "app.js")]
     bundle = ["npx", "--no-install", "esbuild", "app.js", "--bundle", "--format=esm", "--outfile=bundle.js"]
     return install(BUILD / "browser", files, NPM, build=bundle)
 

@@ -1,4 +1,4 @@
-"""docs/phone.md word for word: an app in Node that signs in, signs, sends and hears. Run by `make test-ecosystem`."""
+"""docs/phone.md word for word: an app in Node signs in, sends, uploads and hears. Run by `make test-ecosystem`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ pytestmark = pytest.mark.timeout(900)
 
 RULES = """
 from tidemill_consumers import Accepted, Verified
-RULES = {"item.restock": Verified(lambda state, request: Accepted({"stock": request.data["count"]}))}
+
+def restock(state, request):
+    return Accepted({"stock": (state or {}).get("stock", 0) + request.data["count"]})
+
+RULES = {"item.restock": Verified(restock)}
 """
 
 
@@ -45,4 +49,7 @@ def test_the_pages_app_runs_as_printed(node: Path, platform: Platform, tmp_path:
     done = subprocess.run(
         ["node", "app.mjs"], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
-    assert (done.stdout, done.stderr) == ("true accepted\ntrue\n", "")
+    assert (done.stdout, done.stderr) == ("small accepted\nlarge accepted\ntrue\n", "")
+    table, item = platform.outputs["TableName"], {"pk": {"S": "item/7"}}
+    stored = emulator.client("dynamodb").get_item(TableName=table, Key=item)["Item"]
+    assert stored["doc"] == {"M": {"stock": {"N": "10005"}}}

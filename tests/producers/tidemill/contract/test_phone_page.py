@@ -1,7 +1,9 @@
-"""The JavaScript of docs/phone.md marks what it puts again as the SDK does: word for word, over a client that fails."""
+"""The JavaScript of docs/phone.md marks what it puts again, and names large data, as the SDK does: word for word."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ import pytest
 
 from tests.pages import PHONE, blocks
 from tidemill.contract.attempts import unmarked
+from tidemill.contract.places import upload_name
 from tidemill.contract.request import decode
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="no node at hand")
@@ -57,10 +60,14 @@ def put(*answers: dict[str, Any], then: str = "") -> dict[str, Any]:
     }} catch (raised) {{ error = raised.name; }}
     console.log(JSON.stringify({{config: kinesis.config, put: kinesis.put, error, waits: waits.length}}));
     """
-    command = ["node", "--no-warnings", "--input-type=module"]
-    done = subprocess.run(command, input=STUBS + code + then + drive, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = told(STUBS + code + then + drive)
     return found
+
+
+def told(code: str) -> Any:
+    """What a module prints as JSON."""
+    command = ["node", "--no-warnings", "--input-type=module"]
+    return json.loads(subprocess.run(command, input=code, capture_output=True, text=True, check=True).stdout)
 
 
 def marks(found: dict[str, Any]) -> list[int | None]:
@@ -102,3 +109,27 @@ def test_before_any_answer_of_kinesis_the_time_is_unknown(before: list[dict[str,
 def test_it_ends_some_day() -> None:
     found = put(*[NO_ANSWER] * 9)
     assert (len(found["put"]), found["error"]) == (8, "TypeError")
+
+
+def test_large_data_is_named_as_the_contract_says_and_its_request_is_one_of_the_contract() -> None:
+    code = "".join(blocks("Sending", PHONE) + blocks("Large data", PHONE)).replace("import ", "// import ")
+    put, ref, record = told(
+        f"""
+        const outputs = {{ContentBucketName: "contents"}};
+        class PutObjectCommand {{ constructor(input) {{ this.input = input; }} }}
+        {code}
+        const sent = [];
+        const s3 = {{send: async ({{input}}) => sent.push({{...input, Body: new TextDecoder().decode(input.Body)}})}};
+        const ref = await upload(s3, "us-east-1:2f9b", {{word: "gr\u00fc\u00df"}});
+        const {{Data}} = record("report.file", "report/42", {{}}, "us-east-1:2f9b", ref);
+        console.log(JSON.stringify([sent[0], ref, new TextDecoder().decode(Data)]));
+        """
+    )
+    body = put.pop("Body").encode()
+    digest = hashlib.sha256(body)
+    name = upload_name("us-east-1:2f9b", digest.hexdigest())
+    checksum = base64.b64encode(digest.digest()).decode()
+    assert put == {"Bucket": "contents", "Key": name, "ChecksumSHA256": checksum}
+    assert ref == {"object": name, "bytes": len(body)}
+    request = decode(record.encode())
+    assert (request.data, request.ref and request.ref.object) == ({}, name)
