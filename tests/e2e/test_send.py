@@ -111,6 +111,68 @@ def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "1 requests are on the stream" in capsys.readouterr().out
 
 
+def large_data(letter: str) -> dict[str, list[str]]:
+    return {"rows": [letter * 100] * 3000}
+
+
+def uploads(platform: Platform) -> list[str]:
+    s3 = platform.emulator.client("s3")
+    found = s3.list_objects_v2(Bucket=platform.outputs["ContentBucketName"], Prefix="uploads/")
+    return [one["Key"] for one in found.get("Contents", [])]
+
+
+def test_large_data_comes_from_a_file_and_is_applied(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(large_data("a"), indent=2))
+    assert run("event.track", "key/large", "--data-file", file, "--client", "ann") == 0
+    assert "accepted" in capsys.readouterr().out
+    assert any(name.startswith("uploads/ann/") for name in uploads(platform))
+
+
+def test_large_data_comes_from_standard_input_and_the_bucket_may_be_named(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = uploads(platform)
+    stream, bucket = platform.outputs["StreamName"], platform.outputs["ContentBucketName"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(large_data("b")).encode())))
+    assert run("event.track", "key/large", "--data-file", "-", "--stream", stream, "--bucket", bucket) == 0
+    assert "is on the stream" in capsys.readouterr().out
+    (new,) = set(uploads(platform)) - set(before)
+    assert new.startswith("uploads/tidemill-send-")  # a sender of its own, for no other is named
+
+
+def test_large_data_without_a_bucket_or_with_a_wrong_one_says_what_to_do(
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, too_much = tmp_path / "data.json", tmp_path / "more.json"
+    file.write_text(json.dumps(large_data("d")))
+    too_much.write_text(json.dumps({"text": "x" * 5 * 1024 * 1024}))
+    for data, named, advice in (
+        (file, ("--stream", platform.outputs["StreamName"]), "--bucket of `tidemill send`"),
+        (file, ("--bucket", "no-such-bucket"), "NoSuchBucket"),
+        (too_much, (), "5242880 are the most; upload a file by itself"),
+    ):
+        assert run("event.track", "key/large", "--data-file", data, "--no-reply", *named) == 1
+        assert advice in capsys.readouterr().err
+
+
+def test_lines_with_large_data_are_uploaded_and_end_at_the_first_that_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "requests.ndjson"
+    small = {"cmd": "event.track", "key": "key/large", "client": "ann"}
+    file.write_text("\n".join(json.dumps(one) for one in (small, small | {"data": large_data("e")}, small)))
+    assert run("--file", file) == 0
+    assert "3 requests are on the stream" in capsys.readouterr().out
+    assert run("--file", file, "--bucket", "no-such-bucket") == 1
+    streams = capsys.readouterr()
+    assert "1 requests are on the stream" in streams.out
+    assert "line 2: NoSuchBucket" in streams.err
+    assert "this line and those after it are not sent" in streams.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
@@ -119,6 +181,11 @@ def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (("c", "k", "--file", "x"), "give CMD KEY"),
         (("c", "k", "{x}"), "not JSON"),
         (("c", "k", "[1]"), "no JSON object"),
+        (("c", "k", "{}", "--data-file", "x"), "give the data once"),
+        (("--file", "x", "--data-file", "x"), "give the data once"),
+        (("c", "k", "--data-file", "/nonexistent/file"), "cannot read /nonexistent/file: No such file"),
+        (("c", "k", "--data-file", ""), "cannot read"),
+        (("c", "k", "--bucket", ""), "--bucket is empty"),
         (("c", "k" * 257), "key"),
         (("--file", "/nonexistent/file"), "/nonexistent/file"),
         (("c", "k", "--stream", "no-such"), "create it"),

@@ -20,6 +20,7 @@ from tidemill.runtime.processes import renew_connections, renew_credentials
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.config import Config
     from types_boto3_s3 import S3Client
 
     from tidemill.content.photo_source import Photo
@@ -164,11 +165,12 @@ def named(bucket: Bucket | None) -> Bucket:
     return bucket
 
 
-def _make_s3(stream: str) -> S3Client:
+def settings_of_s3() -> Config:
+    """The settings of a client for the bucket, which itself sends again what failed."""
     import boto3  # here, for `import tidemill` to be quick
     from botocore.config import Config
 
-    config = Config(
+    return Config(
         retries={"mode": "standard", "total_max_attempts": 5},
         user_agent=f"tidemill boto3/{boto3.__version__}",
         connect_timeout=5,
@@ -176,5 +178,8 @@ def _make_s3(stream: str) -> S3Client:
         tcp_keepalive=True,
         max_pool_connections=CALLS_AT_ONCE,
     )
-    s3: S3Client = make_client("s3", stream, config)
+
+
+def _make_s3(stream: str) -> S3Client:
+    s3: S3Client = make_client("s3", stream, settings_of_s3())
     return s3

@@ -56,7 +56,7 @@ def to_payload(request: Request) -> bytes:
         raise UnsendableRequest(
             "data",
             f"the request has {len(payload)} bytes of JSON and may have {MAX_REQUEST_BYTES}; "
-            "give the producer the content bucket as bucket=, and it uploads large data",
+            "name the content bucket by bucket=, or --bucket of `tidemill send`, and large data is uploaded",
         )
     if problem := problem_of(request):
         raise UnsendableRequest("ref", problem)

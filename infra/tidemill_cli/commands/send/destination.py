@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tidemill import Producer
 from tidemill.aws.loopback import is_loopback
+from tidemill.content.bucket import settings_of_s3
 from tidemill_cli.producers import kinesis_of_producer
 from tidemill_cli.result_file import json_text, write_private
 from tidemill_cli.stack import LOCAL_ENDPOINT, STACK, Access, access, outputs_or_remedy
@@ -49,12 +50,21 @@ class Destination:
         is_local = is_loopback(self.access.endpoint("lambda"))
         return "tidemill up" if is_local else f"tidemill watch --stack {quote(self.args.stack or STACK)}"
 
-    def producer(self, **settings: Any) -> Producer:
+    @property
+    def bucket(self) -> str | None:
+        """The content bucket's name, if anything says it: an older stack has none."""
+        named: str | None = self.args.bucket
+        return named or self.outputs.get("ContentBucketName")
+
+    def producer(self, uploads: bool, **settings: Any) -> Producer:
         """A producer on the stream.
 
         Args:
+            uploads: whether it uploads large data to the bucket.
             settings: further ones of its.
         """
+        if uploads:
+            settings |= {"bucket": self.bucket, "s3": self.access.client("s3", settings_of_s3())}
         kinesis = kinesis_of_producer(self.access)
         return Producer(self.stream, kinesis=kinesis, aggregate=not self.args.plain, **settings)
 

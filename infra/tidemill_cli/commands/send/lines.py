@@ -6,20 +6,19 @@ Tests: tests/infra/tidemill_cli/commands/test_send.py.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from tidemill import BufferFull, GivenUp, Producer, RefusedRequest, Request, Stats, StillPending
+from tidemill import BufferFull, GivenUp, NotUploaded, Producer, RefusedRequest, Request, Stats, StillPending
 from tidemill.contract.request import decode_json
 from tidemill_cli.commands.send.destination import WAIT, Destination
-from tidemill_cli.errors import FAILED, CommandError, complain
+from tidemill_cli.commands.send.inputs import open_input
+from tidemill_cli.errors import FAILED, complain
 from tidemill_cli.producers import close
 from tidemill_cli.terminal_text import print_on_stderr, progress
 
@@ -48,14 +47,15 @@ class Line(msgspec.Struct, frozen=True, rename={"writer": "w", "counter": "n"}):
 
 def send_file(to: Destination) -> int:
     """Send the requests of the arguments' file; 0 when all are on the stream."""
-    with open_lines(to.args.file) as lines:
+    with open_input(to.args.file) as lines:
         return _send_lines(to, lines)
 
 
 def _send_lines(to: Destination, lines: IO[bytes]) -> int:
-    bad = 0
+    bad = number = 0
+    stopped = False
     begun = shown = time.monotonic()
-    producer = to.producer(client=to.args.client, when_full="raise")
+    producer = to.producer(to.bucket is not None, client=to.args.client, when_full="raise")
     patience = to.args.timeout
     room = Room(producer, patience)
     try:
@@ -75,10 +75,13 @@ def _send_lines(to: Destination, lines: IO[bytes]) -> int:
     except Stalled as error:
         patience = 0.0
         complain("send", str(error))
+    except NotUploaded as error:
+        stopped = True
+        complain("send", f"line {number}: {error}; this line and those after it are not sent")
     finally:
         close(producer, patience)
         code = _report(to, producer.stats(), bad, time.monotonic() - begun)
-    return code
+    return FAILED if stopped else code
 
 
 def _report(to: Destination, stats: Stats, bad: int, seconds: float) -> int:
@@ -177,21 +180,3 @@ def _how_far(producer: Producer, seconds: float) -> str:
 def _stored(stats: Stats) -> int:
     """Requests that are on the stream."""
     return stats.requests - stats.refused - stats.pending
-
-
-@contextmanager
-def open_lines(path: str) -> Iterator[IO[bytes]]:
-    """The file, or standard input for "-".
-
-    Raises:
-        CommandError: it cannot be read.
-    """
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - an error in reading is not one in opening
-    except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}") from None
-    with file:
-        yield file

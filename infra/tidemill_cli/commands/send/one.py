@@ -13,32 +13,31 @@ from typing import Any
 
 import msgspec
 
-from tidemill import Acknowledged, Handle, RefusedRequest, Replies, Reply, StillPending
-from tidemill.contract.request import decode_json
+from tidemill import Acknowledged, Handle, Replies, Reply, StillPending
+from tidemill.contract.claim_check import CLAIM_CHECK
 from tidemill.replies.queue import reply_queue
 from tidemill_cli.commands.send.destination import WAIT, Destination
+from tidemill_cli.commands.send.inputs import data_in, data_of
 from tidemill_cli.errors import FAILED, CommandError
 from tidemill_cli.producers import close
 from tidemill_cli.terminal_text import print_on_stderr, progress
-
-MOST_SHOWN = 80
-"""Characters of refused data that are told."""
 
 
 def send_one(to: Destination) -> int:
     """Send the request of the arguments; 0 when it is on the stream, and accepted where its reply is waited for."""
     args = to.args
-    data = data_of(args.data)
+    data = data_in(args.data_file) if args.data_file is not None else data_of(args.data or "{}")
+    uploads = to.bucket is not None and len(msgspec.json.encode(data)) > CLAIM_CHECK
     begun = time.monotonic()
     with ExitStack() as stack:
         waits = not args.no_reply and bool(to.outputs)
-        client = args.client or (f"tidemill-send-{time.time_ns():x}" if waits else None)
+        client = args.client or (f"tidemill-send-{time.time_ns():x}" if waits or uploads else None)
         queue = None
         if waits:
             topic = to.outputs["RepliesTopicArn"]
             queue = stack.enter_context(reply_queue(topic, client, client_of=to.access.client))
         replies = None if queue is None else Replies(queue, sqs=to.access.client("sqs"))
-        producer = to.producer(client=client, replies=replies, linger=0)
+        producer = to.producer(uploads, client=client, replies=replies, linger=0)
         stack.callback(close, producer, 0.0)  # by then it is acknowledged, or took too long
         handle = producer.send(args.cmd, key=args.key, data=data, reply=waits)
         place = _place(handle, args.timeout)
@@ -48,22 +47,6 @@ def send_one(to: Destination) -> int:
     told = msgspec.to_builtins(reply) if reply else None
     to.write(result | {"reply": told, "seconds": round(time.monotonic() - begun, 3)})
     return 0 if reply is None or reply.status == "accepted" else FAILED
-
-
-def data_of(text: str) -> dict[str, Any]:
-    """The JSON object in the text.
-
-    Raises:
-        CommandError: there is none.
-    """
-    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
-    try:
-        value = decode_json(text.encode())
-    except RefusedRequest as error:
-        raise CommandError(f"the data {shown!r}: {error}; quote it for the shell: '{{\"stars\": 5}}'") from None
-    if not isinstance(value, dict):
-        raise CommandError(f'{shown!r} is no JSON object such as {{"stars": 5}}')
-    return value
 
 
 def _reply(to: Destination, handle: Handle) -> Reply:
