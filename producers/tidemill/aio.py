@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
+    from tidemill.content.photo_source import Photo
+    from tidemill.content.upload import Uploaded
     from tidemill.contract.request import ClaimCheck, Document, Reply, Request
     from tidemill.delivery.keeper import Keeper
     from tidemill.delivery.observer import Observer
@@ -97,7 +99,7 @@ class AsyncProducer(Unique):
             raise RuntimeError("its block has been entered; send within that, or make a producer for each block")
         self._is_entering = True
         try:
-            await in_a_thread(self._connect, partial(self._lifetime.close, 0))  # closed if the caller was cancelled
+            await in_a_thread(self._connect, lambda _: self._lifetime.close(0))  # closed if the caller was cancelled
         except BaseException:
             self._closed = True
             raise
@@ -163,6 +165,29 @@ class AsyncProducer(Unique):
                 self._lifetime.listens().give_up(handle._handle)
                 raise
 
+    async def upload(
+        self,
+        photo: Photo,
+        *,
+        key: str,
+        content_type: str | None = None,
+        with_place: bool = False,
+        progress: Callable[[int, int, str | None], None] | None = None,
+        resume: str | None = None,
+    ) -> Uploaded:
+        """Uploads a photo to the content bucket, and waits until it is there. `Producer.upload` says more.
+
+            await producer.upload("beach.jpg", key="content/42")
+            await producer.send("content.publish", key="content/42", data={"title": "The beach"})
+
+        The arguments and errors are those of `Producer.upload`; `progress` is called in the event loop. After a
+        cancellation no further part is sent; the upload goes on with the token that progress was told.
+        """
+        loops, lifetime = self._entered(), self._lifetime
+        bucket, news = self._step._uploads()
+        opened = partial(bucket.upload, photo, key, content_type, with_place, resume, news.tell)
+        return await bucket.upload_awaited(opened, loops, news, lambda: lifetime.is_closed, progress)
+
     async def flush(self, timeout: float | None = None) -> None:
         """Sends all buffered requests and waits until they are acknowledged.
 
@@ -199,16 +224,24 @@ class AsyncProducer(Unique):
             self._known = keeper, Loops(keeper.news)
         return self._known[1]
 
+    def _entered(self) -> Loops:
+        """The loops of a producer that takes requests.
+
+        Raises:
+            ProducerClosed, RuntimeError: it takes none.
+        """
+        if self._closed:
+            raise ProducerClosed("the producer is closed; make a new one")
+        if not self._is_entered:
+            raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
+        return self._loops
+
     async def _upload(self, large: ToUpload) -> ClaimCheck:
         return await in_a_thread(partial(named(self._lifetime.bucket).store, large.ref, large.body))
 
     async def _sent(self, send: Callable[[], Handle]) -> AsyncHandle:
         while True:
-            if self._closed:
-                raise ProducerClosed("the producer is closed; make a new one")
-            if not self._is_entered:
-                raise RuntimeError("enter its block first: async with AsyncProducer(...) as producer")
-            loops, news = self._loops, self._lifetime.keeper.news
+            loops, news = self._entered(), self._lifetime.keeper.news
             told = news.told
             try:
                 return AsyncHandle(send(), loops)

@@ -180,6 +180,7 @@ class Lifetime:
         """Resets the producer in a copy of its process: another writer, nothing buffered, no connections."""
         if forked:
             self.keeper.leave("it was sent by another process, before this one was forked off; ask there")
+            self.keeper.news.tell()  # the thread that forked may be one that waits, as a signal handler's is
         else:
             self.keeper.retire()
         self._is_copy = True

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
+    from tidemill.content.bucket import Bucket
     from tidemill.content.photo_source import Photo
     from tidemill.content.upload import Uploaded
     from tidemill.contract.request import ClaimCheck, Document, Reply, Request
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tidemill.delivery.observer import Observer
     from tidemill.delivery.settings import Settings
     from tidemill.replies.reader import ReplySource
+    from tidemill.runtime.waiting import News
     from tidemill.sending.tally import Stats
 
 T = TypeVar("T")
@@ -275,10 +277,7 @@ class Producer(Unique):
             OSError: the file cannot be read.
         """
         lifetime = self._lifetime
-        if not lifetime.is_open:
-            lifetime.open()
-        news, bucket = lifetime.keeper.news, named(lifetime.bucket)
-        news.check()
+        bucket, news = self._uploads()
         upload = bucket.upload(photo, key, content_type, with_place, resume, news.tell)
         return bucket.upload_apart(upload, news, lambda: lifetime.is_closed, progress)
 
@@ -320,6 +319,15 @@ class Producer(Unique):
                 raise
             with suppress(TypeError):  # the exception's `__notes__` is not a list
                 error.add_note(f"and the producer: {unsent}")
+
+    def _uploads(self) -> tuple[Bucket, News]:
+        """The content bucket for an upload that is waited for, and what tells of its end."""
+        lifetime = self._lifetime
+        if not lifetime.is_open:
+            lifetime.open()
+        news, bucket = lifetime.keeper.news, named(lifetime.bucket)
+        news.check()
+        return bucket, news
 
     def _upload(self, large: ToUpload) -> ClaimCheck:
         return named(self._lifetime.bucket).store_apart(large, self._lifetime.keeper.news)

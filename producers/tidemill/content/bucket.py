@@ -9,12 +9,14 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from tidemill.aws.region import make_client
-from tidemill.content.apart import run_apart
+from tidemill.content.apart import Apart, run_apart
 from tidemill.content.failures import not_uploaded
 from tidemill.content.photo_source import PhotoSource
-from tidemill.content.upload import Upload, Uploaded, Watch
+from tidemill.content.upload import Upload, Uploaded
+from tidemill.content.watch import Watch
 from tidemill.contract.places import photo_name
 from tidemill.contract.validation import UnsendableRequest
+from tidemill.runtime.loops import in_a_thread
 from tidemill.runtime.processes import renew_connections, renew_credentials
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from tidemill.content.photo_source import Photo
     from tidemill.contract.request import ClaimCheck
+    from tidemill.runtime.loops import Loops
     from tidemill.runtime.waiting import News
     from tidemill.sending.claims import ToUpload
 
@@ -134,12 +137,35 @@ class Bucket:
         Raises:
             NotUploaded, UnfitFile: as `Producer.upload` raises them.
         """
-        watch = Watch(upload, is_closed, progress)
-        try:
+        with Watch(upload, is_closed, progress) as watch:
             uploaded = run_apart(upload.run, news, watch.look)
-        except BaseException as error:
-            watch.interrupt(error)
-            raise
+        watch.tell()
+        return uploaded
+
+    async def upload_awaited(
+        self,
+        opened: Callable[[], Upload],
+        loops: Loops,
+        news: News,
+        is_closed: Callable[[], bool],
+        progress: Callable[[int, int, str | None], object] | None,
+    ) -> Uploaded:
+        """`upload_apart` for event loops: opens the file and uploads it in threads, while a task waits.
+
+        Args:
+            opened: makes the upload, which tells this news.
+            loops: of the same news.
+            news, is_closed, progress: as in `upload_apart`; progress is told in the loop.
+
+        Raises:
+            UnfitFile, NotUploaded, UnsendableRequest, ValueError, OSError: as `AsyncProducer.upload` raises them.
+        """
+        upload = await in_a_thread(opened, Upload.leave)
+        with Watch(upload, is_closed, progress) as watch:
+            running = Apart(upload.run, news)
+            for holds in running.waits(watch.look):
+                await loops.wait_for(holds)
+            uploaded = running.result()
         watch.tell()
         return uploaded
 

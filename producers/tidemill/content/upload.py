@@ -141,6 +141,10 @@ class Upload:
         """Has no further part sent."""
         self._is_stopped = True
 
+    def leave(self) -> None:
+        """Closes the photo of an upload that is never run."""
+        self._source.close()
+
     def run(self) -> Uploaded:
         """Uploads the photo.
 
@@ -180,10 +184,14 @@ class Upload:
             described = self._token.described()
             begun = self._s3.create_multipart_upload(**self._object, **described, ChecksumAlgorithm="SHA256")
             self._token, there = replace(self._token, upload=begun["UploadId"]), {}
+            if self._is_stopped:  # whoever waited has heard of no token
+                self._forget(self._token)
         self._note(0)
         numbers = range(1, -(-self._token.bytes // PART_BYTES) + 1)
         parts: dict[int, Any] = {}
         in_threads(partial(self._send, there, parts), numbers, PARTS_AT_ONCE)
+        if self._is_stopped:  # whoever goes on with the token completes it
+            raise self.stopped("it was stopped")
         in_order = {"Parts": [parts[number] for number in numbers]}
         return self._s3.complete_multipart_upload(**self._object, UploadId=self._token.upload, MultipartUpload=in_order)
 
@@ -224,51 +232,6 @@ class Upload:
     @property
     def _remedy(self) -> str:
         return GO_ON if self.progress.resume else AGAIN
-
-
-class Watch:
-    """Follows an upload for the one that waits for it.
-
-    Args:
-        upload: the upload.
-        is_closed: whether the producer has been closed.
-        progress: the application's; is called with the members of `Progress`.
-    """
-
-    def __init__(
-        self,
-        upload: Upload,
-        is_closed: Callable[[], bool],
-        progress: Callable[[int, int, str | None], object] | None,
-    ) -> None:
-        self._upload = upload
-        self._is_closed = is_closed
-        self._progress = progress
-        self._told: Progress | None = None
-
-    def look(self) -> None:
-        """Tells of progress, if there is any.
-
-        Raises:
-            NotUploaded: the producer has been closed.
-        """
-        if self._is_closed():
-            raise self._upload.stopped("the producer was closed")
-        self.tell()
-
-    def tell(self) -> None:
-        """Tells of progress, if there is any."""
-        if self._progress and self._upload.progress != self._told:
-            self._told = self._upload.progress
-            self._progress(*self._told)
-
-    def interrupt(self, error: BaseException) -> None:
-        """Stops the upload because of an error, which gets a note of how to go on."""
-        self._upload.stop()
-        resume = self._upload.progress.resume
-        if resume and not isinstance(error, NotUploaded):
-            with suppress(TypeError):  # the exception's `__notes__` is not a list
-                error.add_note(f"the upload goes on with resume={resume!r}")
 
 
 def _read(resume: str) -> Token:

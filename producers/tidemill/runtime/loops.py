@@ -83,24 +83,25 @@ class _Waiting:
                 future.set_result(None)
 
 
-async def in_a_thread(function: Callable[[], T], undo: Callable[[], None] | None = None) -> T:
+async def in_a_thread(function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
     """The result of a blocking function, which runs in a thread of its own.
 
     Args:
         function: the function; it goes on if the waiting task is cancelled.
-        undo: is called in a thread if the function succeeded after that.
+        undo: is called in a thread with the result if the function succeeded after that.
     """
     loop = asyncio.get_running_loop()
     future: Future[T] = loop.create_future()
 
     def run() -> None:
+        unwanted = None
         try:
-            settle = partial(_succeed, future, function(), undo)
+            result = function()
         except BaseException as error:
             settle = partial(_fail, future, error)
-            unwanted = None
         else:
-            unwanted = undo
+            unwanted = None if undo is None else partial(undo, result)
+            settle = partial(_succeed, future, result, unwanted)
         try:
             loop.call_soon_threadsafe(settle)
         except RuntimeError:  # the loop is closed
@@ -108,10 +109,15 @@ async def in_a_thread(function: Callable[[], T], undo: Callable[[], None] | None
                 unwanted()
 
     _start(run)
-    return await future
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if undo is not None and not future.cancelled() and future.exception() is None:
+            _start(partial(undo, future.result()))  # the task was cancelled between its result and its next step
+        raise
 
 
-def _succeed(future: Future[T], result: T, undo: Callable[[], None] | None) -> None:
+def _succeed(future: Future[T], result: T, undo: Callable[[], object] | None) -> None:
     if not future.done():
         future.set_result(result)
     elif undo is not None:
@@ -123,7 +129,7 @@ def _fail(future: Future[T], error: BaseException) -> None:
         future.set_exception(error)
 
 
-def _start(function: Callable[[], None]) -> None:
+def _start(function: Callable[[], object]) -> None:
     try:
         start(function, "tidemill-call")
     except RuntimeError:  # no more threads can be started, such as at exit: block the loop

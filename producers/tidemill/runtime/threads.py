@@ -27,7 +27,7 @@ def is_launching() -> bool:
     return get_ident() in _launching
 
 
-def start(run: Callable[[], None], name: str) -> None:
+def start(run: Callable[[], object], name: str) -> None:
     """Runs a function in a daemon thread, started in one atomic step: an interrupt finds it started or not.
 
     `Thread.start` takes several steps, and an exception between them leaves a thread that fails at once. So a raw
@@ -39,7 +39,7 @@ def start(run: Callable[[], None], name: str) -> None:
     start_new_thread(_launch, (run, name))
 
 
-def _launch(run: Callable[[], None], name: str) -> None:
+def _launch(run: Callable[[], object], name: str) -> None:
     _launching.add(get_ident())
     try:
         thread = Thread(target=run, name=name, daemon=True)

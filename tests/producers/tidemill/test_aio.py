@@ -293,6 +293,44 @@ def test_tasks_that_are_cancelled_leave_nothing_behind() -> None:
     assert len(kinesis.requests) == 1
 
 
+@pytest.mark.parametrize("is_late", [True, False], ids=["as the result comes", "before"])
+def test_a_result_that_a_cancelled_task_does_not_take_is_undone(monkeypatch: pytest.MonkeyPatch, is_late: bool) -> None:
+    undone, cancelled = list[str](), Event()
+
+    async def test() -> None:
+        loop, result = asyncio.get_running_loop(), Event()
+        tell = loop.call_soon_threadsafe
+
+        def tell_and_cancel(settle: Callable[[], None]) -> Any:
+            def both() -> None:
+                settle()
+                task.cancel()
+
+            return tell(both)
+
+        def work() -> str:
+            assert is_late or cancelled.wait(PATIENCE)
+            return "it"
+
+        def undo(one: str) -> None:
+            undone.append(one)
+            result.set()
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", tell_and_cancel if is_late else tell)
+        task = asyncio.create_task(in_a_thread(work, undo))
+        if not is_late:
+            await asyncio.sleep(0)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        cancelled.set()
+        monkeypatch.undo()
+        await in_a_thread(lambda: result.wait(PATIENCE))
+
+    run(test)
+    assert undone == ["it"]
+
+
 def test_a_loop_that_ends_before_it_is_closed_loses_nothing() -> None:
     kinesis = Kinesis()
     kinesis.gate.clear()
