@@ -5,7 +5,8 @@ Room: composition root. Reads as the flow: which contents changed, their indexes
 A record of the stream says that a content changed, and where its entry may stand; what is to stand there is read from
 the table, each time after the manifest that is to be replaced. Of two writers of one manifest the slower one fails, and
 begins again by reading both. So whatever a manifest lists was true after the manifest before it was written, and no
-late, repeated or interrupted delivery puts back what was true once.
+late, repeated or interrupted delivery puts back what was true once. A content that changes faster than it is listed is
+listed once all the same: `pages.placed` says how.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from random import random
 import boto3
 from botocore.config import Config
 
+from tidemill.contract.content_index import GRACE_MS
 from tidemill.contract.request import Document
 from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.composition import is_entry_point
@@ -28,7 +30,7 @@ from tidemill_media.adapters.index_files import Held, IndexFiles
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.indexing.changes import Listed, TableEvent, change_of, contents, folders, relisted
 from tidemill_media.indexing.outdated import outdated
-from tidemill_media.indexing.pages import touched, updated
+from tidemill_media.indexing.pages import placed, touched, updated
 
 ROUNDS = 20
 """Times that a manifest is read and written before its batch is delivered again. There is a writer for each shard of
@@ -46,7 +48,8 @@ class Contended(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Indexing:
-    """The stores that the function uses, its ways to make several calls and to wait; a clock, in seconds since 1970."""
+    """The stores that the function uses, its ways to make several calls and to wait; a clock, in seconds since 1970;
+    and for how many milliseconds pages stay that are replaced."""
 
     files: IndexFiles
     documents: Documents
@@ -54,6 +57,7 @@ class Indexing:
     calls: MapCalls
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
+    grace: int = GRACE_MS
 
 
 def index(event: TableEvent, parts: Indexing) -> None:
@@ -99,7 +103,7 @@ def _update(
     manifest, etag = held[folder]
     change = change_of(listed, documents, owner)
     pages = {place: parts.files.page(folder, manifest.pages[place].name) for place in touched(manifest, change)}
-    update = updated(manifest, pages, change, int(parts.clock() * 1000))
+    update = updated(manifest, pages, placed(change, pages), int(parts.clock() * 1000), parts.grace)
     if update is None:
         return True
     for name, entries in update.pages.items():

@@ -66,7 +66,24 @@ def touched(manifest: Manifest, change: Change) -> list[int]:
     return sorted(wanted)
 
 
-def updated(manifest: Manifest, pages: Pages, change: Change, now: int) -> Update | None:
+def placed(change: Change, pages: Pages) -> Change:
+    """The part of a change that lists no content twice.
+
+    The table may have moved a content on since the records of a change were written. If the content stands where these
+    records say, it is moved from there. If it does not, it was listed as a later record has it, which is still to come
+    or came before, and stands elsewhere: that record's change moves it.
+
+    Args:
+        change: what is to be done.
+        pages: the entries of the pages that it touches.
+    """
+    positions = change.positions
+    standing = {entry.key for entries in pages.values() for entry in entries if entry.position in positions}
+    entries = (one for one in change.entries if one.position in change.cleared or one.key in standing)
+    return Change(change.cleared, tuple(entries))
+
+
+def updated(manifest: Manifest, pages: Pages, change: Change, now: int, grace: int = GRACE_MS) -> Update | None:
     """The index after a change; None if it is so already.
 
     Args:
@@ -74,6 +91,7 @@ def updated(manifest: Manifest, pages: Pages, change: Change, now: int) -> Updat
         pages: the entries of the pages that are `touched`.
         change: what is to be done.
         now: milliseconds since 1970.
+        grace: milliseconds for which pages stay that are replaced.
     """
     changed = _changed(manifest, pages, change)
     groups = {group[0]: group for group in _groups(changed)}
@@ -92,7 +110,7 @@ def updated(manifest: Manifest, pages: Pages, change: Change, now: int) -> Updat
     if tuple(listed) == manifest.pages:
         return None
     names = {page.name for page in listed}
-    kept = [one for one in manifest.replaced if now - one.at < GRACE_MS]
+    kept = [one for one in manifest.replaced if now - one.at < grace]
     dropped = [Replaced(page.name, now) for page in manifest.pages if page.name not in names]
     new = Manifest(manifest.version + 1, tuple(listed), (*kept, *dropped))
     return Update(new, written, len(kept) < len(manifest.replaced))

@@ -121,6 +121,22 @@ def test_a_late_repeat_does_not_bring_back_what_is_gone(parts: Indexing, content
     assert listed(parts) == []
 
 
+def test_a_photo_that_is_replaced_faster_than_it_is_listed_is_listed_once(
+    parts: Indexing, contents_table: Table
+) -> None:
+    put = contents_table.put
+    events = [batch(put("content/1", shown(1)))]
+    index(events[0], parts)
+    events += [batch(put("content/1", shown(uploaded))) for uploaded in (2, 3, 4)]
+    index(events[1], parts)
+    assert [one.uploaded for one in listed(parts)] == [4]
+    events += [batch(put("content/1", shown(uploaded))) for uploaded in (5, 6)]
+    for event in (*events[2:], *events):
+        index(event, parts)
+        assert len(listed(parts)) == len(listed(parts, "index/by/ada/")) == 1
+    assert [one.uploaded for one in listed(parts)] == [6]
+
+
 def test_however_batches_are_cut_and_repeated_the_end_is_the_same(parts: Indexing, contents_table: Table) -> None:
     chance = random.Random(7)
     every: list[dict[str, Any]] = []

@@ -22,6 +22,7 @@ from tests.simulation.photos.table import ARN, StreamedTable
 from tests.simulation.pipeline import OWN, Pipeline, Pollers
 from tests.simulation.services import Kinesis
 from tests.simulation.world import World
+from tidemill.contract.content_index import GRACE_MS
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
@@ -61,6 +62,10 @@ class Functions:
         self.decoded_again: list[int] = []
         """Files that were decoded though an invocation had come to its end with them before this one began."""
         self._done: set[str] = set()
+        self.grace = GRACE_MS
+        """Milliseconds for which pages of an index stay that are replaced."""
+        self.out_until = 0.0
+        """Until when the index function fails, so that it is behind what changes."""
         self.unfinished: Counter[str] = Counter()
         """Invocations that did not come to their end, by the id of the version that they were about."""
         self.bus = make_bus(world, self._media)
@@ -85,7 +90,7 @@ class Functions:
             MappingConfig(
                 ARN,
                 batch_size=chance.choice([1, 10, 100]),
-                window=chance.choice([0.0, 1.0]),
+                window=chance.choice([0.0, 1.0, 20.0]),
                 bisect_batch_on_function_error=True,
             ),
             self._index,
@@ -96,6 +101,11 @@ class Functions:
     def are_quiet(self) -> bool:
         """Whether all that happened was heard of, and done."""
         return self.bus.under_way == 0 and self.changes.idle and all(one.idle for one in self.pipeline.sources)
+
+    def break_down(self, seconds: float) -> None:
+        """Have the index function fail for some time."""
+        self.world.faults["index function out of order"] += 1
+        self.out_until = self.world.now + seconds
 
     def watch(self) -> None:
         """Begin to read the streams."""
@@ -122,6 +132,8 @@ class Functions:
         self._done.add(version)
 
     def _index(self, batch: Batch) -> bytes:
+        if self.world.now < self.out_until:
+            raise RuntimeError("the function is out of order")
         s3: Any = self.storage
         parts = Indexing(
             IndexFiles(s3, BUCKET),
@@ -130,6 +142,7 @@ class Functions:
             map,
             self.world.sleep,
             lambda: self.world.now,
+            self.grace,
         )
         index(msgspec.json.decode(batch.event), parts)
         return b"null"

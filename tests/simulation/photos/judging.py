@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
 from tests.simulation.photos.decoder import File
 from tests.simulation.photos.functions import SIZES, Functions
+from tests.simulation.photos.history import Listed, listed, listed_as, wrong_histories
 from tests.simulation.photos.people import People
 from tests.simulation.photos.storage import Version
 from tidemill.contract.content_index import MANIFEST, read_manifest, read_page
@@ -76,6 +76,7 @@ def judge(functions: Functions, people: People) -> Verdict:
         *_wrong_documents(documents, contents, uploads, functions.unfinished),
         *_wrong_thumbnails(functions, documents),
         *_wrong_indexes(functions, documents),
+        *wrong_histories(functions),
         *(f"file {number} was decoded again" for number in functions.decoded_again),
     ]
     return Verdict(
@@ -272,30 +273,10 @@ def _photos(document: Document) -> list[Document]:
 # ── Indexes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Listed(NamedTuple):
-    """An entry as far as it is compared."""
-
-    uploaded: int
-    key: str
-    title: str
-    owner: str
-    width: int
-    thumbnails: tuple[str, ...]
-
-
-def _entries(documents: dict[str, Document], owner: str | None) -> list[_Listed]:
+def _entries(documents: dict[str, Document], owner: str | None) -> list[Listed]:
     """What an index is to list: what is published and has a photo to show, newest first."""
-    found = [
-        _listed(key, one["title"], one["owner"], one["photo"])
-        for key, one in documents.items()
-        if "title" in one and one.get("photo", {}).get("status") == "ready" and owner in (None, one["owner"])
-    ]
-    return sorted(found, key=lambda one: (-one.uploaded, one.key))
-
-
-def _listed(key: str, title: str, owner: str, photo: Document) -> _Listed:
-    names = tuple(one["name"] for one in photo["thumbnails"])
-    return _Listed(photo["uploaded"], key, title, owner, photo["width"], names)
+    found = [one for key, document in documents.items() if (one := listed(key, document))]
+    return sorted((one for one in found if owner in (None, one.owner)), key=lambda one: (-one.uploaded, one.key))
 
 
 def _wrong_indexes(functions: Functions, documents: dict[str, Document]) -> Iterator[str]:
@@ -316,12 +297,8 @@ def _wrong_indexes(functions: Functions, documents: dict[str, Document]) -> Iter
             yield f"{folder} lacks {missing} and has {extra} that should not be there, of {len(wanted)}"
 
 
-def _read(bodies: dict[str, bytes], folder: str) -> list[_Listed]:
+def _read(bodies: dict[str, bytes], folder: str) -> list[Listed]:
     if folder + MANIFEST not in bodies:
         return []
     pages = [bodies[folder + page.name] for page in read_manifest(bodies[folder + MANIFEST]).pages]
-    return [
-        _Listed(one.uploaded, one.key, one.title, one.owner, one.width, tuple(each.name for each in one.thumbnails))
-        for page in pages
-        for one in read_page(page)
-    ]
+    return [listed_as(one) for page in pages for one in read_page(page)]

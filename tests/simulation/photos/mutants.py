@@ -211,6 +211,27 @@ MUTANTS = [
         "documents[:] = map(_document, (old, new))",
     ),
     _mutant(
+        "a content is listed though it may stand elsewhere",
+        PAGES,
+        "placed",
+        "if one.position in change.cleared or one.key in standing",
+        "if True",
+    ),
+    _mutant(
+        "a content that is ahead of its record is not listed",
+        PAGES,
+        "placed",
+        " or one.key in standing",
+        "",
+    ),
+    _mutant(
+        "pages are deleted at once",
+        INDEX_FILES,
+        "IndexFiles.collect",
+        " | {page.name for page in manifest.replaced}",
+        "",
+    ),
+    _mutant(
         "an entry is cleared on the page beside its own",
         PAGES,
         "_homes",

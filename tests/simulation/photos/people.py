@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.simulation.clients import Client
 from tests.simulation.photos.decoder import File
 from tests.simulation.photos.functions import Functions
+from tests.simulation.photos.history import SLOWEST
 from tidemill.contract.content_index import MANIFEST, order, read_manifest, read_page
 from tidemill.contract.places import index_folder, photo_name
 
-ACTS = {"upload": 12, "upload again": 2, "delete": 2, "publish": 8, "update": 2, "view": 2, "content.delete": 1}
+ACTS = {
+    "upload": 11,
+    "upload in haste": 1,
+    "upload again": 2,
+    "delete": 2,
+    "publish": 8,
+    "update": 2,
+    "view": 2,
+    "content.delete": 1,
+}
 """How often each is done, of 29 times."""
+
+HASTY = 6
+"""Uploads of somebody who cannot decide, some seconds apart: each is listed while there is another already."""
 
 KINDS: dict[Any, int] = {"photo": 8, "video": 1, "bomb": 1}
 
-PATIENCE = (0.0, 5.0, 600.0)
-"""Seconds between reading the manifest of an index and its pages, of which some may have been replaced meanwhile."""
+PATIENCE = (0.0, 0.1, 1.0)
+"""Between reading the manifest of an index and its pages, of which some may have been replaced meanwhile: shares of the
+time for which these are sure to stay."""
 
 
 @dataclass
@@ -49,6 +64,9 @@ class People:
         name = photo_name(client.id, key)
         if act == "upload":
             self.upload(name)
+        elif act == "upload in haste":
+            for seconds in range(HASTY):
+                self.functions.world.after(2.0 * seconds, partial(self.upload, name))
         elif act == "upload again":
             self.upload(name, self._last.get(name))
         elif act == "delete":
@@ -81,14 +99,17 @@ class People:
         if folder + MANIFEST in bodies:
             manifest = read_manifest(bodies[folder + MANIFEST])
             names = [page.name for page in manifest.pages]
-            world.after(world.random.choice(PATIENCE), lambda: self._read(folder, names))
+            stay = self.functions.grace / 1000 - SLOWEST
+            world.after(world.random.choice(PATIENCE) * stay, lambda: self._read(folder, names))
 
     def _read(self, folder: str, names: Sequence[str]) -> None:
         bodies = self.functions.storage.bodies(folder)
         if missing := [name for name in names if folder + name not in bodies]:
             self.misread.append(f"{folder}: {len(missing)} pages were gone")
             return
-        # A content that changes faster than it is listed may be there twice meanwhile, and nothing else may be wrong.
-        positions = [order(entry.position) for name in names for entry in read_page(bodies[folder + name])]
+        entries = [entry for name in names for entry in read_page(bodies[folder + name])]
+        positions = [order(entry.position) for entry in entries]
         if positions != sorted(set(positions)):
             self.misread.append(f"{folder}: out of order")
+        if len({entry.key for entry in entries}) < len(entries):
+            self.misread.append(f"{folder}: a content is listed twice")

@@ -11,6 +11,7 @@ from tests.simulation.photos.judging import Verdict, judge
 from tests.simulation.photos.people import People
 from tests.simulation.scenario import CALM_SECONDS, SIZES
 from tests.simulation.world import START, World
+from tidemill.contract.content_index import GRACE_MS
 from tidemill_media.indexing import pages
 
 RATES = (0.05, 0.1, 0.2)
@@ -24,6 +25,9 @@ FAULTY_SECONDS = 600.0
 
 ENTRIES = (4, 8, 256)
 """Most entries of a page, of which few let pages split and merge."""
+
+GRACES = (60_000, 180_000, GRACE_MS)
+"""Milliseconds for which pages stay that were replaced, of which the shorter ones end while people act."""
 
 LOOKS = 30
 """How often somebody reads an index meanwhile."""
@@ -39,6 +43,7 @@ def simulate_photos(seed: int, acts: int) -> Verdict:
     pages.LEAST = pages.MOST // 4
     lanes = chance.choice([1, 4, 16])
     functions = Functions(world, chance.choice([1, 2, 4]), lanes)
+    functions.grace = chance.choice(GRACES)
     names = [f"person-{number}" for number in range(chance.choice([1, 2, 5, 12]))]
     clients = [
         Client(world, functions.pipeline.stream, name, Kind(lanes, chance.choice(SIZES), looks=True)) for name in names
@@ -53,6 +58,9 @@ def simulate_photos(seed: int, acts: int) -> Verdict:
     for _ in range(chance.randrange(4)):
         stream = chance.choice([functions.pipeline.stream, functions.table.stream])
         world.after(chance.uniform(0.0, ACTIVE_SECONDS), stream.reshard)
+    for _ in range(chance.randrange(3)):
+        out = partial(functions.break_down, chance.uniform(10.0, 60.0))
+        world.after(chance.uniform(0.0, ACTIVE_SECONDS), out)
     world.run(lambda: world.now >= START + FAULTY_SECONDS, FAULTY_SECONDS + 1.0)
     world.rate = 0.0
     is_quiet = partial(_is_quiet, functions, clients)

@@ -51,6 +51,11 @@ class Version:
         """In quotes, as S3 has it."""
         return f'"{md5(self.body or b"").hexdigest()}"'
 
+    @property
+    def number(self) -> int:
+        """Greater than that of all which came before it in the bucket."""
+        return int(self.id.removeprefix("v"), 16)
+
 
 Tell: TypeAlias = Callable[[str, str, Version], None]
 """Is told the kind of an event, its reason, and the version that came."""

@@ -23,6 +23,8 @@ class StreamedTable(Table):
         super().__init__(world)
         self.stream = Stream(world, shards, "changes")
         self._changes = 0
+        self.history: list[tuple[float, dict[str, Any]]] = []
+        """All items that were stored, and when."""
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         answer = super().batch_get_item(RequestItems)
@@ -43,6 +45,7 @@ class StreamedTable(Table):
     def _tell(self, before: dict[str, Any] | None, item: dict[str, Any]) -> None:
         """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html"""
         self._changes += 1
+        self.history.append((self._world.now, item))
         images = {"NewImage": item} | ({"OldImage": before} if before else {})
         change = {"Keys": {"pk": item["pk"]}, **images, "SequenceNumber": str(self._changes)}
         record = {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.contract.content_index import GRACE_MS, Entry, Manifest, Position, Replaced, order
-from tidemill_media.indexing.pages import LEAST, MOST, Change, touched, updated
+from tidemill_media.indexing.pages import LEAST, MOST, Change, Pages, placed, touched, updated
 
 
 class Index:
@@ -21,12 +21,16 @@ class Index:
         self.read: list[int] = []
         self.written: list[str] = []
 
+    def part_of(self, change: Change, pages: Pages) -> Change:
+        """The part of a change that is made: here all of it, as no content moves on meanwhile."""
+        return change
+
     def change(self, cleared: Iterable[Position], entries: Iterable[Entry]) -> None:
         change = Change(frozenset(cleared), tuple(entries))
         self.now += 1
         self.read = touched(self.manifest, change)
         pages = {place: self.files[self.manifest.pages[place].name] for place in self.read}
-        update = updated(self.manifest, pages, change, self.now)
+        update = updated(self.manifest, pages, self.part_of(change, pages), self.now)
         self.written = list(update.pages) if update else []
         if update:
             self.files |= {name: tuple(page) for name, page in update.pages.items()}
@@ -69,6 +73,51 @@ def test_it_is_what_a_sorted_list_would_be(seed: int, batches: int, most: int) -
         before = index.manifest
         index.change([one.position for one in (*old.values(), *new)], new)
         assert index.manifest is before, "a repeat changes nothing"
+
+
+class Behind(Index):
+    """An index whose records tell of less than the table has."""
+
+    def part_of(self, change: Change, pages: Pages) -> Change:
+        return placed(change, pages)
+
+
+@given(st.integers(0, 2**32), st.integers(2, 12))
+def test_a_content_that_changes_faster_than_it_is_listed_is_listed_once(seed: int, count: int) -> None:
+    """Of one content: records come in order, some again, while the table has any later state."""
+    chance = random.Random(seed)
+    states = [entry(number, 7) if number and chance.random() < 0.8 else None for number in range(count)]
+    index, handled, table, first = Behind(), 0, 0, 0
+    while handled < count - 1 or table < count - 1:
+        begin = chance.choice([handled, chance.randint(0, handled)])
+        end = min(count - 1, begin + chance.randint(1, 3))
+        table = max(table, end, min(count - 1, table + chance.choice([0, 0, 1, 2])))
+        known = {one.position for one in states[begin : end + 1] if one}
+        now = states[table]
+        was_listed = bool(index.entries)
+        index.change(known, [now] if known and now else [])
+        assert len(index.entries) <= 1, "it is listed twice"
+        assert not index.entries or index.entries[0] in states
+        if was_listed and not index.entries:
+            assert None in states[first : table + 1], "it is gone though it was always shown"
+        handled = max(handled, end)
+    index.change({one.position for one in states[-2:] if one}, [states[-1]] if states[-1] else [])
+    assert index.entries == [one for one in states[-1:] if one]
+
+
+def test_what_stands_elsewhere_is_left_to_its_later_record() -> None:
+    index, one = Behind(), [entry(number, 7) for number in range(6)]
+    index.change([one[0].position], [one[0]])
+    index.change([one[0].position, one[1].position], [one[3]])
+    assert index.entries == [one[3]], "it is moved from where the record says that it stands"
+    index.change([one[1].position, one[2].position], [one[4]])
+    assert index.entries == [one[3]], "it stands where this record cannot know"
+    index.change([one[2].position, one[3].position], [one[4]])
+    index.change([one[3].position, one[4].position], [one[4]])
+    index.change([one[0].position, one[1].position], [one[5]])
+    assert index.entries == [one[4]], "a repeat of an early record"
+    index.change([one[4].position, one[5].position], [one[5]])
+    assert index.entries == [one[5]]
 
 
 def test_what_comes_new_fills_pages_one_after_another() -> None:
