@@ -20,13 +20,17 @@ from typing import TYPE_CHECKING, Any
 from tidemill_local.clients import REGION, ROOT_KEY, EmulatorSession, RootClients
 from tidemill_local.patches import left_out
 from tidemill_local.patches.durability import durability
-from tidemill_local.patches.kinesis.shard_limits import SWITCH
+from tidemill_local.patches.kinesis import shard_limits
+from tidemill_local.patches.lambda_runtime import asynchronous
 from tidemill_local.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
+
+SWITCHES = {shard_limits.SWITCH, asynchronous.SWITCH, left_out.VARIABLE}
+"""The environment variables that the emulator takes over from this process."""
 
 DEFAULT_PORT = 4566
 """The port that LocalStack's tools use."""
@@ -245,7 +249,7 @@ def _launch(
     ]
     # Only PATH is taken from the user's environment: the emulator would read settings from the other variables.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    environment |= {name: value for name, value in os.environ.items() if name in (SWITCH, left_out.VARIABLE)}
+    environment |= {name: value for name, value in os.environ.items() if name in SWITCHES}
     environment |= {durability.VARIABLE: str(state)} if state else {}
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 # our own program

@@ -75,23 +75,23 @@ class Platform:
         """The template's alarms, evaluated from now on by what is measured here; its caller calls `look`."""
         if self._deployment is None or self._event_sources is None:
             raise RuntimeError("the platform has not started")
-        client, outputs = self.emulator.client, self.outputs
-        sns = client("sns")
-        functions = {outputs[f"{one}FunctionName"]: outputs[f"{one}LogGroupName"] for one in _watched(outputs)}
+        client, outputs, running = self.emulator.client, self.outputs, self._event_sources
+        resources = [one for one in self._deployment.local_resources if one.type == alarm.TYPE]
+        alarms = [alarm.read(one.logical_id, one.properties) for one in resources]
+        watched = list(dict.fromkeys(one.metric for each in alarms for one in each.statistics.values()))
+        sns, archive = client("sns"), outputs["ArchiveDeliveryStreamName"]
         return Alarms(
+            alarms,
             [
-                alarm.read(one.logical_id, one.properties)
-                for one in self._deployment.local_resources
-                if one.type == alarm.TYPE
-            ],
-            [
-                *[measuring.FunctionLogs(client("logs"), log, function) for function, log in functions.items()],
+                measuring.FunctionLogs(client("logs"), outputs["ApplyLogGroupName"], outputs["ApplyFunctionName"]),
+                measuring.FunctionCounts(client("cloudwatch"), measuring.counted(watched)),
                 *[
-                    measuring.Mappings(partial(_sources_of, self._event_sources, function), function)
-                    for function in functions
+                    measuring.Mappings(partial(_sources_of, running, function), function)
+                    for function in measuring.named(watched, "IteratorAge")
                 ],
+                *[measuring.Queue(client("sqs"), name) for name in measuring.named(watched, measuring.LENGTH)],
                 measuring.Incoming(self.delivery_streams, outputs["StreamName"]),
-                *[measuring.Delivery(one, outputs["ArchiveDeliveryStreamName"]) for one in self.delivery_streams],
+                *[measuring.Delivery(one, archive) for one in self.delivery_streams],
             ],
             lambda topic, subject, text: sns.publish(TopicArn=topic, Subject=subject, Message=text),
         )
@@ -166,11 +166,6 @@ class Platform:
         firehose = self.emulator.client("firehose")
         with suppress(firehose.exceptions.ResourceInUseException):  # kept from an earlier platform on the same folder
             firehose.create_delivery_stream(**config.as_call(properties))
-
-
-def _watched(outputs: Mapping[str, str]) -> list[str]:
-    """The functions of the stack that alarms watch, by their logical ids."""
-    return [one for one in ("Apply", "Index", "Media", "Thumbnail") if f"{one}FunctionName" in outputs]
 
 
 def _sources_of(running: EventSources, function: str) -> list[EventSource]:

@@ -30,7 +30,7 @@ from tidemill_local.patches.kinesis import (
     stream_calls,
     subscriptions,
 )
-from tidemill_local.patches.lambda_runtime import asynchronous, mapping_api, runtime
+from tidemill_local.patches.lambda_runtime import asynchronous, invocation_metrics, mapping_api, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +59,7 @@ def patches(folder: Path, state: Path | None) -> Mapping[str, Install]:
         "mapping_api": partial(mapping_api.install, (state or folder) / mapping_api.CHECKPOINTS),
         "provisioning": provisioning.install,
         "runtime": runtime.install,
+        "invocation_metrics": invocation_metrics.install,
         "asynchronous": asynchronous.install,
         "bucket_events": bucket_events.install,
         "statement_records": statement_records.install,

@@ -5,8 +5,10 @@ Room: local platform, I/O, public AWS APIs only.
 | metrics | from |
 |---|---|
 | of the functions' own lines, namespace Tidemill | the functions' log |
-| AWS/Lambda Invocations, Errors, Duration | Lambda's REPORT lines in that log |
-| AWS/Lambda Throttles, IteratorAge | the event source mappings |
+| AWS/Lambda Invocations, Duration | Lambda's REPORT lines in that log |
+| AWS/Lambda Errors, Throttles, AsyncEventAge | the emulator's CloudWatch, where patches count them: no log has them |
+| AWS/Lambda IteratorAge | the event source mappings |
+| AWS/SQS ApproximateNumberOfMessagesVisible | the queue's attributes |
 | AWS/Kinesis IncomingRecords | the delivery stream, which reads the stream |
 | AWS/Firehose DeliveryToS3.Success | the delivery stream |
 
@@ -17,8 +19,10 @@ Tests: tests/infra/tidemill_local/watching/test_alarms.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -30,10 +34,21 @@ if TYPE_CHECKING:
     from tidemill_event_source import Counts, EventSource
     from tidemill_local.firehose.delivery_stream import DeliveryStream
 
-_REPORT = re.compile(r"REPORT RequestId: .*?\tDuration: ([\d.]+) ms(.*)", re.DOTALL)
-_STATUS = "\tStatus: "
+_REPORT = re.compile(r"REPORT RequestId: .*?\tDuration: ([\d.]+) ms")
 
-LAMBDA, KINESIS, FIREHOSE = "AWS/Lambda", "AWS/Kinesis", "AWS/Firehose"
+LAMBDA, KINESIS, FIREHOSE, SQS = "AWS/Lambda", "AWS/Kinesis", "AWS/Firehose", "AWS/SQS"
+
+LENGTH: Final = "ApproximateNumberOfMessagesVisible"
+
+
+def named(watched: Iterable[Metric], name: str) -> list[str]:
+    """The functions or queues of which alarms watch the metric of this name."""
+    return [value for one in watched if one.name == name for _, value in one.dimensions]
+
+
+def counted(watched: Iterable[Metric]) -> list[Metric]:
+    """The metrics among these that `FunctionCounts` measures."""
+    return [one for one in watched if one.namespace == LAMBDA and one.name in FunctionCounts.STATISTICS]
 
 
 class FunctionLogs:
@@ -62,7 +77,6 @@ class FunctionLogs:
             if found := _REPORT.match(message):
                 points.add(metric(LAMBDA, "Invocations", FunctionName=self._function), at, [1.0])
                 points.add(metric(LAMBDA, "Duration", FunctionName=self._function), at, [float(found[1])])
-                points.add(metric(LAMBDA, "Errors", FunctionName=self._function), at, [float(_STATUS in found[2])])
 
     def _events(self) -> Iterator[str]:
         try:
@@ -81,8 +95,78 @@ class FunctionLogs:
         yield from (event["message"] for event in new)
 
 
+class FunctionCounts:
+    """The metrics of functions that are in no log, from now on: failures, throttled requests, how long events waited.
+
+    CloudWatch is asked second by second: of one, the sum of what is new is known, and the highest age.
+
+    Args:
+        cloudwatch: a boto3 CloudWatch client.
+        wanted: the metrics, of the names that `STATISTICS` has.
+        clock: seconds since 1970, of the machine that CloudWatch runs on.
+    """
+
+    STATISTICS: Final[Mapping[str, str]] = {"Errors": "Sum", "Throttles": "Sum", "AsyncEventAge": "Maximum"}
+
+    def __init__(self, cloudwatch: Any, wanted: Sequence[Metric], clock: Callable[[], float] = time.time) -> None:
+        self._cloudwatch = cloudwatch
+        self._wanted = wanted
+        self._clock = clock
+        self._since = int(clock())
+        self._seen: Mapping[tuple[Metric, datetime], float] = self._values()
+
+    def measure(self, points: Datapoints, at: float) -> None:
+        """Add what was counted since the last call."""
+        before, self._seen = self._seen, self._values()
+        for (of, second), value in self._seen.items():
+            known = before.get((of, second))
+            if value != known:
+                is_sum = self.STATISTICS[of.name] == "Sum"
+                points.add(of, at, [value - (known or 0.0) if is_sum else value])
+
+    def _values(self) -> dict[tuple[Metric, datetime], float]:
+        """The values of the seconds since that of the last call, by metric and second."""
+        since, self._since = self._since, int(self._clock())
+        pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=[self._query(f"m{number}", one) for number, one in enumerate(self._wanted)],
+            StartTime=datetime.fromtimestamp(since, UTC),
+            EndTime=datetime.fromtimestamp(self._since + 60, UTC),
+        )
+        return {
+            (self._wanted[int(one["Id"][1:])], second): value
+            for page in pages
+            for one in page["MetricDataResults"]
+            for second, value in zip(one["Timestamps"], one["Values"], strict=True)
+        }
+
+    def _query(self, number: str, of: Metric) -> dict[str, Any]:
+        dimensions = [{"Name": name, "Value": value} for name, value in of.dimensions]
+        asked = {"Namespace": of.namespace, "MetricName": of.name, "Dimensions": dimensions}
+        return {"Id": number, "MetricStat": {"Metric": asked, "Period": 1, "Stat": self.STATISTICS[of.name]}}
+
+
+class Queue:
+    """The length of a queue: its messages that may be received, without those that somebody has received.
+
+    Args:
+        sqs: a boto3 SQS client.
+        name: the queue's.
+    """
+
+    def __init__(self, sqs: Any, name: str) -> None:
+        self._sqs = sqs
+        self._url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        self._metric = metric(SQS, LENGTH, QueueName=name)
+
+    def measure(self, points: Datapoints, at: float) -> None:
+        """Add the present length."""
+        wanted = "ApproximateNumberOfMessages"
+        found = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[wanted])["Attributes"]
+        points.add(self._metric, at, [float(found[wanted])])
+
+
 class Mappings:
-    """The metrics of the event source mappings of one function, from now on."""
+    """The lag of the event source mappings of one function, from now on."""
 
     def __init__(self, sources: Callable[[], Sequence[EventSource]], function: str) -> None:
         self._sources = sources
@@ -94,8 +178,6 @@ class Mappings:
         for source in self._sources():
             counts, before = source.counts, self._before.get(id(source))
             self._before[id(source)] = counts
-            throttled = counts.throttles - (before.throttles if before else 0)
-            points.add(metric(LAMBDA, "Throttles", FunctionName=self._function), at, [float(throttled)])
             if _invoked(counts, before):
                 points.add(metric(LAMBDA, "IteratorAge", FunctionName=self._function), at, [1000 * counts.iterator_age])
 

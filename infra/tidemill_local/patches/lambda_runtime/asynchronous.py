@@ -5,6 +5,8 @@ rule's target once, whatever comes of it, waits for seconds only where Lambda wa
 of what a destination is told. As in its own queue of events, what waits is gone with the process.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+https://aws.amazon.com/blogs/compute/introducing-new-asynchronous-invocation-metrics-for-aws-lambda/: "Zero reserved
+concurrency: No retry".
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import os
 import threading
 import time
 import uuid
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from tidemill_local.patches.lambda_runtime.invocation_metrics import named
 from tidemill_local.patches.release import require
 
 Result: TypeAlias = Mapping[str, Any]
@@ -30,6 +34,9 @@ WAITS = (60.0, 120.0)
 
 LONGEST_WAIT = 300.0
 """Seconds, of a function that has no concurrency left: "exponentially from 1 second […] to a maximum of 5 minutes"."""
+
+SWITCH = "TIDEMILL_EVENT_QUEUE_SPEED"
+"""The environment variable that says how many times as fast as time events of the queue wait, and age."""
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +49,13 @@ class Settings:
         retries: the most after errors.
         age: the most seconds that an event may have.
         destination: the ARN of the queue that is told of failures; empty for none.
+        disabled: whether the function's reserved concurrency is 0.
     """
 
     retries: int = 2
     age: float = 21_600.0
     destination: str = ""
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,8 @@ class Course:
 
     def wait(self, settings: Settings, age: float) -> float | str:
         """Seconds until the next attempt; or the condition for which there is none."""
+        if self.throttled and settings.disabled:
+            return "ZeroReservedConcurrency"
         if self.failed > settings.retries:
             return "RetriesExhausted"
         seconds = min(2.0 ** (self.throttled - 1), LONGEST_WAIT) if self.throttled else WAITS[self.failed - 1]
@@ -80,12 +91,28 @@ def settings_of(function: Mapping[str, Any]) -> Settings:
         2 if retries is None else int(retries),
         21_600.0 if age is None else float(age),
         destination.get("Destination") or "",
+        function.get("concurrency") == 0,
     )
 
 
+def speed_of(setting: str) -> float:
+    """How many times as fast as time the queue's clock runs.
+
+    Raises:
+        ValueError: the setting is no number above 0.
+    """
+    try:
+        speed = float(setting)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise ValueError(f"{SWITCH} is {setting!r}: a number above 0 is needed")
+    return speed
+
+
 def record(arn: str, event: Any, course: Course, condition: str, result: Result, at: datetime) -> dict[str, Any]:
-    """The message to a destination about an event that was given up."""
-    return {
+    """The message to a destination about an event that was given up; it has no response if there was no attempt."""
+    told: dict[str, Any] = {
         "version": "1.0",
         "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "requestContext": {
@@ -95,13 +122,15 @@ def record(arn: str, event: Any, course: Course, condition: str, result: Result,
             "approximateInvokeCount": course.failed,
         },
         "requestPayload": event,
-        "responseContext": {
-            "statusCode": 200,
-            "executedVersion": "$LATEST",
-            "functionError": result.get("function_error") or "Unhandled",
-        },
-        "responsePayload": result.get("body"),
     }
+    if condition == "ZeroReservedConcurrency":
+        return told
+    context = {
+        "statusCode": 200,
+        "executedVersion": "$LATEST",
+        "functionError": result.get("function_error") or "Unhandled",
+    }
+    return {**told, "responseContext": context, "responsePayload": result.get("body")}
 
 
 def install() -> None:
@@ -111,13 +140,16 @@ def install() -> None:
         lambda_svc._execute_function_with_config_scope: runs an invocation.
         lambda_svc.invoke_async_with_retry: its own way of trying again, by whatever invokes; replaced.
         lambda_svc._get_func_record_for_ref, lambda_svc._execution_record_for_config: the function of an ARN.
+        lambda_svc._run_with_function_config_scope: calls something in the function's account and region.
+        cloudwatch.record_metric: adds a value to a metric.
         eventbridge._dispatch_to_lambda: runs the function that is a rule's target; replaced.
         sqs._queue_by_arn, sqs._act_send_message: the queue of an ARN, and what puts a message into it.
     """
-    from ministack.services import eventbridge, lambda_svc, sqs
+    from ministack.services import cloudwatch, eventbridge, lambda_svc, sqs
 
     require(lambda_svc, "_execute_function_with_config_scope", "invoke_async_with_retry")
-    require(lambda_svc, "_get_func_record_for_ref", "_execution_record_for_config")
+    require(lambda_svc, "_get_func_record_for_ref", "_execution_record_for_config", "_run_with_function_config_scope")
+    require(cloudwatch, "record_metric")
     require(eventbridge, "_dispatch_to_lambda")
     require(sqs, "_queue_by_arn", "_act_send_message")
 
@@ -128,15 +160,33 @@ def install() -> None:
         else:
             sqs._act_send_message({"QueueUrl": queue["url"], "MessageBody": message}, queue["url"])
 
-    events = Events(lambda_svc._execute_function_with_config_scope, send)
+    def found(arn: str) -> dict[str, Any] | None:
+        function, config, _ = lambda_svc._get_func_record_for_ref(arn)
+        made: dict[str, Any] | None = None
+        if function and config:
+            made = lambda_svc._execution_record_for_config(function, config)
+        return made
+
+    def age(function: dict[str, Any], seconds: float) -> None:
+        told = "AWS/Lambda", "AsyncEventAge", 1000 * seconds, "Milliseconds", named(function)
+        lambda_svc._run_with_function_config_scope(function, cloudwatch.record_metric, *told)
+
+    speed = speed_of(os.environ.pop(SWITCH, "1"))
+    events = Events(
+        lambda_svc._execute_function_with_config_scope,
+        send,
+        age=age,
+        found=found,
+        pause=lambda seconds: time.sleep(seconds / speed),
+        clock=lambda: time.monotonic() * speed,
+    )
     lambda_svc.invoke_async_with_retry = events.begin
 
     def dispatch(arn: str, payload: str) -> None:
-        function, config, name = lambda_svc._get_func_record_for_ref(arn)
-        if function and config:
-            events.begin(lambda_svc._execution_record_for_config(function, config), json.loads(payload))
+        if function := found(arn):
+            events.begin(function, json.loads(payload))
         else:
-            log.warning("a rule's target %s is no function", name)
+            log.warning("a rule's target %s is no function", arn)
 
     eventbridge._dispatch_to_lambda = dispatch
 
@@ -147,6 +197,8 @@ class Events:
     Args:
         execute: runs an invocation: a function as the emulator has it, and the event.
         send: puts a text into the queue of this ARN.
+        age: is told how old an event is, in seconds, of which the function was just invoked.
+        found: the function of an ARN, as it is by now.
         pause: sleeps for some seconds.
         clock: seconds.
     """
@@ -155,11 +207,16 @@ class Events:
         self,
         execute: Callable[[dict[str, Any], Any], Result],
         send: Callable[[str, str], None],
-        pause: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        *,
+        age: Callable[[dict[str, Any], float], None],
+        found: Callable[[str], dict[str, Any] | None],
+        pause: Callable[[float], None],
+        clock: Callable[[], float],
     ) -> None:
         self._execute = execute
         self._send = send
+        self._age = age
+        self._found = found
         self._pause = pause
         self._clock = clock
 
@@ -170,14 +227,28 @@ class Events:
 
     def run(self, function: dict[str, Any], event: Any) -> None:
         """Invoke a function until it succeeds, or the event is given up."""
-        settings, course, began = settings_of(function), Course(), self._clock()
-        while (result := self._execute(function, event)).get("error") or result.get("throttle"):
-            course = course.after(result)
+        course, began = Course(), self._clock()
+        while (result := self._attempt(function, event, began)).get("error") or result.get("throttle"):
+            course, settings = course.after(result), settings_of(function)
             wait = course.wait(settings, self._clock() - began)
             if isinstance(wait, str):
                 self._give_up(function, event, settings, course, wait, result)
                 return
             self._pause(wait)
+            function = self._now(function)
+
+    def _attempt(self, function: dict[str, Any], event: Any, began: float) -> Result:
+        age = self._clock() - began
+        result = self._execute(function, event)
+        if not result.get("throttle"):
+            self._age(function, age)
+        return result
+
+    def _now(self, function: dict[str, Any]) -> dict[str, Any]:
+        """The function with the code, the settings and the concurrency that it was given meanwhile."""
+        config = function.get("config") or function
+        is_latest = config.get("Version", "$LATEST") == "$LATEST"
+        return (self._found(config["FunctionArn"]) if is_latest else None) or function
 
     def _give_up(
         self, function: dict[str, Any], event: Any, settings: Settings, course: Course, condition: str, result: Result

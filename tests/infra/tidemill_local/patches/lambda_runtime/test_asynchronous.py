@@ -6,15 +6,22 @@ from typing import Any
 
 import pytest
 
-from tidemill_local.patches.lambda_runtime.asynchronous import Course, Events, Settings, record, settings_of
+from tidemill_local.patches.lambda_runtime.asynchronous import (
+    Course,
+    Events,
+    Settings,
+    record,
+    settings_of,
+    speed_of,
+)
 
 FAILED, THROTTLED = {"error": True, "body": {"errorType": "E"}}, {"error": True, "throttle": True}
 DONE: dict[str, Any] = {"body": "done"}
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
 
-def function(**config: Any) -> dict[str, Any]:
-    return {"config": {"FunctionArn": ARN}, "event_invoke_configs": {"$LATEST": config}}
+def function(version: str = "$LATEST", **config: Any) -> dict[str, Any]:
+    return {"config": {"FunctionArn": ARN, "Version": version}, "event_invoke_configs": {"$LATEST": config}}
 
 
 class World:
@@ -24,16 +31,22 @@ class World:
         self._results = list(results)
         self.calls, self.now = 0, 0.0
         self.waits: list[float] = []
+        self.ages: list[float] = []
+        self.ran: list[dict[str, Any]] = []
+        self.latest: dict[str, Any] | None = None
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.events = Events(
             self._execute,
             lambda arn, text: self.sent.append((arn, json.loads(text))),
-            self._pause,
-            lambda: self.now,
+            age=lambda _, seconds: self.ages.append(seconds),
+            found=lambda arn: self.latest if arn == ARN else None,
+            pause=self._pause,
+            clock=lambda: self.now,
         )
 
     def _execute(self, function: dict[str, Any], event: Any) -> dict[str, Any]:
         self.calls += 1
+        self.ran.append(function)
         return self._results.pop(0) if len(self._results) > 1 else self._results[0]
 
     def _pause(self, seconds: float) -> None:
@@ -72,6 +85,45 @@ def test_without_concurrency_it_waits_and_counts_no_retry() -> None:
     assert world.waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 60]
 
 
+def test_an_events_age_is_told_of_each_attempt_that_was_not_throttled() -> None:
+    world = World(THROTTLED, THROTTLED, FAILED, DONE)
+    world.events.run(function(), {})
+    assert world.ages == [3.0, 63.0]
+
+
+def test_a_function_without_any_concurrency_gets_no_event_again() -> None:
+    """Also when it was given none only after the first attempt."""
+    world = World(FAILED, THROTTLED)
+    world.latest = {**function(DestinationConfig=QUEUE), "concurrency": 0}
+    world.events.run(function(DestinationConfig=QUEUE), {"a": 1})
+    assert (world.calls, world.waits) == (2, [60.0])
+    ((_, told),) = world.sent
+    assert told["requestContext"]["condition"] == "ZeroReservedConcurrency"
+    assert told["requestContext"]["approximateInvokeCount"] == 1
+    assert not {"responseContext", "responsePayload"} & told.keys()
+
+
+def test_an_attempt_runs_the_function_as_it_is_by_then() -> None:
+    """But of a published version, which does not change."""
+    for version, is_new in (("$LATEST", True), ("3", False)):
+        world, begun = World(FAILED, DONE), function(version)
+        world.latest = function(MaximumRetryAttempts=1)
+        world.events.run(begun, {})
+        assert [one is world.latest for one in world.ran] == [False, is_new]
+
+
+def test_a_function_that_was_deleted_is_run_as_it_was() -> None:
+    world = World(FAILED, DONE)
+    world.events.run(function(), {})
+    assert world.ran[0] == world.ran[1]
+
+
+@pytest.mark.parametrize("setting", ["0", "-1", "inf", "nan", "fast", ""])
+def test_a_speed_that_is_no_number_above_0_is_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match=r"TIDEMILL_EVENT_QUEUE_SPEED is .*: a number above 0 is needed"):
+        speed_of(setting)
+
+
 def test_an_event_that_is_too_old_is_given_up() -> None:
     world = World(THROTTLED)
     world.events.run(function(MaximumEventAgeInSeconds=60, DestinationConfig=QUEUE), {})
@@ -86,6 +138,8 @@ def test_an_event_that_is_too_old_is_given_up() -> None:
         ({"event_invoke_config": {"MaximumRetryAttempts": 0}}, Settings(retries=0)),
         (function(MaximumEventAgeInSeconds=60, DestinationConfig=QUEUE), Settings(2, 60.0, "queue")),
         (function(DestinationConfig={"OnFailure": {}}), Settings()),
+        ({"concurrency": 0}, Settings(disabled=True)),
+        ({"concurrency": 1}, Settings()),
     ],
 )
 def test_a_functions_settings(of: dict[str, Any], settings: Settings) -> None:
