@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidemill.aio import AsyncProducer
     from tidemill.aws.cognito import CognitoIdentity, IdentityRefused
+    from tidemill.content.presigned import describe_photo, presigned_upload
+    from tidemill.content.presigned_store import upload_presigned
     from tidemill.content.upload import Uploaded
     from tidemill.contract.content_index import Entry, Shown, UnreadableIndex
     from tidemill.contract.geohash import GeohashUnavailable, Point
@@ -85,14 +87,19 @@ __all__ = [
     "UnsendableRequest",
     "Uploaded",
     "deregistration",
+    "describe_photo",
     "new_key",
+    "presigned_upload",
     "registration",
     "reply_queue",
+    "upload_presigned",
 ]
 
 _MODULES = {
     "tidemill.aio": "AsyncProducer",
     "tidemill.aws.cognito": "CognitoIdentity IdentityRefused",
+    "tidemill.content.presigned": "describe_photo presigned_upload",
+    "tidemill.content.presigned_store": "upload_presigned",
     "tidemill.content.upload": "Uploaded",
     "tidemill.contract.content_index": "Entry Shown UnreadableIndex",
     "tidemill.contract.geohash": "GeohashUnavailable Point",

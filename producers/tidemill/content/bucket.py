@@ -12,6 +12,8 @@ from tidemill.aws.region import make_client
 from tidemill.content.apart import Apart, run_apart
 from tidemill.content.failures import not_uploaded
 from tidemill.content.photo_source import PhotoSource
+from tidemill.content.store import S3Store
+from tidemill.content.token import Token
 from tidemill.content.upload import Upload, Uploaded
 from tidemill.content.watch import Watch
 from tidemill.contract.places import photo_name
@@ -117,7 +119,12 @@ class Bucket:
         except ValueError as problem:
             raise UnsendableRequest("key", str(problem)) from None
         source = PhotoSource(photo, content_type)
-        return Upload(self.s3, self.name, name, source, with_place, resume, tell)
+        try:
+            token, stale = Token("", name, source.size, source.type.content_type, with_place).resumed(resume)
+        except ValueError:
+            source.close()
+            raise
+        return Upload(S3Store(self.s3, self.name, name), source, token, stale, tell)
 
     def upload_apart(
         self,

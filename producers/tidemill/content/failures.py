@@ -5,8 +5,13 @@ Room: SDK. No I/O. Tests: tests/producers/tidemill/content/test_bucket.py.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tidemill.errors import REMEDIES, NotUploaded
 from tidemill.runtime.trouble import said_by
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ANOTHER_REGION = "the bucket is in another region: give the producer s3=boto3.client('s3', region_name=…) of that one"
 IN_S3 = {
@@ -25,7 +30,13 @@ IN_S3 = {
 AGAIN = "try again: nothing of it was kept"
 
 
-def not_uploaded(error: Exception, place: str, remedy: str = AGAIN, resume: str | None = None) -> NotUploaded:
+def not_uploaded(
+    error: Exception,
+    place: str,
+    remedy: str = AGAIN,
+    resume: str | None = None,
+    remedies: Mapping[str, str] = IN_S3,
+) -> NotUploaded:
     """The NotUploaded for an exception of a boto3 S3 client.
 
     Args:
@@ -33,6 +44,7 @@ def not_uploaded(error: Exception, place: str, remedy: str = AGAIN, resume: str 
         place: the object, for people.
         remedy: what to do about an error for which nothing else helps.
         resume: the token of an upload in parts.
+        remedies: by error code.
     """
     code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return NotUploaded(code, f"{place}: {said_by(error)}", IN_S3.get(code) or REMEDIES.get(code) or remedy, resume)
+    return NotUploaded(code, f"{place}: {said_by(error)}", remedies.get(code) or REMEDIES.get(code) or remedy, resume)

@@ -91,9 +91,7 @@ class PhotoSource:
         return status.st_size, status.st_mtime_ns
 
     def _checked(self, content_type: str | None) -> PhotoType:
-        if self.size > MAX_PHOTO_BYTES:
-            most = f"{MAX_PHOTO_BYTES >> 20} MiB"
-            raise UnfitFile("size", f"{self.size} bytes, and thumbnails are made of {most} at most", "make it smaller")
+        check_photo_size(self.size)
         found = type_of(self.read(0, FIRST_BYTES))
         if isinstance(found, str):
             raise UnfitFile("type", f"it is {found}, of which no thumbnails are made", CONVERTED)
@@ -101,6 +99,17 @@ class PhotoSource:
             problem = f"{content_type!r}, and the file is {found.content_type}"
             raise UnfitFile("content_type", problem, "leave it out, and it is what the file is")
         return found
+
+
+def check_photo_size(size: int) -> None:
+    """Checks that a photo of so many bytes is not too large.
+
+    Raises:
+        UnfitFile: it is.
+    """
+    if size > MAX_PHOTO_BYTES:
+        most = f"{MAX_PHOTO_BYTES >> 20} MiB"
+        raise UnfitFile("size", f"{size} bytes, and thumbnails are made of {most} at most", "make it smaller")
 
 
 def _opened(path: str) -> int:

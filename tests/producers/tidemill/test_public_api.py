@@ -53,9 +53,12 @@ def test_the_exported_names() -> None:
         "UnsendableRequest",
         "Uploaded",
         "deregistration",
+        "describe_photo",
         "new_key",
+        "presigned_upload",
         "registration",
         "reply_queue",
+        "upload_presigned",
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.producers.tidemill.content.photos import photo
 from tidemill import Producer, Uploaded
-from tidemill.content.upload import PART_BYTES
+from tidemill.content.token import PART_BYTES
 from tidemill_local.emulator import Emulator
 
 

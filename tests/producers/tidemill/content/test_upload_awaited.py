@@ -13,7 +13,7 @@ import pytest
 
 from tests.producers.tidemill.content.photos import Overheard, photo
 from tidemill import AsyncProducer, NotUploaded, ProducerClosed, UnfitFile, UnsendableRequest
-from tidemill.content.upload import PART_BYTES
+from tidemill.content.token import PART_BYTES
 from tidemill_local.emulator import Emulator
 
 LARGE = photo(2 * PART_BYTES + 1)
