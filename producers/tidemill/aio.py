@@ -237,6 +237,7 @@ class AsyncProducer(Unique):
         return self._loops
 
     async def _upload(self, large: ToUpload) -> ClaimCheck:
+        self._step._check_room()
         return await in_a_thread(partial(named(self._lifetime.bucket).store, large.ref, large.body))
 
     async def _sent(self, send: Callable[[], Handle]) -> AsyncHandle:

@@ -330,6 +330,7 @@ class Producer(Unique):
         return bucket, news
 
     def _upload(self, large: ToUpload) -> ClaimCheck:
+        self._check_room()
         return named(self._lifetime.bucket).store_apart(large, self._lifetime.keeper.news)
 
     def _ask_until(self, keeper: Keeper, work: Callable[[], T | None]) -> T:
@@ -342,6 +343,12 @@ class Producer(Unique):
             keeper.news.wait_for(lambda: keeper.news.told != told)  # noqa: B023
             if not self._lifetime.is_open:
                 self._lifetime.open()
+
+    def _check_room(self) -> None:
+        """Raises BufferFull before an upload rather than after it. Who waits or drops requests does so afterwards."""
+        core = self._lifetime.keeper.core
+        if core.raises and not self._lifetime.keeper.news.must_not_wait:
+            self._lifetime.keeper.ask(core.make_room)
 
     def _wait_for_room(self, keeper: Keeper) -> None:
         if not keeper.news.must_not_wait:

@@ -1,6 +1,6 @@
 """Calls to S3 in a thread of their own, because a signal may interrupt the one that waits for them, and call too.
 
-Room: SDK. Tests: tests/producers/tidemill/content/test_bucket.py, test_upload.py beside it.
+Room: SDK.
 """
 
 from __future__ import annotations

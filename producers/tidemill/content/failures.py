@@ -1,10 +1,11 @@
 """Names failures of calls to the content bucket, and their remedies.
 
-Room: SDK. No I/O. Tests: tests/producers/tidemill/content/test_bucket.py.
+Room: SDK. No I/O.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tidemill.errors import REMEDIES, NotUploaded
@@ -27,6 +28,9 @@ IN_S3 = {
 }
 """S3's error code -> remedy, for errors that retries do not cure."""
 
+MOST_SAID = 1000
+"""Characters of an exception's message that are told: a proxy may answer with a page."""
+
 AGAIN = "try again: nothing of it was kept"
 
 
@@ -46,5 +50,16 @@ def not_uploaded(
         resume: the token of an upload in parts.
         remedies: by error code.
     """
-    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return NotUploaded(code, f"{place}: {said_by(error)}", remedies.get(code) or REMEDIES.get(code) or remedy, resume)
+    code = _code_of(error)
+    said = said_by(error)
+    shown = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}…"
+    return NotUploaded(code, f"{place}: {shown}", remedies.get(code) or REMEDIES.get(code) or remedy, resume)
+
+
+def _code_of(error: Exception) -> str:
+    """S3's error code in an exception, or the exception's name. A client that was given may raise anything."""
+    with suppress(Exception):
+        code = error.response["Error"]["Code"]  # type: ignore[attr-defined]
+        if isinstance(code, str) and code:
+            return code
+    return type(error).__name__

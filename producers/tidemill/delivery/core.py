@@ -95,7 +95,7 @@ class Core:
         """Whether requests are neither signed nor spooled."""
         self.max_pending_bytes = options.max_pending_bytes
         self.ttl = options.ttl
-        self.drops = options.when_full == "drop_oldest"
+        self.drops, self.raises = options.when_full == "drop_oldest", options.when_full == "raise"
         self._drops_at = options.max_pending_bytes if self.drops else inf
         self._recover(now)
 

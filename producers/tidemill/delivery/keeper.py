@@ -205,6 +205,7 @@ class Keeper:
         """Ends the keeper in a forked child, where its threads do not exist and no outcome will be known."""
         self.end = ProducerClosed(reason)
         self.is_gone = True
+        self.news.tell()  # wakes the code that the fork interrupted, by a signal handler, as it waited
 
     def wake(self) -> None:
         """Wakes the keeper so that it reads the inbox at once."""

@@ -15,7 +15,17 @@ import msgspec
 import pytest
 from botocore.config import Config
 
-from tidemill import AsyncProducer, NotUploaded, Producer, Request, Signer, Spool, UnsendableRequest, new_key
+from tidemill import (
+    AsyncProducer,
+    BufferFull,
+    NotUploaded,
+    Producer,
+    Request,
+    Signer,
+    Spool,
+    UnsendableRequest,
+    new_key,
+)
 from tidemill.content.bucket import Bucket
 from tidemill.contract.aggregation import unpack
 from tidemill.contract.claim_check import claim_check, read_data
@@ -158,9 +168,35 @@ def test_what_is_no_s3_is_a_failed_upload(emulator: Emulator, stream: str, given
         producer.send("keep", key="k", data=LARGE)
 
 
-def test_the_endpoint_of_s3_alone_may_be_another(
+def test_nothing_is_uploaded_for_a_request_that_there_is_no_room_for(stream: str, given: dict[str, Any]) -> None:
+    puts: list[str] = []
+    given["s3"] = boto3.client("s3", endpoint_url="http://127.0.0.1:9", region_name="us-east-1")
+    given["s3"].meta.events.register("before-call.s3.PutObject", lambda **_: puts.append("put"))
+    full: dict[str, Any] = {"when_full": "raise", "max_pending_bytes": 1, "linger": 60}
+
+    async def work() -> None:
+        async with AsyncProducer(stream, **given, **full) as producer:
+            await producer.send("keep", key="k", data={"n": 1})
+            with pytest.raises(BufferFull):
+                await producer.send("keep", key="k", data=LARGE)
+
+    with Producer(stream, **given, **full) as producer:
+        producer.send("keep", key="k", data={"n": 1})
+        with pytest.raises(BufferFull):
+            producer.send("keep", key="k", data=LARGE)
+        with pytest.raises(BufferFull):
+            producer.put(Request(id="mine", cmd="keep", key="k", client="ann", data=LARGE))
+    asyncio.run(work())
+    assert puts == []
+
+
+def test_the_endpoint_of_s3_alone_may_be_another_and_no_proxy_stands_before_this_machine(
     emulator: Emulator, stream: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, sent: Sent
 ) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name, value in {"AWS_ENDPOINT_URL_S3": emulator.endpoint_url, "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
