@@ -203,8 +203,7 @@ class Keeper:
 
     def leave(self, reason: str) -> None:
         """Ends the keeper in a forked child, where its threads do not exist and no outcome will be known."""
-        self.end = ProducerClosed(reason)
-        self.is_gone = True
+        self.end, self.is_gone = ProducerClosed(reason), True
         self.news.tell()  # wakes the code that the fork interrupted, by a signal handler, as it waited
 
     def wake(self) -> None:
