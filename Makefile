@@ -6,6 +6,8 @@ REQUESTS ?= 1000000
 # The extras that the functions' packages need, as infra/tidemill_deploy/packaging/functions.py has them.
 FUNCTIONS_EXTRAS := signing media tracing
 READY := .venv/.ready
+# A file's tests share what they start. In the order of tests/conftest.py, which begins with what takes long.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Tools whose dependencies do not go with the project's have an environment and a lock of their own.
 CHECKOV := .venv/checkov/.ready
 SAM := .venv/sam/.ready
@@ -16,7 +18,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shuffled check lint scan sam-validate types wheel simulate simulate-photos mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem package-check perf lock clean
+.PHONY: help demo test test-slow test-shuffled check lint scan sam-validate types wheel simulate simulate-photos mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem package-check perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +27,14 @@ demo: $(READY) ## run the whole pipe on this machine (options: ARGS="--trace FIL
 	@mkdir -p build
 	@exec .venv/bin/tidemill demo --sheet build/contact-sheet.html $(ARGS)
 
-test: $(READY) ## run the tests (options: ARGS="-k lane")
-	@exec .venv/bin/pytest --numprocesses 3 --dist loadfile $(ARGS)
+test: $(READY) ## run the tests but the slow ones (options: ARGS="-k lane")
+	@exec .venv/bin/pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
+
+test-slow: $(READY) ## run the tests that `make test` leaves out, for they take half of all tests' time
+	@exec .venv/bin/pytest $(SIDE_BY_SIDE) -m slow $(ARGS)
 
 test-shuffled: $(READY) ## run the tests in another order each time, which it tells (again: ARGS="--random-order-seed=N")
-	@exec .venv/bin/pytest --numprocesses 3 --dist loadfile --random-order $(ARGS)
+	@exec .venv/bin/pytest $(SIDE_BY_SIDE) --random-order $(ARGS)
 
 check: lint types wheel test ## everything that must hold before a change lands
 

@@ -26,6 +26,16 @@ Heard: TypeAlias = Callable[[], list[ReplyMessage]]
 Listen: TypeAlias = Callable[..., Heard]
 
 
+LONGEST = ("tests/e2e", "tests/docs", "tests/faults", "tests/infra")
+"""Folders whose files take longest: begun last, one of them would keep the others waiting at the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, each file's tests in their order."""
+    ranks = {config.rootpath / folder: rank for rank, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: min((ranks[one] for one in item.path.parents if one in ranks), default=len(ranks)))
+
+
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     """An emulator that all tests share: leave nothing in it that others could trip over."""

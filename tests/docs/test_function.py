@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 PAGE = ROOT / "docs/how-to/function.md"
 
 
+@pytest.mark.slow
 def test_the_page_works_as_printed(tmp_path: Path) -> None:
     with walkthrough(tmp_path) as reader:
         reader.read(PAGE.read_text())

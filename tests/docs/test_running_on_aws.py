@@ -26,6 +26,7 @@ DOCUMENT = load(TEMPLATE)
 SAM = tomllib.loads((ROOT / "infra/samconfig.toml").read_text())["default"]["deploy"]["parameters"]
 
 
+@pytest.mark.slow
 def test_the_commands_work_here_as_printed(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs/examples/shop/shop.py", tmp_path)
     with walkthrough(tmp_path) as reader:

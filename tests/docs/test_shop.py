@@ -15,6 +15,7 @@ pytestmark = pytest.mark.timeout(300)
 SHOP = ROOT / "docs/examples/shop"
 
 
+@pytest.mark.slow
 def test_the_shop_runs_as_its_readme_says(tmp_path: Path) -> None:
     for path in SHOP.glob("*.py"):
         shutil.copy(path, tmp_path)

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 PAGE = ROOT / "docs/how-to/testing-rules.md"
 
 
+@pytest.mark.slow
 def test_the_page_works_as_printed(tmp_path: Path) -> None:
     with walkthrough(tmp_path) as reader:
         reader.read(PAGE.read_text())

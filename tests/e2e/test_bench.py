@@ -73,6 +73,7 @@ def test_all_modes_in_one_run_with_nothing_lost_and_a_report(tmp_path: Path) -> 
     assert left == {"out.html", "out.json"}
 
 
+@pytest.mark.slow
 def test_many_producers_are_as_many_writers_and_nothing_is_lost(tmp_path: Path) -> None:
     shape = ["--rates", "40", "--seconds", "5s", "--slices", "1", "--window", "2", "--keys", "4", "--producers", "60"]
     done = bench(tmp_path, *shape, "--json", "out.json", "--html", "out.html")
@@ -95,6 +96,7 @@ def test_many_producers_are_as_many_writers_and_nothing_is_lost(tmp_path: Path) 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")
 def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
     trace = ["--trace", str(NASA), "--speed", "20", "--seconds", "6s", "--slices", "1", "--window", "2"]
@@ -112,6 +114,7 @@ def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
     assert verdict.model[:2] == pytest.approx((verdict.direct, verdict.streamed), rel=0.1)  # p99 is the machine's too
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_what_was_measured_so_far(tmp_path: Path) -> None:
     # The direct turn is done when it is stopped; the aggregated one is under way.
     shape = ["--rates", "5", "--seconds", "3s", "--slices", "1", "--window", "10", "--modes", "direct,aggregated"]

@@ -40,6 +40,7 @@ def test_the_generated_workload_reconciles_and_leaves_nothing_behind(tmp_path: P
     assert " of 811 requests archived" in done.stdout, "it says how far it is while it waits"
 
 
+@pytest.mark.slow
 def test_many_producers_reconcile_in_the_order_of_the_stream(tmp_path: Path) -> None:
     done = demo(tmp_path, "--requests", "600", "--producers", "300", "--speed", "max", "--json", "out.json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -50,6 +51,7 @@ def test_many_producers_reconcile_in_the_order_of_the_stream(tmp_path: Path) -> 
     assert f" requests of {result['producers']} of 300 producers -> " in done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_asked_by_the_lines_that_are_told(tmp_path: Path) -> None:
     done = demo(tmp_path, "--requests", "20", "--no-hostile", "--speed", "max", "--keep", "kept here")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -81,6 +83,7 @@ def test_lines_that_are_no_requests_are_told_and_counted(tmp_path: Path) -> None
     assert (result["requests"], result["accepted"], result["unreadable_lines"]) == (2, 2, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NASA.exists(), reason="the NASA trace is not beside this checkout")
 def test_a_real_trace_reconciles_within_its_budget(tmp_path: Path) -> None:
     done = demo(tmp_path, "--trace", str(NASA), "--speed", "max", "--json", "out.json")

@@ -23,6 +23,7 @@ def demo(folder: Path, *arguments: str) -> tuple[dict[str, Any], Seen, str]:
     return result, Seen((folder / "sheet.html").read_text()), done.stdout
 
 
+@pytest.mark.slow
 def test_drawn_photos_come_and_go_and_bucket_table_and_index_agree(tmp_path: Path) -> None:
     result, sheet, said = demo(tmp_path)
     assert result["photos"] == 9
@@ -35,6 +36,7 @@ def test_drawn_photos_come_and_go_and_bucket_table_and_index_agree(tmp_path: Pat
     assert "reconciled: 9 photos" in said
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     photos = tmp_path / "holidays"
     photos.mkdir()
@@ -46,6 +48,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert "reconciled: 2 photos" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "data/photos").exists(), reason="the real photos are not beside this checkout")
 def test_real_photos(tmp_path: Path) -> None:
     result, sheet, _ = demo(tmp_path, "--photos", str(SHARED / "data/photos"))

@@ -126,6 +126,7 @@ def test_the_same_again_changes_nothing(account: Account) -> None:
     assert "nothing is to be changed" in account.deploy()
 
 
+@pytest.mark.slow
 def test_a_changed_parameter_is_changed_and_stays(account: Account) -> None:
     account.deploy("--parameter", "BatchSize=500")
     assert account.changes["ApplyFromRequests"] == "change"
@@ -161,6 +162,7 @@ def test_a_replacement_is_only_planned_without_agreement(account: Account) -> No
     assert "without --plan and with --replace makes these changes, and loses what is told above" in planned
 
 
+@pytest.mark.slow
 def test_many_shards_are_reached_by_steps(account: Account) -> None:
     account.deploy("--parameter", "ShardCount=2")
     said = account.deploy("--parameter", "ShardCount=9")
@@ -171,6 +173,7 @@ def test_many_shards_are_reached_by_steps(account: Account) -> None:
     assert "nothing is to be changed" in account.deploy()
 
 
+@pytest.mark.slow
 def test_more_shards_than_a_day_allows_are_refused(account: Account) -> None:
     assert "10 are allowed in 24 hours" in account.refused("--parameter", "ShardCount=10000")
     assert account.stacks == {"shop": "UPDATE_COMPLETE"}
@@ -208,6 +211,7 @@ def test_an_unknown_parameter_is_told(account: Account) -> None:
     assert "the template has no parameter Shards" in account.refused("--parameter", "Shards=4")
 
 
+@pytest.mark.slow
 def test_a_failed_update_is_rolled_back_and_told(account: Account) -> None:
     properties = {
         "ResourceArn": {"Fn::Sub": "arn:aws:kinesis:${AWS::Region}:${AWS::AccountId}:stream/nowhere"},
@@ -219,6 +223,7 @@ def test_a_failed_update_is_rolled_back_and_told(account: Account) -> None:
     account.deploy()
 
 
+@pytest.mark.slow
 def test_what_a_failed_creation_has_left_is_deleted_once_somebody_agrees(account: Account) -> None:
     nowhere = {"ResourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/nowhere"}
     unmade = {"Type": "AWS::Kinesis::ResourcePolicy", "Properties": nowhere}
@@ -248,6 +253,7 @@ def test_a_template_that_is_none_is_told(account: Account) -> None:
         assert "broken.yaml is not" in account.refused("--template", str(broken))
 
 
+@pytest.mark.slow
 def test_a_second_life_takes_over_what_was_kept(account: Account) -> None:
     account.deploy("--parameter", "ShardCount=4")  # more than the default
     before = account.outputs
@@ -271,6 +277,7 @@ def test_destroying_what_is_not_there_is_told(account: Account) -> None:
     assert (done.returncode, done.stderr) == (1, "tidemill destroy: there is no stack nowhere in us-east-1\n")
 
 
+@pytest.mark.slow
 def test_data_is_deleted_only_when_it_is_asked_for(tmp_path: Path) -> None:
     with Emulator(port=0) as running:
         account = Account(running, tmp_path)

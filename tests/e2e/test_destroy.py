@@ -100,6 +100,7 @@ def test_all_that_was_accepted_is_applied_and_archived_before_the_stack_goes(pla
     assert archived(platform, outputs["ArchiveBucketName"]) == set(accepted)
 
 
+@pytest.mark.slow
 def test_a_stack_whose_mapping_is_off_stays_open_and_is_told_why(platform: Platform) -> None:
     functions, outputs = platform.emulator.client("lambda"), dict(platform.outputs)
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
@@ -119,6 +120,7 @@ def test_a_stack_whose_mapping_is_off_stays_open_and_is_told_why(platform: Platf
     assert applied(platform, outputs["TableName"]) == 2
 
 
+@pytest.mark.slow
 def test_rules_that_emit_endlessly_and_shards_that_change_meanwhile_end_with_nothing_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

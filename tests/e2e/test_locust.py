@@ -82,6 +82,7 @@ def rows(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], dict[s
     return {(row["method"], row["name"]): row for row in json.loads(done.stdout)}
 
 
+@pytest.mark.slow
 def test_a_short_run_has_no_failures_and_hears_every_reply(platform: Platform, tmp_path: Path) -> None:
     done = locust(platform.emulator.endpoint_url, tmp_path, "-u", "3", "-r", "3", "-t", "3s", "--json")
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ def stack(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
+@pytest.mark.slow
 def test_the_apply_function_starts_from_its_package_alone_and_applies_a_batch(stack: Started, becomes: Becomes) -> None:
     stack.send("content/1", 3)
     assert becomes(lambda: stack.views("content/1") == 3)

@@ -149,6 +149,7 @@ def test_what_redrive_refuses_shows_as_text(tmp_path: Path) -> None:
         page.when(lambda later: [each["object"] for each in later["newest_quarantined"]] == [one["object"]])
 
 
+@pytest.mark.slow
 def test_no_page_is_served_unless_it_is_wanted_and_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     with up(tmp_path, "--no-page") as process:
@@ -162,6 +163,7 @@ def test_no_page_is_served_unless_it_is_wanted_and_a_port_that_is_taken_is_told(
             assert other.wait(60) == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_the_demo_shows_how_far_it_is_and_redrives_nothing(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("tidemill")), "demo", "--requests", "300", "--speed", "max"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:

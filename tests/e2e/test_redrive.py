@@ -182,6 +182,7 @@ def copied(folder: Path, factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(folder, factory.mktemp("copied"), dirs_exist_ok=True)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_listed_and_shown(
     mended: Shop, poisoned: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def document(platform: Platform, key: str) -> Any:
     return from_item(item["Item"]).document if "Item" in item else None
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_scaled_while_producers_send_loses_and_reorders_nothing(
     platform: Platform, becomes: Callable[[Callable[[], bool]], bool], capsys: pytest.CaptureFixture[str]
 ) -> None:

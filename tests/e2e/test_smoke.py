@@ -220,6 +220,7 @@ def test_silence_tells_whether_the_request_is_applied(platform: Platform, monkey
             dynamodb.delete_item(TableName=table, Key={"pk": {"S": key}})
 
 
+@pytest.mark.slow
 def test_without_a_mapping_the_steps_fail_that_need_a_reply(
     platform: Platform, run: Smoke, becomes: Callable[[Callable[[], bool]], bool]
 ) -> None:
@@ -240,6 +241,7 @@ def test_without_a_mapping_the_steps_fail_that_need_a_reply(
         remove(platform)
 
 
+@pytest.mark.slow
 def test_a_function_that_cannot_start_is_not_waited_for_and_its_error_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -258,13 +260,14 @@ def test_a_function_that_cannot_start_is_not_waited_for_and_its_error_is_told(
         assert "Runtime.ImportModuleError: Unable to import module 'tidemill_consumers.apply'" in steps[one]
 
 
+@pytest.mark.slow
 def test_without_the_archive_its_step_fails_and_what_a_stack_lacks_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with Platform(0, PARAMETERS | {"DirectEndpoint": "off"}) as platform:
         for stream in platform.delivery_streams:
             stream.stop(flush=False)
-        code, steps = smoke_test(platform.emulator.environment, 5, monkeypatch, tmp_path)
+        code, steps = smoke_test(platform.emulator.environment, 15, monkeypatch, tmp_path)
         assert left(platform) == NOTHING
     assert failed(steps) == ["archive"], steps
     assert code == 1

@@ -19,6 +19,7 @@ from tidemill_local.clients import EmulatorSession
 pytestmark = pytest.mark.timeout(600)
 
 
+@pytest.mark.slow
 def test_a_stack_is_watched_and_a_click_redrives(tmp_path: Path) -> None:
     (tmp_path / "seats.py").write_text(RULES.replace(" MORE", ""))
     with up(tmp_path, "--rules", "seats", "--no-page", "--parameter", "BatchingWindowSeconds=0"):

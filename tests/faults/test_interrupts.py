@@ -17,6 +17,7 @@ def test_what_was_sent_amid_interrupts_is_applied_once_and_in_order() -> None:
     assert found["returned"] > 240
 
 
+@pytest.mark.slow
 def test_what_is_sent_after_a_fork_is_applied_once_however_the_child_ends() -> None:
     with served(seed=2) as stream:
         found = fork(stream, 20, seed=2)

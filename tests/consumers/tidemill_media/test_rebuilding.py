@@ -145,6 +145,7 @@ def test_lost_and_damaged_files_are_made_anew(
     assert is_right(parts, ["content/600", *every], contents_table.documents), "the function goes on from there"
 
 
+@pytest.mark.slow
 def test_beside_the_function_nothing_is_lost_and_nothing_comes_back(
     parts: Indexing, contents_table: Table, table: str, bucket: str, new_client: Clients
 ) -> None:

@@ -47,6 +47,7 @@ def course(*modes: Mode) -> Course:
     return Course(modes, (8.0,), 1, scheduled, 20.0)
 
 
+@pytest.mark.slow
 def test_it_is_found_used_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a platform of its own, whose logs stand for CloudWatch: no emulator's CloudWatch counts."""
     with Platform(0, parameters(1, 100, 1)) as platform:

@@ -112,6 +112,7 @@ def test_what_is_not_applied_is_told(pipe: Pipe, drain: Callable[[float], Drain]
         drain(20).wait()
 
 
+@pytest.mark.slow
 def test_what_is_not_archived_is_told(pipe: Pipe, drain: Callable[[float], Drain]) -> None:
     pipe.archives = False
     with pytest.raises(NotDrained, match=r"\d of \d shards are not in the archive to their end"):

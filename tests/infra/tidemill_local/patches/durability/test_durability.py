@@ -56,6 +56,7 @@ def views(dynamodb: Any, table: str) -> dict[str, int]:
     return {item["pk"]["S"]: int(item["doc"]["M"]["views"]["N"]) for item in items}
 
 
+@pytest.mark.slow
 def test_killed_amid_a_stream_it_skips_nothing_and_applies_nothing_twice(tmp_path: Path, becomes: Becomes) -> None:
     state, dice = tmp_path / "state", random.Random(3)
     expected: Counter[str] = Counter()
