@@ -86,7 +86,7 @@ test-browser: $(READY) ## the page and the load test's report in Chromium, on a 
 	@.venv/bin/pytest tests/browser/page.py tests/browser/report.py $(ARGS)
 
 test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path TIDEMILL_DYNAMODB=url)
-	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py phone.py servers.py tables.py) $(ARGS)
+	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py phone.py photos.py servers.py tables.py) $(ARGS)
 
 package-check: $(READY) ## the functions' packages made for Lambda, and started by AWS's runtime client; skipped without PyPI
 	@.venv/bin/pytest tests/ecosystem/packages.py $(ARGS)

@@ -13,6 +13,7 @@ APPLICATION = ROOT / "docs/application.md"
 ARCHIVE = ROOT / "docs/archive.md"
 CONTRACT = ROOT / "docs/contract.md"
 PHONE = ROOT / "docs/phone.md"
+PHONE_PHOTOS = ROOT / "docs/phone-photos.md"
 PRODUCER = ROOT / "docs/producer.md"
 
 FOLDERS = [ROOT / name for name in ("docs", "producers", "consumers", "analytics_sql", "infra")]

@@ -35,12 +35,12 @@ REFUSED = "refused"
 def processed(state: State, request: Request) -> Accepted | Rejected:
     """Take a photo that was uploaded and looked at: it has thumbnails, or a reason why it has none."""
     photo = request.data
-    return Rejected(photo["reason"]) if photo["status"] == REFUSED else _take(state, photo)
+    return Rejected(photo["reason"]) if photo["status"] == REFUSED else _naming(request.key, _take(state, photo))
 
 
 def removed(state: State, request: Request) -> Accepted | Rejected:
     """Take note that a photo was deleted from the bucket."""
-    return _take(state, {**request.data, "status": REMOVED})
+    return _naming(request.key, _take(state, {**request.data, "status": REMOVED}))
 
 
 def published(document: Document, owner: str | None) -> Document:
@@ -57,6 +57,13 @@ def deleted(document: Document) -> Document:
     photo = document.get("photo")
     left: Document = {"photo": _gone(photo)} if photo else {}
     return left | {name: document[name] for name in ["uploads"] if name in document}
+
+
+def _naming(key: str | None, outcome: Accepted | Rejected) -> Accepted | Rejected:
+    """The outcome, whose answer says of which content it is: the uploader does not know the id of such a request."""
+    if isinstance(outcome, Rejected):
+        return outcome
+    return Accepted(outcome.state, {"key": key, **outcome.answer})
 
 
 def _take(state: State, photo: Document) -> Accepted | Rejected:

@@ -1,7 +1,8 @@
-"""Signatures of requests: root's are checked like all others, and HTTP/2's name of the host header is known.
+"""Signatures of requests: root's are checked like all others, HTTP/2's name of the host header is known, and so are
+signatures in the query of an HTTP API's URL.
 
 Room: local platform; fitted into the emulator by `install`. The emulator accepts root's keys with any secret, so a
-client that signs wrongly works as root and fails as everybody else.
+client that signs wrongly works as root and fails as everybody else. Its HTTP APIs ask for a header with a signature.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tidemill_local.patches.release import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 ROOT_SECRETS: Mapping[str, str] = {"test": "test", "accesskey": "secretkey"}
 """Key -> secret. The second is what localstack-client signs with by default."""
@@ -26,6 +27,12 @@ AUTHORITY = b":authority"
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+IN_QUERY = "X-Amz-Signature"
+"""The parameter of a URL that has its signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html."""
+
+Execute: TypeAlias = "Callable[..., Awaitable[Any]]"
+"""Answers a request to an HTTP API."""
+
 Pin: TypeAlias = "Callable[..., None]"
 """Keeps a request as it was sent, for the check of its signature."""
 
@@ -36,7 +43,7 @@ _pinning: ContextVar[bool] = ContextVar("tidemill_pinning", default=False)
 
 
 def install() -> None:
-    """Have root's signatures checked like all others, and know the host by its name in HTTP/2.
+    """Have root's signatures checked like all others, know the host by its name in HTTP/2, and URLs that are signed.
 
     Installed before all others: services copy these functions when they are imported.
 
@@ -44,6 +51,7 @@ def install() -> None:
         iam_evaluator._is_root_key: tells whose requests are not kept for a check; of those with a key, none are left.
         iam_evaluator.resolve_credential: gives the credential of a key; root's is given the secret of that very key.
         iam_evaluator.pin_signed_request, app.pin_signed_request: keeps a request for the check of its signature.
+        apigateway.handle_execute: answers a request to an HTTP API, whose signature was checked before, wherever it is.
     """
     from ministack import app
     from ministack.core import iam_evaluator
@@ -53,6 +61,10 @@ def install() -> None:
     iam_evaluator._is_root_key = is_trusted(iam_evaluator._is_root_key)
     iam_evaluator.resolve_credential = with_root_secret(iam_evaluator.resolve_credential)
     app.pin_signed_request = iam_evaluator.pin_signed_request = pinning(iam_evaluator.pin_signed_request)
+    from ministack.services import apigateway
+
+    require(apigateway, "handle_execute")
+    apigateway.handle_execute = taking_urls(apigateway.handle_execute)
 
 
 def signed_as(headers: Headers) -> Headers:
@@ -90,5 +102,18 @@ def with_root_secret(resolve: Resolve) -> Resolve:
         if getattr(credential, "principal_type", "") != "Root":
             return credential
         return replace(credential, secret_access_key=ROOT_SECRETS.get(key, NUMBERED_SECRET))
+
+    return put_right
+
+
+def taking_urls(execute: Execute) -> Execute:
+    """Answers a request to an HTTP API whose URL is signed: its function sees a header `authorization` of no text."""
+
+    async def put_right(
+        api: str, stage: str, path: str, method: str, headers: Mapping[str, str], body: bytes, query: Any, **named: Any
+    ) -> Any:
+        is_signed = bool(query) and IN_QUERY in query
+        told = {"authorization": "", **headers} if is_signed else headers
+        return await execute(api, stage, path, method, told, body, query, **named)
 
     return put_right

@@ -7,11 +7,18 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import urllib3
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.signing_in import SignedIn, sign_in
 from tidemill_bench.sending import SignedPost
 from tidemill_deploy.template import template_path
 from tidemill_load.direct_endpoint import DirectEndpoint
@@ -98,6 +105,39 @@ def test_who_may_send_reaches_the_function(
     assert status == 200, body
     assert b"ClientRole" in body
     assert body.endswith(b"!")
+
+
+class UrlOfBody(SigV4QueryAuth):
+    """Signs a URL together with the body `!`, which botocore would put into the query."""
+
+    def payload(self, request: AWSRequest) -> str:
+        return sha256(b"!").hexdigest()
+
+
+def by_url(stack: Deployment, who: SignedIn, body: bytes = b"!") -> int:
+    """The status of a request whose URL is signed."""
+    url = stack.outputs["DirectUrl"]
+    request = AWSRequest("POST", url, headers={"host": urlsplit(url).netloc})
+    UrlOfBody(Credentials(who.key, who.secret, who.token), "execute-api", REGION).add_auth(request)
+    here = urlsplit(str(request.url))._replace(netloc=f"127.0.0.1:{urlsplit(url).port}").geturl()
+    with urllib3.PoolManager() as http:
+        return http.request("POST", here, body=body, headers=dict(request.headers)).status
+
+
+def test_a_url_may_be_signed_in_place_of_headers(emulator: Emulator, stack: Deployment) -> None:
+    eve = sign_in(emulator, stack.outputs, "eve")
+    assert by_url(stack, eve) == 200
+    assert by_url(stack, replace(eve, secret="wrong")) == 403
+    assert by_url(stack, replace(eve, token="another")) == 403
+    assert by_url(stack, eve, b"another body") == 403
+
+
+@pytest.mark.parametrize("query", ["", "X-Amz-Signature=0", "X-Amz-Signature=0&X-Amz-Algorithm=AWS4-HMAC-SHA256"])
+def test_who_does_not_sign_is_refused(stack: Deployment, query: str) -> None:
+    url = urlsplit(stack.outputs["DirectUrl"])
+    here = url._replace(netloc=f"127.0.0.1:{url.port}", query=query).geturl()
+    with urllib3.PoolManager() as http:
+        assert http.request("POST", here, body=b"!", headers={"host": url.netloc}).status == 403
 
 
 def test_who_may_not_send_is_refused(

@@ -51,9 +51,9 @@ def of(found: Trial) -> Document:
 
 def test_a_photo_is_shown_and_its_uploader_hears_of_it() -> None:
     found = trial()
-    assert process(found).data == {"version": FIRST, "status": "ready"}
+    assert process(found).data == {"key": KEY, "version": FIRST, "status": "ready"}
     assert of(found) == {"title": "A", "owner": "ann", "photo": photo()}
-    assert remove(found, SECOND).data == {"version": SECOND, "status": "removed"}
+    assert remove(found, SECOND).data == {"key": KEY, "version": SECOND, "status": "removed"}
     assert of(found)["photo"] == gone(SECOND)
 
 
@@ -81,7 +81,7 @@ def test_what_comes_late_is_counted_and_what_comes_again_is_not() -> None:
     found = trial()
     process(found, SECOND)
     for late in (1, 2):
-        assert process(found, FIRST).data == {"version": SECOND, "status": "ready"}
+        assert process(found, FIRST).data == {"key": KEY, "version": SECOND, "status": "ready"}
         assert of(found)["photo"] == photo(SECOND, late=late)
     process(found, SECOND)
     assert of(found)["photo"] == photo(SECOND, late=2)
@@ -97,7 +97,7 @@ def test_a_photo_without_a_place_ends_the_place_of_the_one_before() -> None:
 def test_nobody_elses_photo_is_shown() -> None:
     found = trial()
     refused = process(found, by="eve").data
-    assert refused == {"version": FIRST, "status": "refused", "reason": "the content is another's"}
+    assert refused == {"key": KEY, "version": FIRST, "status": "refused", "reason": "the content is another's"}
     assert of(found) == {"title": "A", "owner": "ann", "uploads": {"eve": gone(FIRST, "eve", late=1)}}
     assert remove(found, SECOND, by="eve").error == "the content is another's"
     process(found, by="eve")
@@ -139,10 +139,10 @@ def test_a_document_waits_with_a_few_photos_only() -> None:
     refused = process(found).data
     assert refused["reason"] == "photos of 8 people wait for it to be published: publish it, and upload again"
     assert of(found)["uploads"]["ann"] == gone(FIRST, late=1)
-    assert process(found, SECOND, by="eve-0").data == {"version": SECOND, "status": "ready"}
+    assert process(found, SECOND, by="eve-0").data == {"key": KEY, "version": SECOND, "status": "ready"}
     publish(found)
     assert of(found)["photo"] == gone(FIRST, late=1)
-    assert process(found, SECOND).data == {"version": SECOND, "status": "ready"}
+    assert process(found, SECOND).data == {"key": KEY, "version": SECOND, "status": "ready"}
 
 
 def test_what_comes_after_the_end_is_noted_to_be_cleared_up() -> None:
@@ -151,8 +151,8 @@ def test_what_comes_after_the_end_is_noted_to_be_cleared_up() -> None:
     found.send("content.delete", key=KEY, client="ann")
     assert of(found) == {"deleted": True, "photo": gone(FIRST)}
     refused = {"status": "refused", "reason": "the content was deleted"}
-    assert process(found, SECOND).data == {"version": SECOND, **refused}
-    assert process(found, THIRD, by="eve").data == {"version": THIRD, **refused}
+    assert process(found, SECOND).data == {"key": KEY, "version": SECOND, **refused}
+    assert process(found, THIRD, by="eve").data == {"key": KEY, "version": THIRD, **refused}
     noted = {"ann": gone(SECOND, late=1), "eve": gone(THIRD, "eve", late=1)}
     assert of(found) == {"deleted": True, "photo": gone(FIRST), "uploads": noted}
     assert remove(found, THIRD).error == "the content was deleted"

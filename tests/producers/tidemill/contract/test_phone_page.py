@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.pages import PHONE, blocks
+from tests.pages import PHONE, PHONE_PHOTOS, blocks
 from tidemill.contract.attempts import unmarked
-from tidemill.contract.places import upload_name
+from tidemill.contract.places import photo_name, upload_name
 from tidemill.contract.request import decode
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="no node at hand")
@@ -133,3 +133,18 @@ def test_large_data_is_named_as_the_contract_says_and_its_request_is_one_of_the_
     assert ref == {"object": name, "bytes": len(body)}
     request = decode(record.encode())
     assert (request.data, request.ref and request.ref.object) == ({}, name)
+
+
+@pytest.mark.parametrize("key", ["content/42", "content/Sea & sky/a+b", "content/*!'()~-_. %", "content/gr\u00fc"])
+def test_a_photo_is_named_as_the_contract_says(key: str) -> None:
+    uploading = "".join(blocks("Uploading", PHONE_PHOTOS))
+    name = told(
+        f"""
+        const outputs = {{ContentBucketName: "contents"}};
+        class PutObjectCommand {{ constructor(input) {{ this.input = input; }} }}
+        {uploading}
+        const s3 = {{send: async ({{input}}) => console.log(JSON.stringify(input.Key))}};
+        await uploadPhoto(s3, "us-east-1:2f9b", {json.dumps(key)}, "");
+        """
+    )
+    assert name == photo_name("us-east-1:2f9b", key)

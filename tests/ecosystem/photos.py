@@ -1,0 +1,112 @@
+"""docs/phone-photos.md word for word, and what its user may not do. Run by `make test-ecosystem`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.pages import PHONE, PHONE_PHOTOS, blocks_of
+from tidemill_local.platform import Platform
+
+pytestmark = pytest.mark.timeout(900)
+
+PARAMETERS = {"Photos": "on", "ApplicationSecret": "s" * 43, "BatchingWindowSeconds": "1", "ShardCount": "1"}
+
+LOCALHOST = """
+const dns = require("node:dns");
+const lookup = dns.lookup;
+dns.lookup = (host, ...rest) => lookup(host.endsWith(".localhost") ? "localhost" : host, ...rest);
+"""
+"""Names below localhost are this machine (RFC 6761, section 6.3), which resolvers that ask a server do not know."""
+
+TRIED = """
+const {DeleteObjectCommand, ListObjectsV2Command} = await import("@aws-sdk/client-s3");
+const {ScanCommand} = await import("@aws-sdk/client-dynamodb");
+await signUp("eve@example.com", "Correct-horse-9");
+const eve = await signIn("eve@example.com", "Correct-horse-9");
+await uploadPhoto(new S3Client({...at, credentials: eve.credentials}), eve.identity, key, readFileSync("sea.jpg"));
+const table = {TableName: outputs.TableName};
+const get = (Key) => s3.send(new GetObjectCommand({Bucket, Key}));
+const store = (Key) => s3.send(new PutObjectCommand({Bucket, Key, Body: "{}"}));
+const remove = (Key) => s3.send(new DeleteObjectCommand({Bucket, Key}));
+const item = (key, more) => dynamodb.send(new GetItemCommand({...table, Key: {pk: {S: key}}, ...more}));
+const {object: sent} = await upload(s3, identity, {});
+const tried = {
+  "another's original": get(`photos/${eve.identity}/${path(key)}`),
+  "in place of it": store(`photos/${eve.identity}/${path(key)}`),
+  "away with it": remove(`photos/${eve.identity}/${path(key)}`),
+  "another's upload": store(sent.replace(identity, eve.identity)),
+  "an upload, read": get(sent),
+  "the index": store("index/all/manifest.json"),
+  "away with the index": remove("index/all/manifest.json"),
+  "a thumbnail": store(mine.thumbnails[0].name),
+  "away with a thumbnail": remove(mine.thumbnails[0].name),
+  "a cached thumbnail": store(mine.thumbnails[0].name.replace("thumbnails", "cached")),
+  "an object of a rule": store("objects/" + "0".repeat(64)),
+  "the list of the bucket": s3.send(new ListObjectsV2Command({Bucket})),
+  "the list of the own photos": s3.send(new ListObjectsV2Command({Bucket, Prefix: `photos/${identity}/`})),
+  "who sent what": item(key, {}),
+  "a user": item("user/bob", {ProjectionExpression: "doc"}),
+  "all contents": dynamodb.send(new ScanCommand(table)),
+};
+const became = async ([what, done]) => [what, await done.then(() => "allowed", ({name}) => name)];
+const refusals = Object.fromEntries(await Promise.all(Object.entries(tried).map(became)));
+const unsigned = (await fetch(`${outputs.ThumbnailsUrl}/${path(key)}/128.webp`)).status;
+const original = (await (await get(`photos/${identity}/${path(key)}`)).Body.transformToByteArray()).length;
+console.log(JSON.stringify({refusals, unsigned, original}));
+"""
+"""By Bob, who has a photo of a content; and so has Eve, of the same."""
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with Platform(0, PARAMETERS) as running:
+        yield running
+
+
+def sea() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4032, 3024), "blue").save(file, "JPEG")
+    return file.getvalue()
+
+
+def script(page: Path) -> list[str]:
+    """A page's blocks of JavaScript."""
+    return [block for block in blocks_of(page.read_text()) if not block.startswith(("npm", "export"))]
+
+
+def run(node: Path, platform: Platform, folder: Path, code: str) -> str:
+    """What the code prints."""
+    emulator = platform.emulator
+    (folder / "node_modules").symlink_to(node / "node_modules")
+    (folder / "app.mjs").write_text(code)
+    (folder / "localhost.cjs").write_text(LOCALHOST)
+    (folder / "sea.jpg").write_bytes(sea())
+    (folder / "up.json").write_text(json.dumps({"endpoint": emulator.endpoint_url, "outputs": dict(platform.outputs)}))
+    environment = {"PATH": os.environ["PATH"], "NODE_NO_WARNINGS": "1", **emulator.environment}
+    command = ["node", "--require", "./localhost.cjs", "app.mjs"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+def test_the_pages_app_runs_as_printed_and_its_user_may_do_no_more(
+    node: Path, platform: Platform, tmp_path: Path
+) -> None:
+    *code, printed = script(PHONE)[:-1] + script(PHONE_PHOTOS)
+    *lines, told = run(node, platform, tmp_path, "".join([*code, TRIED])).splitlines()
+    assert lines == printed.splitlines()
+    found = json.loads(told)
+    assert set(found["refusals"].values()) == {"AccessDenied", "AccessDeniedException"}, found["refusals"]
+    assert (found["unsigned"], found["original"]) == (403, len(sea()))
