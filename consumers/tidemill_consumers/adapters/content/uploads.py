@@ -6,7 +6,7 @@ Room: adapters. S3 GetObject, some at once. codec/uploads.py says what to read, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,8 @@ class Uploads:
         self._s3 = s3
         self._bucket = bucket
         self._map = calls or at_once(CALLS_AT_ONCE, "uploads")
+        self._last: Mapping[ClaimCheck, bytes] = {}
+        """What was read last: requests that name one large upload may be a piece each, and it is read once."""
 
     def redeem(self, arrivals: Sequence[Arrival], time: Time = UNLIMITED) -> Redeemed:
         """The arrivals, with data in place of their refs.
@@ -63,18 +65,25 @@ class Uploads:
         delivered again.
         """
         # A usual batch has no uploads, and needs nothing more.
+        last, self._last = self._last, {}
         if all(one.request.ref is None for one in arrivals):
             return Redeemed(arrivals, ())
         refs = wanted(arrivals)
-        read = self._map(partial(self._read, refs[:1], time), refs)
-        return redeemed(arrivals, {ref: one for ref, one in zip(refs, read, strict=True) if one is not None})
+        read = self._map(partial(self._read, refs[:1], time, last), refs)
+        found = {ref: one for ref, one in zip(refs, read, strict=True) if one is not None}
+        self._last = {ref: one for ref, one in found.items() if isinstance(one, bytes)}
+        return redeemed(arrivals, found)
 
-    def _read(self, first: Sequence[ClaimCheck], time: Time, ref: ClaimCheck) -> bytes | str | None:
+    def _read(
+        self, first: Sequence[ClaimCheck], time: Time, last: Mapping[ClaimCheck, bytes], ref: ClaimCheck
+    ) -> bytes | str | None:
         """An upload's bytes, or why they are none; None if they cannot be read now."""
         if self._s3 is None or not self._bucket:
             return NO_BUCKET
         if time.is_over and ref not in first:
             return None
+        if ref in last:
+            return last[ref]
         try:
             return _content(self._s3.get_object(Bucket=self._bucket, Key=ref.object), ref)
         except ClientError as error:

@@ -16,6 +16,7 @@ from tidemill.contract.claim_check import MAX_DATA_BYTES, claim_check
 from tidemill.contract.request import ClaimCheck, Request, encode
 from tidemill_consumers.adapters.content.uploads import GONE, NO_BUCKET, UNREADABLE, Uploads
 from tidemill_consumers.core.batch import Arrival, Position, Time
+from tidemill_consumers.core.pieces import pieces
 from tidemill_local.emulator import Emulator
 
 Put: TypeAlias = Callable[[bytes], ClaimCheck]
@@ -145,6 +146,42 @@ def test_failures_of_s3_or_of_the_stack_pass(answer: Any) -> None:
     assert ([one.position.sequence for one in able], failed) == ([3], [Position(1, 0)])
     able, failed = uploads.redeem([arrival(ref), arrival(None, 2, "k1"), arrival(None, 3)])
     assert (len(able), failed) == (3, [])
+
+
+@pytest.mark.parametrize(("size", "count", "parts"), [(1_000, 8_000, 1), (MAX_DATA_BYTES, 6, 6)])
+def test_an_upload_that_every_request_of_a_batch_names_is_read_once(size: int, count: int, parts: int) -> None:
+    """In however many pieces they are applied; each has data of its own, which rules may change."""
+    body = b'{"a":"' + b"x" * (size - 8) + b'"}'
+    ref = claim_check("ann", body)
+    s3: Any = Answering(content(body, size, ETag='"e"'))
+    uploads = Uploads(s3, "b", map)
+    found = []
+    for piece in pieces([arrival(ref, n) for n in range(count)], [], None):
+        able, failed = uploads.redeem(piece.arrivals)
+        assert not failed
+        found.append([one.request.data for one in able])
+    assert (sum(map(len, found)), len(found)) == (count, parts)
+    assert len({id(one) for some in found for one in some}) == count
+    assert s3.asked == [ref.object]
+
+
+def test_what_was_read_is_forgotten_with_the_next_that_names_no_upload() -> None:
+    """An upload that was replaced or deleted is not applied for as long as a function lives."""
+    ref = claim_check("ann", b"{}")
+    s3: Any = Answering(content(b"{}", 2, ETag='"e"'), error("NoSuchKey"))
+    uploads = Uploads(s3, "b", map)
+    uploads.redeem([arrival(ref)])
+    uploads.redeem([arrival(None)])
+    (one,), _ = uploads.redeem([arrival(ref)])
+    assert one.upload == GONE
+
+
+def test_none_of_another_identitys_uploads_is_read_however_many_are_named() -> None:
+    refs = [claim_check("bob", b'{"n":%d}' % n) for n in range(10_000)]
+    s3: Any = Answering()
+    able, failed = Uploads(s3, "b").redeem([arrival(ref, n) for n, ref in enumerate(refs)])
+    assert (len(able), failed, s3.asked) == (10_000, [], [])
+    assert all("no upload of its client" in str(one.upload) for one in able)
 
 
 def test_once_time_is_over_the_first_is_read_and_no_other() -> None:
