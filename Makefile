@@ -88,6 +88,23 @@ test-browser: $(READY) ## the page and the load test's report in Chromium, on a 
 test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Central and PyPI; skipped without (CHROMIUM=path TIDEMILL_DYNAMODB=url)
 	@.venv/bin/pytest $(addprefix tests/ecosystem/,browsers.py clients.py libraries.py phone.py photos.py servers.py tables.py) $(ARGS)
 
+CONNECTOR := analytics_sql/connector
+CONNECTOR_JAR := $(CONNECTOR)/target/tidemill-flink-connector.jar
+MVN := cd $(CONNECTOR) && MAVEN_OPTS="$${MAVEN_OPTS:--Xmx512m}" mvn -q -B
+.PHONY: connector test-connector java-and-maven
+connector: $(CONNECTOR_JAR) ## the connector between Kinesis and Flink SQL, as one jar (needs a JDK of Java 17 and Maven)
+
+test-connector: $(READY) | java-and-maven ## its tests, in Flink's own and against the local platform
+	@$(MVN) package
+	@.venv/bin/pytest tests/analytics_sql/connector/platform.py tests/analytics_sql/connector/test_unpacking.py $(ARGS)
+
+java-and-maven:
+	@for tool in javac mvn; do command -v $$tool >/dev/null || { echo "there is no $$tool, and the connector for Flink \
+	needs it; on Debian: apt-get install openjdk-17-jdk-headless maven" >&2; exit 1; }; done
+
+$(CONNECTOR_JAR): $(CONNECTOR)/pom.xml $(shell find $(CONNECTOR)/src -type f) | java-and-maven
+	@$(MVN) -DskipTests package
+
 package-check: $(READY) ## the functions' packages made for Lambda, and started by AWS's runtime client; skipped without PyPI
 	@.venv/bin/pytest tests/ecosystem/packages.py $(ARGS)
 
@@ -106,7 +123,7 @@ lock: ## resolve requirements.lock again from pyproject.toml, and the tools' loc
 	  --no-annotate --output-file infra/tidemill_deploy/packaging/locks/$$extra.lock; done
 
 clean: ## remove what the tasks above made
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(CONNECTOR)/target .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
