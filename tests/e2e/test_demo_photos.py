@@ -26,14 +26,15 @@ def demo(folder: Path, *arguments: str) -> tuple[dict[str, Any], Seen, str]:
 @pytest.mark.slow
 def test_drawn_photos_come_and_go_and_bucket_table_and_index_agree(tmp_path: Path) -> None:
     result, sheet, said = demo(tmp_path)
-    assert result["photos"] == 9
-    # 50 requests; 9 files are published and looked at, one is replaced and one deleted.
-    assert result["requests"] == result["replies"] == result["archived_rows"] == 50 + 9 + 9 + 2
+    assert (result["photos"], result["refused_files"]) == (8, 1)
+    # 50 requests; 8 photos are published and looked at, one is replaced and one deleted. The drawing is not sent.
+    assert result["requests"] == result["replies"] == result["archived_rows"] == 50 + 8 + 8 + 2
     assert sheet.images[0]["alt"] == "Before dawn", "the replaced one is the newest"
     assert len(sheet.images) == 7
     assert "its photo was deleted" in sheet.text
-    assert "it is a Photoshop document" in sheet.text
-    assert "reconciled: 9 photos" in said
+    assert "not uploaded: type: it is a Photoshop document" in sheet.text
+    assert "reconciled: 8 photos" in said
+    assert "uploaded 8 photos, refused 1 other files" in said
 
 
 @pytest.mark.slow
@@ -43,9 +44,10 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     (photos / "notes.txt").write_text("no photo")
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
     result, sheet, said = demo(tmp_path, "--photos", "holidays")
-    assert result["photos"] == 2
+    assert (result["photos"], result["refused_files"]) == (1, 1)
     assert not sheet.images
-    assert "reconciled: 2 photos" in said
+    assert "not uploaded: type: it is a file of an unknown kind" in sheet.text
+    assert "reconciled: 1 photos" in said
 
 
 @pytest.mark.slow
@@ -53,7 +55,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
 def test_real_photos(tmp_path: Path) -> None:
     result, sheet, _ = demo(tmp_path, "--photos", str(SHARED / "data/photos"))
     # Eight orientations, and AVIF, JPEG, WebP, HEIC, GIF, BMP and PNG; a PSD, a video and a licence are no photos.
-    assert result["photos"] == 18
+    assert (result["photos"], result["refused_files"]) == (15, 3)
     assert len(sheet.images) in (14, 15), "of which one is deleted"
 
 

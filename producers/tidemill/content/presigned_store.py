@@ -93,11 +93,9 @@ AGAIN = "describe it again, and have that signed"
 class Refused(Exception):
     """S3's answer, if it is an error. Its `response` is as in boto3's."""
 
-    def __init__(self, code: str, message: str, status: int) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.response = {"Error": {"Code": code, "Message": message}}
-        self.code = code
-        self.status = status
 
 
 class PresignedStore:
@@ -135,17 +133,12 @@ class PresignedStore:
         return _version(answer)
 
     def begin(self, token: Token) -> str:
-        """Raises Refused: the server has begun the upload, and that one is gone."""
-        raise Refused("NoSuchUpload", "the upload was completed, or is older than a day", HTTPStatus.NOT_FOUND)
+        """Raises AssertionError: the server has begun the upload."""
+        raise AssertionError("a presigned upload in parts has begun")
 
     def parts(self, token: Token) -> Mapping[int, Part] | None:
-        """The parts that are there, by number; None if there is no such upload any more."""
-        try:
-            answer = self._call("GET", self._by.list)
-        except Refused as error:
-            if error.code == "NoSuchUpload":
-                return None
-            raise
+        """The parts that are there, by number. Raises Refused if there is no such upload any more."""
+        answer = self._call("GET", self._by.list)
         found = [_part(one) for one in _root(answer.content).iterfind("{*}Part")]
         return {one.number: one for one in found}
 
@@ -174,7 +167,7 @@ class PresignedStore:
             raise UnfitFile("file", "it has changed since it was described", AGAIN)
         answer = self._call("PUT", self._by.put[number - 1], body, {"x-amz-checksum-sha256": digest, **headers})
         if "ETag" not in answer.headers:
-            raise Refused("MalformedResponse", "the answer is none of S3", answer.status_code)
+            raise Refused("MalformedResponse", "the answer is none of S3")
         return answer
 
     def _call(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> Any:
@@ -207,9 +200,9 @@ def _refused(answer: Any) -> Refused:
     try:
         root = _root(answer.content)
     except Xml.ParseError:
-        return Refused(str(answer.status_code), "the answer is none of S3", answer.status_code)
+        return Refused(str(answer.status_code), "the answer is none of S3")
     code, message = (root.findtext(f"{{*}}{one}") or "" for one in ("Code", "Message"))
-    return Refused(code or str(answer.status_code), message, answer.status_code)
+    return Refused(code or str(answer.status_code), message)
 
 
 def _root(content: bytes) -> Xml.Element:

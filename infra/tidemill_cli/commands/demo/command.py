@@ -64,13 +64,13 @@ def run(args: argparse.Namespace) -> int:
     if "MAKELEVEL" in os.environ:
         _end_with_parent()
     # Imported here: the line above must not wait for them.
-    from tidemill import GivenUp
+    from tidemill import GivenUp, NotUploaded
     from tidemill_analytics.archive import ArchiveError
     from tidemill_load.workloads.trace import TraceError
     from tidemill_local.deployment import DeploymentFailed
     from tidemill_local.emulator import EmulatorError
 
-    expected = (TraceError, DeploymentFailed, EmulatorError, GivenUp, ArchiveError)
+    expected = (TraceError, DeploymentFailed, EmulatorError, GivenUp, NotUploaded, ArchiveError)
     return run_or_tell("demo", lambda: _run(args), *expected)
 
 

@@ -141,16 +141,16 @@ class Demo:
             return None
         photos = Course(platform, self._shots)
         photos.send()
-        self._say(f"uploaded {len(photos.wanted)} photos")
+        refused = f", refused {len(photos.refused)} other files" if photos.refused else ""
+        self._say(f"uploaded {len(photos.wanted)} photos{refused}")
         return photos
 
     def _change(self, photos: Course) -> None:
         """Replace a photo and delete another, once all were looked at."""
         photos.settle(self._say)
-        photos.change()
+        self._say(photos.change())
         photos.close()
-        self._say("replaced a photo, and deleted another")
-        self._result.photos = len(photos.wanted)
+        self._result.photos, self._result.refused_files = len(photos.wanted), len(photos.refused)
         self._result.requests += len(photos.requests) + photos.events
         self._result.records += photos.records + photos.events
         self._result.put_calls += photos.put_calls + photos.events

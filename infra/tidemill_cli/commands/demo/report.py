@@ -37,6 +37,8 @@ class Result:
     unreadable_lines: int = 0
     photos: int = 0
     """Uploaded, of which one is replaced and one deleted."""
+    refused_files: int = 0
+    """Not uploaded: no thumbnails can be made of them."""
     sheet: str = ""
     """Where the contact sheet is."""
     hostile: dict[str, str] = field(default_factory=dict)
@@ -81,6 +83,8 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
         say("reconciled: every request applied once, in order, answered and archived")
     if result.reconciled and result.photos:
         say(f"reconciled: {result.photos} photos, of which bucket, thumbnails, table and index agree")
+    if result.refused_files:
+        say(f"{result.refused_files} files are no photos, and were refused before the upload")
     if result.sheet:
         say(f"the photos' contact sheet: {result.sheet}")
     for line in after_demo(kept):

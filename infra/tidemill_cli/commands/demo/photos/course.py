@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from tidemill import Producer, Request
-from tidemill.contract.places import photo_name
+from tidemill import Producer, Request, UnfitFile
 from tidemill_bench.driver import ONCE
 from tidemill_cli.commands.demo.photos.agreement import Wanted, disagreements, is_settled
 from tidemill_cli.commands.demo.photos.generated import Shot
@@ -33,9 +32,10 @@ class Course:
 
     Args:
         platform: it runs, with Photos=on.
-        shots: the photos, at least one.
+        shots: the files, at least one.
 
     Attributes:
+        refused: the titles of the files that the producer refuses, as they are no photos, and why.
         requests: those that publish, with their ids.
         events: how many requests the media function sends.
         wanted: how each content is to be in the end, by its key.
@@ -45,6 +45,7 @@ class Course:
         outputs, session = platform.outputs, platform.emulator.session(ROOT_KEY, ROOT_KEY)
         self._platform = platform
         self._shots = list(shots)
+        self._uploaded: list[Shot] = []
         self._bucket = outputs["ContentBucketName"]
         self._s3 = session.client("s3")
         self._holdings = Holdings(platform)
@@ -52,10 +53,13 @@ class Course:
             owner: Producer(
                 outputs["StreamName"],
                 kinesis=session.client("kinesis", ONCE),
+                s3=self._s3,
+                bucket=self._bucket,
                 client=owner,
             )
             for owner in OWNERS
         }
+        self.refused: list[tuple[str, str]] = []
         self.requests: list[Request] = []
         self.events = 0
         self.wanted: dict[str, Wanted] = {}
@@ -71,11 +75,16 @@ class Course:
         return sum(producer.stats().put_calls for producer in self._producers.values())
 
     def send(self) -> None:
-        """Upload and publish the photos."""
+        """Upload and publish the photos. What is none stays here, and is not published."""
         for number, shot in enumerate(self._shots):
             key, owner = f"content/photo-{number + 1}", OWNERS[number % len(OWNERS)]
-            self._upload(key, owner, shot)
-            self._publish(key, owner, shot.title)
+            try:
+                self._upload(key, owner, shot)
+            except UnfitFile as unfit:
+                self.refused.append((shot.title, str(unfit)))
+            else:
+                self._uploaded.append(shot)
+                self._publish(key, owner, shot.title)
 
     def settle(self, say: Callable[[str], None]) -> None:
         """Wait until each content's document has what was done last, or nothing has moved for long."""
@@ -91,15 +100,19 @@ class Course:
             if left != before:
                 moved = time.monotonic()
 
-    def change(self) -> None:
-        """Replace the first photo by one from the middle, and delete the second."""
-        first, *others = self.wanted
-        replaced = self.wanted[first]
-        self._upload(first, replaced.owner, self._shots[len(self._shots) // 2]._replace(title=replaced.title))
-        for gone in others[:1]:
+    def change(self) -> str:
+        """Replace the first photo by one from the middle, and delete the second, if there are so many. Says so."""
+        done = "there is no photo to replace"
+        for first in list(self.wanted)[:1]:
+            replaced, other = self.wanted[first], self._uploaded[len(self._uploaded) // 2]
+            self._upload(first, replaced.owner, other._replace(title=replaced.title))
+            done = "replaced a photo"
+        for gone in list(self.wanted)[1:2]:
+            done += ", and deleted another"
             self._s3.delete_object(Bucket=self._bucket, Key=self.wanted[gone].original)
             self.wanted[gone] = self.wanted[gone]._replace(size=None)
             self.events += 1
+        return done
 
     def unsettled(self) -> int:
         """Contents whose document does not have what was done last."""
@@ -120,7 +133,7 @@ class Course:
 
     def sheet(self) -> str:
         """The contact sheet."""
-        return self._holdings.sheet(self.wanted)
+        return self._holdings.sheet(self.wanted, self.refused)
 
     def close(self) -> None:
         """End."""
@@ -128,9 +141,8 @@ class Course:
             close(producer)
 
     def _upload(self, key: str, owner: str, shot: Shot) -> None:
-        name = photo_name(owner, key)
-        self._s3.put_object(Bucket=self._bucket, Key=name, Body=shot.data, Metadata={"place": "yes"})
-        self.wanted[key] = Wanted(shot.title, owner, name, len(shot.data))
+        done = self._producers[owner].upload(shot.data, key=key, with_place=True)
+        self.wanted[key] = Wanted(shot.title, owner, done.name, done.bytes)
         self.events += 1
 
     def _publish(self, key: str, owner: str, title: str) -> None:

@@ -53,12 +53,13 @@ class Holdings:
             {owner: list(self._reader.contents(owner)) for owner in (None, *owners)},
         )
 
-    def sheet(self, wanted: Mapping[str, Wanted]) -> str:
-        """The contact sheet: what the index lists, as its readers see it, and then the other contents."""
+    def sheet(self, wanted: Mapping[str, Wanted], refused: Iterable[tuple[str, str]]) -> str:
+        """The contact sheet: what the index lists, as its readers see it, the other contents, and the refused files."""
         listed, documents = list(self._reader.contents()), self.documents()
         others = wanted.keys() - {entry.key for entry in listed}
         pictures = [self._picture(entry, documents[entry.key]) for entry in listed]
         pictures += [Picture(one.title, [_why(documents.get(key, {}))]) for key, one in wanted.items() if key in others]
+        pictures += [Picture(title, [f"not uploaded: {why}"]) for title, why in refused]
         return contact_sheet(pictures, f"{len(listed)} of {len(pictures)} files are in the index, newest first")
 
     def _objects(self, prefix: str) -> dict[str, int]:
