@@ -1,7 +1,7 @@
 """The usage of functions and streams: by the functions' logs, and by counting calls.
 
-Room: local platform, I/O. An invocation is a REPORT line of the function's log, as on AWS; what it used of DynamoDB is
-the METER line that tidemill_consumers.metering.metered writes beside it. So it is the same for every function.
+Room: local platform, I/O. An invocation is a REPORT line of the function's log, as on AWS; what it used of DynamoDB
+and S3 is the METER line that tidemill_consumers.metering.metered writes beside it. So it is the same for each function.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def invocations(lines: Iterable[str]) -> Iterator[MeteredInvocation]:
 
 
 def usage(lines: Iterable[str]) -> Usage:
-    """The usage of DynamoDB, by the METER lines of a log."""
+    """The usage of DynamoDB and S3, by the METER lines of a log."""
     used = Usage()
     for line in lines:
         if line.startswith(f"{LINE} "):
@@ -67,6 +67,11 @@ def spent(lines: Iterable[str]) -> Spent:
         read_units=used.read_units,
         write_units=used.write_units,
         forgotten_units=used.forgotten_units,
+        object_puts=used.object_puts,
+        object_heads=used.object_heads,
+        object_bytes=used.object_bytes,
+        upload_gets=used.upload_gets,
+        upload_bytes=used.upload_bytes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures the use of DynamoDB: calls, and the request units that AWS bills, computed from the items' sizes.
+"""Measures the use of DynamoDB and S3: calls, request units, computed from the items' sizes, and bytes stored.
 
 Room: metering, no I/O. The units are computed, because emulators answer ReturnConsumedCapacity with one unit per
 statement, whatever its size. So one rule holds everywhere and for every function:
@@ -9,12 +9,18 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-oper
 - queried: one unit per 4 KB of all items of an answer together, rounded up, likewise.
 - written: one unit per 1 KB of each item, rounded up, by the larger of its sizes before and after. A failed condition
   costs the same.
+
+S3 bills requests: a put, and for less a get or a head, and those that it refuses as well, as where an object is there
+already, but not its own failures (5xx):
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ErrorCodeBilling.html
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
+from io import BytesIO
 from operator import add
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
@@ -34,13 +40,31 @@ _NAMES = re.compile(r"(\w+)'? ?[:=] \?")
 
 
 class Usage(NamedTuple):
-    """Calls made, and units used; `forgotten_units` are those write units that forgotten writers took."""
+    """Calls made, units used and bytes stored.
+
+    Attributes:
+        read_calls: DynamoDB calls that read.
+        write_calls: those that write.
+        read_units: read request units.
+        write_units: write request units.
+        forgotten_units: those of the write units that forgotten writers took.
+        object_puts: S3 puts: of objects that rules return, and of quarantined requests.
+        object_heads: S3 calls that look whether an object is there.
+        object_bytes: bytes that the puts stored.
+        upload_gets: S3 gets of uploads, the data of requests with a claim check.
+        upload_bytes: bytes of the uploads that were found.
+    """
 
     read_calls: int = 0
     write_calls: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
     forgotten_units: float = 0.0
+    object_puts: int = 0
+    object_heads: int = 0
+    object_bytes: int = 0
+    upload_gets: int = 0
+    upload_bytes: int = 0
 
     def plus(self, other: Usage) -> Usage:
         """The sum of both."""
@@ -48,7 +72,7 @@ class Usage(NamedTuple):
 
 
 class Meter:
-    """Counts the usage of the DynamoDB clients that belong to one event system.
+    """Counts the usage of the DynamoDB and S3 clients that belong to one event system.
 
     Args:
         events: the event system of a boto3 client (`client.meta.events`) or session; a session's counts only the
@@ -69,6 +93,13 @@ class Meter:
         ):
             events.register(f"before-parameter-build.dynamodb.{operation}", _keep)
             events.register(f"after-call.dynamodb.{operation}", count)
+        events.register("before-parameter-build.s3.PutObject", _keep)
+        for operation, count in (
+            ("PutObject", self._count_object),
+            ("HeadObject", self._count_head),
+            ("GetObject", self._count_upload),
+        ):
+            events.register(f"after-call.s3.{operation}", count)
 
     def take(self) -> Usage:
         """The usage since the last call of this method."""
@@ -107,6 +138,16 @@ class Meter:
         of_forgotten = units if put["TableName"] == self._forgotten else 0
         self._add(Usage(write_calls=1, write_units=units, forgotten_units=of_forgotten))
 
+    def _count_object(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        size = 0 if "Error" in parsed else _body_bytes(context[_PARAMETERS]["Body"])
+        self._add(Usage(object_puts=_is_billed(parsed), object_bytes=size))
+
+    def _count_head(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        self._add(Usage(object_heads=_is_billed(parsed)))
+
+    def _count_upload(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+        self._add(Usage(upload_gets=_is_billed(parsed), upload_bytes=parsed.get("ContentLength", 0)))
+
     def _written(self, statement: Mapping[str, Any]) -> int:
         # `setdefault`, because an UPDATE names the version twice: the new one, then the expected one.
         named = zip(_NAMES.findall(statement["Statement"]), statement["Parameters"], strict=True)
@@ -144,6 +185,17 @@ def _size(attribute: Attribute) -> int:
         case "L":
             return 3 + sum(1 + _size(child) for child in value)
     return 1
+
+
+def _body_bytes(body: bytes | BytesIO) -> int:
+    """The bytes of a put, which botocore makes a file of."""
+    return body.getbuffer().nbytes if isinstance(body, BytesIO) else len(body)
+
+
+def _is_billed(parsed: Mapping[str, Any]) -> bool:
+    """Whether S3 bills a request with this answer: all but its own failures."""
+    status: int = parsed["ResponseMetadata"]["HTTPStatusCode"]
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _blocks(size: int, block: int) -> int:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from msgspec.structs import asdict
 
 from tidemill.contract.request import Status
+from tidemill_load.cost_model.assumptions import OBJECT_DAYS, UPLOAD_DAYS
 from tidemill_load.cost_model.bill import Counts, price
-from tidemill_load.cost_model.cost import archive, listening
+from tidemill_load.cost_model.cost import archive, kept_months, listening
 from tidemill_load.cost_model.prices import Prices
 from tidemill_load.results.faults import Faults
 from tidemill_load.results.latency import latency
@@ -151,7 +152,8 @@ def measurement(
 def counts(one: Measurement) -> Counts:
     """The counts that AWS would bill for the time that the requests stand for, though the answers come later.
 
-    All that the cost model has is in it: the archive, and each client with a queue of its own.
+    All that the cost model has is in it: the archive, each client with a queue of its own, and objects and uploads,
+    which are kept as long as it assumes. An upload that was read was put once.
     """
     hours = (one.span or one.seconds) / 3600
     messages = one.reply_messages or 0
@@ -167,6 +169,12 @@ def counts(one: Measurement) -> Counts:
         read_units=one.read_units or 0.0,
         sns_messages=messages,
         sqs_requests=listening(messages, messages),
+        object_puts=one.object_puts or 0,
+        object_gets=one.object_heads or 0,
+        object_byte_months=kept_months(one.object_bytes or 0, OBJECT_DAYS),
+        upload_puts=one.upload_gets or 0,
+        upload_gets=one.upload_gets or 0,
+        upload_byte_months=kept_months(one.upload_bytes or 0, UPLOAD_DAYS),
         **archived,
     )
 

@@ -46,6 +46,11 @@ class Impossible(ValueError):
     """An input that AWS or the contract does not allow; the message names the nearest possible value."""
 
 
+OBJECT_DAYS, UPLOAD_DAYS = 30.0, 30.0
+"""Days that an object is kept until nothing names it and it is swept, an estimate; and an upload: the template's
+ContentDays."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
     """All assumptions beside the rate.

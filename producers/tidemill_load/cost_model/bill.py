@@ -11,15 +11,18 @@ from typing import Literal, TypeAlias
 
 from tidemill_load.cost_model.prices import Prices
 
-Part: TypeAlias = Literal["delivery", "database", "replies", "archive", "users"]
-"""The purpose of a bill's line: bringing requests to the rules, keeping state, answering, archiving requests, signing
-users in."""
+Part: TypeAlias = Literal["delivery", "database", "objects", "replies", "archive", "users"]
+"""The purpose of a bill's line: bringing requests to the rules, keeping state, keeping the objects that rules return,
+answering, archiving requests, signing users in."""
 
-PARTS: tuple[Part, ...] = ("delivery", "database", "replies", "archive", "users")
+PARTS: tuple[Part, ...] = ("delivery", "database", "objects", "replies", "archive", "users")
 
 _PARTS: Mapping[str, Part] = {
     "write_units": "database",
     "read_units": "database",
+    "object_puts": "objects",
+    "object_gets": "objects",
+    "object_byte_months": "objects",
     "sns_messages": "replies",
     "sqs_requests": "replies",
     "firehose_bytes": "archive",
@@ -29,6 +32,23 @@ _PARTS: Mapping[str, Part] = {
     "essentials_users": "users",
     "plus_users": "users",
 }
+
+_PRICED_AS: Mapping[str, tuple[str, str]] = {
+    "object_puts": ("s3_puts", "objects"),
+    "object_gets": ("s3_gets", "objects"),
+    "object_byte_months": ("s3_byte_months", "objects"),
+    "upload_puts": ("s3_puts", "uploads"),
+    "upload_gets": ("s3_gets", "uploads"),
+    "upload_byte_months": ("s3_byte_months", "uploads"),
+    "s3_puts": ("s3_puts", "archive"),
+    "s3_byte_months": ("s3_byte_months", "archive"),
+}
+"""Counts that have a price in common: its name in the list, and what they are of."""
+
+
+def priced_as(item: str) -> str:
+    """The name in the list of prices of a field of `Counts`."""
+    return _PRICED_AS[item][0] if item in _PRICED_AS else item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +76,14 @@ class Counts:
         iot_rules: rules triggered by messages.
         iot_actions: actions executed by those rules.
         firehose_bytes: bytes through Firehose: each record rounded up to 5,120 bytes.
-        s3_puts: objects written.
-        s3_byte_months: bytes times months that they are kept.
+        s3_puts: files of the archive written.
+        s3_byte_months: their bytes times months that they are kept.
+        object_puts: S3 puts of objects that rules return, and of quarantined requests.
+        object_gets: S3 calls that look whether an object is there.
+        object_byte_months: bytes of objects times months that they are kept.
+        upload_puts: S3 puts of uploads, the data of requests with a claim check.
+        upload_gets: S3 gets of them.
+        upload_byte_months: their bytes times months that they are kept.
         lite_users: users of a pool of the plan LITE who sign in, or refresh a token, within a calendar month.
         essentials_users: those of ESSENTIALS.
         plus_users: those of PLUS.
@@ -85,6 +111,12 @@ class Counts:
     firehose_bytes: float = 0
     s3_puts: float = 0
     s3_byte_months: float = 0
+    object_puts: float = 0
+    object_gets: float = 0
+    object_byte_months: float = 0
+    upload_puts: float = 0
+    upload_gets: float = 0
+    upload_byte_months: float = 0
     lite_users: float = 0
     essentials_users: float = 0
     plus_users: float = 0
@@ -158,5 +190,7 @@ def price(counts: Counts, prices: Prices) -> Bill:
 
 
 def _line(item: str, quantity: float, prices: Prices) -> Line:
-    found = prices.items[item]
-    return Line(item, _PARTS.get(item, "delivery"), found.service, found.unit, quantity, found.of(quantity))
+    name, of = _PRICED_AS.get(item, (item, ""))
+    found = prices.items[name]
+    unit = f"{found.unit}, {of}" if of else found.unit
+    return Line(item, _PARTS.get(item, "delivery"), found.service, unit, quantity, found.of(quantity))

@@ -21,6 +21,8 @@ __all__ = ["PARTS", "Bill", "Counts", "Line", "Part", "Point", "break_even", "co
 MONTH_HOURS = 730.0
 """Hours of a month, as in AWS's own calculator."""
 
+MONTH_DAYS = MONTH_HOURS / 24
+
 PUT_UNIT_BYTES, ON_DEMAND_BYTES, FIREHOSE_BYTES, SNS_BYTES = 25 * 1024, 1024, 5 * 1024, 64 * 1024
 """Bytes to which records and messages are rounded: https://aws.amazon.com/kinesis/data-streams/pricing/ and others."""
 
@@ -219,6 +221,11 @@ def archive(records: float, record_bytes: float, archived: float, hours: float) 
         "s3_puts": max(hours * 3600 / ARCHIVE_SECONDS, archived / ARCHIVE_BYTES),
         "s3_byte_months": archived * ARCHIVE_ZIP,
     }
+
+
+def kept_months(size: float, days: float) -> float:
+    """Byte-months of bytes that are kept some days each."""
+    return size * days / MONTH_DAYS
 
 
 def _publishes(happens: Flow, given: Assumptions) -> float:

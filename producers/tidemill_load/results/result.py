@@ -137,8 +137,9 @@ ORDER = (
     "mode", "rate", "skipped", "slices", "requests", "bytes", "seconds", "span", "drain_seconds", "sent_rate",
     "invocations", "billed_ms", "memory_mb", "gb_seconds", "cold_starts", "http_requests", "records", "put_calls",
     "put_units", "stream_bytes", "shards", "read_calls", "write_calls", "read_units", "write_units", "forgotten_units",
-    "entities", "writers_per_key", "item_bytes", "remembered", "receipts", "reply_messages", "accepted", "rejected",
-    "quarantined", "latency", "lost", "duplicates", "reordered", "errors", "retries", "bill",
+    "object_puts", "object_heads", "object_bytes", "upload_gets", "upload_bytes", "entities", "writers_per_key",
+    "item_bytes", "remembered", "receipts", "reply_messages", "accepted", "rejected", "quarantined", "latency", "lost",
+    "duplicates", "reordered", "errors", "retries", "bill",
 )
 """The order of a measurement's fields in the file. It stays, for files are compared as text."""
 # fmt: on

@@ -31,6 +31,11 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         read_units: read request units: 4 KB or part of it of each item, read consistently.
         write_units: write request units: 1 KB or part of it of each item written; refused conditions count too.
         forgotten_units: those of the write units that the notes of forgotten writers took; part of `write_units`.
+        object_puts: S3 puts of the functions: objects that rules return, and quarantined requests.
+        object_heads: S3 calls that look whether an object is there.
+        object_bytes: bytes that those puts stored.
+        upload_gets: S3 gets of uploads, the data of requests with a claim check.
+        upload_bytes: bytes of those uploads.
         reply_messages: messages that carried the answers; HTTP responses are none.
     """
 
@@ -48,6 +53,11 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     read_units: float | None = None
     write_units: float | None = None
     forgotten_units: float | None = None
+    object_puts: int | None = None
+    object_heads: int | None = None
+    object_bytes: int | None = None
+    upload_gets: int | None = None
+    upload_bytes: int | None = None
     reply_messages: int | None = None
 
     def plus(self, other: Spent) -> Spent:

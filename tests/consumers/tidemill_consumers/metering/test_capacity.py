@@ -1,4 +1,4 @@
-"""The meter on DynamoDB: what AWS would bill, whatever the emulator says."""
+"""The meter on DynamoDB and S3: what AWS would bill, whatever the emulator says."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from msgspec.structs import replace
 
 from tidemill.contract.request import Json, Reply
+from tidemill_consumers.adapters.content.objects import ObjectStore
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
 from tidemill_consumers.codec.items import to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Forgotten, Mark, Position, Write
+from tidemill_consumers.core.batch import (
+    Blob,
+    Emitted,
+    Entity,
+    Forgotten,
+    Mark,
+    Object,
+    Position,
+    Write,
+    ref,
+)
 from tidemill_consumers.core.outcomes import kept
 from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_consumers.metering.capacity import Meter, Usage, item_size
 
 Clients: TypeAlias = Callable[[str], Any]
+Stub: TypeAlias = Callable[[str], tuple[Any, Stubber]]
 
 PLACE = Position(10**55, 3)
 
@@ -122,6 +136,39 @@ def test_a_call_that_fails_uses_nothing(entities: Entities, dynamodb: Any, meter
     with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
         nowhere.load(["a"])
     assert meter.take() == Usage(read_calls=1)
+
+
+def of_objects(key: str, *blobs: Blob) -> Write:
+    objects = tuple(Object(ref(one)["object"], one.data, one.content_type) for one in blobs)
+    return replace(write(entity(key)), objects=objects)
+
+
+def test_an_object_costs_a_put_and_one_that_is_there_a_refused_put_and_a_look(
+    new_client: Clients, content_bucket: str
+) -> None:
+    s3 = new_client("s3")
+    meter = Meter(s3.meta.events)
+    objects = ObjectStore(s3, content_bucket, 3600.0)
+    assert objects.store([of_objects("a", Blob(b"x" * 100), Blob(b"y" * 50))]) == set()
+    assert meter.take() == Usage(object_puts=2, object_bytes=150)
+    assert objects.store([of_objects("b", Blob(b"x" * 100))]) == set()
+    assert meter.take() == Usage(object_puts=1, object_heads=1)
+
+
+def test_s3_bills_what_it_refuses_and_not_its_own_failures(stub: Stub) -> None:
+    s3, stubber = stub("s3")
+    meter = Meter(s3.meta.events)
+    stubber.add_client_error("put_object", "AccessDenied", http_status_code=403)
+    stubber.add_client_error("put_object", "SlowDown", http_status_code=503)
+    stubber.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+    stubber.add_client_error("get_object", "InternalError", http_status_code=500)
+    stubber.add_client_error("head_object", "503", http_status_code=503)
+    calls = [(s3.put_object, {"Body": b"four"})] * 2 + [(s3.get_object, {})] * 2 + [(s3.head_object, {})]
+    with stubber:
+        for call, more in calls:
+            with pytest.raises(ClientError):
+                call(Bucket="b", Key="k", **more)
+    assert meter.take() == Usage(object_puts=1, upload_gets=1)
 
 
 @pytest.mark.parametrize("version", [1, 7])

@@ -34,11 +34,14 @@ def test_nothing_costs_nothing() -> None:
 def test_everything_counted_is_on_the_bill_once_and_belongs_to_a_part() -> None:
     bill = price(ALL, list_prices())
     assert [line.item for line in bill.lines] == [field.name for field in fields(Counts) if field.name != "requests"]
+    names = [(line.service, line.unit) for line in bill.lines]
+    assert len(names) == len(set(names)), "each is told from the others"
     assert sum(map(bill.part, PARTS)) == pytest.approx(bill.per_million)
     parts = {part: {line.service for line in bill.lines if line.part == part} for part in PARTS}
     assert parts == {
-        "delivery": {"API Gateway", "Lambda", "Kinesis", "IoT Core"},
+        "delivery": {"API Gateway", "Lambda", "Kinesis", "IoT Core", "S3"},
         "database": {"DynamoDB"},
+        "objects": {"S3"},
         "replies": {"SNS", "SQS"},
         "archive": {"Firehose", "S3"},
         "users": {"Cognito"},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidemill_load.cost_model.bill import Counts
+from tidemill_load.cost_model.bill import Counts, priced_as
 from tidemill_load.cost_model.prices import PriceError, list_prices, read_prices
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_everything_that_is_counted_has_a_price_with_its_source() -> None:
     prices = list_prices()
-    assert prices.items.keys() == {field.name for field in fields(Counts)} - {"requests"}
+    assert prices.items.keys() == {priced_as(field.name) for field in fields(Counts)} - {"requests"}
     assert all(one.source.startswith("https://aws.amazon.com/") and one.dollars > 0 for one in prices.items.values())
     assert (prices.region, prices.date[:2], len(prices.date)) == ("us-east-1", "20", 10)
 
@@ -43,6 +43,7 @@ def test_everything_that_is_counted_has_a_price_with_its_source() -> None:
         ("iot_rules", 1e6, 0.15),
         ("iot_actions", 1e6, 0.15),
         ("s3_puts", 1000, 0.005),
+        ("s3_gets", 1000, 0.0004),
         ("s3_byte_months", 2**30, 0.023),
     ],
 )
