@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from http import HTTPStatus
-from io import BytesIO
 from operator import add
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
@@ -29,12 +27,16 @@ from tidemill_consumers.codec.items import Attribute, binary_of
 
 READ_BLOCK, WRITE_BLOCK = 4096, 1024
 
+OWN_FAILURE = 500
+"""HTTP status from which on an answer is a failure of S3 itself."""
+
 LINE = "METER"
 """Prefix of a function's log line that states an invocation's usage; JSON follows, a `Usage` by names."""
 
 Item: TypeAlias = Mapping[str, Attribute]
 
 _PARAMETERS = "tidemill.parameters"
+_BODY_BYTES = "tidemill.body_bytes"
 _NAMES = re.compile(r"(\w+)'? ?[:=] \?")
 """Matches the attribute names in a statement, each followed by `: ?` or `= ?`."""
 
@@ -93,7 +95,7 @@ class Meter:
         ):
             events.register(f"before-parameter-build.dynamodb.{operation}", _keep)
             events.register(f"after-call.dynamodb.{operation}", count)
-        events.register("before-parameter-build.s3.PutObject", _keep)
+        events.register_first("before-parameter-build.s3.PutObject", _keep_size)  # before botocore makes it a file
         for operation, count in (
             ("PutObject", self._count_object),
             ("HeadObject", self._count_head),
@@ -139,7 +141,7 @@ class Meter:
         self._add(Usage(write_calls=1, write_units=units, forgotten_units=of_forgotten))
 
     def _count_object(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
-        size = 0 if "Error" in parsed else _body_bytes(context[_PARAMETERS]["Body"])
+        size = 0 if "Error" in parsed else context[_BODY_BYTES]
         self._add(Usage(object_puts=_is_billed(parsed), object_bytes=size))
 
     def _count_head(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
@@ -187,15 +189,10 @@ def _size(attribute: Attribute) -> int:
     return 1
 
 
-def _body_bytes(body: bytes | BytesIO) -> int:
-    """The bytes of a put, which botocore makes a file of."""
-    return body.getbuffer().nbytes if isinstance(body, BytesIO) else len(body)
-
-
 def _is_billed(parsed: Mapping[str, Any]) -> bool:
     """Whether S3 bills a request with this answer: all but its own failures."""
     status: int = parsed["ResponseMetadata"]["HTTPStatusCode"]
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return status < OWN_FAILURE
 
 
 def _blocks(size: int, block: int) -> int:
@@ -204,3 +201,7 @@ def _blocks(size: int, block: int) -> int:
 
 def _keep(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
     context[_PARAMETERS] = params
+
+
+def _keep_size(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
+    context[_BODY_BYTES] = len(params["Body"])

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tidemill_load.cost_model.flows import Load
     from tidemill_load.results.result import Measurement, Mode, Result
 
+FOLDED: Final = 1.1
+"""A direct function that puts more than so many times the objects of the others puts some that a batch does not."""
+
 SHORTEST: Final = 0.001
 """Lambda bills whole milliseconds."""
 
@@ -97,6 +100,7 @@ def _set(result: Result, chosen: Comparison) -> Assumptions:
         producers=int(told("producers", 1)),
         window=round(result.window),
         batch=result.batch,
+        claim_check=None,  # a load test sends all data within its requests
     )
 
 
@@ -104,6 +108,7 @@ def _measured(given: Assumptions, chosen: Comparison) -> Assumptions:
     if (its := chosen.modelled) and its.item_bytes and its.remembered is not None:
         beside = its.item_bytes - its.remembered * WRITER_BYTES
         given = replace(given, item_bytes=round(beside) + FEW_WRITERS * WRITER_BYTES)
+    given = _with_objects(given, chosen)
     if (direct := chosen.direct) and direct.billed_ms and direct.memory_mb:
         seconds = direct.billed_ms / 1000 / direct.requests
         reads, writes = ((units or 0.0) / direct.requests for units in (direct.read_units, direct.write_units))
@@ -117,6 +122,18 @@ def _measured(given: Assumptions, chosen: Comparison) -> Assumptions:
     if (best := chosen.modelled) and best.billed_ms and best.memory_mb:
         given = replace(given, invocation_seconds=_invocation_seconds(best, given), memory=best.memory_mb)
     return given
+
+
+def _with_objects(given: Assumptions, chosen: Comparison) -> Assumptions:
+    """With the objects that were put. Their time is in the measured durations."""
+    best = chosen.modelled
+    counted = [one for one in (chosen.direct, best) if one and one.object_puts and one.requests]
+    if not counted:
+        return given
+    rates = [(one.object_puts or 0) / one.requests for one in counted]
+    sizes = [(one.object_bytes or 0) / (one.object_puts or 1) for one in counted]
+    given = replace(given, objects=max(rates), object_bytes=max(1, round(max(sizes))), s3_seconds=0.0)
+    return replace(given, objects_replaced=max(rates) > FOLDED * min(rates))
 
 
 def _invocation_seconds(one: Measurement, given: Assumptions) -> float:

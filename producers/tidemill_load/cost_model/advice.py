@@ -136,7 +136,7 @@ def _chosen(mode: Design, load: Load, given: Assumptions, wanted: Wanted, prices
 
 def _batch(mode: Design, load: Load, given: Assumptions) -> int:
     """The largest batch that the function finishes in half of its timeout."""
-    requests = (TIMEOUT / 2 - given.invocation_seconds) / max(given.request_seconds, 1e-9)
+    requests = (TIMEOUT / 2 - given.invocation_seconds) / max(given.applied_seconds, 1e-9)
     return max(1, min(MAX_BATCH, int(requests / flow_of(mode, load, given).requests_per_record)))
 
 
@@ -189,7 +189,8 @@ def _delivery(options: Mapping[Design, Option], best: Design | None, load: Load,
     direct, other = (options[one].point.bill.part("delivery") for one in ("direct", mode))
     even_from = break_even(mode, options[mode].given, prices, DELIVERY, searched(load))
     since = "never cheaper" if even_from is None else f"cheaper from {_rate(even_from)} requests/s on"
-    return f"Without DynamoDB, replies and archive: {dollars(other)} instead of {dollars(direct)}; {since}."
+    objects = ", objects" if options[mode].given.objects else ""
+    return f"Without DynamoDB{objects}, replies and archive: {dollars(other)} instead of {dollars(direct)}; {since}."
 
 
 def _saving(less: float, more: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from tidemill.contract.claim_check import CLAIM_CHECK, MAX_DATA_BYTES
 from tidemill.contract.lanes import LANES, MAX_LANES
 from tidemill.contract.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES
 from tidemill.sending.records import MAX_RECORD_BYTES, RECORD_BYTES
@@ -40,6 +41,15 @@ FEW_WRITERS, WRITER_BYTES = 4, 16
 MAX_WINDOW, MAX_BATCH = 300, 10_000
 """Limits of an event source mapping, in seconds and records:
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html"""
+
+MAX_OBJECTS, MAX_OBJECT_BYTES = 16, 1024 * 1024
+"""Most objects that a request's rule returns, and their most bytes together."""
+
+CLAIM_CHECK_BYTES = 350
+"""Bytes of a request's JSON that says where its data was uploaded, besides its key."""
+
+S3_AT_ONCE = 16
+"""S3 calls that an invocation makes at once."""
 
 
 class Impossible(ValueError):
@@ -82,6 +92,15 @@ class Assumptions:
         invocation_seconds: billed seconds for a batch, however small.
         request_seconds: additional billed seconds for each request in a batch.
         item_bytes: bytes of an entity's item, with four of the writers that it remembers.
+        objects: number of objects that rules return for a request, stored in S3.
+        object_bytes: bytes of each.
+        objects_replaced: whether a document names its last request's objects only. Of each item a batch then stores
+            those alone.
+        object_days: days that an object is kept, until nothing names it and it is swept.
+        claim_check: bytes of a request above which its client uploads its data to S3; None if none is uploaded. A
+            direct function takes all data in its call.
+        upload_days: days that an upload is kept.
+        s3_seconds: billed seconds of an S3 call of a function; the apply function makes several at once.
         archive: whether all requests are archived in S3 too.
         users: users of the stack's pool who sign in within a month, the same in each design.
         plan: the pool's, by which they are billed.
@@ -112,6 +131,13 @@ class Assumptions:
     invocation_seconds: float = 0.020
     request_seconds: float = 40e-6
     item_bytes: int = 1024
+    objects: float = 0.0
+    object_bytes: int = 16 * 1024
+    objects_replaced: bool = False
+    object_days: float = OBJECT_DAYS
+    claim_check: int | None = CLAIM_CHECK
+    upload_days: float = UPLOAD_DAYS
+    s3_seconds: float = 0.020
     archive: bool = True
     users: int = 0
     plan: Plan = "LITE"
@@ -121,16 +147,36 @@ class Assumptions:
         """Writers that an item remembers: four, and as many more as its last KiB has room for."""
         return FEW_WRITERS + -self.item_bytes % 1024 // WRITER_BYTES
 
+    @property
+    def is_uploaded(self) -> bool:
+        """Whether a request's data is uploaded before it, where it travels by the stream."""
+        return self.claim_check is not None and self.size > self.claim_check
+
+    @property
+    def streamed_bytes(self) -> int:
+        """Bytes of a request's JSON on the stream: with its data, or with its claim check."""
+        return CLAIM_CHECK_BYTES + self.key_bytes if self.is_uploaded else self.size
+
+    @property
+    def applied_seconds(self) -> float:
+        """Billed seconds for each request in a batch, S3 calls included."""
+        return self.request_seconds + self.s3_seconds * (self.objects + self.is_uploaded) / S3_AT_ONCE
+
     def __post_init__(self) -> None:
         if self.lanes & (self.lanes - 1) or not 1 <= self.lanes <= MAX_LANES:
             raise Impossible(f"lanes={self.lanes}: use a power of two from 1 to {MAX_LANES:,}, such as {LANES}")
-        if self.size > MAX_REQUEST_BYTES:
+        if self.claim_check is None and self.size > MAX_REQUEST_BYTES:
             raise Impossible(
-                f"a request of {self.size:,} bytes is not possible; {MAX_REQUEST_BYTES:,} are the most: "
-                "larger data is uploaded to S3, and the request says where, which is not reckoned here"
+                f"a request of {self.size:,} bytes is not possible; {MAX_REQUEST_BYTES:,} are the most: larger data is "
+                f"uploaded with a claim check, such as of data above {CLAIM_CHECK:,} bytes"
+            )
+        if self.objects * self.object_bytes > MAX_OBJECT_BYTES:
+            raise Impossible(
+                f"{self.objects:g} objects of {self.object_bytes:,} bytes are not possible; those of a request have "
+                f"{MAX_OBJECT_BYTES:,} bytes at most"
             )
         for what, value, least, most in (
-            ("size of a request", self.size, 1, MAX_REQUEST_BYTES),
+            ("size of a request", self.size, 1, MAX_DATA_BYTES),
             ("size of a key", self.key_bytes, 1, 4 * MAX_KEY_CHARACTERS),
             ("number of keys", self.keys.count, 1, 10**12),
             ("skew of the keys", self.keys.skew, 0, 5),
@@ -153,6 +199,12 @@ class Assumptions:
             ("batch's duration, in seconds,", self.invocation_seconds, 0, MAX_SECONDS),
             ("request's duration in a batch, in seconds,", self.request_seconds, 0, MAX_SECONDS),
             ("size of an item", self.item_bytes, 1, MAX_ITEM_BYTES),
+            ("number of objects", self.objects, 0, MAX_OBJECTS),
+            ("size of an object", self.object_bytes, 1, MAX_OBJECT_BYTES),
+            ("time that objects are kept, in days,", self.object_days, 0, 36_500),
+            ("size above which data is uploaded", self.claim_check or 1, 1, MAX_REQUEST_BYTES),
+            ("time that uploads are kept, in days,", self.upload_days, 0, 36_500),
+            ("S3 call's duration, in seconds,", self.s3_seconds, 0, MAX_SECONDS),
         ):
             if not least <= value <= most:
                 nearest = least if value < least else most

@@ -26,6 +26,9 @@ MONTH_DAYS = MONTH_HOURS / 24
 PUT_UNIT_BYTES, ON_DEMAND_BYTES, FIREHOSE_BYTES, SNS_BYTES = 25 * 1024, 1024, 5 * 1024, 64 * 1024
 """Bytes to which records and messages are rounded: https://aws.amazon.com/kinesis/data-streams/pricing/ and others."""
 
+HTTP_BYTES = 512 * 1024
+"""Bytes of an HTTP API's request that are billed as one: https://aws.amazon.com/api-gateway/pricing/"""
+
 REPLY_BYTES = 120
 """Bytes of a reply's JSON within its message, with a short answer."""
 
@@ -138,19 +141,23 @@ def _crossing(saves: Callable[[float], bool], below: float, above: float) -> flo
 def counts(happens: Flow, given: Assumptions, hours: float = MONTH_HOURS) -> Counts:
     """The counts that AWS bills for a flow over some hours."""
     requests = happens.rate * 3600 * hours
-    found = _direct(requests, given) if happens.mode == "direct" else _streamed(happens, requests, given, hours)
+    if happens.mode == "direct":
+        found = _direct(happens, requests, given)
+    else:
+        found = _streamed(happens, requests, given, hours)
     return replace(found, **{f"{given.plan.lower()}_users": given.users * hours / MONTH_HOURS})
 
 
-def _direct(requests: float, given: Assumptions) -> Counts:
+def _direct(happens: Flow, requests: float, given: Assumptions) -> Counts:
     return Counts(
         requests=requests,
-        http_requests=requests if given.api == "http" else 0,
+        http_requests=requests * ceil(given.size / HTTP_BYTES) if given.api == "http" else 0,
         rest_requests=requests if given.api == "rest" else 0,
         invocations=requests,
-        gb_seconds=requests * _gb_seconds(given.direct_seconds, given.direct_memory),
+        gb_seconds=requests * _gb_seconds(happens.duration, given.direct_memory),
         write_units=requests * given.direct_writes * ceil(given.item_bytes / 1024),
         read_units=requests * given.direct_reads * ceil(given.item_bytes / 4096),
+        **_objects(requests * given.objects, given),
     )
 
 
@@ -176,8 +183,27 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
         read_units=invocations * happens.distinct * ceil(given.item_bytes / 4096) + notes_read,
         sns_messages=invocations * _publishes(happens, given),
         sqs_requests=listening(invocations * happens.messages, invocations * happens.listeners),
-        **(archive(records, happens.record_bytes, requests * given.size, hours) if given.archive else {}),
+        **_objects((invocations * happens.distinct if given.objects_replaced else requests) * given.objects, given),
+        **(_uploads(requests, given) if given.is_uploaded else {}),
+        **(archive(records, happens.record_bytes, requests * given.streamed_bytes, hours) if given.archive else {}),
     )
+
+
+def _objects(puts: float, given: Assumptions) -> dict[str, float]:
+    """The counts of objects that are put, as fields of `Counts`. Each is new, so that none is looked for."""
+    return {
+        "object_puts": puts,
+        "object_byte_months": kept_months(puts * given.object_bytes, given.object_days),
+    }
+
+
+def _uploads(requests: float, given: Assumptions) -> dict[str, float]:
+    """The counts of requests' data that clients put and the function gets, as fields of `Counts`."""
+    return {
+        "upload_puts": requests,
+        "upload_gets": requests,
+        "upload_byte_months": kept_months(requests * given.size, given.upload_days),
+    }
 
 
 def _entity_units(happens: Flow, given: Assumptions) -> float:

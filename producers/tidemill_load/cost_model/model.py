@@ -22,6 +22,10 @@ ITEM_UNITS = 1_000
 """Write units a second of one partition. An item lies in one partition, and direct writes it for each request.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 
+PIECE_BYTES = 8 * 1024 * 1024
+"""Bytes of uploads that are applied together: a batch with more is applied in pieces, of which each saves and answers
+by itself."""
+
 TIMEOUT = 120.0
 """Seconds after which the apply function is stopped: the template's `Timeout`."""
 
@@ -94,8 +98,11 @@ def flow(mode: Design, rate: float, given: Assumptions) -> Flow:
 
 def direct(rate: float, given: Assumptions) -> Flow:
     """The flow of the direct mode: one invocation for each request."""
-    delay, problems = API_SECONDS + given.direct_seconds, _hot_item(rate, given)
-    return Flow(mode="direct", rate=rate, duration=given.direct_seconds, p50=delay, p99=delay, problems=problems)
+    duration = (
+        given.direct_seconds + min(1.0, given.objects) * given.s3_seconds
+    )  # it stores a request's objects at once
+    delay, problems = API_SECONDS + duration, _hot_item(rate, given)
+    return Flow(mode="direct", rate=rate, duration=duration, p50=delay, p99=delay, problems=problems)
 
 
 def _hot_item(rate: float, given: Assumptions) -> tuple[str, ...]:
@@ -150,7 +157,7 @@ def _settled(arriving: Arriving, requests_per_record: float, most: int, given: A
 
 def duration_of(requests: float, given: Assumptions) -> float:
     """Seconds that the function takes for a batch."""
-    return given.invocation_seconds + requests * given.request_seconds
+    return given.invocation_seconds + requests * given.applied_seconds
 
 
 def _delay(mode: Design, share: float, its: Batches, duration: float, given: Assumptions) -> float:
@@ -161,14 +168,28 @@ def _delay(mode: Design, share: float, its: Batches, duration: float, given: Ass
 def before(mode: Design, share: float, given: Assumptions) -> float:
     """Seconds of a request outside its shard: until its record is in the stream, and the way of its reply."""
     first = API_SECONDS if mode == "http-in-front" else share * given.linger
+    first += given.s3_seconds if given.is_uploaded else 0.0
     return first + PUT_SECONDS + (0.0 if given.single_replies is None else REPLY_SECONDS)
 
 
 def _distinct(requests: float, shards: int, given: Assumptions) -> float:
     if given.fold is not None:
         return max(1.0, requests * given.fold)
+    return drawn_of(requests, shards, given)
+
+
+def drawn_of(requests: float, shards: int, given: Assumptions) -> float:
+    """The expected number of keys that a batch writes, each once in each piece, if keys are drawn independently."""
+    pieces = pieces_of(requests, given)
+    each = requests / pieces
     # A shard holds its part of the keys and of the requests, so it has its part of the distinct keys too.
-    return min(requests, given.keys.distinct(requests * shards) / shards)
+    return pieces * min(each, given.keys.distinct(each * shards) / shards)
+
+
+def pieces_of(requests: float, given: Assumptions) -> float:
+    """Pieces in which a batch is applied: one, unless its uploads are too many to be in memory together."""
+    together = max(1, PIECE_BYTES // given.size)
+    return max(1.0, requests / together) if given.is_uploaded else 1.0
 
 
 def forgotten_of(requests: float, shards: int, given: Assumptions) -> float:
@@ -187,8 +208,8 @@ def forgotten_of(requests: float, shards: int, given: Assumptions) -> float:
 def _messages(requests: float, given: Assumptions) -> float:
     if given.single_replies is None:
         return 0.0
-    alone = requests * given.single_replies
-    return alone + clients_of(requests - alone, given)
+    alone, pieces = requests * given.single_replies, pieces_of(requests, given)
+    return alone + pieces * clients_of((requests - alone) / pieces, given)
 
 
 def _listeners(requests: float, given: Assumptions) -> float:
@@ -209,6 +230,6 @@ def overload(requests: float, through: Stream, rate: float, given: Assumptions) 
     if duration * a_second <= requests:
         return ()
     # A batch must be done before the next one has come; `least` is the smallest batch of which that holds.
-    least = given.invocation_seconds * a_second / (1 - given.request_seconds * a_second)
+    least = given.invocation_seconds * a_second / (1 - given.applied_seconds * a_second)
     records = ceil(least / through.record.requests)
     return (f"a shard's batches of {given.batch:,} records come faster than they are done; {records:,} are the least",)

@@ -95,7 +95,7 @@ def stream(mode: Design, rate: float, given: Assumptions) -> Stream:
 def record(mode: Design, rate: float, lanes: int, given: Assumptions) -> RecordShape:
     """The average record at a rate."""
     if mode != "aggregated":
-        return RecordShape(1.0, given.size, given.key_bytes)
+        return RecordShape(1.0, given.streamed_bytes, given.key_bytes)
     burst = _burst(rate, given)
     requests = _filled(burst / _occupied(burst, lanes, given), _capacity(lanes, given))
     return RecordShape(requests, _aggregate_bytes(requests, lanes, given), len(partition_key(lanes - 1)))
@@ -130,7 +130,7 @@ def _filled(waiting: float, capacity: int) -> float:
 def _aggregate_bytes(requests: float, lanes: int, given: Assumptions) -> float:
     # A lane holds its part of the keys and of the requests, so it has its part of the distinct keys too.
     keys = given.keys.distinct(requests * lanes) / lanes
-    body = requests * (given.size + AGGREGATE_REQUEST) + keys * (given.key_bytes + AGGREGATE_KEY)
+    body = requests * (given.streamed_bytes + AGGREGATE_REQUEST) + keys * (given.key_bytes + AGGREGATE_KEY)
     return AGGREGATE_HEAD + body
 
 
@@ -138,10 +138,12 @@ def _aggregate_bytes(requests: float, lanes: int, given: Assumptions) -> float:
 def _capacity(lanes: int, given: Assumptions) -> int:
     """Requests of a full record. A fixed point: the more requests, the more of them share a key in the record."""
     room = given.record_bytes - AGGREGATE_HEAD
-    requests = room / (given.size + AGGREGATE_REQUEST + given.key_bytes + AGGREGATE_KEY)
+    requests = room / (given.streamed_bytes + AGGREGATE_REQUEST + given.key_bytes + AGGREGATE_KEY)
     for _ in range(20):
         keys = given.keys.distinct(requests * lanes) / lanes
-        requests = max(1.0, (room - keys * (given.key_bytes + AGGREGATE_KEY)) / (given.size + AGGREGATE_REQUEST))
+        requests = max(
+            1.0, (room - keys * (given.key_bytes + AGGREGATE_KEY)) / (given.streamed_bytes + AGGREGATE_REQUEST)
+        )
     return min(floor(requests), RECORD_REQUESTS)
 
 
@@ -154,7 +156,7 @@ def _shards(rate: float, its: RecordShape, given: Assumptions) -> tuple[int, tup
     loads = (
         (records, SHARD_RECORDS, "records"),
         (records * (its.data + its.key), SHARD_BYTES, "bytes"),
-        (rate * given.peak * given.request_seconds, SHARD_BUSY, "seconds of work"),
+        (rate * given.peak * given.applied_seconds, SHARD_BUSY, "seconds of work"),
     )
     evenly = (_evenly(load / most, load / most * given.keys.hottest) for load, most, _ in loads)
     shards = ceil(max(evenly) * (1 - 1e-3))  # a thousandth too much is ignored

@@ -22,9 +22,11 @@ from tidemill_load.cost_model.model import (
     before,
     clients_of,
     direct,
+    drawn_of,
     duration_of,
     forgotten_of,
     overload,
+    pieces_of,
 )
 from tidemill_load.cost_model.packing import RecordShape, Stream, record, stream
 
@@ -217,14 +219,18 @@ def _part(low: float, high: float, edge: float) -> float:
 def _distinct(traffic: Traffic, its: _Batches, shards: int, given: Assumptions) -> float:
     if given.fold is not None:
         return max(1.0, its.requests * given.fold)
+    drawn = drawn_of(its.requests, shards, given)
+    if pieces_of(its.requests, given) > 1:
+        return max(1.0, drawn)  # a piece is too short for the batch's repetitions
     followed = its.requests * traffic.keys.fresh(its.open_for, 1 / traffic.factor)
     # At most the number for independently drawn keys: requests in bursts are for fewer keys, not for more.
-    return max(1.0, min(followed, given.keys.distinct(its.requests * shards) / shards))
+    return max(1.0, min(followed, drawn))
 
 
 def _clients(traffic: Traffic, its: _Batches, shards: int, given: Assumptions) -> float:
     """The number of different clients in a batch. A client's requests go to all shards."""
-    drawn = clients_of(its.requests, given)
-    if traffic.clients is None:
+    pieces = pieces_of(its.requests, given)
+    drawn = pieces * clients_of(its.requests / pieces, given)
+    if traffic.clients is None or pieces > 1:
         return drawn
     return min(its.requests * traffic.clients.fresh(its.open_for, shards / traffic.factor), drawn)

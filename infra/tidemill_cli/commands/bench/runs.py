@@ -249,7 +249,7 @@ def _settings(
     told = workload.parameters
     keys = KeyDistribution(int(told.get("keys") or 1), float(told.get("zipf") or 0))
     size, producers = int(told.get("request_bytes") or DEFAULT.size), int(told.get("producers") or 1)
-    given = replace(DEFAULT, size=size, keys=keys, producers=producers)
+    given = replace(DEFAULT, size=size, keys=keys, producers=producers, claim_check=None)
     uneven = next((of_arrivals(one) for one in workload.arrivals if one.rate == rate), None)
     needed = flow_of("aggregated" if mode == "aggregated" else "buffered", uneven or rate, given)
     shards = args.shards or needed.shards

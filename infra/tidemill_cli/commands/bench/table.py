@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.table import Table
 
@@ -16,7 +17,10 @@ from tidemill_cli.terminal_text import console, printable
 from tidemill_load.assessment.comparison import units_a_request
 from tidemill_load.assessment.verdict import Verdict, verdicts
 from tidemill_load.cost_model.advice import dollars
+from tidemill_load.cost_model.assumptions import Assumptions
 from tidemill_load.results.result import Measurement, Result
+
+DEFAULT = Assumptions()
 
 
 def show(result: Result, log: str = "") -> None:
@@ -80,7 +84,19 @@ def _command(one: Verdict, result: Result, log: str) -> str:
     direct = f"--duration-ms {1000 * given.direct_seconds:.3g} --memory {given.direct_memory}"
     units = f"--direct-writes {given.direct_writes:.3g} --direct-reads {given.direct_reads:.3g}"
     apply = f"--apply-ms {1000 * given.invocation_seconds:.3g} --apply-memory {given.memory}"
-    return f"{program()} cost {load} {settings} {direct} {units} {apply}"
+    return f"{program()} cost {load} {settings} {direct} {units} {apply}{_in_s3(given)}"
+
+
+def _in_s3(given: Assumptions) -> str:
+    """The options on what lies in S3, where they are not the command's own."""
+    objects = uploads = ""
+    if given.objects:
+        which = " --objects-replaced" if given.objects_replaced else ""
+        size = f"--object-size {given.object_bytes} --s3-ms {1000 * given.s3_seconds:g}"
+        objects = f" --objects {given.objects:.3g} {size}{which}"
+    if replace(given, claim_check=DEFAULT.claim_check).is_uploaded:
+        uploads = " --claim-check none"
+    return objects + uploads
 
 
 def _table(result: Result) -> Table:

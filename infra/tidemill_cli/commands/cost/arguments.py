@@ -24,6 +24,7 @@ examples:
   tidemill cost --rate 5M/day --size 1KB --keys 1M --clients 20 --p99 30s --json cost.json
   tidemill cost --rate 50 --api rest --memory 512 --duration-ms 40 --direct-writes 3
   tidemill cost --rate 1000 --window 5 --batch 1000 --on-demand --prices eu.toml
+  tidemill cost --rate 50 --size 1MB --objects 2 --object-size 20KB
   tidemill cost --trace access.log
   tidemill cost --trace logs/AWSLogs --p99 10s --json cost.json
   tidemill cost --trace events.ndjson --trace-time at --trace-key order.id --trace-client user
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
     _add_requests(parser.add_argument_group("the requests"))
     _add_stream(parser.add_argument_group("the stream and its batches"))
+    _add_s3(parser.add_argument_group("what lies in S3"))
     _add_functions(parser.add_argument_group("what a request takes now, and what Tidemill takes"))
     parser.epilog = EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -83,6 +85,24 @@ def _add_stream(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--lanes", type=count, default=DEFAULT.lanes, metavar="N", help=f"of them ({DEFAULT.lanes})")
     group.add_argument("--arrivals", choices=("random", "even"), default="random", help="how requests come (random)")
     group.add_argument("--no-archive", action="store_true", help="without Firehose and its files")
+
+
+def _add_s3(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--objects", type=number, default=0.0, metavar="N", help="that rules return for a request (0)")
+    group.add_argument("--object-size", type=size, default=DEFAULT.object_bytes, metavar="SIZE", help="of each (16KB)")
+    group.add_argument(
+        "--objects-replaced", action="store_true", help="by those of an item's next request: a batch stores the last"
+    )
+    group.add_argument("--object-days", type=number, default=DEFAULT.object_days, metavar="N", help="kept for (30)")
+    group.add_argument(
+        "--claim-check",
+        type=_claim_check,
+        default=DEFAULT.claim_check,
+        metavar="SIZE|none",
+        help="larger requests' data is uploaded before, but not to direct (64KB); none: never",
+    )
+    group.add_argument("--upload-days", type=number, default=DEFAULT.upload_days, metavar="N", help="kept for (30)")
+    group.add_argument("--s3-ms", type=number, default=20.0, metavar="MS", help="a function is billed for a call (20)")
 
 
 def _add_functions(group: argparse._ArgumentGroup) -> None:
@@ -131,6 +151,13 @@ def assumptions(args: argparse.Namespace) -> Assumptions:
         invocation_seconds=args.apply_ms / 1000,
         request_seconds=args.apply_us / 1e6,
         item_bytes=args.item_size,
+        objects=args.objects,
+        object_bytes=args.object_size,
+        objects_replaced=args.objects_replaced,
+        object_days=args.object_days,
+        claim_check=args.claim_check,
+        upload_days=args.upload_days,
+        s3_seconds=args.s3_ms / 1000,
         archive=not args.no_archive,
         users=args.users,
         plan=args.plan,
@@ -144,6 +171,10 @@ def _window(args: argparse.Namespace) -> int | None:
     if args.window != whole:
         raise Impossible(f"a window of {args.window:g} s is not possible: AWS takes whole seconds; use {whole}s")
     return whole
+
+
+def _claim_check(text: str) -> int | None:
+    return None if text == "none" else size(text)
 
 
 def _replies(text: str) -> float | None:

@@ -142,9 +142,25 @@ def _taken_for_granted(given: Assumptions, prices: Prices) -> str:
         f"producer{'s' * (producers > 1)}; direct is billed {1000 * given.direct_seconds:g} ms at "
         f"{given.direct_memory:,} MB behind {api}, with {given.direct_writes:g} "
         f"write{'s' * (given.direct_writes != 1)}; apply {1000 * given.invocation_seconds:g} ms a batch and "
-        f"{1e6 * given.request_seconds:g} us a request at {given.memory:,} MB. Prices of {prices.region}, "
-        f"{prices.date}, without free tier and discounts; not in them: logs, data transfer, storage of the table."
+        f"{1e6 * given.request_seconds:g} us a request at {given.memory:,} MB. {_in_s3(given)}Prices of "
+        f"{prices.region}, {prices.date}, without free tier and discounts; not in them: logs, data transfer, storage "
+        "of the table."
     )
+
+
+def _in_s3(given: Assumptions) -> str:
+    """Sentences on what lies in S3; empty if nothing does."""
+    objects = uploads = ""
+    if given.objects:
+        which = ", an item's last of a batch alone" if given.objects_replaced else ""
+        size = f"{given.object_bytes:,} bytes kept {given.object_days:g} days"
+        objects = f"Rules return {given.objects:g} objects a request, of {size}{which}. "
+    if given.is_uploaded:
+        uploads = (
+            f"Clients upload the data, which is kept {given.upload_days:g} days, and send a claim check; direct takes "
+            "it in its call. "
+        )
+    return objects + uploads
 
 
 def problems(advice: Advice, modes: Sequence[Design]) -> list[tuple[Design, str]]:

@@ -137,6 +137,52 @@ def test_large_records_take_more_units() -> None:
     assert month.put_units == pytest.approx(3 * month.requests)
 
 
+@pytest.mark.parametrize("mode", DESIGNS)
+def test_objects_cost_the_same_in_each_design(mode: Design) -> None:
+    given = Assumptions(objects=2, object_bytes=10_240)
+    month = counts(flow(mode, 100, given), given)
+    assert month.object_puts == pytest.approx(2 * month.requests)
+    assert month.object_byte_months == pytest.approx(2 * month.requests * 10_240 * 30 * 24 / 730)
+    assert cost(mode, 100, given).bill.part("objects") == pytest.approx(10 + 2e6 * 10_240 / 2**30 * 0.023 * 720 / 730)
+
+
+def test_of_objects_that_are_replaced_a_batch_stores_the_last_of_each_item() -> None:
+    given = Assumptions(objects=2, objects_replaced=True, fold=0.25)
+    direct, batched = (counts(flow(mode, 100, given), given) for mode in ("direct", "aggregated"))
+    assert direct.object_puts == pytest.approx(2 * direct.requests)
+    assert batched.object_puts == pytest.approx(2 * batched.requests / 4)
+    assert batched.object_byte_months == pytest.approx(direct.object_byte_months / 4)
+
+
+@pytest.mark.parametrize("mode", DESIGNS[1:])
+def test_large_data_is_put_and_got_and_its_claim_check_streamed(mode: Design) -> None:
+    given = Assumptions(size=5 * 1024 * 1024)
+    happens = flow(mode, 10, given)
+    month = counts(happens, given)
+    assert month.upload_puts == month.upload_gets == month.requests
+    assert month.upload_byte_months == pytest.approx(month.requests * 5 * 2**20 * 30 * 24 / 730)
+    assert happens.record_bytes / happens.requests_per_record < 600
+    assert month.s3_byte_months < 500 * month.requests, "of the archive, which has the claim check"
+    delivered = cost(mode, 10, given).bill.part("delivery")
+    assert delivered > 1e6 * (0.005 + 0.0004) / 1000 + 5e6 / 1024 * 0.023 * 720 / 730
+
+
+def test_direct_takes_large_data_in_its_call_which_an_http_api_bills_by_its_size() -> None:
+    given = Assumptions(size=5 * 1024 * 1024)
+    month = counts(flow("direct", 10, given), given)
+    assert month.http_requests == 10 * month.requests
+    assert month.upload_puts == month.upload_gets == month.upload_byte_months == 0
+    rest = counts(flow("direct", 10, replace(given, api="rest")), replace(given, api="rest"))
+    assert rest.rest_requests == rest.requests
+
+
+def test_without_a_claim_check_data_travels_on_the_stream() -> None:
+    given = Assumptions(size=100_000, claim_check=None)
+    month = counts(flow("buffered", 10, given), given)
+    assert month.upload_puts == 0
+    assert month.put_units == pytest.approx(4 * month.requests)
+
+
 def test_what_stands_in_front() -> None:
     apis: tuple[tuple[Api, int, int], ...] = (("http", 1, 0), ("rest", 0, 1), ("none", 0, 0))
     for api, http, rest in apis:

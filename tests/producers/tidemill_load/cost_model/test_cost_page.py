@@ -57,6 +57,27 @@ def test_the_figures_in_its_sentences() -> None:
     assert filled == [2, 16]
 
 
+def test_the_figures_on_objects_and_large_data() -> None:
+    def dollars(mode: Design, rate: float, given: Assumptions) -> str:
+        return f"${cost(mode, rate, given).per_million:.2f}"
+
+    prices, few = list_prices().items, KeyDistribution(100)
+    put, get, month = prices["s3_puts"].of(1e6), prices["s3_gets"].of(1e6), prices["s3_byte_months"].of(2**30)
+    assert f"A put to S3 costs ${put:.2f} a million, as much as eight write units" in TEXT
+    assert put == 8 * prices["write_units"].of(1e6)
+    assert f"a get ${get:.2f}, and a GB ${month:g} a month" in TEXT
+    one = Assumptions(objects=1)
+    plain = f"direct costs {dollars('direct', 100, one)} a million with one object of 16 KB"
+    assert f"{plain}, and aggregated {dollars('aggregated', 100, one)}." in TEXT
+    replaced = Assumptions(objects=1, objects_replaced=True, keys=few)
+    assert f"with 100 keys that leaves {dollars('aggregated', 100, replaced)}." in TEXT
+    large = Assumptions(size=1024 * 1024)
+    short = dollars("aggregated", 10, replace(large, upload_days=2))
+    direct, aggregated = (dollars(mode, 10, large) for mode in ("direct", "aggregated"))
+    assert f"at 10 requests/s of 1 MB {direct} a million instead of {aggregated}, or {short} with uploads" in TEXT
+    assert break_even("aggregated", large) is None
+
+
 @pytest.mark.parametrize("mode", DESIGNS[1:])
 def test_what_eats_the_saving(mode: Design) -> None:
     given = Assumptions(single_replies=1.0, api="none", fold=1.0, clients=1_000)

@@ -7,9 +7,24 @@ from typing import Any, get_args
 
 import pytest
 
+from tidemill.contract.claim_check import claim_check
+from tidemill.contract.request import Request, encode
+from tidemill_consumers.adapters.content import objects as objects_adapter
+from tidemill_consumers.adapters.content import uploads
+from tidemill_consumers.core import pieces
+from tidemill_consumers.core.calling import objects
 from tidemill_deploy.template import load, template_path
-from tidemill_load.cost_model.assumptions import Assumptions, Design, Impossible, Plan
-from tidemill_load.cost_model.model import TIMEOUT, flow
+from tidemill_load.cost_model.assumptions import (
+    MAX_OBJECT_BYTES,
+    MAX_OBJECTS,
+    S3_AT_ONCE,
+    UPLOAD_DAYS,
+    Assumptions,
+    Design,
+    Impossible,
+    Plan,
+)
+from tidemill_load.cost_model.model import PIECE_BYTES, TIMEOUT, flow
 from tidemill_load.workloads.key_distribution import KeyDistribution
 
 EVENLY = Assumptions(
@@ -115,6 +130,56 @@ def test_direct_writes_a_hot_item_once_for_each_request() -> None:
     assert flow("direct", 20_000, Assumptions(direct_writes=0)).problems == ()
 
 
+def test_what_is_too_large_without_a_claim_check_and_objects_of_more_than_a_request_may_have() -> None:
+    message = "a request of 300,000 bytes is not possible; 262,144 are the most: larger data is uploaded with a claim"
+    with pytest.raises(Impossible, match=message):
+        Assumptions(size=300_000, claim_check=None)
+    with pytest.raises(Impossible, match="3 objects of 400,000 bytes are not possible; those of a request have 1,048"):
+        Assumptions(objects=3, object_bytes=400_000)
+
+
+def test_s3s_limits_are_the_functions() -> None:
+    assert (MAX_OBJECTS, MAX_OBJECT_BYTES) == (objects.MAX_OBJECTS, objects.MAX_OBJECT_BYTES)
+    assert objects_adapter.CALLS_AT_ONCE == uploads.CALLS_AT_ONCE == S3_AT_ONCE
+    assert PIECE_BYTES == pieces.MOST_UPLOADED
+    assert load(template_path())["Parameters"]["ContentDays"]["Default"] == UPLOAD_DAYS
+
+
+def test_a_claim_check_is_as_large_as_a_request_with_one() -> None:
+    given, client = Assumptions(size=100_000), "us-east-1:12345678-1234-1234-1234-123456789012"
+    request = Request(
+        id="0" * 36,
+        cmd="content.view",
+        key="k" * given.key_bytes,
+        client=client,
+        writer="w" * 12,
+        counter=10_000,
+        at=1_764_000_000_000,
+        data={},
+        ref=claim_check(client, b"x" * given.size),
+    )
+    assert given.streamed_bytes == pytest.approx(len(encode(request)), rel=0.05)
+
+
+def test_calls_of_s3_take_time_some_at_once_in_a_batch() -> None:
+    plain, given = Assumptions(fold=1.0), Assumptions(fold=1.0, objects=2)
+    assert flow("direct", 10, given).duration == pytest.approx(0.008 + 0.020)
+    one, other = (flow("buffered", 10, its) for its in (plain, given))
+    assert other.duration - one.duration == pytest.approx(other.batch * 2 * 0.020 / 16, rel=0.01)
+    uploaded = flow("buffered", 10, replace(plain, size=100_000))
+    assert uploaded.duration - one.duration == pytest.approx(uploaded.batch * 0.020 / 16, rel=0.01)
+    assert uploaded.p99 > one.p99 + 0.020, "and the client waits for its own"
+
+
+def test_a_batch_of_more_uploads_than_fit_in_memory_folds_and_answers_by_pieces() -> None:
+    given = Assumptions(size=1024 * 1024, keys=KeyDistribution(1, 0.0))
+    few = flow("buffered", 1, given)
+    assert few.batch == pytest.approx(6, rel=0.2)
+    assert (few.distinct, few.messages) == (1, 1)
+    many = flow("buffered", 100, given)
+    assert many.distinct == many.messages == pytest.approx(many.batch / 8)
+
+
 @pytest.mark.parametrize("rate", [0, -1, 1_000_001, float("nan")])
 def test_rates_that_are_none(rate: float) -> None:
     with pytest.raises(Impossible, match="use more than 0, at most 1,000,000"):
@@ -126,9 +191,12 @@ def test_rates_that_are_none(rate: float) -> None:
     [
         (
             "size",
-            300_000,
-            "a request of 300,000 bytes is not possible; 262,144 are the most: larger data is uploaded to S3",
+            6_000_000,
+            "a size of a request of 6,000,000 is not possible; the nearest is 5,242,880",
         ),
+        ("objects", 17, "a number of objects of 17 is not possible; the nearest is 16"),
+        ("object_bytes", 0, "a size of an object of 0 is not possible; the nearest is 1"),
+        ("claim_check", 300_000, "a size above which data is uploaded of 300,000 is not possible; the nearest is 262"),
         ("size", 0, "a size of a request of 0 is not possible; the nearest is 1"),
         ("window", 301, "a window, in seconds, of 301 is not possible; the nearest is 300"),
         ("batch", 10_001, "a batch of 10,001 is not possible; the nearest is 10,000"),

@@ -101,6 +101,7 @@ OPTIONS = (
     ("--apply-memory", "512", {"memory": 512}),
     ("--apply-ms", "50", {"invocation_seconds": 0.05}),
     ("--apply-us", "400", {"request_seconds": 0.0004}),
+    ("--objects", "2", {"objects": 2.0}),
 )
 
 
@@ -115,6 +116,49 @@ def test_an_option_reaches_the_model(option: str, text: str, means: dict[str, ob
         {mode: expected[mode].point.per_million for mode in DESIGNS}
     )
     assert any(expected[mode].point != usual[mode].point for mode in DESIGNS), "it makes a difference"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "means"),
+    [
+        (["--object-size", "20KB"], {"object_bytes": 20_480}),
+        (["--objects-replaced"], {"objects_replaced": True}),
+        (["--object-days", "365"], {"object_days": 365.0}),
+        (["--claim-check", "200KB"], {"claim_check": 204_800}),
+        (["--claim-check", "none"], {"claim_check": None}),
+        (["--upload-days", "2"], {"upload_days": 2.0}),
+        (["--s3-ms", "50"], {"s3_seconds": 0.05}),
+    ],
+)
+def test_what_lies_in_s3(arguments: list[str], means: dict[str, object], tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    large = ("--rate", 10, "--window", 60, "--size", "100KB", "--objects", 2)
+    given: dict[str, object] = {"size": 102_400, "objects": 2.0}
+    assert run(*large, *arguments, "--json", out) == 0
+    found = json.loads(out.read_text())["modes"]["buffered"]["per_million"]
+    expected, usual = (
+        advise(10, Assumptions(**(given | its)), Wanted(window=60), list_prices()).options["buffered"]  # type: ignore[arg-type]
+        for its in (means, {})
+    )
+    assert found == pytest.approx(expected.point.per_million)
+    assert found != pytest.approx(usual.point.per_million, rel=1e-6)
+
+
+def test_it_says_what_lies_in_s3_and_what_a_price_of_ones_own_is_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--rate", 10, "--size", "1MB", "--objects", 2, "--object-size", "20KB") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Without DynamoDB, objects, replies and archive: " in shown
+    assert "S3: PUT requests, objects $10.00 $10.00 $10.00 $10.00" in shown
+    assert "S3: PUT requests, uploads $5.00 $5.00 $5.00" in shown
+    assert "Rules return 2 objects a request, of 20,480 bytes kept 30 days. Clients upload the data," in shown
+    own = tmp_path / "dear.toml"
+    own.write_text("date = 2026-10-01\n[s3_puts]\ndollars = 0.01\n")
+    assert run("--rate", 10, "--size", "1MB", "--objects", 2, "--prices", own) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "S3: PUT requests, objects $20.00" in shown
+    assert "S3: PUT requests, uploads $10.00" in shown
 
 
 @pytest.mark.parametrize(
@@ -168,7 +212,9 @@ def test_ones_own_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         (["--rate", "0"], "a rate of 0 requests/s is not possible; use more than 0, at most 1,000,000"),
         (["--rate", "2M"], "a rate of 2,000,000 requests/s is not possible"),
-        (["--rate", "10", "--size", "300KB"], "262,144 are the most: larger data is uploaded"),
+        (["--rate", "10", "--size", "300KB", "--claim-check", "none"], "262,144 are the most: larger data is uploaded"),
+        (["--rate", "10", "--size", "6MB"], "of 6,291,456 is not possible; the nearest is 5,242,880"),
+        (["--rate", "10", "--objects", "20"], "a number of objects of 20 is not possible; the nearest is 16"),
         (["--rate", "10", "--window", "2500ms"], "a window of 2.5 s is not possible: AWS takes whole seconds; use 2s"),
         (["--rate", "10", "--window", "400"], "of 400 is not possible; the nearest is 300"),
         (["--rate", "10", "--batch", "20k"], "a batch of 20,000 is not possible; the nearest is 10,000"),
