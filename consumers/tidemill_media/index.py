@@ -27,6 +27,7 @@ from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_consumers.composition import is_entry_point
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import Held, IndexFiles
+from tidemill_media.adapters.mending import mended_manifest, mended_page
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.indexing.changes import Listed, TableEvent, change_of, contents, folders, relisted
 from tidemill_media.indexing.outdated import outdated
@@ -64,7 +65,8 @@ def index(event: TableEvent, parts: Indexing) -> None:
     """Bring the indexes up to date with a batch of the table's stream, then delete what they do not name any more.
 
     Raises:
-        Contended, Unloadable, Undeleted, UnreadableIndex, ClientError, BotoCoreError: it is to be delivered again.
+        Contended, Unloadable, Undeleted, ClientError, BotoCoreError: it is to be delivered again.
+        LostFile: it is, too; then the index goes on without that file.
     """
     changed = contents(event)
     relist(relisted(changed), parts)
@@ -75,7 +77,7 @@ def relist(listed: Sequence[Listed], parts: Indexing) -> None:
     """Bring the indexes up to date that list these contents.
 
     Raises:
-        Contended, Unloadable, UnreadableIndex, ClientError, BotoCoreError: some indexes may be as they were.
+        Contended, Unloadable, LostFile, ClientError, BotoCoreError: some indexes may be as they were.
     """
     pending = folders(listed)
     for tries in range(ROUNDS):
@@ -83,7 +85,7 @@ def relist(listed: Sequence[Listed], parts: Indexing) -> None:
             return
         if tries:
             parts.pause(random() * PAUSE_SECONDS * tries)
-        held = dict(zip(pending, parts.calls(parts.files.manifest, pending), strict=True))
+        held = dict(zip(pending, parts.calls(partial(mended_manifest, parts.files), pending), strict=True))
         documents = parts.documents.read(one.key for one in listed)
         update = partial(_update, listed=listed, documents=documents, held=held, parts=parts)
         are_done = dict(zip(pending, parts.calls(update, pending.items()), strict=True))
@@ -102,7 +104,7 @@ def _update(
     folder, owner = of
     manifest, etag = held[folder]
     change = change_of(listed, documents, owner)
-    pages = {place: parts.files.page(folder, manifest.pages[place].name) for place in touched(manifest, change)}
+    pages = {place: mended_page(parts.files, folder, manifest.pages[place]) for place in touched(manifest, change)}
     update = updated(manifest, pages, placed(change, pages), int(parts.clock() * 1000), parts.grace)
     if update is None:
         return True

@@ -13,11 +13,10 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from botocore.exceptions import ClientError
-
-from tidemill.contract.content_index import Entry, Manifest, Page, UnreadableIndex, order
+from tidemill.contract.content_index import Entry, Page, order
 from tidemill.contract.places import index_folder
 from tidemill_consumers.adapters.entities import chunks
+from tidemill_media.adapters.mending import LostFile, complete, mended_manifest, mended_page
 from tidemill_media.index import Indexing, relist
 from tidemill_media.indexing.changes import Listed
 from tidemill_media.indexing.entries import entry_of
@@ -33,7 +32,7 @@ AT_A_TIME = 1_000
 
 
 class Rebuilt(NamedTuple):
-    """The counts of a rebuild: contents to list, indexes, their files that could not be read, contents listed anew."""
+    """The counts of a rebuild: contents to list, indexes, their files that were lost, contents listed anew."""
 
     contents: int
     indexes: int
@@ -67,13 +66,16 @@ def rebuild(parts: Indexing, tell: Callable[[str], None] = lambda text: None) ->
         tell(f"{len(wanted[index_folder()]):,} contents found; {done} of {SEGMENTS} parts of the table read")
     differing: _Differing = defaultdict(set)
     newest: dict[str, int] = {}
+    incomplete: dict[str, int] = {}
     every, damaged = {*wanted, *parts.files.folders()}, 0
     for done, folder in enumerate(sorted(every), 1):
-        damaged += _compare(folder, wanted.get(folder, {}), differing, newest, parts)
+        damaged += _compare(folder, wanted.get(folder, {}), differing, newest, incomplete, parts)
         tell(f"{done:,} of {len(every):,} indexes compared; {len(differing):,} contents differ")
     for done, keys in enumerate(chunks(sorted(differing, key=lambda key: -newest[key]), AT_A_TIME)):
         tell(f"{done * AT_A_TIME:,} of {len(differing):,} contents listed anew")
         _relist(keys, differing, parts)
+    for folder, since in incomplete.items():
+        complete(parts.files, folder, since)
     return Rebuilt(len(wanted[index_folder()]), len(every), damaged, len(differing))
 
 
@@ -90,59 +92,52 @@ def _folders(entry: Entry) -> Sequence[str]:
 
 
 def _compare(
-    folder: str, wanted: dict[str, tuple[int, int]], differing: _Differing, newest: dict[str, int], parts: Indexing
+    folder: str,
+    wanted: dict[str, tuple[int, int]],
+    differing: _Differing,
+    newest: dict[str, int],
+    incomplete: dict[str, int],
+    parts: Indexing,
 ) -> int:
-    """Find what differs in an index, after what is unreadable was taken out of it; how many files that were."""
+    """Find what differs in an index, after what is lost was taken out of it; how many files that were."""
     missing, damaged = dict(wanted), set[str]()
-    for entry in _entries(folder, damaged, parts):
+    for entry in _entries(folder, damaged, incomplete, parts):
         if missing.get(entry.key) == (entry.uploaded, hash(entry)):
             del missing[entry.key]
         else:
             differing[entry.key].add(entry)
             newest[entry.key] = max(entry.uploaded, newest.get(entry.key, 0))
     if damaged:
-        return len(damaged) + _compare(folder, wanted, differing, newest, parts)
+        return len(damaged) + _compare(folder, wanted, differing, newest, incomplete, parts)
     for key, (uploaded, _) in missing.items():
         differing[key]
         newest[key] = max(uploaded, newest.get(key, 0))
     return len(damaged)
 
 
-def _entries(folder: str, damaged: set[str], parts: Indexing) -> Iterator[Entry]:
-    """The entries of an index, page by page; files that make no sense are taken out of it, and their names added."""
+def _entries(folder: str, damaged: set[str], incomplete: dict[str, int], parts: Indexing) -> Iterator[Entry]:
+    """The entries of an index, page by page; what is lost is taken out of it, and its name added to `damaged`."""
     try:
-        manifest = parts.files.manifest(folder).manifest
-    except UnreadableIndex:
-        parts.files.restart(folder)
+        manifest = mended_manifest(parts.files, folder).manifest
+    except LostFile:
         damaged.add(folder)
-        manifest = Manifest()
+        return
+    if manifest.incomplete is not None:
+        incomplete[folder] = manifest.incomplete
     last: Page | None = None
     for page in manifest.pages:
-        entries = _page(folder, page, last, parts)
-        if entries is None:
+        if last and order(last.oldest) >= order(page.newest):
+            damaged.add(page.name)
+            continue
+        try:
+            entries = mended_page(parts.files, folder, page)
+        except LostFile:
             damaged.add(page.name)
         else:
             yield from entries
             last = page
-    if damaged and manifest.pages:
+    if damaged:
         parts.files.drop(folder, damaged)
-
-
-def _page(folder: str, page: Page, last: Page | None, parts: Indexing) -> Sequence[Entry] | None:
-    """The entries of a page; None if it is not there, is no page, or is not what the manifest says of it."""
-    try:
-        entries = parts.files.page(folder, page.name)
-    except UnreadableIndex:
-        return None
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchKey":
-            raise
-        return None
-    places = [order(one.position) for one in entries]
-    ends = [order(page.newest), order(page.oldest)]
-    is_as_listed = len(entries) == page.count and [*places[:1], *places[-1:]] == ends
-    is_behind = last is None or order(last.oldest) < ends[0]
-    return entries if is_as_listed and is_behind and places == sorted(set(places)) else None
 
 
 def _relist(keys: Sequence[str], differing: _Differing, parts: Indexing) -> None:

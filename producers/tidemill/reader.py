@@ -86,7 +86,7 @@ class Reader:
         """The entries, newest first: of all contents, or of one owner's. Those that come meanwhile are not in it.
 
         Raises:
-            UnreadableIndex: the index has another form, or lacks a page.
+            UnreadableIndex: the index has another form, or lacks a page; at the end, if it says that it is incomplete.
             ClientError, BotoCoreError: it cannot be read.
         """
         folder = index_folder(owner)
@@ -103,6 +103,8 @@ class Reader:
                         yield entry
                         last = entry.position
             else:
+                if manifest.incomplete is not None:
+                    raise UnreadableIndex(f"{folder} is incomplete: a file of it was lost, and is to be made anew")
                 return
             earlier, manifest = manifest, self._manifest(folder)
             if manifest.version == earlier.version:

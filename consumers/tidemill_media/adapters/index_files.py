@@ -1,11 +1,12 @@
 """The index's files in the content bucket: manifests, which are swapped, and pages, which never change.
 
-Room: adapters. The only module that writes below index/.
+Room: adapters. The only module that writes below index/; mending.py puts back what was lost of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -21,7 +22,7 @@ from tidemill.contract.content_index import (
     write_page,
 )
 from tidemill.contract.places import INDEX
-from tidemill_media.adapters.objects import code_of, delete_all, names_below
+from tidemill_media.adapters.objects import code_of, delete_all, is_gone, names_below
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -49,11 +50,17 @@ class IndexFiles:
     Args:
         s3: a boto3 S3 client.
         bucket: the content bucket.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, s3: S3Client, bucket: str) -> None:
+    def __init__(self, s3: S3Client, bucket: str, clock: Callable[[], float] = time.time) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self.clock = clock
+
+    def etag(self, folder: str) -> str:
+        """The ETag of the manifest's file, whatever it is."""
+        return self._s3.head_object(Bucket=self._bucket, Key=f"{folder}{MANIFEST}")["ETag"]
 
     def manifest(self, folder: str) -> Held:
         """The manifest of the index in a folder; one without pages if there is none.
@@ -101,7 +108,7 @@ class IndexFiles:
         that is not listed now never will be: it was replaced, or is of a writer that was slower, or that crashed.
         """
         kept = {page.name for page in manifest.pages} | {page.name for page in manifest.replaced}
-        names = ((name, version_in(name)) for name in self._names(folder))
+        names = ((name, version_in(name)) for name in self.names(folder))
         gone = [name for name, version in names if version is not None and version <= manifest.version]
         delete_all(self._s3, self._bucket, [f"{folder}{name}" for name in gone if name not in kept])
 
@@ -115,21 +122,33 @@ class IndexFiles:
                 if folder != f"{INDEX}by/":
                     yield folder
 
-    def restart(self, folder: str) -> None:
-        """Write a manifest without pages in place of one that is unreadable, with a version beyond all pages there."""
-        head = self._s3.head_object(Bucket=self._bucket, Key=f"{folder}{MANIFEST}")
-        last = max((version_in(name) or 0 for name in self._names(folder)), default=0)
-        self.swap(folder, Manifest(last + 1), head["ETag"])
-
     def drop(self, folder: str, names: Container[str]) -> None:
-        """Take pages out of the manifest, whoever else writes it; their entries are listed no more."""
+        """Take pages out of the manifest, whoever else writes it; their entries are listed no more, and it says so."""
         while True:
             manifest, etag = self.manifest(folder)
             kept = tuple(page for page in manifest.pages if page.name not in names)
-            if kept == manifest.pages or self.swap(
-                folder, Manifest(manifest.version + 1, kept, manifest.replaced), etag
-            ):
+            left = Manifest(manifest.version + 1, kept, manifest.replaced, int(self.clock() * 1000))
+            if kept == manifest.pages or self.swap(folder, left, etag):
                 return
 
-    def _names(self, folder: str) -> Iterator[str]:
+    def names(self, folder: str) -> Iterator[str]:
+        """The names of the files of an index, within its folder."""
         return (name.removeprefix(folder) for name in names_below(self._s3, self._bucket, folder))
+
+    def had_versions(self, name: str) -> bool:
+        """Whether an object was ever there, as far as the bucket knows."""
+        asked: Any = {"Bucket": self._bucket, "Prefix": name, "MaxKeys": 1}
+        answer = self._s3.list_object_versions(**asked)
+        return bool(answer.get("Versions") or answer.get("DeleteMarkers"))
+
+    def earlier(self, name: str) -> Iterator[bytes]:
+        """The bodies of an object's versions, the newest first."""
+        for answer in self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=name):
+            for one in answer.get("Versions", ()):
+                try:
+                    found = self._s3.get_object(Bucket=self._bucket, Key=name, VersionId=one["VersionId"])
+                except ClientError as error:
+                    if not is_gone(error):
+                        raise
+                else:
+                    yield found["Body"].read()

@@ -112,8 +112,15 @@ def updated(manifest: Manifest, pages: Pages, change: Change, now: int, grace: i
     names = {page.name for page in listed}
     kept = [one for one in manifest.replaced if now - one.at < grace]
     dropped = [Replaced(page.name, now) for page in manifest.pages if page.name not in names]
-    new = Manifest(manifest.version + 1, tuple(listed), (*kept, *dropped))
+    new = Manifest(manifest.version + 1, tuple(listed), (*kept, *dropped), manifest.incomplete)
     return Update(new, written, len(kept) < len(manifest.replaced))
+
+
+def is_as_listed(page: Page, entries: Sequence[Entry]) -> bool:
+    """Whether entries are those of a page, as far as the manifest tells: how many, the first, the last, their order."""
+    places = [order(one.position) for one in entries]
+    ends = [order(page.newest), order(page.oldest)]
+    return len(entries) == page.count and [*places[:1], *places[-1:]] == ends and places == sorted(set(places))
 
 
 def _homes(pages: Sequence[Page], positions: Iterable[Position]) -> list[int]:

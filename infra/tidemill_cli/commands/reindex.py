@@ -19,6 +19,7 @@ from tidemill_consumers.adapters.calls import at_once
 from tidemill_consumers.adapters.entities import Unloadable
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import IndexFiles
+from tidemill_media.adapters.mending import LostFile
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.index import CALLS_AT_ONCE, Contended, Indexing
 from tidemill_media.rebuilding import rebuild
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when the index is up to date, 1 with a message on stderr when not."""
-    return run_or_tell("reindex", lambda: _run(args), Misconfigured, Unloadable, Contended, after_aws=AGAIN)
+    return run_or_tell("reindex", lambda: _run(args), Misconfigured, Unloadable, Contended, LostFile, after_aws=AGAIN)
 
 
 def _run(args: argparse.Namespace) -> int:

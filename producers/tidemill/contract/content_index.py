@@ -100,11 +100,14 @@ class Manifest(msgspec.Struct, frozen=True):
         version: how often the manifest was written, so that no two of its versions are the same bytes.
         pages: the pages, newest first; their ranges do not overlap.
         replaced: the pages that were listed less than `GRACE_MS` ago, and can still be read.
+        incomplete: since when contents may be missing, because a file of the index was lost and nothing was left of it,
+            in milliseconds since 1970; None if none is. Rebuilding the index ends it.
     """
 
     version: int = 0
     pages: tuple[Page, ...] = ()
     replaced: tuple[Replaced, ...] = ()
+    incomplete: int | None = None
 
     @property
     def count(self) -> int:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Thread
@@ -12,16 +12,19 @@ import pytest
 
 from tests.conftest import Clients
 from tests.consumers.tidemill_media.contents import document, image, photo, record
-from tidemill.contract.content_index import Entry, Manifest, Page
+from tidemill import Reader
+from tidemill.contract.content_index import Entry, Manifest, Page, UnreadableIndex
 from tidemill.contract.places import Photo, photo_version, thumbnail_name
 from tidemill_consumers.adapters.calls import MapCalls, at_once
 from tidemill_local.emulator import Emulator
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import IndexFiles
+from tidemill_media.adapters.mending import LostFile
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
 from tidemill_media.index import Contended, Indexing, index
 from tidemill_media.indexing.entries import entry_of
 from tidemill_media.indexing.pages import Change, updated
+from tidemill_media.rebuilding import rebuild
 
 
 class Table:
@@ -212,7 +215,94 @@ def test_of_a_hundred_thousand_only_touched_pages_are_read_and_written(
     }
     assert len(names) == 8
     assert parts.files.manifest("index/all/").manifest.count == 100_019
-    assert len(calls) == 8 + 2 * 3, "two owners' manifests are looked for, and a page and a manifest written for each"
+    assert len(calls) == 8 + 2 * 4, "two owners' new indexes are looked for twice, and two files written for each"
+
+
+def versions_of(s3: Any, bucket: str, name: str) -> list[dict[str, Any]]:
+    answer = s3.list_object_versions(Bucket=bucket, Prefix=name)
+    return [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]
+
+
+def gone(s3: Any, bucket: str, name: str) -> None:
+    s3.delete_object(Bucket=bucket, Key=name)
+
+
+def no_gzip(s3: Any, bucket: str, name: str) -> None:
+    s3.put_object(Bucket=bucket, Key=name, Body=b"\x1f\x8bno")
+
+
+def gone_after_that(s3: Any, bucket: str, name: str) -> None:
+    no_gzip(s3, bucket, name)
+    gone(s3, bucket, name)
+
+
+def gone_with_all_versions(s3: Any, bucket: str, name: str) -> None:
+    for one in versions_of(s3, bucket, name):
+        s3.delete_object(Bucket=bucket, Key=name, VersionId=one["VersionId"])
+
+
+@pytest.fixture
+def kept(emulator: Emulator, table: str, content_bucket: str) -> Indexing:
+    """Parts with a bucket that keeps versions."""
+    return made_of(emulator.client("s3"), emulator.client("dynamodb"), content_bucket, table)
+
+
+@pytest.mark.parametrize("damage", [gone, no_gzip, gone_after_that])
+@pytest.mark.parametrize("file", ["a page", "the manifest"])
+def test_a_file_that_somebody_deletes_or_damages_is_put_back(
+    kept: Indexing,
+    contents_table: Table,
+    emulator: Emulator,
+    content_bucket: str,
+    file: str,
+    damage: Callable[[Any, str, str], None],
+) -> None:
+    put, all_contents = contents_table.put, "index/all/"
+    index(batch(*(put(f"content/{one}", shown(one)) for one in range(3))), kept)
+    index(batch(put("content/3", shown(3))), kept)
+    (page,) = kept.files.manifest(all_contents).manifest.pages
+    damage(emulator.client("s3"), content_bucket, all_contents + (page.name if file == "a page" else "manifest.json"))
+    index(batch(put("content/4", shown(4)), put("content/1", {"deleted": True})), kept)
+    assert keys(kept) == keys(kept, "index/by/ada/") == ["content/4", "content/3", "content/2", "content/0"]
+    manifest = kept.files.manifest(all_contents).manifest
+    assert manifest.incomplete is None
+    assert manifest.version > 2
+
+
+@pytest.mark.parametrize("file", ["a page", "the manifest"])
+def test_without_a_file_that_is_lost_the_index_goes_on_and_says_so(
+    kept: Indexing, contents_table: Table, emulator: Emulator, content_bucket: str, file: str
+) -> None:
+    put, all_contents = contents_table.put, "index/all/"
+    index(batch(put("content/0", shown(0))), kept)
+    index(batch(put("content/1", shown(1))), kept)
+    (page,) = kept.files.manifest(all_contents).manifest.pages
+    lost = all_contents + (page.name if file == "a page" else "manifest.json")
+    gone_with_all_versions(emulator.client("s3"), content_bucket, lost)
+    event = batch(put("content/2", shown(2)))
+    with pytest.raises(LostFile, match=f"{lost} is lost; its .*contents are missing until `tidemill reindex`"):
+        index(event, kept)
+    index(event, kept)
+    index(batch(put("content/3", shown(3))), kept)
+    assert keys(kept) == ["content/3", "content/2"]
+    assert keys(kept, "index/by/ada/") == ["content/3", "content/2", "content/1", "content/0"]
+    reader = Reader(contents_table.name, content_bucket, dynamodb=contents_table.dynamodb, s3=emulator.client("s3"))
+    entries = reader.contents()
+    assert [next(entries).key, next(entries).key] == ["content/3", "content/2"]
+    with pytest.raises(UnreadableIndex, match="index/all/ is incomplete"):
+        next(entries)
+    rebuild(kept)
+    assert [one.key for one in reader.contents()] == ["content/3", "content/2", "content/1", "content/0"]
+
+
+def test_a_new_index_is_none_that_was_lost(kept: Indexing, contents_table: Table) -> None:
+    """A page whose manifest was not written yet is of a writer that crashed, or is not done."""
+    first = entry_of("content/9", shown(9))
+    assert first
+    kept.files.put_page("index/all/", "1-ab.json", [first])
+    index(batch(contents_table.put("content/0", shown(0))), kept)
+    assert keys(kept) == ["content/0"]
+    assert kept.files.manifest("index/all/").manifest.incomplete is None
 
 
 def _count(calls: list[str], call: str, params: Mapping[str, Any], **_: Any) -> None:

@@ -238,4 +238,28 @@ MUTANTS = [
         "min(bisect_left(ends, order(position)), len(pages) - 1)",
         "min(bisect_left(ends, order(position)) + 1, len(pages) - 1)",
     ),
+    _mutant(
+        "documents are read before the manifest",
+        INDEX,
+        "relist",
+        "        held = dict(zip(pending, parts.calls(partial(mended_manifest, parts.files), pending), strict=True))\n"
+        "        documents = parts.documents.read(one.key for one in listed)\n",
+        "        documents = parts.documents.read(one.key for one in listed)\n"
+        "        held = dict(zip(pending, parts.calls(partial(mended_manifest, parts.files), pending), strict=True))\n",
+    ),
+    _mutant(
+        "the current version is read whichever is told of",
+        PHOTO_FILES,
+        "PhotoFiles.original",
+        "IfMatch=told.etag, **version",
+        "",
+    ),
+    _mutant(
+        "the stream's image is listed, not the table's document",
+        CHANGES,
+        "change_of",
+        "now = [entry_of(key, documents.get(key)) for key, _ in of_owner]",
+        "now = [max(entries, key=lambda one: one.uploaded) if entry_of(key, documents.get(key)) else None"
+        " for key, entries in of_owner]",
+    ),
 ]
