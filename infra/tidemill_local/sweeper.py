@@ -25,6 +25,10 @@ rm -rf -- "$1" || { sleep 0.2; rm -rf -- "$1"; }
 """
 
 
+DELETE_SECONDS = 60
+"""Seconds that deleting may take: the functions' code is thousands of files, and the machine may have much to do."""
+
+
 class Groups:
     """The process groups that belong to an emulator: each is a file in its folder, named by the group's number."""
 
@@ -65,9 +69,9 @@ class Sweeper:
     def finish(self) -> None:
         """Delete the folder; called once the launcher has ended."""
         os.close(self._parents_end)
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=DELETE_SECONDS)
         if self._folder.exists():  # the sweeper was killed
-            _start(self._folder, subprocess.DEVNULL, subprocess.DEVNULL).wait(timeout=10)
+            _start(self._folder, subprocess.DEVNULL, subprocess.DEVNULL).wait(timeout=DELETE_SECONDS)
 
 
 def _start(folder: Path, launcher: int, parent: int) -> subprocess.Popen[bytes]:

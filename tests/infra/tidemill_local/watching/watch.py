@@ -35,6 +35,7 @@ class Watch:
 
     def __init__(self, platform: Platform) -> None:
         self.alarms: Alarms = platform.alarms()
+        self.alarms.states = dict.fromkeys(self.alarms.states, "OK")  # before that, the topic is told of each
         self.now = START
         self.platform = platform
         self.client = platform.emulator.client
