@@ -13,6 +13,7 @@ Tests of rules use `tidemill_consumers.testing`. All other modules are internal 
 from tidemill.contract.request import Request
 from tidemill_consumers.core.batch import (
     Accepted,
+    Aggregatable,
     Blob,
     Emit,
     Internal,
@@ -21,12 +22,14 @@ from tidemill_consumers.core.batch import (
     Rule,
     Rules,
     State,
+    Total,
     Verified,
     ref,
 )
 
 __all__ = [
     "Accepted",
+    "Aggregatable",
     "Blob",
     "Emit",
     "Internal",
@@ -36,6 +39,7 @@ __all__ = [
     "Rule",
     "Rules",
     "State",
+    "Total",
     "Verified",
     "ref",
 ]

@@ -1,7 +1,7 @@
 """The apply function: applies each request of a batch once and in order, and answers it.
 
-Room: composition root, above composition.py. Reads as the flow: intake, trust, uploads, load, plan, quarantine, save,
-settle, reply and emit, verdict.
+Room: composition root, above composition.py. Reads as the flow: intake, what is left to the analytics stage, trust,
+uploads, load, plan, quarantine, save, settle, reply and emit, verdict.
 """
 
 from __future__ import annotations
@@ -29,9 +29,17 @@ from tidemill_consumers.composition import (
     save,
 )
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Plan, Position, Quarantined, Time, Write, fresh
-from tidemill_consumers.core.pieces import Piece, pieces
+from tidemill_consumers.core.pieces import Piece, is_one_piece, pieces
 from tidemill_consumers.core.plan import not_begun
-from tidemill_consumers.core.settle import Counts, is_proven_when_saved, lowest, refusals, settle, waiting
+from tidemill_consumers.core.settle import (
+    Counts,
+    accepted,
+    is_proven_when_saved,
+    lowest,
+    refusals,
+    settle,
+    waiting,
+)
 from tidemill_consumers.core.sieve import Sieve
 
 
@@ -79,14 +87,15 @@ def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Resp
 
     Each delivery is noted. If deliveries of a batch end the process repeatedly, its requests are planned apart.
     """
-    if app.deliveries is None or not event["Records"]:
-        return _deliver(event, app, planned, time)
+    incoming = _incoming(event, app)
+    if app.deliveries is None or incoming.is_left or not event["Records"]:
+        return _deliver(incoming, app, planned, time)
     first, last = event["Records"][0], event["Records"][-1]
     shard = f"{first['eventSourceARN']}/{first['eventID'].partition(':')[0]}"
     sequences = [int(one["kinesis"]["sequenceNumber"]) for one in (first, last)]
     delivery = app.deliveries.begin(shard, *sequences)
     try:
-        response = _deliver(event, app, planned_apart if delivery.is_apart else planned, time)
+        response = _deliver(incoming, app, planned_apart if delivery.is_apart else planned, time)
     except Exception:
         app.deliveries.end(delivery)
         raise
@@ -95,13 +104,31 @@ def apply(event: KinesisEvent, app: Application, time: Time = UNLIMITED) -> Resp
     return response
 
 
-def _deliver(event: KinesisEvent, app: Application, make_plan: MakePlan, time: Time) -> Response:
+class _Incoming(NamedTuple):
+    """A decoded batch; whether the analytics stage's stream has it; whether all of it is left to the stage.
+
+    A batch that is left needs no table: nothing in it asks a rule, and its answers are few enough for one delivery.
+    """
+
+    batch: Intake
+    is_of_stage: bool
+    is_left: bool
+
+
+def _incoming(event: KinesisEvent, app: Application) -> _Incoming:
+    stream = app.streams.of(event["Records"])
+    batch = intake(event, stream)
+    is_left = not batch.unreadable and app.leaving.takes_all(batch.arrivals) and is_one_piece(batch.arrivals, ())
+    return _Incoming(batch, app.aggregated != "" and stream.arn == app.aggregated, is_left)
+
+
+def _deliver(incoming: _Incoming, app: Application, make_plan: MakePlan, time: Time) -> Response:
     """Apply a batch with plans from `make_plan`."""
     before = _served(app)
-    batch = intake(event, app.streams.of(event["Records"]))
+    batch = incoming.batch
     counts = Counts()
     latency: list[float] = []
-    again = _in_pieces(batch, app, make_plan, time, counts, latency)
+    again = _in_pieces(incoming, app, make_plan, time, counts, latency)
     served = Served(*map(sub, _served(app), before))
     app.metrics.put(_figures(batch, counts, served, latency, again is not None))
     applied: Applied = {
@@ -141,35 +168,39 @@ def _figures(batch: Intake, counts: Counts, served: Served, latency: Sequence[fl
         redelivered=counts.redelivered,
         keys=counts.keys,
         hottest_key=hottest,
+        left_to_stage=counts.left,
         **served._asdict(),
     )
 
 
 def _in_pieces(
-    batch: Intake, app: Application, make_plan: MakePlan, time: Time, counts: Counts, latency: list[float]
+    incoming: _Incoming, app: Application, make_plan: MakePlan, time: Time, counts: Counts, latency: list[float]
 ) -> Position | None:
     """Apply a batch piece by piece, and add to the counts; where to deliver again.
 
     A piece begins once the previous one is done, if there is time. Lambda delivers the others again from the beginning
     of their record; the progress note says where within that record to go on.
     """
-    first = batch.first
+    batch = incoming.batch
+    first = None if incoming.is_left else batch.first
     begun = app.progress.of(first.shard, first.position.sequence) if first and batch.begins_with_several else None
     again: Position | None = None
     for piece in pieces(batch.arrivals, batch.unreadable, begun):
         since = app.metrics.clock()
-        failed = _refuse(piece, app)
-        arrivals = app.trust.verified(piece.arrivals)
-        failed += [one.position for one in piece.arrivals[len(arrivals) :][:1]]
+        left, to_apply = app.leaving.divided(piece.arrivals)
+        failed = [*_refuse(piece, app), *app.replies.send(accepted(left))]
+        arrivals = app.trust.verified(to_apply, incoming.is_of_stage)
+        failed += [one.position for one in to_apply[len(arrivals) :][:1]]
         arrivals, unread = app.uploads.redeem(arrivals, time)
         failed += unread
         failed = _apply(arrivals, failed, app, make_plan, time, counts)
         again = lowest(failed) if failed else piece.rest
+        counts.left += sum([again is None or one.position < again for one in left])
         now = app.metrics.clock()
         if app.traces is not None:
-            app.traces.applied(piece.arrivals, again, since, now)
+            app.traces.applied(to_apply, again, since, now)
         if not failed:
-            latency += [max(0.0, round(1000 * (now - one.arrived))) for one in spread(piece.arrivals)]
+            latency += [max(0.0, round(1000 * (now - one.arrived))) for one in spread(to_apply)]
         if failed or time.is_over:
             break
     if first and again is not None and again.sub and (begun is None or again > begun):

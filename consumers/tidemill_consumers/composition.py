@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from tempfile import gettempdir
 from time import monotonic
@@ -41,6 +42,7 @@ from tidemill_consumers.core.batch import UNLIMITED, Arrival, Entity, Plan, Rule
 from tidemill_consumers.core.calling.probe import probe
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.plan import plan
+from tidemill_consumers.core.stage.leaving import Leaving, periods_in
 from tidemill_consumers.core.trust import Seals
 from tidemill_consumers.isolation.apart import Run, in_a_child, plan_apart
 from tidemill_consumers.isolation.at_work import AtWork
@@ -82,6 +84,9 @@ class Application:
     forgotten: ForgottenWriters
     emit_depth: int = EMIT_DEPTH
     trust: Trust = field(default_factory=Trust)
+    leaving: Leaving = field(default_factory=Leaving)
+    aggregated: str = ""
+    """The ARN of the stream that the analytics stage alone may put to; empty without a stage."""
     uploads: Uploads = field(default_factory=Uploads)
     limit: TimeLimit = field(default_factory=TimeLimit)
     deliveries: Deliveries | None = None
@@ -149,6 +154,7 @@ def application(is_direct: bool = False) -> Application:
 
     Raises:
         KeyError: a variable is missing.
+        ValueError: the analytics stage's periods are none, or one has no end and there is no stage.
     """
     # Validating parameters and composing botocore's user agent take half of a call's CPU time.
     quick = Config(parameter_validation=False, user_agent=f"tidemill boto3/{boto3.__version__}")
@@ -160,6 +166,10 @@ def application(is_direct: bool = False) -> Application:
         env["TIDEMILL_STREAM"],
         use_fast_calls(use_msgspec_json(boto3.client("dynamodb", config=config), BATCHES)),
     )
+    horizon = float(env["TIDEMILL_REPEAT_HORIZON_SECONDS"])
+    aggregated, periods = env["TIDEMILL_AGGREGATED_STREAM_ARN"], periods_in(env["TIDEMILL_ANALYTICS_PERIODS"])
+    if periods and periods[-1].end == inf and not aggregated:
+        raise ValueError("requests are to be left to the analytics stage, and there is none: end its last period")
     remembered = int(env["TIDEMILL_REMEMBERED_MIB"]) * 1024 * 1024 if not is_direct else 0
     seals = seals_of(stream, env["TIDEMILL_APPLICATION_SECRET_ARN"], config)
     # Each batch of the apply function needs its stream's life and answers clients; few store or emit anything.
@@ -183,11 +193,11 @@ def application(is_direct: bool = False) -> Application:
         replies=Replies(sns, env["TIDEMILL_REPLIES_TOPIC_ARN"]),
         emits=Emits(at_need(partial(boto3.client, "kinesis", config=once)), stream, seals=seals),
         streams=streams,
-        forgotten=ForgottenWriters(
-            dynamodb, env["TIDEMILL_FORGOTTEN_WRITERS_TABLE"], float(env["TIDEMILL_REPEAT_HORIZON_SECONDS"])
-        ),
+        forgotten=ForgottenWriters(dynamodb, env["TIDEMILL_FORGOTTEN_WRITERS_TABLE"], horizon),
         emit_depth=int(env["TIDEMILL_EMIT_DEPTH"]),
         trust=Trust(stream, Devices(dynamodb, env["TIDEMILL_DEVICES_TABLE"]), seals),
+        leaving=Leaving.of(rules, stream, periods, horizon),
+        aggregated=aggregated,
         uploads=Uploads(
             at_need(partial(boto3.client, "s3", config=quick.merge(UPLOADS_CALLS))), env["TIDEMILL_CONTENT_BUCKET"]
         ),

@@ -2,14 +2,15 @@
 
 Room: for the tests of applications. No I/O. The apply function's own code decides, so a rule has the same effect here.
 Time is not limited, so that a debugger can stop within a rule. `verified=True` stands for a client's signature, and
-`internal=True` for the application's own seal.
+`internal=True` for the application's own seal; `add` stands for the analytics stage.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import time
 
 from msgspec import to_builtins
@@ -17,18 +18,41 @@ from msgspec.json import encode as encode_json
 from msgspec.structs import replace
 
 from tidemill.contract.claim_check import claim_check
-from tidemill.contract.request import MAX_REQUEST_BYTES, ClaimCheck, Document, Json, Reply, Request, Status, decode
+from tidemill.contract.request import (
+    MAX_REQUEST_BYTES,
+    STAGE,
+    ClaimCheck,
+    Document,
+    Json,
+    Reply,
+    Request,
+    Status,
+    decode,
+)
 from tidemill.contract.validation import to_payload
 from tidemill_consumers.adapters.telling import traceback_lines
 from tidemill_consumers.codec.uploads import with_data
-from tidemill_consumers.core.batch import Arrival, Blob, Entity, Position, Proof, Rules, State, Write, fresh
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Aggregatable,
+    Arrival,
+    Blob,
+    Entity,
+    Position,
+    Proof,
+    Rejected,
+    Rules,
+    State,
+    Write,
+    fresh,
+)
 from tidemill_consumers.core.calling.routing import problem_of
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.core.item_limits import unstorable
 from tidemill_consumers.core.outcomes import reply_of
 from tidemill_consumers.core.plan import plan
 from tidemill_consumers.core.streams import shard_of
-from tidemill_consumers.core.trust import Seals, examine
+from tidemill_consumers.core.trust import Seals, examine, of_stage
 
 MOST_FOLLOW_UPS = 1000
 """Follow-up requests that one `send` may cause; more of them raise EndlessEmits."""
@@ -36,6 +60,7 @@ MOST_FOLLOW_UPS = 1000
 RETENTION = 86_400.0
 
 _STREAM = "trial"
+_GENERATION = "20260101T000000Z-trial0"
 _SHARD = shard_of(_STREAM, "shardId-000000000000")
 _SEALS = Seals(_STREAM, ["what the trial seals its own requests with in memory"])
 
@@ -89,6 +114,7 @@ class Trial:
         self._rules = rules
         self._emit_depth = emit_depth
         self._entities: dict[str, Entity] = {}
+        self._totals: dict[tuple[str, str], int] = {}
         self._count = 0
         self.outcomes: list[Outcome] = []
         """The outcomes of all requests so far, including those that rules emitted."""
@@ -145,6 +171,39 @@ class Trial:
         self._follow(outcome)
         return outcome
 
+    def add(self, cmd: str, amount: int, *, key: str) -> Outcome:
+        """Apply an amount as the analytics stage brings it, for a command in `Aggregatable`; the outcome.
+
+        A rule for a total must leave the same document as if the requests that the amount is of had been sent.
+
+        Args:
+            cmd: the command.
+            amount: what the requests of a window come to, 0 or more.
+            key: the ordering key.
+
+        Raises:
+            ValueError: the command is none of those, or the amount is below 0.
+        """
+        rule = self._rules.get(cmd)
+        if not isinstance(rule, Aggregatable):
+            raise ValueError(f"{cmd} is not in Aggregatable, so the stage never brings it")
+        if amount < 0:
+            raise ValueError(f"{amount}: requests never come to less than 0")
+        total = self._totals[key, cmd] = self._totals.get((key, cmd), 0) + amount
+        number = self._count + 1
+        request = Request(
+            id=f"request-{number}",
+            cmd=cmd,
+            key=key,
+            writer=f"{STAGE}{_GENERATION}/{cmd}",
+            counter=number,
+            data={"total": total, "of": number},
+        )
+        before = self.document(key)
+        outcome = self._apply(of_stage(self._arrival(request), is_its_stream=True), partial(rule.rule, before, amount))
+        self._follow(outcome)
+        return outcome
+
     def document(self, key: str) -> State:
         """The document of a key; None if there is none."""
         found: State = to_builtins(self._entities.get(key, Entity(key)).document)
@@ -176,13 +235,14 @@ class Trial:
             assert isinstance(examined, Arrival), "an emitted request claims nothing"  # noqa: S101
             waiting.extend(self._apply(examined).emits)
 
-    def _apply(self, arrival: Arrival) -> Outcome:
+    def _apply(self, arrival: Arrival, again: Callable[[], Accepted | Rejected] | None = None) -> Outcome:
+        """Apply an arrival. `again` asks the rule once more, where the reason for which it rejected is not kept."""
         (write,) = plan([arrival], self._entities, self._rules, RETENTION, emit_depth=self._emit_depth).writes
         if write.new_entity:
             self._entities[write.key] = write.new_entity
         stored = {one.name: Blob(one.data, one.content_type) for one in write.objects}
         self.objects |= stored
-        reply = _reply(write, arrival.request)
+        reply = _reply(write, arrival.request, again)
         outcome = Outcome(
             request=fresh(arrival).request,  # a rule may have changed arrival.request
             status=reply.status,
@@ -213,7 +273,16 @@ class EndlessEmits(Exception):
     """
 
 
-def _reply(write: Write, request: Request) -> Reply:
-    """The reply, even where the request names no client: an entity keeps all replies but the plain "accepted"."""
+def _reply(write: Write, request: Request, again: Callable[[], Accepted | Rejected] | None) -> Reply:
+    """The reply, even where the request names no client: an entity keeps all replies but the plain "accepted".
+
+    Of the stage's requests it keeps none: what their rule said is asked `again`.
+    """
+    if write.quarantine:
+        return Reply(request.id, "quarantined", error=write.quarantine[0].reason)
+    if again is not None:
+        said = again()
+        rejected = Reply(request.id, "rejected", error=said.reason) if isinstance(said, Rejected) else None
+        return rejected or Reply(request.id, "accepted")
     kept = write.new_entity and write.new_entity.recent.get(request.id)
     return (reply_of(kept) if kept else None) or Reply(request.id, "accepted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from tests.tree import ROOT
 from tidemill.contract.places import CACHED, UPLOADS
+from tidemill_consumers.core.stage.leaving import periods_in
 from tidemill_deploy.template import load
 
 PATH = ROOT / "infra/template.yaml"
@@ -34,7 +36,7 @@ def test_cloudformation_takes_it_as_it_is() -> None:
 
 
 def test_what_cannot_be_made_again_outlives_the_stack_and_a_replacement() -> None:
-    kept = {name for name, one in RESOURCES.items() if one["Type"] in STATEFUL}
+    kept = {name for name, one in RESOURCES.items() if one["Type"] in STATEFUL} - {"Aggregated"}  # written again
     kept |= of_type("AWS::DynamoDB::Table").keys() - {"Deliveries"} | of_type("AWS::SQS::Queue").keys()
     policies = {name: (one.get("DeletionPolicy"), one.get("UpdateReplacePolicy")) for name, one in RESOURCES.items()}
     assert {name for name, (deletion, _) in policies.items() if deletion} == kept
@@ -57,8 +59,8 @@ def test_everything_that_is_stored_is_encrypted_by_the_users_key_if_there_is_one
         return bool(value == {"Fn::If": ["HasKey", key, otherwise]})
 
     none = {"Ref": "AWS::NoValue"}
-    (stream,) = of_type("AWS::Kinesis::Stream").values()
-    assert chosen(stream["StreamEncryption"]["KeyId"], "alias/aws/kinesis")
+    for stream in of_type("AWS::Kinesis::Stream").values():
+        assert chosen(stream["StreamEncryption"]["KeyId"], "alias/aws/kinesis")
     topic = of_type("AWS::SNS::Topic")["Replies"]
     assert chosen(topic["KmsMasterKeyId"], "alias/aws/sns")
     (secret,) = of_type("AWS::SecretsManager::Secret").values()
@@ -137,7 +139,7 @@ def test_every_log_group_has_a_retention_and_every_function_one_of_its_own() -> 
 
 def test_nothing_is_applied_and_no_client_may_send_before_the_archive_reads() -> None:
     """Firehose begins at the end that the stream has then."""
-    assert RESOURCES["ApplyFromRequests"]["DependsOn"] == "Archive"
+    assert RESOURCES["ApplyFromRequests"]["DependsOn"] == RESOURCES["ApplyFromAggregated"]["DependsOn"] == "Archive"
     assert RESOURCES["ClientRole"]["DependsOn"] == "Archive"
     senders = [
         name
@@ -167,10 +169,10 @@ def test_no_secret_is_a_variable_of_a_function() -> None:
 
 
 def test_a_stream_on_demand_is_told_to_place_records_by_their_key() -> None:
-    (stream,) = of_type("AWS::Kinesis::Stream").values()
     # CloudFormation's schema: "This property can ONLY be set when StreamMode is ON_DEMAND".
     strategy = {"Fn::If": ["IsProvisioned", {"Ref": "AWS::NoValue"}, "USER_PARTITION_KEY"]}
-    assert stream["RecordDistributionStrategy"] == strategy
+    for stream in of_type("AWS::Kinesis::Stream").values():
+        assert stream["RecordDistributionStrategy"] == strategy
 
 
 @pytest.mark.parametrize("function", ["Direct", "Media", "Thumbnail"])
@@ -216,3 +218,32 @@ def test_sign_up_ends_with_an_address_that_was_proved() -> None:
     assert pool["UsernameAttributes"] == pool["AutoVerifiedAttributes"] == ["email"]
     assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
     assert pool["UsernameConfiguration"]["CaseSensitive"] in (False, "false")
+
+
+def test_without_an_analytics_stage_nothing_of_it_is_there() -> None:
+    assert TEMPLATE["Parameters"]["Analytics"]["Default"] == "off"
+    assert TEMPLATE["Parameters"]["AnalyticsPeriods"]["Default"] == ""
+    of_stage = [name for name, one in RESOURCES.items() if "Aggregated" in name]
+    assert of_stage == ["Aggregated", "ApplyFromAggregated"]
+    assert {RESOURCES[name]["Condition"] for name in of_stage} == {"HasAnalytics"}
+
+
+def test_both_streams_are_applied_alike() -> None:
+    """The same promises hold for both: a shard's batches one by one, and nothing is ever given up."""
+    mappings = [dict(RESOURCES[f"ApplyFrom{name}"]["Properties"]) for name in ("Requests", "Aggregated")]
+    assert [one.pop("EventSourceArn")["Fn::GetAtt"][0] for one in mappings] == ["Requests", "Aggregated"]
+    assert mappings[0] == mappings[1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_taken"),
+    [("", True), ("1764000000-", True), ("1764000000-1764003600,1764090000-", True), ("now", False), ("1-2,", False)],
+)
+def test_the_stages_periods_are_written_as_the_functions_read_them(setting: str, is_taken: bool) -> None:
+    allowed = re.fullmatch(TEMPLATE["Parameters"]["AnalyticsPeriods"]["AllowedPattern"], setting)
+    assert (allowed is not None) == is_taken
+    if is_taken:
+        periods_in(setting)
+    else:
+        with pytest.raises(ValueError, match="the stage's periods"):
+            periods_in(setting)

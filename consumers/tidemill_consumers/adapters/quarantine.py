@@ -19,7 +19,7 @@ from tidemill_consumers.adapters.telling import tell
 from tidemill_consumers.codec.events import place_of, read_request
 from tidemill_consumers.codec.parts import Part, Parts, gathered, summary
 from tidemill_consumers.core.batch import Arrival, Position, Quarantined, Unreadable
-from tidemill_consumers.core.trust import Seals, what_it_was
+from tidemill_consumers.core.trust import Seals, is_staged, what_it_was
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -220,6 +220,8 @@ def redriven(kept: Kept, seals: Seals | None = None) -> Request:
         request = read_request(kept.payload, kept.key, kept.shard, kept.position)
     except RefusedRequest as error:
         raise RefusedRequest(f"no request: {error if kept.id else kept.reason}") from None
+    if is_staged(request):
+        raise RefusedRequest("of the analytics stage: the next window of its key has the same amount too")
     was = what_it_was(request, kept.payload, seals, kept.stream)
     writer = REDRIVE + place_of(kept.shard, kept.position)
     request = msgspec.structs.replace(request, writer=writer, counter=1, tried=None, was=was, sig=None)

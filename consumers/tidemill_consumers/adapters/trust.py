@@ -15,7 +15,17 @@ from tidemill.contract.request import Request
 from tidemill.contract.signature import SigningUnavailable
 from tidemill_consumers.adapters.devices import Devices, Keys
 from tidemill_consumers.core.batch import Arrival
-from tidemill_consumers.core.trust import Claim, Seals, disproven, examine, is_marked, is_proven, unproven
+from tidemill_consumers.core.trust import (
+    Claim,
+    Seals,
+    disproven,
+    examine,
+    is_marked,
+    is_proven,
+    is_staged,
+    of_stage,
+    unproven,
+)
 
 MAX_TRIED = 20_000
 """Keys tried for a batch's signatures, before no further record is begun: some two seconds' work."""
@@ -92,25 +102,33 @@ class Trust:
     devices: Devices | None = None
     seals: Seals | None = None
 
-    def verified(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """The arrivals; signed or sealed ones have their proof.
+    def verified(self, arrivals: Sequence[Arrival], is_of_stage: bool = False) -> Sequence[Arrival]:
+        """The arrivals; signed or sealed ones have their proof, and so have those of the analytics stage.
 
         If examining all is more work than one delivery can do, only the first ones are returned, and the others must be
         delivered again. Each delivery does some: no record needs more than its own signatures, and reading the registry
         goes on where it ended.
 
+        Args:
+            arrivals: requests of one stream.
+            is_of_stage: whether it is the stream that the stage alone may put to.
+
         Raises:
             Unloadable, ClientError, BotoCoreError: the registry cannot be read; the batch must be delivered again.
         """
         seals = self.seals
+        staged = [place for place, one in enumerate(arrivals) if is_staged(one.request)]
         # A usual batch has no signed request, and needs nothing more.
         if seals is None:
             marked = [place for place, one in enumerate(arrivals) if one.request.sig is not None]
         else:
             marked = [place for place, one in enumerate(arrivals) if is_marked(one.request)]
-        if not marked:
+        if not marked and not staged:
             return arrivals
         looked_at = list(arrivals)
+        for place in staged:
+            looked_at[place] = of_stage(arrivals[place], is_of_stage)
+        marked = [place for place in marked if not is_staged(arrivals[place].request)]
         claims: dict[int, Claim] = {}
         for place in marked:
             examined = examine(arrivals[place], arrivals[place].stream or self.stream, seals)

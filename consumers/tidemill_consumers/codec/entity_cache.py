@@ -13,6 +13,7 @@ from msgspec.json import encode as to_json
 
 from tidemill_consumers.core.batch import Entity
 from tidemill_consumers.core.emits import kept_bytes
+from tidemill_consumers.core.fitting import BYTES_OF_TOTALS
 from tidemill_consumers.core.outcomes import bytes_of_all
 
 SAMPLES = 50
@@ -77,6 +78,7 @@ class EntityCache:
 
 def _bytes_beside_document(entity: Entity) -> int:
     size = BYTES_OF_ANY + BYTES_OF_PLACE * len(entity.marks) + len(entity.writers) + len(entity.redriven)
+    size += BYTES_OF_TOTALS * len(entity.totals)
     if entity.recent:
         size += bytes_of_all(entity.recent.values())
     if entity.emits:

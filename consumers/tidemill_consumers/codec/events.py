@@ -19,6 +19,7 @@ from tidemill.contract.memo import Memo
 from tidemill.contract.request import (
     MAX_KEY_CHARACTERS,
     MAX_REQUEST_BYTES,
+    TRACK,
     Document,
     Key,
     Name,
@@ -30,9 +31,6 @@ from tidemill.contract.request import (
 from tidemill.contract.request import decode as decode_request
 from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, rewritten
 from tidemill_consumers.core.streams import Stream, shard_of
-
-TRACK = "event.track"
-"""The command given to records of clients that do not use the contract."""
 
 TOGETHER = 128
 """User records that are decoded at once; if one of them is unusual, all are decoded one by one."""

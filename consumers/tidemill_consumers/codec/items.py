@@ -15,6 +15,7 @@ from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position
 from tidemill_consumers.core.folding.marks import mark_text
 from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, MAX_REDRIVEN, entry
 from tidemill_consumers.core.outcomes import id_of
+from tidemill_consumers.core.stage.totals import read_totals, totals_text
 
 Attribute: TypeAlias = Mapping[str, Any]
 """One DynamoDB attribute value, such as {"S": "text"}."""
@@ -100,6 +101,8 @@ def to_item(entity: Entity) -> dict[str, Attribute]:
         item["awaited"] = {"N": repr(entity.awaited)}
     if entity.lost:
         item["lost"] = {"N": repr(entity.lost)}
+    if entity.totals:
+        item["totals"] = {"M": {cmd: {"S": totals_text(one)} for cmd, one in entity.totals.items()}}
     if geohash := geohash_in(entity.document):
         item |= {"cell": {"S": geohash[:CELL_CHARACTERS]}, "geohash": {"S": geohash}}
     return item | _emits(entity) if entity.emitted else item
@@ -135,6 +138,7 @@ def from_item(item: Mapping[str, Attribute]) -> Entity:
         forgotten=forgotten,
         awaited=awaited,
         lost=lost,
+        totals={cmd: read_totals(one["S"]) for cmd, one in item["totals"]["M"].items()} if "totals" in item else {},
     )
 
 

@@ -45,6 +45,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     partial_failures: int = 0
     hottest_key_share: float = 0.0
     reply_latency: tuple[float, ...] = ()
+    left_to_stage: int = 0
     redelivered: int = 0
     keys: int = 0
     hottest_key: str = ""

@@ -92,9 +92,12 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 Rule: TypeAlias = Callable[[State, Request], Accepted | Rejected]
 """Pure: the same state and request give the same outcome. A rule may change its arguments: they are its own."""
 
+Total: TypeAlias = Callable[[State, int], Accepted | Rejected]
+"""A rule that adds an amount to a document, as pure as a Rule: adding 5 comes to the same as adding 2 and 3."""
+
 Rules: TypeAlias = Mapping[str, Rule]
 """The routing table: command to rule. A rule wrapped in `Verified` takes requests of verified clients only, one in
-`Internal` the application's own."""
+`Internal` the application's own; for one in `Aggregatable`, many requests may come as one amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,9 @@ class Verified:
     """
 
     rule: Rule
+
+    def __post_init__(self) -> None:
+        _refuse_aggregatable(self)
 
     def __call__(self, state: State, request: Request) -> Accepted | Rejected:
         """The rule's outcome."""
@@ -128,6 +134,9 @@ class Internal:
 
     rule: Rule
 
+    def __post_init__(self) -> None:
+        _refuse_aggregatable(self)
+
     def __call__(self, state: State, request: Request) -> Accepted | Rejected:
         """The rule's outcome."""
         return self.rule(state, request)
@@ -135,6 +144,76 @@ class Internal:
 
 GUARDS = (Verified, Internal)
 """The wrappers by which a table of rules says whose requests a rule takes; `core.calling.admission` asks them."""
+
+MOST_AMOUNT = 2**53 - 1
+"""The largest amount of one request: all parts of the pipe have whole numbers up to this exactly."""
+
+UNCHECKED = "whose requests the analytics stage adds up without looking at signatures: let anybody's be counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregatable:
+    """A rule for a total, so that many requests may be applied as one amount: `"content.view": Aggregatable(viewed)`.
+
+    The rule gets an amount in place of a request: 1 for each request, or the sum of what the requests have in one
+    member of their data. Without the analytics stage it is asked about each request, with the stage about the amount
+    of a whole window; so it must come to the same whether it adds 5, or 2 and then 3. With the stage nobody is told
+    its answer, nor that it rejected an amount.
+
+    It takes anybody's requests: `Verified` and `Internal` cannot wrap it, nor can it wrap them.
+
+    Args:
+        rule: the rule.
+        sum: the member of `data` that has the amount, a whole number from 0 to 2^53-1; a request without one is
+            rejected. None: each request counts 1.
+
+    Raises:
+        TypeError: the rule is wrapped already, or `sum` is no text.
+    """
+
+    rule: Total
+    sum: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rule, (*GUARDS, Aggregatable)):
+            raise TypeError(f"Aggregatable({type(self.rule).__name__}(…)): it takes a bare rule, {UNCHECKED}")
+        if not (self.sum is None or (isinstance(self.sum, str) and self.sum)):
+            raise TypeError(f"Aggregatable(…, sum={self.sum!r:.40}): the name of a member of data, such as 'count'")
+
+    def __call__(self, state: State, request: Request) -> Accepted | Rejected:
+        """The outcome of one request."""
+        amount = self.amount_of(request.data)
+        if amount is None:
+            return Rejected(f"{self.sum}: a whole number from 0 to {MOST_AMOUNT}")
+        return self.rule(state, amount)
+
+    def amount_of(self, data: Document) -> int | None:
+        """What one request of this data adds; None if it must be rejected."""
+        if self.sum is None:
+            return 1
+        amount = data.get(self.sum)
+        return amount if type(amount) is int and 0 <= amount <= MOST_AMOUNT else None
+
+    def adding(self, amount: int) -> Rule:
+        """The rule for a request of the stage, which adds that amount."""
+        return Adding(self.rule, amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """A rule for a total with its amount, whatever the request."""
+
+    rule: Total
+    amount: int
+
+    def __call__(self, state: State, _: Request) -> Accepted | Rejected:
+        """The rule's outcome."""
+        return self.rule(state, self.amount)
+
+
+def _refuse_aggregatable(guard: Verified | Internal) -> None:
+    if isinstance(guard.rule, Aggregatable):
+        raise TypeError(f"{type(guard).__name__}(Aggregatable(…)): it cannot guard a rule {UNCHECKED}")
 
 
 class Proof(NamedTuple):
@@ -145,7 +224,9 @@ class Proof(NamedTuple):
     client: str | None = None
     """The client proven to have sent the request or its cause; None if the seal proves no client."""
     is_own: bool = False
-    """Whether the application's seal proves that the application itself made the request."""
+    """Whether the application itself made the request, by its seal or by the stream that only its stage may put to."""
+    is_staged: bool = False
+    """Whether the analytics stage made it."""
 
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -156,9 +237,10 @@ class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """The place within an aggregated record; 0 in a plain one."""
 
 
-Found: TypeAlias = Literal["", "absent", "applied", "unknown"]
+Found: TypeAlias = Literal["", "absent", "applied", "unknown", "beyond"]
 """What the table of forgotten writers says of a request: it was not asked, it does not hold the request's counter, it
-holds it or a higher one, or it cannot tell."""
+holds it or a higher one, or it cannot tell. `beyond`: nobody can, for the analytics stage may have counted it, longer
+ago than it remembers."""
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -318,6 +400,32 @@ class Forgotten(NamedTuple):
     counters: bytes
 
 
+class Window(NamedTuple):
+    """A window of the analytics stage, for one key and command.
+
+    Attributes:
+        generation: the life of the stage's state, by a name that sorts by when it began.
+        number: the window's end, in seconds since 1970 by the stream's clock.
+        total: all that the generation has counted through this window.
+    """
+
+    generation: str
+    number: int
+    total: int
+
+
+class Totals(NamedTuple):
+    """What an entity remembers of one command's windows (`core.stage.totals`).
+
+    Attributes:
+        applied: the highest window that was applied, of whatever generation; 0: none.
+        seen: of each of the latest generations its last window, the earliest generation first.
+    """
+
+    applied: int = 0
+    seen: tuple[Window, ...] = ()
+
+
 class Entity(msgspec.Struct, frozen=True, gc=False):
     """The state stored for one key. `version` 0: no item yet."""
 
@@ -342,6 +450,8 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     come; 0: none."""
     lost: float = 0.0
     """Up to this arrival it may have forgotten writers that the table of forgotten writers does not have; 0: none."""
+    totals: Mapping[str, Totals] = msgspec.field(default_factory=dict)
+    """By command, what it remembers of the analytics stage's windows."""
     unusable: str = ""
     """Why nothing can be applied to it: its item cannot be read, or is never saved. Not stored."""
 

@@ -9,15 +9,16 @@ Amazon DynamoDB" states the limit.
 | outcomes and follow-up requests | MAX_RECENT_BYTES, the oldest are dropped |
 | writers | MAX_WRITER_BYTES, the least recently seen are forgotten to a table |
 | marks | MAX_MARK_BYTES, those of the least recently seen shards are dropped |
+| totals | MOST_TOTALS commands, of as many generations each as MOST_GENERATIONS says |
 | the key and the names of the attributes | FIXED_BYTES |
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
-from tidemill_consumers.core.batch import Mark
+from tidemill_consumers.core.batch import Mark, Totals
 from tidemill_consumers.core.item_limits import text_bytes
 
 T = TypeVar("T")
@@ -38,6 +39,15 @@ WRITE_UNIT = 1024
 
 MAX_MARK_BYTES = 24 * 1024
 """Limit for the marks: room for some hundred."""
+
+MOST_TOTALS = 16
+"""Commands whose totals are remembered: as many as a table of rules may have in `Aggregatable`."""
+
+MOST_GENERATIONS = 4
+"""Generations of the analytics stage that are remembered for each command."""
+
+BYTES_OF_TOTALS = 650
+"""Size of a command's name (98 characters of four bytes) and totals, at most."""
 
 FIXED_BYTES = 1200
 """Size of the key (256 characters of four bytes) and of the attributes' names, numbers and overheads, at most."""
@@ -77,3 +87,11 @@ def fitting_marks(marks: dict[str, Mark]) -> dict[str, Mark]:
         return marks
     latest = sorted(marks.items(), key=lambda one: one[1].arrived)
     return dict(latest_that_fit(latest, BYTES_OF_MARK, MAX_MARK_BYTES))
+
+
+def fitting_totals(totals: Mapping[str, Totals], live: Container[str]) -> Mapping[str, Totals]:
+    """The totals that fit. Those of commands that are not aggregatable any more go first, the longest unused before."""
+    if len(totals) <= MOST_TOTALS:
+        return totals
+    latest = sorted(totals.items(), key=lambda one: (one[0] in live, one[1].applied))
+    return dict(latest[-MOST_TOTALS:])

@@ -65,6 +65,11 @@ def pieces(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable], begin:
         arrivals, first = arrivals[count:], rest
 
 
+def is_one_piece(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable]) -> bool:
+    """Whether a whole batch is one piece."""
+    return _end(arrivals, unreadable) is None
+
+
 def _end(arrivals: Sequence[Arrival], unreadable: Sequence[Unreadable]) -> Position | None:
     """The position at which the first piece of these ends; None if it has them all."""
     count = _with_uploads(arrivals, min(len(arrivals), MOST))

@@ -26,6 +26,7 @@ class Counts:
         evicted: marks dropped for lack of room.
         untold: of those quarantined, the requests that cannot be told from repeats.
         looped: of those quarantined, the follow-up requests that too many emits led to.
+        left: requests left to the analytics stage.
         of_key: by key, its requests.
     """
 
@@ -37,6 +38,7 @@ class Counts:
     evicted: int = 0
     untold: int = 0
     looped: int = 0
+    left: int = 0
     of_key: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -98,6 +100,15 @@ def refusals(unreadable: Iterable[Unreadable]) -> list[Receipt]:
         Receipt(one.asker.client, Reply(one.asker.id, "quarantined", error=one.reason), one.position)
         for one in unreadable
         if one.asker is not None
+    ]
+
+
+def accepted(left: Iterable[Arrival]) -> list[Receipt]:
+    """The answers to requests that are left to the analytics stage, and name a client."""
+    return [
+        Receipt(one.request.client, Reply(one.request.id, "accepted"), one.position)
+        for one in left
+        if one.request.client is not None
     ]
 
 

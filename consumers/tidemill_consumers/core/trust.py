@@ -5,7 +5,7 @@ Room: core. Pure; adapters/devices.py reads the registered keys.
 A client's device signs with its key. The application seals the requests that it puts on the stream itself: follow-up
 requests, those of its functions on events, and redriven ones. A seal is a `sig` too, over the same bytes, but made with
 a secret that the application and its operators share (HMAC, RFC 2104). Once there is a secret, the writers `emit/…`,
-`event/…` and `redrive/…` need its seal.
+`event/…` and `redrive/…` need its seal. The analytics stage seals nothing: it alone may put to a stream of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidemill.contract.request import EVENT, REDRIVE, OriginalSignature, RefusedRequest, Request, encode
+from tidemill.contract.request import EVENT, REDRIVE, STAGE, OriginalSignature, RefusedRequest, Request, encode
 from tidemill.contract.signature import is_signed_by, signature_of, signature_text, signed_bytes, split
 from tidemill_consumers.core.batch import Arrival, Proof, with_request
 from tidemill_consumers.core.emits import EMITTERS, is_of_proven, without_proof
@@ -47,6 +47,7 @@ any writer on the wire, so nobody else can use up the counters of a client's wri
 MALFORMED = "signed, but not as the contract says: sig comes last and has 86 characters of base64url"
 INCOMPLETE = "signed, but a signature without client, writer and counter proves nothing"
 NO_SECRET = "sealed, but the application has no secret to know its seal by"  # noqa: S105 - it is none
+NOT_OF_STAGE = "its writer is the analytics stage's, but it did not come by the stage's stream"
 NOT_SEALED = "its writer is the application's own, but it does not bear the application's seal"
 
 
@@ -120,6 +121,23 @@ def is_marked(request: Request) -> bool:
 def is_own(request: Request) -> bool:
     """Whether the request's writer is one of the application's own."""
     return request.writer is not None and request.writer.startswith(OWN)
+
+
+def is_staged(request: Request) -> bool:
+    """Whether the request is, by its writer, one of the analytics stage."""
+    return request.writer is not None and request.writer.startswith(STAGE)
+
+
+def of_stage(arrival: Arrival, is_its_stream: bool) -> Arrival:
+    """The arrival of a request whose writer is the analytics stage's, with its proof.
+
+    Args:
+        arrival: the arrival.
+        is_its_stream: whether it came by the stream that the stage alone may put to.
+    """
+    if not is_its_stream:
+        return unproven(arrival, NOT_OF_STAGE)
+    return msgspec.structs.replace(arrival, proof=Proof(is_own=True, is_staged=True))
 
 
 def is_made(request: Request) -> bool:

@@ -3,14 +3,14 @@
 Room: rules. Pure: a rule sees a document and a request, and nothing else.
 """
 
-from tidemill_consumers import Internal, Rules
+from tidemill_consumers import Aggregatable, Internal, Rules
 from tidemill_consumers.media import content, event, photo, user
 
 RULES: Rules = {
     "content.publish": content.publish,
     "content.update": content.update,
-    "content.view": content.view,
-    "content.like": content.like,
+    "content.view": Aggregatable(content.viewed),
+    "content.like": Aggregatable(content.liked),
     "content.delete": content.delete,  # emits user.deleted_content to its owner
     "content.processed": Internal(photo.processed),  # these two by the function on the bucket's events
     "content.removed": Internal(photo.removed),

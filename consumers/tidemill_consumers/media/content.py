@@ -36,14 +36,14 @@ def update(state: State, request: Request) -> Accepted | Rejected:
     return Accepted({**state, "title": title})
 
 
-def view(state: State, request: Request) -> Accepted | Rejected:
-    """Count a view. Content that lives elsewhere is counted too: a view needs no title."""
-    return _count(state, "views")
+def viewed(state: State, amount: int) -> Accepted | Rejected:
+    """Count views. Content that lives elsewhere is counted too: a view needs no title."""
+    return _count(state, "views", amount)
 
 
-def like(state: State, request: Request) -> Accepted | Rejected:
-    """Count a like."""
-    return _count(state, "likes")
+def liked(state: State, amount: int) -> Accepted | Rejected:
+    """Count likes."""
+    return _count(state, "likes", amount)
 
 
 def delete(state: State, request: Request) -> Accepted | Rejected:
@@ -61,11 +61,11 @@ def _to_owner(state: Document, cmd: str, data: Document) -> tuple[Emit, ...]:
     return (Emit(cmd, key, data),) if owner and len(key) <= MAX_KEY_CHARACTERS else ()
 
 
-def _count(state: State, counter: str) -> Accepted | Rejected:
+def _count(state: State, counter: str, amount: int) -> Accepted | Rejected:
     if _is_deleted(state):
         return Rejected("it was deleted")
     document: Document = state or {}
-    return Accepted({**document, counter: document.get(counter, 0) + 1})
+    return Accepted({**document, counter: document.get(counter, 0) + amount})
 
 
 def _is_title(title: object) -> bool:

@@ -35,6 +35,12 @@ EVENT = "event/"
 """How the writer begins of a request that the application itself sends because something happened outside the stream,
 such as an upload to its bucket; a hash of the event follows."""
 
+TRACK = "event.track"
+"""The command that records of clients get which do not use the contract."""
+
+STAGE = "stage/"
+"""How the writer of a request of the analytics stage begins; its generation and its command follow."""
+
 PROBE = "tidemill.probe"
 """The command that every application takes: it changes no document, and shows how far a shard is applied."""
 

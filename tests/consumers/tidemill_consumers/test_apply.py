@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from math import inf
 from typing import Any, TypeAlias, cast
 from zlib import crc32
 
@@ -36,11 +37,27 @@ from tidemill_consumers.codec.entity_cache import SAMPLES, EntityCache
 from tidemill_consumers.codec.events import EventRecord, KinesisEvent, intake
 from tidemill_consumers.codec.metrics import Figures, lines_in
 from tidemill_consumers.composition import ROUNDS, Application, application, planned_apart
-from tidemill_consumers.core.batch import Accepted, Blob, Emit, Entity, Position, Rejected, State, Time, Write, ref
+from tidemill_consumers.core.batch import (
+    Accepted,
+    Aggregatable,
+    Blob,
+    Emit,
+    Entity,
+    Position,
+    Rejected,
+    Rules,
+    State,
+    Time,
+    Write,
+    ref,
+)
 from tidemill_consumers.core.emits import emitter
 from tidemill_consumers.core.folding.budget import MAX_OUTCOMES
 from tidemill_consumers.core.folding.fold import UNTOLD
+from tidemill_consumers.core.stage.leaving import Leaving, Period
 from tidemill_consumers.core.streams import Stream, life_of, shard_of
+from tidemill_consumers.core.trust import NOT_OF_STAGE
+from tidemill_consumers.isolation.deliveries import Deliveries
 from tidemill_local.emulator import Emulator
 
 Clients: TypeAlias = Callable[[str], Any]
@@ -849,6 +866,8 @@ def test_lambda_finds_what_it_needs_in_its_environment(
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": table,
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
+        "TIDEMILL_AGGREGATED_STREAM_ARN": "",
+        "TIDEMILL_ANALYTICS_PERIODS": "",
         "TIDEMILL_TRACES": "off",
         "TIDEMILL_TRACES_HEADERS_SECRET_ARN": "",
         "TIDEMILL_APPLICATION_SECRET_ARN": "",
@@ -1209,3 +1228,117 @@ def test_an_item_of_an_older_release_tells_only_what_it_remembers(
     assert retry_from(event, counting) is None
     assert document(counting) == {"n": 11}
     assert set(quarantined()) == {"21"}
+
+
+# ── The analytics stage ──────────────────────────────────────────────────────────────────────────────────────
+
+STAGED_ARN = STREAM_ARN.replace("/requests", "/aggregated")
+GENERATION = "20181217T000000Z-abcdef"
+
+
+def viewed(state: State, amount: int) -> Accepted:
+    return Accepted({"views": (state or {"views": 0})["views"] + amount})
+
+
+@pytest.fixture
+def staged(app: Application) -> Application:
+    """With a stage that takes what arrives from 1545084660 on, which is the tenth record here."""
+    rules: Rules = {**app.rules, "view": Aggregatable(viewed)}
+    return replace(
+        app,
+        rules=rules,
+        leaving=Leaving.of(rules, "requests", (Period(1545084660.0, inf),), 3600.0),
+        aggregated=STAGED_ARN,
+    )
+
+
+class Nothing:
+    """A client whose every call is an error."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"it was asked to {name}")
+
+
+def of_window(sequence: int, number: int, total: int, arn: str = STAGED_ARN) -> EventRecord:
+    writer, data = f"stage/{GENERATION}/view", {"total": total, "of": number}
+    made = Request(id=f"{number}", cmd="view", key="k", writer=writer, counter=number, data=data)
+    return record(sequence, encode(made), "k", arn)
+
+
+def test_a_batch_that_is_left_to_the_stage_is_answered_without_a_table(staged: Application, heard: Heard) -> None:
+    lines: list[str] = []
+    nothing: Any = Nothing()
+    blind = replace(
+        staged,
+        entities=Entities(nothing, "nowhere"),
+        deliveries=Deliveries(nothing, "nowhere"),
+        forgotten=ForgottenWriters(nothing, "nowhere", 3600.0),
+        metrics=Metrics("apply", lines.append),
+    )
+    views = [request(n, "view", client="bob" if n == 11 else None) for n in (10, 11, 12)]
+    event: KinesisEvent = {"Records": [aggregate(10, views), record(13, encode(request(13, "view")), "k")]}
+    assert apply(event, blind) == done(records=2, requests=4, keys=0, write_calls=0)
+    assert statuses(heard()) == {"i11": "accepted", "i13": "accepted"}
+    said = figures(lines)
+    assert (said.requests, said.left_to_stage, said.applied, said.reply_latency) == (4, 4, 0, ())
+
+
+def test_what_the_stage_does_not_take_is_applied_in_order_beside_it(staged: Application, heard: Heard) -> None:
+    lines: list[str] = []
+    watched = replace(staged, metrics=Metrics("apply", lines.append))
+    event = batch(request(9, "view"), request(10, "take"), request(11, "view"), request(12, "take"))
+    event["Records"].append(record(13, b"{", "k"))
+    assert retry_from(event, replace(watched, rules={**staged.rules, "take": step_after_views})) is None
+    assert document(staged) == {"views": 1, "steps": 2}
+    assert statuses(heard()) == {"i9": "accepted", "i10": "accepted", "i11": "accepted", "i12": "accepted"}
+    said = figures(lines)
+    assert (said.left_to_stage, said.applied, said.quarantined) == (1, 3, 1)
+
+
+def step_after_views(state: State, request: Request) -> Accepted:
+    return Accepted({"views": (state or {})["views"], "steps": (state or {}).get("steps", 0) + 1})
+
+
+def test_what_is_left_is_delivered_again_until_it_is_answered(
+    staged: Application, emulator: Emulator, heard: Heard
+) -> None:
+    lines: list[str] = []
+    nobody = replace(staged, replies=Replies(emulator.client("sns"), NOWHERE), metrics=Metrics("apply", lines.append))
+    event = batch(request(10, "view", client=None), request(11, "view"), request(12, "view", client=None))
+    assert retry_from(event, nobody) == 11
+    assert figures(lines).left_to_stage == 1, "the others are counted with the next delivery"
+    assert retry_from(event, staged) is None
+    assert statuses(heard()) == {"i11": "accepted"}
+    assert document(staged) is None
+
+
+def test_the_stages_windows_are_applied_once(staged: Application, quarantined: Callable[[], dict[str, str]]) -> None:
+    assert retry_from(batch(request(1, "view"), request(2, "view")), staged) is None
+    first: KinesisEvent = {"Records": [of_window(20, 1545084660, 3), of_window(21, 1545084670, 7)]}
+    again: KinesisEvent = {"Records": [of_window(21, 1545084670, 7), of_window(22, 1545084670, 7)]}
+    later: KinesisEvent = {"Records": [of_window(23, 1545084680, 8)]}
+    for event in (first, first, again, later):
+        assert retry_from(event, staged) is None
+    assert document(staged) == {"views": 2 + 8}
+    assert quarantined() == {}
+
+
+def test_whoever_else_calls_itself_the_stage_is_quarantined(
+    staged: Application, quarantined: Callable[[], dict[str, str]]
+) -> None:
+    forged: KinesisEvent = {"Records": [of_window(20, 1545084660, 1_000_000, STREAM_ARN)]}
+    assert retry_from(forged, staged) is None
+    without = replace(staged, aggregated="")
+    assert retry_from({"Records": [of_window(21, 1545084660, 1_000_000)]}, without) is None
+    assert document(staged) is None
+    assert set(quarantined().values()) == {NOT_OF_STAGE}
+
+
+def test_a_record_of_answers_that_no_delivery_can_do_at_once_goes_on_where_it_ended(
+    staged: Application, monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> None:
+    """Of more than one piece, and with no time for a second: then the table notes how far it came."""
+    monkeypatch.setattr("tidemill_consumers.core.pieces.MOST", 2)
+    views = [request(n, "view", client=f"phone-{n}") for n in range(10, 15)]
+    assert deliveries({"Records": [aggregate(20, views)]}, staged, looks=0) == 3
+    assert statuses(heard()) == {f"i{n}": "accepted" for n in range(10, 15)}

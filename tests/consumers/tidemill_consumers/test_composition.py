@@ -70,6 +70,7 @@ def test_an_environment_begins_with_what_every_invocation_needs_and_no_more(hand
             "AWS_DEFAULT_REGION": "us-east-1",
             "TIDEMILL_RULES": "tidemill_consumers.media",
             "TIDEMILL_APPLICATION_SECRET_ARN": "",
+            "TIDEMILL_ANALYTICS_PERIODS": "",
         },
         capture_output=True,
         text=True,
@@ -90,3 +91,31 @@ def test_a_module_that_is_imported_elsewhere_makes_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+@pytest.mark.parametrize(
+    ("periods", "stream", "said"),
+    [
+        ("1764000000-", "", "there is none: end its last period"),
+        ("1764000000-", "arn", ""),
+        ("1764000000-1764003600", "", ""),
+        ("1764003600-1764000000", "arn", "do not follow one another"),
+    ],
+)
+def test_nothing_is_left_to_a_stage_that_is_not_there(periods: str, stream: str, said: str) -> None:
+    variables = dict.fromkeys(VARIABLES, "1") | {"TIDEMILL_RULES": "tidemill_consumers.media"}
+    variables |= {"TIDEMILL_APPLICATION_SECRET_ARN": "", "TIDEMILL_ANALYTICS_PERIODS": periods}
+    program = (
+        "from tidemill_consumers.composition import application as a; print(a().aggregated, len(a().leaving.periods))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**variables, "AWS_DEFAULT_REGION": "us-east-1", "TIDEMILL_AGGREGATED_STREAM_ARN": stream},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if said:
+        assert said in done.stderr
+    else:
+        assert done.stdout.split() == [*stream.split(), "1"]

@@ -10,6 +10,8 @@ from tests.described import STREAM_ARN
 from tests.tree import ROOT
 from tidemill.contract.request import Request, decode
 from tidemill_consumers.codec.events import EventRecord, Intake, intake
+from tidemill_consumers.core.batch import Window
+from tidemill_consumers.core.stage.totals import window_of
 from tidemill_consumers.core.streams import Stream, life_of
 
 PAGE = (ROOT / "docs/contract.md").read_text()
@@ -29,7 +31,7 @@ def test_each_field_is_listed_and_no_other() -> None:
 
 
 def test_the_examples_are_requests() -> None:
-    [example, large] = re.findall(r"^    (\{\"v\":1,\"id\":.*\n.*\}\})$", PAGE, re.MULTILINE)
+    [example, large, of_stage] = re.findall(r"^    (\{\"v\":1,\"id\":.*\n.*\}\})$", PAGE, re.MULTILINE)
     request = decode(example.encode())
     assert (request.key, request.writer is not None, request.counter, request.data) == (
         "item/42",
@@ -40,6 +42,8 @@ def test_the_examples_are_requests() -> None:
     ref = decode(large.encode()).ref
     assert ref is not None
     assert (ref.object[:16], ref.bytes) == ("uploads/phone-1/", 1048576)
+    window = decode(of_stage.encode())
+    assert window_of(window, 1796033711.0) == Window("20261130T101500Z-4f2a9c", 1796033710, 57)
 
 
 def read(payload: bytes) -> Intake:

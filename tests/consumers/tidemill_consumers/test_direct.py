@@ -406,7 +406,7 @@ def test_a_client_whom_sns_cannot_name_is_answered(app: Application, client: str
 
 def test_a_signature_that_cannot_be_looked_at_is_for_later(app: Application, emulator: Emulator) -> None:
     class Trusting(Trust):
-        def verified(self, arrivals: Any) -> Any:
+        def verified(self, arrivals: Any, is_of_stage: bool = False) -> Any:
             return ()
 
     assert direct(event(request(1)), replace(app, trust=Trusting()))["statusCode"] == 503

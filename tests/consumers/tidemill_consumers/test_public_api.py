@@ -32,6 +32,7 @@ WITHIN = re.compile(r"\btidemill(?:_\w+)?(?:\.\w+)+")
 def test_the_exported_names() -> None:
     assert tidemill_consumers.__all__ == [
         "Accepted",
+        "Aggregatable",
         "Blob",
         "Emit",
         "Internal",
@@ -41,6 +42,7 @@ def test_the_exported_names() -> None:
         "Rule",
         "Rules",
         "State",
+        "Total",
         "Verified",
         "ref",
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from tidemill import UnsendableRequest
 from tidemill.contract.request import Request
-from tidemill_consumers import Accepted, Blob, Emit, Internal, Rejected, Rules, State, Verified, ref
+from tidemill_consumers import Accepted, Aggregatable, Blob, Emit, Internal, Rejected, Rules, State, Verified, ref
 from tidemill_consumers.testing import EndlessEmits, Outcome, Trial
 
 
@@ -193,3 +193,37 @@ def test_objects_are_found_by_the_names_that_documents_have(shop: Trial) -> None
     assert shop.objects[document["picture"]["object"]] == picture
     assert shop.send("number", key="item/42").objects == ()
     assert list(shop.objects.values()) == [picture]
+
+
+def test_what_the_stage_brings_is_added_as_single_requests_are() -> None:
+    def stocked(state: State, amount: int) -> Accepted | Rejected:
+        stock = (state or {"stock": 0})["stock"] + amount
+        return Rejected("full") if stock > 10 else Accepted({"stock": stock}, emits=(Emit("told", "owner"),))
+
+    rules: Rules = {
+        "stock": Aggregatable(stocked, sum="count"),
+        "told": lambda state, request: Accepted({"told": True}),
+    }
+    shop = Trial(rules)
+    assert shop.send("stock", key="item/1", data={"count": 2}).status == "accepted"
+    brought = shop.add("stock", 5, key="item/1")
+    assert (brought.status, brought.error, [one.cmd for one in brought.emits]) == ("accepted", None, ["told"])
+    assert (shop.document("item/1"), shop.document("owner")) == ({"stock": 7}, {"told": True})
+    refused = shop.add("stock", 4, key="item/1")
+    assert (refused.status, refused.error) == ("rejected", "full")
+    assert shop.add("stock", 3, key="item/1").status == "accepted"
+    assert shop.send("stock", key="item/1", data={"count": "x"}).status == "rejected"
+    with pytest.raises(ValueError, match="told is not in Aggregatable"):
+        shop.add("told", 1, key="owner")
+    with pytest.raises(ValueError, match="-1: requests never come to less than 0"):
+        shop.add("stock", -1, key="item/1")
+
+
+def test_an_amount_that_makes_a_rule_raise_is_quarantined() -> None:
+    def careless(state: State, amount: int) -> Accepted:
+        raise ValueError(f"{amount}")
+
+    lost = Trial({"stock": Aggregatable(careless)}).add("stock", 5, key="item/1")
+    assert lost.status == "quarantined"
+    assert lost.error is not None
+    assert lost.error.startswith("the rule raised ValueError: 5 (")

@@ -408,6 +408,8 @@ def test_the_templates_settings_reach_the_function(invoke: Invoke, deployment: D
         "TIDEMILL_FORGOTTEN_WRITERS_TABLE": deployment.outputs["ForgottenWritersTableName"],
         "TIDEMILL_REPEAT_HORIZON_SECONDS": "3600",
         "TIDEMILL_EMIT_DEPTH": "16",
+        "TIDEMILL_AGGREGATED_STREAM_ARN": "",
+        "TIDEMILL_ANALYTICS_PERIODS": "",
         "TIDEMILL_TRACES": "off",
         "TIDEMILL_TRACES_HEADERS_SECRET_ARN": "",
         "TIDEMILL_APPLICATION_SECRET_ARN": deployment.outputs["ApplicationSecretArn"],

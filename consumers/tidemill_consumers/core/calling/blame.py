@@ -11,7 +11,7 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from tidemill_consumers.core.batch import GUARDS, Frame
+from tidemill_consumers.core.batch import GUARDS, Adding, Aggregatable, Frame
 
 MOST_FRAMES = 20
 """Frames that are kept of a traceback, half of them the first: a recursion has a thousand."""
@@ -44,7 +44,7 @@ def place_of(frames: Sequence[Frame]) -> str:
 def place_of_rule(rule: Callable[..., Any]) -> str:
     """The place where a rule is defined; empty if it is not a Python function."""
     for _ in range(DEEPEST_WRAPPING):
-        if isinstance(rule, GUARDS):
+        if isinstance(rule, (*GUARDS, Aggregatable, Adding)):
             rule = rule.rule
         elif type(rule) is partial:
             rule = rule.func

@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace as replaced
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import GUARDS, Accepted, Arrival, Position, Rejected, Rule, Rules, State, Write
+from tidemill_consumers.core.batch import (
+    GUARDS,
+    Accepted,
+    Aggregatable,
+    Arrival,
+    Position,
+    Rejected,
+    Rule,
+    Rules,
+    State,
+    Write,
+)
 from tidemill_consumers.core.calling.asking import Stopped, Watch
 from tidemill_consumers.core.folding.objects import weight_of
+
+T = TypeVar("T")
 
 MAX_DEATHS = 2
 """Processes that end at one request before it is condemned: the first may have ended for another reason."""
@@ -105,15 +118,21 @@ def noting(rules: Rules, watch: Watch, condemned: Mapping[Position, str], note: 
     """The rules, wrapped so that each notes its request's place before it runs, and stops at a condemned request."""
 
     def noted(rule: Rule) -> Rule:
-        def asked(state: State, request: Request) -> Accepted | Rejected:
+        if isinstance(rule, Aggregatable):
+            return replaced(rule, rule=noting_first(rule.rule))
+        asked = noting_first(rule)
+        return type(rule)(asked) if isinstance(rule, GUARDS) else asked
+
+    def noting_first(rule: Callable[[State, T], Accepted | Rejected]) -> Callable[[State, T], Accepted | Rejected]:
+        def asked(state: State, given: T) -> Accepted | Rejected:
             assert watch.at_work is not None, "a rule is asked about an arrival"  # noqa: S101
             place = watch.at_work.position
             if place in condemned:
                 raise Stopped(condemned[place])
             note(place)
-            return rule(state, request)
+            return rule(state, given)
 
         asked.__dict__["__wrapped__"] = rule  # so that a reason names the rule itself
-        return type(rule)(asked) if isinstance(rule, GUARDS) else asked
+        return asked
 
     return {cmd: noted(rule) for cmd, rule in rules.items()}

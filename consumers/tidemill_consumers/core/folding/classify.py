@@ -10,10 +10,12 @@ The first row of this table that matches is the arrival's kind:
 | forged | its signature or seal is wrong | quarantined; the writer's counter stays as it is |
 | repeat | without writer, or counter below 2^46: its id is among the outcomes | answered again, not applied |
 | repeat | redriven, and applied or rejected before | answered again, not applied |
+| cannot be told | without writer, but the stage may have counted it | quarantined |
 | repeat | its counter is below the writer's highest | answered again, not applied |
 | repeat | its counter is the writer's highest, and its body that request's | answered again, not applied |
 | counter reused | its counter is the writer's highest, and its body another | quarantined |
 | new | its writer was redriven | its rule is asked |
+| cannot be told | the stage may have counted it, longer ago than it remembers | quarantined, and remembered |
 | new | it is no re-send, and no forgotten writer's first attempt may yet come | its rule is asked |
 | repeat | the table of forgotten writers has its counter or a higher one | answered again, not applied |
 | new | its first attempt came after all that the entity has forgotten | its rule is asked |
@@ -54,7 +56,9 @@ def classify(arrival: Arrival, marks: MarkJournal, writers: WriterJournal, outco
     request = arrival.request
     writer, counter = request.writer, request.counter
     if writer is None or counter is None or counter >= COUNTERS:
-        return "repeat" if outcomes.is_known(request.id) else "new"
+        if outcomes.is_known(request.id):
+            return "repeat"
+        return "cannot be told" if arrival.found == "beyond" else "new"
     is_redriven = writer.startswith(REDRIVE)
     if is_redriven and outcomes.is_settled(request.id):
         return "repeat"
@@ -72,7 +76,7 @@ def _of_resent(arrival: Arrival, writer: str, writers: WriterJournal) -> Kind:
     """The kind of a possible repeat whose counter is higher than any that the entity remembers of its writer."""
     if arrival.found == "applied":
         return "repeat"
-    if arrival.found == "absent" or not is_doubtful(arrival, writer, writers):
+    if arrival.found == "absent" or (arrival.found != "beyond" and not is_doubtful(arrival, writer, writers)):
         return "new"
     return "cannot be told"
 

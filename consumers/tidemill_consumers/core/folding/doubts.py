@@ -90,6 +90,8 @@ def _question(place: int, arrival: Arrival, entity: Entity) -> Question | None:
         return None
     if entity.unusable or (arrival.proof is not None and arrival.proof.problem is not None):
         return None
+    if arrival.found == "beyond":
+        return None
     mark = entity.marks.get(arrival.shard)
     if mark is not None and arrival.position <= mark.position:
         return None

@@ -1,6 +1,6 @@
 """Folds one key's requests over its entity, in stream order, into one write.
 
-Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py.
+Room: core. Pure. Tests: tests/consumers/tidemill_consumers/core/test_plan.py. One idea: what each kind of arrival does.
 
 `classify` tells what each arrival is, and rules decide the new ones. Four journals (marks, writers, outcomes, follow-up
 requests) collect what the entity must store afterwards.
@@ -16,6 +16,7 @@ from tidemill.contract.geohash import geohash_in
 from tidemill.contract.request import Reply
 from tidemill_consumers.core.batch import (
     GUARDS,
+    Aggregatable,
     Arrival,
     Entity,
     Forgotten,
@@ -24,6 +25,7 @@ from tidemill_consumers.core.batch import (
     Quarantined,
     Receipt,
     Rejected,
+    Rule,
     Rules,
     State,
     Time,
@@ -42,6 +44,7 @@ from tidemill_consumers.core.folding.item_size import bytes_beside_writers
 from tidemill_consumers.core.folding.marks import MarkJournal
 from tidemill_consumers.core.folding.objects import named_by
 from tidemill_consumers.core.folding.outcomes import OutcomeJournal
+from tidemill_consumers.core.folding.totals import TotalsJournal
 from tidemill_consumers.core.folding.writers import COUNTERS, ENTRY_BYTES, WriterJournal, forgotten, has_awaited
 from tidemill_consumers.core.several import has_other_streams, room_beside_others, with_streams
 from tidemill_consumers.core.streams import DIRECT, stream_of_shard
@@ -156,18 +159,21 @@ class _Folding:
         self._is_usual = self.writers.is_usual
         self.outcomes = OutcomeJournal(self.budget, entity.recent, stream)
         self.emits = EmitJournal(self.budget, entity.emitted, entity.emits)
+        self.totals = TotalsJournal(entity.totals)
         self.objects: dict[str, Object] | None = None
         self.receipts: list[Receipt] = []
         self.quarantine: list[Quarantined] = []
 
     def take(self, arrival: Arrival) -> None:
         """Take the next arrival, of whatever kind."""
+        if arrival.proof is not None and arrival.proof.is_staged and self._take_window(arrival):
+            return
         kind = classify(arrival, self.marks, self.writers, self.outcomes)
         if kind == "redelivery":
             self.redelivered += 1
             self._take_redelivery(arrival)
             return
-        marks, position = self.marks, arrival.position  # the shard's mark moves on
+        marks, position = self.marks, arrival.position  # the shard's mark moves on; `marks.move`, without its call
         marks.latest, marks.last = arrival, position
         if marks.since is None:
             marks.since = position
@@ -224,6 +230,7 @@ class _Folding:
             before.forgotten,
             before.awaited,
             before.lost,
+            self.totals.after(self._rules),
         )
         if self.marks.evicted:
             # The table is asked by the marks' shards: what batches of dropped ones put there is not found.
@@ -258,6 +265,30 @@ class _Folding:
         if outcome is not None and arrival.request.client is not None:
             self.receipts.append(Receipt(arrival.request.client, outcome, arrival.position))
 
+    def _take_window(self, arrival: Arrival) -> bool:
+        """Take a request of the analytics stage if it states a window of an aggregatable command.
+
+        Its writer is not remembered: the entity's totals tell what is new of it. Nobody is answered.
+        """
+        rule = self._rules.get(arrival.request.cmd)
+        if not isinstance(rule, Aggregatable):
+            return False
+        if arrival.position <= self.marks.last:
+            self.redelivered += 1
+            self._take_redelivery(arrival)
+            return True
+        self.marks.move(arrival)
+        cmd = arrival.request.cmd  # read before the rule is asked
+        following = self.totals.step(arrival)
+        if isinstance(following, str):
+            self._to_quarantine(arrival, following)
+        elif following.amount is None:
+            self.repeated += 1
+            self.totals.note(cmd, following)
+        elif self._ask(arrival, rule.adding(following.amount)).status != "quarantined":
+            self.totals.note(cmd, following)
+        return True
+
     def _take_watched(self, writer: str, counter: int, arrival: Arrival) -> None:
         self.writers.note(writer, counter, arrival)
         if writer in self.writers.stay:
@@ -279,12 +310,16 @@ class _Folding:
                 return self._to_quarantine(arrival, why_looped(arrival.request.depth, self._emit_depth))
             arrival = found
         request = arrival.request
-        request_id = request.id
         rule = self._rules.get(request.cmd)
         if rule is None:
             return self._to_quarantine(arrival, f"unknown command {request.cmd}")
         if isinstance(rule, GUARDS) and (problem := not_for(rule, arrival)):
             return self._to_quarantine(arrival, problem)
+        return self._ask(arrival, rule)
+
+    def _ask(self, arrival: Arrival, rule: Rule) -> Reply:
+        """Ask a rule about an arrival and take over its document; the reply."""
+        request_id = arrival.request.id
         packed = self.packed
         outcome = ask(
             rule, self._document, self._is_flat, arrival, self.emits.emitted, self._watch, may_lend=packed != b""

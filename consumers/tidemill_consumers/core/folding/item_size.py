@@ -11,9 +11,10 @@ from msgspec.json import encode as to_json
 
 from tidemill.contract.geohash import CELL_CHARACTERS, geohash_in
 from tidemill.contract.request import Json, encode
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, State
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, State, Totals
 from tidemill_consumers.core.item_limits import text_bytes
 from tidemill_consumers.core.outcomes import bytes_of_all
+from tidemill_consumers.core.stage.totals import totals_text
 
 NAMES = len("pk" + "ver" + "doc" + "marks" + "writers" + "recent" + "redriven" + "forgotten" + "awaited" + "lost")
 TIMES = 3 * 10
@@ -31,11 +32,18 @@ def bytes_beside_writers(entity: Entity) -> int:
         size += 1 + text_bytes(shard) + _mark(mark)
     if entity.recent:
         size += bytes_of_all(entity.recent.values())
+    if entity.totals:
+        size += len("totals") + HEAD + sum(map(_totals, entity.totals.items()))
     if geohash := geohash_in(entity.document):
         size += len("cell" + "geohash") + CELL_CHARACTERS + len(geohash)
     if entity.emitted:
         size += len("emitted" + "emits") + HEAD + _digits(entity.emitted) // 2 + 2 + sum(map(_emitted, entity.emits))
     return size
+
+
+def _totals(of_command: tuple[str, Totals]) -> int:
+    cmd, totals = of_command
+    return 1 + text_bytes(cmd) + len(totals_text(totals))
 
 
 def _emitted(emitted: Emitted) -> int:

@@ -57,6 +57,12 @@ class MarkJournal(msgspec.Struct, gc=False):
             return self.before.get(self.shard)
         return Mark(self.latest.position, self.latest.arrived, self.since)
 
+    def move(self, arrival: Arrival) -> None:
+        """Move the shard's mark on to an arrival that is no redelivery."""
+        self.latest, self.last = arrival, arrival.position
+        if self.since is None:
+            self.since = arrival.position
+
     def answer_from(self, arrival: Arrival) -> None:
         """Record that the answer to this redelivery, and later ones, may be unsent."""
         if self.since is None:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from tests.described import STREAM_ARN
 from tidemill.contract.aggregation import MAGIC, UserRecord, pack
 from tidemill.contract.attempts import marked, marked_key
-from tidemill.contract.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, Json, Request, encode
-from tidemill_consumers.codec.events import TRACK, EventRecord, Intake, intake
+from tidemill.contract.request import MAX_KEY_CHARACTERS, MAX_REQUEST_BYTES, TRACK, Json, Request, encode
+from tidemill_consumers.codec.events import EventRecord, Intake, intake
 from tidemill_consumers.core.batch import Arrival, Asker, Position, Unreadable, with_request
 from tidemill_consumers.core.streams import Stream, life_of
 from tidemill_load.workloads.hostile import HostileRecord, hostile_records

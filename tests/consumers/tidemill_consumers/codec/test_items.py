@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.values import storable_texts, storable_values
 from tidemill.contract.request import Json, Reply, Request
 from tidemill_consumers.codec.items import from_attribute, from_item, to_attribute, to_item
-from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position
+from tidemill_consumers.core.batch import Emitted, Entity, Mark, Position, Totals, Window
 from tidemill_consumers.core.outcomes import kept
 
 SEQUENCE = 49590338271490256608559692538361571095921575989136588898
@@ -23,6 +23,10 @@ requests = st.builds(
 )
 emits = st.builds(Emitted, storable_texts, positions, st.lists(requests, max_size=3).map(tuple), st.just(0.0))
 remembered = st.lists(st.binary(min_size=16, max_size=16), max_size=4).map(b"".join)
+windows = st.lists(
+    st.builds(Window, st.just("20260101T000000Z-abcdef"), st.integers(1, 10**11), st.integers(0, 2**63 - 1)),
+    max_size=4,
+).map(tuple)
 entities = st.builds(
     Entity,
     key=storable_texts,
@@ -39,6 +43,7 @@ entities = st.builds(
     forgotten=times,
     awaited=times,
     lost=times,
+    totals=st.dictionaries(names, st.builds(Totals, st.integers(0, 10**11), windows), max_size=3),
 )
 
 

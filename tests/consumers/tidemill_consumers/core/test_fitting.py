@@ -15,12 +15,14 @@ from tidemill_consumers.core.batch import Accepted, Arrival, Emit, Entity, Mark,
 from tidemill_consumers.core.emits import EMITTER
 from tidemill_consumers.core.fitting import (
     BYTES_OF_MARK,
+    BYTES_OF_TOTALS,
     FEW_MARKS,
     FEW_WRITERS,
     FIXED_BYTES,
     MAX_MARK_BYTES,
     MAX_RECENT_BYTES,
     MAX_WRITER_BYTES,
+    MOST_TOTALS,
     VERIFIED_WRITERS,
     fitting_marks,
     latest_that_fit,
@@ -172,7 +174,8 @@ def test_the_latest_that_fit() -> None:
 
 def test_all_rooms_together_are_in_an_item() -> None:
     writers = MAX_WRITER_BYTES + (MAX_RESENT + VERIFIED_WRITERS + MAX_REDRIVEN) * ENTRY_BYTES
-    assert MAX_BYTES + MAX_RECENT_BYTES + writers + MAX_MARK_BYTES + FIXED_BYTES <= LIMIT
+    totals = MOST_TOTALS * BYTES_OF_TOTALS
+    assert MAX_BYTES + MAX_RECENT_BYTES + writers + MAX_MARK_BYTES + totals + FIXED_BYTES <= LIMIT
 
 
 def test_the_rooms_of_an_item() -> None:

@@ -108,7 +108,7 @@ def test_what_saved_writes_did_is_counted_and_failed_keys_are_not() -> None:
     counts = Counts()
     counts.add(Plan((busy, still, replace(busy, key="c"))), {"c"})
     counts.add(Plan((replace(write("b", 7), taken=12),)), set())
-    assert counts == Counts(1, 2, 4, 2, 2, 4, 1, 1, {"a": 9, "b": 13})
+    assert counts == Counts(1, 2, 4, 2, 2, 4, 1, 1, 0, {"a": 9, "b": 13})
     assert (counts.applied, counts.hottest_key) == (22 - 9, "b")
 
 

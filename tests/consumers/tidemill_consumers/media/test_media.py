@@ -5,6 +5,7 @@ import pytest
 from tidemill.contract.request import Document, Request
 from tidemill_consumers.core.batch import Accepted, Emit, Rejected, State
 from tidemill_consumers.media import RULES
+from tidemill_consumers.testing import Trial
 
 
 def decide(cmd: str, state: State, data: Document, key: str = "content/1") -> Accepted | Rejected:
@@ -28,6 +29,20 @@ def test_content_lives_and_dies() -> None:
     assert isinstance(outcome, Accepted)
     for cmd in ("content.view", "content.like", "content.publish", "content.update", "content.delete"):
         assert isinstance(decide(cmd, outcome.state, {"title": "C"}), Rejected), cmd
+
+
+@pytest.mark.parametrize(("cmd", "counter"), [("content.view", "views"), ("content.like", "likes")])
+def test_views_and_likes_may_come_as_amounts(cmd: str, counter: str) -> None:
+    media = Trial(RULES)
+    for _ in range(3):
+        assert media.send(cmd, key="content/1", data={"stars": 5}).status == "accepted"
+    media.add(cmd, 4, key="content/1")
+    assert media.document("content/1") == {counter: 7}
+    gone = Trial(RULES, {"content/1": {"deleted": True}})
+    assert (gone.add(cmd, 4, key="content/1").error, gone.document("content/1")) == (
+        "it was deleted",
+        {"deleted": True},
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,11 @@ def poison(number: int, *, key: str = "k", reason: str = "unknown command x", ar
     return Quarantined(Arrival("s", Position(number, 0), arrived, key, request, encode(request)), reason)
 
 
+def of_stage(number: int) -> Quarantined:
+    request = Request(id=f"i{number}", cmd="x", key="k", writer="stage/g/x", counter=number, data={})
+    return Quarantined(Arrival("s", Position(number, 0), NOON, "k", request, encode(request)), "the rule raised")
+
+
 def rubbish(number: int) -> Quarantined:
     at = Unreadable("s", Position(number, 0), NOON, "k", b"\xff", "not UTF-8")
     return Quarantined(at, at.reason)
@@ -129,6 +134,12 @@ def test_what_cannot_be_redriven_is_found_with_the_reason(
     assert "not an object of the quarantine" in (notes.problem or "")
     assert bytes_.problem == "no request: not UTF-8"
     assert ids(found_in(objects, Wanted(reason="UTF-8"))) == [None]
+
+
+def test_what_the_stage_wrote_is_not_put_back(store: Callable[..., Objects]) -> None:
+    """Its next window has the amount too; on the clients' stream nobody would believe it, or it would count as one."""
+    (found,) = found_in(store(of_stage(1)))
+    assert found.problem == "of the analytics stage: the next window of its key has the same amount too"
 
 
 def test_hostile_objects_stay_with_the_reason_and_the_others_are_put_back(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tree import ROOT
 from tidemill.contract.request import Request
-from tidemill_consumers.core.batch import Accepted, Internal, State, Verified
+from tidemill_consumers.core.batch import Accepted, Aggregatable, Internal, State, Verified
 from tidemill_consumers.core.calling.routing import problem_of
 from tidemill_consumers.media import RULES
 
@@ -99,6 +99,31 @@ def test_what_cannot_is_named(wrap: Any, found: Any, problem: str) -> None:
     assert said is not None
     assert said.startswith("RULES['a.b'] ")
     assert problem in said
+
+
+def total(state: State, amount: int) -> Accepted:
+    return Accepted(state)
+
+
+def test_a_rule_for_a_total_takes_an_amount() -> None:
+    assert problem_of({"a": Aggregatable(total), "b": Aggregatable(total, sum="count")}) is None
+    said = problem_of({"a": Aggregatable(short)})  # type: ignore[arg-type] # what is wrong with it
+    assert said is not None
+    assert f"({at(short)}), and must take a document and an amount" in said
+
+
+def test_what_the_stage_cannot_add_up_is_named() -> None:
+    said = problem_of({"event.track": Aggregatable(total), "x" * 99: Aggregatable(total)})
+    assert said is not None
+    without_contract, too_long = said.split("; ")
+    assert without_contract.startswith("RULES['event.track'] is in Aggregatable, and the stage does not see records")
+    assert too_long.endswith("is in Aggregatable, so that it may have 98 characters: a writer is named by it")
+
+
+def test_no_more_totals_are_kept_than_an_item_has_room_for() -> None:
+    rules = {f"c{number}": Aggregatable(total) for number in range(17)}
+    assert problem_of(rules) == "RULES has 17 commands in Aggregatable, and an item has room for 16"
+    assert problem_of({**rules, "c0": rule}) is None
 
 
 @pytest.mark.parametrize("cmd", [7, "", "x" * 129, None])
