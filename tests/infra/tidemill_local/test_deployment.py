@@ -336,7 +336,13 @@ KEY = "arn:aws:kms:us-east-1:000000000000:key/own"
 @pytest.fixture(scope="module")
 def full(emulator: Emulator, probe_code: bytes) -> Deployment:
     """The stack with everything that it can have."""
-    given = {"DirectEndpoint": "on", "KeyArn": KEY, "StreamMode": "ON_DEMAND", "ReservedConcurrency": "4"}
+    given = {
+        "DirectEndpoint": "on",
+        "KeyArn": KEY,
+        "StreamMode": "ON_DEMAND",
+        "ReservedConcurrency": "4",
+        "Analytics": "on",
+    }
     return deploy(emulator, template_path(), given, code=probe_code, stack="full")
 
 
@@ -457,6 +463,19 @@ def test_the_event_source_mapping_is_there_for_whoever_runs_it(emulator: Emulato
     assert mapping["BisectBatchOnFunctionError"] is True
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["MetricsConfig"] == {"Metrics": ["EventCount"]}
+
+
+def test_the_stages_stream_has_a_mapping_of_its_own_if_there_is_one(
+    emulator: Emulator, deployment: Deployment, full: Deployment
+) -> None:
+    assert "AggregatedStreamName" not in deployment.outputs
+    outputs = full.outputs
+    listed = emulator.client("lambda").list_event_source_mappings(FunctionName=outputs["ApplyFunctionName"])
+    streams = {one["EventSourceArn"].rpartition("/")[2] for one in listed["EventSourceMappings"]}
+    assert streams == {outputs["StreamName"], outputs["AggregatedStreamName"]}
+    function = emulator.client("lambda").get_function_configuration(FunctionName=outputs["ApplyFunctionName"])
+    variables = function["Environment"]["Variables"]
+    assert variables["TIDEMILL_AGGREGATED_STREAM_ARN"].endswith(f"/{outputs['AggregatedStreamName']}")
 
 
 def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deployment: Deployment) -> None:

@@ -92,7 +92,8 @@ def fold(
         if (budget.is_full and arrival.position > marks.last) or (clock() >= until and arrival is not arrivals[0]):
             stopped = arrival.position
             break
-        folding.take(arrival)
+        if arrival.proof is None or not folding.take_window(arrival):
+            folding.take(arrival)
     taken = len(arrivals) if stopped is None else sum([one.position < stopped for one in arrivals])
     new_entity = folding.entity(retention) if marks.latest else None
     return Write(
@@ -166,8 +167,6 @@ class _Folding:
 
     def take(self, arrival: Arrival) -> None:
         """Take the next arrival, of whatever kind."""
-        if arrival.proof is not None and arrival.proof.is_staged and self._take_window(arrival):
-            return
         kind = classify(arrival, self.marks, self.writers, self.outcomes)
         if kind == "redelivery":
             self.redelivered += 1
@@ -265,13 +264,13 @@ class _Folding:
         if outcome is not None and arrival.request.client is not None:
             self.receipts.append(Receipt(arrival.request.client, outcome, arrival.position))
 
-    def _take_window(self, arrival: Arrival) -> bool:
-        """Take a request of the analytics stage if it states a window of an aggregatable command.
+    def take_window(self, arrival: Arrival) -> bool:
+        """Take the next arrival if the analytics stage brings a window of an aggregatable command; whether it does.
 
         Its writer is not remembered: the entity's totals tell what is new of it. Nobody is answered.
         """
         rule = self._rules.get(arrival.request.cmd)
-        if not isinstance(rule, Aggregatable):
+        if not (isinstance(rule, Aggregatable) and arrival.proof and arrival.proof.is_staged):
             return False
         if arrival.position <= self.marks.last:
             self.redelivered += 1
