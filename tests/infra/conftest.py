@@ -45,7 +45,8 @@ def probe_code() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("tidemill_consumers/__init__.py", "")
-        archive.writestr("tidemill_consumers/apply.py", PROBE)
+        for name in ("apply", "sweep"):
+            archive.writestr(f"tidemill_consumers/{name}.py", PROBE)
     return buffer.getvalue()
 
 
@@ -58,12 +59,15 @@ def deployment(emulator: Emulator, probe_code: bytes) -> Deployment:
 
 @pytest.fixture(scope="session")
 def invoke(emulator: Emulator, deployment: Deployment) -> Invoke:
-    """Invokes the probe."""
+    """Invokes the probe as the apply function."""
+    return invoking(emulator, deployment.outputs["ApplyFunctionName"])
+
+
+def invoking(emulator: Emulator, function: str) -> Invoke:
+    """Invokes the probe as a function, under its role."""
 
     def call(event: dict[str, Any]) -> Any:
-        answer = emulator.client("lambda").invoke(
-            FunctionName=deployment.outputs["ApplyFunctionName"], Payload=json.dumps(event)
-        )
+        answer = emulator.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         return json.load(answer["Payload"])
 
     return call

@@ -4,7 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.infra.conftest import Invoke, invoking
 from tests.signing_in import PASSWORD, sign_in
 from tidemill.contract.places import photo_name, upload_name
 from tidemill.contract.signature import deregistration, registration
+from tidemill_consumers.core.batch import Blob, ref
+from tidemill_consumers.operations.sweep import DAY, Sweep
+from tidemill_consumers.sweep import swept
 from tidemill_deploy.template import template_path
 from tidemill_local.clients import EmulatorSession
 from tidemill_local.deployment import Deployment, DeploymentFailed, deploy
 from tidemill_local.emulator import Emulator
-
-Invoke = Callable[[dict[str, Any]], Any]
 
 DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
 
@@ -206,6 +208,74 @@ def test_the_function_may_do_nothing_else(
 ) -> None:
     arguments = filled(arguments, dict(deployment.outputs))
     assert invoke({"call": [service, operation, arguments]}) in DENIED
+
+
+@pytest.fixture(scope="module")
+def as_sweep(emulator: Emulator, deployment: Deployment) -> Invoke:
+    """Invokes the probe as the function that deletes objects which nothing names."""
+    return invoking(emulator, deployment.outputs["SweepFunctionName"])
+
+
+def test_the_sweep_does_its_work_under_its_own_role(
+    emulator: Emulator, deployment: Deployment, as_sweep: Invoke
+) -> None:
+    bucket, table = (deployment.outputs[name] for name in ("ContentBucketName", "TableName"))
+    s3, blobs = emulator.client("s3"), [Blob(b"named by a document"), Blob(b"named by none")]
+    named, unnamed = (ref(blob)["object"] for blob in blobs)
+    for blob in blobs:
+        s3.put_object(Bucket=bucket, Key=ref(blob)["object"], Body=blob.data)
+    item: Any = {"pk": {"S": "with-an-object"}, "doc": {"M": {"picture": {"S": named}}}}
+    emulator.client("dynamodb").put_item(TableName=table, Item=item)
+    its = as_sweep({})["environment"]
+    own = emulator.session(its["AWS_ACCESS_KEY_ID"], its["AWS_SECRET_ACCESS_KEY"], its["AWS_SESSION_TOKEN"])
+    assert outcome(own, "sts", "get_caller_identity", {}) == "allowed", "its role's keys, not root's"
+    later = time.time() + 3_600.0 + DAY + 60.0
+    sweep = Sweep(own.client("s3"), bucket, own.client("dynamodb"), table, 3_600.0, clock=lambda: later)
+    found = swept(sweep)
+    assert (found["deleted"], found["bytes"]) == (1, len(blobs[1].data))
+    left = {one["Key"] for one in s3.list_object_versions(Bucket=bucket, Prefix="objects/").get("Versions", [])}
+    assert named in left
+    assert unnamed not in left
+
+
+MARKED = {"Key": "objects/k", "VersionId": "v"}
+VERSION = {"Bucket": "{ContentBucketName}", "VersionId": "v"}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("s3", "get_object", {"Bucket": "{ContentBucketName}", "Key": "objects/k"}),
+        ("s3", "put_object", {"Bucket": "{ContentBucketName}", "Key": "objects/k", "Body": "x"}),
+        ("s3", "delete_object", {"Bucket": "{ContentBucketName}", "Key": "objects/k"}),
+        ("s3", "delete_object", VERSION | {"Key": "uploads/k"}),
+        ("s3", "delete_object", VERSION | {"Key": "photos/k"}),
+        ("s3", "delete_objects", {"Bucket": "{ContentBucketName}", "Delete": {"Objects": [{"Key": "objects/k"}]}}),
+        (
+            "s3",
+            "delete_objects",
+            {"Bucket": "{ContentBucketName}", "Delete": {"Objects": [MARKED, {"Key": "objects/k"}]}},
+        ),
+        ("s3", "list_object_versions", {"Bucket": "{ContentBucketName}"}),
+        ("s3", "list_object_versions", {"Bucket": "{ContentBucketName}", "Prefix": "uploads/"}),
+        ("s3", "list_objects_v2", {"Bucket": "{ContentBucketName}", "Prefix": "objects/"}),
+        ("s3", "list_object_versions", {"Bucket": "{QuarantineBucketName}", "Prefix": "objects/0"}),
+        ("s3", "delete_object", {"Bucket": "{ArchiveBucketName}", "Key": "objects/k", "VersionId": "v"}),
+        ("dynamodb", "scan", {"TableName": "{DevicesTableName}"}),
+        ("dynamodb", "get_item", {"TableName": "{TableName}", "Key": ITEM}),
+        ("dynamodb", "put_item", {"TableName": "{TableName}", "Item": ITEM}),
+        ("dynamodb", "delete_item", {"TableName": "{TableName}", "Key": ITEM}),
+        ("kinesis", "put_record", STREAM | RECORD),
+        ("sns", "publish", {"TopicArn": "{RepliesTopicArn}", "Message": "x"}),
+        ("secretsmanager", "get_secret_value", {"SecretId": "{ApplicationSecretArn}"}),
+        ("lambda", "invoke", {"FunctionName": "{SweepFunctionName}"}),
+        ("iam", "list_roles", {}),
+    ],
+)
+def test_the_sweep_may_do_nothing_else(
+    as_sweep: Invoke, deployment: Deployment, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    assert as_sweep({"call": [service, operation, filled(arguments, dict(deployment.outputs))]}) in DENIED
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from botocore.exceptions import ClientError
 from tests.signing_in import sign_in
 from tidemill_local.deployment import Deployment
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.actions import naming
+from tidemill_local.patches.actions import Targets, naming
 
 NAMESPACES = {name: name for name in ("lambda", "sqs", "s3")}
+NO_TARGETS: Targets = lambda bucket, body: []  # noqa: E731 - nothing is deleted
 PATH = "/2015-03-31/event-source-mappings"
 
 
@@ -30,8 +31,22 @@ PATH = "/2015-03-31/event-source-mappings"
     ],
 )
 def test_a_call_has_a_name_or_that_it_has_none(service: str, method: str, path: str, action: str | None) -> None:
-    named = naming(lambda *call: None if call[2] == "/unheard-of" else f"{call[0]}:Known", NAMESPACES)
+    named = naming(lambda *call: None if call[2] == "/unheard-of" else f"{call[0]}:Known", NAMESPACES, NO_TARGETS)
     assert named(service, method, path, {}, b"", {}) == action
+
+
+@pytest.mark.parametrize(
+    ("every", "action"),
+    [
+        ([("arn:aws:s3:::b/k", "v"), ("arn:aws:s3:::b/l", "")], "s3:DeleteObjectVersion"),
+        ([("arn:aws:s3:::b/k", ""), ("arn:aws:s3:::b/l", "v")], "s3:DeleteObject"),
+        ([], "s3:DeleteObject"),
+    ],
+)
+def test_a_call_that_deletes_a_version_first_is_named_so(every: list[tuple[str, str]], action: str) -> None:
+    named = naming(lambda *_: "s3:DeleteObject", NAMESPACES, lambda bucket, body: every if bucket == "b" else [])
+    assert named("s3", "POST", "/b", {}, b"<Delete/>", {"delete": [""]}) == action
+    assert named("s3", "DELETE", "/b/k", {}, b"", {}) == "s3:DeleteObject"
 
 
 @pytest.mark.parametrize(
