@@ -9,16 +9,20 @@ how many requests were accepted, the sum of their numbers, the last number, and 
 Requests of several writers reach a key in any order, and only each client's own must keep theirs. They have
 `data.after`, the number of their client's previous request of the key, and the note holds which numbers came: all up to
 one, and some beyond it. It has no answer that a request might be given, since answers stay in the items for a while.
+
+A load test may have a request name how many objects of which size its rule returns (`data.objects`,
+`data.object_bytes`). They are the request's own, and the document names those of its last request.
 """
 
 from __future__ import annotations
 
+from hashlib import shake_256
 from typing import Final, TypeAlias
 
 import msgspec
 
 from tidemill.contract.request import Document, Request
-from tidemill_consumers.core.batch import Accepted, Rejected, Rule, Rules, State, Verified
+from tidemill_consumers.core.batch import Accepted, Blob, Rejected, Rule, Rules, State, Verified, ref
 from tidemill_consumers.media import RULES as APPLICATION
 
 SERIAL: Final = "serial"
@@ -29,6 +33,13 @@ AFTER: Final = "after"
 
 MAX_BEYOND: Final = 64
 """Requests of a key that may overtake one of another writer before that one counts as refused."""
+
+OBJECTS: Final = "objects"
+"""The field of a request's data that has the number of objects that its rule returns, and of the document's with their
+names. Written again here, as is the next."""
+
+OBJECT_BYTES: Final = "object_bytes"
+"""The field that has their size."""
 
 FIELD: Final = "witness"
 """The field of the document that holds the note."""
@@ -88,15 +99,26 @@ def _noting(rule: Rule) -> Rule:
         seen = before
         if isinstance(serial, int):
             seen = before.of_several(serial, after) if isinstance(after, int) else before.of(serial)
-        document: Document = outcome.state or {}
-        return msgspec.structs.replace(outcome, state={**document, FIELD: msgspec.to_builtins(seen)})
+        blobs = _blobs(request)
+        document: Document = {**(outcome.state or {}), FIELD: msgspec.to_builtins(seen)}
+        if blobs:
+            document[OBJECTS] = [ref(blob)["object"] for blob in blobs]
+        return msgspec.structs.replace(outcome, state=document, objects=(*outcome.objects, *blobs))
 
     return noting
 
 
 def _without(state: State) -> State:
-    """The document without the note, as the application's rule expects it."""
-    return {name: value for name, value in (state or {}).items() if name != FIELD} or None
+    """The document without the note and the objects, as the application's rule expects it."""
+    return {name: value for name, value in (state or {}).items() if name not in (FIELD, OBJECTS)} or None
+
+
+def _blobs(request: Request) -> tuple[Blob, ...]:
+    """The objects that a request asks for: of bytes that no other request's have, and the same at each delivery."""
+    number, size = request.data.get(OBJECTS), request.data.get(OBJECT_BYTES)
+    if not isinstance(number, int) or not isinstance(size, int):
+        return ()
+    return tuple(Blob(shake_256(f"{request.id}:{one}".encode()).digest(size)) for one in range(number))
 
 
 RULES: Rules = {cmd: _noting(rule) for cmd, rule in APPLICATION.items()}

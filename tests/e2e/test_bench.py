@@ -48,11 +48,18 @@ def is_whole(one: Measurement) -> bool:
 
 def test_all_modes_in_one_run_with_nothing_lost_and_a_report(tmp_path: Path) -> None:
     shape = ["--rates", "10", "--seconds", "6s", "--window", "2", "--keys", "10", "--clients", "5"]
-    done = bench(tmp_path, *shape, "--json", "out.json", "--html", "out.html")
+    objects = ["--objects", "2", "--object-size", "2KB"]
+    done = bench(tmp_path, *shape, *objects, "--json", "out.json", "--html", "out.html")
     assert done.returncode == 0, done.stdout + done.stderr
     found, by_mode = result(tmp_path)
     direct, buffered, aggregated = (by_mode[mode] for mode in ("direct", "buffered", "aggregated"))
     assert all(map(is_whole, (direct, buffered, aggregated)))
+    assert direct.object_puts == 2 * direct.requests
+    assert direct.object_bytes == 2048 * direct.object_puts
+    for streamed in (buffered, aggregated):
+        assert 0 < (streamed.object_puts or 0) < 0.8 * direct.object_puts, "those alone that documents name in the end"
+        assert streamed.bill["object_puts"] == pytest.approx((streamed.object_puts or 0) * 5e-6)
+    assert "--objects 2 --object-size 2048 --s3-ms 0 --objects-replaced" in done.stdout.replace("\n", " ")
     assert direct.requests == buffered.requests == aggregated.requests, "the same workload"
     assert direct.requests + direct.retries == direct.invocations == direct.http_requests
     assert direct.write_units == direct.write_calls == direct.requests
@@ -172,6 +179,11 @@ def test_a_simulated_hour_and_a_limit_that_is_passed(tmp_path: Path) -> None:
         (["--producers", "1G"], "1,000,000 are the most"),
         (["--producers", "5", "--clients", "5"], "--clients is for one producer"),
         (["--speed", "2"], "--speed is for --trace"),
+        (["--object-size", "2KB"], "--object-size is for --objects"),
+        (["--objects", "2", "--simulate"], "--objects is for this machine"),
+        (["--objects", "17"], "a rule returns 16 objects at most"),
+        (["--objects", "2", "--object-size", "600KB"], "and 1,048,576 bytes of them"),
+        (["--objects", "16", "--object-size", "64KB", "--rates", "20"], "MiB of objects would be stored, and 512 are"),
         (["--trace", "missing.log", "--rates", "5"], "--rates is for a generated workload"),
         (["--trace", "missing.log", "--keys", "5"], "--keys is for a generated workload"),
         (["--trace-key", "k"], "--trace-key is for a log: name it by --trace"),

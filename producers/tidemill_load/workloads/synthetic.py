@@ -41,6 +41,8 @@ class Shape:
         zipf: how unequally: the entity of rank n is asked for as often as 1 / n ** zipf says; 0 is evenly.
         clients: so many senders, evenly.
         request_bytes: bytes of a request's JSON, roughly; no less than it has with nothing to say.
+        objects: so many objects a request has its rule return, where a load test's rules apply it.
+        object_bytes: bytes of each.
     """
 
     kind: Kind = "poisson"
@@ -48,6 +50,8 @@ class Shape:
     zipf: float = 1.0
     clients: int = 100
     request_bytes: int = 250
+    objects: int = 0
+    object_bytes: int = 4096
 
 
 def generate(shape: Shape, rate: float, seconds: float, seed: int) -> Iterator[ScheduledRequest]:
@@ -67,6 +71,7 @@ def generate(shape: Shape, rate: float, seconds: float, seed: int) -> Iterator[S
 
 
 def _padding(shape: Shape) -> Document:
+    wanted: Document = {"objects": shape.objects, "object_bytes": shape.object_bytes} if shape.objects else {}
     bare = Request(
         id="0" * 36,
         cmd="content.view",
@@ -75,10 +80,10 @@ def _padding(shape: Shape) -> Document:
         writer="0" * 12,
         counter=10_000,
         at=1_764_000_000_000,
-        data={"note": ""},
+        data={"note": "", **wanted},
     )
     missing = shape.request_bytes - len(encode(bare))
-    return {"note": "x" * missing} if missing > 0 else {}
+    return {"note": "x" * missing, **wanted} if missing > 0 else wanted
 
 
 def _poisson(rate: float, random: Random) -> Iterator[float]:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tidemill.contract.request import Document, Request
 from tidemill_bench.order_checker import faults
 from tidemill_bench.order_rules import FIELD, MAX_BEYOND, RULES, order_note
 from tidemill_consumers.codec.items import from_attribute, to_attribute
-from tidemill_consumers.core.batch import Accepted, Rejected, State
+from tidemill_consumers.core.batch import Accepted, Object, Rejected, State, ref
+from tidemill_consumers.core.calling.objects import objects_of
 from tidemill_consumers.media import RULES as APPLICATION
 from tidemill_load.results.faults import Faults, KeyHistory
 
@@ -29,6 +31,26 @@ def applied(serials: Sequence[int]) -> State:
         assert isinstance(outcome, Accepted)
         state = outcome.state
     return state
+
+
+def test_a_request_has_its_objects_returned_and_the_document_names_those_of_the_last() -> None:
+    first = RULES["content.view"](None, request("content.view", 1, objects=2, object_bytes=3_000))
+    assert isinstance(first, Accepted)
+    assert [len(blob.data) for blob in first.objects] == [3_000, 3_000]
+    assert objects_of(first.objects, first.state) == tuple(
+        Object(ref(blob)["object"], blob.data, blob.content_type) for blob in first.objects
+    )
+    again = RULES["content.view"](None, request("content.view", 1, objects=2, object_bytes=3_000))
+    assert again == first, "a delivery more stores nothing new"
+    other = replace(request("content.view", 2, objects=1, object_bytes=3_000), id="other")
+    second = RULES["content.view"](first.state, other)
+    assert isinstance(second, Accepted)
+    assert second.objects[0] not in first.objects
+    assert (second.state or {})["objects"] == [ref(second.objects[0])["object"]]
+    plain = RULES["content.view"](second.state, request("content.view", 3))
+    assert isinstance(plain, Accepted)
+    assert plain.objects == ()
+    assert "objects" not in (plain.state or {})
 
 
 def test_every_rule_does_what_it_does_without_the_order_note() -> None:

@@ -12,15 +12,18 @@ from typing import get_args
 
 from tidemill_cli.arguments.trace import Misused, add_trace, fields_of
 from tidemill_cli.units import count, number, producers, rate, seconds, size
-from tidemill_load.cost_model.assumptions import MAX_WINDOW
+from tidemill_load.cost_model.assumptions import MAX_OBJECT_BYTES, MAX_OBJECTS, MAX_WINDOW
 from tidemill_load.results.fail_if import InvalidLimit, Limit, parse
 from tidemill_load.results.result import MODES, Mode
-from tidemill_load.workloads.synthetic import Kind
+from tidemill_load.workloads.synthetic import Kind, Shape
+
+DEFAULT = Shape()
 
 EXAMPLE = """\
 examples:
   tidemill bench --rates 20,50 --json out.json --html report.html
   tidemill bench --trace access.log --speed 100 --modes direct,aggregated --fail-if 'aggregated.p99>10s'
+  tidemill bench --rates 20 --keys 10 --objects 2 --object-size 20KB
   tidemill bench --simulate --rates 100,10k --seconds 4h --window 60
   tidemill bench --simulate --producers 2k --keys 100 --rates 500 --seconds 10min
   tidemill bench --target aws --stack tidemill --rates 100 --seconds 2min
@@ -58,6 +61,8 @@ def _add_workload(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--clients", type=count, metavar="N", help="who are answered (100)")
     group.add_argument("--producers", type=producers, metavar="N", help="who send, each a writer and a client (1)")
     group.add_argument("--size", type=size, help="of a request's JSON (250B)")
+    group.add_argument("--objects", type=count, metavar="N", help="that its rule returns, stored in S3 (none)")
+    group.add_argument("--object-size", type=size, metavar="SIZE", help="of each (4KB)")
     add_trace(group, "instead, what was asked for once")
     group.add_argument("--speed", type=_speed, metavar="N", help="of it, times real time (60)")
     group.add_argument("--seed", type=int, default=1, help="of the workload (1)")
@@ -77,15 +82,31 @@ def check_together(args: argparse.Namespace) -> None:
     """Raise Misused, before anything starts, for arguments that exclude each other."""
     if args.seconds == 0:
         raise Misused("--seconds is more than 0: nothing would be sent")
-    of_one = ("rates", "workload", "keys", "skew", "clients", "size")
+    of_one = ("rates", "workload", "keys", "skew", "clients", "size", "objects")
     if args.clients is not None and args.producers and args.producers > 1:
         raise Misused("--clients is for one producer: each of --producers is a client of its own")
     if args.trace and (given := next((name for name in of_one if getattr(args, name) is not None), None)):
         raise Misused(f"--{given} is for a generated workload: a log has its own; --speed makes it denser")
+    _check_objects(args)
     if not args.trace and args.speed is not None:
         raise Misused("--speed is for --trace; --rates says how much comes")
     if not args.trace:
         fields_of(args)
+
+
+def _check_objects(args: argparse.Namespace) -> None:
+    if args.objects is None:
+        if args.object_size is not None:
+            raise Misused("--object-size is for --objects, which says how many")
+        return
+    if args.simulate or args.target == "aws":
+        raise Misused("--objects is for this machine: a simulated clock stores none, and on AWS they are not counted")
+    each = args.object_size or DEFAULT.object_bytes
+    if args.objects > MAX_OBJECTS or args.objects * each > MAX_OBJECT_BYTES:
+        raise Misused(
+            f"a rule returns {MAX_OBJECTS} objects at most, and {MAX_OBJECT_BYTES:,} bytes of them; lower --objects or "
+            "--object-size"
+        )
 
 
 def _modes(text: str) -> tuple[Mode, ...]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from tidemill_cli.arguments.trace import fields_of, named
+from tidemill_cli.arguments.trace import Misused, fields_of, named
 from tidemill_load.results.result import Arrivals, Parameter, Workload
 from tidemill_load.workloads.synthetic import Shape, generate
 
@@ -27,6 +27,9 @@ RATES, SIMULATED_RATES = (20.0,), (10_000.0,)
 
 DEFAULT = Shape()
 
+MOST_STORED = 512 * 1024 * 1024
+"""Bytes of objects that a load test may store on this machine."""
+
 KEY_BYTES = len("content/100")
 """Typical length of a generated workload's ordering keys."""
 
@@ -40,22 +43,34 @@ def synthetic(args: argparse.Namespace) -> Course:
 
     producers = args.producers or 1
     clients = producers if producers > 1 else args.clients
-    given = (args.workload, args.keys, args.skew, clients, args.size)
-    names = ("kind", "keys", "zipf", "clients", "request_bytes")
+    given = (args.workload, args.keys, args.skew, clients, args.size, args.objects, args.object_size)
+    names = ("kind", "keys", "zipf", "clients", "request_bytes", "objects", "object_bytes")
     shape = replace(DEFAULT, **{name: one for name, one in zip(names, given, strict=True) if one is not None})
     slices = 1 if args.simulate else args.slices
     length = _seconds(args) / slices
+    rates = args.rates or (SIMULATED_RATES if args.simulate else RATES)
+    check_stored(shape, len(args.modes) * sum(rates) * _seconds(args))
 
     def scheduled(rate: float, turn: int) -> Iterable[ScheduledRequest]:
         return generate(shape, rate, length, args.seed + turn)
 
-    rates = args.rates or (SIMULATED_RATES if args.simulate else RATES)
     sizes = {"request_bytes": shape.request_bytes, "key_bytes": KEY_BYTES}
     who = {"clients": shape.clients, "producers": producers}
-    parameters = {"keys": shape.keys, "zipf": shape.zipf, **who, **sizes}
+    objects = {"objects": shape.objects, "object_bytes": shape.object_bytes} if shape.objects else {}
+    parameters = {"keys": shape.keys, "zipf": shape.zipf, **who, **sizes, **objects}
     uneven = [] if shape.kind == "poisson" else [_arrivals(rate, slices, length, scheduled) for rate in rates]
     workload = Workload(kind=shape.kind, parameters=parameters, arrivals=tuple(uneven))
     return Course(args.modes, rates, slices, scheduled, _seconds(args), workload, producers)
+
+
+def check_stored(shape: Shape, requests: float) -> None:
+    """Raise Misused for objects that this machine may not hold."""
+    stored = requests * shape.objects * shape.object_bytes
+    if stored > MOST_STORED:
+        raise Misused(
+            f"about {stored / 2**20:,.0f} MiB of objects would be stored, and {MOST_STORED / 2**20:,.0f} are the most: "
+            "lower --rates, --seconds or --object-size"
+        )
 
 
 def of_trace(args: argparse.Namespace, tell: Callable[[str], None]) -> Course:

@@ -22,6 +22,9 @@ from tidemill_load.results.result import Measurement, Result
 
 DEFAULT = Assumptions()
 
+OBJECTS = "objects"
+"""The column of what is put to S3, which a load test without objects has not."""
+
 
 def show(result: Result, log: str = "") -> None:
     """Print the table, the modes that were skipped, and the notes.
@@ -102,12 +105,17 @@ def _in_s3(given: Assumptions) -> str:
 def _table(result: Result) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("mode")
-    for name in COLUMNS:
+    columns = COLUMNS if any(one.object_puts for one in result.measurements) else _without_objects(COLUMNS)
+    for name in columns:
         table.add_column(name, justify="right")
     for one in result.measurements:
         if not one.skipped:
-            table.add_row(one.mode, *(read(one) for read in COLUMNS.values()))
+            table.add_row(one.mode, *(read(one) for read in columns.values()))
     return table
+
+
+def _without_objects(columns: dict[str, Callable[[Measurement], str]]) -> dict[str, Callable[[Measurement], str]]:
+    return {name: read for name, read in columns.items() if name != OBJECTS}
 
 
 def _time(seconds: float) -> str:
@@ -124,6 +132,7 @@ COLUMNS: dict[str, Callable[[Measurement], str]] = {
     "invocations": lambda one: _known(one.invocations),
     "write units": lambda one: _known(one.write_units),
     "puts": lambda one: f"{one.put_units:,}",
+    OBJECTS: lambda one: _known(one.object_puts),
     "messages": lambda one: _known(one.reply_messages),
     "p50": lambda one: _time(one.latency.p50),
     "p95": lambda one: _time(one.latency.p95),

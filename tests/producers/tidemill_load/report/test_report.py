@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from tidemill_load.assessment.comparison import comparisons
+from tidemill_load.assessment.comparison import comparisons, shown
+from tidemill_load.assessment.reckoned import reckoned
 from tidemill_load.report import render
 from tidemill_load.report.findings import findings, headline
 from tidemill_load.report.table import UNKNOWN, tables
@@ -234,6 +235,22 @@ def test_the_write_units_of_a_request_are_all_and_of_them_those_of_forgotten_wri
     cells = {row.name: row.cells for group in table.groups for row in group.rows}
     assert cells["write units a request"] == ("0.12",)
     assert cells["of them for forgotten writers, a request"] == ("0.02",)
+
+
+@pytest.mark.parametrize(("batched", "are_replaced"), [(10_000, False), (2_500, True)])
+def test_the_model_has_the_objects_that_were_put_and_their_time_in_what_was_measured(
+    batched: int, are_replaced: bool
+) -> None:
+    direct, aggregated = (
+        msgspec.structs.replace(one, object_puts=puts, object_bytes=2_048 * puts)
+        for one, puts in ((DIRECT, 10_000), (AGGREGATED, batched))
+    )
+    found = result(direct, aggregated)
+    model = reckoned(found, shown(found))
+    assert model
+    given = model.given
+    assert (given.objects, given.object_bytes, given.s3_seconds) == (2.0, 2_048, 0.0)
+    assert given.objects_replaced is are_replaced
 
 
 def test_the_table_has_the_percentiles_and_says_what_is_not_known() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import pairwise
 from statistics import mean, pvariance
 
+import msgspec
 import pytest
 
 from tidemill.contract.request import Request, encode
@@ -53,6 +54,14 @@ def test_without_skew_all_keys_are_alike() -> None:
     counts = Counter(one.key for one in generate(Shape(keys=10, zipf=0), 1_000, 30, seed=7))
     assert len(counts) == 10
     assert max(counts.values()) < 1.2 * min(counts.values())
+
+
+def test_requests_that_want_objects_say_so_and_are_no_larger() -> None:
+    for shape in (Shape(objects=2, object_bytes=9), Shape(objects=2, object_bytes=9, request_bytes=10)):
+        data = next(generate(shape, 100, 1, seed=1)).data
+        assert (data["objects"], data["object_bytes"]) == (2, 9)
+    plain, wanting = (next(generate(one, 100, 1, seed=1)) for one in (Shape(), Shape(objects=2)))
+    assert len(msgspec.json.encode(plain.data)) == len(msgspec.json.encode(wanting.data))
 
 
 @pytest.mark.parametrize("size", [300, 2_000])
