@@ -101,6 +101,7 @@ class Assumptions:
             direct function takes all data in its call.
         upload_days: days that an upload is kept.
         s3_seconds: billed seconds of an S3 call of a function; the apply function makes several at once.
+        arm64: whether the functions run on arm64, else on x86-64; with durations of the same.
         archive: whether all requests are archived in S3 too.
         users: users of the stack's pool who sign in within a month, the same in each design.
         plan: the pool's, by which they are billed.
@@ -138,6 +139,7 @@ class Assumptions:
     claim_check: int | None = CLAIM_CHECK
     upload_days: float = UPLOAD_DAYS
     s3_seconds: float = 0.020
+    arm64: bool = False
     archive: bool = True
     users: int = 0
     plan: Plan = "LITE"

@@ -62,7 +62,8 @@ class Counts:
         websocket_messages: messages through a WebSocket API, either way.
         websocket_minutes: minutes that clients were connected to it.
         invocations: invocations of Lambda functions, failed ones included.
-        gb_seconds: billed duration times memory, in GiB.
+        gb_seconds: billed duration times memory, in GiB, of functions on x86-64.
+        arm_gb_seconds: the same on arm64.
         put_units: payload units of a provisioned stream: 25 KB or part of it for each record.
         shard_hours: open shards of a provisioned stream times hours.
         stream_hours: hours of on-demand streams.
@@ -96,6 +97,7 @@ class Counts:
     websocket_minutes: float = 0
     invocations: float = 0
     gb_seconds: float = 0
+    arm_gb_seconds: float = 0
     put_units: float = 0
     shard_hours: float = 0
     stream_hours: float = 0

@@ -154,7 +154,7 @@ def _direct(happens: Flow, requests: float, given: Assumptions) -> Counts:
         http_requests=requests * ceil(given.size / HTTP_BYTES) if given.api == "http" else 0,
         rest_requests=requests if given.api == "rest" else 0,
         invocations=requests,
-        gb_seconds=requests * _gb_seconds(happens.duration, given.direct_memory),
+        **_computed(requests * _gb_seconds(happens.duration, given.direct_memory), given),
         write_units=requests * given.direct_writes * ceil(given.item_bytes / 1024),
         read_units=requests * given.direct_reads * ceil(given.item_bytes / 4096),
         **_objects(requests * given.objects, given),
@@ -173,7 +173,7 @@ def _streamed(happens: Flow, requests: float, given: Assumptions, hours: float) 
         http_requests=in_front if given.api != "rest" else 0,  # a function URL cannot put a record
         rest_requests=in_front if given.api == "rest" else 0,
         invocations=invocations,
-        gb_seconds=invocations * _gb_seconds(happens.duration, given.memory),
+        **_computed(invocations * _gb_seconds(happens.duration, given.memory), given),
         put_units=0 if given.on_demand else records * ceil(happens.record_bytes / PUT_UNIT_BYTES),
         shard_hours=0 if given.on_demand else happens.shards * hours,
         stream_hours=hours if given.on_demand else 0,
@@ -258,6 +258,11 @@ def _publishes(happens: Flow, given: Assumptions) -> float:
     if given.single_replies is None:
         return 0.0
     return max(happens.messages, happens.batch * REPLY_BYTES / SNS_BYTES)
+
+
+def _computed(gb_seconds: float, given: Assumptions) -> dict[str, float]:
+    """The count of GB-seconds, as a field of `Counts`."""
+    return {"arm_gb_seconds" if given.arm64 else "gb_seconds": gb_seconds}
 
 
 def _gb_seconds(seconds: float, memory: int) -> float:

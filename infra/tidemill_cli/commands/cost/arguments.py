@@ -114,6 +114,9 @@ def _add_functions(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--item-size", type=size, default=DEFAULT.item_bytes, metavar="SIZE", help="of an entity (1KB)")
     group.add_argument("--apply-memory", type=count, default=DEFAULT.memory, metavar="MB", help="Tidemill's (1769)")
     group.add_argument("--apply-ms", type=number, default=20.0, metavar="MS", help="it is billed for a batch (20)")
+    group.add_argument(
+        "--arm64", action="store_true", help="both functions run on arm64, as the template's do (x86-64)"
+    )
     group.add_argument("--apply-us", type=number, default=40.0, metavar="US", help="and for each request in it (40)")
 
 
@@ -158,6 +161,7 @@ def assumptions(args: argparse.Namespace) -> Assumptions:
         claim_check=args.claim_check,
         upload_days=args.upload_days,
         s3_seconds=args.s3_ms / 1000,
+        arm64=args.arm64,
         archive=not args.no_archive,
         users=args.users,
         plan=args.plan,

@@ -138,6 +138,18 @@ def test_large_records_take_more_units() -> None:
 
 
 @pytest.mark.parametrize("mode", DESIGNS)
+def test_arm64_takes_as_long_and_costs_a_fifth_less(mode: Design) -> None:
+    usual, given = Assumptions(), Assumptions(arm64=True)
+    x86, arm = (counts(flow(mode, 100, its), its) for its in (usual, given))
+    assert (arm.gb_seconds, arm.arm_gb_seconds) == (0, x86.gb_seconds)
+    before, after = (
+        sum(line.dollars for line in cost(mode, 100, its).bill.lines if "gb_seconds" in line.item)
+        for its in (usual, given)
+    )
+    assert after == pytest.approx(0.8 * before, rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", DESIGNS)
 def test_objects_cost_the_same_in_each_design(mode: Design) -> None:
     given = Assumptions(objects=2, object_bytes=10_240)
     month = counts(flow(mode, 100, given), given)

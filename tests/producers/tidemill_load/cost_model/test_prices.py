@@ -26,6 +26,7 @@ def test_everything_that_is_counted_has_a_price_with_its_source() -> None:
     [
         ("invocations", 1e6, 0.20),
         ("gb_seconds", 1e6, 16.6667),
+        ("arm_gb_seconds", 1e6, 13.3334),
         ("http_requests", 1e6, 1.00),
         ("rest_requests", 1e6, 3.50),
         ("websocket_messages", 1e6, 1.00),

@@ -128,9 +128,12 @@ def test_an_option_reaches_the_model(option: str, text: str, means: dict[str, ob
         (["--claim-check", "none"], {"claim_check": None}),
         (["--upload-days", "2"], {"upload_days": 2.0}),
         (["--s3-ms", "50"], {"s3_seconds": 0.05}),
+        (["--arm64"], {"arm64": True}),
     ],
 )
-def test_what_lies_in_s3(arguments: list[str], means: dict[str, object], tmp_path: Path) -> None:
+def test_an_option_on_what_lies_in_s3_and_where_functions_run_reaches_the_model(
+    arguments: list[str], means: dict[str, object], tmp_path: Path
+) -> None:
     out = tmp_path / "cost.json"
     large = ("--rate", 10, "--window", 60, "--size", "100KB", "--objects", 2)
     given: dict[str, object] = {"size": 102_400, "objects": 2.0}
