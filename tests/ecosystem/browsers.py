@@ -71,15 +71,26 @@ def website(script: bytes, answers: Answers) -> Iterator[str]:
 
 
 def chromium(url: str, front: Secured, folder: Path) -> list[str]:
-    """A command that shows the page, in which all of AWS's hosts are that front, and no other host is found."""
+    """A command that shows the page, in which all of AWS's hosts are that front, and of others only this machine's."""
     pin = base64.b64encode(sha256(front.public_key).digest()).decode()
-    rules = f"MAP *.amazonaws.com 127.0.0.1:{front.port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    rules = f"MAP *.amazonaws.com 127.0.0.1:{front.port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE *.localhost"
     own = [
         f"--user-data-dir={folder}",
         f"--host-resolver-rules={rules}",
         f"--ignore-certificate-errors-spki-list={pin}",
     ]
     return [str(CHROMIUM), *QUIET, *own, url]
+
+
+@contextmanager
+def shown(url: str, front: Secured, folder: Path) -> Iterator[None]:
+    """The page is shown as long as the block."""
+    command = chromium(url, front, folder)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +118,13 @@ def outcome(platform: Platform, browser: Path, tmp_path: Path) -> Iterator[dict[
         "count": COUNT,
     }
     outcomes: Queue[bytes] = Queue()
-    with ExitStack() as open_queues:
+    with ExitStack() as opened:
 
         def make_queue(identity: bytes) -> bytes:
             tags = {"identity": json.loads(identity)}
             hears = str(settings["username"])
             making = reply_queue(outputs["RepliesTopicArn"], hears=hears, client_of=emulator.client, tags=tags)
-            return open_queues.enter_context(making).encode()
+            return opened.enter_context(making).encode()
 
         def take(outcome: bytes) -> bytes:
             outcomes.put(outcome)
@@ -126,13 +137,10 @@ def outcome(platform: Platform, browser: Path, tmp_path: Path) -> Iterator[dict[
         }
         script = (browser / "bundle.js").read_bytes()
         port = int(emulator.endpoint_url.rpartition(":")[2])
-        with secured(port, tmp_path) as front, website(script, answers) as url:
-            command = chromium(url, front, tmp_path / "profile")
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                try:
-                    yield json.loads(outcomes.get(timeout=120))
-                finally:
-                    process.kill()
+        front = opened.enter_context(secured(port, tmp_path))
+        url = opened.enter_context(website(script, answers))
+        with shown(url, front, tmp_path / "profile"):
+            yield json.loads(outcomes.get(timeout=120))
 
 
 def test_a_signed_in_app_sends_is_applied_once_and_answered(platform: Platform, outcome: dict[str, Any]) -> None:

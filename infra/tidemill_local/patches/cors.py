@@ -1,6 +1,7 @@
 """CORS headers, without which a browser lets no page call another host or read its answers, errors included.
 
-Room: local platform, pure but for `install`. The emulator's own error responses lack these headers.
+Room: local platform, pure but for `install`. The emulator's own error responses lack these headers, and so do
+answers of an HTTP API that a template makes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 Response: TypeAlias = "tuple[int, dict[str, str], Any]"
 Dispatch: TypeAlias = "Callable[..., Awaitable[Response]]"
 Preflight: TypeAlias = "Callable[..., Response | None]"
+Configured: TypeAlias = "Callable[[Mapping[str, Any], str], Any]"
+"""What an HTTP API's CORS configuration says to a page of an origin."""
 
 ORIGIN, EXPOSED = "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"
 HEADERS, ASKED = "Access-Control-Allow-Headers", "access-control-request-headers"
@@ -36,10 +39,15 @@ def install() -> None:
         app._handle_options_request: answers what a browser asks first; the headers that it asks for are named.
         app._dispatch_service_request: handles a call of any service; its answers are told to be readable.
         app.detect_service: tells which service a request is for: S3 has answers of its own to browsers.
+        apigateway._cors_response_headers, apigateway._cors_preflight_response: follow an HTTP API's configuration.
     """
     from ministack import app
+    from ministack.services import apigateway
 
     require(app, "_handle_options_request", "_dispatch_service_request", "detect_service")
+    require(apigateway, "_cors_response_headers", "_cors_preflight_response")
+    apigateway._cors_response_headers = of_template(apigateway._cors_response_headers)
+    apigateway._cors_preflight_response = of_template(apigateway._cors_preflight_response)
     app._handle_options_request = preflight(app._handle_options_request)
     app._dispatch_service_request = readable(app._dispatch_service_request, app.detect_service)
 
@@ -73,5 +81,14 @@ def readable(dispatch: Dispatch, service_of: Callable[..., str]) -> Dispatch:
         status, told, answer = await dispatch(method, path, headers, body, query, *rest)
         is_open = TARGET in headers or (ORIGIN not in told and service_of(method, path, headers, query) not in OWN)
         return status, {ORIGIN: ANY, EXPOSED: ANY, **told} if is_open else told, answer
+
+    return put_right
+
+
+def of_template(answer: Configured) -> Configured:
+    """Takes a configuration by a template's names too: `AllowOrigins` there is `allowOrigins` in the API."""
+
+    def put_right(configuration: Mapping[str, Any], origin: str) -> Any:
+        return answer({name[:1].lower() + name[1:]: value for name, value in (configuration or {}).items()}, origin)
 
     return put_right

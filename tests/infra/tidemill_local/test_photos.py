@@ -7,8 +7,10 @@ import json
 import zipfile
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 
 from tests.consumers.tidemill_media import contents
 from tests.infra.conftest import PROBE
@@ -111,6 +113,27 @@ def test_and_nothing_else(
     client: EmulatorSession, stack: Deployment, service: str, operation: str, arguments: dict[str, Any]
 ) -> None:
     assert outcome(client, service, operation, filled(arguments, dict(stack.outputs))) in DENIED
+
+
+@pytest.mark.parametrize(
+    ("output", "method", "headers"),
+    [
+        ("ContentBucketName", "PUT", "authorization,x-amz-checksum-sha256,x-amz-date,x-amz-security-token"),
+        ("ContentBucketName", "GET", "authorization,x-amz-date"),
+        ("ThumbnailsUrl", "GET", "authorization,x-amz-date,x-amz-security-token"),
+    ],
+)
+def test_a_browsers_page_may_ask(emulator: Emulator, stack: Deployment, output: str, method: str, headers: str) -> None:
+    url = urlsplit(stack.outputs[output])
+    path = f"{url.path}/content/1/64.webp" if url.netloc else f"/{url.path}/photos/k"
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    here = {"Origin": "http://127.0.0.1:8080", **({"Host": url.netloc} if url.netloc else {})}
+    with urllib3.PoolManager() as http:
+        told = http.request("OPTIONS", emulator.endpoint_url + path, headers=here | asked)
+    assert told.headers["Access-Control-Allow-Origin"] == "*"
+    assert method in told.headers["Access-Control-Allow-Methods"]
+    allowed = told.headers["Access-Control-Allow-Headers"].replace(" ", "").split(",")
+    assert set(headers.split(",")) <= set(allowed)
 
 
 def test_an_index_by_place_has_keys_and_nothing_of_the_document(

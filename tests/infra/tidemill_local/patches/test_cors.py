@@ -9,7 +9,7 @@ from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 
 from tidemill_local.emulator import Emulator
-from tidemill_local.patches.cors import preflight
+from tidemill_local.patches.cors import of_template, preflight
 
 ASKED = "authorization,content-type,x-amz-date,x-amz-target"
 PAGE = "http://127.0.0.1:8080"
@@ -60,3 +60,9 @@ def test_a_page_may_read_answers_and_refusals(emulator: Emulator, operation: str
 def test_a_bucket_says_by_itself_which_pages_may_read_it(emulator: Emulator) -> None:
     answer = send(emulator, "GET", {}, path="/no-such-bucket/key")
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_an_http_apis_configuration_has_a_templates_names_or_the_apis() -> None:
+    told = of_template(lambda configuration, origin: (configuration, origin))
+    for name in ("AllowOrigins", "allowOrigins"):
+        assert told({name: ["*"]}, PAGE) == ({"allowOrigins": ["*"]}, PAGE)
