@@ -37,7 +37,11 @@ LONGEST_PAUSE = 20.0
 """Seconds."""
 
 ANEW = "ask the server for a new presigned upload, with the error's resume=; then only what S3 does not have is sent"
+ANOTHER_REGION = "the bucket is in another region than the server's s3 client; make that with region_name="
 REMEDIES = {
+    "AuthorizationHeaderMalformed": ANOTHER_REGION,
+    "AuthorizationQueryParametersError": ANOTHER_REGION,
+    "PermanentRedirect": ANOTHER_REGION,
     "AccessDenied": f"the signatures have expired, or their signer may not put there: {ANEW}",
     "ExpiredToken": f"the signer's credentials have expired: {ANEW}",
     "NoSuchBucket": "the server named another bucket than the stack's output ContentBucketName",

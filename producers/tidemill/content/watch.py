@@ -1,6 +1,6 @@
 """Follows an upload for the thread or task that waits for it: tells of progress, and stops it after an error.
 
-Room: SDK. Tests: tests/producers/tidemill/content/test_upload_awaited.py.
+Room: SDK. Tests: tests/producers/tidemill/content/test_upload_awaited.py and test_upload_failures.py.
 """
 
 from __future__ import annotations

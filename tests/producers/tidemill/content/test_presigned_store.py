@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from botocore.httpsession import URLLib3Session
 
+from tests.conftest import Names
 from tests.producers.tidemill.content.photos import photo
 from tidemill import NotUploaded, UnfitFile, describe_photo, presigned_upload, upload_presigned
 from tidemill.content.token import PART_BYTES
@@ -165,6 +166,13 @@ def test_failures_that_pass_are_tried_again(
         with pytest.raises(NotUploaded, match=r"503|400|EndpointConnectionError"):
             upload_presigned(photo(10), presigned)
     assert len(made) == attempts
+
+
+def test_a_server_that_signs_for_another_region_is_told(sign: Sign, s3: Any, names: Names) -> None:
+    bucket = names("elsewhere")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    with pytest.raises(NotUploaded, match="another region than the server's s3 client"):
+        upload_presigned(photo(10), sign(describe_photo(photo(10)), bucket=bucket))
 
 
 def test_what_is_no_presigned_upload_is_said() -> None:
