@@ -53,7 +53,7 @@ class Job:
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         }
         if from_checkpoint:
-            options["execution.state-recovery.path"] = self.newest.as_uri()
+            options["execution.state-recovery.path"] = self.checkpoints[-1].as_uri()
         classes = [CONNECTOR / "test-classes", JAR, (CONNECTOR / "test-classpath").read_text()]
         command = [*JAVA, "-cp", ":".join(map(str, classes)), "tidemill.flink.local.RunSql", str(self._file)]
         environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -76,11 +76,6 @@ class Job:
         """Its complete checkpoints, oldest first."""
         found = self._checkpoints.glob("*/chk-*/_metadata")
         return sorted((one.parent for one in found), key=lambda one: one.stat().st_mtime)
-
-    @property
-    def newest(self) -> Path:
-        """Its newest complete checkpoint."""
-        return self.checkpoints[-1]
 
     @property
     def log(self) -> str:
@@ -126,14 +121,13 @@ class Counted:
         arn: str = summary["StreamDescriptionSummary"]["StreamARN"]
         return arn
 
-    @property
-    def sql(self) -> str:
-        """Counts of each key a second, by arrival, written to the other stream in the form of requests."""
+    def sql(self, watermark: str) -> str:
+        """Counts of each key a second, by arrival, written to the other stream."""
         both = f"'connector' = 'tidemill-kinesis', 'aws.endpoint' = '{self.url}', 'format' = 'json'"
         return f"""
 CREATE TABLE requests (
   `key` STRING, n BIGINT, arrival TIMESTAMP_LTZ(3) METADATA VIRTUAL,
-  WATERMARK FOR arrival AS SOURCE_WATERMARK()
+  WATERMARK FOR arrival AS {watermark}
 ) WITH ({both}, 'stream.arn' = '{self.arn(self.name)}', 'source.init.position' = 'TRIM_HORIZON',
   'source.shard.discovery.interval' = '1 s', 'source.shard.get-records.interval' = '250 ms')
 
@@ -161,6 +155,10 @@ INSERT INTO counts
         while entries:
             answer = self.kinesis.put_records(StreamName=self.name, Records=entries)["Records"]
             entries = [entry for entry, result in zip(entries, answer, strict=True) if result.get("ErrorCode")]
+
+    def split(self, shard: str, start: int) -> None:
+        """Splits a shard where the second half of its keys is to start."""
+        self.kinesis.split_shard(StreamName=self.name, ShardToSplit=shard, NewStartingHashKey=str(start))
 
     def start(self) -> None:
         """Goes on sending, in a thread."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.analytics_sql.connector.conftest import Counted, Job
+from tidemill.contract.aggregation import UserRecord, pack
 
 SECONDS = 40
 
@@ -39,48 +40,54 @@ def newest_second(counted: Counted) -> int:
     return max((second for _, second in counted.read()), default=0)
 
 
+def wait_for_windows(counted: Counted, job: Job) -> None:
+    """Waits for windows of later seconds than there are now."""
+    now = newest_second(counted)
+    wait(lambda: newest_second(counted) > now + 2, job)
+
+
+def kill(job: Job) -> None:
+    """Kills the job behind a checkpoint that is yet to come, and starts it from its newest."""
+    before = job.checkpoints[-1:]
+    wait(lambda: job.checkpoints[-1:] != before, job)
+    job.kill()
+    job.start(from_checkpoint=True)
+
+
 @pytest.mark.timeout(150)
-@pytest.mark.parametrize("parallelism", [1, 2])
-def test_a_split_and_a_merge_while_it_runs(
-    counted: Callable[[int], Counted], job: Callable[[str, int], Job], parallelism: int
+def test_a_split_a_kill_and_a_merge_while_it_runs(
+    counted: Callable[[int], Counted], job: Callable[[str, int], Job]
 ) -> None:
     ends = counted(2)
-    running = job(ends.sql, parallelism)
+    running = job(ends.sql("SOURCE_WATERMARK()"), 2)
     ends.send()
     running.start()
     ends.start()
     wait(lambda: bool(ends.read()), running)
-    half = str(2**126)
-    ends.kinesis.split_shard(StreamName=ends.name, ShardToSplit="shardId-000000000000", NewStartingHashKey=half)
-    at_split = newest_second(ends)
-    wait(lambda: newest_second(ends) > at_split + 3, running)
+    ends.split("shardId-000000000000", 2**126)
+    wait_for_windows(ends, running)
+    kill(running)
     ends.kinesis.merge_shards(
         StreamName=ends.name, ShardToMerge="shardId-000000000003", AdjacentShardToMerge="shardId-000000000001"
     )
-    at_merge = newest_second(ends)
-    wait(lambda: newest_second(ends) > at_merge + 3, running)
+    wait_for_windows(ends, running)
     check(ends, running)
 
 
 @pytest.mark.timeout(150)
-def test_kills_while_it_is_behind_and_the_stream_is_split(
+def test_a_kill_while_it_is_behind_a_split_and_bytes_that_are_no_requests(
     counted: Callable[[int], Counted], job: Callable[[str, int], Job]
 ) -> None:
     """At parallelism 1 over several shards, catching up: a shard that is behind holds the others' windows open."""
     ends = counted(2)
     for _ in range(20):
         ends.send()
-    ends.kinesis.split_shard(
-        StreamName=ends.name, ShardToSplit="shardId-000000000001", NewStartingHashKey=str(3 * 2**126)
-    )
+    for data in (b"opened", pack([UserRecord("content/1", b'{"key": "content/1", "n": 7}')])[:-1] + b"?"):
+        ends.kinesis.put_record(StreamName=ends.name, PartitionKey="content/1", Data=data)
+    ends.split("shardId-000000000001", 3 * 2**126)
     ends.start()
-    running = job(ends.sql, 1)
+    running = job(ends.sql("arrival - INTERVAL '1' SECOND"), 1)
     running.start()
-    for _ in range(2):
-        before = len(running.checkpoints) and running.newest
-        wait(lambda before=before: bool(running.checkpoints) and running.newest != before, running)  # type: ignore[misc]
-        running.kill()
-        running.start(from_checkpoint=True)
-    at_start = newest_second(ends)
-    wait(lambda: newest_second(ends) > at_start, running)
+    kill(running)
+    wait_for_windows(ends, running)
     check(ends, running)

@@ -25,6 +25,7 @@ import software.amazon.awssdk.services.kinesis.model.PutRecordsRequestEntry;
 import software.amazon.awssdk.services.kinesis.model.PutRecordsResponse;
 import software.amazon.awssdk.services.kinesis.model.PutRecordsResultEntry;
 import software.amazon.awssdk.services.kinesis.model.Record;
+import software.amazon.awssdk.services.kinesis.model.RecordDistributionStrategy;
 import software.amazon.awssdk.services.kinesis.model.ShardIteratorType;
 
 /**
@@ -133,6 +134,14 @@ public final class AwsStream implements StreamApi {
             throw new KinesisException("PutRecords", problem, null);
         }
         return answer.records().stream().map(AwsStream::outcome).toList();
+    }
+
+    @Override
+    public boolean isOrdered() throws KinesisException {
+        return call("DescribeStreamSummary", () -> client.describeStreamSummary(one -> one.streamARN(arn)))
+                        .streamDescriptionSummary()
+                        .recordDistributionStrategy()
+                != RecordDistributionStrategy.AUTO;
     }
 
     private static PutRecordsRequestEntry entry(Entry entry) {

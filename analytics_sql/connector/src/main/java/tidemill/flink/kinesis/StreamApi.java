@@ -37,7 +37,12 @@ public interface StreamApi extends AutoCloseable {
      * @param millisBehind how far the answer is behind the shard's tip, in milliseconds
      * @param at the service's time, in milliseconds since 1970; 0 if the answer does not say
      */
-    record Page(List<RawRecord> records, String next, long millisBehind, long at) {}
+    record Page(List<RawRecord> records, String next, long millisBehind, long at) {
+        /** What counts for the shard's limit of reading. */
+        public long bytes() {
+            return records.stream().mapToLong(one -> one.data().length + one.partitionKey().length()).sum();
+        }
+    }
 
     /** An entry of PutRecords. */
     record Entry(String partitionKey, String hashKey, byte[] data) {}
@@ -61,6 +66,9 @@ public interface StreamApi extends AutoCloseable {
 
     /** The next records, at most {@code limit}. */
     Page read(String iterator, int limit) throws KinesisException;
+
+    /** Whether the stream places records by their partition keys; otherwise it keeps no order. */
+    boolean isOrdered() throws KinesisException;
 
     /** Puts the entries. Returns the outcome of each, in their order. */
     List<Outcome> put(List<Entry> entries) throws KinesisException;

@@ -6,17 +6,16 @@ import java.util.concurrent.ThreadLocalRandom;
 import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.api.connector.sink2.SinkWriter;
 import org.apache.flink.api.connector.sink2.WriterInitContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tidemill.flink.kinesis.KinesisException;
+import tidemill.flink.kinesis.Opening;
 import tidemill.flink.kinesis.StreamApi;
 
 /** A stream of Kinesis as a sink: at least once, in the order of each key. README.md says what it guarantees. */
 public final class KinesisSink<T> implements Sink<T> {
     private static final long serialVersionUID = 1L;
-
-    /** Makes a client; each writer has one of its own. */
-    public interface Opening extends Serializable {
-        StreamApi open();
-    }
+    private static final Logger LOG = LoggerFactory.getLogger(KinesisSink.class);
 
     /**
      * The settings.
@@ -50,7 +49,7 @@ public final class KinesisSink<T> implements Sink<T> {
             throw new IOException("the sink's format cannot be opened", error);
         }
         StreamApi stream = opening.open();
-        hearTime(stream);
+        check(stream);
         Outbox outbox =
                 new Outbox(
                         settings.callRecords(),
@@ -66,17 +65,25 @@ public final class KinesisSink<T> implements Sink<T> {
     }
 
     /**
-     * A first answer tells the service's time, which a mark of the first record needs (docs/contract.md), and a wrong
-     * option. It may fail for other reasons: the sink then begins without a time.
+     * A first answer tells the service's time, which a mark of the first record needs (docs/contract.md), and whether
+     * the stream can be written to in order. Without the right to ask, or an answer, the sink begins without both.
      */
-    private static void hearTime(StreamApi stream) throws IOException {
+    private static void check(StreamApi stream) throws IOException {
+        String problem = null;
         try {
-            stream.shards();
+            if (!stream.isOrdered()) {
+                problem = "distributes records as it likes, so no order can be kept: "
+                        + "call UpdateStreamRecordDistributionStrategy with USER_PARTITION_KEY";
+            }
         } catch (KinesisException error) {
             if (error.refusal().isGone()) {
-                stream.close();
-                throw new IOException("the sink's stream (stream.arn) is not there: " + error.getMessage(), error);
+                problem = "is not there: " + error.getMessage();
             }
+            LOG.warn("The sink's stream cannot be looked at", error);
+        }
+        if (problem != null) {
+            stream.close();
+            throw new IOException("the sink's stream ('stream.arn') " + problem);
         }
     }
 }

@@ -3,9 +3,7 @@ package tidemill.flink.source;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalLong;
 import java.util.function.Consumer;
-import org.apache.flink.api.common.eventtime.Watermark;
 import org.apache.flink.api.connector.source.SourceOutput;
 import org.apache.flink.connector.base.source.reader.RecordEmitter;
 import org.apache.flink.metrics.Counter;
@@ -13,19 +11,17 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Hands a shard's elements on, in the task's own thread: rows, watermarks, and where the shard stands. */
-final class Emission<T> implements RecordEmitter<Element, T, ShardState> {
+final class Emission<T> implements RecordEmitter<Element, T, ShardState<T>> {
     private static final Logger LOG = LoggerFactory.getLogger(Emission.class);
 
     private final RecordDecoder<T> decoder;
     private final boolean failsOnUnreadable;
-    private final OptionalLong watermarkDelay;
     private final Counter unreadable;
     private final Counter elements;
     private final Consumer<String> drained;
     private final List<T> rows = new ArrayList<>();
 
     /**
-     * @param watermarkDelay milliseconds by which each shard's watermark is behind; empty if the source makes none
      * @param unreadable counts what cannot be read
      * @param elements Flink's count of records, to which every element is added before it comes here
      * @param drained is told of each shard that has been handed on whole
@@ -33,28 +29,26 @@ final class Emission<T> implements RecordEmitter<Element, T, ShardState> {
     Emission(
             RecordDecoder<T> decoder,
             boolean failsOnUnreadable,
-            OptionalLong watermarkDelay,
             Counter unreadable,
             Counter elements,
             Consumer<String> drained) {
         this.decoder = decoder;
         this.failsOnUnreadable = failsOnUnreadable;
-        this.watermarkDelay = watermarkDelay;
         this.unreadable = unreadable;
         this.elements = elements;
         this.drained = drained;
     }
 
     @Override
-    public void emitRecord(Element element, SourceOutput<T> output, ShardState state) throws IOException {
+    public void emitRecord(Element element, SourceOutput<T> output, ShardState<T> state) throws IOException {
         if (element instanceof Element.Arrival arrival) {
-            emit(arrival, output);
+            emit(arrival, output, state);
             state.handedOn(arrival);
             return;
         }
         elements.dec();
         if (element instanceof Element.Pause pause) {
-            raise(pause.tip(), output, state);
+            state.watermark.pause(pause.tip(), output);
         } else if (element instanceof Element.Unreadable lost) {
             passOver(lost, null);
             state.passedOver(lost);
@@ -66,7 +60,7 @@ final class Emission<T> implements RecordEmitter<Element, T, ShardState> {
         }
     }
 
-    private void emit(Element.Arrival arrival, SourceOutput<T> output) throws IOException {
+    private void emit(Element.Arrival arrival, SourceOutput<T> output, ShardState<T> state) throws IOException {
         rows.clear();
         try {
             decoder.decode(arrival, rows);
@@ -81,6 +75,7 @@ final class Emission<T> implements RecordEmitter<Element, T, ShardState> {
         }
         for (T row : rows) {
             output.collect(row, arrival.arrival());
+            state.watermark.row(row, arrival.arrival());
         }
     }
 
@@ -98,15 +93,6 @@ final class Emission<T> implements RecordEmitter<Element, T, ShardState> {
         }
         if (Long.bitCount(unreadable.getCount()) == 1) { // 1, 2, 4, ...: a stream of them would fill the log
             LOG.warn("{}; {} passed over so far", told, unreadable.getCount());
-        }
-    }
-
-    private void raise(long tip, SourceOutput<T> output, ShardState state) {
-        if (watermarkDelay.isPresent()) {
-            Watermark risen = state.watermark(tip, watermarkDelay.getAsLong());
-            if (risen != null) {
-                output.emitWatermark(risen);
-            }
         }
     }
 }

@@ -2,7 +2,7 @@ package tidemill.flink.source;
 
 import java.io.Serializable;
 import java.util.Map;
-import java.util.OptionalLong;
+import org.apache.flink.api.common.eventtime.WatermarkGeneratorSupplier;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.connector.source.Boundedness;
@@ -16,33 +16,31 @@ import org.apache.flink.api.java.typeutils.ResultTypeQueryable;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.util.UserCodeClassLoader;
-import tidemill.flink.kinesis.StreamApi;
+import org.apache.flink.util.clock.RelativeClock;
+import org.apache.flink.util.clock.SystemClock;
+import tidemill.flink.kinesis.Opening;
 
 /** A stream of Kinesis as a source (FLIP-27), exactly once by checkpoints. README.md says what it guarantees. */
 public final class KinesisSource<T>
         implements Source<T, ShardSplit, EnumeratorState>, ResultTypeQueryable<T>, SupportsSplitReassignmentOnRecovery {
     private static final long serialVersionUID = 1L;
 
-    /** Makes a client; each reader and the enumerator have one of their own. */
-    public interface Opening extends Serializable {
-        StreamApi open();
-    }
-
     /**
      * The settings.
      *
      * @param discoveryMillis between listings of the shards, in milliseconds
-     * @param watermarkDelayMillis by how much each shard's watermark is behind; null if the source makes none
      */
-    public record Settings(
-            Beginning beginning, long discoveryMillis, ReadingPace pace, ReadLimits limits, Long watermarkDelayMillis)
+    public record Settings(Beginning beginning, long discoveryMillis, ReadingPace pace, ReadLimits limits)
             implements Serializable {}
 
     private final Opening opening;
     private final Settings settings;
     private final RecordDecoder<T> decoder;
+    private final Watermarks<T> watermarks;
 
-    public KinesisSource(Opening opening, Settings settings, RecordDecoder<T> decoder) {
+    public KinesisSource(
+            Opening opening, Settings settings, RecordDecoder<T> decoder, Watermarks<T> watermarks) {
+        this.watermarks = watermarks;
         this.opening = opening;
         this.settings = settings;
         this.decoder = decoder;
@@ -58,13 +56,11 @@ public final class KinesisSource<T>
         decoder.open(new DecoderContext(context));
         Signal signal = new Signal();
         ReadMetrics metrics = new ReadMetrics(context.metricGroup());
-        Long delay = settings.watermarkDelayMillis();
         Drains drains = new Drains();
         Emission<T> emission =
                 new Emission<>(
                         decoder,
                         settings.limits().failsOnUnreadable(),
-                        delay == null ? OptionalLong.empty() : OptionalLong.of(delay),
                         metrics.unreadable,
                         context.metricGroup().getIOMetricGroup().getNumRecordsInCounter(),
                         shard -> drains.to.drained(shard));
@@ -74,6 +70,7 @@ public final class KinesisSource<T>
                         emission,
                         context.getConfiguration(),
                         context,
+                        () -> watermarks.create(new WatermarkContext(context)),
                         signal);
         drains.to = reader;
         return reader;
@@ -108,6 +105,18 @@ public final class KinesisSource<T>
     @Override
     public TypeInformation<T> getProducedType() {
         return decoder.getProducedType();
+    }
+
+    private record WatermarkContext(SourceReaderContext reader) implements WatermarkGeneratorSupplier.Context {
+        @Override
+        public MetricGroup getMetricGroup() {
+            return reader.metricGroup();
+        }
+
+        @Override
+        public RelativeClock getInputActivityClock() {
+            return SystemClock.getInstance();
+        }
     }
 
     private record DecoderContext(SourceReaderContext reader) implements DeserializationSchema.InitializationContext {

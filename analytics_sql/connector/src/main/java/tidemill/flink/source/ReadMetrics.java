@@ -14,7 +14,9 @@ final class ReadMetrics {
     private final Counter expired;
     private final Counter failed;
     final Counter unreadable;
-    private final Map<String, Long> behind = new ConcurrentHashMap<>();
+
+    /** Shard -> since when it is behind, in milliseconds of the reading thread's clock. */
+    private final Map<String, Long> since = new ConcurrentHashMap<>();
 
     ReadMetrics(MetricGroup group) {
         this.group = group;
@@ -35,17 +37,32 @@ final class ReadMetrics {
         }
     }
 
-    void behind(String shard, long millis) {
-        if (behind.put(shard, millis) == null) {
-            group.addGroup("shard", shard).gauge("millisBehindLatest", (Gauge<Long>) () -> behind.getOrDefault(shard, 0L));
+    /**
+     * Takes note of an answer. A shard that is not answered any more falls behind from then on.
+     *
+     * @param millisBehind how far it is behind the shard's tip
+     * @param at when, by the clock of {@link #now}
+     */
+    void answered(String shard, long millisBehind, long at) {
+        if (since.put(shard, at - millisBehind) == null) {
+            group.addGroup("shard", shard).gauge("millisBehindLatest", (Gauge<Long>) () -> behind(since.get(shard)));
         }
     }
 
     void released(String shard) {
-        behind.remove(shard);
+        since.remove(shard);
+    }
+
+    /** Milliseconds of a steady clock. */
+    static long now() {
+        return System.nanoTime() / 1_000_000;
     }
 
     private long furthest() {
-        return behind.values().stream().mapToLong(one -> one).max().orElse(0);
+        return since.values().stream().mapToLong(ReadMetrics::behind).max().orElse(0);
+    }
+
+    private static long behind(Long since) {
+        return since == null ? 0 : Math.max(0, now() - since);
     }
 }

@@ -10,17 +10,19 @@ import java.io.Serializable;
  *
  * @param millis between reads at the tip
  * @param behindMillis between reads of a shard that is behind its tip
+ * @param bytesPerSecond how many bytes of a shard are read a second, over time: after a large answer Kinesis refuses
+ *     everybody's reads until the shard's two MiB a second have caught up with it
  */
-public record ReadingPace(long millis, long behindMillis) implements Serializable {
+public record ReadingPace(long millis, long behindMillis, long bytesPerSecond) implements Serializable {
     /** Five reads a second. */
     public static final long LEAST_MILLIS = 200;
 
     private static final long FIRST_BACKOFF = 500;
     private static final long LONGEST_BACKOFF = 10_000;
 
-    /** When to read after an answer to a read that began at {@code begun}. */
-    long afterAnswer(long begun, boolean isBehind) {
-        return begun + (isBehind ? behindMillis : millis);
+    /** When to read after an answer of so many bytes to a read that began at {@code begun}. */
+    long afterAnswer(long begun, boolean isBehind, long bytes) {
+        return begun + Math.max(isBehind ? behindMillis : millis, bytes * 1000 / bytesPerSecond);
     }
 
     /**

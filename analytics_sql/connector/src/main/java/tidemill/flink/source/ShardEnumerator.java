@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.apache.flink.api.connector.source.SourceEvent;
 import org.apache.flink.api.connector.source.SplitEnumerator;
 import org.apache.flink.api.connector.source.SplitEnumeratorContext;
@@ -159,6 +160,9 @@ final class ShardEnumerator implements SplitEnumerator<ShardSplit, EnumeratorSta
             graph.list(shards.shards(), Position.HORIZON, false);
         } else {
             boolean onlyOpen = beginning.kind() == Beginning.Kind.LATEST;
+            if (onlyOpen && shards.at() == 0) {
+                throw new FlinkRuntimeException("the answer to ListShards has no Date, so LATEST is no time");
+            }
             graph.list(shards.shards(), beginning.position(shards.at()), onlyOpen);
         }
         hasListed = true;
@@ -185,7 +189,7 @@ final class ShardEnumerator implements SplitEnumerator<ShardSplit, EnumeratorSta
         Map<Integer, List<ShardSplit>> assignment = new HashMap<>();
         spread(assignment);
         for (ShardSplit split : graph.ready()) {
-            give(assignment, split, besideParent(split.shard()));
+            give(assignment, split, wanted(split.shard()));
             graph.reading(split.shard(), split.position());
         }
         assign(assignment);
@@ -210,8 +214,9 @@ final class ShardEnumerator implements SplitEnumerator<ShardSplit, EnumeratorSta
         reported.clear();
     }
 
-    private Integer besideParent(String shard) {
-        return graph.parents(shard).stream()
+    /** The subtask that had it before a failure, or else has a parent of it: their watermarks are not past it. */
+    private Integer wanted(String shard) {
+        return Stream.concat(Stream.of(shard), graph.parents(shard).stream())
                 .map(owners::get)
                 .filter(one -> one != null && context.registeredReaders().containsKey(one))
                 .findFirst()

@@ -13,18 +13,21 @@ import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 import org.apache.flink.core.io.InputStatus;
 
 /** A subtask's reader. Drained shards stay with it, in checkpoints too, until the enumerator releases them. */
-final class ShardReader<T> extends SingleThreadMultiplexSourceReaderBase<Element, T, ShardSplit, ShardState> {
+final class ShardReader<T> extends SingleThreadMultiplexSourceReaderBase<Element, T, ShardSplit, ShardState<T>> {
+    private final Supplier<Watermarks.OfShard<T>> watermarks;
     private final Signal signal;
     private boolean isIdle;
     private boolean isToldIdle;
 
     ShardReader(
             Supplier<SplitReader<Element, ShardSplit>> reading,
-            RecordEmitter<Element, T, ShardState> emission,
+            RecordEmitter<Element, T, ShardState<T>> emission,
             Configuration configuration,
             SourceReaderContext context,
+            Supplier<Watermarks.OfShard<T>> watermarks,
             Signal signal) {
         super(reading, emission, configuration, context);
+        this.watermarks = watermarks;
         this.signal = signal;
     }
 
@@ -62,17 +65,17 @@ final class ShardReader<T> extends SingleThreadMultiplexSourceReaderBase<Element
     }
 
     @Override
-    protected void onSplitFinished(Map<String, ShardState> finished) {
+    protected void onSplitFinished(Map<String, ShardState<T>> finished) {
         // The enumerator knows: it has released them.
     }
 
     @Override
-    protected ShardState initializedState(ShardSplit split) {
-        return new ShardState(split);
+    protected ShardState<T> initializedState(ShardSplit split) {
+        return new ShardState<>(split, watermarks.get());
     }
 
     @Override
-    protected ShardSplit toSplitType(String shard, ShardState state) {
+    protected ShardSplit toSplitType(String shard, ShardState<T> state) {
         return state.split();
     }
 }

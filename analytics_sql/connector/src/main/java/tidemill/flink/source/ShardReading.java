@@ -63,7 +63,7 @@ final class ShardReading implements SplitReader<Element, ShardSplit> {
                 .filter(ShardCursor::isReadable)
                 .min(Comparator.comparingLong(one -> one.dueAt))
                 .orElse(null);
-        long wait = due == null ? LONGEST_WAIT : due.dueAt - now();
+        long wait = due == null ? LONGEST_WAIT : due.dueAt - ReadMetrics.now();
         if (wait > 0) {
             await(Math.min(wait, LONGEST_WAIT));
             return ShardBatch.empty();
@@ -78,7 +78,7 @@ final class ShardReading implements SplitReader<Element, ShardSplit> {
         }
         for (ShardSplit split : change.splits()) {
             ShardCursor cursor = new ShardCursor(split);
-            cursor.dueAt = now();
+            cursor.dueAt = ReadMetrics.now();
             cursors.put(split.shard(), cursor);
         }
     }
@@ -107,14 +107,14 @@ final class ShardReading implements SplitReader<Element, ShardSplit> {
     }
 
     private RecordsWithSplitIds<Element> read(ShardCursor cursor) throws IOException {
-        long begun = now();
+        long begun = ReadMetrics.now();
         try {
             if (cursor.iterator == null) {
                 cursor.iterator = stream.iterator(cursor.shard, cursor.position);
             }
             StreamApi.Page page = stream.read(cursor.iterator, limits.getRecords());
-            cursor.answered(page, pace.afterAnswer(begun, page.millisBehind() > 0));
-            metrics.behind(cursor.shard, page.next() == null ? 0 : page.millisBehind());
+            cursor.answered(page, pace.afterAnswer(begun, page.millisBehind() > 0, page.bytes()));
+            metrics.answered(cursor.shard, page.next() == null ? 0 : page.millisBehind(), begun);
             return nextBatch(cursor);
         } catch (KinesisException error) {
             return failed(cursor, error);
@@ -131,7 +131,7 @@ final class ShardReading implements SplitReader<Element, ShardSplit> {
             throw new IOException("shard " + cursor.shard + " cannot be read: " + error.getMessage(), error);
         }
         double chance = ThreadLocalRandom.current().nextDouble();
-        cursor.failed(!refusal.isExpiredIterator(), pace.afterFailure(now(), cursor.failures + 1, chance));
+        cursor.failed(!refusal.isExpiredIterator(), pace.afterFailure(ReadMetrics.now(), cursor.failures + 1, chance));
         LOG.warn("Shard {} will be read again after its failure {}", cursor.shard, cursor.failures, error);
         return ShardBatch.empty();
     }
@@ -161,9 +161,5 @@ final class ShardReading implements SplitReader<Element, ShardSplit> {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while waiting", error);
         }
-    }
-
-    private static long now() {
-        return System.nanoTime() / 1_000_000;
     }
 }

@@ -1,20 +1,19 @@
 package tidemill.flink.source;
 
-import org.apache.flink.api.common.eventtime.Watermark;
 import tidemill.flink.kinesis.Position;
 
 /** How far a shard has been handed on, and its watermark. No I/O. */
-final class ShardState {
+final class ShardState<T> {
+    final Watermarks.OfShard<T> watermark;
     private final String shard;
     private final Position start;
     private String sequence;
     private int done;
     private boolean isInside;
     private boolean isAtEnd;
-    private long newest = Long.MIN_VALUE;
-    private long watermark = Long.MIN_VALUE;
 
-    ShardState(ShardSplit split) {
+    ShardState(ShardSplit split, Watermarks.OfShard<T> watermark) {
+        this.watermark = watermark;
         shard = split.shard();
         start = split.position();
         isAtEnd = start.isEnd();
@@ -38,7 +37,6 @@ final class ShardState {
         sequence = arrival.sequence();
         done = arrival.number() + 1;
         isInside = !arrival.isLast();
-        newest = Math.max(newest, arrival.arrival());
     }
 
     void passedOver(Element.Unreadable unreadable) {
@@ -50,23 +48,5 @@ final class ShardState {
 
     void ended() {
         isAtEnd = true;
-    }
-
-    /**
-     * The shard's watermark if it has risen, else null.
-     *
-     * <p>Event time is the arrival. A shard that was read up to its tip has all that arrived before the answer, so it
-     * follows the service's time even without records. One that is behind, throttled or in error has no tip, and waits.
-     *
-     * @param tip the service's time at the tip in milliseconds since 1970; 0 if it was not reached
-     * @param delay by how many milliseconds arrivals of a shard may be out of order
-     */
-    Watermark watermark(long tip, long delay) {
-        long at = Math.max(newest, tip == 0 ? Long.MIN_VALUE : tip);
-        if (at == Long.MIN_VALUE || at - delay - 1 <= watermark) {
-            return null;
-        }
-        watermark = at - delay - 1;
-        return new Watermark(watermark);
     }
 }

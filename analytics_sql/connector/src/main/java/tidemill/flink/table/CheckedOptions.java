@@ -53,25 +53,24 @@ final class CheckedOptions {
         throw bad(ConnectorOptions.ENDPOINT, text, "use a URL, such as http://127.0.0.1:4566");
     }
 
-    /**
-     * The source's settings.
-     *
-     * @param makesWatermarks whether the table says SOURCE_WATERMARK()
-     */
-    KinesisSource.Settings source(boolean makesWatermarks) {
+    KinesisSource.Settings source() {
         ReadingPace pace =
                 new ReadingPace(
                         millis(ConnectorOptions.READ_INTERVAL, ReadingPace.LEAST_MILLIS),
-                        millis(ConnectorOptions.BEHIND_INTERVAL, ReadingPace.LEAST_MILLIS));
+                        millis(ConnectorOptions.BEHIND_INTERVAL, ReadingPace.LEAST_MILLIS),
+                        bytes(ConnectorOptions.BYTES_PER_SECOND));
         ReadLimits limits =
                 new ReadLimits(
                         number(ConnectorOptions.READ_RECORDS, MOST_READ_RECORDS),
                         number(ConnectorOptions.BATCH_RECORDS, Integer.MAX_VALUE),
                         bytes(ConnectorOptions.BATCH_BYTES),
                         options.get(ConnectorOptions.ON_UNREADABLE) == ConnectorOptions.OnBad.FAIL);
-        long delay = millis(ConnectorOptions.WATERMARK_DELAY, 0);
-        return new KinesisSource.Settings(
-                beginning(), millis(ConnectorOptions.DISCOVERY, 1), pace, limits, makesWatermarks ? delay : null);
+        return new KinesisSource.Settings(beginning(), millis(ConnectorOptions.DISCOVERY, 1), pace, limits);
+    }
+
+    /** By how many milliseconds the watermark of each shard is behind, where the table says SOURCE_WATERMARK(). */
+    long watermarkDelay() {
+        return millis(ConnectorOptions.WATERMARK_DELAY, 0);
     }
 
     KinesisSink.Settings sink() {

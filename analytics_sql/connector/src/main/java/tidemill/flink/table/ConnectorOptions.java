@@ -32,6 +32,10 @@ final class ConnectorOptions {
             ConfigOptions.key("source.shard.get-records.behind-interval")
                     .durationType()
                     .defaultValue(Duration.ofMillis(400));
+    static final ConfigOption<MemorySize> BYTES_PER_SECOND =
+            ConfigOptions.key("source.shard.max-bytes-per-second")
+                    .memoryType()
+                    .defaultValue(MemorySize.ofMebiBytes(2));
     static final ConfigOption<Integer> BATCH_RECORDS =
             ConfigOptions.key("source.batch.max-records").intType().defaultValue(5_000);
     static final ConfigOption<MemorySize> BATCH_BYTES =
@@ -58,7 +62,7 @@ final class ConnectorOptions {
     static final Set<ConfigOption<?>> OPTIONAL =
             Set.of(
                     REGION, ENDPOINT, POSITION, TIMESTAMP, DISCOVERY, READ_RECORDS, READ_INTERVAL, BEHIND_INTERVAL,
-                    BATCH_RECORDS, BATCH_BYTES, ON_UNREADABLE, WATERMARK_DELAY, KEY_COLUMN, CALL_RECORDS, LINGER,
+                    BYTES_PER_SECOND, BATCH_RECORDS, BATCH_BYTES, ON_UNREADABLE, WATERMARK_DELAY, KEY_COLUMN, CALL_RECORDS, LINGER,
                     BUFFERED_REQUESTS, BUFFERED_BYTES, ON_UNWRITABLE);
 
     private ConnectorOptions() {}

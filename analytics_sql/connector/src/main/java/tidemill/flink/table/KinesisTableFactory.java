@@ -44,7 +44,8 @@ public final class KinesisTableFactory implements DynamicTableSourceFactory, Dyn
         helper.validate();
         CheckedOptions options = new CheckedOptions(helper.getOptions());
         options.address();
-        options.source(true);
+        options.source();
+        options.watermarkDelay();
         return new KinesisTableSource(options, format, context.getPhysicalRowDataType());
     }
 

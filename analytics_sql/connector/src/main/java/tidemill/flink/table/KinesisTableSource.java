@@ -20,7 +20,10 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.types.DataType;
 import tidemill.flink.kinesis.AwsStream;
 import tidemill.flink.kinesis.StreamAddress;
+import tidemill.flink.source.ArrivalWatermarks;
 import tidemill.flink.source.KinesisSource;
+import tidemill.flink.source.NoWatermarks;
+import tidemill.flink.source.Watermarks;
 
 /** The table as a source: physical columns by the format, then metadata columns; watermarks for each shard. */
 final class KinesisTableSource
@@ -32,7 +35,9 @@ final class KinesisTableSource
     private DataType produced;
     private List<Metadata> metadata = List.of();
     private boolean makesWatermarks;
-    private WatermarkStrategy<RowData> declared = WatermarkStrategy.noWatermarks();
+
+    /** What the table declares; null if it declares nothing. */
+    private WatermarkStrategy<RowData> declared;
 
     KinesisTableSource(
             CheckedOptions options, DecodingFormat<DeserializationSchema<RowData>> format, DataType physical) {
@@ -74,12 +79,11 @@ final class KinesisTableSource
         RowDecoder decoder = new RowDecoder(format.createRuntimeDecoder(context, physical), metadata, type);
         StreamAddress address = options.address();
         KinesisSource<RowData> source =
-                new KinesisSource<>(() -> new AwsStream(address), options.source(makesWatermarks), decoder);
-        WatermarkStrategy<RowData> strategy = declared;
+                new KinesisSource<>(() -> new AwsStream(address), options.source(), decoder, watermarks());
         return new DataStreamScanProvider() {
             @Override
             public DataStream<RowData> produceDataStream(ProviderContext provider, StreamExecutionEnvironment env) {
-                var stream = env.fromSource(source, strategy, "tidemill-kinesis " + address.arn());
+                var stream = env.fromSource(source, WatermarkStrategy.noWatermarks(), "tidemill-kinesis " + address.arn());
                 provider.generateUid("source").ifPresent(stream::uid);
                 return stream;
             }
@@ -89,6 +93,14 @@ final class KinesisTableSource
                 return false;
             }
         };
+    }
+
+    private Watermarks<RowData> watermarks() {
+        if (makesWatermarks) {
+            return new ArrivalWatermarks<>(options.watermarkDelay());
+        }
+        int columns = DataType.getFieldCount(physical);
+        return declared == null ? new NoWatermarks<>() : new DeclaredWatermarks(declared, columns, metadata);
     }
 
     @Override

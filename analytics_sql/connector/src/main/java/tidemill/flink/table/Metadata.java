@@ -6,6 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
 import org.apache.flink.table.types.DataType;
@@ -39,6 +41,15 @@ enum Metadata {
         Map<String, DataType> types = new LinkedHashMap<>();
         Arrays.stream(values()).forEach(one -> types.put(one.key, one.type));
         return types;
+    }
+
+    /** These columns of a record, in their order. */
+    static RowData row(List<Metadata> columns, Arrival record) {
+        GenericRowData row = new GenericRowData(columns.size());
+        for (int place = 0; place < columns.size(); place++) {
+            row.setField(place, columns.get(place).reading.of(record));
+        }
+        return row;
     }
 
     static List<Metadata> of(List<String> keys) {

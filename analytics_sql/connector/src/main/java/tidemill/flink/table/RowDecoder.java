@@ -3,7 +3,6 @@ package tidemill.flink.table;
 import java.util.List;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
-import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.utils.JoinedRowData;
 import org.apache.flink.util.Collector;
@@ -50,15 +49,7 @@ final class RowDecoder implements RecordDecoder<RowData> {
 
         @Override
         public void collect(RowData row) {
-            rows.add(metadata.isEmpty() ? row : new JoinedRowData(row.getRowKind(), row, behind()));
-        }
-
-        private RowData behind() {
-            GenericRowData behind = new GenericRowData(metadata.size());
-            for (int place = 0; place < metadata.size(); place++) {
-                behind.setField(place, metadata.get(place).reading.of(record));
-            }
-            return behind;
+            rows.add(metadata.isEmpty() ? row : new JoinedRowData(row.getRowKind(), row, Metadata.row(metadata, record)));
         }
 
         @Override

@@ -14,6 +14,8 @@ public final class MadeStream implements StreamApi {
     /** The service's time, in milliseconds. */
     public long now = 1_000_000;
 
+    public boolean ordered = true;
+
     /** What the next calls of these names are refused with; each is taken once. */
     private final Map<String, Deque<Refusal>> refusals = new LinkedHashMap<>();
 
@@ -141,6 +143,11 @@ public final class MadeStream implements StreamApi {
             throw new KinesisException("PutRecords", LOST, null);
         }
         return answer;
+    }
+
+    @Override
+    public synchronized boolean isOrdered() {
+        return ordered;
     }
 
     @Override

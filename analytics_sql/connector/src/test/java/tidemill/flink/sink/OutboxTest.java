@@ -73,6 +73,17 @@ class OutboxTest {
     }
 
     @Test
+    void behindAStoredRecordTheNextWaitsForOthers() throws CorruptAggregateException {
+        add(A, "1", 0);
+        LaneRecord first = outbox.take(100, false).get(0);
+        add(A, "2", 200);
+        outbox.settle(first, STORED, 250);
+        add(A, "3", 260);
+        assertEquals(300, outbox.leavesAt(false));
+        assertEquals(List.of("2", "3"), texts(outbox.take(300, false).get(0)));
+    }
+
+    @Test
     void aRefusedRecordLeavesAgainBeforeWhatCameAfterIt() throws CorruptAggregateException {
         add(A, "1", 0);
         add(B, "other", 0);

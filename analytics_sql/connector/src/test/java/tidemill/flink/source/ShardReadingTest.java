@@ -18,7 +18,7 @@ class ShardReadingTest {
     private final MadeStream stream = new MadeStream().shard("s");
     private final Signal signal = new Signal();
     private final ReadMetrics metrics = new ReadMetrics(new UnregisteredMetricsGroup());
-    private ReadingPace pace = new ReadingPace(1, 1);
+    private ReadingPace pace = new ReadingPace(1, 1, Long.MAX_VALUE);
     private ReadLimits limits = new ReadLimits(10, 1000, 1_000_000, false);
 
     private ShardReading reading(Position start) {
@@ -129,9 +129,10 @@ class ShardReadingTest {
 
     @Test
     void aShardIsReadAtItsPaceOnly() {
-        ReadingPace real = new ReadingPace(1000, 400);
-        assertEquals(5_400, real.afterAnswer(5_000, true));
-        assertEquals(6_000, real.afterAnswer(5_000, false));
+        ReadingPace real = new ReadingPace(1000, 400, 2_000_000);
+        assertEquals(5_400, real.afterAnswer(5_000, true, 0));
+        assertEquals(6_000, real.afterAnswer(5_000, false, 0));
+        assertEquals(10_000, real.afterAnswer(5_000, true, 10_000_000));
         assertEquals(5_250, real.afterFailure(5_000, 1, 0));
         assertEquals(15_000, real.afterFailure(5_000, 50, 1));
     }
