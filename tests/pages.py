@@ -14,6 +14,7 @@ ARCHIVE = ROOT / "docs/archive.md"
 CONTRACT = ROOT / "docs/contract.md"
 PHONE = ROOT / "docs/phone.md"
 PHONE_PHOTOS = ROOT / "docs/phone-photos.md"
+PHOTOS = ROOT / "docs/photos.md"
 PRODUCER = ROOT / "docs/producer.md"
 
 FOLDERS = [ROOT / name for name in ("docs", "producers", "consumers", "analytics_sql", "infra")]

@@ -18,7 +18,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.pages import APPLICATION, ARCHIVE, CONTRACT, PRODUCER, README, blocks, blocks_of
+from tests.pages import APPLICATION, ARCHIVE, CONTRACT, PHOTOS, PRODUCER, README, blocks, blocks_of
+from tests.producers.tidemill.content.photos import photo
 from tidemill import Producer, reply_queue
 from tidemill_local.clients import REGION, ROOT_KEY
 
@@ -117,7 +118,7 @@ def test_the_own_application_works_as_printed(environment: dict[str, str], monke
 def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    client, large = (
+    client, large, upload = (
         block.replace("tidemill-requests-…", environment["StreamName"]) for block in blocks_of(PRODUCER.read_text())
     )
     client = client.replace("arn:aws:sns:…", environment["RepliesTopicArn"])
@@ -131,6 +132,23 @@ def test_the_producer_works_as_printed(environment: dict[str, str], monkeypatch:
     with closing(boto3.client("s3")) as s3:
         uploads = s3.list_objects_v2(Bucket=environment["ContentBucketName"], Prefix="uploads/phone-1/")
         assert uploads["KeyCount"] == 1
+    (Path(environment["HOME"]) / "beach.jpg").write_bytes(photo(100))
+    upload = upload.replace('bucket="…"', f"bucket={environment['ContentBucketName']!r}")
+    assert run(f"from tidemill import Producer\n{upload}", environment) == (0, "", "")
+    with closing(boto3.client("s3")) as s3:
+        s3.head_object(Bucket=environment["ContentBucketName"], Key="photos/phone-1/content/42")
+
+
+def test_a_photo_is_uploaded_without_credentials_as_printed(environment: dict[str, str]) -> None:
+    client, server = blocks("Uploading without AWS credentials", PHOTOS)
+    server = server.replace('bucket="…"', f"bucket={environment['ContentBucketName']!r}")
+    (Path(environment["HOME"]) / "beach.jpg").write_bytes(photo(100))
+    (Path(environment["HOME"]) / "server.py").write_text(server)
+    asked = (
+        "import os, server\n\ndef ask_server(key, description):\n    return server.sign('ann', key, description)\n\n"
+    )
+    forgotten = "for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):\n    del os.environ[name]\n"
+    assert run(f"{asked}{forgotten}{client}", environment) == (0, "photos/ann/content/42\n", "")
 
 
 NODE = shutil.which("node")
