@@ -90,7 +90,8 @@ def relist(listed: Sequence[Listed], parts: Indexing) -> None:
         update = partial(_update, listed=listed, documents=documents, held=held, parts=parts)
         are_done = dict(zip(pending, parts.calls(update, pending.items()), strict=True))
         pending = {folder: owner for folder, owner in pending.items() if not are_done[folder]}
-    raise Contended(f"{len(pending)} indexes, of which one is {min(pending)}")
+    if pending:
+        raise Contended(f"{len(pending)} indexes, of which one is {min(pending)}")
 
 
 def _update(

@@ -94,6 +94,9 @@ def media(event: Any, parts: Processing) -> None:
 def _as_it_is_now(told: Notification, document: State, parts: Processing) -> Notification | None:
     """The event of a version that is gone, as what it left behind; None if the document has that already."""
     known, latest = shown(document, told.photo), parts.files.latest(told.name)
+    is_known = latest is None or latest.object == known.get("object")
+    if is_known and known.get("version") != told.version:
+        parts.files.clear(told)  # an attempt that did not come to its end may have stored what was uncovered then
     if latest is None:
         return None if known.get("status") == "removed" else told._replace(kind="removed")
     if latest.object == known.get("object"):
@@ -102,7 +105,13 @@ def _as_it_is_now(told: Notification, document: State, parts: Processing) -> Not
 
 
 def _removal(told: Notification, parts: Processing) -> None:
-    if standing(_document(told, parts), told.photo, told.version) == "new":
+    """Tell that a photo was removed, if it is not there again: of that, a later event tells, or one that came before.
+
+    A version that is gone says nothing new of a photo whose document has what it uncovered: that of a delete marker may
+    come before the marker's own.
+    """
+    is_new = standing(_document(told, parts), told.photo, told.version) == "new"
+    if is_new and parts.files.latest(told.name) is None:
         _send(removed_request(told), told, parts)
 
 
@@ -141,6 +150,7 @@ def _photo(told: Notification, parts: Processing) -> Document | None:
     original = parts.files.original(told)
     if original is None:
         log.info("%s, version %s: it is gone, which a later event tells", told.name, told.version)
+        parts.files.clear(told)  # an attempt that did not come to its end may have stored something
         return None
     return _made(told, original, before, parts)
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.simulation.photos.storage import BUCKET, Version
+from tests.simulation.photos.storage import BUCKET, PERMANENTLY, Version
 from tests.simulation.world import Crash, World
 from tidemill.contract.places import PHOTOS
 
@@ -101,6 +101,7 @@ class Bus:
 def event_of(kind: str, reason: str, version: Version) -> Event:
     """S3's event as EventBridge has it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html."""
     is_created = kind == "Object Created"
+    deletion = kind if kind == PERMANENTLY else "Delete Marker Created"
     of_body = {"size": len(version.body or b"")} if is_created else {}
     detail: Event = {
         "version": "0",
@@ -120,11 +121,11 @@ def event_of(kind: str, reason: str, version: Version) -> Event:
     return {
         "version": "0",
         "id": f"17793124-05d4-b198-2fde-{version.id[-12:]:0>12}",
-        "detail-type": kind,
+        "detail-type": kind if is_created else "Object Deleted",
         "source": "aws.s3",
         "account": "111122223333",
         "time": version.modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": "us-east-1",
         "resources": [f"arn:aws:s3:::{BUCKET}"],
-        "detail": detail if is_created else detail | {"deletion-type": "Delete Marker Created"},
+        "detail": detail if is_created else detail | {"deletion-type": deletion},
     }

@@ -14,15 +14,17 @@ import msgspec
 
 from tests.simulation.world import Crash, World
 from tidemill_media.imaging import FORMATS, Made, Thumbnail, Unsupported
+from tidemill_media.imaging.results import Place
 
 
 class File(msgspec.Struct, frozen=True):
-    """A photo's file: a number that no other has, what it is, and its sides in pixels."""
+    """A photo's file: a number that no other has, what it is, its sides in pixels, and where it was taken."""
 
     number: int
     kind: Literal["photo", "video", "bomb"] = "photo"
     width: int = 640
     height: int = 480
+    place: tuple[float, float] | None = None
 
     @property
     def data(self) -> bytes:
@@ -53,7 +55,8 @@ class Decoder:
         if file.kind != "photo":
             return Unsupported(f"{file.kind}s are not shown")
         thumbnails = [self._thumbnail(file, size, extension) for size in sizes for extension in formats]
-        return Made("JPEG", file.width, file.height, None, None, None, tuple(thumbnails))
+        place = Place(*file.place) if file.place else None
+        return Made("JPEG", file.width, file.height, None, None, place, tuple(thumbnails))
 
     def _thumbnail(self, file: File, size: int, extension: str) -> Thumbnail:
         share = min(1.0, size / max(file.width, file.height))

@@ -12,23 +12,26 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
-from tests.simulation.photos.bus import Bus, Event
+from tests.simulation.photos.bus import EXPECTED, Bus, Event
 from tests.simulation.photos.decoder import Decoder, File
 from tests.simulation.photos.storage import BUCKET, Storage
 from tests.simulation.photos.table import ARN, StreamedTable
 from tests.simulation.pipeline import OWN, Pipeline, Pollers
 from tests.simulation.services import Kinesis
-from tests.simulation.world import World
+from tests.simulation.world import Crash, World
 from tidemill.contract.content_index import GRACE_MS
+from tidemill.contract.places import photo_version
 from tidemill.sending.scheduler import Scheduler
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.core.folding.depth import EMIT_DEPTH
 from tidemill_consumers.media import RULES
 from tidemill_event_source.decisions.batches import Batch
 from tidemill_event_source.decisions.config import MappingConfig
+from tidemill_media.adapters.cached_thumbnails import CachedThumbnails
 from tidemill_media.adapters.documents import Documents
 from tidemill_media.adapters.index_files import IndexFiles
 from tidemill_media.adapters.old_thumbnails import OldThumbnails
@@ -37,9 +40,26 @@ from tidemill_media.contents import MEMBERS
 from tidemill_media.imaging import Made, Unsupported
 from tidemill_media.index import Indexing, index
 from tidemill_media.media import Processing, media
+from tidemill_media.thumbnail import Serving, thumbnail
 
 SIZES = (64, 256)
 """Of thumbnails, in pixels."""
+
+
+ASKED_SIZE = 128
+"""Of thumbnails that are made when they are asked for."""
+
+
+class _Noting(CachedThumbnails):
+    """Notes what it begins to store."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        super().__init__(s3, bucket)
+        self.begun: set[str] = set()
+
+    def _put(self, name: str, data: bytes, kind: str) -> None:
+        self.begun.add(name)
+        super()._put(name, data, kind)
 
 
 class Functions:
@@ -66,8 +86,11 @@ class Functions:
         """Milliseconds for which pages of an index stay that are replaced."""
         self.out_until = 0.0
         """Until when the index function fails, so that it is behind what changes."""
+        self.left_by_failures: set[str] = set()
+        """Cached thumbnails of invocations that did not come to their end, which are left to expire."""
+        self._asking = 0
         self.unfinished: Counter[str] = Counter()
-        """Invocations that did not come to their end, by the id of the version that they were about."""
+        """Invocations that did not come to their end, by the version of the photo that they were about."""
         self.bus = make_bus(world, self._media)
         self.storage = Storage(world, self.bus.tell)
         self.table = StreamedTable(world, shards)
@@ -100,7 +123,8 @@ class Functions:
     @property
     def are_quiet(self) -> bool:
         """Whether all that happened was heard of, and done."""
-        return self.bus.under_way == 0 and self.changes.idle and all(one.idle for one in self.pipeline.sources)
+        is_busy = self.bus.under_way or self._asking
+        return not is_busy and self.changes.idle and all(one.idle for one in self.pipeline.sources)
 
     def break_down(self, seconds: float) -> None:
         """Have the index function fail for some time."""
@@ -112,8 +136,30 @@ class Functions:
         for source in (*self.pipeline.sources, self.changes):
             source.watch()
 
+    def ask(self, key: str) -> None:
+        """Have somebody ask for a thumbnail of a content, in a size that is made when it is asked for."""
+        s3: Any = self.storage
+        files = _Noting(s3, BUCKET)
+        parts = Serving(files, Documents(self._dynamodb, "entities"), [ASKED_SIZE], self.decoder)
+        self._asking += 1
+
+        def run() -> None:
+            try:
+                answer = thumbnail({"rawPath": f"/thumbnails/{quote(key, safe='')}/{ASKED_SIZE}.webp"}, parts)
+                name = answer["headers"].get("location", "").removeprefix(f"https://{BUCKET}/")
+                if name and name not in self.storage.versions:
+                    self.bus.failures.append(f"{key} was redirected to {name}, which was never there")
+            except (Crash, Exception) as failure:
+                self.left_by_failures |= files.begun
+                if not isinstance(failure, EXPECTED):
+                    self.bus.failures.append(repr(failure))
+            finally:
+                self._asking -= 1
+
+        self.world.begin(run, stalls=self.world.strikes("slow invocation"))
+
     def _media(self, event: Event) -> None:
-        version = event["detail"]["object"]["version-id"]
+        version = photo_version(event["detail"]["object"]["sequencer"])
         is_done = version in self._done
 
         def work(data: bytes, *how: Any, **more: Any) -> Made | Unsupported:

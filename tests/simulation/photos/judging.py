@@ -6,8 +6,9 @@ S3's own order of an object's versions and the order of the stream decide. The j
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,7 +18,7 @@ from tests.simulation.photos.history import Listed, listed, listed_as, wrong_his
 from tests.simulation.photos.people import People
 from tests.simulation.photos.storage import Version
 from tidemill.contract.content_index import MANIFEST, read_manifest, read_page
-from tidemill.contract.places import INDEX, PHOTOS, THUMBNAILS, photo_of
+from tidemill.contract.places import CACHED, INDEX, PHOTOS, THUMBNAILS, photo_of
 from tidemill.contract.request import Document
 from tidemill_consumers.codec.items import from_item
 from tidemill_consumers.media.photo import MOST_UPLOADS
@@ -63,18 +64,36 @@ class Verdict:
                 setattr(self, name, getattr(self, name) + value)
 
 
+_Uploads: TypeAlias = dict[str, list[Version]]
+"""By name of a photo: what is in the bucket now, or a delete marker; as it is known by its own event, or by one of a
+later version that was deleted for good."""
+
+
+def _uploads(functions: Functions) -> _Uploads:
+    storage = functions.storage
+    found: _Uploads = {}
+    for name in {*storage.versions, *storage.purged}:
+        if name.startswith(PHOTOS):
+            last = storage.versions[name][-1] if name in storage.versions else None
+            later = [one for one in storage.purged.get(name, []) if last is None or one.padded > last.padded]
+            known = [replace(last or one, sequencer=one.sequencer, modified=one.modified) for one in later]
+            found[name] = [last, *known] if last else known
+    return found
+
+
 def judge(functions: Functions, people: People) -> Verdict:
     """What went wrong."""
     storage = functions.storage
     documents = {key: from_item(item).document or {} for key, item in functions.table.items.items()}
     contents = _contents(functions)
-    uploads = {name: of_name[-1] for name, of_name in storage.versions.items() if name.startswith(PHOTOS)}
+    uploads = _uploads(functions)
     problems = [
         *people.misread,
         *functions.bus.failures,
         *_wrong_requests(functions, people, contents),
         *_wrong_documents(documents, contents, uploads, functions.unfinished),
         *_wrong_thumbnails(functions, documents),
+        *_wrong_cached(functions, documents),
         *_wrong_indexes(functions, documents),
         *wrong_histories(functions),
         *(f"file {number} was decoded again" for number in functions.decoded_again),
@@ -162,7 +181,7 @@ def _wrong_requests(functions: Functions, people: People, contents: dict[str, _C
 def _wrong_documents(
     documents: dict[str, Document],
     contents: dict[str, _Content],
-    uploads: dict[str, Version],
+    uploads: _Uploads,
     unfinished: Counter[str],
 ) -> Iterator[str]:
     photos = {photo: one for name, one in uploads.items() if (photo := photo_of(name))}
@@ -173,13 +192,13 @@ def _wrong_documents(
         views = None if content.is_deleted else content.views or None
         if found != [content.title, content.owner, views, content.is_deleted or None]:
             yield f"{key} says {found} where its requests say {content}"
-        fatal = {one.id for one in by_identity.values() if unfinished[one.id] >= MOST_BEGUN}
+        fatal = {one.padded for known in by_identity.values() for one in known if unfinished[one.padded] >= MOST_BEGUN}
         yield from (f"{key} {problem}" for problem in _wrong_photos(document, content, by_identity, fatal))
+        if document.get("geohash") != document.get("photo", {}).get("geohash"):
+            yield f"{key} is found at {document.get('geohash')}, where its photo was not taken"
 
 
-def _wrong_photos(
-    document: Document, content: _Content, uploaded: dict[str, Version], fatal: Collection[str]
-) -> Iterator[str]:
+def _wrong_photos(document: Document, content: _Content, uploaded: _Uploads, fatal: Collection[str]) -> Iterator[str]:
     """What is wrong with a document's photos; those versions in `fatal` may have been given up."""
     shown, kept = document.get("photo"), document.get("uploads", {})
     if content.is_deleted:
@@ -191,14 +210,13 @@ def _wrong_photos(
     if content.owner is None:
         if shown:
             yield f"is not published, and shows a photo by {shown['by']}"
-        for identity, version in uploaded.items():
-            yield from _wrong_photo(kept.get(identity), identity, version, version.id in fatal)
+        for identity, known in uploaded.items():
+            yield from _wrong_photo(kept.get(identity), identity, known, fatal)
         return
     if _waiting(kept):
         yield f"is published, and has uploads by {_waiting(kept)}"
     if content.owner in uploaded:
-        version = uploaded[content.owner]
-        yield from _wrong_photo(shown, content.owner, version, version.id in fatal)
+        yield from _wrong_photo(shown, content.owner, uploaded[content.owner], fatal)
     elif shown and shown["by"] != content.owner:
         yield f"shows a photo by {shown['by']}, and its owner has uploaded none"
 
@@ -208,12 +226,20 @@ def _waiting(uploads: Document) -> list[str]:
     return sorted(by for by, one in uploads.items() if one["status"] != "removed")
 
 
-def _wrong_photo(photo: Document | None, identity: str, version: Version, may_be_given_up: bool) -> Iterator[str]:
+def _wrong_photo(
+    photo: Document | None, identity: str, known: Sequence[Version], fatal: Collection[str]
+) -> Iterator[str]:
+    problems = [list(_differences(photo, identity, one, one.padded in fatal)) for one in known]
+    if all(problems):
+        yield from problems[0]
+
+
+def _differences(photo: Document | None, identity: str, version: Version, may_be_given_up: bool) -> Iterator[str]:
     expected = _photo(identity, version)
     if may_be_given_up and (photo or {}).get("reason") == FATAL:
         expected = {name: expected[name] for name in ("by", "version", "uploaded", "object", "bytes")}
-    if photo is None and expected["status"] == "removed":
-        return  # it need not be told
+    if expected.get("status") == "removed" and (photo is None or photo["status"] == "removed"):
+        return  # it need not be told, and not again of each version that goes
     found = {name: (photo or {}).get(name) for name in expected}
     for name, value in expected.items():
         if found[name] != value:
@@ -225,7 +251,7 @@ def _photo(identity: str, version: Version) -> Document:
     """What a document is to say of a photo, but for its thumbnails' names and bytes."""
     said: Document = {
         "by": identity,
-        "version": version.sequencer.lower().ljust(32, "0"),
+        "version": version.padded,
         "uploaded": int(version.modified.timestamp() * 1000),
     }
     if version.body is None:
@@ -234,6 +260,8 @@ def _photo(identity: str, version: Version) -> Document:
     said |= {"object": version.id, "bytes": len(version.body)}
     if file.kind != "photo":
         return said | {"status": "unsupported", "reason": f"{file.kind}s are not shown"}
+    place = file.place if version.metadata.get("place") == "yes" else None
+    said |= {"place": {"latitude": place[0], "longitude": place[1]} if place else None}
     return said | {"status": "ready", "format": "JPEG", "width": file.width, "height": file.height}
 
 
@@ -262,6 +290,18 @@ def _wrong_thumbnails(functions: Functions, documents: dict[str, Document]) -> I
             yield f"{name} has {there[name]} bytes"
     for name in sorted(there.keys() - named.keys()):
         if name.rpartition("/")[0] not in folders or not name.endswith(".json"):
+            yield f"{name} is left over"
+
+
+def _wrong_cached(functions: Functions, documents: dict[str, Document]) -> Iterator[str]:
+    folders = {
+        f"{CACHED}{photo['by']}/{key}/v={photo['version']}/"
+        for key, document in documents.items()
+        for photo in _photos(document)
+        if photo["status"] == "ready"
+    }
+    for name in functions.storage.names(CACHED):
+        if name.rpartition("/")[0] + "/" not in folders and name not in functions.left_by_failures:
             yield f"{name} is left over"
 
 

@@ -24,6 +24,9 @@ INDEX = "tidemill_media.index"
 INDEX_FILES = "tidemill_media.adapters.index_files"
 CHANGES = "tidemill_media.indexing.changes"
 OUTDATED = "tidemill_media.indexing.outdated"
+NOTIFICATIONS = "tidemill_media.processing.notifications"
+OLD_THUMBNAILS = "tidemill_media.adapters.old_thumbnails"
+THUMBNAIL = "tidemill_media.thumbnail"
 PAGES = "tidemill_media.indexing.pages"
 
 _mutant = partial(Mutant, seeds=SEEDS, simulation=PHOTOS)
@@ -124,6 +127,51 @@ MUTANTS = [
         "standing",
         'return "late" if known > version',
         'return "known" if known',
+    ),
+    _mutant(
+        "a version that was deleted for good is taken for the removal of the photo",
+        NOTIFICATIONS,
+        "_kind",
+        'return "removed" if event.detail.deletion_type == "Delete Marker Created" else "version gone"',
+        'return "removed"',
+    ),
+    _mutant(
+        "versions that were deleted for good are passed over",
+        MEDIA,
+        "media",
+        "told = _as_it_is_now(told, _document(told, parts), parts)",
+        "told = None",
+    ),
+    _mutant(
+        "a photo is removed though its delete marker is gone",
+        MEDIA,
+        "_removal",
+        "is_new and parts.files.latest(told.name) is None",
+        "is_new",
+    ),
+    _mutant(
+        "what was made of a version that is gone stays",
+        MEDIA,
+        "_photo",
+        "        parts.files.clear(told)  # an attempt that did not come to its end may have stored something\n",
+        "",
+    ),
+    _mutant("the place is told unasked", MEDIA, "_made", "with_place=original.with_place", "with_place=True"),
+    _mutant("a place stays though the next photo has none", PHOTO, "_showing", ' if name != "geohash"', ""),
+    # ── What is made when it is asked for ────────────────────────────────────────────────────────────────────
+    _mutant(
+        "it is not looked whether the photo was replaced meanwhile",
+        THUMBNAIL,
+        "_answer",
+        "        if _is_same(now, photo):\n",
+        "        if True:\n",
+    ),
+    _mutant(
+        "what was made when it was asked for stays",
+        OLD_THUMBNAILS,
+        "OldThumbnails.delete",
+        "for prefix in (THUMBNAILS, CACHED)",
+        "for prefix in (THUMBNAILS,)",
     ),
     # ── What is cleared up ───────────────────────────────────────────────────────────────────────────────────
     _mutant("a refused photo is not noted", PHOTO, "_refuse", '    if photo["status"] == REMOVED:\n', "    if True:\n"),

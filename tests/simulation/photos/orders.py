@@ -87,15 +87,22 @@ def cases(acts: tuple[str, ...]) -> Iterator[Case]:
             yield from (Case(acts, order, is_eager) for is_eager in (False, True))
 
 
-def run_with_crashes(case: Case) -> tuple[int, list[str]]:
-    """Run a case, and again with a crash after each of its calls; how many runs that were, and what went wrong."""
+def run_with_crashes(case: Case, first: int = 0, step: int = 1) -> tuple[int, list[str]]:
+    """Run a case, and again with a crash after each of its calls; how many runs that were, and what went wrong.
+
+    Args:
+        case: the case, without a crash.
+        first: the first call that a crash follows.
+        step: a crash follows each call of so many.
+    """
     calls, verdict = run(case)
     problems = [f"{case}: {verdict.summary}"] if not verdict.holds else []
-    for number in range(calls):
+    crashes = range(first, calls, step)
+    for number in crashes:
         crashed = case._replace(crash=number)
         _, verdict = run(crashed)
         problems += [f"{crashed}: {verdict.summary}"] if not verdict.holds else []
-    return 1 + calls, problems
+    return 1 + len(crashes), problems
 
 
 def run(case: Case) -> tuple[int, Verdict]:

@@ -19,15 +19,20 @@ ACTS = {
     "upload in haste": 1,
     "upload again": 2,
     "delete": 2,
+    "delete for good": 2,
+    "ask": 6,
     "publish": 8,
     "update": 2,
     "view": 2,
     "content.delete": 1,
 }
-"""How often each is done, of 29 times."""
+"""How often each is done, of 37 times."""
 
 HASTY = 6
 """Uploads of somebody who cannot decide, some seconds apart: each is listed while there is another already."""
+
+SHOT_SOMEWHERE = 0.5
+"""Share of photos whose files say where they were taken."""
 
 KINDS: dict[Any, int] = {"photo": 8, "video": 1, "bomb": 1}
 
@@ -72,6 +77,10 @@ class People:
         elif act == "delete":
             # Of a name that is not there it makes a delete marker too.
             self.functions.storage.delete(name)
+        elif act == "delete for good":
+            self.delete_for_good(name)
+        elif act == "ask":
+            self.functions.ask(key)
         elif act in ("publish", "update"):
             self.send(client, f"content.{act}", key, {"title": f"{act} {len(self.sent)}"})
         else:
@@ -83,9 +92,19 @@ class People:
         if data is None:
             self._files += 1
             kind = chance.choices([*KINDS], [*KINDS.values()])[0]
-            data = File(self._files, kind, chance.randint(1, 4_000), chance.randint(1, 4_000)).data
+            place = (self._files / 100, -self._files / 50) if chance.random() < SHOT_SOMEWHERE else None
+            data = File(self._files, kind, chance.randint(1, 4_000), chance.randint(1, 4_000), place).data
         self._last[name] = data
-        self.functions.storage.put(name, data)
+        self.functions.storage.put(name, data, {"place": chance.choice(["yes", "no"])})
+
+    def delete_for_good(self, name: str) -> None:
+        """Delete a version, or a delete marker, so that what was before it is the photo again."""
+        versions = self.functions.storage.versions.get(name, [])
+        if versions:
+            one = self.functions.world.random.choice(versions)
+            # What is current is deleted so by operators alone, and not while it is looked at.
+            if one is not versions[-1] or not self.functions.unfinished[one.padded]:
+                self.functions.storage.delete(name, one.id)
 
     def send(self, client: Client, cmd: str, key: str, data: dict[str, Any]) -> None:
         """Have somebody send a request."""

@@ -1,9 +1,10 @@
 """Has people upload, publish, replace and delete photos under faults, and judges what is left of it.
 
-    python tests/simulation/photos/run.py [--seeds N] [--acts 3] [--share 1] [--seed N] [--json out.json]
+    python tests/simulation/photos/run.py [--seeds N] [--acts 3] [--every 1] [--seed N] [--json out.json]
 
 Two parts: seeds, each a run of its own, with many people, contents and faults; and a few acts on one content in every
-order of delivery, with a crash at every call. `--seed N` replays a seed.
+order of delivery, with a crash at every call, or from three acts on at every one of so many calls. Four acts and more
+are sampled. `--seed N` replays a seed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import asdict
 from io import StringIO
 from itertools import islice, product
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -28,9 +30,13 @@ from tests.simulation.photos.orders import ACTS, Case, cases, run_with_crashes
 from tests.simulation.photos.scenario import simulate_photos
 
 ACTS_PER_SEED = 150
-SEEDS = 60
-SHARE = 60
-"""One order of so many is tried, where there are three acts or more: all take minutes."""
+SEEDS = 50
+MOST_ACTS = 4
+EVERY = 6
+"""A crash follows one call of so many, from three acts on, and others in each order. All take minutes."""
+
+SHARE = 400
+"""One order of so many is tried, where there are four acts or more."""
 
 SHOWN = 10
 """Problems that are printed of the orders."""
@@ -43,18 +49,28 @@ def simulate(seed: int, acts: int = ACTS_PER_SEED) -> Verdict:
         return simulate_photos(seed, acts)
 
 
-def try_orders(most_acts: int, share: int) -> Iterator[Case]:
-    """The orders of up to so many acts: of up to two each, of more one in `share`."""
+class Trial(NamedTuple):
+    """A case, and after which of its calls a crash is tried: the first, and then each of so many."""
+
+    case: Case
+    first: int
+    step: int
+
+
+def try_orders(most_acts: int, every: int) -> Iterator[Trial]:
+    """The orders of up to so many acts: of up to three each, of more one in `SHARE`."""
     for count in range(1, most_acts + 1):
-        every = (case for acts in product(ACTS, repeat=count) for case in cases(acts))
-        yield from every if count < 3 else islice(every, 0, None, share)
+        orders = (case for acts in product(ACTS, repeat=count) for case in cases(acts))
+        step = every if count > 2 else 1
+        for number, case in enumerate(islice(orders, 0, None, SHARE if count > 3 else 1)):
+            yield Trial(case, number % step, step)
 
 
-def attempt(case: Case) -> tuple[int, list[str]]:
-    """Run a case with a crash at every call; how many runs that were, and what went wrong."""
+def attempt(trial: Trial) -> tuple[int, list[str]]:
+    """Run a case with crashes; how many runs that were, and what went wrong."""
     _be_quiet()
     with redirect_stdout(StringIO()):
-        return run_with_crashes(case)
+        return run_with_crashes(*trial)
 
 
 def main() -> int:
@@ -62,8 +78,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--seed", type=int, help="replay this one alone")
-    parser.add_argument("--acts", type=int, default=3, help="acts of which every order is tried")
-    parser.add_argument("--share", type=int, default=SHARE, help="try one order of so many, from three acts on")
+    parser.add_argument("--acts", type=int, default=MOST_ACTS, help="most acts of which orders are tried")
+    parser.add_argument("--every", type=int, default=EVERY, help="crash at one call of so many, from three acts on")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
     args = parser.parse_args()
     seeds = range(1, args.seeds + 1) if args.seed is None else [args.seed]
@@ -74,7 +90,7 @@ def main() -> int:
             total.add(verdict)
             for seed in verdict.failed_seeds:
                 print(f"seed {seed}: {verdict.summary}; replay it: make simulate-photos ARGS='--seed {seed}'")
-        orders = list(try_orders(args.acts, args.share)) if args.seed is None else []
+        orders = list(try_orders(args.acts, args.every)) if args.seed is None else []
         tried = list(workers.map(attempt, orders, chunksize=4))
     runs, wrong = sum(count for count, _ in tried), [problem for _, problems in tried for problem in problems]
     total.seconds = round(time.monotonic() - begun, 1)
@@ -93,7 +109,7 @@ def report(total: Verdict, orders: int, runs: int, wrong: list[str]) -> None:
         f"{total.given_up:,} events failed three times; {total.invocations:,} batches of changes"
     )
     print(f"{len(total.problems):,} things do not agree")
-    print(f"{orders:,} orders of a few acts, with a crash at each call: {runs:,} runs, {len(wrong):,} of them wrong")
+    print(f"{orders:,} orders of a few acts, with crashes at their calls: {runs:,} runs, {len(wrong):,} of them wrong")
     for problem in wrong[:SHOWN]:
         print(f"  {problem}")
 

@@ -52,10 +52,18 @@ class Version:
         return f'"{md5(self.body or b"").hexdigest()}"'
 
     @property
+    def padded(self) -> str:
+        """Its sequencer as text that sorts by when it came."""
+        return self.sequencer.lower().ljust(32, "0")
+
+    @property
     def number(self) -> int:
         """Greater than that of all which came before it in the bucket."""
         return int(self.id.removeprefix("v"), 16)
 
+
+PERMANENTLY = "Permanently Deleted"
+"""Stands for the kind of an event of a version that was deleted for good; S3 says so beside it."""
 
 Tell: TypeAlias = Callable[[str, str, Version], None]
 """Is told the kind of an event, its reason, and the version that came."""
@@ -74,6 +82,8 @@ class Storage:
         self._tell = tell
         self.versions: dict[str, list[Version]] = {}
         """By name, the oldest first."""
+        self.purged: dict[str, list[Version]] = {}
+        """By name, deletions for good of its versions: each with the id of the version, and a sequencer of its own."""
         self.puts: Counter[str] = Counter()
         """By name."""
         self._numbered = 0x617F08299329D189
@@ -176,10 +186,16 @@ class Storage:
         if version is None:
             self._add(name, None, {}, "", "Object Deleted", "DeleteObject")
             return
-        left = [one for one in self.versions.get(name, []) if one.id != version]
+        before = self.versions.get(name, [])
+        left = [one for one in before if one.id != version]
+        if len(left) == len(before):
+            return
         self.versions[name] = left
         if not left:
             del self.versions[name]
+        gone = Version(name, version, self._sequencer(), self._modified(), None)
+        self.purged.setdefault(name, []).append(gone)
+        self._tell(PERMANENTLY, "DeleteObject", gone)
 
     # ── Lists ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -214,6 +230,9 @@ class Storage:
 
         return self._call("content list", act)
 
+    def generate_presigned_url(self, operation: str, Params: dict[str, str], ExpiresIn: int) -> str:
+        return f"https://{Params['Bucket']}/{Params['Key']}"
+
     def get_paginator(self, operation: str) -> _Paginator:
         return _Paginator(getattr(self, operation), _TOKENS[operation])
 
@@ -239,11 +258,13 @@ class Storage:
     def _add(
         self, name: str, body: bytes | None, metadata: dict[str, str], content_type: str, kind: str, reason: str
     ) -> Version:
-        modified = datetime.fromtimestamp(int(self._world.now), UTC)
-        one = Version(name, f"v{self._numbered:x}", self._sequencer(), modified, body, metadata, content_type)
+        one = Version(name, f"v{self._numbered:x}", self._sequencer(), self._modified(), body, metadata, content_type)
         self.versions.setdefault(name, []).append(one)
         self._tell(kind, reason, one)
         return one
+
+    def _modified(self) -> datetime:
+        return datetime.fromtimestamp(int(self._world.now), UTC)
 
     def _sequencer(self) -> str:
         """One that is greater once the shorter is padded on the right; as a number it need not be."""
