@@ -31,7 +31,7 @@ from tidemill_local.patches.lambda_runtime import asynchronous
 from tidemill_local.platform import Platform
 from tidemill_local.watching.alarm import metric
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 RULES = """
 from tidemill_consumers import Accepted, Emit
