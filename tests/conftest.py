@@ -57,10 +57,10 @@ def names() -> Names:
 
 @pytest.fixture
 def becomes() -> Callable[[Callable[[], bool]], bool]:
-    """Whether something comes true in ten seconds, for what no event tells of."""
+    """Whether something comes true in half a minute, which a busy machine may need, for what no event tells of."""
 
     def wait(condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not condition():
             if time.monotonic() > deadline:
                 return False

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import running
 from tests.tree import NASA
 from tidemill_load.assessment.verdict import verdicts
 from tidemill_load.results.result import Measurement, Result, from_json
@@ -125,23 +126,17 @@ def test_a_real_trace_at_another_speed(tmp_path: Path) -> None:
 def test_ctrl_c_writes_what_was_measured_so_far(tmp_path: Path) -> None:
     # The direct turn is done when it is stopped; the aggregated one is under way.
     shape = ["--rates", "5", "--seconds", "3s", "--slices", "1", "--window", "10", "--modes", "direct,aggregated"]
-    with subprocess.Popen(
-        command(*shape, "--json", "out.json"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-    ) as running:
-        assert running.stdout is not None
+    shaped = command(*shape, "--json", "out.json")
+    with running(shaped, tmp_path, environment(tmp_path), stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
         seen = []
-        for line in running.stdout:
+        for line in process.stdout:
             seen.append(line)
             if seen[-2:-1] == ["aggregated at 5 requests/s, 1 of 1\n"]:
-                running.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)
                 break
-        rest, problems = running.communicate(timeout=60)
-    assert running.returncode == 130, "".join(seen) + rest + problems
+        rest, problems = process.communicate(timeout=60)
+    assert process.returncode == 130, "".join(seen) + rest + problems
     found, by_mode = result(tmp_path)
     assert found.stopped
     assert is_whole(by_mode["direct"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import running
 from tests.tree import NASA
 
 pytestmark = pytest.mark.timeout(600)
@@ -62,12 +63,11 @@ def test_what_is_kept_is_asked_by_the_lines_that_are_told(tmp_path: Path) -> Non
     asked = subprocess.run(pasted, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert sum(int(row.split(",")[1]) for row in asked.stdout.splitlines()[1:]) == 20
-    with subprocess.Popen(
-        f"exec {up} --port 0", shell=True, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running(["sh", "-c", f"exec {up} --port 0"], tmp_path, env) as process:
         assert process.stdout
         said = list(iter(process.stdout.readline, "running; Ctrl-C stops it\n"))
         process.terminate()
+        process.wait(60)
     assert "as kept here/state was run last: ArchiveIntervalSeconds=5, BatchingWindowSeconds=5\n" in said
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.test_up import state, until_said, up
+from tests.processes import running
 from tidemill import Producer
 from tidemill_local.clients import EmulatorSession
 
@@ -166,7 +166,7 @@ def test_no_page_is_served_unless_it_is_wanted_and_a_port_that_is_taken_is_told(
 @pytest.mark.slow
 def test_the_page_of_the_demo_shows_how_far_it_is_and_redrives_nothing(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("tidemill")), "demo", "--requests", "300", "--speed", "max"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    with running(command, tmp_path) as process:
         said = until_said(process, "the figures, live, as long as this runs: ")
         page = Page(said.split()[-1])
         assert page.when(lambda one: one["waiting"] > 10)["figures"]["source"] == "local"

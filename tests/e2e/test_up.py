@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.processes import running
 from tidemill import Producer
 from tidemill_local.clients import EmulatorSession
 from tidemill_local.patches.durability import state_files
@@ -21,13 +22,10 @@ from tidemill_local.patches.durability import state_files
 pytestmark = pytest.mark.timeout(600)
 
 
-@contextmanager
-def up(folder: Path, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def up(folder: Path, *arguments: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
     command = [str(Path(sys.executable).with_name("tidemill")), "up", "--port", "0", "--json", "up.json", *arguments]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)} | variables
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
+    return running(command, folder, environment)
 
 
 def tried(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

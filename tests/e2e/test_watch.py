@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.test_page import RULES, Page, send
 from tests.e2e.test_up import state, until_said, up
+from tests.processes import running
 from tidemill_local.clients import EmulatorSession
 
 pytestmark = pytest.mark.timeout(600)
@@ -28,7 +29,7 @@ def test_a_stack_is_watched_and_a_click_redrives(tmp_path: Path) -> None:
         state(tmp_path, lambda one: one["quarantined"] == 1)
         command = [str(Path(sys.executable).with_name("tidemill")), "watch", "--stack", "tidemill", "--json", "w.json"]
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": found["endpoint"]}
-        with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
+        with running(command, tmp_path, env) as process:
             said = until_said(process, "running; ")
             assert "CloudWatch is asked for 12 metrics once a minute while the page is open: $0.007 an hour" in said
             page = Page(said.split("the figures, live: ")[1].split()[0])

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.processes import running
 from tidemill import Producer
 from tidemill_local.emulator import Emulator, EmulatorDied
 
@@ -38,11 +40,9 @@ with Platform(0, {"BatchingWindowSeconds": "0", "BatchSize": "20", "ArchiveInter
 """
 
 
-def platform(state: Path) -> subprocess.Popen[str]:
+def platform(state: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(state.parent)}
-    return subprocess.Popen(
-        [sys.executable, "-c", PLATFORM, str(state)], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    return running([sys.executable, "-c", PLATFORM, str(state)], state.parent, environment)
 
 
 def clients(endpoint: str) -> Any:
@@ -83,6 +83,7 @@ def test_killed_amid_a_stream_it_skips_nothing_and_applies_nothing_twice(tmp_pat
         dynamodb = clients(endpoint).client("dynamodb")
         assert becomes(lambda: views(dynamodb, table) == dict(expected))
         process.send_signal(signal.SIGTERM)
+        process.wait(60)
     assert becomes(lambda: [path.name for path in tmp_path.iterdir()] == ["state"])
 
 
