@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-shuffled check lint scan sam-validate types wheel simulate simulate-photos mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem package-check perf lock clean
+.PHONY: help demo test test-slow test-shuffled check lint scan sam-validate types wheel simulate simulate-photos simulate-stage mutants kills kills-spool kills-interrupts fuzz mutation test-browser test-ecosystem package-check perf lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,9 +60,13 @@ wheel: $(READY) ## build the wheel and import the SDK from it with its own depen
 simulate: $(READY) ## a million requests under faults, simulated: nothing lost, double, reordered or unanswered (REQUESTS=n)
 	@.venv/bin/python tests/simulation/run.py --requests $(REQUESTS) $(ARGS)
 	@$(if $(ARGS),,.venv/bin/python tests/simulation/photos/run.py)
+	@$(if $(ARGS),,.venv/bin/python tests/simulation/staging/run.py)
 
 simulate-photos: $(READY) ## people and their photos under faults, and a few acts in every order with a crash at each call
 	@.venv/bin/python tests/simulation/photos/run.py $(ARGS)
+
+simulate-stage: $(READY) ## an analytics stage that is killed, begins anew and runs twice: no total is off by one (ARGS="--seeds 20")
+	@.venv/bin/python tests/simulation/staging/run.py $(ARGS)
 
 mutants: $(READY) ## bugs of the protocol, put in one by one: the simulation must catch each (ARGS="two records")
 	@.venv/bin/python tests/simulation/mutants.py $(ARGS)

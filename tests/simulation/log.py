@@ -89,7 +89,7 @@ class Log:
                 self._requests[data] = ([], None) if data in self._refused else self._with_data(*_requests(data))
             requests, stated = self._requests[data]
             tried = [stated, tried_of(record.partition_key) if aggregation.is_aggregate(data) else None]
-            arrived, sequence = record.arrived.timestamp(), int(record.sequence)
+            arrived, sequence = round(record.arrived.timestamp(), 3), int(record.sequence)  # as readers are told
             for sub, request in enumerate(requests):
                 told = [one / 1000 for one in (*tried, request.tried) if one is not None]
                 yield Place(shard, sequence, sub, arrived, min(told, default=None), request)

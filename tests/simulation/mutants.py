@@ -796,11 +796,12 @@ MUTANTS = [
 
 
 def every_mutant() -> list[Mutant]:
-    """All of them, those of the functions on events included."""
+    """All of them, those of the functions on events and of the analytics stage included."""
     sys.path.insert(0, str(HERE.parents[2]))
     from tests.simulation.photos.mutants import MUTANTS as OF_PHOTOS
+    from tests.simulation.staging.mutants import MUTANTS as OF_STAGE
 
-    return [*MUTANTS, *OF_PHOTOS]
+    return [*MUTANTS, *OF_PHOTOS, *OF_STAGE]
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

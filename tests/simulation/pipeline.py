@@ -37,7 +37,7 @@ from tidemill_consumers.adapters.content.uploads import Uploads as ReadsUploads
 from tidemill_consumers.adapters.emits import Emits
 from tidemill_consumers.adapters.entities import Entities
 from tidemill_consumers.adapters.forgotten import ForgottenWriters
-from tidemill_consumers.adapters.quarantine import Quarantine, read
+from tidemill_consumers.adapters.quarantine import Kept, Quarantine, read
 from tidemill_consumers.adapters.replies import Replies
 from tidemill_consumers.adapters.streams import Streams
 from tidemill_consumers.adapters.trust import Trust
@@ -48,6 +48,7 @@ from tidemill_consumers.composition import Application
 from tidemill_consumers.core.batch import UNLIMITED, Position, Rules, Time
 from tidemill_consumers.core.calling.asking import Watch
 from tidemill_consumers.core.calling.eliminating import End
+from tidemill_consumers.core.stage.leaving import Leaving
 from tidemill_consumers.core.trust import LEAST_SECRET, Seals
 from tidemill_consumers.isolation.apart import Tell, Work
 from tidemill_consumers.isolation.deliveries import Deliveries
@@ -59,8 +60,8 @@ from tidemill_event_source.decisions.records import Render, kinesis_renderer
 from tidemill_event_source.decisions.sequencer import Invoke
 from tidemill_event_source.decisions.shard import Deliver, Read, Shard, readable
 
-OWN, OTHER = "requests", "others"
-"""The application's own stream, and one that feeds the same function and table."""
+OWN, OTHER, AGGREGATED = "requests", "others", "aggregated"
+"""The application's own stream, one that feeds the same function and table, and the analytics stage's."""
 
 HORIZON = 3_600.0
 """Seconds after its first attempt that a re-send can be told from a repeat, whatever its entity has forgotten."""
@@ -280,6 +281,7 @@ class Pipeline:
         has_secret: bool,
         emit_depth: int,
         table: Table | None = None,
+        leaving: Leaving | None = None,
     ) -> None:
         self.emit_depth = emit_depth
         self.stream = Stream(world, shards, OWN)
@@ -287,6 +289,8 @@ class Pipeline:
         if has_other:
             # Its shards have the same ids, and their sequence numbers begin where those of the first begin.
             streams.append(Stream(world, shards, OTHER, self.stream.starts))
+        if leaving is not None:
+            streams.append(Stream(world, shards, AGGREGATED, self.stream.starts))
         self.refused: dict[str, bytes] = {}
         """Payloads that are no requests, though they name a client and an id; by the id."""
         self.clients: dict[str, Client] = {}
@@ -326,6 +330,8 @@ class Pipeline:
                 replies=Replies(clients[2], "replies", map),
                 emits=Emits(clients[3], OWN, scheduler, world.sleep, self.seals),
                 trust=Trust(OWN, seals=self.seals),
+                leaving=leaving or Leaving(),
+                aggregated="" if leaving is None else ARN + AGGREGATED,
                 uploads=ReadsUploads(uploads, "content", map),
                 streams=Streams(clients[3], OWN),
                 forgotten=ForgottenWriters(forgotten, "forgotten", HORIZON, lambda: world.now),
@@ -365,7 +371,11 @@ class Pipeline:
     @property
     def quarantined(self) -> list[bytes]:
         """The payloads that lie in the quarantine, or lay there."""
-        return [part.payload for body in self.bucket.objects.values() for part in read(body).all_parts]
+        return [part.payload for one in self.quarantine_objects() for part in one.all_parts]
+
+    def quarantine_objects(self) -> list[Kept]:
+        """What lies in the quarantine, or lay there."""
+        return [read(body) for body in self.bucket.objects.values()]
 
     def _is_stored(self, client: str, request_id: str) -> bool:
         """Whether the entity holds what became of a client's request, or the quarantine what was none.
