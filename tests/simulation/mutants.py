@@ -705,9 +705,11 @@ MUTANTS = [
         "S3's own failure quarantines the request",
         UPLOADS_READ,
         "Uploads._read",
-        """            log.warning("cannot read %s: %s", ref.object, error)
+        """                return UNREADABLE[code]
+            self._troubles.note(ref.object, error)
 """,
-        """            return code
+        """                return UNREADABLE[code]
+            return code
 """,
         UPLOADS,
     ),
@@ -715,9 +717,11 @@ MUTANTS = [
         "an upload whose answer was lost is taken for none",
         UPLOADS_READ,
         "Uploads._read",
-        """            log.warning("cannot read %s: %r", ref.object, error)
+        """  # no answer, or one that cannot be read
+            self._troubles.note(ref.object, error)
 """,
-        """            return GONE
+        """
+            return GONE
 """,
         UPLOADS,
     ),

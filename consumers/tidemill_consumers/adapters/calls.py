@@ -1,10 +1,11 @@
-"""Concurrent calls to a service.
+"""Concurrent calls to a service, and the log of those that failed.
 
 Room: adapters. Adapters get the function as an argument, so that a simulation can make the calls one after another.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 
 class MapCalls(Protocol):
@@ -60,3 +63,27 @@ def at_once_fast(count: int, name: str) -> MapCalls:
         return [results[place] for place in range(len(every))]
 
     return make
+
+
+class Troubles:
+    """The failed calls of one kind, until they are logged: one line tells of all those that a service fails at once.
+
+    Args:
+        what: what could not be done to each, such as "cannot read".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._failed: list[tuple[str, Exception]] = []
+
+    def note(self, name: str, error: Exception) -> None:
+        """Keep that a call failed. Any thread may call this."""
+        self._failed.append((name, error))
+
+    def tell(self) -> None:
+        """Log those since the last time: their number and the first."""
+        failed, self._failed = self._failed, []
+        if failed:
+            name, error = failed[0]
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            log.warning("%s %s%s: %r", self._what, name, more, error)

@@ -5,7 +5,6 @@ Room: adapters. Defines the objects' form and stores them; redrive.py finds them
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import msgspec
 
 from tidemill.contract.request import REDRIVE, RefusedRequest, Request
 from tidemill.contract.validation import to_payload
-from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.calls import MapCalls, Troubles, at_once
 from tidemill_consumers.adapters.telling import tell
 from tidemill_consumers.codec.events import place_of, read_request
 from tidemill_consumers.codec.parts import Part, Parts, gathered, summary
@@ -24,8 +23,6 @@ from tidemill_consumers.core.trust import Seals, is_staged, what_it_was
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-
-log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 16
 """Several, because an aggregate may hold thousands of requests to quarantine and an invocation's time is limited."""
@@ -104,6 +101,7 @@ class Quarantine:
         self._s3 = s3
         self._bucket = bucket
         self._map = calls or at_once(CALLS_AT_ONCE, "quarantine")
+        self._troubles = Troubles("cannot quarantine")
         self.count = 0
         """Number of stored requests, including bytes that are no request."""
 
@@ -111,6 +109,7 @@ class Quarantine:
         """Store and log each; those that could not be stored."""
         objects = together(quarantined)
         outcomes = list(zip(objects, self._map(self._stored, objects), strict=True))
+        self._troubles.tell()
         stored = [one for of, is_stored in outcomes if is_stored for one in of]
         self.count += len(stored)
         tell(stored)
@@ -122,7 +121,7 @@ class Quarantine:
             answer = self._s3.put_object(Bucket=self._bucket, Key=name, Body=body(*of), ContentType="application/json")
             is_stored = bool(answer["ETag"])  # an answer from something other than S3 has none
         except Exception as error:  # no answer, or one that cannot be read
-            log.warning("cannot quarantine %s: %r", name, error)
+            self._troubles.note(name, error)
             return False
         return is_stored
 

@@ -9,7 +9,6 @@ looked at the table. So a saved document never names an object that is gone.
 
 from __future__ import annotations
 
-import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -18,13 +17,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tidemill.contract.places import OBJECTS
-from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.calls import MapCalls, Troubles, at_once
 from tidemill_consumers.core.batch import Object, Write
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-
-log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 16
 """Several, because a batch may have thousands of objects and an invocation's time is limited."""
@@ -59,6 +56,7 @@ class ObjectStore:
         self._retention = retention
         self._map = calls or at_once(CALLS_AT_ONCE, "objects")
         self._clock = clock
+        self._troubles = Troubles("cannot store")
         self.count = 0
         """Number of objects that were stored, or were there already."""
         self.puts = 0
@@ -69,6 +67,7 @@ class ObjectStore:
         of_keys = {write.key: {one.name for one in write.objects} for write in writes if write.objects}
         objects = {one.name: one for write in writes for one in write.objects}
         stored = {name for name, is_stored in self._map(self._stored, objects.values()) if is_stored}
+        self._troubles.tell()
         self.count += len(stored)
         return {key for key, names in of_keys.items() if not names <= stored}
 
@@ -77,7 +76,7 @@ class ObjectStore:
         try:
             return one.name, self._put_new(one) or self._is_young(one.name) or self._put(one)
         except Exception as error:  # no answer, or one that cannot be read
-            log.warning("cannot store %s: %r", one.name, error)
+            self._troubles.note(one.name, error)
             return one.name, False
 
     def _put_new(self, one: Object) -> bool:

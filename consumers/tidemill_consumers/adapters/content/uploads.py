@@ -5,7 +5,6 @@ Room: adapters. S3 GetObject, some at once. codec/uploads.py says what to read, 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -14,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tidemill.contract.request import ClaimCheck
-from tidemill_consumers.adapters.calls import MapCalls, at_once
+from tidemill_consumers.adapters.calls import MapCalls, Troubles, at_once
 from tidemill_consumers.codec.uploads import Redeemed, redeemed, wanted
 from tidemill_consumers.core.batch import UNLIMITED, Arrival, Time
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-
-log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 16
 """A GET takes some 20 ms until its first byte."""
@@ -55,6 +52,7 @@ class Uploads:
         self._s3 = s3
         self._bucket = bucket
         self._map = calls or at_once(CALLS_AT_ONCE, "uploads")
+        self._troubles = Troubles("cannot read")
         self._last: Mapping[ClaimCheck, bytes] = {}
         """What was read last: requests that name one large upload may be a piece each, and it is read once."""
 
@@ -69,7 +67,8 @@ class Uploads:
         if all(one.request.ref is None for one in arrivals):
             return Redeemed(arrivals, ())
         refs = wanted(arrivals)
-        read = self._map(partial(self._read, refs[:1], time, last), refs)
+        read = list(self._map(partial(self._read, refs[:1], time, last), refs))
+        self._troubles.tell()
         found = {ref: one for ref, one in zip(refs, read, strict=True) if one is not None}
         self._last = {ref: one for ref, one in found.items() if isinstance(one, bytes)}
         return redeemed(arrivals, found)
@@ -90,9 +89,9 @@ class Uploads:
             code = error.response.get("Error", {}).get("Code", "")
             if code in UNREADABLE:
                 return UNREADABLE[code]
-            log.warning("cannot read %s: %s", ref.object, error)
+            self._troubles.note(ref.object, error)
         except Exception as error:  # no answer, or one that cannot be read
-            log.warning("cannot read %s: %r", ref.object, error)
+            self._troubles.note(ref.object, error)
         return None
 
 

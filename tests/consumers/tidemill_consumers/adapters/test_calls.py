@@ -1,4 +1,4 @@
-"""Calls at once: results in the items' order, as many threads as asked for, an error raised where it is waited for."""
+"""Calls at once: results in order, an error raised where it is waited for, a line of log for all that failed."""
 
 from collections.abc import Callable
 from itertools import count
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from tidemill_consumers.adapters.calls import MapCalls, at_once, at_once_fast
+from tidemill_consumers.adapters.calls import MapCalls, Troubles, at_once, at_once_fast
 
 BOTH = pytest.mark.parametrize("make", [at_once, at_once_fast])
 
@@ -63,3 +63,18 @@ def test_after_an_error_no_further_call_begins() -> None:
     assert begun == [0]
     numbers = count()
     assert list(calls(lambda _: next(numbers), range(3))) == [0, 1, 2]
+
+
+def test_many_failures_are_a_line_and_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    troubles = Troubles("cannot read")
+    troubles.tell()
+    for number in range(10_000):
+        troubles.note(f"uploads/{number}", OSError("down"))
+    troubles.tell()
+    troubles.tell()
+    troubles.note("uploads/last", OSError("down"))
+    troubles.tell()
+    assert [record.message for record in caplog.records] == [
+        "cannot read uploads/0 and 9999 more: OSError('down')",
+        "cannot read uploads/last: OSError('down')",
+    ]
