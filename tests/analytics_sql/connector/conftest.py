@@ -55,7 +55,14 @@ class Job:
         if from_checkpoint:
             options["execution.state-recovery.path"] = self.checkpoints[-1].as_uri()
         classes = [CONNECTOR / "test-classes", JAR, (CONNECTOR / "test-classpath").read_text()]
-        command = [*JAVA, "-cp", ":".join(map(str, classes)), "tidemill.flink.local.RunSql", str(self._file)]
+        command = [
+            *JAVA,
+            f"-Djava.io.tmpdir={self._file.parent}",
+            "-cp",
+            ":".join(map(str, classes)),
+            "tidemill.flink.local.RunSql",
+            str(self._file),
+        ]
         environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         with self._log.open("ab") as log:
             start = log.tell()
@@ -121,14 +128,14 @@ class Counted:
         arn: str = summary["StreamDescriptionSummary"]["StreamARN"]
         return arn
 
-    def sql(self, watermark: str) -> str:
+    def sql(self, watermark: str, beginning: str = "TRIM_HORIZON") -> str:
         """Counts of each key a second, by arrival, written to the other stream."""
         both = f"'connector' = 'tidemill-kinesis', 'aws.endpoint' = '{self.url}', 'format' = 'json'"
         return f"""
 CREATE TABLE requests (
   `key` STRING, n BIGINT, arrival TIMESTAMP_LTZ(3) METADATA VIRTUAL,
   WATERMARK FOR arrival AS {watermark}
-) WITH ({both}, 'stream.arn' = '{self.arn(self.name)}', 'source.init.position' = 'TRIM_HORIZON',
+) WITH ({both}, 'stream.arn' = '{self.arn(self.name)}', 'source.init.position' = '{beginning}',
   'source.shard.discovery.interval' = '1 s', 'source.shard.get-records.interval' = '250 ms')
 
 CREATE TABLE counts (`key` STRING, `second` BIGINT, `count` BIGINT, `sum` BIGINT)

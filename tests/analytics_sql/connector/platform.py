@@ -14,6 +14,7 @@ import pytest
 from tests.analytics_sql.connector.conftest import Counted, Job
 from tidemill.contract.aggregation import UserRecord, pack
 
+KEYS = 40
 SECONDS = 40
 
 
@@ -31,7 +32,7 @@ def check(counted: Counted, job: Job) -> None:
     wait(lambda: counted.counted() >= counted.sent, job)
     windows = counted.read()
     assert sum(count for count, _ in windows.values()) == counted.sent
-    each = counted.sent // 40
+    each = counted.sent // KEYS
     for key in {key for key, _ in windows}:
         assert sum(total for (one, _), (_, total) in windows.items() if one == key) == each * (each - 1) // 2
 
@@ -91,3 +92,31 @@ def test_a_kill_while_it_is_behind_a_split_and_bytes_that_are_no_requests(
     kill(running)
     wait_for_windows(ends, running)
     check(ends, running)
+
+
+@pytest.mark.timeout(150)
+def test_from_the_newest_record_on_at_more_readers_than_shards(
+    counted: Callable[[int], Counted], job: Callable[[str, int], Job]
+) -> None:
+    ends = counted(1)
+    for _ in range(5):
+        ends.send()
+    running = job(ends.sql("SOURCE_WATERMARK()", "LATEST"), 2)
+    running.start()
+    ends.start()
+    wait_for_windows(ends, running)
+    ends.stop()
+    each = ends.sent // KEYS
+
+    def firsts() -> set[int]:
+        """From where on each key's requests are in the windows; -1 if one is missing behind that."""
+        totals = dict.fromkeys((f"content/{number}" for number in range(KEYS)), (0, 0))
+        for (key, _), (count, total) in ends.read().items():
+            totals[key] = totals[key][0] + count, totals[key][1] + total
+        return {
+            each - count if count and total == sum(range(each - count, each)) else -1
+            for count, total in totals.values()
+        }
+
+    wait(lambda: -1 not in firsts(), running)
+    assert min(firsts()) >= 5

@@ -24,6 +24,9 @@ import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.ProcessFunction;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.util.Collector;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -137,32 +140,91 @@ class MiniClusterTest {
         in.aggregate(shard, keys);
     }
 
+    private static StreamExecutionEnvironment environment(int parallelism, Path folder) {
+        Configuration configuration = new Configuration();
+        configuration.setString("execution.checkpointing.interval", "100 ms");
+        configuration.setString("execution.checkpointing.dir", folder.toUri().toString());
+        configuration.setString("pipeline.auto-watermark-interval", "10 ms");
+        configuration.setString("restart-strategy.type", "fixed-delay");
+        configuration.setString("restart-strategy.fixed-delay.attempts", "5");
+        configuration.setString("restart-strategy.fixed-delay.delay", "10 ms");
+        configuration.setString("rest.bind-address", "127.0.0.1");
+        return StreamExecutionEnvironment.createLocalEnvironment(parallelism, configuration);
+    }
+
+    private static KinesisSource<String> source() {
+        KinesisSource.Settings settings =
+                new KinesisSource.Settings(
+                        new Beginning(Beginning.Kind.TRIM_HORIZON, 0),
+                        50,
+                        new ReadingPace(20, 20, Long.MAX_VALUE),
+                        new ReadLimits(2, 7, 1_000_000, true));
+        return new KinesisSource<>(() -> in, settings, new Keys(), new ArrivalWatermarks<>(1000));
+    }
+
+    /** Counts records, and those that are late. */
+    private static final class Lateness extends ProcessFunction<String, String> {
+        private static final long serialVersionUID = 1L;
+        private static final AtomicInteger RECORDS = new AtomicInteger();
+        private static final AtomicInteger LATE = new AtomicInteger();
+
+        @Override
+        public void processElement(String key, Context context, Collector<String> rows) {
+            if (context.timestamp() <= context.timerService().currentWatermark()) {
+                LATE.incrementAndGet();
+            }
+            RECORDS.incrementAndGet();
+        }
+    }
+
+    private static void await(JobClient job, AtomicInteger count, int wanted) throws Exception {
+        while (count.get() < wanted) {
+            assertTrue(!job.getJobStatus().get().isGloballyTerminalState(), "the job has ended");
+            Thread.sleep(10);
+        }
+    }
+
+    @Test
+    @Timeout(value = 100, unit = TimeUnit.SECONDS)
+    void childrenThatAreFoundLongAfterTheirParentEndedAreNotLate(@TempDir Path folder) throws Exception {
+        in = new MadeStream().shard("p").shard("idle");
+        Lateness.RECORDS.set(0);
+        Lateness.LATE.set(0);
+        long old = in.now;
+        round("p");
+        in.close("p");
+        in.now = old + 3_600_000; // the idle shard's tip is an hour ahead
+        StreamExecutionEnvironment environment = environment(1, folder);
+        environment
+                .fromSource(source(), WatermarkStrategy.noWatermarks(), "in")
+                .process(new Lateness())
+                .sinkTo(new DiscardingSink<>());
+        JobClient job = environment.executeAsync();
+        await(job, Lateness.RECORDS, KEYS);
+        Thread.sleep(500); // the parent is drained, and its children are not there yet
+        synchronized (in) {
+            in.now = old + 1_000;
+            in.shard("x", "p").shard("y", "p");
+            round("x");
+            round("y");
+            in.now = old + 3_600_000;
+        }
+        await(job, Lateness.RECORDS, 3 * KEYS);
+        round("idle");
+        await(job, Lateness.RECORDS, 4 * KEYS);
+        job.cancel().get();
+        assertEquals(0, Lateness.LATE.get());
+    }
+
     @Test
     @Timeout(value = 100, unit = TimeUnit.SECONDS)
     void failuresAndASplitNeitherLoseNorRepeatARecordAndKeepEachKeysOrder(@TempDir Path folder) throws Exception {
         in = new MadeStream().shard("p").shard("idle");
         out = new MadeStream();
         FAILURES.set(0);
-        Configuration configuration = new Configuration();
-        configuration.setString("execution.checkpointing.interval", "100 ms");
-        configuration.setString("execution.checkpointing.dir", folder.toUri().toString());
-        configuration.setString("restart-strategy.type", "fixed-delay");
-        configuration.setString("restart-strategy.fixed-delay.attempts", "5");
-        configuration.setString("restart-strategy.fixed-delay.delay", "10 ms");
-        configuration.setString("rest.bind-address", "127.0.0.1");
-        StreamExecutionEnvironment environment = StreamExecutionEnvironment.createLocalEnvironment(2, configuration);
-        KinesisSource<String> source =
-                new KinesisSource<>(
-                        () -> in,
-                        new KinesisSource.Settings(
-                                new Beginning(Beginning.Kind.TRIM_HORIZON, 0),
-                                50,
-                                new ReadingPace(20, 20, Long.MAX_VALUE),
-                                new ReadLimits(2, 7, 1_000_000, true)),
-                        new Keys(),
-                        new ArrivalWatermarks<>(1000));
+        StreamExecutionEnvironment environment = environment(2, folder);
         environment
-                .fromSource(source, WatermarkStrategy.noWatermarks(), "in")
+                .fromSource(source(), WatermarkStrategy.noWatermarks(), "in")
                 .keyBy(key -> key)
                 .map(new Numbering())
                 .sinkTo(new KinesisSink<>(() -> out, new KinesisSink.Settings(10, 5, 50, 10_000, true), new Texts()));

@@ -5,6 +5,7 @@ import org.apache.flink.api.connector.sink2.SinkWriter;
 import org.apache.flink.metrics.Counter;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import tidemill.flink.contract.Aggregates;
 
 /** A subtask's writer: rows into requests, and all of them stored at each checkpoint. */
 final class LaneWriter<T> implements SinkWriter<T> {
@@ -59,6 +60,9 @@ final class LaneWriter<T> implements SinkWriter<T> {
         }
         if (request == null) {
             return "the format makes nothing of it";
+        }
+        if (Aggregates.isAggregate(request)) {
+            return "it begins as an aggregate, which may not lie in another";
         }
         return request.length > MOST_REQUEST_BYTES ? "it has more than " + MOST_REQUEST_BYTES + " bytes" : null;
     }
