@@ -86,7 +86,7 @@ class Leaving:
 
     def takes_all(self, arrivals: Sequence[Arrival]) -> bool:
         """Whether there are arrivals, and the stage takes all of them."""
-        return bool(self.periods and arrivals) and all(map(self._takes, arrivals))
+        return len(arrivals) > 0 and all(map(self._takes, arrivals))
 
     def divided(self, arrivals: Sequence[Arrival]) -> tuple[Sequence[Arrival], Sequence[Arrival]]:
         """The arrivals that are left to the stage, and the others, of which some are marked as `beyond`."""

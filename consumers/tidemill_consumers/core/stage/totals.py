@@ -74,7 +74,7 @@ def step(before: Totals, window: Window) -> Step | str:
     """What follows from a window, by the table above; a text says why its request must be quarantined."""
     applied, seen = before
     last = next((one for one in seen if one.generation == window.generation), None)
-    is_too_early = last is None and len(seen) >= MOST_GENERATIONS and window.generation < seen[0].generation
+    is_too_early = len(seen) >= MOST_GENERATIONS and window.generation < seen[0].generation
     if is_too_early or (last is not None and window.number <= last.number):
         return Step(None, before)
     counted = 0 if last is None else last.total

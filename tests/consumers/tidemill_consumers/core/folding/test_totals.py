@@ -179,9 +179,10 @@ def test_what_the_stage_may_have_counted_too_long_ago_cannot_be_told(counter: in
 
 
 def test_more_commands_than_there_is_room_for_lose_those_that_are_no_more() -> None:
-    gone = {f"old{n}": Totals(n, (Window(A, n, 1),)) for n in range(MOST_TOTALS)}
+    gone = {f"old{n}": Totals(n, (Window(A, n, 1),)) for n in range(2, MOST_TOTALS + 1)}
+    gone["told"] = Totals(1, (Window(A, 1, 1),))  # a rule that has become another
     entity = saved(fold([window(1, 10, 2)], Entity("k", 1, None, totals=gone)))
-    assert entity.totals.keys() == {"view", *gone} - {"old0"}
+    assert entity.totals.keys() == {"view", *gone} - {"told"}
 
 
 def test_a_rule_that_ends_the_process_is_found_with_its_amount() -> None:

@@ -104,6 +104,7 @@ def test_a_batch_is_divided_in_order() -> None:
 
 
 def test_without_a_stage_or_anything_that_it_could_take_all_is_applied() -> None:
+    assert Leaving() == Leaving("", (), 0.0, {})
     assert what_of(arrival(), Leaving()) == "applied"
     assert Leaving.of({"step": rule}, "requests", (Period(0.0, inf),), 50.0).periods == ()
 

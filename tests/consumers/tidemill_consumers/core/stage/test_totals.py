@@ -160,8 +160,8 @@ REQUEST = Request(
 def test_a_request_of_the_stage_states_a_window() -> None:
     assert window_of(REQUEST, 20.0) == Window(A, 20, 7)
     assert window_of(REQUEST, 20.0 - CLOCKS_DIFFER) == Window(A, 20, 7), "the streams' clocks differ"
-    most = replace(REQUEST, data={"total": MOST_TOTAL, "of": 20})
-    assert window_of(most, 20.0) == Window(A, 20, MOST_TOTAL)
+    for total in (0, MOST_TOTAL):
+        assert window_of(replace(REQUEST, data={"total": total, "of": 20}), 20.0) == Window(A, 20, total)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,7 @@ def test_a_request_of_the_stage_states_a_window() -> None:
         ({"writer": f"stage/{A}/"}, "its writer is not"),
         ({"writer": "stage/2026-01-01-abcdef/content.view"}, "its writer is not"),
         ({"counter": None}, "its window (n)"),
+        ({"counter": None, "data": {"total": 7}}, "its window (n)"),
         ({"counter": 30}, "its window (n)"),
         ({"data": {"total": 7}}, "its window (n)"),
         ({"counter": 0, "data": {"total": 7, "of": 0}}, "its window 0 is not over"),
@@ -187,6 +188,10 @@ def test_what_states_no_window_says_why(changes: dict[str, Any], said: str) -> N
     found = window_of(replace(REQUEST, **changes), 20.0)
     assert isinstance(found, str)
     assert found.startswith(said)
+
+
+def test_the_limits_of_a_window() -> None:
+    assert (MOST_TOTAL, CLOCKS_DIFFER) == (9_223_372_036_854_775_807, 60.0)
 
 
 def test_the_longest_command_has_a_writer_that_the_contract_allows() -> None:
