@@ -313,6 +313,22 @@ def changed_pages(parts: Indexing, before: Manifest) -> list[Page]:
     return [page for page in parts.files.manifest("index/all/").manifest.pages if page not in before.pages]
 
 
+def test_documents_are_read_after_the_manifest_that_is_replaced(parts: Indexing, contents_table: Table) -> None:
+    """Else what another writer has listed meanwhile would be put back to what it was."""
+    events = [batch(contents_table.put("content/1", shown(1)))]
+    manifest = parts.files.manifest
+
+    def overtaken(folder: str) -> Any:
+        if folder == "index/all/" and len(events) == 1:
+            events.append(batch(contents_table.put("content/1", shown(1, title="Lake"))))
+            index(events[1], parts)
+        return manifest(folder)
+
+    parts.files.manifest = overtaken  # type: ignore[method-assign] # another writer comes first
+    index(events[0], parts)
+    assert [one.title for one in listed(parts)] == ["Lake"]
+
+
 def test_a_writer_that_always_loses_says_so(parts: Indexing, contents_table: Table) -> None:
     event = batch(contents_table.put("content/1", shown(1)))
     index(event, parts)

@@ -26,7 +26,6 @@ CHANGES = "tidemill_media.indexing.changes"
 OUTDATED = "tidemill_media.indexing.outdated"
 NOTIFICATIONS = "tidemill_media.processing.notifications"
 OLD_THUMBNAILS = "tidemill_media.adapters.old_thumbnails"
-THUMBNAIL = "tidemill_media.thumbnail"
 PAGES = "tidemill_media.indexing.pages"
 
 _mutant = partial(Mutant, seeds=SEEDS, simulation=PHOTOS)
@@ -142,30 +141,9 @@ MUTANTS = [
         "told = _as_it_is_now(told, _document(told, parts), parts)",
         "told = None",
     ),
-    _mutant(
-        "a photo is removed though its delete marker is gone",
-        MEDIA,
-        "_removal",
-        "is_new and parts.files.latest(told.name) is None",
-        "is_new",
-    ),
-    _mutant(
-        "what was made of a version that is gone stays",
-        MEDIA,
-        "_photo",
-        "        parts.files.clear(told)  # an attempt that did not come to its end may have stored something\n",
-        "",
-    ),
     _mutant("the place is told unasked", MEDIA, "_made", "with_place=original.with_place", "with_place=True"),
     _mutant("a place stays though the next photo has none", PHOTO, "_showing", ' if name != "geohash"', ""),
     # ── What is made when it is asked for ────────────────────────────────────────────────────────────────────
-    _mutant(
-        "it is not looked whether the photo was replaced meanwhile",
-        THUMBNAIL,
-        "_answer",
-        "        if _is_same(now, photo):\n",
-        "        if True:\n",
-    ),
     _mutant(
         "what was made when it was asked for stays",
         OLD_THUMBNAILS,
@@ -285,15 +263,6 @@ MUTANTS = [
         "_homes",
         "min(bisect_left(ends, order(position)), len(pages) - 1)",
         "min(bisect_left(ends, order(position)) + 1, len(pages) - 1)",
-    ),
-    _mutant(
-        "documents are read before the manifest",
-        INDEX,
-        "relist",
-        "        held = dict(zip(pending, parts.calls(partial(mended_manifest, parts.files), pending), strict=True))\n"
-        "        documents = parts.documents.read(one.key for one in listed)\n",
-        "        documents = parts.documents.read(one.key for one in listed)\n"
-        "        held = dict(zip(pending, parts.calls(partial(mended_manifest, parts.files), pending), strict=True))\n",
     ),
     _mutant(
         "the current version is read whichever is told of",
