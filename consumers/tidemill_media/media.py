@@ -152,6 +152,8 @@ def _photo(told: Notification, parts: Processing) -> Document | None:
         log.info("%s, version %s: it is gone, which a later event tells", told.name, told.version)
         parts.files.clear(told)  # an attempt that did not come to its end may have stored something
         return None
+    if isinstance(original, Unsupported):
+        return _unsupported(told, original.reason, parts)
     return _made(told, original, before, parts)
 
 

@@ -19,15 +19,24 @@ from tidemill.contract.places import thumbnails_prefix
 from tidemill.contract.request import Document
 from tidemill_consumers.adapters.calls import MapCalls
 from tidemill_media.adapters.objects import GONE, code_of, delete_all, is_gone, names_below
+from tidemill_media.imaging import Thumbnail, Unsupported
 from tidemill_media.processing.notifications import Notification
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-    from tidemill_media.imaging import Thumbnail
-
 IMMUTABLE = "private, max-age=31536000, immutable"
 """A thumbnail's name has its photo's version, so it never changes. https://www.rfc-editor.org/rfc/rfc8246"""
+
+UNREADABLE = {
+    "InvalidObjectState": "it is of a storage class that is not read at once",
+    "InvalidRequest": "it is encrypted with a key that its owner alone has",
+}
+"""S3's error code -> why a photo cannot be read, for what its uploader chose and what lasts; also that of an upload
+(tidemill_consumers/adapters/content/uploads.py). https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
+
+UNSEEN = "400"
+"""HeadObject's code for an object that is encrypted with a key of its owner's. Such an answer says no more."""
 
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
@@ -85,8 +94,8 @@ class PhotoFiles:
         self._bucket = bucket
         self._calls = calls
 
-    def original(self, told: Notification) -> Original | None:
-        """The version that an event tells of; None if it is gone, or is another meanwhile."""
+    def original(self, told: Notification) -> Original | Unsupported | None:
+        """The version that an event tells of, or why nobody can read it; None if it is gone, or is another meanwhile."""
         version: Any = {"VersionId": told.object} if told.object else {}
         try:
             found = self._s3.get_object(Bucket=self._bucket, Key=told.name, IfMatch=told.etag, **version)
@@ -95,6 +104,8 @@ class PhotoFiles:
         except ClientError as error:
             if is_gone(error):
                 return None
+            if why := UNREADABLE.get(code_of(error)):
+                return Unsupported(why)
             raise
 
     def latest(self, name: str) -> Latest | None:
@@ -104,6 +115,8 @@ class PhotoFiles:
         except ClientError as error:
             if is_gone(error):
                 return None
+            if code_of(error) == UNSEEN:
+                return Latest(None, "", 0)
             raise
         return Latest(found.get("VersionId"), found["ETag"].strip('"'), found["ContentLength"])
 

@@ -38,7 +38,7 @@ def confine() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 1)  # where both are equal, Linux sends SIGKILL at once
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, 0)
@@ -47,8 +47,8 @@ def confine() -> None:
         _limit(resource.RLIMIT_AS, ADDRESSES)
 
 
-def _limit(what: int, most: int) -> None:
-    """Lower a limit; one that is lower already stays."""
+def _limit(what: int, most: int, last: int | None = None) -> None:
+    """Lower a limit, and what it can be raised to again (`last`, or the same); one that is lower already stays."""
     _, hard = resource.getrlimit(what)
-    value = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (value, value))
+    wanted = (most, most if last is None else last)
+    resource.setrlimit(what, wanted if hard == resource.RLIM_INFINITY else (min(most, hard), min(wanted[1], hard)))

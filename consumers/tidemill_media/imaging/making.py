@@ -7,6 +7,7 @@ largest thumbnail, not for the picture.
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 from PIL import Image
@@ -41,6 +42,10 @@ JPEG = {"quality": 80, "optimize": True}
 
 REASON_CHARACTERS = 120
 
+_ADDRESSED = re.compile(r" ?<[^<>]* at 0x[0-9a-fA-F]+>")
+"""How Python names an object without a name of its own. Where it lies in memory is nobody's business, and differs each
+time."""
+
 
 def make(data: bytes, job: Job) -> Outcome:
     """The thumbnails and the metadata, or why there are none.
@@ -59,7 +64,7 @@ def make(data: bytes, job: Job) -> Outcome:
     except MemoryError:
         raise
     except Exception as error:  # of whatever type: each decoder has its own
-        return Unsupported(f"it is a {kind.name} that cannot be decoded ({_printable(error)})")
+        return Unsupported(f"it is {'an' if kind.name[0] == 'A' else 'a'} {kind.name} that cannot be decoded ({_printable(error)})")
 
 
 def _made(name: str, decoded: Decoded, job: Job) -> Made:
@@ -127,5 +132,5 @@ def _encoded(image: Image.Image, form: str) -> bytes:
 
 
 def _printable(error: Exception) -> str:
-    text = "".join(one for one in str(error) if one.isprintable())
+    text = "".join(one for one in _ADDRESSED.sub("", str(error)) if one.isprintable())
     return text[:REASON_CHARACTERS] or type(error).__name__

@@ -75,8 +75,8 @@ class World:
         self.decoded += 1
         return imaging.work(data, sizes)
 
-    def upload(self, sequencer: str, body: bytes = RED, **metadata: str) -> dict[str, Any]:
-        put = self.s3.put_object(Bucket=self.bucket, Key=NAME, Body=body, Metadata=metadata)
+    def upload(self, sequencer: str, body: bytes = RED, how: Any = None, **metadata: str) -> dict[str, Any]:
+        put = self.s3.put_object(Bucket=self.bucket, Key=NAME, Body=body, Metadata=metadata, **(how or {}))
         etag = put["ETag"].strip('"')
         return created(sequencer, put["VersionId"], bucket=self.bucket, etag=etag, size=len(body))
 
@@ -280,6 +280,24 @@ def test_a_file_that_is_too_large_is_not_read(world: World) -> None:
     world.tell(event)
     world.apply()
     assert (world.photo["reason"], world.decoded) == ("the file is larger than 50 MiB", 0)
+
+
+CLASS = {"StorageClass": "GLACIER"}
+OWN_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+
+
+@pytest.mark.parametrize(("how", "reason"), [(CLASS, "of a storage class"), (OWN_KEY, "encrypted with a key")])
+def test_a_file_that_its_owner_made_unreadable_says_why_once(world: World, how: dict[str, str], reason: str) -> None:
+    """Such an upload is not to be tried again and again, nor to set off an alarm."""
+    removal = world.delete(FIRST)
+    event = world.upload(SECOND, how=how)
+    world.tell(removal)
+    world.tell(event)
+    world.tell(event)
+    world.apply()
+    assert (world.photo["status"], world.photo["version"]) == ("unsupported", photo_version(SECOND))
+    assert reason in world.photo["reason"]
+    assert (world.decoded, world.made(SECOND)) == (0, ["outcome.json"])
 
 
 def test_a_file_that_twice_ends_the_function_is_not_tried_again(world: World) -> None:

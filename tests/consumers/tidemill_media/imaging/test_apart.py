@@ -27,7 +27,7 @@ from tests.consumers.tidemill_media.imaging.photos import (
     with_sides,
 )
 from tidemill.contract.photo_files import MAX_PHOTO_BYTES
-from tidemill_media.imaging import Made, Place, Unsupported, work
+from tidemill_media.imaging import Made, Place, Unsupported, apart, work
 from tidemill_media.imaging.apart import Overdue, Server, judged
 from tidemill_media.imaging.kinds import BMP, GIF, HEIC, JPEG, PNG, WEBP, Kind
 from tidemill_media.imaging.limits import CPU_SECONDS
@@ -151,6 +151,20 @@ def test_what_a_decoder_does_to_its_process_is_told() -> None:
     assert judged(ended(0), msgspec.msgpack.encode(Unsupported("why"))) == Unsupported("why")
     with pytest.raises(Overdue, match=r"5\.0 s of a core"):
         judged(ended(-signal.SIGKILL, is_overdue=True), b"")
+
+
+def test_after_an_interrupt_a_photo_is_not_given_the_thumbnails_of_the_one_before(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(pipe: int) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(apart, "receive", interrupted)
+        server.ask(JOB, file(picture(300, 200)))
+    _, outcome = outcome_of(server, file(picture(64, 48)))
+    assert isinstance(outcome, Made)
+    assert (outcome.width, outcome.height) == (64, 48)
 
 
 def test_a_server_that_was_ended_is_started_again() -> None:

@@ -1,5 +1,6 @@
 """Limits hold for the process that asks for them."""
 
+import signal
 import subprocess
 import sys
 
@@ -32,6 +33,13 @@ def test_no_files_and_no_sockets_are_opened(what: str) -> None:
 def test_no_limit_is_raised_again() -> None:
     what = "import resource\ntry: resource.setrlimit(resource.RLIMIT_NOFILE, (9, 0))\nexcept ValueError: sys.exit(7)"
     assert tried(what) == (7, "")
+
+
+def test_time_ends_at_the_limit_by_the_signal_that_says_so() -> None:
+    """Not by SIGKILL, which Linux sends where no time is left between the limit and its own limit."""
+    what = "from tidemill_media.imaging import limits\nlimits.CPU_SECONDS = 1\nlimits.confine()\nwhile True: pass"
+    ran = subprocess.run([sys.executable, "-c", what], check=False, timeout=30)
+    assert ran.returncode == -signal.SIGXCPU
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone limits bytes of data")

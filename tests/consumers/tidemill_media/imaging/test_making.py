@@ -155,6 +155,10 @@ def test_other_files_and_damaged_ones_are_unsupported() -> None:
     assert reason(make(b"\x89PNG\r\n\x1a\n\x1b[31m", JOB)).startswith("it is a PNG that cannot be decoded (")
 
 
+def test_a_reason_does_not_tell_where_something_lies_in_memory() -> None:
+    assert reason(make(b"\xff\xd8\xff", JOB)) == "it is a JPEG that cannot be decoded (cannot identify image file)"
+
+
 def test_a_large_progressive_jpeg_says_why_it_is_too_large() -> None:
     data = file(picture(300, 200), JPEG, progressive=True)
     sides = struct.pack(">HH", 200, 300)
