@@ -53,7 +53,9 @@ class Server:
                     return self._asked(job, data)
                 except Closed:
                     self._end()
-                except BaseException:  # an interrupt, say: the answer that is to come would be taken for the next photo's
+                except (
+                    BaseException
+                ):  # an interrupt, say: the answer that is to come would be taken for the next photo's
                     self._end()
                     raise
         raise OSError("the process that decodes photos ended twice")

@@ -76,6 +76,8 @@ def upload_presigned(
         by = msgspec.convert(presigned, Presigned)
     except msgspec.ValidationError as error:
         raise ValueError(f"presigned: it is none of presigned_upload: {error}") from None
+    if by.token.parts != range(1, len(by.put) + 1) or len(by.sha256) != len(by.put):
+        raise ValueError("presigned: it is none of presigned_upload: it lacks a URL or a SHA-256 of each part")
     source, news = PhotoSource(photo), News()
     if (source.size, source.type.content_type) != (by.token.bytes, by.token.type):
         source.close()

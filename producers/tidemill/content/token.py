@@ -53,7 +53,7 @@ class Token(msgspec.Struct, frozen=True):
             return self, None
         try:
             before = json.decode(resume, type=Token)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, TypeError, UnicodeEncodeError):  # whatever a client sent to its server
             raise ValueError("resume: give what progress was told, or the error's resume") from None
         if before.is_of(self):
             return before, None

@@ -75,8 +75,9 @@ def test_what_the_server_says_is_checked_too() -> None:
     for seconds in (0, -1, 7 * 24 * 3600 + 1):
         with pytest.raises(ValueError, match="seconds"):
             sign(SMALL, seconds=seconds)
-    with pytest.raises(ValueError, match="resume"):
-        sign(SMALL, resume="{}")
+    for resume in ("{}", "\ud800", b"x", 5, {}):
+        with pytest.raises(ValueError, match="resume: give what progress was told"):
+            sign(SMALL, resume=resume)
     with pytest.raises(ValueError, match="signature_version='s3v4'"):
         sign(SMALL, s3=s3("s3"))
 

@@ -179,3 +179,12 @@ def test_what_is_no_presigned_upload_is_said() -> None:
     for wrong in ({}, {"token": 1}, {"put": ["file:///etc/passwd"]}):
         with pytest.raises(ValueError, match="presigned: it is none of presigned_upload"):
             upload_presigned(photo(10), wrong)
+
+
+def test_a_presigned_upload_that_lacks_a_part_is_said_to_be_none(sign: Sign) -> None:
+    for data in (photo(10), LARGE):
+        presigned = sign(describe_photo(data))
+        token = presigned["token"]
+        for lacking in ({"put": presigned["put"][1:]}, {"sha256": []}, {"token": {**token, "bytes": 10**30}}):
+            with pytest.raises(ValueError, match="it is none of presigned_upload: it lacks"):
+                upload_presigned(data, presigned | lacking)
