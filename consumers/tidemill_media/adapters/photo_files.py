@@ -95,7 +95,7 @@ class PhotoFiles:
         self._calls = calls
 
     def original(self, told: Notification) -> Original | Unsupported | None:
-        """The version that an event tells of, or why nobody can read it; None if it is gone, or is another meanwhile."""
+        """The version that an event tells of, or why it cannot be read; None if it is gone, or is another by now."""
         version: Any = {"VersionId": told.object} if told.object else {}
         try:
             found = self._s3.get_object(Bucket=self._bucket, Key=told.name, IfMatch=told.etag, **version)
