@@ -75,7 +75,8 @@ def test_what_the_server_says_is_checked_too() -> None:
     for seconds in (0, -1, 7 * 24 * 3600 + 1):
         with pytest.raises(ValueError, match="seconds"):
             sign(SMALL, seconds=seconds)
-    for resume in ("{}", "\ud800", b"x", 5, {}):
+    wrong: list[Any] = ["{}", "\ud800", b"x", 5, {}]
+    for resume in wrong:
         with pytest.raises(ValueError, match="resume: give what progress was told"):
             sign(SMALL, resume=resume)
     with pytest.raises(ValueError, match="signature_version='s3v4'"):

@@ -185,6 +185,7 @@ def test_a_presigned_upload_that_lacks_a_part_is_said_to_be_none(sign: Sign) -> 
     for data in (photo(10), LARGE):
         presigned = sign(describe_photo(data))
         token = presigned["token"]
-        for lacking in ({"put": presigned["put"][1:]}, {"sha256": []}, {"token": {**token, "bytes": 10**30}}):
+        few: list[Any] = [{"put": presigned["put"][1:]}, {"sha256": []}, {"token": {**token, "bytes": 10**30}}]
+        for lacking in few:
             with pytest.raises(ValueError, match="it is none of presigned_upload: it lacks"):
                 upload_presigned(data, presigned | lacking)
