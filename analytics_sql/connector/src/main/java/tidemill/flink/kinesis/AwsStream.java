@@ -70,7 +70,7 @@ public final class AwsStream implements StreamApi {
                         if (next == null) {
                             one.streamARN(arn);
                         } else {
-                            one.streamARN(arn).nextToken(next);
+                            one.nextToken(next); // "NextToken and StreamARN cannot be provided together."
                         }
                     }));
             answer.shards().forEach(one -> found.add(shard(one)));
@@ -179,7 +179,7 @@ public final class AwsStream implements StreamApi {
             clock.heard(dateOf(error), System.nanoTime());
             throw new KinesisException(name, refusalOf(error), error);
         } catch (SdkClientException error) {
-            throw new KinesisException(name, Refusal.unreadable(String.valueOf(error.getMessage())), error);
+            throw new KinesisException(name, refusalOf(error), error);
         }
     }
 
@@ -187,6 +187,12 @@ public final class AwsStream implements StreamApi {
         String code = error.awsErrorDetails() == null ? null : error.awsErrorDetails().errorCode();
         String message = error.awsErrorDetails() == null ? error.getMessage() : error.awsErrorDetails().errorMessage();
         return Refusal.ofCall(code, message, error.statusCode());
+    }
+
+    private static Refusal refusalOf(SdkClientException error) {
+        String message = String.valueOf(error.getMessage());
+        boolean isUnsigned = message.startsWith("Unable to load credentials"); // the SDK has no class for it
+        return isUnsigned ? Refusal.withoutCredentials(message) : Refusal.unreadable(message);
     }
 
     private static long dateOf(KinesisResponse answer) {

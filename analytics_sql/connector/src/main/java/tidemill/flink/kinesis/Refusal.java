@@ -30,6 +30,8 @@ public record Refusal(String code, String message, boolean again, boolean lost) 
     /** Credentials that have run out, or that are not there yet: the machine's provider gets others. */
     private static final Set<String> CREDENTIALS = Set.of("ExpiredTokenException", "ExpiredToken");
 
+    private static final String NO_CREDENTIALS = "NoCredentials";
+
     /** The refusal of one entry, by its error code. */
     public static Refusal ofEntry(String code, String message) {
         boolean throttled = THROTTLED.contains(code);
@@ -48,6 +50,11 @@ public record Refusal(String code, String message, boolean again, boolean lost) 
         return new Refusal(code, message, again, lost);
     }
 
+    /** The call was not made, for there are no credentials (yet: a role's may come). */
+    public static Refusal withoutCredentials(String problem) {
+        return new Refusal(NO_CREDENTIALS, problem, true, false);
+    }
+
     /** No answer, or one that cannot be read: what was put may be stored. */
     public static Refusal unreadable(String problem) {
         return new Refusal("MalformedResponse", problem, true, true);
@@ -55,6 +62,10 @@ public record Refusal(String code, String message, boolean again, boolean lost) 
 
     public boolean isThrottling() {
         return THROTTLED.contains(code);
+    }
+
+    public boolean isWithoutCredentials() {
+        return code.equals(NO_CREDENTIALS);
     }
 
     /** Whether the iterator has to be got anew. */

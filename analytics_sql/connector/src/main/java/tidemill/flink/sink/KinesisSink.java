@@ -68,7 +68,7 @@ public final class KinesisSink<T> implements Sink<T> {
      * A first answer tells the service's time, which a mark of the first record needs (docs/contract.md), and whether
      * the stream can be written to in order. Without the right to ask, or an answer, the sink begins without both.
      */
-    private static void check(StreamApi stream) throws IOException {
+    static void check(StreamApi stream) throws IOException {
         String problem = null;
         try {
             if (!stream.isOrdered()) {
@@ -78,6 +78,8 @@ public final class KinesisSink<T> implements Sink<T> {
         } catch (KinesisException error) {
             if (error.refusal().isGone()) {
                 problem = "is not there: " + error.getMessage();
+            } else if (error.refusal().isWithoutCredentials()) {
+                problem = "cannot be written to: " + error.getMessage();
             }
             LOG.warn("The sink's stream cannot be looked at", error);
         }

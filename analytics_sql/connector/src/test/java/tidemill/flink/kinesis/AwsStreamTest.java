@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -31,6 +32,7 @@ class AwsStreamTest {
 
     private final Deque<String> answers = new ArrayDeque<>();
     private final AtomicInteger requests = new AtomicInteger();
+    private final List<String> bodies = new CopyOnWriteArrayList<>();
     private ServerSocket server;
     private AwsStream stream;
 
@@ -76,7 +78,7 @@ class AwsStreamTest {
         }
     }
 
-    private static boolean readRequest(BufferedReader in) throws IOException {
+    private boolean readRequest(BufferedReader in) throws IOException {
         int length = 0;
         String line = in.readLine();
         if (line == null) {
@@ -88,7 +90,16 @@ class AwsStreamTest {
             }
             line = in.readLine();
         }
-        return in.skip(length) == length;
+        char[] body = new char[length];
+        for (int read = 0; read < length; ) {
+            int more = in.read(body, read, length - read);
+            if (more < 0) {
+                return false;
+            }
+            read += more;
+        }
+        bodies.add(new String(body));
+        return true;
     }
 
     private static String http(int status, String body) {
@@ -135,6 +146,19 @@ class AwsStreamTest {
         assertFalse(denied.again() || denied.lost());
         assertTrue(refusal(http(500, "{\"__type\":\"InternalFailure\"}")).lost());
         assertTrue(refusal(http(502, "<html>a proxy</html>")).lost());
+    }
+
+    @Test
+    void shardsAreListedPageByPage() throws KinesisException {
+        String shard = "{\"ShardId\":\"%s\",\"HashKeyRange\":{\"StartingHashKey\":\"0\",\"EndingHashKey\":\"1\"},"
+                + "\"SequenceNumberRange\":{\"StartingSequenceNumber\":\"1\",\"EndingSequenceNumber\":\"2\"}}";
+        answers.add(http(200, "{\"NextToken\":\"more\",\"Shards\":[" + shard.formatted("a") + "]}"));
+        answers.add(http(200, "{\"Shards\":[" + shard.formatted("b") + "]}"));
+        List<StreamApi.Shard> shards = stream.shards().shards();
+        assertEquals(List.of("a", "b"), shards.stream().map(StreamApi.Shard::id).toList());
+        assertTrue(shards.get(0).closed());
+        assertTrue(bodies.get(0).contains("StreamARN"), bodies.get(0));
+        assertEquals("{\"NextToken\":\"more\"}", bodies.get(1)); // Kinesis refuses both together
     }
 
     @Test

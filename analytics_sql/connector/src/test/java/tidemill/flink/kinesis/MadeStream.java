@@ -146,7 +146,8 @@ public final class MadeStream implements StreamApi {
     }
 
     @Override
-    public synchronized boolean isOrdered() {
+    public synchronized boolean isOrdered() throws KinesisException {
+        called("describe", "");
         return ordered;
     }
 
