@@ -1,6 +1,7 @@
 """The demo's photos, as a user runs it: drawn ones, and a folder of one's own."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,11 @@ def test_drawn_photos_come_and_go_and_bucket_table_and_index_agree(tmp_path: Pat
     assert result["requests"] == result["replies"] == result["archived_rows"] == 50 + 8 + 8 + 2
     assert sheet.images[0]["alt"] == "Before dawn", "the replaced one is the newest"
     assert len(sheet.images) == 7
-    assert "its photo was deleted" in sheet.text
+    assert "the demo replaced its photo by afternoon.webp" in sheet.text
+    assert "the demo deleted its photo" in sheet.text
     assert "not uploaded: type: it is a Photoshop document" in sheet.text
     assert "reconciled: 8 photos" in said
-    assert "uploaded 8 photos, refused 1 other files" in said
+    assert "uploaded 8 photos\nnot uploaded: drawing.psd: type: it is a Photoshop document" in said
 
 
 @pytest.mark.slow
@@ -42,12 +44,16 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     photos = tmp_path / "holidays"
     photos.mkdir()
     (photos / "notes.txt").write_text("no photo")
-    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    (photos / "secret.jpg").write_text("whether it is one, only root can read")
+    (photos / "secret.jpg").chmod(0)
+    (photos / os.fsdecode(b"br\xf6ken.jpg")).write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
     result, sheet, said = demo(tmp_path, "--photos", "holidays")
-    assert (result["photos"], result["refused_files"]) == (1, 1)
+    assert (result["photos"], result["refused_files"]) == (1, 2)
+    assert ("it cannot be read: Permission denied" in sheet.text) is not os.access(photos / "secret.jpg", os.R_OK)
     assert not sheet.images
     assert "not uploaded: type: it is a file of an unknown kind" in sheet.text
-    assert "reconciled: 1 photos" in said
+    assert "br\N{REPLACEMENT CHARACTER}ken" in sheet.text
+    assert "reconciled: 1 photo, of" in said
 
 
 @pytest.mark.slow

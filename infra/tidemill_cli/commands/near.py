@@ -92,7 +92,10 @@ def _result(found: list[Near], titles: dict[str, str], args: argparse.Namespace)
 
 def _degrees(text: str) -> float:
     """A number of degrees; a comma behind it, as maps write one, is passed over."""
-    return float(text.removesuffix(","))
+    try:
+        return float(text.removesuffix(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of degrees, such as 52.52") from None
 
 
 def _kilometres(text: str) -> float:

@@ -24,6 +24,7 @@ from tidemill_cli.commands.demo.report import Result, report
 from tidemill_cli.commands.demo.stored import copy_archive, quarantined
 from tidemill_cli.commands.demo.stored import documents as stored_documents
 from tidemill_cli.result_file import write_result
+from tidemill_cli.terminal_text import printable
 
 if TYPE_CHECKING:
     from tidemill import Reply, Request
@@ -41,6 +42,12 @@ EVENTS = ("content.processed", "content.removed")
 """Commands of what the media function tells the stream."""
 
 WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
+
+MOST_PHOTOS = 200
+"""Files of a folder that are uploaded: a demo ends within minutes."""
+
+REFUSED_SHOWN = 10
+"""Files that were not uploaded and are named."""
 
 
 class Demo:
@@ -136,13 +143,19 @@ class Demo:
     def _upload(self, platform: Platform) -> Course | None:
         """The photos, on their way; None if there are to be none."""
         from tidemill_cli.commands.demo.photos.course import Course
+        from tidemill_load.report.wording import counted
 
         if not self._shots:
             return None
-        photos = Course(platform, self._shots)
+        if len(self._shots) > MOST_PHOTOS:
+            self._say(f"of {len(self._shots):,} files in {self._args.photos}, the first {MOST_PHOTOS} by name")
+        photos = Course(platform, self._shots[:MOST_PHOTOS])
         photos.send()
-        refused = f", refused {len(photos.refused)} other files" if photos.refused else ""
-        self._say(f"uploaded {len(photos.wanted)} photos{refused}")
+        self._say(f"uploaded {counted(len(photos.wanted), 'photo')}")
+        for name, why in photos.refused[:REFUSED_SHOWN]:
+            self._say(printable(f"not uploaded: {name}: {why}".replace("\n", " ")))
+        if len(photos.refused) > REFUSED_SHOWN:
+            self._say(f"not uploaded: {counted(len(photos.refused) - REFUSED_SHOWN, 'more file')}")
         return photos
 
     def _change(self, photos: Course) -> None:

@@ -38,7 +38,7 @@ class Result:
     photos: int = 0
     """Uploaded, of which one is replaced and one deleted."""
     refused_files: int = 0
-    """Not uploaded: no thumbnails can be made of them."""
+    """Not uploaded: no thumbnails can be made of them, or they cannot be read."""
     sheet: str = ""
     """Where the contact sheet is."""
     hostile: dict[str, str] = field(default_factory=dict)
@@ -60,6 +60,8 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
         kept: the folder that its state and archive are in, if they are kept.
         say: shows a line.
     """
+    from tidemill_load.report.wording import counted
+
     say("")
     width = max(map(len, result.hostile), default=0)
     for name, fate in result.hostile.items():
@@ -82,9 +84,9 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
     if result.reconciled:
         say("reconciled: every request applied once, in order, answered and archived")
     if result.reconciled and result.photos:
-        say(f"reconciled: {result.photos} photos, of which bucket, thumbnails, table and index agree")
+        say(f"reconciled: {counted(result.photos, 'photo')}, of which bucket, thumbnails, table and index agree")
     if result.refused_files:
-        say(f"{result.refused_files} files are no photos, and were refused before the upload")
+        say(f"not uploaded: {counted(result.refused_files, 'file')}, for the reasons above")
     if result.sheet:
         say(f"the photos' contact sheet: {result.sheet}")
     for line in after_demo(kept):

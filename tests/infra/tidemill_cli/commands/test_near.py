@@ -111,12 +111,15 @@ def test_what_cannot_be_searched_is_told(
     assert problem in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [("north", "0"), ("0", "0", "--within", "0"), ("0", "0", "--within", "inf")])
+@pytest.mark.parametrize(
+    "arguments", [("north", "0"), ("52,52", "0"), ("0", "0", "--within", "0"), ("0", "0", "--within", "inf")]
+)
 def test_what_is_no_number_is_misuse(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(*arguments)
     assert ended.value.code == 2
-    assert arguments[-1 if arguments[0] == "0" else 0] in capsys.readouterr().err
+    wrong = arguments[-1 if arguments[0] == "0" else 0]
+    assert f"'{wrong}' is no number of " in capsys.readouterr().err
 
 
 def test_the_library_that_is_missing_is_named(

@@ -24,12 +24,14 @@ class Wanted(NamedTuple):
         owner: who published it.
         original: its photo's name in the bucket.
         size: of its photo, in bytes; None once the photo was deleted.
+        change: what the demo did to it after it was uploaded, in words.
     """
 
     title: str
     owner: str
     original: str
     size: int | None
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)

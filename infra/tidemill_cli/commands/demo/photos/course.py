@@ -35,7 +35,7 @@ class Course:
         shots: the files, at least one.
 
     Attributes:
-        refused: the titles of the files that the producer refuses, as they are no photos, and why.
+        refused: the names of the files that are no photos or cannot be read, and why.
         requests: those that publish, with their ids.
         events: how many requests the media function sends.
         wanted: how each content is to be in the end, by its key.
@@ -81,7 +81,9 @@ class Course:
             try:
                 self._upload(key, owner, shot)
             except UnfitFile as unfit:
-                self.refused.append((shot.title, str(unfit)))
+                self.refused.append((shot.name, str(unfit)))
+            except OSError as error:
+                self.refused.append((shot.name, f"it cannot be read: {error.strerror}"))
             else:
                 self._uploaded.append(shot)
                 self._publish(key, owner, shot.title)
@@ -106,11 +108,13 @@ class Course:
         for first in list(self.wanted)[:1]:
             replaced, other = self.wanted[first], self._uploaded[len(self._uploaded) // 2]
             self._upload(first, replaced.owner, other._replace(title=replaced.title))
+            change = f"the demo replaced its photo by {other.name}"
+            self.wanted[first] = self.wanted[first]._replace(change=change)
             done = "replaced a photo"
         for gone in list(self.wanted)[1:2]:
             done += ", and deleted another"
             self._s3.delete_object(Bucket=self._bucket, Key=self.wanted[gone].original)
-            self.wanted[gone] = self.wanted[gone]._replace(size=None)
+            self.wanted[gone] = self.wanted[gone]._replace(size=None, change="the demo deleted its photo")
             self.events += 1
         return done
 
@@ -141,7 +145,7 @@ class Course:
             close(producer)
 
     def _upload(self, key: str, owner: str, shot: Shot) -> None:
-        done = self._producers[owner].upload(shot.data, key=key, with_place=True)
+        done = self._producers[owner].upload(shot.photo, key=key, with_place=True)
         self.wanted[key] = Wanted(shot.title, owner, done.name, done.bytes)
         self.events += 1
 

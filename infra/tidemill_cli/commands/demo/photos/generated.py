@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -59,12 +60,12 @@ class Shot(NamedTuple):
     Attributes:
         name: of its file.
         title: to publish it under.
-        data: the file's bytes.
+        photo: the file's bytes, or its path.
     """
 
     name: str
     title: str
-    data: bytes
+    photo: bytes | Path
 
 
 def shots(seed: int) -> Iterator[Shot]:

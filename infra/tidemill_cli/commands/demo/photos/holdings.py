@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 SHEET_SIZE = 512
 """The size of thumbnails on the contact sheet, in pixels of the longest side."""
 
-WITHOUT = {"removed": "its photo was deleted"}
-
 
 class Holdings:
     """The contents of a platform's bucket, table and index.
@@ -57,24 +55,26 @@ class Holdings:
         """The contact sheet: what the index lists, as its readers see it, the other contents, and the refused files."""
         listed, documents = list(self._reader.contents()), self.documents()
         others = wanted.keys() - {entry.key for entry in listed}
-        pictures = [self._picture(entry, documents[entry.key]) for entry in listed]
-        pictures += [Picture(one.title, [_why(documents.get(key, {}))]) for key, one in wanted.items() if key in others]
-        pictures += [Picture(title, [f"not uploaded: {why}"]) for title, why in refused]
+        pictures = [self._picture(entry, documents[entry.key], wanted[entry.key].change) for entry in listed]
+        pictures += [
+            Picture(one.title, _why(documents.get(key, {}), one.change)) for key, one in wanted.items() if key in others
+        ]
+        pictures += [Picture(name, [f"not uploaded: {why}"]) for name, why in refused]
         return contact_sheet(pictures, f"{len(listed)} of {len(pictures)} files are in the index, newest first")
 
     def _objects(self, prefix: str) -> dict[str, int]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         return {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", [])}
 
-    def _picture(self, entry: Entry, document: Document) -> Picture:
+    def _picture(self, entry: Entry, document: Document, change: str) -> Picture:
         photo = document["photo"]
         lines = [f"{photo['format']}, {entry.width} x {entry.height}, by {entry.owner}"]
-        lines += [f"taken {entry.taken}"] if entry.taken else []
-        lines += [f"by a {photo['camera']}"] if "camera" in photo else []
+        lines += [f"taken {entry.taken.replace('T', ' ')}"] if entry.taken else []
+        lines += [f"camera: {photo['camera']}"] if "camera" in photo else []
         lines += ["at {latitude:.4f}, {longitude:.4f}".format(**photo["place"])] if "place" in photo else []
+        lines += [change] if change else []
         return Picture(entry.title, lines, "image/webp", self._reader.thumbnail(entry, SHEET_SIZE) or b"")
 
 
-def _why(document: Document) -> str:
-    photo = document.get("photo", {})
-    return str(photo.get("reason") or WITHOUT.get(photo.get("status"), "not looked at"))
+def _why(document: Document, change: str) -> list[str]:
+    return [one for one in (document.get("photo", {}).get("reason"), change) if one] or ["not looked at"]
