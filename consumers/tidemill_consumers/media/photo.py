@@ -26,6 +26,10 @@ from tidemill_consumers import Accepted, Rejected, Request, State
 MOST_UPLOADS = 8
 """Identities whose photos a document keeps until it is published."""
 
+MOST_NOTES = 64
+"""Identities whose photos a document remembers as removed until it is published: else whoever signs up often enough
+fills the document of a content that somebody else is about to publish."""
+
 REMOVED = "removed"
 
 REFUSED = "refused"
@@ -85,7 +89,8 @@ def _keep(document: Document, photo: Document) -> Accepted | Rejected:
         why = f"photos of {MOST_UPLOADS} people wait for it to be published: publish it, and upload again"
         return _refuse(document, photo, why)
     latest = _latest(uploads.get(photo["by"]), photo)
-    return Accepted({**document, "uploads": {**uploads, photo["by"]: latest}}, _answer(latest))
+    others = _with_notes({by: one for by, one in uploads.items() if by != photo["by"]}, MOST_NOTES - 1)
+    return Accepted({**document, "uploads": {**others, photo["by"]: latest}}, _answer(latest))
 
 
 def _refuse(document: Document, photo: Document, why: str) -> Accepted | Rejected:
@@ -98,12 +103,15 @@ def _refuse(document: Document, photo: Document, why: str) -> Accepted | Rejecte
     uploads: Document = dict(document.get("uploads", {}))
     before = uploads.pop(photo["by"], None) or {**_gone(photo), "version": ""}
     noted = {**_gone(photo), "version": max(before["version"], photo["version"]), "late": before.get("late", 0) + 1}
+    others = _with_notes(uploads, MOST_UPLOADS - 1)
+    return Accepted({**document, "uploads": {**others, photo["by"]: noted}}, {**_answer(photo, REFUSED), "reason": why})
+
+
+def _with_notes(uploads: Document, most: int) -> Document:
+    """The uploads, with the last so many of those that were removed."""
     notes = [by for by, one in uploads.items() if one["status"] == REMOVED]
-    for by in notes[: max(0, len(notes) + 1 - MOST_UPLOADS)]:
-        del uploads[by]
-    return Accepted(
-        {**document, "uploads": {**uploads, photo["by"]: noted}}, {**_answer(photo, REFUSED), "reason": why}
-    )
+    forgotten = set(notes[: max(0, len(notes) - most)])
+    return {by: one for by, one in uploads.items() if by not in forgotten}
 
 
 def _latest(current: Document | None, photo: Document) -> Document:

@@ -53,10 +53,8 @@ class Server:
                     return self._asked(job, data)
                 except Closed:
                     self._end()
-                except (
-                    BaseException
-                ):  # an interrupt, say: the answer that is to come would be taken for the next photo's
-                    self._end()
+                except BaseException:  # an interrupt, say
+                    self._end()  # its answer, which is yet to come, would be taken for the next photo's
                     raise
         raise OSError("the process that decodes photos ended twice")
 

@@ -7,7 +7,7 @@ import pytest
 from tidemill.contract.places import photo_version
 from tidemill.contract.request import Document
 from tidemill_consumers.media import RULES
-from tidemill_consumers.media.photo import MOST_UPLOADS
+from tidemill_consumers.media.photo import MOST_NOTES, MOST_UPLOADS
 from tidemill_consumers.testing import Outcome, Trial
 
 KEY = "content/1"
@@ -172,3 +172,15 @@ def test_clients_tell_nothing_of_photos(cmd: str) -> None:
     for verified in (False, True):
         assert found.send(cmd, key=KEY, data=photo(), client="ann", verified=verified).status == "quarantined"
     assert of(found) == {"title": "A", "owner": "ann"}
+
+
+def test_photos_that_were_removed_do_not_fill_a_content_that_nobody_has_published() -> None:
+    found = trial(published=False)
+    process(found, SECOND)
+    for number in range(MOST_NOTES + 3):
+        remove(found, FIRST, f"eve-{number}")
+    remove(found, SECOND, "eve-3")
+    kept = ["ann", *(f"eve-{number}" for number in (*range(4, MOST_NOTES + 3), 3))]
+    assert list(of(found)["uploads"]) == kept
+    publish(found)
+    assert of(found)["photo"] == photo(SECOND)
