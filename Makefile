@@ -11,6 +11,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Tools whose dependencies do not go with the project's have an environment and a lock of their own.
 CHECKOV := .venv/checkov/.ready
 SAM := .venv/sam/.ready
+ANALYTICS := .venv/analytics/.ready
 # Only packages of this tree, whatever the user's own environment says.
 unexport PYTHONPATH
 unexport VIRTUAL_ENV
@@ -95,12 +96,27 @@ test-ecosystem: $(READY) ## others' clients and emulators, from npm, Maven Centr
 CONNECTOR := analytics_sql/connector
 CONNECTOR_JAR := $(CONNECTOR)/target/tidemill-flink-connector.jar
 MVN := cd $(CONNECTOR) && MAVEN_OPTS="$${MAVEN_OPTS:--Xmx512m}" mvn -q -B
-.PHONY: connector test-connector java-and-maven
+.PHONY: connector test-connector java-and-maven analytics-env test-flink java pyflink-runs
 connector: $(CONNECTOR_JAR) ## the connector between Kinesis and Flink SQL, as one jar (needs a JDK of Java 17 and Maven)
 
 test-connector: $(READY) | java-and-maven ## its tests, in Flink's own and against the local platform
 	@$(MVN) package
 	@.venv/bin/pytest tests/analytics_sql/connector/platform.py tests/analytics_sql/connector/test_unpacking.py $(ARGS)
+
+analytics-env: $(ANALYTICS) ## the environment that runs the analytics stage: PyFlink, 900 MB (needs Java 17)
+
+$(ANALYTICS): | java pyflink-runs
+
+java:
+	@command -v java >/dev/null || { echo "there is no java, and the analytics stage needs Java 17; on Debian: \
+	apt-get install openjdk-17-jre-headless" >&2; exit 1; }
+
+pyflink-runs: $(READY)
+	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { echo "PyFlink runs on Python 3.11 and \
+	3.12, and .venv has a later one; make it again: rm -rf .venv && make PYTHON=python3.12 analytics-env" >&2; exit 1; }
+
+test-flink: $(READY) $(ANALYTICS) ## the analytics stage's SQL in Flink: what it counts, on files
+	@.venv/bin/pytest tests/analytics_sql/stream/stages.py $(ARGS)
 
 java-and-maven:
 	@for tool in javac mvn; do command -v $$tool >/dev/null || { echo "there is no $$tool, and the connector for Flink \
@@ -123,6 +139,7 @@ lock: ## resolve requirements.lock again from pyproject.toml, and the tools' loc
 	$(RESOLVE) pyproject.toml --all-extras --group dev --output-file requirements.lock
 	$(RESOLVE) .ci/checkov.in --output-file .ci/checkov.lock
 	$(RESOLVE) .ci/sam.in --output-file .ci/sam.lock
+	$(RESOLVE) .ci/analytics.in --output-file .ci/analytics.lock
 	for extra in $(FUNCTIONS_EXTRAS); do $(RESOLVE) pyproject.toml --extra $$extra --constraint requirements.lock \
 	  --no-annotate --output-file infra/tidemill_deploy/packaging/locks/$$extra.lock; done
 
