@@ -57,6 +57,7 @@ def test_the_batch_s_own_shard_is_asked_even_if_the_entity_has_no_mark_of_it() -
         resent(f"{REDRIVE}x"),
         resent(n=50),
         replace(resent(), proof=Proof("forged")),
+        replace(resent(), found="beyond"),
         replace(resent(), key="other"),
     ],
 )
