@@ -1,8 +1,9 @@
 """Signatures of requests: root's are checked like all others, HTTP/2's name of the host header is known, and so are
-signatures in the query of an HTTP API's URL.
+signatures in the query of an HTTP API's URL. What a presigned URL of S3 does not sign is refused.
 
 Room: local platform; fitted into the emulator by `install`. The emulator accepts root's keys with any secret, so a
 client that signs wrongly works as root and fails as everybody else. Its HTTP APIs ask for a header with a signature.
+Its S3 takes headers beside a presigned URL that its signer knew nothing of, such as a storage class.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ Execute: TypeAlias = "Callable[..., Awaitable[Any]]"
 Pin: TypeAlias = "Callable[..., None]"
 """Keeps a request as it was sent, for the check of its signature."""
 
+AMZ = "x-amz-"
+"""How headers begin that change what S3 does; each has to be signed:
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html."""
+
+OF_BODY = "x-amz-content-sha256"
+"""The one that need not be: it says how the body is signed, and changes nothing."""
+
+Verify: TypeAlias = "Callable[..., tuple[int, dict[str, str], bytes] | None]"
+"""Gives S3's refusal of a presigned URL, or None."""
+
 Resolve: TypeAlias = "Callable[..., Any]"
 """Gives a key's credential, or the reason why there is none."""
 
@@ -52,6 +63,8 @@ def install() -> None:
         iam_evaluator.resolve_credential: gives the credential of a key; root's is given the secret of that very key.
         iam_evaluator.pin_signed_request, app.pin_signed_request: keeps a request for the check of its signature.
         apigateway.handle_execute: answers a request to an HTTP API, whose signature was checked before, wherever it is.
+        s3._verify_presigned_sigv4: gives the refusal of a presigned URL, or None.
+        s3._error: makes a refusal.
     """
     from ministack import app
     from ministack.core import iam_evaluator
@@ -65,6 +78,10 @@ def install() -> None:
 
     require(apigateway, "handle_execute")
     apigateway.handle_execute = taking_urls(apigateway.handle_execute)
+    from ministack.services import s3
+
+    require(s3, "_verify_presigned_sigv4", "_error")
+    s3._verify_presigned_sigv4 = all_signed(s3._verify_presigned_sigv4, s3._error)
 
 
 def signed_as(headers: Headers) -> Headers:
@@ -115,5 +132,22 @@ def taking_urls(execute: Execute) -> Execute:
         is_signed = bool(query) and IN_QUERY in query
         told = {"authorization": "", **headers} if is_signed else headers
         return await execute(api, stage, path, method, told, body, query, **named)
+
+    return put_right
+
+
+def all_signed(verify: Verify, refusal: Callable[..., tuple[int, dict[str, str], bytes]]) -> Verify:
+    """Verifies a presigned URL, and that every header that changes what S3 does is signed."""
+
+    def put_right(method: str, path: str, headers: Mapping[str, str], query: Mapping[str, Any]) -> Any:
+        refused = verify(method, path, headers, query)
+        if refused is not None or IN_QUERY not in query:
+            return refused
+        signed = (query.get("X-Amz-SignedHeaders") or [""])[0]
+        known = {*signed.split(";"), OF_BODY}
+        if any(name.lower().startswith(AMZ) and name.lower() not in known for name in headers):
+            text = "There were headers present in the request which were not signed"
+            return refusal("AccessDenied", text, 403, path)
+        return None
 
     return put_right

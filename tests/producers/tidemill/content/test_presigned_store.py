@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import boto3
 import pytest
+import urllib3
 from botocore.awsrequest import AWSResponse, HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
@@ -189,3 +190,13 @@ def test_a_presigned_upload_that_lacks_a_part_is_said_to_be_none(sign: Sign) -> 
         for lacking in few:
             with pytest.raises(ValueError, match="it is none of presigned_upload: it lacks"):
                 upload_presigned(data, presigned | lacking)
+
+
+def test_nothing_is_added_to_what_was_signed(sign: Sign, s3: Any, content_bucket: str) -> None:
+    presigned = sign(describe_photo(photo(10)))
+    headers = {"Content-Type": "image/jpeg", "x-amz-checksum-sha256": presigned["sha256"][0]}
+    for name, value in (("x-amz-storage-class", "GLACIER"), ("x-amz-meta-place", "yes"), ("X-Amz-Tagging", "a=b")):
+        answer = urllib3.request("PUT", presigned["put"][0], body=photo(10), headers={**headers, name: value})
+        assert (answer.status, b"which were not signed" in answer.data) == (403, True), name
+    assert "Contents" not in s3.list_objects_v2(Bucket=content_bucket, Prefix=presigned["token"]["name"])
+    assert urllib3.request("PUT", presigned["put"][0], body=photo(10), headers=headers).status == 200
