@@ -78,6 +78,15 @@ def test_the_rules_tests_pass_as_printed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "2 passed"), done.stdout
 
 
+def test_an_application_with_photos_takes_its_own_requests_and_those_of_the_media_function(tmp_path: Path) -> None:
+    _, rules = blocks("On your machine", PHOTOS)
+    (tmp_path / "shop.py").write_text(blocks("Your own application")[0] + rules)
+    code = "import shop; print(sorted({'item.restock', 'content.processed', 'content.removed'} - shop.RULES.keys()))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("block", "ends"), [(0, ["phone-1,2025-11-24 16:00:01"]), (1, ["item.reserve    2"]), (2, ["item.reserve │     2"])]
 )

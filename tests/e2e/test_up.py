@@ -170,6 +170,13 @@ def test_a_secret_on_the_command_line_is_refused(parameter: str, complaint: str,
     assert SECRET not in done.stderr
 
 
+def test_photos_without_a_secret_are_refused_with_what_makes_one(tmp_path: Path) -> None:
+    done = tried(tmp_path, "--port=0", "--parameter=Photos=on")
+    assert done.returncode == 1
+    assert "Photos=on needs an ApplicationSecret" in done.stderr
+    assert "; make one by: export TIDEMILL_APPLICATION_SECRET=$(python3 -c" in done.stderr
+
+
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
 def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
     done = tried(tmp_path, f"--port={port}")

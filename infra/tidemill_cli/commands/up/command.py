@@ -27,7 +27,7 @@ from tidemill_cli.commands.up.alarms import WatchedAlarms
 from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
-from tidemill_cli.errors import run_or_tell
+from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text
 from tidemill_deploy.packaging.application import BUILT_IN
 from tidemill_deploy.packaging.errors import PackagingError
@@ -41,6 +41,11 @@ from tidemill_local.platform import Platform
 from tidemill_page import Answers, Figures, PageServer, as_json
 
 POLL_SECONDS = 1.0
+
+MAKE_SECRET = (
+    f"; make one by: export {SECRET_VARIABLE}=" + '$(python3 -c "import secrets; print(secrets.token_urlsafe(32))")'
+)
+"""What to do where the template refuses a secret, or that there is none."""
 
 QUIET_SECONDS = 10.0
 """Without a terminal, how often a change of the mappings' state is told at most."""
@@ -89,6 +94,10 @@ def _run(args: argparse.Namespace) -> int:
         _run_until_stopped(args)
     except KeyboardInterrupt:
         _say("stopped")
+    except DeploymentFailed as error:
+        if SECRET not in str(error):
+            raise
+        raise CommandError(str(error).removesuffix(".") + MAKE_SECRET) from None
     return 0
 
 
