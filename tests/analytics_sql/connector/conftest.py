@@ -39,13 +39,14 @@ class Job:
         self._file.write_text(sql)
         self._checkpoints = folder / "checkpoints"
         self._log = folder / "log"
-        self._parallelism = parallelism
+        self.parallelism = parallelism
+        self.environment = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, from_checkpoint: bool = False) -> None:
         """Starts it, and waits until it is submitted."""
         options = {
-            "parallelism.default": str(self._parallelism),
+            "parallelism.default": str(self.parallelism),
             "rest.bind-address": "127.0.0.1",
             "rest.bind-port": "0",
             "execution.checkpointing.interval": "500 ms",
@@ -63,14 +64,13 @@ class Job:
             "tidemill.flink.local.RunSql",
             str(self._file),
         ]
-        environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         with self._log.open("ab") as log:
             start = log.tell()
             self._process = subprocess.Popen(
                 command + [f"{name}={value}" for name, value in options.items()],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=os.environ | self.environment,
             )
         deadline = time.monotonic() + START_SECONDS
         while b"running" not in self._log.read_bytes()[start:]:
@@ -121,12 +121,33 @@ class Counted:
         self._numbers: dict[str, int] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._copies: list[tuple[str, dict[str, Any]]] = []
         self.results: list[dict[str, Any]] = []
 
     def arn(self, stream: str) -> str:
         summary = self.kinesis.describe_stream_summary(StreamName=stream)
         arn: str = summary["StreamDescriptionSummary"]["StreamARN"]
         return arn
+
+    def passed_on(self, url: str) -> str:
+        """Each request written to the other stream as it is, by way of another address."""
+        columns = "(`key` STRING, n BIGINT)"
+        both = "'connector' = 'tidemill-kinesis', 'format' = 'json', 'source.init.position' = 'TRIM_HORIZON'"
+        return f"""
+CREATE TABLE requests {columns} WITH ({both}, 'stream.arn' = '{self.arn(self.name)}', 'aws.endpoint' = '{self.url}')
+
+CREATE TABLE copies {columns} WITH ({both}, 'stream.arn' = '{self.arn(self._results)}', 'aws.endpoint' = '{url}')
+
+INSERT INTO copies SELECT * FROM requests
+"""
+
+    def copies(self) -> list[tuple[str, dict[str, Any]]]:
+        """Reads on what the job wrote. Returns all of it in its order: records' partition keys, and requests."""
+        answer = self.kinesis.get_records(ShardIterator=self._iterator)
+        self._iterator = answer["NextShardIterator"]
+        for record in answer["Records"]:
+            self._copies += [(record["PartitionKey"], json.loads(one.data)) for one in unpack(record["Data"])]
+        return self._copies
 
     def sql(self, watermark: str, beginning: str = "TRIM_HORIZON") -> str:
         """Counts of each key a second, by arrival, written to the other stream."""

@@ -12,7 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.analytics_sql.connector.conftest import Counted, Job
+from tests.analytics_sql.connector.faulty import faulty
 from tidemill.contract.aggregation import UserRecord, pack
+from tidemill_local.emulator import Emulator
 
 KEYS = 40
 SECONDS = 40
@@ -47,11 +49,12 @@ def wait_for_windows(counted: Counted, job: Job) -> None:
     wait(lambda: newest_second(counted) > now + 2, job)
 
 
-def kill(job: Job) -> None:
-    """Kills the job behind a checkpoint that is yet to come, and starts it from its newest."""
+def kill(job: Job, parallelism: int) -> None:
+    """Kills the job behind a checkpoint that is yet to come, and starts it from its newest with other subtasks."""
     before = job.checkpoints[-1:]
     wait(lambda: job.checkpoints[-1:] != before, job)
     job.kill()
+    job.parallelism = parallelism
     job.start(from_checkpoint=True)
 
 
@@ -67,7 +70,7 @@ def test_a_split_a_kill_and_a_merge_while_it_runs(
     wait(lambda: bool(ends.read()), running)
     ends.split("shardId-000000000000", 2**126)
     wait_for_windows(ends, running)
-    kill(running)
+    kill(running, 1)
     ends.kinesis.merge_shards(
         StreamName=ends.name, ShardToMerge="shardId-000000000003", AdjacentShardToMerge="shardId-000000000001"
     )
@@ -89,7 +92,7 @@ def test_a_kill_while_it_is_behind_a_split_and_bytes_that_are_no_requests(
     ends.start()
     running = job(ends.sql("arrival - INTERVAL '1' SECOND"), 1)
     running.start()
-    kill(running)
+    kill(running, 2)
     wait_for_windows(ends, running)
     check(ends, running)
 
@@ -120,3 +123,30 @@ def test_from_the_newest_record_on_at_more_readers_than_shards(
 
     wait(lambda: -1 not in firsts(), running)
     assert min(firsts()) >= 5
+
+
+@pytest.mark.timeout(150)
+def test_lost_answers_and_refused_entries_keep_the_order_of_each_key(
+    emulator: Emulator, counted: Callable[[int], Counted], job: Callable[[str, int], Job]
+) -> None:
+    ends, rounds = counted(2), 60
+    with faulty(emulator) as between:
+        running = job(ends.passed_on(between.url), 2)
+        running.environment |= {"CBOR_ENABLED": "false"}
+        running.start()
+        for _ in range(rounds):
+            ends.send()
+            ends.copies()
+        last = {(f"content/{number}", rounds - 1) for number in range(KEYS)}
+        wait(lambda: {(one["key"], one["n"]) for _, one in ends.copies()} >= last, running)
+        assert between.lost
+        assert between.refused
+    told: dict[str, int] = {}
+    for partition_key, one in ends.copies():
+        before = told.get(one["key"], -1)
+        if one["n"] <= before:
+            assert " tried " in partition_key  # a repeat says that it may be one
+        else:
+            assert one["n"] == before + 1
+            told[one["key"]] = one["n"]
+    assert set(told.values()) == {rounds - 1}
