@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from tidemill.contract.places import Photo, photo_of, photo_version
-from tidemill.contract.request import MAX_KEY_CHARACTERS
 
 
 class Notification(NamedTuple):
@@ -75,7 +74,7 @@ def read(event: Any) -> Notification | None:
     found = msgspec.convert(event, _Event)
     stored = found.detail.object
     photo = photo_of(stored.key)
-    if photo is None or max(map(len, photo)) > MAX_KEY_CHARACTERS:  # longer ones fit no request
+    if photo is None:
         return None
     return Notification(
         bucket=found.detail.bucket.name,

@@ -11,6 +11,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from tidemill.contract.request import MAX_KEY_CHARACTERS
+
 OBJECTS = "objects/"
 """Objects that rules store, each by the SHA-256 of its bytes."""
 
@@ -65,10 +67,12 @@ def photo_name(identity: str, key: str) -> str:
     """The name of the photo of an entity.
 
     Raises:
-        ValueError: identity or key is empty, or they are too long together.
+        ValueError: identity or key is empty or fits no request, or they are too long together.
     """
     if not identity or not key:
         raise ValueError("a photo has an identity and a key")
+    if (longest := max(len(identity), len(key))) > MAX_KEY_CHARACTERS:
+        raise ValueError(f"an identity or a key of {longest} characters; {MAX_KEY_CHARACTERS} fit a request")
     name = f"{PHOTOS}{_path(Photo(identity, key))}"
     if len(name) > MAX_NAME_BYTES:
         raise ValueError(f"the identity and the key of a photo take {len(name)} bytes; {MAX_NAME_BYTES} fit")
@@ -79,7 +83,10 @@ def photo_of(name: str) -> Photo | None:
     """Whose photo an object is, by its name; None if `photo_name` makes no such name."""
     identity, _, key = name.removeprefix(PHOTOS).partition("/")
     photo = Photo(unquote(identity), unquote(key))
-    return photo if identity and key and name == f"{PHOTOS}{_path(photo)}" and len(name) <= MAX_NAME_BYTES else None
+    try:
+        return photo if name == photo_name(*photo) else None
+    except ValueError:
+        return None
 
 
 def thumbnails_prefix(photo: Photo, prefix: str = THUMBNAILS) -> str:

@@ -68,6 +68,14 @@ def test_other_objects_are_no_photos(name: str) -> None:
     assert photo_of(name) is None
 
 
+@pytest.mark.parametrize("photo", [Photo("a", 257 * "b"), Photo(257 * "a", "b")])
+def test_what_fits_no_request_names_no_photo(photo: Photo) -> None:
+    """Else it would be uploaded, and nothing would ever come of it."""
+    with pytest.raises(ValueError, match="257 characters; 256 fit a request"):
+        photo_name(*photo)
+    assert photo_of(f"photos/{photo.identity}/{photo.key}") is None
+
+
 def test_a_key_that_begins_like_another_has_thumbnails_of_its_own() -> None:
     for longer in ("content/42", "content/4/", "content/4/v=", "content/4//x"):
         assert not thumbnails_prefix(Photo("a", longer)).startswith(thumbnails_prefix(Photo("a", "content/4")))
