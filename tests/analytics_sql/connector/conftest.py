@@ -136,7 +136,8 @@ class Counted:
         return f"""
 CREATE TABLE requests {columns} WITH ({both}, 'stream.arn' = '{self.arn(self.name)}', 'aws.endpoint' = '{self.url}')
 
-CREATE TABLE copies {columns} WITH ({both}, 'stream.arn' = '{self.arn(self._results)}', 'aws.endpoint' = '{url}')
+CREATE TABLE copies {columns} WITH ({both}, 'stream.arn' = '{self.arn(self._results)}', 'aws.endpoint' = '{url}',
+  'sink.flush-buffer.timeout' = '0 ms')
 
 INSERT INTO copies SELECT * FROM requests
 """
