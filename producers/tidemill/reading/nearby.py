@@ -6,7 +6,7 @@ longitude 180, and narrow towards the poles: a circle around a pole touches each
 
 from __future__ import annotations
 
-from math import asin, cos, degrees, floor, radians, sin, sqrt
+from math import asin, cos, degrees, floor, isfinite, radians, sin, sqrt
 
 from tidemill.contract.geohash import CELL_CHARACTERS, Point, geohash_of
 
@@ -41,7 +41,7 @@ def cells(centre: Point, kilometres: float) -> list[str]:
     Raises:
         TooFar: even of the largest cells more would be needed.
     """
-    for characters in range(FINEST, CELL_CHARACTERS - 1, -1):
+    for characters in range(FINEST, CELL_CHARACTERS - 1, -1) if isfinite(kilometres) else ():
         rows, columns = _rows(centre, kilometres, characters), _columns(centre, kilometres, characters)
         if len(rows) * len(columns) <= MOST_CELLS:
             return [geohash_of(_middle(row, column, characters), characters) for row in rows for column in columns]

@@ -65,7 +65,10 @@ def test_a_small_circle_asks_for_small_cells_on_both_sides_of_a_border() -> None
     assert len({one[:2] for one in cells(Point(90, 0), 500)}) == 32
 
 
-@pytest.mark.parametrize(("centre", "kilometres"), [(Point(0, 0), 4_000), (Point(90, 0), 700), (Point(60, 0), 1e9)])
+@pytest.mark.parametrize(
+    ("centre", "kilometres"),
+    [(Point(0, 0), 4_000), (Point(90, 0), 700), (Point(60, 0), 1e9), (Point(0, 0), float("inf"))],
+)
 def test_a_circle_that_is_too_large_is_refused(centre: Point, kilometres: float) -> None:
     with pytest.raises(TooFar, match="are too many to search at once"):
         cells(centre, kilometres)
