@@ -68,6 +68,10 @@ class Server:
         with self._lock:
             self._end()
 
+    def begin_again(self) -> None:
+        """Begin anew in a copy of this process: no thread that had its turn is there to give it back."""
+        self._lock = threading.Lock()
+
     def _asked(self, job: Job, data: bytes) -> tuple[Ending, bytes]:
         process = self._running()
         tell, hear = (pipe.fileno() for pipe in (process.stdin, process.stdout) if pipe)
@@ -91,6 +95,7 @@ class Server:
 
 SERVER = Server()
 atexit.register(SERVER.close)
+os.register_at_fork(after_in_child=SERVER.begin_again)
 
 
 def work(data: bytes | Path, sizes: Sequence[int], formats: Sequence[str] = FORMATS) -> Outcome:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +168,28 @@ def test_after_an_interrupt_a_photo_is_not_given_the_thumbnails_of_the_one_befor
     _, outcome = outcome_of(server, file(picture(64, 48)))
     assert isinstance(outcome, Made)
     assert (outcome.width, outcome.height) == (64, 48)
+
+
+FORKED = """
+import os, signal, sys
+from pathlib import Path
+from tidemill_media.imaging import apart, work
+photo = Path(sys.argv[1])
+with apart.SERVER._lock:  # as a thread does that decodes
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        sys.exit(0 if work(photo, (64,)).width == 64 else 1)
+status = os.waitpid(child, 0)[1]
+sys.exit(status or work(photo, (64,)).width != 64)
+"""
+
+
+def test_a_process_that_was_forked_while_a_photo_is_decoded_decodes_too(tmp_path: Path) -> None:
+    photo = tmp_path / "photo"
+    photo.write_bytes(file(picture(64, 48)))
+    ran = subprocess.run([sys.executable, "-c", FORKED, str(photo)], check=False, timeout=60)
+    assert ran.returncode == 0
 
 
 def test_a_server_that_was_ended_is_started_again() -> None:
