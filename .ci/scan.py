@@ -19,6 +19,7 @@ OPTIONS = {
     "DirectEndpoint": "on",
     "Photos": "on",
     "Analytics": "on",
+    "AnalyticsCodeKey": "stage.zip",
     "KeyArn": "arn:aws:kms:us-east-1:123456789012:key/k",
     "ApplicationSecret": "s" * 43,
 }
@@ -56,6 +57,7 @@ EXCEPTIONS = {
     ("CKV_AWS_158", "MediaLogs"): "as for ApplyLogs",
     ("CKV_AWS_158", "ThumbnailLogs"): "as for ApplyLogs",
     ("CKV_AWS_158", "IndexLogs"): "as for ApplyLogs",
+    ("CKV_AWS_158", "StageLogs"): "as for ApplyLogs: the stage logs no requests",
     ("CKV_AWS_158", "ArchiveLogs"): "as for ApplyLogs: Firehose logs errors and no records",
     ("CKV_AWS_18", "QuarantineBucket"): "who reads is logged by the account's CloudTrail, not by a third bucket",
     ("CKV_AWS_18", "ArchiveBucket"): "as for QuarantineBucket",

@@ -42,6 +42,9 @@ STACK = "tidemill"
 CODE_KEY = "CodeKey"
 """How the names of the parameters end that say where a function's code lies in the bucket."""
 
+STAGE_CODE = "AnalyticsCodeKey"
+"""The one of them that says where the analytics stage's is. It stays empty: Flink is no part of the local platform."""
+
 ARCHITECTURE = "arm64" if machine() in ("arm64", "aarch64") else "x86_64"
 """This machine's, as Lambda names it."""
 
@@ -127,7 +130,7 @@ def _upload(
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # by an earlier deployment
         s3.create_bucket(Bucket=bucket)
     values, bodies = {"CodeBucket": bucket, "Architecture": ARCHITECTURE}, {}
-    for parameter in (one for one in parameters if one.endswith(CODE_KEY)):
+    for parameter in (one for one in parameters if one.endswith(CODE_KEY) and one != STAGE_CODE):
         own = code if isinstance(code, bytes) else code[parameter.removesuffix(CODE_KEY)]
         values[parameter] = f"{hashlib.sha256(own).hexdigest()}.zip"
         bodies[values[parameter]] = own

@@ -144,6 +144,8 @@ class Platform:
         checkpoints = self.emulator.kept / "checkpoints"
         self._event_sources = EventSources(self.emulator, checkpoints, self._heard)
         self._event_sources.start()
+        if "AggregatedStreamName" in self._deployment.outputs:
+            self._say("no analytics stage is started here: what is left to it waits on the stream")
         for resource in self._deployment.local_resources:
             match resource.type:
                 case "AWS::KinesisFirehose::DeliveryStream":

@@ -22,6 +22,7 @@ NOT_HOSTED = {
     "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
     "AWS::IoT::TopicRule": ("iot", "rule/"),
     "AWS::KinesisAnalyticsV2::Application": ("kinesisanalytics", "application/"),
+    "AWS::KinesisAnalyticsV2::ApplicationCloudWatchLoggingOption": ("kinesisanalytics", "logging/"),
     "AWS::CloudWatch::Alarm": ("cloudwatch", "alarm:"),
 }
 """Types that the emulator ignores or gets wrong -> the service and the resource's prefix in an ARN."""

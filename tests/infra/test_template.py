@@ -134,6 +134,7 @@ def test_every_log_group_has_a_retention_and_every_function_one_of_its_own() -> 
     (archive,) = of_type("AWS::KinesisFirehose::DeliveryStream").values()
     errors = archive["ExtendedS3DestinationConfiguration"]["CloudWatchLoggingOptions"]
     used.append(errors["LogGroupName"]["Ref"])
+    used.append(of_type("AWS::Logs::LogStream")["StageLogStream"]["LogGroupName"]["Ref"])
     assert sorted(used) == sorted(groups)
 
 
@@ -151,6 +152,7 @@ def test_nothing_is_applied_and_no_client_may_send_before_the_archive_reads() ->
             "ApplyRole",
             "DirectRole",
             "MediaRole",
+            "StageRole",  # to its own stream
         )  # what emits after something was applied, or a client could upload
     ]
     assert senders == ["ClientRole"]
@@ -223,9 +225,49 @@ def test_sign_up_ends_with_an_address_that_was_proved() -> None:
 def test_without_an_analytics_stage_nothing_of_it_is_there() -> None:
     assert TEMPLATE["Parameters"]["Analytics"]["Default"] == "off"
     assert TEMPLATE["Parameters"]["AnalyticsPeriods"]["Default"] == ""
-    of_stage = [name for name, one in RESOURCES.items() if "Aggregated" in name]
-    assert of_stage == ["Aggregated", "ApplyFromAggregated"]
-    assert {RESOURCES[name]["Condition"] for name in of_stage} == {"HasAnalytics"}
+    of_stage = {name: one.get("Condition") for name, one in RESOURCES.items() if {"Aggregated", "Stage"} & words(name)}
+    assert [name for name, condition in of_stage.items() if condition == "HasAnalytics"] == [
+        "Aggregated",
+        "ApplyFromAggregated",
+    ]
+    assert set(of_stage.values()) == {"HasAnalytics", "HasStage"}
+    assert TEMPLATE["Conditions"]["HasStage"]["Fn::And"][0] == {"Condition": "HasAnalytics"}
+
+
+def words(name: str) -> set[str]:
+    """A resource's name: ThumbnailsStage and DirectStage are of HTTP APIs."""
+    return set(re.findall("[A-Z][a-z]+", name.replace("ThumbnailsStage", "").replace("DirectStage", "")))
+
+
+def test_the_stage_may_read_requests_put_totals_and_nothing_else() -> None:
+    allowed = {one["Sid"]: one for one in statements_of("StageRole")}
+    on = {sid: one["Resource"]["Fn::GetAtt"][0] for sid, one in allowed.items() if "Fn::GetAtt" in str(one["Resource"])}
+    assert on == {"ReadRequests": "Requests", "PutTotals": "Aggregated"}
+    writes = {sid for sid, one in allowed.items() if "Put" in str(one["Action"])}
+    assert writes == {"PutTotals", "Log"}
+    assert allowed["ReadCode"]["Resource"] == {
+        "Fn::Sub": "arn:${AWS::Partition}:s3:::${CodeBucket}/${AnalyticsCodeKey}"
+    }
+
+
+def test_nobody_but_the_stage_may_put_totals() -> None:
+    """A refusal by the stream holds for every identity; while the stack is taken down, its probes are let in."""
+    (statement,) = RESOURCES["AggregatedPolicy"]["Properties"]["ResourcePolicy"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert set(statement["Action"]) == {"kinesis:PutRecord", "kinesis:PutRecords"}
+    but = statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"]["Fn::If"]
+    assert but == [
+        "IsDrained",
+        {"Fn::Split": [",", {"Fn::Sub": "${StageRole.Arn},${DrainedBy}"}]},
+        {"Fn::GetAtt": ["StageRole", "Arn"]},
+    ]
+    may_put = [
+        role
+        for role in of_type("AWS::IAM::Role")
+        for one in statements_of(role)
+        if "kinesis:Put" in str(one["Action"]) and "Aggregated" in str(one["Resource"])
+    ]
+    assert may_put == ["StageRole"]
 
 
 def test_both_streams_are_applied_alike() -> None:

@@ -548,6 +548,12 @@ def test_the_stages_stream_has_a_mapping_of_its_own_if_there_is_one(
     assert variables["TIDEMILL_AGGREGATED_STREAM_ARN"].endswith(f"/{outputs['AggregatedStreamName']}")
 
 
+def test_the_stage_itself_is_not_there(full: Deployment) -> None:
+    """Flink is no part of the local platform, which says so when it starts."""
+    assert "StageName" not in full.outputs
+    assert not [one for one in full.local_resources if one.logical_id.startswith("Stage")]
+
+
 def test_the_stream_has_the_shards_that_were_asked_for(emulator: Emulator, deployment: Deployment) -> None:
     shards = emulator.client("kinesis").list_shards(StreamName=deployment.outputs["StreamName"])["Shards"]
     assert len([one for one in shards if "ParentShardId" not in one]) == 1, "others may have been split off since"

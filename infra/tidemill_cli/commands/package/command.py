@@ -1,4 +1,4 @@
-"""`tidemill package`: the functions' code for Lambda, a zip a function.
+"""`tidemill package`: the functions' code for Lambda, a zip a function, and the analytics stage's for Managed Flink.
 
 Room: command line. Tests: tests/infra/tidemill_cli/commands/test_package.py.
 """
@@ -14,6 +14,7 @@ from tidemill_deploy.packaging.application import BUILT_IN, find
 from tidemill_deploy.packaging.archive import megabytes
 from tidemill_deploy.packaging.errors import PackagingError
 from tidemill_deploy.packaging.functions import ARCHITECTURES
+from tidemill_deploy.stage.package import package_stage
 from tidemill_deploy.template import load, python_version, template_path
 
 
@@ -43,7 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--traces", action="store_true", help="add OpenTelemetry, for the template's parameter Traces: 6 MB unpacked"
     )
+    parser.add_argument(
+        "--analytics", action="store_true", help="add the analytics stage's zip, for the template's AnalyticsCodeKey"
+    )
+    add_connector(parser)
     parser.epilog = "example: tidemill package --rules shop --out build"
+
+
+def add_connector(parser: argparse.ArgumentParser) -> None:
+    """The argument that names the stage's jar."""
+    parser.add_argument(
+        "--connector",
+        type=Path,
+        metavar="JAR",
+        help="the analytics stage's connector (default: what `make connector` built)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,8 +68,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     target = Target(args.architecture, python_version(load(template_path())))
-    for made in package(args.rules, target, args.out, compile_modules=args.compile, traces=args.traces):
+    packages = package(args.rules, target, args.out, compile_modules=args.compile, traces=args.traces)
+    if args.analytics:
+        packages.append(package_stage(args.out, args.connector))
+    for made in packages:
         sizes = f"{megabytes(made.zipped)}, {megabytes(made.unpacked)} unpacked"
-        print(f"{made.function:<8} {made.path}  {sizes}  sha256 {made.sha256}")
+        print(f"{made.function:<9} {made.path}  {sizes}  sha256 {made.sha256}")
     print(f"for {target}; parameters of the template: Rules={find(args.rules).rules} Architecture={args.architecture}")
     return 0

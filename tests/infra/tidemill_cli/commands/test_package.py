@@ -36,6 +36,18 @@ def test_functions_that_make_spans_have_what_that_needs_if_it_is_asked_for(
     assert {path.stem for path in (tmp_path / "out").iterdir() if SPANS in ZipFile(path).namelist()} == have
 
 
+@pytest.mark.usefixtures("one_wheel")
+def test_the_stages_zip_is_made_if_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ZipFile(tmp_path / "connector.jar", "w") as jar:
+        jar.writestr("META-INF/services/org.apache.flink.table.factories.Factory", "tidemill.flink.Factory\n")
+    given = ["--out", str(tmp_path / "out"), "--analytics", "--connector", str(tmp_path / "connector.jar")]
+    assert main(["package", *given]) == 0
+    line = capsys.readouterr().out.splitlines()[len(NAMES)]
+    assert line.startswith(f"Analytics {tmp_path}/out/analytics.zip  0.")
+    assert main(["package", *given[:-1], str(tmp_path / "gone.jar")]) == 1
+    assert "`make connector` builds it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "status", "told"),
     [
