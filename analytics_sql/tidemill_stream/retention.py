@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import json
 
-OUTAGE_SECONDS = 86_400
-"""Flink forgets by its own clock, not by the records'. So repeats are remembered for this much longer than the horizon,
-and a job that stood still for longer must begin a new generation."""
+OUTAGE_SECONDS = 3000
+"""Flink forgets by its own clock, not by the records'. So repeats are remembered for longer than the horizon, and a job
+that stood still for longer than this must begin a new generation."""
+
+_START_SECONDS = 600
+"""For its start, and for what it is behind as it runs."""
 
 _DEDUPLICATE = "stream-exec-deduplicate"
 
 
 def with_retention(plan: str, horizon: int) -> str:
-    """A compiled plan whose repeats are forgotten a day after the horizon.
+    """A compiled plan whose repeats are forgotten an hour after the horizon.
 
     Args:
         plan: Flink's JSON of the plan.
@@ -35,5 +38,5 @@ def with_retention(plan: str, horizon: int) -> str:
     if not states:
         raise ValueError("nothing in the plan looks for repeats")
     for state in states:
-        state["ttl"] = f"{(horizon + OUTAGE_SECONDS) * 1000} ms"
+        state["ttl"] = f"{(horizon + OUTAGE_SECONDS + _START_SECONDS) * 1000} ms"
     return json.dumps(found)

@@ -26,6 +26,7 @@ COMMANDS = {
     "query": "ask the archive, by name or in SQL",
     "near": "the contents near a place, the nearest first",
     "cost": "whether buffering pays at a rate, with which settings, item by item",
+    "analytics": "run the analytics stage: requests added up before they are applied",
     "bench": "measure the same workload with and without buffering",
     "hot-keys": "the keys and lanes that fill a shard, and whether more shards help",
     "scale": "change how many shards the stream has, in the steps that AWS allows",

@@ -4,9 +4,11 @@ Room: rules. Pure: a rule sees a document and a request, and nothing else.
 """
 
 from tidemill_consumers import Aggregatable, Internal, Rules
-from tidemill_consumers.media import content, event, photo, user
+from tidemill_consumers.media import content, event, insight, photo, user
 
 RULES: Rules = {
+    "client.alert": Internal(insight.alert),  # these two by the analytics stage
+    "content.top": Internal(insight.top),
     "content.publish": content.publish,
     "content.update": content.update,
     "content.view": Aggregatable(content.viewed),

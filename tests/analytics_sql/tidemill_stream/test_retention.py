@@ -22,9 +22,9 @@ PLAN = {
 }
 
 
-def test_repeats_are_known_for_a_day_longer_than_the_horizon() -> None:
+def test_repeats_are_known_for_an_hour_longer_than_the_horizon() -> None:
     found = json.loads(with_retention(json.dumps(PLAN), 3600))
-    assert [node.get("state", [{}])[0].get("ttl") for node in found["nodes"]] == [None, "90000000 ms", "0 ms"]
+    assert [node.get("state", [{}])[0].get("ttl") for node in found["nodes"]] == [None, "7200000 ms", "0 ms"]
     assert found["flinkVersion"] == "2.2"
 
 
