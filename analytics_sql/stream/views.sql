@@ -29,11 +29,12 @@ WHERE (v IS NULL OR v = 1)
   AND data LIKE '{%';
 
 -- Requests of the aggregatable commands, each once. What came before the stage's time is here too, for its repeats are
--- not to be taken; what was put again too late for anybody to tell is not.
+-- not to be taken; what was put again too late for anybody to tell is not. The first is the one that is read first:
+-- repeats are of one key, so they are on one shard, which is read in order.
 CREATE TEMPORARY VIEW first_attempts AS
 SELECT cmd, `key`, w, `ref`, data, arrival, tried
 FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY sender, number ORDER BY arrival ASC) AS attempt
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY sender, number ORDER BY PROCTIME() ASC) AS attempt
   FROM requests
   WHERE cmd IN (${commands})
     AND (

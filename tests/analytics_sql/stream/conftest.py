@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,14 @@ class Flink:
     """A process of PyFlink that runs jobs one after another."""
 
     def __init__(self, folder: Path) -> None:
-        self._log = (folder / "log").open("wb")
+        self._told = folder / "log"
+        self._log = self._told.open("wb")
         self._process = subprocess.Popen(
-            [PYTHON, Path(__file__).with_name("session.py")],
+            [
+                PYTHON,
+                "-P",
+                Path(__file__).with_name("session.py"),
+            ],  # beside it lies a module named like one of Python's
             env=os.environ | {"PYTHONPATH": str(ROOT / "analytics_sql"), "JDK_JAVA_OPTIONS": HEAP},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -57,11 +63,13 @@ class Flink:
     def _ask(self, question: object) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question).encode() + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # why it ended is told below
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
         while (line := self._process.stdout.readline()) and not line.startswith(b'{"'):
             continue
-        answer: dict[str, Any] = json.loads(line or b'{"error": "the session ended"}')
+        assert line, f"the session ended: {self._told.read_text()[-2000:]}"
+        answer: dict[str, Any] = json.loads(line)
         assert "error" not in answer, answer["error"]
         return answer
 

@@ -13,7 +13,12 @@ from tidemill_stream.main import environment, submit
 from tidemill_stream.settings import Settings
 from tidemill_stream.statements import statements_of
 
-OPTIONS = {"parallelism.default": "1", "rest.bind-address": "127.0.0.1", "rest.bind-port": "0"}
+OPTIONS = {
+    "parallelism.default": "1",
+    "pipeline.object-reuse": "true",
+    "rest.bind-address": "127.0.0.1",
+    "rest.bind-port": "0",
+}
 
 
 def answer(asked: dict[str, dict[str, str]]) -> dict[str, object]:

@@ -47,6 +47,7 @@ def options(tools: Tools, folder: StateFolder, checkpoint: str | None, paralleli
     return {
         "parallelism.default": str(parallelism),
         "pipeline.jars": tools.jar.as_uri(),
+        "pipeline.object-reuse": "true",  # an eighth of the CPU; SQL's operators change no row that they are given
         "rest.address": "127.0.0.1",
         "rest.bind-address": "127.0.0.1",
         "rest.bind-port": "0",
