@@ -17,7 +17,7 @@ from pathlib import Path
 from tidemill_cli.arguments.page import add_page
 from tidemill_cli.arguments.trace import add_trace
 from tidemill_cli.commands.demo.demo import Demo
-from tidemill_cli.errors import FAILED, run_or_tell
+from tidemill_cli.errors import FAILED, complain, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.units import above_zero, positive, producers
 
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 when everything reconciles."""
+    """Run the demo; 0 when everything reconciles, and all is written that was asked for."""
     _say("tidemill: the whole pipe on this machine; nothing leaves it")
     if "MAKELEVEL" in os.environ:
         _end_with_parent()
@@ -82,9 +82,11 @@ def _run(args: argparse.Namespace) -> int:
     if args.keep:
         _check_new(args.keep)
     result = Demo(args, _say).run()
+    for problem in result.not_written:
+        complain("demo", problem)
     if args.json:
         write_result(args.json, json_text(asdict(result)))
-    return 0 if result.reconciled else FAILED
+    return 0 if result.reconciled and not result.not_written else FAILED
 
 
 def _end_with_parent() -> None:

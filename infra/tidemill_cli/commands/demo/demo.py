@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from tidemill_cli.arguments.trace import fields_of
 from tidemill_cli.commands.demo.crowd import of_many
-from tidemill_cli.commands.demo.replay import PATIENCE, Progress, flush, paced
+from tidemill_cli.commands.demo.replay import flush, paced
 from tidemill_cli.commands.demo.report import Result, report
 from tidemill_cli.commands.demo.stored import copy_archive, quarantined
 from tidemill_cli.commands.demo.stored import documents as stored_documents
+from tidemill_cli.commands.demo.waiting import Progress
 from tidemill_cli.result_file import write_result
-from tidemill_cli.terminal_text import printable
 
 if TYPE_CHECKING:
     from tidemill import Reply, Request
@@ -45,9 +45,6 @@ WINDOW_SECONDS, ARCHIVE_SECONDS = "5", "5"
 
 MOST_PHOTOS = 200
 """Files of a folder that are uploaded: a demo ends within minutes."""
-
-REFUSED_SHOWN = 10
-"""Files that were not uploaded and are named."""
 
 
 class Demo:
@@ -110,11 +107,14 @@ class Demo:
             self._reconcile(platform, expected)
             if self._photos:
                 self._compare(self._photos)
+            kept = None
             if self._keep and state:
-                kept_parameters.write(state, settings)
-                copy_archive(platform, self._keep / "archive")
+                with self._result.noting_what_is_not_written():
+                    kept_parameters.write(state, settings)
+                    copy_archive(platform, self._keep / "archive")
+                    kept = self._keep
         self._result.seconds = round(time.monotonic() - begun, 2)
-        report(self._result, self._keep, self._say)
+        report(self._result, kept, self._say)
         return self._result
 
     def _workload(self) -> Iterable[ScheduledRequest]:
@@ -143,19 +143,13 @@ class Demo:
     def _upload(self, platform: Platform) -> Course | None:
         """The photos, on their way; None if there are to be none."""
         from tidemill_cli.commands.demo.photos.course import Course
-        from tidemill_load.report.wording import counted
 
         if not self._shots:
             return None
         if len(self._shots) > MOST_PHOTOS:
             self._say(f"of {len(self._shots):,} files in {self._args.photos}, the first {MOST_PHOTOS} by name")
         photos = Course(platform, self._shots[:MOST_PHOTOS])
-        photos.send()
-        self._say(f"uploaded {counted(len(photos.wanted), 'photo')}")
-        for name, why in photos.refused[:REFUSED_SHOWN]:
-            self._say(printable(f"not uploaded: {name}: {why}".replace("\n", " ")))
-        if len(photos.refused) > REFUSED_SHOWN:
-            self._say(f"not uploaded: {counted(len(photos.refused) - REFUSED_SHOWN, 'more file')}")
+        photos.send(self._say)
         return photos
 
     def _change(self, photos: Course) -> None:
@@ -176,15 +170,15 @@ class Demo:
         for record in self._hostile:
             kinesis.put_record(StreamName=stream, PartitionKey=record.partition_key, Data=record.data)
         sent: list[Request] = []
-        progress = Progress(
-            platform.emulator,
-            lambda: f"sent {len(sent):,}; {platform.event_sources[0].counts.invocations} invocations",
-            self._say,
-        )
+        progress = Progress(platform.emulator.check, self._say)
+
+        def tick() -> None:
+            progress.tick(lambda: f"sent {len(sent):,}; {platform.event_sources[0].counts.invocations} invocations")
+
         sending = sender(platform.emulator, stream, self._args.producers)
         try:
-            sent.extend(map(sending.send, paced(scheduled, self._args.speed, progress)))
-            flush(sending, progress)
+            sent.extend(map(sending.send, paced(scheduled, self._args.speed, tick)))
+            flush(sending, tick)
             self._sent = sending.in_order(sent)
         finally:
             sending.close()
@@ -210,34 +204,27 @@ class Demo:
         """Until all is applied, answered and archived, or nothing has moved for long."""
         from tidemill import Replies
 
-        def reached() -> tuple[int, int, int, int]:
-            archived = platform.delivery_streams[0].delivered.records + platform.delivery_streams[0].delivered.failed
-            return platform.event_sources[0].counts.records, self._applied, len(self._replies), archived
-
         # What rules emit comes in records of its own, beyond those that were sent; its requests are counted, but twice
         # if they come again.
         asked = self._result.requests - self._result.emitted - len(self._hostile)
         goal = self._result.records, self._result.requests, asked, self._result.requests
         steps = "records done", "requests applied", "replies heard", "requests archived"
 
-        def text() -> str:
+        def text(reached: tuple[int, ...]) -> str:
             return ", ".join(
                 f"{done:,} of {max(done, whole):,} {step}"
-                for done, whole, step in zip(reached(), goal, steps, strict=True)
+                for done, whole, step in zip(reached, goal, steps, strict=True)
             )
 
-        progress = Progress(platform.emulator, text, self._say)
-        moved, before = time.monotonic(), reached()
         with Replies(queue, sqs=platform.emulator.client("sqs")) as replies:
-            while time.monotonic() - moved < PATIENCE:
-                progress.tick()
+
+            def look() -> tuple[int, ...]:
                 self._replies |= {reply.id: reply for reply in replies.poll(1)}
-                now = reached()
-                if all(map(ge, now, goal)):
-                    return
-                if now != before:
-                    moved, before = time.monotonic(), now
-        self._say(f"nothing has moved for {PATIENCE:.0f} s; reconciling what there is")
+                delivered = platform.delivery_streams[0].delivered
+                archived = delivered.records + delivered.failed
+                return platform.event_sources[0].counts.records, self._applied, len(self._replies), archived
+
+            Progress(platform.emulator.check, self._say).until(look, lambda now: all(map(ge, now, goal)), text, pause=0)
 
     def _reconcile(self, platform: Platform, expected: Expected) -> None:
         from tidemill_analytics.archive import Archive
@@ -253,6 +240,8 @@ class Demo:
         result.archived_rows = len(ids)
         ours = Counter(one for one in ids.dropna() if one in expected.statuses)
         result.differences = differences(expected, self._replies, documents, ours)
+        if self._photos:
+            result.count_without(self._photos.events - len(events))
         statuses: Counter[str] = Counter(self._replies[i].status for i in expected.statuses if i in self._replies)
         # Nobody is answered for what rules emit: that it is archived, and the documents, tell.
         statuses.update(expected.statuses[i] for i in expected.emitted if ours[i])
@@ -273,10 +262,11 @@ class Demo:
         """Whether bucket, table and index agree on the photos; and their contact sheet."""
         self._result.differences += photos.disagreements(self._say)
         self._result.reconciled = not self._result.differences
-        sheets = [self._args.sheet, self._keep and self._keep / "contact-sheet.html"]
-        for path in filter(None, sheets):
-            write_result(path, photos.sheet())
-            self._result.sheet = str(path)
+        sheet = photos.sheet()
+        for path in filter(None, [self._args.sheet, self._keep and self._keep / "contact-sheet.html"]):
+            with self._result.noting_what_is_not_written():
+                write_result(path, sheet)
+                self._result.sheet = str(path)
 
     def _settle_hostile(self, platform: Platform, documents: dict[str, State], statuses: Counter[str]) -> None:
         """Where the hostile records ended: in the quarantine, or as an event of their key."""

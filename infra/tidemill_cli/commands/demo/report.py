@@ -5,7 +5,8 @@ Room: command line. tests/e2e/test_demo.py holds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +42,29 @@ class Result:
     """Not uploaded: no thumbnails can be made of them, or they cannot be read."""
     sheet: str = ""
     """Where the contact sheet is."""
+    not_written: list[str] = field(default_factory=list)
+    """Files that were asked for and cannot be written, and why."""
     hostile: dict[str, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noting_what_is_not_written(self) -> Iterator[None]:
+        """A file that cannot be written is part of the result: on a full disk the user still hears of all else."""
+        try:
+            yield
+        except OSError as error:
+            self.not_written.append(str(error))
+
+    def count_without(self, missing: int) -> None:
+        """Count the changes of photos that the stream was told of, and not those that it should have been told of."""
+        from tidemill_load.report.wording import counted
+
+        if missing <= 0:
+            return
+        self.requests -= missing
+        self.records -= missing
+        self.put_calls -= missing
+        self.differences.append(f"{counted(missing, 'change')} of photos not told to the stream, or not archived")
 
 
 def _of(result: Result) -> str:

@@ -6,7 +6,7 @@ Room: command line. Pure: what was done and what was found come in, findings go 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,14 +58,15 @@ def disagreements(wanted: Mapping[str, Wanted], found: Found) -> list[str]:
         wanted: the contents, by key.
         found: what is there.
     """
-    differences = {
-        "photos of which the document says something else": _documents(wanted, found),
-        "photos that are not in the bucket as they were uploaded": _originals(wanted, found),
-        "thumbnails that a document names and that are not there": _named(wanted, found) - found.thumbnails,
-        "thumbnails that no document names": found.thumbnails - _named(wanted, found),
-        "contents that an index does not list as their document has them": _indexes(wanted, found),
-    }
-    return [f"{len(which)} {what}, such as {min(which)}" for what, which in differences.items() if which]
+    named = _named(wanted, found)
+    differences = (
+        (_documents(wanted, found), "the table", "document does not have", "documents do not have", "the latest photo"),
+        (_originals(wanted, found), "the bucket", "photo is not", "photos are not", "there as uploaded"),
+        (named - found.thumbnails, "the bucket", "thumbnail is", "thumbnails are", "missing that a document names"),
+        (found.thumbnails - named, "the bucket", "thumbnail is", "thumbnails are", "there that no document names"),
+        (_indexes(wanted, found), "the index", "content is not", "contents are not", "listed as in the table"),
+    )
+    return [_line(*one) for one in differences if one[0]]
 
 
 def is_settled(one: Wanted, document: Document | None) -> bool:
@@ -77,6 +78,13 @@ def is_settled(one: Wanted, document: Document | None) -> bool:
     if one.size is None:
         return bool(photo["status"] == "removed")
     return photo["status"] in ("ready", "unsupported") and photo["bytes"] == one.size
+
+
+def _line(which: Set[str], where: str, one: str, many: str, what: str) -> str:
+    first = min(which)
+    if len(which) == 1:
+        return f"{where}: 1 {one} {what}: {first}"
+    return f"{where}: {len(which):,} {many} {what}, such as {first}"
 
 
 def _documents(wanted: Mapping[str, Wanted], found: Found) -> set[str]:

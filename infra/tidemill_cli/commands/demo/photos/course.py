@@ -5,8 +5,8 @@ Room: command line, I/O. Tests: tests/e2e/test_demo_photos.py.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tidemill import Producer, Request, UnfitFile
@@ -14,8 +14,10 @@ from tidemill_bench.driver import ONCE
 from tidemill_cli.commands.demo.photos.agreement import Wanted, disagreements, is_settled
 from tidemill_cli.commands.demo.photos.generated import Shot
 from tidemill_cli.commands.demo.photos.holdings import Holdings
-from tidemill_cli.commands.demo.replay import PATIENCE, Progress
+from tidemill_cli.commands.demo.waiting import Progress
 from tidemill_cli.producers import close
+from tidemill_cli.terminal_text import printable
+from tidemill_load.report.wording import counted
 from tidemill_local.clients import ROOT_KEY
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 OWNERS = ("ann", "ben")
 """Who uploads, in turns."""
 
-LOOK_SECONDS = 0.5
+MOST_NAMED = 10
+"""Files that were not uploaded, or not looked at, and are named."""
 
 
 class Course:
@@ -74,8 +77,8 @@ class Course:
         """PutRecords calls made."""
         return sum(producer.stats().put_calls for producer in self._producers.values())
 
-    def send(self) -> None:
-        """Upload and publish the photos. What is none stays here, and is not published."""
+    def send(self, say: Callable[[str], None]) -> None:
+        """Upload and publish the photos, and say so. What is none stays here, and is not published."""
         for number, shot in enumerate(self._shots):
             key, owner = f"content/photo-{number + 1}", OWNERS[number % len(OWNERS)]
             try:
@@ -87,20 +90,17 @@ class Course:
             else:
                 self._uploaded.append(shot)
                 self._publish(key, owner, shot.title)
+        say(f"uploaded {counted(len(self.wanted), 'photo')}")
+        _name([f"{name}: {why}" for name, why in self.refused], "not uploaded", "file", say)
 
     def settle(self, say: Callable[[str], None]) -> None:
-        """Wait until each content's document has what was done last, or nothing has moved for long."""
+        """Wait until each content's document has what was done last; says which do not once nothing has moved."""
 
-        def text() -> str:
-            return f"{len(self.wanted) - left} of {len(self.wanted)} photos looked at"
+        def text(left: set[str]) -> str:
+            return f"{len(self.wanted) - len(left)} of {counted(len(self.wanted), 'photo')} looked at"
 
-        progress, moved, left = Progress(self._platform.emulator, text, say), time.monotonic(), self.unsettled()
-        while left and time.monotonic() - moved < PATIENCE:
-            progress.tick()
-            time.sleep(LOOK_SECONDS)
-            before, left = left, self.unsettled()
-            if left != before:
-                moved = time.monotonic()
+        left = Progress(self._platform.emulator.check, say).until(self._unsettled, operator.not_, text)
+        _name([f"{self.wanted[key].title} ({key})" for key in sorted(left)], "not looked at", "photo", say)
 
     def change(self) -> str:
         """Replace the first photo by one from the middle, and delete the second, if there are so many. Says so."""
@@ -118,22 +118,19 @@ class Course:
             self.events += 1
         return done
 
-    def unsettled(self) -> int:
-        """Contents whose document does not have what was done last."""
-        found = self._holdings.documents()
-        return sum(not is_settled(one, found.get(key)) for key, one in self.wanted.items())
-
     def disagreements(self, say: Callable[[str], None]) -> list[str]:
         """The disagreements of bucket, table and index, once nothing has moved for long."""
-        progress = Progress(self._platform.emulator, lambda: found[0], say)
-        moved, found = time.monotonic(), disagreements(self.wanted, self._holdings.found(OWNERS))
-        while found and time.monotonic() - moved < PATIENCE:
-            progress.tick()
-            time.sleep(LOOK_SECONDS)
-            before, found = found, disagreements(self.wanted, self._holdings.found(OWNERS))
-            if found != before:
-                moved = time.monotonic()
-        return found
+
+        def look() -> list[str]:
+            return disagreements(self.wanted, self._holdings.found(OWNERS))
+
+        progress = Progress(self._platform.emulator.check, say)
+        return progress.until(look, operator.not_, lambda found: f"waiting for {found[0]}")
+
+    def _unsettled(self) -> set[str]:
+        """Contents whose document does not have what was done last."""
+        found = self._holdings.documents()
+        return {key for key, one in self.wanted.items() if not is_settled(one, found.get(key))}
 
     def sheet(self) -> str:
         """The contact sheet."""
@@ -153,3 +150,10 @@ class Course:
         data = {"title": title}
         handle = self._producers[owner].send("content.publish", key=key, data=data)
         self.requests.append(Request(id=handle.id, cmd="content.publish", key=key, client=owner, data=data))
+
+
+def _name(which: Sequence[str], what: str, noun: str, say: Callable[[str], None]) -> None:
+    for one in which[:MOST_NAMED]:
+        say(printable(f"{what}: {one}".replace("\n", " ")))
+    if len(which) > MOST_NAMED:
+        say(f"{what}: {counted(len(which) - MOST_NAMED, f'more {noun}')}")

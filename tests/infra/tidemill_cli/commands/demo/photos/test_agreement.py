@@ -49,35 +49,42 @@ def with_document(key: str, document: Document) -> Callable[[Found], Found]:
     return lambda found: replace(found, documents={**found.documents, key: document})
 
 
-def with_index(owner: str | None, *entries: Entry) -> Callable[[Found], Found]:
+def with_index(owner: str | None = None, *entries: Entry) -> Callable[[Found], Found]:
     return lambda found: replace(found, indexes={**found.indexes, owner: entries})
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (with_document("content/a", {}), "1 photos of which the document says something else, such as content/a"),
-        (with_document("content/b", document("B", "ben", 19)), "something else, such as content/b"),
-        (with_document("content/c", document("C", "ann", 7)), "something else, such as content/c"),
-        (lambda found: replace(found, originals={}), "3 photos that are not in the bucket as they were uploaded"),
+        (with_document("content/a", {}), "the table: 1 document does not have the latest photo: content/a"),
+        (
+            with_document("content/b", document("B", "ben", 19)),
+            "the table: 1 document does not have the latest photo: content/b",
+        ),
+        (with_document("content/c", document("C", "ann", 7)), "the latest photo: content/c"),
+        (
+            lambda found: replace(found, originals={}),
+            "the bucket: 3 photos are not there as uploaded, such as photos/ann/content/a",
+        ),
         (
             lambda found: replace(found, originals={**found.originals, "photos/ann/content/c": 1}),
-            "such as photos/ann/content/c",
+            "the bucket: 1 photo is not there as uploaded: photos/ann/content/c",
         ),
         (
             lambda found: replace(found, thumbnails=frozenset({"thumbnails/A"})),
-            "that are not there, such as thumbnails/B",
+            "the bucket: 1 thumbnail is missing that a document names: thumbnails/B",
         ),
         (
             lambda found: replace(found, thumbnails=found.thumbnails | {"thumbnails/C"}),
-            "1 thumbnails that no document names, such as thumbnails/C",
+            "the bucket: 1 thumbnail is there that no document names: thumbnails/C",
         ),
-        (with_index(None, A), "as their document has them, such as content/b"),
-        (with_index("ben"), "as their document has them, such as content/b"),
-        (with_index(None, B, A, A), "as their document has them, such as content/a"),
-        (with_index(None, A, B), "as their document has them, such as content/b"),
-        (with_index("ann", entry("Old title", "ann", 1)), "as their document has them"),
-        (with_index("ann", A, B), "as their document has them, such as content/b"),
+        (with_index(), "the index: 2 contents are not listed as in the table, such as content/a"),
+        (with_index(None, A), "listed as in the table: content/b"),
+        (with_index("ben"), "listed as in the table: content/b"),
+        (with_index(None, B, A, A), "listed as in the table: content/a"),
+        (with_index(None, A, B), "listed as in the table: content/b"),
+        (with_index("ann", entry("Old title", "ann", 1)), "the index: 2 contents are not listed as in the table"),
+        (with_index("ann", A, B), "the index: 1 content is not listed as in the table: content/b"),
     ],
 )
 def test_each_disagreement_is_found(change: Callable[[Found], Found], said: str) -> None:
