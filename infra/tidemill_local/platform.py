@@ -145,7 +145,7 @@ class Platform:
         self._event_sources = EventSources(self.emulator, checkpoints, self._heard)
         self._event_sources.start()
         if "AggregatedStreamName" in self._deployment.outputs:
-            self._say("no analytics stage is started here: what is left to it waits on the stream")
+            self._say("the analytics stage is not started; tidemill analytics run runs it on this machine")
         for resource in self._deployment.local_resources:
             match resource.type:
                 case "AWS::KinesisFirehose::DeliveryStream":

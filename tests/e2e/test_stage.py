@@ -10,6 +10,7 @@ import pytest
 from tidemill import Producer, Replies, Reply, reply_queue
 from tidemill.contract.request import Request, encode
 from tidemill_consumers.codec.items import from_item
+from tidemill_deploy.stack.draining import Drain
 from tidemill_local.platform import Platform
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
@@ -79,3 +80,23 @@ def test_on_the_clients_stream_nobody_is_the_stage(
     s3, bucket = platform.emulator.client("s3"), platform.outputs["QuarantineBucketName"]
     assert becomes(lambda: s3.list_objects_v2(Bucket=bucket).get("KeyCount", 0) == 1)
     assert document(platform, "content/8") is None
+
+
+def test_all_that_the_stage_has_written_can_be_waited_for(platform: Platform) -> None:
+    """As `tidemill destroy` does, by probes on the stage's stream, which has no archive."""
+    client, outputs, key = platform.emulator.client, platform.outputs, "content/drained"
+    number = int(time.time()) // 10 * 10
+    put(platform, "AggregatedStreamName", *(window(key, number - 500 + 10 * one, one + 1) for one in range(40)))
+    drain = Drain(
+        client("kinesis"),
+        client("dynamodb"),
+        client("s3"),
+        stream=outputs["AggregatedStreamName"],
+        table=outputs["TableName"],
+        bucket="",
+        prefix="",
+        within=60,
+        say=print,
+    )
+    drain.wait()
+    assert document(platform, key) == {"views": 40}

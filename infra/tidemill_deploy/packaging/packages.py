@@ -58,6 +58,23 @@ def package(
     return found
 
 
+def aggregatable(rules: str) -> dict[str, str | None]:
+    """The rules' commands in Aggregatable, each with the member of data that it sums, or None where it counts requests.
+
+    Args:
+        rules: the module of rules, or the folder that holds it.
+
+    Raises:
+        RulesNotFound: there are no such rules, or they cannot be imported.
+        PackagingError: what they need cannot be had.
+    """
+    application, (function, *_) = find(rules), functions(traces=False)
+    if _is_built_in(application):
+        return try_rules(application.rules, _from_here(application, function))
+    with tempfile.TemporaryDirectory(prefix="tidemill-package-") as folder:
+        return try_rules(application.rules, _by_uv(application, function, None, Path(folder)))
+
+
 def code_here(rules: str, *, traces: bool = False) -> dict[str, bytes]:
     """Each function's code for this machine and this Python, by the function's name; needs no network.
 

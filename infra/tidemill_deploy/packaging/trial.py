@@ -1,4 +1,5 @@
-"""Imports the rules once as the functions will, in a process of its own: most mistakes show there.
+"""Imports the rules once as the functions will, in a process of its own: most mistakes show there. And what is told of
+the rules that the analytics stage must know.
 
 Room: packaging, I/O. The process sees what the package holds, and nothing that is installed beside it.
 """
@@ -6,11 +7,13 @@ Room: packaging, I/O. The process sees what the package holds, and nothing that 
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill_deploy.packaging.archive import zipped
@@ -24,14 +27,18 @@ TRIAL_SECONDS = 30
 
 # `os._exit` ends the process at once: it does not wait for threads that the module has started. Its output is dropped.
 _TRIAL = """
-import importlib, os, sys, traceback
-folder, name = sys.argv[1:]
+import importlib, json, os, sys, traceback
+folder, name, answer = sys.argv[1:]
 sys.path.insert(0, folder)
+from tidemill_consumers.core.batch import Aggregatable
 from tidemill_consumers.core.calling.routing import problem_of
 try:
     module = importlib.import_module(name)
     why = problem_of(module.RULES) if hasattr(module, "RULES") else "it has no RULES, a mapping of commands to rules"
     if why is None:
+        found = {cmd: rule.sum for cmd, rule in module.RULES.items() if isinstance(rule, Aggregatable)}
+        with open(answer, "w", encoding="utf-8") as file:
+            json.dump(found, file)
         os._exit(0)
 except BaseException as error:
     own = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
@@ -47,8 +54,8 @@ os._exit(1)
 """
 
 
-def try_rules(rules: str, files: Mapping[str, bytes]) -> None:
-    """Import the module of rules.
+def try_rules(rules: str, files: Mapping[str, bytes]) -> dict[str, str | None]:
+    """Import the module of rules; its commands in Aggregatable, each with the member of data that it sums, or None.
 
     Args:
         rules: its dotted name.
@@ -57,12 +64,15 @@ def try_rules(rules: str, files: Mapping[str, bytes]) -> None:
     Raises:
         RulesNotFound: it cannot be imported, or has no mapping RULES.
     """
-    with tempfile.TemporaryDirectory(prefix="tidemill-rules-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="tidemill-rules-") as folder,
+        tempfile.NamedTemporaryFile(prefix="tidemill-commands-") as answer,
+    ):
         zipfile.ZipFile(io.BytesIO(zipped(files, compressed=False))).extractall(folder)
         try:
             tried = subprocess.run(  # noqa: S603 # our own words
                 # -S: without what is installed here. -P: without the current directory.
-                [sys.executable, "-S", "-P", "-B", "-c", _TRIAL, folder, rules],
+                [sys.executable, "-S", "-P", "-B", "-c", _TRIAL, folder, rules, answer.name],
                 cwd=folder,
                 env=_environment(rules),
                 stdin=subprocess.DEVNULL,
@@ -73,9 +83,12 @@ def try_rules(rules: str, files: Mapping[str, bytes]) -> None:
             )
         except subprocess.TimeoutExpired:
             raise RulesNotFound(f"the module {rules} is not loaded after {TRIAL_SECONDS} seconds") from None
+        told = Path(answer.name).read_text(encoding="utf-8")
     if tried.returncode:
         words = tried.stderr.decode(errors="replace").splitlines() or [f"Python ended with {tried.returncode}"]
         raise RulesNotFound(f"the module {rules} has no rules to run: {words[-1]}")
+    commands: dict[str, str | None] = json.loads(told)
+    return commands
 
 
 def _environment(rules: str) -> dict[str, str]:

@@ -53,7 +53,8 @@ class Drain:
     Attributes:
         stream: the stream's name.
         table: that of the entities.
-        bucket, prefix: where the archive's files are, in a folder a day (`dt=…`).
+        bucket, prefix: where the archive's files are, in a folder a day (`dt=…`); without a bucket for a stream that is
+            not archived.
         within: seconds that all of it may take.
         say: gets what is waited for.
         blocked: says what keeps requests from being applied, if anything does.
@@ -92,7 +93,8 @@ class Drain:
             last = self._probes()
             self._applied(last)
             if not self._have_more(last):
-                self._archived({one.id for one in last}, began)
+                if self.bucket:
+                    self._archived({one.id for one in last}, began)
                 if not self._have_more(last):
                     return rounds
             self.say("there are further requests behind the probes, from rules or from before: once more")

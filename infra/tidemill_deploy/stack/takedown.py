@@ -99,6 +99,33 @@ class Takedown:
             sleep=self.sleep,
         ).wait()
 
+    def drain_totals(self, within: float) -> None:
+        """Wait until all that the analytics stage has written is applied, if the stack has a stream for that.
+
+        Args:
+            within: seconds.
+
+        Raises:
+            NotDrained: not within the time.
+        """
+        state = self.stack.state()
+        outputs = state.outputs if state else {}
+        if "AggregatedStreamName" not in outputs:
+            return
+        self.say("waiting until all totals of the analytics stage are applied")
+        Drain(
+            self.clients.client("kinesis"),
+            self.clients.client("dynamodb"),
+            self.clients.client("s3"),
+            stream=outputs["AggregatedStreamName"],
+            table=outputs["TableName"],
+            bucket="",  # it is not archived
+            prefix="",
+            within=within,
+            say=self.say,
+            sleep=self.sleep,
+        ).wait()
+
     def _blocked(self) -> Obstacle | None:
         """The obstacle that keeps requests from being applied, if it can be told."""
         state = self.stack.state()

@@ -15,8 +15,10 @@ from typing import Any
 from tidemill import Misconfigured
 from tidemill_cli.arguments.parameters import SECRET
 from tidemill_cli.arguments.yes import ask
+from tidemill_cli.commands.deploy.analytics import Stage
 from tidemill_cli.commands.deploy.parameters import Parameters, add_parameters
 from tidemill_cli.commands.deploy.shown import after_plan, estimate, show_plan, snippets
+from tidemill_cli.commands.package.command import add_connector
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text, write_result
 from tidemill_cli.stack import STACK, access
@@ -29,6 +31,7 @@ from tidemill_deploy.stack.code_bucket import CodeBucket
 from tidemill_deploy.stack.kept import NotKept
 from tidemill_deploy.stack.rollout import SHARDS, Rollout
 from tidemill_deploy.stack.stack import ChangeSet, Stack, StackError, State
+from tidemill_deploy.stage.application import StageError
 from tidemill_deploy.template import TemplateError, load, template_path
 
 EXAMPLE = """\
@@ -47,6 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stack", metavar="NAME", default=STACK, help=f"the stack (default: {STACK})")
     add_parameters(parser)
     parser.add_argument("--rate", type=rate, default=100.0, help="requests a second, for the estimate (default: 100)")
+    parser.add_argument(
+        "--new-generation", action="store_true", help="have the analytics stage count anew what the stream still has"
+    )
+    add_connector(parser)
     parser.add_argument("--replace", action="store_true", help="agree to lose what is in a stream, a table or a pool")
     parser.add_argument("--plan", action="store_true", help="show the changes, and make none of them")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -58,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when the stack is as it should be, or the plan was shown."""
-    expected = (CannotScale, Misconfigured, NotKept, PackagingError, StackError, TemplateError)
+    expected = (CannotScale, Misconfigured, NotKept, PackagingError, StackError, StageError, TemplateError)
     return run_or_tell("deploy", lambda: _run(args), *expected)
 
 
@@ -69,22 +76,23 @@ def _run(args: argparse.Namespace) -> int:
     body, template = path.read_bytes(), load(path)
     stack = Stack(where.client("cloudformation"), args.stack)
     parameters = Parameters(args, template, stack.state())
+    stage = Stage(parameters, lambda: where.client("kinesisanalyticsv2"), anew=args.new_generation)
     account = where.client("sts").get_caller_identity()["Account"]
     bucket = CodeBucket(where.client("s3"), account, where.region)
     _say(f"the stack {args.stack} in {where.region}, account {account}")
     with tempfile.TemporaryDirectory(prefix="tidemill-deploy-") as folder:
-        packages = parameters.packages(Path(folder))
+        packages = parameters.packages(Path(folder)) + stage.packages(Path(folder), args.connector)
         bucket.make()
-        given = parameters.values() | {"CodeBucket": bucket.name}
+        given = parameters.values() | stage.values() | {"CodeBucket": bucket.name}
         for one in packages:
-            _say(f"  {one.function:<8} {one.zipped:,} bytes, sha256 {one.sha256[:12]}…")
+            _say(f"  {one.function:<9} {one.zipped:,} bytes, sha256 {one.sha256[:12]}…")
             given |= {f"{one.function}CodeKey": bucket.upload(one.path.read_bytes(), ".zip")}
     rollout = Rollout(stack, bucket, body, template, given)
     _clear(args, stack)
     change_set = rollout.prepare()
     if change_set is None:
         _say("nothing is to be changed")
-        return _ended(args, where.region, (), stack.state())
+        return _ended(args, where.region, (), _begun(stage, stack.state(), given, args.plan))
     try:
         _show(change_set, given)
         _say(estimate(args.rate, parameters.all() | given))
@@ -99,8 +107,15 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if between:
         change_set = _in_steps(rollout, stack, change_set, between)
-    state = rollout.execute(change_set, _say)
+    state = _begun(stage, rollout.execute(change_set, _say), given, args.plan)
     return _ended(args, where.region, change_set.changes, state)
+
+
+def _begun(stage: Stage, state: State | None, given: Mapping[str, str], is_plan: bool) -> State | None:
+    """The stack, whose stage runs."""
+    if not is_plan:
+        stage.begin(state, given, _say)
+    return state
 
 
 def _clear(args: argparse.Namespace, stack: Stack) -> None:

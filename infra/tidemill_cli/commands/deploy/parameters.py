@@ -28,6 +28,10 @@ FILLED_IN = {
     "Architecture": "use --architecture",
     "DrainedBy": "tidemill destroy sets it",
     "CodeBucket": "the functions' code is put there",
+    "AnalyticsCommands": "it is told by the rules",
+    "AnalyticsGeneration": "use --new-generation",
+    "AnalyticsBegin": "use --new-generation",
+    "AnalyticsRestore": "use --new-generation",
 }
 """Parameters of the template that are not given by name -> why."""
 
@@ -70,7 +74,7 @@ class Parameters:
         if unknown := sorted(named.keys() - declared.keys()):
             raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(declared)}")
         check_together(self.all())
-        return {**named, "Rules": find(self._rules).rules, "Architecture": self._architecture}
+        return {**named, "Rules": find(self.rules).rules, "Architecture": self._architecture}
 
     def all(self) -> dict[str, str]:
         """Every parameter's value: the given one, the stack's own, or the default."""
@@ -88,16 +92,17 @@ class Parameters:
         """
         try:
             target, traces = Target(self._architecture, python_version(self.template)), self.all().get("Traces", "off")
-            return package(self._rules, target, folder, traces=have_traces(traces))
+            return package(self.rules, target, folder, traces=have_traces(traces))
         except RulesNotFound as error:
             if self.args.rules:
                 raise
             raise CommandError(
-                f"the stack has the rules of {self._rules}; say where they are by --rules: {error}"
+                f"the stack has the rules of {self.rules}; say where they are by --rules: {error}"
             ) from None
 
     @property
-    def _rules(self) -> str:
+    def rules(self) -> str:
+        """The module of rules, or its folder."""
         return str(self.args.rules or self.all().get("Rules") or BUILT_IN)
 
     @property

@@ -7,6 +7,7 @@ Tests: tests/e2e/test_destroy.py.
 from __future__ import annotations
 
 import argparse
+import time
 
 from tidemill import Misconfigured
 from tidemill.aws.loopback import is_loopback
@@ -20,7 +21,11 @@ from tidemill_deploy.stack.draining import NotDrained
 from tidemill_deploy.stack.kept import NotKept
 from tidemill_deploy.stack.stack import Stack, StackError
 from tidemill_deploy.stack.takedown import Takedown
+from tidemill_deploy.stage.application import Application, StageError
+from tidemill_deploy.stage.life import unfinished
 from tidemill_deploy.template import TemplateError, loads
+
+EXPECTED = (Misconfigured, NotDrained, NotKept, StackError, StageError, TemplateError)
 
 EXAMPLE = """\
 examples:
@@ -49,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when the stack is gone."""
-    return run_or_tell("destroy", lambda: _run(args), Misconfigured, NotDrained, NotKept, StackError, TemplateError)
+    return run_or_tell("destroy", lambda: _run(args), *EXPECTED)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -75,6 +80,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _drain(takedown: Takedown, where: Access, args: argparse.Namespace) -> None:
+    stage = _stage(takedown.stack, where)
     try:  # the local platform's policies hold at once
         takedown.close(**({"settling": 0.0} if is_loopback(where.endpoint("iam")) else {}))
     except NotDrained as error:
@@ -84,11 +90,33 @@ def _drain(takedown: Takedown, where: Access, args: argparse.Namespace) -> None:
         ) from None
     try:
         takedown.drain(args.minutes * 60)
-    except NotDrained as error:
+        if stage:
+            stage.stop(_say)
+        takedown.drain_totals(args.minutes * 60)
+    except (NotDrained, StageError) as error:
         raise CommandError(
             f"{error}. The stack stands, its ways in are closed: look at its alarms and at the functions' log, and run "
             f"it again, or open it again: tidemill deploy --stack {args.stack}"
         ) from None
+
+
+def _stage(stack: Stack, where: Access) -> Application | None:
+    """The analytics stage, which has counted all that was left to it; None if the stack has none.
+
+    Raises:
+        CommandError: it may not have counted all.
+        StageError: it is being changed.
+    """
+    state = stack.state()
+    if state is None or "StageName" not in state.outputs:
+        return None
+    stage = Application(where.client("kinesisanalyticsv2"), state.outputs["StageName"])
+    if left := unfinished(stage.found(), state.parameters["AnalyticsPeriods"], time.time()):
+        raise CommandError(
+            f"the analytics stage may not have counted all that was left to it: {left}. Nothing was done. With "
+            "--without-draining it goes with the stack, and what it has not counted is lost"
+        )
+    return stage
 
 
 def _bucket(where: Access) -> CodeBucket:

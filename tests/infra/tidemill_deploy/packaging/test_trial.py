@@ -67,6 +67,19 @@ def test_rules_that_cannot_be_had_are_refused_with_the_reason(tried: Path, text:
         try_rules("tried_rules", code_of("tried_rules"))
 
 
+def test_it_tells_the_commands_that_the_stage_counts_whatever_the_module_prints(tried: Path) -> None:
+    tried.write_text(
+        """
+from tidemill_consumers import Accepted, Aggregatable
+print('{"content.view": "nonsense"}', flush=True)
+def add(state, amount): return Accepted({"count": (state or {}).get("count", 0) + amount})
+def put(state, request): return Accepted({})
+RULES = {"item.view": Aggregatable(add), "cart.add": Aggregatable(add, sum="count"), "item.put": put}
+"""
+    )
+    assert try_rules("tried_rules", code_of("tried_rules")) == {"item.view": None, "cart.add": "count"}
+
+
 def test_rules_that_never_load_are_refused(tried: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill_deploy.packaging.trial.TRIAL_SECONDS", 0.5)
     tried.write_text("import time\ntime.sleep(60)")
