@@ -152,11 +152,11 @@ class UnfitFile(Exception):
     """A file that no thumbnails can be made of, refused before anything was uploaded.
 
     Attributes:
-        field: why: `file`, `size`, `type` or `content_type`.
+        field: what is unfit: `file`, `size`, `type` or `content_type`.
     """
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{field}: {problem} ({remedy})")
+        super().__init__(f"{problem} ({remedy})")
         self.field = field
 
 

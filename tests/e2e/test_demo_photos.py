@@ -34,9 +34,9 @@ def test_drawn_photos_come_and_go_and_bucket_table_and_index_agree(tmp_path: Pat
     assert len(sheet.images) == 7
     assert "the demo replaced its photo by afternoon.webp" in sheet.text
     assert "the demo deleted its photo" in sheet.text
-    assert "not uploaded: type: it is a Photoshop document" in sheet.text
+    assert "not uploaded: it is a Photoshop document" in sheet.text
     assert "reconciled: 8 photos" in said
-    assert "uploaded 8 photos\nnot uploaded: drawing.psd: type: it is a Photoshop document" in said
+    assert "uploaded 8 photos\nnot uploaded: drawing.psd: it is a Photoshop document" in said
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert (result["photos"], result["refused_files"]) == (1, 2)
     assert ("it cannot be read: Permission denied" in sheet.text) is not os.access(photos / "secret.jpg", os.R_OK)
     assert not sheet.images
-    assert "not uploaded: type: it is a file of an unknown kind" in sheet.text
+    assert "not uploaded: it is a file of an unknown kind" in sheet.text
     assert "br\N{REPLACEMENT CHARACTER}ken" in sheet.text
     assert "reconciled: 1 photo, of" in said
 

@@ -66,7 +66,15 @@ class Ref(TypedDict):
 
 
 def ref(blob: Blob) -> Ref:
-    """The reference to an object, for the document of the rule that has it stored: pure, by the bytes alone."""
+    """The reference to an object, for the document of the rule that has it stored: pure, by the bytes alone.
+
+    Raises:
+        TypeError: it is no Blob, or its data is not bytes.
+    """
+    if not isinstance(blob, Blob):
+        raise TypeError(f"ref takes a Blob, not {type(blob).__name__}")
+    if type(blob.data) is not bytes:
+        raise TypeError(f"a Blob's data must be bytes, not {type(blob.data).__name__}")
     return {
         "object": object_name(sha256(blob.data).hexdigest()),
         "bytes": len(blob.data),

@@ -64,7 +64,7 @@ def make(data: bytes, job: Job) -> Outcome:
     except MemoryError:
         raise
     except Exception as error:  # of whatever type: each decoder has its own
-        return Unsupported(f"it is a {kind.name} that cannot be decoded ({_printable(error)})")
+        return Unsupported(f"the {kind.name} file cannot be decoded ({_printable(error)})")
 
 
 def _made(name: str, decoded: Decoded, job: Job) -> Made:

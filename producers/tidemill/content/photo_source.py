@@ -96,8 +96,8 @@ class PhotoSource:
         if isinstance(found, str):
             raise UnfitFile("type", f"it is {found}, of which no thumbnails are made", CONVERTED)
         if content_type is not None and content_type != found.content_type:
-            problem = f"{content_type!r}, and the file is {found.content_type}"
-            raise UnfitFile("content_type", problem, "leave it out, and it is what the file is")
+            problem = f"it is {found.content_type}, and not {content_type!r}"
+            raise UnfitFile("content_type", problem, "leave content_type out, and it is what the file is")
         return found
 
 
@@ -109,7 +109,7 @@ def check_photo_size(size: int) -> None:
     """
     if size > MAX_PHOTO_BYTES:
         most = f"{MAX_PHOTO_BYTES >> 20} MiB"
-        raise UnfitFile("size", f"{size} bytes, and thumbnails are made of {most} at most", "make it smaller")
+        raise UnfitFile("size", f"it has {size} bytes, and thumbnails are made of {most} at most", "make it smaller")
 
 
 def _opened(path: str) -> int:

@@ -188,7 +188,7 @@ def _checked(description: Mapping[str, Any]) -> Description:
     check_photo_size(of.bytes)
     if of.type not in (one.content_type for one in PHOTO_TYPES):
         types = ", ".join(one.content_type for one in PHOTO_TYPES)
-        raise UnfitFile("type", f"{of.type[:80]!r}, of which no thumbnails are made", f"use one of {types}")
+        raise UnfitFile("type", f"it is {of.type[:80]!r}, of which no thumbnails are made", f"use one of {types}")
     if of.bytes < 1 or len(of.sha256) != -(-of.bytes // PART_BYTES) or not all(map(_is_digest, of.sha256)):
         raise ValueError("description: it has no SHA-256 of each 8 MiB")
     return of

@@ -81,7 +81,9 @@ def upload_presigned(
     source, news = PhotoSource(photo), News()
     if (source.size, source.type.content_type) != (by.token.bytes, by.token.type):
         source.close()
-        raise UnfitFile("file", f"it is not the {by.token.bytes} bytes of {by.token.type} that were described", AGAIN)
+        raise UnfitFile(
+            "file", f"the file is not the {by.token.bytes} bytes of {by.token.type} that were described", AGAIN
+        )
     store = PresignedStore(by)
     try:
         upload = Upload(store, source, by.token, None, news.tell)
@@ -170,7 +172,7 @@ class PresignedStore:
 
     def _put(self, number: int, body: bytes, digest: str, headers: Mapping[str, str]) -> Any:
         if self._by.sha256[number - 1 : number] != (digest,):
-            raise UnfitFile("file", "it has changed since it was described", AGAIN)
+            raise UnfitFile("file", "the file has changed since it was described", AGAIN)
         answer = self._call("PUT", self._by.put[number - 1], body, {"x-amz-checksum-sha256": digest, **headers})
         if "ETag" not in answer.headers:
             raise Refused("MalformedResponse", "the answer is none of S3")

@@ -67,8 +67,11 @@ def photo_name(identity: str, key: str) -> str:
     """The name of the photo of an entity.
 
     Raises:
-        ValueError: identity or key is empty or fits no request, or they are too long together.
+        ValueError: identity or key is no text, is empty or fits no request, or they are too long together.
     """
+    for what, text in {"identity": identity, "key": key}.items():
+        if not isinstance(text, str):
+            raise ValueError(f"the {what} of a photo is {type(text).__name__}, and must be text")
     if not identity or not key:
         raise ValueError("a photo has an identity and a key")
     if (longest := max(len(identity), len(key))) > MAX_KEY_CHARACTERS:

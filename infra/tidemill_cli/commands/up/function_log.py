@@ -23,6 +23,10 @@ MOST_LINES = 100
 _OF_LAMBDA = re.compile(r'(START|END|REPORT) RequestId: |INIT_|\{"_aws":')
 _OF_LOGGER = re.compile(r"\[(\w+)\]\t\S+Z\t\S*\t(.*)", re.DOTALL)
 
+_CODE = "/ministack-provided-code-"
+_IN_CODE = re.compile(rf'((?<=")[^"\r\n]*|[^\s"]*){_CODE}\w+/[0-9a-f]{{64}}/')
+"""The folder that the emulator has unpacked a function's code into."""
+
 
 class FunctionLog:
     """The log of some functions, from a time on.
@@ -92,5 +96,7 @@ def shown(message: str) -> Iterator[str]:
         return
     if found := _OF_LOGGER.match(message):
         message = f"{found[1]} {found[2]}"
+    if _CODE in message:
+        message = _IN_CODE.sub("", message)  # the file's name in the user's own folder remains
     for number, line in enumerate(re.split(r"[\r\n]+", message.rstrip())):
         yield printable(("  " if number else "") + line.replace("\N{NO-BREAK SPACE}", " "))

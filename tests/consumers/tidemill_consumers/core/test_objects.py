@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -139,3 +140,16 @@ def test_a_document_names_an_object_by_key_and_in_depth_too() -> None:
     document = {name_of(b"a"): [{"deep": [name_of(b"b")]}], "short": name_of(b"c")[:-1]}
     assert [one.data for one in named_by(document, objects)] == [b"a", b"b"]
     assert named_by(None, objects) == ()
+
+
+@pytest.mark.parametrize(
+    ("blob", "what"),
+    [
+        (Blob("text"), "a Blob's data must be bytes, not str"),  # type: ignore[arg-type]
+        (Blob(bytearray(b"x")), "a Blob's data must be bytes, not bytearray"),  # type: ignore[arg-type]
+        (b"text", "ref takes a Blob, not bytes"),
+    ],
+)
+def test_a_reference_is_to_bytes_alone(blob: Any, what: str) -> None:
+    with pytest.raises(TypeError, match=what):
+        ref(blob)

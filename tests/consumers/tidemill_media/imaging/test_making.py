@@ -151,12 +151,12 @@ def reason(outcome: Outcome) -> str:
 
 def test_other_files_and_damaged_ones_are_unsupported() -> None:
     assert reason(make(b"8BPS", JOB)) == "it is a Photoshop document, not a photo that can be decoded"
-    assert reason(make(file(picture(64, 64))[:900], JOB)).startswith("it is a JPEG that cannot be decoded (")
-    assert reason(make(b"\x89PNG\r\n\x1a\n\x1b[31m", JOB)).startswith("it is a PNG that cannot be decoded (")
+    assert reason(make(file(picture(64, 64))[:900], JOB)).startswith("the JPEG file cannot be decoded (")
+    assert reason(make(b"\x89PNG\r\n\x1a\n\x1b[31m", JOB)).startswith("the PNG file cannot be decoded (")
 
 
 def test_a_reason_does_not_tell_where_something_lies_in_memory() -> None:
-    assert reason(make(b"\xff\xd8\xff", JOB)) == "it is a JPEG that cannot be decoded (cannot identify image file)"
+    assert reason(make(b"\xff\xd8\xff", JOB)) == "the JPEG file cannot be decoded (cannot identify image file)"
 
 
 def test_a_large_progressive_jpeg_says_why_it_is_too_large() -> None:

@@ -16,24 +16,26 @@ from tidemill.contract.photo_files import JPEG, MAX_PHOTO_BYTES, PNG
 
 
 @pytest.mark.parametrize(
-    ("data", "problem"),
+    ("data", "field", "problem"),
     [
-        (b"", "type: it is an empty file"),
-        (b"8BPS\0\x01", "type: it is a Photoshop document.*use JPEG, PNG, GIF, WebP, BMP, HEIC or AVIF"),
-        (b"\0\0\0\x14ftypqt  ", "type: it is a video"),
-        (b"<!DOCTYPE html>", "type: it is an HTML page"),
-        (b"<svg>", "type: it is an SVG"),
-        (photo(MAX_PHOTO_BYTES + 1), "size: 52428801 bytes, and thumbnails are made of 50 MiB at most"),
+        (b"", "type", "it is an empty file"),
+        (b"8BPS\0\x01", "type", "it is a Photoshop document.*use JPEG, PNG, GIF, WebP, BMP, HEIC or AVIF"),
+        (b"\0\0\0\x14ftypqt  ", "type", "it is a video"),
+        (b"<!DOCTYPE html>", "type", "it is an HTML page"),
+        (b"<svg>", "type", "it is an SVG"),
+        (photo(MAX_PHOTO_BYTES + 1), "size", "it has 52428801 bytes, and thumbnails are made of 50 MiB at most"),
     ],
     ids=["empty", "PSD", "MOV", "HTML", "SVG", "large"],
 )
 @pytest.mark.parametrize("is_file", [True, False], ids=["file", "bytes"])
-def test_what_no_thumbnails_are_made_of_is_refused(tmp_path: Path, data: bytes, problem: str, is_file: bool) -> None:
+def test_what_no_thumbnails_are_made_of_is_refused(
+    tmp_path: Path, data: bytes, field: str, problem: str, is_file: bool
+) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    with pytest.raises(UnfitFile, match=problem) as refused:
+    with pytest.raises(UnfitFile, match=f"^{problem}") as refused:
         PhotoSource(path if is_file else data)
-    assert problem.startswith(refused.value.field)
+    assert refused.value.field == field
 
 
 def pipe(path: Path) -> None:
@@ -62,7 +64,7 @@ def test_what_is_no_file_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     make(Path("photo.jpg"))
-    with pytest.raises(UnfitFile, match=f"file: photo.jpg is {what}"):
+    with pytest.raises(UnfitFile, match=f"^photo.jpg is {what}"):
         PhotoSource("photo.jpg")
 
 
@@ -73,7 +75,7 @@ def test_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
 
 def test_the_type_may_be_asked_for() -> None:
     assert PhotoSource(photo(100), "image/jpeg").type is JPEG
-    with pytest.raises(UnfitFile, match="content_type: 'image/png', and the file is image/jpeg"):
+    with pytest.raises(UnfitFile, match=r"^it is image/jpeg, and not 'image/png'"):
         PhotoSource(photo(100), PNG.content_type)
 
 
@@ -93,7 +95,7 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path, size: int) -> None:
     path.write_bytes(photo(1000))
     source = PhotoSource(path)
     os.truncate(path, size)
-    with pytest.raises(UnfitFile, match=f"file: {path} changed while it was read"):
+    with pytest.raises(UnfitFile, match=f"^{path} changed while it was read"):
         source.read(0, 1000)
     source.close()
 

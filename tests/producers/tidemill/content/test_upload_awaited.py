@@ -147,7 +147,7 @@ def test_an_upload_that_is_cancelled_as_it_begins_leaves_no_file_open(run: Run, 
 
 def test_errors_are_those_of_the_other_producer(run: Run, stream: str, tmp_path: Path) -> None:
     async def use(producer: AsyncProducer) -> None:
-        with pytest.raises(UnfitFile, match="type: it is a PDF"):
+        with pytest.raises(UnfitFile, match=r"^it is a PDF"):
             await producer.upload(b"%PDF", key="content/1")
         with pytest.raises(FileNotFoundError):
             await producer.upload(tmp_path / "none", key="content/1")
@@ -155,6 +155,8 @@ def test_errors_are_those_of_the_other_producer(run: Run, stream: str, tmp_path:
             await producer.upload(photo(10), key="content/1", resume="{}")
         with pytest.raises(UnsendableRequest, match="key"):
             await producer.upload(photo(10), key="")
+        with pytest.raises(UnsendableRequest, match="key: the key of a photo is int, and must be text"):
+            await producer.upload(photo(10), key=5)  # type: ignore[arg-type]
         with pytest.raises(NotUploaded, match="NoSuchBucket") as failed:
             await producer.upload(photo(10), key="content/1")
         assert failed.value.resume is None

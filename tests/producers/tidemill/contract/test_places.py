@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +76,14 @@ def test_what_fits_no_request_names_no_photo(photo: Photo) -> None:
     with pytest.raises(ValueError, match="257 characters; 256 fit a request"):
         photo_name(*photo)
     assert photo_of(f"photos/{photo.identity}/{photo.key}") is None
+
+
+@pytest.mark.parametrize(
+    ("photo", "what"), [(("a", 5), "key of a photo is int"), ((b"a", "b"), "identity .* is bytes")]
+)
+def test_what_is_no_text_names_no_photo(photo: tuple[Any, Any], what: str) -> None:
+    with pytest.raises(ValueError, match=f"the {what}, and must be text"):
+        photo_name(*photo)
 
 
 def test_a_key_that_begins_like_another_has_thumbnails_of_its_own() -> None:

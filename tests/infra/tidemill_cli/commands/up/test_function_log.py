@@ -10,6 +10,8 @@ from tidemill_cli.commands.up.rules import RulesWatch
 from tidemill_local.emulator import Emulator
 
 NO_BREAK = "\N{NO-BREAK SPACE}" * 2
+CODE = f"/tmp/my own/tidemill-x/ministack-provided-code-45123/{'a1' * 32}"
+DRAW = '    File "shop/draw.py", line 3'
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,8 @@ NO_BREAK = "\N{NO-BREAK SPACE}" * 2
         ("hello\n", ["hello"]),
         ("[WARNING]\t2026-11-28T20:23:39.456Z\tid\tno\rTrace\r    x\n", ["WARNING no", "  Trace", "      x"]),
         (f"[ERROR] KeyError: 'x'\rTrace\r{NO_BREAK}File\n", ["[ERROR] KeyError: 'x'", "  Trace", "    File"]),
+        (f'[WARNING]\t2026-11-28T20:23:39Z\tid\tno\n  File "{CODE}/shop/draw.py", line 3', ["WARNING no", DRAW]),
+        (f"error: cannot read {CODE.replace(' ', '_')}/draw.py", ["error: cannot read draw.py"]),
         ("\x1b[2J", ["\\x1b[2J"]),
         ("START RequestId: 1 Version: $LATEST\n", []),
         ("END RequestId: 1\n", []),
