@@ -16,8 +16,8 @@ from tidemill_load.assessment.comparison import comparisons
 from tidemill_load.report import costs, measured, modelled
 from tidemill_load.report.findings import findings, headline
 from tidemill_load.report.table import tables
-from tidemill_load.report.wording import duration
 from tidemill_load.results.result import MODES
+from tidemill_load.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

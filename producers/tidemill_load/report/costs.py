@@ -19,8 +19,8 @@ from tidemill_load.cost_model.prices import list_prices
 from tidemill_load.report.charts import DASHES, Chart, label_ends, legend, point
 from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
-from tidemill_load.report.wording import listed, number
 from tidemill_load.results.result import MODES
+from tidemill_load.wording import listed, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from tidemill_load.assessment.comparison import comparisons, invoked, per_million, shown
-from tidemill_load.report.wording import a_second, counted, dollars, duration, listed, number, times
 from tidemill_load.results.result import Measurement, Result
+from tidemill_load.wording import a_second, counted, dollars, duration, listed, number, times
 
 Tone: TypeAlias = Literal["failure", "warning", "note", "plain"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tidemill_load.assessment.comparison import comparisons, invoked, shown
 from tidemill_load.report.charts import Chart
 from tidemill_load.report.svg import PALETTE, drawing, inline
-from tidemill_load.report.wording import a_second, counted, duration, listed
+from tidemill_load.wording import a_second, counted, duration, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,7 @@ from tidemill_load.cost_model.flows import flow_of
 from tidemill_load.report.charts import Chart, label_ends, legend, point
 from tidemill_load.report.findings import how
 from tidemill_load.report.svg import PALETTE, drawing, inline
-from tidemill_load.report.wording import a_second, duration, number
+from tidemill_load.wording import a_second, duration, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from tidemill_load.assessment.comparison import Comparison, invoked, per_million, units_a_request
-from tidemill_load.report.wording import a_second, dollars, duration, number
 from tidemill_load.results.result import Measurement
+from tidemill_load.wording import a_second, dollars, duration, number
 
 UNKNOWN: Final = "not known"
 

@@ -22,7 +22,7 @@ HISTORY = {"CHANGELOG.md"}
 """Tells where names were and are."""
 
 ENTRIES = {"tidemill_consumers.media"}
-"""Values of the template's parameter Rules."""
+"""Values of the template's parameter Rules, whose table an application may take into its own."""
 
 FENCED = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 IMPORT = re.compile(r"^\s*(?:from|import) tidemill", re.MULTILINE)
@@ -70,7 +70,11 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 
 def beyond_the_faces(source: str) -> list[tuple[str, str]]:
     """The imports of names that no face hands on."""
-    return [(module, name) for module, name in imported(source) if module not in FACES or not handed_on(module, name)]
+    return [
+        (module, name)
+        for module, name in imported(source)
+        if module not in FACES | ENTRIES or not handed_on(module, name)
+    ]
 
 
 def handed_on(module: str, name: str) -> bool:

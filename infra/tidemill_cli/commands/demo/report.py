@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidemill_cli.next_steps import after_demo
+from tidemill_load.wording import counted
 
 
 @dataclass
@@ -57,8 +58,6 @@ class Result:
 
     def count_without(self, missing: int) -> None:
         """Count the changes of photos that the stream was told of, and not those that it should have been told of."""
-        from tidemill_load.report.wording import counted
-
         if missing <= 0:
             return
         self.requests -= missing
@@ -82,8 +81,6 @@ def report(result: Result, kept: Path | None, say: Callable[[str], None]) -> Non
         kept: the folder that its state and archive are in, if they are kept.
         say: shows a line.
     """
-    from tidemill_load.report.wording import counted
-
     say("")
     width = max(map(len, result.hostile), default=0)
     for name, fate in result.hostile.items():

@@ -20,9 +20,9 @@ from tidemill_load.assessment.reckoned import reckoned
 from tidemill_load.report import render
 from tidemill_load.report.findings import findings, headline
 from tidemill_load.report.table import UNKNOWN, tables
-from tidemill_load.report.wording import dollars, duration, listed, number, times
 from tidemill_load.results.latency import latency
 from tidemill_load.results.result import MODES, Latency, Measurement, Result, Workload, to_json
+from tidemill_load.wording import dollars, duration, listed, number, times
 
 HOSTILE = """</title></style></svg><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}"'&<!--"""
 OUTSIDE = re.compile(r"https?:|//|url\((?!#)|@import|<script|<link(?! rel=\"icon\" href=\"data:,\")|<iframe")

@@ -17,7 +17,7 @@ from tidemill_cli.commands.demo.photos.holdings import Holdings
 from tidemill_cli.commands.demo.waiting import Progress
 from tidemill_cli.producers import close
 from tidemill_cli.terminal_text import printable
-from tidemill_load.report.wording import counted
+from tidemill_load.wording import counted
 from tidemill_local.clients import ROOT_KEY
 
 if TYPE_CHECKING:

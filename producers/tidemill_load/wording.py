@@ -1,6 +1,6 @@
 """Numbers as people read them: three digits, a unit, and no more.
 
-Room: load, report; pure.
+Room: load. Pure.
 Tests: tests/producers/tidemill_load/report/test_report.py.
 """
 
