@@ -147,6 +147,7 @@ def test_ctrl_c_writes_what_was_measured_so_far(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
+@pytest.mark.slow
 def test_a_simulated_hour_and_a_limit_that_is_passed(tmp_path: Path) -> None:
     shape = ["--simulate", "--rates", "20", "--seconds", "1h", "--window", "60", "--batch", "10k"]
     done = bench(tmp_path, *shape, "--json", "out.json", "--fail-if", "aggregated.p99>30s", "--fail-if", "lost>0")

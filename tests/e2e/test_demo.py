@@ -71,6 +71,7 @@ def test_what_is_kept_is_asked_by_the_lines_that_are_told(tmp_path: Path) -> Non
     assert "as kept here/state was run last: ArchiveIntervalSeconds=5, BatchingWindowSeconds=5\n" in said
 
 
+@pytest.mark.slow
 def test_lines_that_are_no_requests_are_told_and_counted(tmp_path: Path) -> None:
     line = '192.0.2.1 - - [01/Aug/1995:00:00:01 -0400] "GET /{} HTTP/1.0" 200 1839\n'
     lines = [line.format("a"), "what is this?\n", line.format("b"), "\n", '- - - [now] "GET / HTTP/1.0" 200 1\n']

@@ -70,9 +70,9 @@ class Account:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The stack's, by the last one."""
-        found: dict[str, str] = json.loads((self.folder / "deploy.json").read_text())["outputs"]
-        return found
+        """The stack's."""
+        (found,) = self.emulator.client("cloudformation").describe_stacks(StackName="shop")["Stacks"]
+        return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
 
     @property
     def stacks(self) -> dict[str, str]:
@@ -110,6 +110,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         yield made
 
 
+@pytest.mark.slow
 def test_the_functions_have_the_packages_that_were_made(account: Account) -> None:
     name = account.outputs["ApplyFunctionName"]
     found: Any = account.emulator.client("lambda").get_function(FunctionName=name)["Configuration"]

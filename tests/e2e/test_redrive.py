@@ -203,6 +203,7 @@ def test_what_is_there_is_listed_and_shown(
     assert whole["objects"][0]["reason"] == "unknown command item.count"
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_wants_to_be_told(mended: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     code, _ = mended.redrive("--apply")
     assert code == 1

@@ -96,6 +96,7 @@ def test_a_stream_that_is_scaled_while_producers_send_loses_and_reorders_nothing
     assert "key/" in shown
 
 
+@pytest.mark.slow
 def test_emits_that_loop_end_at_the_stacks_limit_and_can_be_let_go_on(
     platform: Platform, becomes: Callable[[Callable[[], bool]], bool], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,7 @@ print(first, [ends[text] for text in texts], watched.read_text())
 """
 
 
+@pytest.mark.slow
 def test_tests_notice_a_wrong_answer_and_an_endless_loop(tmp_path: Path) -> None:
     (tmp_path / "tried.py").write_text("def f(): return 1\n")
     (tmp_path / "test_tried.py").write_text("import tried\n\ndef test_f(): assert tried.f() == 1\n")

@@ -184,6 +184,7 @@ def test_two_writers_at_once_lose_nothing_and_list_nothing_twice(
     assert sorted(every) == sorted(wanted)
 
 
+@pytest.mark.slow
 def test_of_a_hundred_thousand_only_touched_pages_are_read_and_written(
     parts: Indexing, contents_table: Table, new_client: Clients, bucket: str
 ) -> None:

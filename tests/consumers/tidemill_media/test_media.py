@@ -378,6 +378,7 @@ STORIES: dict[str, list[Callable[[World], dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before-call", "after-call"])
 @pytest.mark.parametrize("story", list(STORIES))
 def test_whatever_call_fails_the_next_attempt_ends_alike(

@@ -59,6 +59,7 @@ def test_an_index_that_is_right_is_left_alone(parts: Indexing, contents_table: T
     assert told[-1] == "3 of 3 indexes compared; 0 contents differ"
 
 
+@pytest.mark.slow
 def test_what_the_stream_lost_is_listed_and_what_is_stale_goes(parts: Indexing, contents_table: Table) -> None:
     """Each of these changes is one whose record was lost."""
     every = fill(contents_table, parts)
@@ -104,6 +105,7 @@ def changed_manifest(change: Callable[[Manifest], Manifest]) -> Callable[[Any, s
     return damage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

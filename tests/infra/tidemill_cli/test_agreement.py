@@ -131,6 +131,7 @@ def test_on_requests_at_a_steady_rate(point: Point, tmp_path: Path) -> None:
     agree(found, asked(tmp_path, *point.load, *settings, *keys, "--producers", 1, "--key-size", 11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [20, 200])
 @pytest.mark.parametrize("producers", [50, 2_000])
 def test_on_requests_of_many_producers(rate: float, producers: int, tmp_path: Path) -> None:

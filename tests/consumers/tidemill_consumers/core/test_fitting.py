@@ -86,6 +86,7 @@ def folded(entity: Entity, arrivals: list[Arrival], hostile: Hostile) -> list[Wr
 MOST = Hostile(WAVE, MAX_BYTES - 5, 16 * 1024 - 2, 7, 70, 200)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     st.builds(

@@ -126,6 +126,7 @@ def test_a_bomb_is_refused_within_the_limits(server: Server, name: str) -> None:
     assert ending.seconds < CPU_SECONDS + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [PNG, GIF, BMP, HEIC], ids=lambda kind: kind.name)
 def test_the_largest_photos_fit_into_the_memory(server: Server, kind: Kind) -> None:
     ending, outcome = outcome_of(server, file(Image.new("RGB", (5000, 5000), (9, 99, 199)), kind))
