@@ -6,7 +6,7 @@ Tests: tests/e2e/test_up.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tidemill_deploy.packaging.application import BUILT_IN
-from tidemill_deploy.packaging.functions import have_traces
+from tidemill_deploy.packaging.functions import have_traces, unheard_photos
 from tidemill_deploy.packaging.packages import code_here
 from tidemill_deploy.template import template_path
 from tidemill_event_source import EventSource
@@ -33,7 +33,7 @@ class Platform:
     Args:
         port: the port of AWS's API on 127.0.0.1; 0 chooses a free one.
         parameters: values of the template's parameters other than the defaults.
-        say: called with each step of the start that takes time.
+        say: called with each step of the start that takes time, and with what the rules lack for photos.
         heard: called with each response of a function, as JSON.
         state: a folder that keeps everything for the next platform on it; without one all is gone with the platform.
 
@@ -136,7 +136,12 @@ class Platform:
 
     def _code(self) -> Mapping[str, bytes]:
         traces = have_traces(self._parameters.get("Traces", "off"))
-        return code_here(self._parameters.get("Rules", BUILT_IN), traces=traces)
+
+        def heard(commands: Collection[str]) -> None:
+            if problem := unheard_photos(self._parameters.get("Photos"), commands):
+                self._say(problem)
+
+        return code_here(self._parameters.get("Rules", BUILT_IN), traces=traces, heard=heard)
 
     def _start(self, code: Mapping[str, bytes]) -> None:
         self._say("creating the stack")

@@ -190,10 +190,10 @@ def test_rules_of_the_stack_that_are_not_here_are_asked_for(tmp_path: Path) -> N
     stack = State("arn", "CREATE_COMPLETE", {"Rules": "nowhere_at_all"}, {})
     args = argparse.Namespace(rules=None, architecture=None, parameter=[])
     with pytest.raises(CommandError, match=r"the stack has the rules of nowhere_at_all; .* --rules: no module"):
-        Parameters(args, load(template_path()), stack).packages(tmp_path)
+        Parameters(args, load(template_path()), stack).packages(tmp_path, print)
     args.rules = "another_that_is_nowhere"
     with pytest.raises(RulesNotFound, match="no module another_that_is_nowhere"):
-        Parameters(args, load(template_path()), stack).packages(tmp_path)
+        Parameters(args, load(template_path()), stack).packages(tmp_path, print)
 
 
 def test_uploads_that_would_expire_before_their_requests_are_told() -> None:

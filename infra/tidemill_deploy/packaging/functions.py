@@ -6,6 +6,7 @@ needs is pinned in locks/, by `make lock`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 MB = 1_000_000
@@ -19,6 +20,9 @@ PACKAGES = ("tidemill", "tidemill_consumers", "tidemill_media")
 
 ARCHITECTURES = ("arm64", "x86_64")
 """Lambda's names; the first is the template's default."""
+
+OF_PHOTOS = ("content.processed", "content.removed")
+"""The commands by which the media function tells the stream of photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,22 @@ def functions(*, traces: bool) -> tuple[Function, ...]:
 def have_traces(where: object) -> bool:
     """Whether a value of the template's parameter Traces turns traces on."""
     return where != "off"
+
+
+def unheard_photos(photos: object, commands: Collection[str]) -> str | None:
+    """What an application's rules lack, and how to mend it, if the media function tells them of photos; else None.
+
+    Args:
+        photos: the value of the template's parameter Photos.
+        commands: the rules' commands.
+    """
+    missing = [one for one in OF_PHOTOS if one not in commands]
+    if photos != "on" or not missing:
+        return None
+    return (
+        f"RULES lacks {' and '.join(missing)}: with Photos=on what is told of each photo goes to the quarantine; "
+        "add the media application's, RULES = {**tidemill_consumers.media.RULES, …} (docs/photos.md, On your machine)"
+    )
 
 
 def _traced(function: Function) -> Function:

@@ -21,11 +21,17 @@ from tidemill_deploy.packaging.wheels import LOCKS, Target
 from tidemill_event_source.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 def package(
-    rules: str, target: Target, out: Path, *, compile_modules: bool = False, traces: bool = False
+    rules: str,
+    target: Target,
+    out: Path,
+    *,
+    compile_modules: bool = False,
+    traces: bool = False,
+    heard: Callable[[Collection[str]], object] = lambda _: None,
 ) -> list[Package]:
     """Make each function's package for Lambda.
 
@@ -37,6 +43,7 @@ def package(
         compile_modules: whether to add bytecode. It takes the target's Python on this machine, on whose release the
             bytes depend.
         traces: whether to add what the functions need for traces.
+        heard: is called with the rules' commands, unless the rules are the built-in ones.
 
     Raises:
         RulesNotFound: there are no such rules, or they cannot be imported.
@@ -46,7 +53,7 @@ def package(
     application, wanted = find(rules), functions(traces=traces)
     with tempfile.TemporaryDirectory(prefix="tidemill-package-") as folder:
         if not _is_built_in(application):
-            try_rules(application.rules, _by_uv(application, wanted[0], None, Path(folder)))
+            heard(try_rules(application.rules, _by_uv(application, wanted[0], None, Path(folder))).commands)
         made = {one.needs: _by_uv(application, one, target, Path(folder)) for one in _unlike(wanted)}
     if compile_modules:
         made = {needs: compiled(files, target.python) for needs, files in made.items()}
@@ -70,17 +77,20 @@ def aggregatable(rules: str) -> dict[str, str | None]:
     """
     application, (function, *_) = find(rules), functions(traces=False)
     if _is_built_in(application):
-        return try_rules(application.rules, _from_here(application, function))
+        return try_rules(application.rules, _from_here(application, function)).aggregatable
     with tempfile.TemporaryDirectory(prefix="tidemill-package-") as folder:
-        return try_rules(application.rules, _by_uv(application, function, None, Path(folder)))
+        return try_rules(application.rules, _by_uv(application, function, None, Path(folder))).aggregatable
 
 
-def code_here(rules: str, *, traces: bool = False) -> dict[str, bytes]:
+def code_here(
+    rules: str, *, traces: bool = False, heard: Callable[[Collection[str]], object] = lambda _: None
+) -> dict[str, bytes]:
     """Each function's code for this machine and this Python, by the function's name; needs no network.
 
     Args:
         rules: the module of rules, or the folder that holds it.
         traces: whether to add what the functions need for traces.
+        heard: is called with the rules' commands, unless the rules are the built-in ones.
 
     Raises:
         RulesNotFound: there are no such rules, or they cannot be imported.
@@ -89,7 +99,7 @@ def code_here(rules: str, *, traces: bool = False) -> dict[str, bytes]:
     application, wanted = find(rules), functions(traces=traces)
     made = {one.needs: _from_here(application, one) for one in _unlike(wanted)}
     if not _is_built_in(application):
-        try_rules(application.rules, made[wanted[0].needs])
+        heard(try_rules(application.rules, made[wanted[0].needs]).commands)
     code = {needs: zipped(files, compressed=False) for needs, files in made.items()}
     return {function.name: code[function.needs] for function in wanted}
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill_deploy.packaging.archive import zipped
 from tidemill_deploy.packaging.errors import RulesNotFound
@@ -36,9 +36,9 @@ try:
     module = importlib.import_module(name)
     why = problem_of(module.RULES) if hasattr(module, "RULES") else "it has no RULES, a mapping of commands to rules"
     if why is None:
-        found = {cmd: rule.sum for cmd, rule in module.RULES.items() if isinstance(rule, Aggregatable)}
+        sums = {cmd: rule.sum for cmd, rule in module.RULES.items() if isinstance(rule, Aggregatable)}
         with open(answer, "w", encoding="utf-8") as file:
-            json.dump(found, file)
+            json.dump({"commands": list(module.RULES), "aggregatable": sums}, file)
         os._exit(0)
 except BaseException as error:
     own = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
@@ -54,8 +54,20 @@ os._exit(1)
 """
 
 
-def try_rules(rules: str, files: Mapping[str, bytes]) -> dict[str, str | None]:
-    """Import the module of rules; its commands in Aggregatable, each with the member of data that it sums, or None.
+class Table(NamedTuple):
+    """The table of an application's rules, by its commands.
+
+    Attributes:
+        commands: all of them.
+        aggregatable: those in Aggregatable, each with the member of data that it sums, or None.
+    """
+
+    commands: frozenset[str]
+    aggregatable: dict[str, str | None]
+
+
+def try_rules(rules: str, files: Mapping[str, bytes]) -> Table:
+    """Import the module of rules; what its table has.
 
     Args:
         rules: its dotted name.
@@ -87,8 +99,8 @@ def try_rules(rules: str, files: Mapping[str, bytes]) -> dict[str, str | None]:
     if tried.returncode:
         words = tried.stderr.decode(errors="replace").splitlines() or [f"Python ended with {tried.returncode}"]
         raise RulesNotFound(f"the module {rules} has no rules to run: {words[-1]}")
-    commands: dict[str, str | None] = json.loads(told)
-    return commands
+    found = json.loads(told)
+    return Table(frozenset(found["commands"]), found["aggregatable"])
 
 
 def _environment(rules: str) -> dict[str, str]:

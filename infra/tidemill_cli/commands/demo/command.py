@@ -50,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result to PATH")
     photos = parser.add_mutually_exclusive_group()
     photos.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="upload the photos of FOLDER rather than some that are drawn"
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="upload the photos of FOLDER rather than some that are drawn; hidden files and links are passed over",
     )
     photos.add_argument("--no-photos", action="store_true", help="upload none, which is so with --trace too")
     parser.add_argument("--sheet", type=Path, metavar="PATH", help="write the photos' contact sheet, a page, to PATH")

@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
     bucket = CodeBucket(where.client("s3"), account, where.region)
     _say(f"the stack {args.stack} in {where.region}, account {account}")
     with tempfile.TemporaryDirectory(prefix="tidemill-deploy-") as folder:
-        packages = parameters.packages(Path(folder)) + stage.packages(Path(folder), args.connector)
+        packages = parameters.packages(Path(folder), _say) + stage.packages(Path(folder), args.connector)
         bucket.make()
         given = parameters.values() | stage.values() | {"CodeBucket": bucket.name}
         for one in packages:

@@ -7,7 +7,7 @@ Tests: tests/e2e/test_deploy.py.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tidemill_cli.errors import CommandError
 from tidemill_deploy.packaging.application import BUILT_IN, find
 from tidemill_deploy.packaging.archive import Package
 from tidemill_deploy.packaging.errors import RulesNotFound
-from tidemill_deploy.packaging.functions import ARCHITECTURES, have_traces
+from tidemill_deploy.packaging.functions import ARCHITECTURES, have_traces, unheard_photos
 from tidemill_deploy.packaging.packages import package
 from tidemill_deploy.packaging.wheels import Target
 from tidemill_deploy.stack.stack import State
@@ -83,16 +83,21 @@ class Parameters:
         }
         return {**defaults, **(self.state.parameters if self.state else {}), **given(self.args)}
 
-    def packages(self, folder: Path) -> list[Package]:
-        """Make the functions' packages there.
+    def packages(self, folder: Path, say: Callable[[str], None]) -> list[Package]:
+        """Make the functions' packages there, and say what the rules lack for photos.
 
         Raises:
             PackagingError: they cannot be made.
             CommandError: no rules were named, and those of the stack are not here.
         """
         try:
-            target, traces = Target(self._architecture, python_version(self.template)), self.all().get("Traces", "off")
-            return package(self.rules, target, folder, traces=have_traces(traces))
+            target, every = Target(self._architecture, python_version(self.template)), self.all()
+
+            def heard(commands: Collection[str]) -> None:
+                if problem := unheard_photos(every.get("Photos"), commands):
+                    say(problem)
+
+            return package(self.rules, target, folder, traces=have_traces(every.get("Traces", "off")), heard=heard)
         except RulesNotFound as error:
             if self.args.rules:
                 raise

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.tree import ROOT
-from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS, SHARED, functions
+from tidemill_deploy.packaging.functions import ARCHITECTURES, FUNCTIONS, SHARED, functions, unheard_photos
 from tidemill_deploy.packaging.wheels import LOCKS
 from tidemill_deploy.template import FUNCTION_TYPES, load, template_path
 
@@ -61,3 +61,10 @@ def test_the_services_are_those_that_the_functions_code_calls() -> None:
     assert called
     assert set().union(*(one.services for one in functions(traces=True))) == called
     assert set().union(*(one.services for one in FUNCTIONS)) == called - {"xray"}
+
+
+def test_rules_that_photos_need_are_missed_only_with_photos() -> None:
+    assert unheard_photos("on", {"content.processed", "content.removed", "item.put"}) is None
+    assert unheard_photos("off", {"item.put"}) is None
+    assert str(unheard_photos("on", {"item.put"})).startswith("RULES lacks content.processed and content.removed: with")
+    assert str(unheard_photos("on", {"content.processed"})).startswith("RULES lacks content.removed: with")

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,12 @@ def test_the_code_for_this_machine_is_tried(shop: Path) -> None:
     (shop / "seats.py").write_text("RULES = 5")
     with pytest.raises(RulesNotFound, match="RULES is no mapping"):
         code_here("seats")
+
+
+def test_the_commands_of_rules_are_told_but_of_the_built_in_ones(shop: Path) -> None:
+    heard: list[Collection[str]] = []
+    code_here(BUILT_IN, heard=heard.append)
+    assert heard == []
+    (shop / "seats.py").write_text("def rule(state, request): pass\nRULES = {'seat.reserve': rule}")
+    code_here("seats", heard=heard.append)
+    assert heard == [{"seat.reserve"}]

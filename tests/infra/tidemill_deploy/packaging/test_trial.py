@@ -9,7 +9,7 @@ from tidemill_deploy.packaging.contents import together, without_models
 from tidemill_deploy.packaging.errors import RulesNotFound
 from tidemill_deploy.packaging.functions import FUNCTIONS
 from tidemill_deploy.packaging.installed import installed
-from tidemill_deploy.packaging.trial import try_rules
+from tidemill_deploy.packaging.trial import Table, try_rules
 
 THIRD_PARTY = installed("signing", None)
 
@@ -67,7 +67,7 @@ def test_rules_that_cannot_be_had_are_refused_with_the_reason(tried: Path, text:
         try_rules("tried_rules", code_of("tried_rules"))
 
 
-def test_it_tells_the_commands_that_the_stage_counts_whatever_the_module_prints(tried: Path) -> None:
+def test_it_tells_the_commands_and_those_that_the_stage_counts_whatever_the_module_prints(tried: Path) -> None:
     tried.write_text(
         """
 from tidemill_consumers import Accepted, Aggregatable
@@ -77,7 +77,8 @@ def put(state, request): return Accepted({})
 RULES = {"item.view": Aggregatable(add), "cart.add": Aggregatable(add, sum="count"), "item.put": put}
 """
     )
-    assert try_rules("tried_rules", code_of("tried_rules")) == {"item.view": None, "cart.add": "count"}
+    sums: dict[str, str | None] = {"item.view": None, "cart.add": "count"}
+    assert try_rules("tried_rules", code_of("tried_rules")) == Table(frozenset({*sums, "item.put"}), sums)
 
 
 def test_rules_that_never_load_are_refused(tried: Path, monkeypatch: pytest.MonkeyPatch) -> None:
