@@ -115,8 +115,8 @@ pyflink-runs: $(READY)
 	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { echo "PyFlink runs on Python 3.11 and \
 	3.12, and .venv has a later one; make it again: rm -rf .venv && make PYTHON=python3.12 analytics-env" >&2; exit 1; }
 
-test-flink: $(READY) $(ANALYTICS) $(CONNECTOR_JAR) ## the analytics stage in Flink: its SQL on files, and `tidemill analytics run`
-	@.venv/bin/pytest tests/analytics_sql/stream/stages.py tests/analytics_sql/stream/platform.py $(ARGS)
+test-flink: $(READY) $(ANALYTICS) $(CONNECTOR_JAR) ## the analytics stage in Flink: its SQL on files, its package on a cluster, and `tidemill analytics run`
+	@.venv/bin/pytest tests/analytics_sql/stream/stages.py tests/analytics_sql/stream/packaged.py tests/analytics_sql/stream/platform.py $(ARGS)
 
 java-and-maven:
 	@for tool in javac mvn; do command -v $$tool >/dev/null || { echo "there is no $$tool, and the connector for Flink \
