@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,9 +20,11 @@ from typing import Any
 import pytest
 
 from tests.analytics_sql.stream.conftest import PYTHON
+from tests.processes import running
 from tests.tree import ROOT
 from tidemill import Producer
 from tidemill_consumers.codec.items import from_item
+from tidemill_local.clients import EmulatorSession
 from tidemill_local.platform import Platform
 
 pytestmark = pytest.mark.timeout(600)
@@ -30,18 +34,22 @@ KEYS = [f"content/{one}" for one in range(3)]
 SECONDS = 120
 
 
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
+@pytest.fixture(scope="module", autouse=True)
+def needed() -> None:
     if not shutil.which("java"):
         pytest.skip("there is no java: apt-get install openjdk-17-jre-headless")
     if not PYTHON.exists():
         pytest.skip("there is no environment with PyFlink: make analytics-env")
     if not JAR.exists():
         pytest.skip("the connector is not built: make connector")
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
     # One of the shards is idle: it has none of the keys, and holds nothing back.
     parameters = {"Analytics": "on", "AnalyticsPeriods": "1-", "ShardCount": "8", "BatchingWindowSeconds": "0"}
-    with Platform(0, parameters) as running:
-        yield running
+    with Platform(0, parameters) as started:
+        yield started
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -91,11 +99,13 @@ def view(platform: Platform) -> Iterator[Callable[[int], None]]:
         yield send
 
 
-def document(platform: Platform, key: str) -> Any:
-    found = platform.emulator.client("dynamodb").get_item(
-        TableName=platform.outputs["TableName"], Key={"pk": {"S": key}}
-    )
+def stored(dynamodb: Any, table: str, key: str) -> Any:
+    found = dynamodb.get_item(TableName=table, Key={"pk": {"S": key}})
     return from_item(found["Item"]).document if "Item" in found else None
+
+
+def document(platform: Platform, key: str) -> Any:
+    return stored(platform.emulator.client("dynamodb"), platform.outputs["TableName"], key)
 
 
 def becomes(platform: Platform, views: int) -> None:
@@ -105,6 +115,14 @@ def becomes(platform: Platform, views: int) -> None:
         assert max(found) <= views
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port that the platform can have twice: its address is part of what the stage goes on with."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 def children(pid: int) -> list[int]:
@@ -144,3 +162,26 @@ def test_totals_are_exact_through_a_kill_a_restart_and_a_start_without_state(
     assert {one["key"] for one in top["top"]} == set(KEYS)
     s3, bucket = platform.emulator.client("s3"), platform.outputs["QuarantineBucketName"]
     assert s3.list_objects_v2(Bucket=bucket).get("KeyCount", 0) == 0
+
+
+def test_a_platform_runs_a_stage_and_goes_on_with_it(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("tidemill")), "up", "--analytics", "--state", "kept", "--no-page"]
+    command += ["--port", str(free_port()), "--parameter", "BatchingWindowSeconds=0"]
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    for views, begins in ((1, "counts from"), (2, "goes on from chk-")):
+        with running(command, tmp_path, variables, stderr=subprocess.STDOUT) as process:
+            assert process.stdout is not None
+            told = ""
+            while not told.endswith("running; Ctrl-C stops it\n"):
+                told += (line := process.stdout.readline())
+                assert line, told
+            assert begins in told
+            session = EmulatorSession(re.findall("AWS_ENDPOINT_URL=(.+)", told)[0], "test", "test")
+            kinesis, table = session.client("kinesis"), re.findall("  TableName +(.+)", told)[0]
+            with Producer(re.findall("  StreamName +(.+)", told)[0], kinesis=kinesis) as producer:
+                producer.send("content.view", key=KEYS[0]).result(20)
+            deadline = time.monotonic() + SECONDS
+            while (seen := stored(session.client("dynamodb"), table, KEYS[0]) or {}).get("views", 0) < views:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert seen["views"] == views

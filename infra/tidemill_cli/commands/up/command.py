@@ -21,12 +21,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tidemill_cli.analytics import tools
 from tidemill_cli.arguments.page import add_page, port
 from tidemill_cli.arguments.parameters import SECRET, SECRET_VARIABLE, add_parameter, given
 from tidemill_cli.commands.up.alarms import WatchedAlarms
 from tidemill_cli.commands.up.function_log import FunctionLog
 from tidemill_cli.commands.up.page import LocalFigures, served
 from tidemill_cli.commands.up.rules import RulesWatch
+from tidemill_cli.commands.up.stage import stage_of, with_stage
 from tidemill_cli.errors import CommandError, run_or_tell
 from tidemill_cli.result_file import check_writable, json_text
 from tidemill_deploy.packaging.application import BUILT_IN
@@ -65,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="keep everything in FOLDER and go on from there, even after a kill, with its rules and parameters",
+    )
+    parser.add_argument(
+        "--analytics",
+        action="store_true",
+        help="run the analytics stage too, from now on (needs Java 17, `make analytics-env` and `make connector`)",
     )
     add_page(parser)
     parser.add_argument(
@@ -106,7 +113,8 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
         check_writable(args.json)
     if args.state:
         state_files.check(args.state)
-    parameters = _parameters(args)
+    needed = tools(None, None) if args.analytics else None
+    parameters = with_stage(_parameters(args)) if needed else _parameters(args)
     watch = RulesWatch(parameters["Rules"])
     answers, since = Answers(), int(time.time() * 1000)
     with Platform(args.port, parameters, say=_say, heard=answers.heard, state=args.state) as platform:
@@ -115,13 +123,16 @@ def _run_until_stopped(args: argparse.Namespace) -> NoReturn:
         figures = LocalFigures(platform, answers, parameters.get(SECRET, ""))
         alarms = WatchedAlarms(platform.alarms())
         log = FunctionLog(platform.emulator.client("logs"), _log_groups(platform.outputs), since, figures.batches.heard)
-        with served(figures, args.page) as page:
+        with stage_of(platform, needed, args.state, _say) as stage, served(figures, args.page) as page:
             _tell(platform, page)
+            if parameters.get("AnalyticsPeriods") and not needed:
+                _say("what is in Aggregatable is left to the analytics stage: `tidemill analytics run` runs it")
             with _shown() as show:
                 while True:
                     platform.emulator.check()
                     mappings = list(_mappings(platform))
-                    for line in (*log.new(), *_followed(watch, platform, reload=args.reload), *alarms.changed()):
+                    followed = _followed(watch, platform, reload=args.reload)
+                    for line in (*log.new(), *followed, *alarms.changed(), *stage.changed()):
                         show.say(line)
                     now = replace(figures.take(), alarms=alarms.on)
                     show.update(mappings, _quarantined(now))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_cli.commands.analytics.tools import java_of, tools
+from tidemill_cli.analytics.tools import java_of, tools
 from tidemill_cli.errors import CommandError
 
 

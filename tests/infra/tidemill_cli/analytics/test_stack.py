@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_cli.commands.analytics.stack import commands_of, rules_of, stages_of
+from tidemill_cli.analytics.stack import commands_of, rules_of, stages_of
 from tidemill_cli.errors import CommandError
 from tidemill_consumers import Accepted, Aggregatable, State
 from tidemill_consumers.media import RULES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_cli.commands.analytics.folder import StateFolder
+from tidemill_cli.analytics.folder import StateFolder
 from tidemill_cli.errors import CommandError
 
 PROPERTIES = {"generation": "20260101T000000Z-aaaaaa", "begin": "100"}

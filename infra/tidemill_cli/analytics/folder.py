@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tidemill_cli.commands.analytics.beginning import Kept
+from tidemill_cli.analytics.beginning import Kept
 from tidemill_cli.errors import CommandError
 from tidemill_event_source.files import write_whole
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tidemill_cli.commands.analytics.beginning import Beginning, Kept, begin_of, beginning
+from tidemill_cli.analytics.beginning import Beginning, Kept, begin_of, beginning
 from tidemill_stream import InvalidSettings
 
 OLD, NEW, LATER = "20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb", "20260103T000000Z-cccccc"

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Self
 
-from tidemill_cli.commands.analytics.folder import StateFolder
-from tidemill_cli.commands.analytics.tools import PACKAGES, Tools
+from tidemill_cli.analytics.folder import StateFolder
+from tidemill_cli.analytics.tools import PACKAGES, Tools
 from tidemill_cli.errors import CommandError
 from tidemill_stream import GROUP
 
