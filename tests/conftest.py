@@ -1,6 +1,7 @@
 """What holds for all tests, and the emulator that they share; what a test makes in it has a name of its own."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from tidemill_local.emulator import Emulator
 # How long a machine takes to make examples, or to run one, says nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+
+# A command that make has started watches make's life, in a thread that would outlive a test that calls it here.
+os.environ.pop("MAKELEVEL", None)
 
 Names: TypeAlias = Callable[[str], str]
 Clients: TypeAlias = Callable[[str], Any]

@@ -3,8 +3,10 @@
 import logging
 import random
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from threading import current_thread
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -142,9 +144,17 @@ LAST: dict[str, list[Outcome]] = {
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, which take no time."""
+    """The pauses between attempts, which take no time. Other threads of the process sleep as ever."""
     waits: list[float] = []
-    monkeypatch.setattr("botocore.endpoint.time.sleep", waits.append)
+    here, sleep = current_thread(), time.sleep
+
+    def wait(seconds: float) -> None:
+        if current_thread() is here:
+            waits.append(seconds)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr("botocore.endpoint.time.sleep", wait)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_, **__: NOW.replace(tzinfo=None))
     monkeypatch.setattr("botocore.endpoint.uuid.uuid4", lambda: "an id")
     monkeypatch.setattr(fast_calls, "uuid4", lambda: "an id")
