@@ -27,6 +27,9 @@ from tidemill_stream.statements import literal, statements_of
 
 PROPERTIES = Path("/etc/flink/application_properties.json")
 
+UTC = ("UTC", "Etc/UTC")
+"""The time zones in which windows are cut from the epoch on."""
+
 FLINK_GROUP = f"{GROUP}.flink"
 """The group of properties that are Flink's own settings. Managed Flink has its own, and takes no others."""
 
@@ -59,7 +62,9 @@ def environment(options: Mapping[str, str]) -> TableEnvironment:
         configuration.set_string(name, value)
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
     tables = TableEnvironment.create(settings)
-    tables.get_config().set("table.local-time-zone", "UTC")  # windows are cut from the epoch on
+    config = tables.get_config()
+    if config.get_local_timezone() not in UTC:  # Managed Flink, which may refuse the setting, runs in UTC
+        config.set_local_timezone("UTC")
     return tables
 
 
