@@ -70,11 +70,11 @@ class Watch:
         self.client("kinesis").put_record(StreamName=self.outputs["StreamName"], Data=record, PartitionKey=key)
         return key
 
-    def upload(self) -> str:
-        """Upload a photo; its key."""
+    def upload(self, side: int = 80) -> str:
+        """Upload a photo of so many pixels' width; its key."""
         key = f"content/{time.monotonic_ns()}"
         self.client("s3").put_object(
-            Bucket=self.outputs["ContentBucketName"], Key=photo_name("ada", key), Body=picture("red")
+            Bucket=self.outputs["ContentBucketName"], Key=photo_name("ada", key), Body=picture("red", side)
         )
         return key
 
