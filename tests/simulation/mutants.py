@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve()
 SEEDS = range(1, 201)
 """A bug that two hundred seeds do not show is not caught."""
 
-FLEETS = range(10, 401, 10)
+FLEETS = range(10, 801, 10)
 """Seeds with fleets."""
 
 UPLOADS = range(2, 403, 5)
