@@ -4,7 +4,7 @@ Needs nothing but Python, and main.py PyFlink: here and on Amazon Managed Servic
 environment that has no other part of Tidemill. The SQL itself is in analytics_sql/stream.
 """
 
-from tidemill_stream.settings import GROUP, STAGES, InvalidSettings, Settings
+from tidemill_stream.settings import FLINK_GROUP, GROUP, STAGES, InvalidSettings, Settings
 from tidemill_stream.statements import Statements, statements_of
 
-__all__ = ["GROUP", "STAGES", "InvalidSettings", "Settings", "Statements", "statements_of"]
+__all__ = ["FLINK_GROUP", "GROUP", "STAGES", "InvalidSettings", "Settings", "Statements", "statements_of"]

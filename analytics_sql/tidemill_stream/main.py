@@ -22,16 +22,13 @@ from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, TableEnvironment, TableResult
 
 from tidemill_stream.retention import with_retention
-from tidemill_stream.settings import GROUP, Settings
+from tidemill_stream.settings import FLINK_GROUP, GROUP, Settings
 from tidemill_stream.statements import literal, statements_of
 
 PROPERTIES = Path("/etc/flink/application_properties.json")
 
 UTC = ("UTC", "Etc/UTC")
 """The time zones in which windows are cut from the epoch on."""
-
-FLINK_GROUP = f"{GROUP}.flink"
-"""The group of properties that are Flink's own settings. Managed Flink has its own, and takes no others."""
 
 
 def main(arguments: list[str]) -> int:

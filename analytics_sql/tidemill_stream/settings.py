@@ -22,9 +22,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 GROUP = "tidemill.analytics"
 """The group of runtime properties that are these settings."""
+
+FLINK_GROUP = f"{GROUP}.flink"
+"""The group of properties that are Flink's own settings. Managed Flink has its own, and takes no others."""
 
 STAGES = ("coalesce", "top_content", "anomalies", "enrich")
 """What there is to run; each is a file of SQL."""
@@ -120,6 +124,16 @@ class Settings:
             "binding": self.binding,
             **{name.replace("_", "."): value for name, value in self.values.items()},
         }
+
+
+def generation_name(now: float, token: str) -> str:
+    """The name of a generation that begins now.
+
+    Args:
+        now: seconds since 1970.
+        token: six lower-case letters or digits that no other generation of this second has.
+    """
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{token}"
 
 
 def periods_in(text: str) -> tuple[tuple[int, int | None], ...]:

@@ -271,7 +271,7 @@ def test_nobody_but_the_stage_may_put_totals() -> None:
 
 
 def test_both_streams_are_applied_alike() -> None:
-    """The same promises hold for both: a shard's batches one by one, and nothing is ever given up."""
+    """The mappings of the two streams: a shard's batches come one by one, and no record is ever given up."""
     mappings = [dict(RESOURCES[f"ApplyFrom{name}"]["Properties"]) for name in ("Requests", "Aggregated")]
     assert [one.pop("EventSourceArn")["Fn::GetAtt"][0] for one in mappings] == ["Requests", "Aggregated"]
     assert mappings[0] == mappings[1]

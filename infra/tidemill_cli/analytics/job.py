@@ -19,9 +19,7 @@ from typing import Self
 from tidemill_cli.analytics.folder import StateFolder
 from tidemill_cli.analytics.tools import PACKAGES, Tools
 from tidemill_cli.errors import CommandError
-from tidemill_stream import GROUP
 
-FLINK_GROUP = f"{GROUP}.flink"
 SUBMITTED = b"submitted"
 START_SECONDS = 180
 """Seconds that a start may take: 10 to 25 are usual."""

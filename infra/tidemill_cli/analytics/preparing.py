@@ -17,14 +17,14 @@ from tempfile import TemporaryDirectory
 
 from tidemill_cli.analytics.beginning import Beginning, begin_of, beginning
 from tidemill_cli.analytics.folder import StateFolder
-from tidemill_cli.analytics.job import FLINK_GROUP, Job, options
+from tidemill_cli.analytics.job import Job, options
 from tidemill_cli.analytics.stack import Stack, commands_of, rules_of, stages_of
 from tidemill_cli.analytics.tools import Tools
 from tidemill_cli.errors import CommandError
 from tidemill_cli.stack import Access
-from tidemill_stream import GROUP, Settings
+from tidemill_stream import FLINK_GROUP, GROUP, Settings
 from tidemill_stream.retention import OUTAGE_SECONDS
-from tidemill_stream.settings import periods_in
+from tidemill_stream.settings import generation_name, periods_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def prepared(tools: Tools, where: Access, stack: Stack, wanted: Wanted, folder: 
         InvalidSettings: an argument does not go with the others.
     """
     now = time.time()
-    new = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{secrets.token_hex(3)}"
+    new = generation_name(now, secrets.token_hex(3))
     properties = _properties(wanted, stack, where.endpoint("kinesis"))
     begins = beginning(properties, folder.kept(now), wanted.generation, new, OUTAGE_SECONDS)
     settings = Settings.read(begins.properties)

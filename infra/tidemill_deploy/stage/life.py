@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from tidemill_stream.retention import OUTAGE_SECONDS
-from tidemill_stream.settings import periods_in
+from tidemill_stream.settings import generation_name, periods_in
 
 GENERATION, BEGIN, RESTORE = "AnalyticsGeneration", "AnalyticsBegin", "AnalyticsRestore"
 """The template's parameters that say so."""
@@ -71,8 +70,7 @@ def life(found: Found | None, parameters: Mapping[str, str], now: float, token: 
     # From the first period on, or from what the stream still has: what an earlier generation has brought is known by
     # its windows' numbers, and not applied again.
     begin = max(first, int(now) - 3600 * int(parameters["RetentionHours"]))
-    name = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{token}"
-    return {GENERATION: name, BEGIN: str(begin - begin % WINDOW_SECONDS), RESTORE: BEGINS_ANEW}
+    return {GENERATION: generation_name(now, token), BEGIN: str(begin - begin % WINDOW_SECONDS), RESTORE: BEGINS_ANEW}
 
 
 def _has_state(found: Found, now: float) -> bool:

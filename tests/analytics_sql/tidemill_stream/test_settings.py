@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from tidemill_consumers.core.stage.leaving import periods_in as of_the_functions
-from tidemill_stream.settings import InvalidSettings, Settings, periods_in
+from tidemill_stream.settings import InvalidSettings, Settings, generation_name, periods_in
 
 GIVEN = {
     "generation": "20260101T000000Z-abcdef",
@@ -79,3 +79,8 @@ def test_what_are_no_periods_are_none_of_the_functions(text: str) -> None:
         periods_in(text)
     with pytest.raises(ValueError, match="periods"):
         of_the_functions(text)
+
+
+def test_names_of_generations_sort_by_time() -> None:
+    assert generation_name(1_767_225_600.9, "abcdef") == GIVEN["generation"]
+    assert generation_name(1_767_225_600, "zzzzzz") < generation_name(1_767_225_601, "000000")

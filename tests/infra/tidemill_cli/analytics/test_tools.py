@@ -1,4 +1,4 @@
-"""What is missing for the stage is said with the command that makes it."""
+"""A tool that the analytics stage lacks is named with the command that makes it."""
 
 from __future__ import annotations
 

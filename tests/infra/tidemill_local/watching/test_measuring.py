@@ -1,4 +1,4 @@
-"""What is measured since the last look, of what CloudWatch and queues answer. test_alarms.py measures real faults."""
+"""Values for alarms, of answers of CloudWatch and of queues since the last look. test_alarms.py has real faults."""
 
 from __future__ import annotations
 
